@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Toolchain and the few switches of the build. Override on the make command line.
+
+VERSION := 0.1
+CC      := gcc
+CLANG   := clang
+# DEBUG=1: lock ranks, assertions and local audits are compiled in (the default until a release).
+DEBUG   ?= 1
+V       ?= 0
+
+BUILD := build
+
+WARN := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wshadow -Wno-unused-parameter -Wundef
+
+HV_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-builtin-printf -fPIE -fvisibility=hidden -mno-red-zone \
+             -mgeneral-regs-only -mcmodel=small -fno-stack-protector -fno-asynchronous-unwind-tables \
+             -fno-strict-aliasing -fno-common -fno-jump-tables -fno-omit-frame-pointer \
+             -Ihypervisor/include -D__XEN_TOOLS__ -DUMBRA_VERSION='"$(VERSION)"' -DDEBUG=$(DEBUG) $(WARN)
+
+TOOL_CFLAGS := -std=gnu11 -O2 -g -Itools -D_GNU_SOURCE -DUMBRA_VERSION='"$(VERSION)"' $(WARN)
+
+UNIT_CFLAGS := -std=gnu11 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
+               -D_GNU_SOURCE -DUMBRA_VERSION='"$(VERSION)"' -DDEBUG=1 $(WARN)

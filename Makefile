@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Umbra's one Makefile. Folders list their sources in objs.mk files (one line per file, in reading order), which append to:
+#   hv-srcs       hypervisor sources (.c, .S)                       -> build/umbra.elf, build/umbra.gz
+#   ctl-srcs      tools/libctl sources                              -> build/libctl.a
+#   cli-srcs      tools/cli sources                                 -> build/umbra
+#   units         names of host test programs; for each NAME:
+#                 NAME-srcs (sources), NAME-cflags, NAME-libs       -> build/unit/NAME (ASan, UBSan)
+include Config.mk
+
+hv-srcs  :=
+ctl-srcs :=
+cli-srcs :=
+units    :=
+ctl-libs := -lxencall -lxenforeignmemory -lxenevtchn -lxengnttab -lxenstore -lxentoollog -lz -llzma -lzstd -llz4
+cli-libs := -lyajl
+
+include $(wildcard hypervisor/*/objs.mk hypervisor/mm/*/objs.mk tools/*/objs.mk tests/*/objs.mk)
+
+Q := $(if $(filter 0,$(V)),@)
+say = @$(if $(filter 0,$(V)),printf '  %-7s %s\n' $(1) $(2),:)
+
+.PHONY: all hypervisor tools unit check demo lint deps image iso clean debug-run meta
+all: hypervisor tools
+hypervisor: $(BUILD)/umbra.gz
+tools: $(BUILD)/umbra
+
+# --- hypervisor ---------------------------------------------------------------------------------------------------
+hv-objs := $(patsubst %,$(BUILD)/hv/%.o,$(basename $(hv-srcs)))
+
+$(BUILD)/hv/%.o: %.c Makefile Config.mk
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(HV_CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/hv/%.o: %.S $(BUILD)/asm-offsets.h Makefile Config.mk
+	@mkdir -p $(@D)
+	$(call say,AS,$<)
+	$(Q)$(CC) $(HV_CFLAGS) -D__ASSEMBLY__ -I$(BUILD) -MMD -MP -c $< -o $@
+
+$(BUILD)/asm-offsets.h: hypervisor/x86/asm_offsets.c Makefile Config.mk
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out -g,$(HV_CFLAGS)) -MMD -MT $@ -MF $@.d -S $< -o $@.s
+	$(Q)sed -n 's/^.*->\([A-Za-z0-9_]*\) \$$*\(-\{0,1\}[0-9]*\).*$$/#define \1 \2/p' $@.s > $@
+
+# The symbol table for backtraces is linked in: first link, names extracted, second link with the table.
+HV_LD := $(CC) -nostdlib -static -no-pie -Wl,--build-id=sha1 -Wl,-z,max-page-size=0x200000 -Wl,-z,noexecstack \
+         -Wl,--no-warn-rwx-segments -T hypervisor/umbra.lds
+$(BUILD)/umbra.elf: $(hv-objs) hypervisor/umbra.lds hypervisor/symbols.sh
+	$(call say,LD,$@)
+	$(Q)sh hypervisor/symbols.sh /dev/null > $(BUILD)/syms0.S
+	$(Q)$(CC) -c $(BUILD)/syms0.S -o $(BUILD)/syms0.o
+	$(Q)$(HV_LD) $(hv-objs) $(BUILD)/syms0.o -o $(BUILD)/umbra.pass1
+	$(Q)nm -n $(BUILD)/umbra.pass1 | sh hypervisor/symbols.sh > $(BUILD)/syms1.S
+	$(Q)$(CC) -c $(BUILD)/syms1.S -o $(BUILD)/syms1.o
+	$(Q)$(HV_LD) $(hv-objs) $(BUILD)/syms1.o -o $@
+
+$(BUILD)/umbra.gz: $(BUILD)/umbra.elf
+	$(Q)strip -o $(BUILD)/umbra.stripped $<
+	$(Q)gzip -9nc $(BUILD)/umbra.stripped > $@
+
+# --- tools --------------------------------------------------------------------------------------------------------
+$(BUILD)/tools/%.o: %.c Makefile Config.mk
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(TOOL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/libctl.a: $(patsubst %.c,$(BUILD)/tools/%.o,$(ctl-srcs))
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/umbra: $(patsubst %.c,$(BUILD)/tools/%.o,$(cli-srcs)) $(BUILD)/libctl.a
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(ctl-libs) $(cli-libs)
+
+# --- host tests ---------------------------------------------------------------------------------------------------
+define unit-rule
+$(BUILD)/unit/$(1): $$($(1)-srcs) Makefile Config.mk
+	@mkdir -p $$(@D)
+	$$(call say,UNIT,$$@)
+	$$(Q)$$(CC) $$(UNIT_CFLAGS) $$($(1)-cflags) -MMD -MP -MF $$@.d -MT $$@ $$($(1)-srcs) -o $$@ -lcmocka $$($(1)-libs)
+endef
+$(foreach u,$(units),$(eval $(call unit-rule,$(u))))
+
+unit-programs: $(patsubst %,$(BUILD)/unit/%,$(units))
+unit: unit-programs
+	$(Q)python3 tests/run --unit --build $(BUILD)
+meta:
+	$(Q)python3 tests/run --meta --build $(BUILD)
+
+# --- whole-system targets -----------------------------------------------------------------------------------------
+deps:
+	$(Q)sh tools/image/deps.sh
+image: all
+	$(Q)sh tools/image/build.sh $(BUILD)
+demo: deps
+	$(Q)$(MAKE) --no-print-directory all image
+	$(Q)python3 tests/lab/demo --build $(BUILD) $(if $(filter 1,$(INTERACTIVE)),--interactive)
+check: deps
+	$(Q)$(MAKE) --no-print-directory -j2 all unit-programs
+	$(Q)$(MAKE) --no-print-directory image
+	$(Q)python3 tests/run --all --build $(BUILD)
+debug-run: all image
+	$(Q)python3 tests/lab/lab debug --build $(BUILD)
+lint:
+	$(Q)sh tests/meta/lint.sh
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
