@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * libctl: the control domain's library for hypercalls, xenstore and building domains. The whole public interface.
+ *
+ * Place: between the command line tool (or any other program) and the stable libraries xencall, xenforeignmemory,
+ * xenevtchn, xengnttab and xenstore. It speaks the interface of Xen 4.17 (domctl and sysctl interface version 0x15).
+ *
+ * Rules that hold for every function unless its comment says otherwise:
+ *  - it returns 0 or a positive result, or -errno; on failure *err (which may be NULL) says which step failed, on what,
+ * and what to do; on success *err is left alone;
+ *  - sizes of memory are in KiB, times in nanoseconds or, where named so, milliseconds; frames are 4 KiB machine
+ * frames;
+ *  - strings handed out are copies, released with free(); a struct ctl belongs to one thread at a time;
+ *  - "source" in a comment names the hypercall or node behind it.
+ *
+ * Does not do: policy (what to do on reboot), output, reading of configuration files.
+ */
+#ifndef CTL_H
+#define CTL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CTL_DOMID_MAX    0x7fefu /* highest id of a real domain */
+#define CTL_NAME_MAX     64      /* bytes of a domain name, with its NUL */
+#define CTL_UUID_TEXT    37      /* bytes of a uuid as text, with its NUL */
+#define CTL_WAIT_FOREVER (~0u)   /* a timeout in milliseconds that never ends */
+
+/* --- errors (error.c) ------------------------------------------------------------------------------------------------
+ */
+
+struct ctl_error {
+    int code;          /* -errno; 0 while nothing has failed */
+    char step[48];     /* what was being done: "populate memory" */
+    char object[160];  /* on what: "domain 3 (web)", a file's path, a node's path; may be empty */
+    char field[24];    /* the configuration key at fault ("kernel", "memory", ...), or empty */
+    char message[256]; /* what went wrong, with figures */
+    char hint[256];    /* what to do about it; may be empty */
+};
+
+/* Fills *err (NULL is fine) and returns `code`, which must be negative. `hint` and `object` may be NULL. The message is
+ * printf-like. */
+int ctl_error_set(struct ctl_error *err, int code, const char *step, const char *object, const char *hint,
+                  const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+/* Names the configuration key at fault in an error already set. Returns err->code. */
+int ctl_error_field(struct ctl_error *err, const char *field);
+/* Writes "step: object: message (reason)\n  hint" into buf, always terminated. Returns the length that was wanted. */
+size_t ctl_error_format(const struct ctl_error *err, char *buf, size_t size);
+
+/* --- handle (call.c) -------------------------------------------------------------------------------------------------
+ */
+
+struct ctl;
+
+/*
+ * Opens the privileged interface and checks that a hypervisor with the 4.17 interface answers. Xenstore, foreign
+ * mapping and event devices are opened when first needed. Returns NULL and fills *err: no hypervisor, no rights, or
+ * another interface. After fork() only ctl_close() may be used in the child.
+ */
+struct ctl *ctl_open(struct ctl_error *err);
+void ctl_close(struct ctl *ctl);
+
+/* --- domains (domain.c, lookup.c, destroy.c)
+ * ---------------------------------------------------------------------------- */
+
+struct ctl_domain_info {
+    uint32_t domid;
+    char name[CTL_NAME_MAX]; /* empty when xenstore knows none (a domain being built or destroyed) */
+    uint8_t uuid[16];
+    bool dying, hvm, hap, shutdown, paused, blocked, running, debugged;
+    uint8_t shutdown_reason;  /* SHUTDOWN_* of <xen/sched.h>; only meaningful when `shutdown` */
+    uint64_t memory_kib;      /* held now */
+    uint64_t maxmem_kib;      /* hypervisor's limit */
+    uint64_t outstanding_kib; /* claimed and not yet populated */
+    uint64_t shared_kib, paged_kib;
+    uint64_t cpu_time_ns;
+    uint32_t vcpus_online, vcpus_max;
+    uint32_t ssidref, cpupool;
+    uint64_t shared_info_frame;
+};
+
+struct ctl_domain_create {
+    uint8_t uuid[16];
+    uint32_t flags; /* XEN_DOMCTL_CDF_*; 0 = PV */
+    uint32_t vcpus;
+    uint32_t max_event_ports;
+    int32_t grant_frames, maptrack_frames; /* negative: the hypervisor's default */
+    uint32_t ssidref, cpupool;
+    uint32_t emulation; /* XEN_X86_EMU_*; 0 for PV */
+};
+
+/* One domain, its name included. -ESRCH if there is none. Source: getdomaininfo, node "name". */
+int ctl_domain_info(struct ctl *ctl, uint32_t domid, struct ctl_domain_info *info, struct ctl_error *err);
+/* All domains in order of id, names included where xenstore answers; *list is freed by the caller. Returns their
+ * number. */
+int ctl_domain_list(struct ctl *ctl, struct ctl_domain_info **list, struct ctl_error *err);
+/* Finds a domain by name or by decimal id ("0x"-less); a name goes first. -ESRCH if there is none. */
+int ctl_domain_find(struct ctl *ctl, const char *name_or_id, uint32_t *domid, struct ctl_error *err);
+/* The name of a domain as a copy in *name. -ENOENT if it has none. Source: /local/domain/N/name. */
+int ctl_domain_name(struct ctl *ctl, uint32_t domid, char **name, struct ctl_error *err);
+
+/* An empty, paused domain; *domid receives its id. No memory, no nodes. Source: createdomain. */
+int ctl_domain_create(struct ctl *ctl, const struct ctl_domain_create *args, uint32_t *domid, struct ctl_error *err);
+/* Counted by the hypervisor: as many unpauses as pauses let it run again. Source: pausedomain, unpausedomain. */
+int ctl_domain_pause(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
+int ctl_domain_unpause(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
+/* Kills the domain, releases all its memory (restarting as often as the hypervisor asks), nothing else. Source:
+ * destroydomain. */
+int ctl_domain_kill(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
+/*
+ * The whole removal: kill, release in xenstore, remove its nodes. Nodes go even when the kill fails. -EBUSY: the domain
+ * is dying but others still hold some of its frames; the hint says so and the rest goes when they let go.
+ */
+int ctl_domain_destroy(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
+/* Limit of memory in KiB. Source: max_mem. */
+int ctl_domain_set_maxmem(struct ctl *ctl, uint32_t domid, uint64_t kib, struct ctl_error *err);
+/* Number of vCPUs the domain can ever have; once, before it runs. Source: max_vcpus. */
+int ctl_domain_set_vcpus(struct ctl *ctl, uint32_t domid, uint32_t vcpus, struct ctl_error *err);
+/* Lets a domain go on that has shut down for suspending. Source: resumedomain. */
+int ctl_domain_resume(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
+/* Ends a domain from outside with a reason SHUTDOWN_*, as if it had asked. Source: sched_op remote_shutdown. */
+int ctl_domain_set_shutdown(struct ctl *ctl, uint32_t domid, unsigned reason, struct ctl_error *err);
+
+/* --- asking a guest to stop, and waiting (request.c)
+ * -------------------------------------------------------------------- */
+
+enum ctl_request { CTL_REQUEST_POWEROFF, CTL_REQUEST_REBOOT, CTL_REQUEST_SUSPEND, CTL_REQUEST_HALT };
+
+/*
+ * Writes the request to control/shutdown and waits for the guest to take it (it empties the node). -ETIMEDOUT: the
+ * guest did not answer in time (the request is withdrawn); -EOPNOTSUPP: its kernel offers no such request; -ESRCH: no
+ * such domain.
+ */
+int ctl_domain_request(struct ctl *ctl, uint32_t domid, enum ctl_request what, unsigned timeout_ms,
+                       struct ctl_error *err);
+
+struct ctl_domain_end {
+    bool gone;      /* the domain no longer exists (or is dying) */
+    uint8_t reason; /* SHUTDOWN_*, when not gone */
+};
+
+/* Waits until the domain has shut down, crashed or gone. -ETIMEDOUT when it still runs. Source: @releaseDomain,
+ * getdomaininfo. */
+int ctl_domain_wait(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, struct ctl_domain_end *end,
+                    struct ctl_error *err);
+
+/* --- vCPUs (vcpu.c)
+ * ---------------------------------------------------------------------------------------------------- */
+
+struct vcpu_guest_context; /* <xen/xen.h> */
+
+struct ctl_vcpu_info {
+    uint32_t vcpu;
+    bool online, blocked, running;
+    uint64_t cpu_time_ns;
+    uint32_t cpu; /* where it ran last */
+};
+
+/* One vCPU. -ESRCH if the domain or vCPU does not exist. Source: getvcpuinfo. */
+int ctl_vcpu_info(struct ctl *ctl, uint32_t domid, uint32_t vcpu, struct ctl_vcpu_info *info, struct ctl_error *err);
+/* Register state of a PV vCPU (paused domain). Source: getvcpucontext, setvcpucontext. */
+int ctl_vcpu_get_context(struct ctl *ctl, uint32_t domid, uint32_t vcpu, struct vcpu_guest_context *out,
+                         struct ctl_error *err);
+int ctl_vcpu_set_context(struct ctl *ctl, uint32_t domid, uint32_t vcpu, const struct vcpu_guest_context *in,
+                         struct ctl_error *err);
+/* Where a vCPU may run (hard) and prefers to (soft): bitmaps of `bytes` bytes, CPU 0 in bit 0. Source:
+ * get/setvcpuaffinity. */
+int ctl_vcpu_get_affinity(struct ctl *ctl, uint32_t domid, uint32_t vcpu, uint8_t *hard, uint8_t *soft, unsigned bytes,
+                          struct ctl_error *err);
+int ctl_vcpu_set_affinity(struct ctl *ctl, uint32_t domid, uint32_t vcpu, const uint8_t *hard, const uint8_t *soft,
+                          unsigned bytes, struct ctl_error *err);
+
+/* --- memory (memory.c, foreign.c)
+ * --------------------------------------------------------------------------------------- */
+
+/*
+ * Populates `count` extents of 2^order frames. frames[] holds the guest frame numbers on entry and, for a PV domain,
+ * the first machine frame of each extent on return. Returns how many were done; fewer than `count` means that memory
+ * ran out (the rest of frames[] is as it was). Restarts itself where the hypervisor was preempted. Source:
+ * populate_physmap.
+ */
+long ctl_memory_populate(struct ctl *ctl, uint32_t domid, unsigned order, uint64_t *frames, size_t count,
+                         struct ctl_error *err);
+/* Gives `count` frames back to the heap. Returns how many went. Source: decrease_reservation. */
+long ctl_memory_free(struct ctl *ctl, uint32_t domid, const uint64_t *frames, size_t count, struct ctl_error *err);
+/* Maps `count` frames of a domain contiguously; prot as for mmap(2). NULL on failure: all or nothing. */
+void *ctl_foreign_map(struct ctl *ctl, uint32_t domid, int prot, const uint64_t *frames, size_t count,
+                      struct ctl_error *err);
+void ctl_foreign_unmap(struct ctl *ctl, void *address, size_t count);
+
+/* --- event channels (evtchn.c)
+ * ------------------------------------------------------------------------------------------- */
+
+/* An unbound channel in `domid` that `remote` may bind. Returns the port. Source: evtchn alloc_unbound. */
+int ctl_evtchn_alloc(struct ctl *ctl, uint32_t domid, uint32_t remote, struct ctl_error *err);
+/* Channels of a domain that are in use, counted. Source: evtchn status. */
+int ctl_evtchn_count(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
+
+/* --- xenstore (xenstore.c)
+ * ------------------------------------------------------------------------------------------------ */
+
+/* Value of a node as a terminated copy; NULL with err->code -ENOENT if there is none. */
+char *ctl_store_read(struct ctl *ctl, const char *path, struct ctl_error *err);
+int ctl_store_write(struct ctl *ctl, const char *path, const char *value, struct ctl_error *err);
+/* Removes a node and all below it; no node is no error. */
+int ctl_store_remove(struct ctl *ctl, const char *path, struct ctl_error *err);
+/* Names directly below a node: one allocation in *names, freed by the caller. Returns their number; 0 when the node is
+ * absent. */
+int ctl_store_list(struct ctl *ctl, const char *path, char ***names, struct ctl_error *err);
+/* Tells xenstored of a domain's ring and channel, or that it is gone. */
+int ctl_store_introduce(struct ctl *ctl, uint32_t domid, uint64_t ring_frame, uint32_t port, struct ctl_error *err);
+int ctl_store_release(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
+
+/* --- console (console.c)
+ * ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * Path of the terminal that xenconsoled serves for a guest, a copy in *path. Waits up to timeout_ms for it to appear;
+ * -ESRCH if the domain does not exist, -ETIMEDOUT (hint: is xenconsoled running?). Source: console/tty, serial/0/tty.
+ */
+int ctl_console_tty(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, char **path, struct ctl_error *err);
+
+/* --- host (host.c)
+ * ------------------------------------------------------------------------------------------------------------ */
+
+struct ctl_host_info {
+    uint32_t threads_per_core, cores_per_socket, nr_cpus, max_cpu_id, nr_nodes, cpu_khz;
+    uint32_t capabilities; /* XEN_SYSCTL_PHYSCAP_* */
+    uint32_t hw_caps[8];
+    uint64_t total_kib, free_kib, scrub_kib, outstanding_kib;
+    uint32_t sched_id; /* XEN_SCHEDULER_*; ctl_sched_name() */
+    uint32_t major, minor;
+    char extra[16], compiler[64], compile_by[16], compile_domain[32], compile_date[32];
+    char caps[1024], changeset[64], command_line[1024], build_id[64];
+    uint64_t virt_start;
+    uint32_t page_size;
+};
+
+struct ctl_cpu_topology {
+    uint32_t cpu, core, socket, node; /* ~0u where not known */
+};
+
+/* Everything that `info` shows. Source: sysctl physinfo and sched_id, xen_version. */
+int ctl_host_info(struct ctl *ctl, struct ctl_host_info *info, struct ctl_error *err);
+/* "credit2", "credit", ... or "unknown". */
+const char *ctl_sched_name(uint32_t sched_id);
+/* Online CPUs; *cpus is freed by the caller. Returns their number. Source: sysctl cputopoinfo. */
+int ctl_host_topology(struct ctl *ctl, struct ctl_cpu_topology **cpus, struct ctl_error *err);
+/* The hypervisor's log as a terminated copy in *text; `clear` empties it at once. Returns its length. Source: sysctl
+ * readconsole. */
+long ctl_host_log(struct ctl *ctl, bool clear, char **text, struct ctl_error *err);
+/* Sends keys to the hypervisor's debug-key handlers; the answers are in its log. Source: sysctl debug_keys. */
+int ctl_host_debug_keys(struct ctl *ctl, const char *keys, struct ctl_error *err);
+
+/* --- building PV domains (check.c, build_pv.c)
+ * ----------------------------------------------------------------------------------- */
+
+enum ctl_action { CTL_ACTION_DESTROY, CTL_ACTION_RESTART, CTL_ACTION_PRESERVE, CTL_ACTION_RENAME_RESTART };
+
+struct ctl_domain_config {
+    char name[CTL_NAME_MAX];
+    uint8_t uuid[16]; /* all zero: a random one is made */
+    uint64_t memory_kib;
+    uint64_t maxmem_kib;                              /* 0: as memory_kib */
+    uint32_t vcpus;                                   /* online at start; 0 = 1 */
+    uint32_t maxvcpus;                                /* 0: as vcpus */
+    const char *kernel;                               /* path */
+    const char *ramdisk;                              /* path, or NULL */
+    const char *cmdline;                              /* or NULL */
+    enum ctl_action on_poweroff, on_reboot, on_crash; /* kept in /vm/UUID for whoever supervises */
+};
+
+struct ctl_build_facts {
+    char format[16];     /* "bzImage" or "ELF" */
+    char compression[8]; /* "none", "gzip", "xz", "zstd", "lz4", "lzma", "bzip2" */
+    char guest_os[32], guest_version[32];
+    uint64_t kernel_bytes, ramdisk_bytes; /* as loaded */
+    uint64_t least_memory_kib;            /* less memory than this cannot hold what is loaded */
+};
+
+/*
+ * All checks of a configuration that need no hypervisor: limits, name, files, their formats and notes, memory. Fills
+ * *facts (may be NULL) as far as known and errors[] with every fault found, `field` set. Returns the number of faults,
+ * at most max.
+ */
+int ctl_build_check(const struct ctl_domain_config *config, struct ctl_build_facts *facts, struct ctl_error *errors,
+                    unsigned max);
+/*
+ * Builds a PV domain and leaves it paused, known to xenstore, its id in *domid. A failure leaves no trace. Refuses a
+ * name that is taken (-EEXIST), and memory that the host does not have (-ENOMEM), before anything is made.
+ */
+int ctl_build_pv(struct ctl *ctl, const struct ctl_domain_config *config, uint32_t *domid, struct ctl_error *err);
+
+/* --- uuids (uuid.c)
+ * ------------------------------------------------------------------------------------------------------------- */
+
+int ctl_uuid_random(uint8_t uuid[16]);                  /* version 4; -errno if there is no randomness */
+int ctl_uuid_parse(const char *text, uint8_t uuid[16]); /* 8-4-4-4-12 hex digits; -EINVAL otherwise */
+void ctl_uuid_format(const uint8_t uuid[16], char text[CTL_UUID_TEXT]);
+
+#endif
