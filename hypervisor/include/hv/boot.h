@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What boot/ found out, and the order of boot: see docs/life-of-a-boot.md. */
+#ifndef HV_BOOT_H
+#define HV_BOOT_H
+
+#include <hv/types.h>
+
+#define MAX_MEM_REGIONS 256
+#define MAX_MODULES     8
+
+struct mem_region {
+    uint64_t start, size;
+    uint32_t type; /* E820 types: 1 RAM, 2 reserved, 3 ACPI reclaimable, 4 NVS, 5 unusable */
+};
+
+struct boot_module {
+    uint64_t start, size; /* machine addresses */
+    char cmdline[2048];
+};
+
+struct boot_info {
+    char cmdline[2048];
+    char loader[64];
+    unsigned int region_count, module_count;
+    struct mem_region region[MAX_MEM_REGIONS]; /* the machine's E820 */
+    struct boot_module module[MAX_MODULES];
+    uint64_t rsdp; /* machine address, 0: search the BIOS area */
+    bool has_vga_text;
+};
+
+extern struct boot_info boot_info;
+
+/* Command line options, Xen's spellings; each subsystem declares its own, unknown ones are warned about. */
+struct cmdline_param {
+    const char *name;
+    enum { PARAM_STRING, PARAM_BOOL, PARAM_UINT, PARAM_SIZE, PARAM_CUSTOM } kind;
+    void *var; /* char[len], bool, unsigned int, uint64_t, or int (*)(const char *value) */
+    unsigned int len;
+};
+#define CMDLINE_PARAM(pname, pkind, pvar)                                                           \
+    static const struct cmdline_param __attribute__((used, aligned(8), section(".cmdline_params"))) \
+    param_##pvar = {pname, pkind, (void *)&pvar, sizeof(pvar)}
+#define CMDLINE_CUSTOM(pname, pfn)                                                                  \
+    static const struct cmdline_param __attribute__((used, aligned(8), section(".cmdline_params"))) \
+    param_##pfn = {pname, PARAM_CUSTOM, (void *)pfn, 0}
+void cmdline_parse(const char *line);
+/* Size with K, M, G, T suffix (default unit: bytes); 0 and *end as strtoull. */
+uint64_t parse_size(const char *s, const char **end);
+
+/* ACPI results. */
+struct acpi_cpu {
+    uint32_t apicid, acpi_id;
+    bool enabled;
+};
+struct acpi_ioapic {
+    uint32_t id, address, gsi_base;
+};
+struct acpi_override {
+    uint8_t source;
+    uint32_t gsi;
+    uint16_t flags;
+};
+struct acpi_info {
+    unsigned int cpu_count, ioapic_count, override_count;
+    struct acpi_cpu cpu[256];
+    struct acpi_ioapic ioapic[8];
+    struct acpi_override override[16];
+    uint64_t lapic_address, hpet_address, mcfg_address;
+    uint16_t pm_timer_port, sci_irq, pm1a_cnt, pm1b_cnt;
+    uint8_t mcfg_bus_first, mcfg_bus_last;
+    bool has_reset_reg;
+    uint8_t reset_space, reset_value;
+    uint64_t reset_address;
+    uint64_t facs_address;
+};
+extern struct acpi_info acpi_info;
+void acpi_init(void);
+
+/* domain/build_control.c: builds domain 0 from modules 0 (kernel) and 1 (initrd). Panics with a reason when it cannot.
+ */
+void build_control_domain(void);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Console: 16550 serial port, VGA text, the log ring, debug keys, input. printk and panic are declared in lib.h. */
+#ifndef HV_CONSOLE_H
+#define HV_CONSOLE_H
+
+#include <hv/lib.h>
+
+void console_init_early(void); /* serial from the command line; ring */
+void console_init_irq(void);   /* receive interrupts (or polling), after IO-APIC and timers */
+/* Raw output of n bytes to the devices and, when log is set, to the ring. Any context. */
+void console_write(const char *s, size_t n, bool log);
+/* Characters typed on the serial line for the control domain: copies up to n, returns the count. VIRQ_CONSOLE announces
+ * them. */
+size_t console_read(char *buf, size_t n);
+/* Reads the ring for XEN_SYSCTL_readconsole: bytes from *index on, at most n; *index becomes the next position. Returns
+ * the count. */
+size_t console_ring_read(char *buf, size_t n, uint32_t *index);
+void console_ring_clear(void);
+/* Debug keys (XEN_SYSCTL_debug_keys, or three times CTRL-a on the serial line). */
+void register_debug_key(char key, const char *desc, void (*fn)(void));
+void handle_debug_key(char key);
+/* Symbols: name and offset of the function at an address of the image; NULL: none. */
+const char *symbol_lookup(unsigned long address, unsigned long *offset, unsigned long *size);
+void backtrace(unsigned long rip, unsigned long rbp);
+struct cpu_user_regs;
+void dump_registers(const struct cpu_user_regs *regs);
+/* Reason when the panic path is running: other CPUs stop. */
+extern bool panicking;
+
+#endif

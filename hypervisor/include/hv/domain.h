@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Domains and vCPUs. Lifetime: a domain is found by domain_get (a reference), lives until the last reference is dropped
+ * after it was destroyed; its vCPUs live as long as it does. Fields are grouped by the lock that guards them; "own"
+ * means only code running on that vCPU, or with the vCPU paused, touches them.
+ */
+#ifndef HV_DOMAIN_H
+#define HV_DOMAIN_H
+
+#include <hv/cpumask.h>
+#include <hv/list.h>
+#include <hv/percpu.h>
+#include <hv/pv.h>
+#include <hv/rangeset.h>
+#include <hv/spinlock.h>
+#include <hv/timer.h>
+#include <xen/xen.h>
+#include <xen/domctl.h>
+#include <xen/vcpu.h>
+
+struct evtchn_domain; /* event.h */
+struct evtchn_vcpu;
+struct grant_table; /* grant.h */
+struct irq_domain;  /* irq.h */
+struct sched_vcpu;  /* sched.h */
+
+/* How far teardown has come; only ever grows. domain_kill (destroydomain) drives it, restartably. */
+enum domain_dying { DOM_ALIVE, DOM_DYING, DOM_DEAD };
+
+struct domain {
+    domid_t id;
+    bool is_control; /* privileged: may use control hypercalls and hardware */
+    bool is_idle;
+    bool is_system;          /* dom_xen, dom_io: owners only, no vCPUs */
+    enum domain_dying dying; /* written under RANK_DOMCTL */
+    int refcount;            /* atomic */
+    struct list_head link;   /* list of all domains (RANK_DOMLIST), ascending id */
+    xen_domain_handle_t handle;
+    struct xen_domctl_createdomain config; /* as given at creation */
+    unsigned int max_vcpus;
+    struct vcpu **vcpu; /* [max_vcpus]; entries NULL until created */
+
+    /* page_alloc_lock */
+    spinlock_t page_alloc_lock;
+    struct list_head page_list;    /* owned frames */
+    struct list_head hv_page_list; /* PGC_hv_page frames */
+    struct list_head relinquished; /* teardown: frames looked at, still referenced by others */
+    uint64_t tot_pages, max_pages, outstanding_pages;
+    unsigned int teardown_step; /* domain_relinquish: where to go on */
+
+    /* life_lock */
+    spinlock_t life_lock;
+    bool is_shutting_down, is_shut_down;
+    unsigned int shutdown_code;
+    int pause_count;            /* atomic: paused while not 0 */
+    int controller_pause_count; /* of these, held by control-domain pauses */
+
+    struct shared_info *shared_info; /* one PGC_hv_page */
+    cpumask_t dirty_cpus;            /* CPUs that run a vCPU of this domain now, and may hold its TLB entries; atomic */
+    uint64_t time_offset_s;
+
+    struct evtchn_domain *evtchn;
+    struct grant_table *grant;
+    struct irq_domain *irq;
+    struct rangeset *iomem_caps;  /* mfns */
+    struct rangeset *irq_caps;    /* pirqs */
+    struct rangeset *ioport_caps; /* x86 ports */
+    uint16_t weight, cap;         /* scheduler parameters (credit2 ABI) */
+    unsigned int vm_assist;
+    struct pv_domain pv;
+};
+
+/* Reasons for a vCPU not to be runnable: bits of v->pause_flags, atomic. */
+enum {
+    VPF_blocked, /* SCHEDOP_block: until an event */
+    VPF_down,    /* not brought up */
+    VPF_poll,    /* SCHEDOP_poll */
+};
+
+struct vcpu {
+    struct domain *domain;
+    unsigned int vcpu_id;
+    unsigned int processor;    /* CPU it runs on or last ran on (RANK_SCHED) */
+    bool is_running;           /* its state is on a CPU */
+    bool is_initialised;       /* context was set */
+    unsigned long pause_flags; /* VPF_*, atomic */
+    int pause_count;           /* atomic */
+    cpumask_t hard_affinity;
+    struct sched_vcpu *sched;
+
+    vcpu_info_t *vcpu_info; /* in shared_info, or in the guest's registered frame */
+    mfn_t vcpu_info_mfn;    /* INVALID_MFN while in shared_info */
+    struct evtchn_vcpu *evtchn;
+    unsigned int poll_evtchn; /* port SCHEDOP_poll waits for; 0: several */
+
+    struct vcpu_runstate_info runstate;
+    unsigned long runstate_guest;  /* linear address registered by the guest, 0: none */
+    unsigned long time_area_guest; /* VCPUOP_register_vcpu_time_memory_area */
+    struct timer poll_timer, singleshot_timer, periodic_timer;
+    s_time_t periodic_period;
+    uint32_t time_version; /* of the last published time record */
+
+    struct cpu_user_regs regs; /* own: guest registers while not running */
+    void *xsave_area;          /* 64-byte aligned; see fpu.h */
+    uint64_t xcr0, xcr0_accum;
+    bool nmi_pending, mce_pending;
+    struct pv_vcpu pv;
+    struct {
+        unsigned long op, arg[6]; /* own: multicall or hypercall in progress */
+        bool in_multicall, restart;
+    } hcall;
+};
+
+extern struct domain *control_domain; /* domain 0 */
+extern struct domain *dom_idle;
+extern struct domain *dom_xen; /* owner of frames shared read-only with all (M2P) */
+extern struct domain *dom_io;  /* DOMID_IO */
+
+#define for_each_vcpu(d, v)                                       \
+    for (unsigned int i_##v = 0; i_##v < (d)->max_vcpus; i_##v++) \
+        if (((v) = (d)->vcpu[i_##v]) != NULL)
+
+/* Boot: the idle, DOMID_XEN and DOMID_IO domains; idle vCPU of this CPU. */
+void domain_boot_init(void);
+extern struct vcpu *idle_vcpu[NR_CPUS];
+
+/* Reference to a live or dying domain by id; DOMID_SELF is the current one. NULL: none. */
+struct domain *domain_get(domid_t id);
+/* The domain with the lowest id >= id, with a reference; NULL: none. For listing. */
+struct domain *domain_get_next(domid_t id);
+void domain_hold(struct domain *d);
+void domain_put(struct domain *d);
+/* vCPU of d by guest-supplied number; NULL when there is none. Speculation-safe. */
+struct vcpu *domain_vcpu(struct domain *d, unsigned int id);
+
+/* Creates a domain in the control-paused state (no memory, no vCPUs). 0 and *out, or -errno with nothing left. */
+int domain_create(domid_t id, const struct xen_domctl_createdomain *config, bool is_control, struct domain **out);
+/* Makes vCPU id of d (down, not initialised). 0 or -errno. */
+int vcpu_create(struct domain *d, unsigned int id);
+/* Teardown of a domain, restartable: -ERESTART after a bounded slice, 0 when nothing but references of others is left.
+ */
+int domain_kill(struct domain *d);
+
+void domain_pause(struct domain *d); /* returns when no vCPU of d runs; not for the current domain */
+void domain_pause_nosync(struct domain *d);
+void domain_unpause(struct domain *d);
+void vcpu_pause(struct vcpu *v);
+void vcpu_pause_nosync(struct vcpu *v);
+void vcpu_unpause(struct vcpu *v);
+
+/* Guest-requested or fatal stop: all vCPUs stop, VIRQ_DOM_EXC to the control domain. Power-off of the control domain
+ * acts on the machine. */
+void domain_shutdown(struct domain *d, unsigned int reason);
+/* The guest broke the contract: logs the reason and shuts it down with SHUTDOWN_crash. Never returns to guest code
+ * afterwards. */
+void domain_crash(struct domain *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The guest linear address at which the vCPU's shared record lives; updates after a wake-up. */
+int vcpu_register_info(struct vcpu *v, mfn_t mfn, unsigned int offset);
+/* Copies a changed runstate record to the guest's area of the current vCPU (on switch-in). */
+void vcpu_update_runstate_area(struct vcpu *v);
+
+static inline bool vcpu_runnable(const struct vcpu *v)
+{
+    return !READ_ONCE(v->pause_flags) && !READ_ONCE(v->pause_count) && !READ_ONCE(v->domain->pause_count);
+}
+
+static inline bool is_idle_vcpu(const struct vcpu *v)
+{
+    return v->domain->is_idle;
+}
+
+/* Permission of d for machine resources. */
+bool iomem_permitted(const struct domain *d, mfn_t m);
+bool irq_permitted(const struct domain *d, unsigned int pirq);
+bool ioport_permitted(const struct domain *d, unsigned int port, unsigned int bytes);
+
+#endif

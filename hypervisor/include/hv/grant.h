@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Grant tables, version 1. Source: <xen/grant_table.h>. */
+#ifndef HV_GRANT_H
+#define HV_GRANT_H
+
+#include <hv/domain.h>
+#include <xen/grant_table.h>
+
+int grant_domain_init(struct domain *d, unsigned int max_frames, unsigned int max_maptrack);
+/* Teardown of d's own mappings of others' frames, in bounded slices: -ERESTART or 0. */
+int grant_relinquish_mappings(struct domain *d);
+void grant_domain_free(struct domain *d);
+/* Frame number idx of d's grant table, growing it up to the limit (XENMAPSPACE_grant_table, acquire_resource). 0 or
+ * -errno. */
+int grant_get_frame(struct domain *d, unsigned long idx, mfn_t *mfn);
+unsigned int grant_nr_frames(struct domain *d);
+/* Status of the frame's mappings by others; lists for debug key 'g'. */
+void grant_dump(void);
+
+/*
+ * Services of mm/pv for grant mappings: sets or clears the L1 entry of the current domain that maps the frame. The
+ * caller holds the needed references. addr: GNTMAP_contains_pte: machine address of the entry; else linear address.
+ */
+int pv_grant_map_pte(struct domain *d, uint64_t addr, bool contains_pte, pte_t entry);
+/* Replaces the entry if it still maps frame with the same writability; -EINVAL otherwise. */
+int pv_grant_unmap_pte(struct domain *d, uint64_t addr, bool contains_pte, mfn_t frame, bool readonly,
+                       pte_t replacement);
+/* GNTTABOP_unmap_and_replace: moves the entry at new_addr into place. */
+int pv_grant_replace_pte(struct domain *d, uint64_t addr, mfn_t frame, bool readonly, uint64_t new_addr);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The buddy heap: all free RAM. Blocks of 2^order frames, order 0..MAX_ORDER. A frame freed by a guest may still be in
+ * some TLB: it carries a stamp, and allocation flushes the CPUs that have not flushed since.
+ */
+#ifndef HV_HEAP_H
+#define HV_HEAP_H
+
+#include <hv/frame.h>
+
+#define MAX_ORDER 20
+
+#define MEMF_ZERO        (1u << 0)            /* clear the frames */
+#define MEMF_BITS(n)     ((unsigned)(n) << 8) /* machine address below 2^n; 0: anywhere */
+#define MEMF_GET_BITS(f) (((f) >> 8) & 63u)
+
+/* Frames with no owner, for the hypervisor itself. NULL when there are none. */
+struct page_info *alloc_hv_pages(unsigned int order, unsigned int memf);
+void free_hv_pages(struct page_info *pg, unsigned int order);
+/* The same by address in the direct map. */
+void *alloc_hv_mem(unsigned int order);
+void free_hv_mem(void *p, unsigned int order);
+
+/* Small objects: zeroed, 16-byte aligned, any size up to MAX_ORDER pages. NULL when there is no memory; hv_free(NULL)
+ * is fine. */
+void *hv_alloc(size_t size);
+void hv_free(void *p);
+#define hv_new(type)          ((type *)hv_alloc(sizeof(type)))
+#define hv_new_array(type, n) ((type *)((n) > SIZE_MAX / sizeof(type) ? NULL : hv_alloc((n) * sizeof(type))))
+
+/*
+ * Frames for domain d: owner set, PGC_allocated with one reference each, counted against d->max_pages, zeroed (no data
+ * of earlier owners leaks). NULL: over the limit, dying, or no memory.
+ */
+struct page_info *alloc_domain_pages(struct domain *d, unsigned int order, unsigned int memf);
+/* Accounts frames that already lie in the heap's hands to d (control-domain build, exchange). 0 or -errno. */
+int assign_pages(struct domain *d, struct page_info *pg, unsigned int order);
+/* put_page's last step: gives an owned frame back. */
+void free_domain_page(struct page_info *pg);
+
+/* Boot: adds [start, end) to the heap. */
+void heap_add(mfn_t start, mfn_t end);
+uint64_t heap_free_pages(void);
+/* Frees with order preserved in the given width; for physinfo. */
+uint64_t heap_free_pages_below(unsigned int bits);
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * 64-bit PV guests: per-domain and per-vCPU state, and the face of pv/ (processor interface) and mm/pv/ (page tables).
+ * A PV guest's kernel and user mode both run in ring 3; mode is tracked in pv.kernel_mode, each has its own L4.
+ */
+#ifndef HV_PV_H
+#define HV_PV_H
+
+#include <hv/frame.h>
+#include <hv/spinlock.h>
+#include <xen/xen.h>
+
+struct domain;
+struct vcpu;
+
+struct pv_domain {
+    spinlock_t pt_lock;         /* RANK_PT: contents and types of the domain's page tables */
+    mfn_t perdomain_l3;         /* per-domain area, slot 260 of each of its L4s */
+    pte_t **gdt_ldt_l1;         /* [max_vcpus]: 32 entries each, inside the L1s of the per-domain area */
+    struct cpuid_policy *cpuid; /* what CPUID shows; NULL: host default */
+};
+
+struct pv_vcpu {
+    /* own */
+    struct trap_info trap[256];
+    unsigned long event_callback, failsafe_callback, syscall_callback, syscall32_callback, sysenter_callback;
+    uint16_t syscall32_cs, sysenter_cs;
+    bool syscall32_disables_events, sysenter_disables_events, failsafe_disables_events, syscall_disables_events;
+    uint16_t gdt_ents;
+    unsigned int ldt_ents;
+    unsigned long ldt_base;
+    mfn_t gdt_frames[FIRST_RESERVED_GDT_PAGE]; /* SEGDESC references */
+    bool kernel_mode;
+    unsigned long kernel_sp;
+    uint16_t kernel_ss;
+    unsigned long cr0_guest; /* TS and the like, as the guest set them */
+    unsigned long cr4_guest;
+    unsigned long cr2;
+    unsigned long fs_base, gs_base_kernel, gs_base_user;
+    uint16_t fs, gs, ds, es; /* selectors while not running */
+    unsigned long dr[4], dr6, dr7;
+    unsigned int iopl;   /* virtual IOPL set by PHYSDEVOP_set_iopl */
+    unsigned long iobmp; /* guest linear address of its I/O bitmap */
+    unsigned int iobmp_limit;
+    unsigned long vgc_flags;
+
+    /* pt_lock: references of type L4, or INVALID_MFN */
+    mfn_t l4_kernel, l4_user;
+    struct page_info *restart_page; /* old base pointer whose put was preempted */
+};
+
+/* ---- mm/pv: page tables (mm/pv/README) ---- */
+/* The emulated direct write: a write fault of the current vCPU on a read-only mapping. True: handled (or guest fault
+ * injected), retry. */
+bool pv_ptwrite_fault(struct vcpu *v, unsigned long linear, struct cpu_user_regs *regs);
+/* Control-domain build and toolstack contexts: takes a typed L4 reference on mfn for v; 0, -EINVAL or -ERESTART. */
+int pv_set_base(struct vcpu *v, mfn_t kernel_l4, mfn_t user_l4);
+/* Drops both base references; -ERESTART when preempted. */
+int pv_drop_base(struct vcpu *v);
+/* Fills the hypervisor's slots of an L4 that is becoming valid for d. */
+void pv_init_l4_slots(pte_t *l4, struct domain *d);
+/* Teardown: unpins and devalidates d's tables, one bounded slice at a time: -ERESTART or 0. */
+int pv_relinquish_tables(struct domain *d);
+/* CR3 value for the mode v is in. */
+unsigned long pv_cr3(const struct vcpu *v);
+
+/* ---- pv/: the processor as the guest sees it ---- */
+int pv_domain_init(struct domain *d);
+void pv_domain_free(struct domain *d);
+int pv_vcpu_init(struct vcpu *v);
+void pv_vcpu_free(struct vcpu *v);
+/* Context switch halves: descriptor windows, segment bases, debug registers, FPU, CR3. Interrupts are off. */
+void pv_switch_from(struct vcpu *v);
+void pv_switch_to(struct vcpu *v);
+/* vCPU context as the ABI has it (VCPUOP_initialise, XEN_DOMCTL_set/getvcpucontext); set validates all and is
+ * restartable. */
+int pv_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx);
+void pv_get_context(struct vcpu *v, struct vcpu_guest_context *ctx);
+/* Releases GDT and LDT page references. */
+void pv_drop_descriptors(struct vcpu *v);
+/* Drops cached LDT mappings of v (base or contents changed). */
+void pv_ldt_invalidate(struct vcpu *v);
+/* Exception for the guest kernel of the current vCPU: builds the bounce frame. cr2 is set for #PF. */
+void pv_inject(struct vcpu *v, unsigned int vector, uint32_t error_code);
+void pv_inject_page_fault(struct vcpu *v, uint32_t error_code, unsigned long cr2);
+/* Before return to the guest with interrupts off: events, NMIs -> bounce frame. Called from entry.S. */
+void pv_deliver_events(void);
+/* user <-> kernel switch of the current vCPU: swaps GS base and CR3. */
+void pv_toggle_mode(struct vcpu *v);
+/* Makes *desc harmless or refuses: true when the guest may have it in a GDT or LDT. */
+bool pv_check_descriptor(uint64_t *desc);
+/* Enters the guest with current's registers; never returns. */
+void pv_enter_guest(void) __attribute__((noreturn));
+
+#endif
