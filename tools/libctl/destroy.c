@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * The whole removal of a domain: the hypervisor's part, xenstored's part, the nodes.
+ *
+ * Place: the verb destroy, and the unwinding of a failed build. Invariant: runs to its end whatever fails on the way,
+ * and reports the first failure. The daemons let go of their mappings when xenstored tells them; only then does the
+ * memory return.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "libctl/internal.h"
+
+/* How long the daemons and back ends get to let go of a dead domain's frames. */
+#define LINGER_MS 5000
+
+/* Removes the back ends' nodes for this domain: /local/domain/0/backend/KIND/N. */
+static void remove_backends(struct ctl *ctl, uint32_t domid)
+{
+    char path[CTL_PATH_MAX];
+    char **kinds;
+    int count = ctl_store_list(ctl, "/local/domain/0/backend", &kinds, NULL);
+
+    for (int i = 0; i < count; i++) {
+        if (ctl_path(path, "/local/domain/0/backend/%s/%u", kinds[i], domid) == 0) {
+            ctl_store_remove(ctl, path, NULL);
+        }
+    }
+    free(kinds);
+}
+
+static int remove_nodes(struct ctl *ctl, uint32_t domid, const char *vm, struct ctl_error *err)
+{
+    char path[CTL_PATH_MAX];
+    int rc;
+
+    remove_backends(ctl, domid);
+    /* Only ever a node below /vm: the value was read from the store. */
+    if (vm && strncmp(vm, "/vm/", 4) == 0 && vm[4]) {
+        ctl_store_remove(ctl, vm, NULL);
+    }
+    ctl_path(path, "/libxl/%u", domid);
+    ctl_store_remove(ctl, path, NULL);
+    ctl_path(path, "/local/domain/%u", domid);
+    rc = ctl_store_remove(ctl, path, err);
+    return rc;
+}
+
+/* Waits until the hypervisor has forgotten the domain. */
+static int wait_gone(struct ctl *ctl, uint32_t domid)
+{
+    const struct timespec pause = {.tv_nsec = 5000000};
+    uint64_t until = ctl_deadline(LINGER_MS);
+    struct ctl_domain_info info;
+
+    while (ctl_domain_info(ctl, domid, &info, NULL) == 0) {
+        if (ctl_now_ms() > until) {
+            return -EBUSY;
+        }
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
+int ctl_domain_destroy(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
+{
+    char object[64];
+    char *vm;
+    int killed, removed, rc;
+
+    if (domid == 0) {
+        return ctl_error_set(err, -EPERM, "destroy", "domain 0", "power the machine off instead",
+                             "the control domain cannot be destroyed");
+    }
+    snprintf(object, sizeof(object), "domain %u", domid);
+    vm = ctl_store_read_domain(ctl, domid, "vm", NULL);
+    killed = ctl_domain_kill(ctl, domid, err);
+    if (killed < 0 && killed != -ESRCH) {
+        free(vm);
+        return killed;
+    }
+    ctl_store_release(ctl, domid, NULL);
+    rc = killed < 0 ? killed : wait_gone(ctl, domid);
+    removed = remove_nodes(ctl, domid, vm, killed < 0 ? NULL : err);
+    free(vm);
+    if (rc == -EBUSY) {
+        return ctl_error_set(
+            err, rc, "destroy", object,
+            "end the programs or back ends that map or were granted its frames; the rest goes by itself then",
+            "it is dead, but others still hold some of its memory");
+    }
+    return rc < 0 ? rc : removed;
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * The error object: which step failed, on what, why, and what to do.
+ *
+ * Place: every function of the library that fails ends here. Invariant: a filled object has code < 0 and terminated
+ * strings. Does not print: that is the caller's business.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libctl/internal.h"
+
+static void error_fill(struct ctl_error *err, int code, const char *step, const char *object, const char *hint,
+                       const char *fmt, va_list args)
+{
+    memset(err, 0, sizeof(*err));
+    err->code = code;
+    snprintf(err->step, sizeof(err->step), "%s", step);
+    snprintf(err->object, sizeof(err->object), "%s", object ? object : "");
+    snprintf(err->hint, sizeof(err->hint), "%s", hint ? hint : "");
+    vsnprintf(err->message, sizeof(err->message), fmt, args);
+}
+
+int ctl_error_set(struct ctl_error *err, int code, const char *step, const char *object, const char *hint,
+                  const char *fmt, ...)
+{
+    va_list args;
+
+    if (!err) {
+        return code;
+    }
+    va_start(args, fmt);
+    error_fill(err, code, step, object, hint, fmt, args);
+    va_end(args);
+    return code;
+}
+
+int ctl_error_field(struct ctl_error *err, const char *field)
+{
+    if (!err) {
+        return 0;
+    }
+    snprintf(err->field, sizeof(err->field), "%s", field);
+    return err->code;
+}
+
+size_t ctl_error_format(const struct ctl_error *err, char *buf, size_t size)
+{
+    const char *sep = err->object[0] ? ": " : "";
+    int n;
+
+    n = snprintf(buf, size, "%s: %s%s%s (%s)%s%s", err->step, err->object, sep, err->message, strerror(-err->code),
+                 err->hint[0] ? "\n  " : "", err->hint);
+    return n < 0 ? 0 : (size_t)n;
+}
+
+const char *ctl_hint(int code)
+{
+    switch (-code) {
+    case EPERM:
+    case EACCES:
+        return "run it as root in the control domain";
+    case ESRCH:
+        return "no domain has that id now; list the domains to see those that exist";
+    case ENOMEM:
+        return "free memory on the host is short; see what the domains hold, or ask for less";
+    case ENOSYS:
+    case EOPNOTSUPP:
+        return "this hypervisor does not offer the operation";
+    case EBUSY:
+        return "the domain is in use in another way; try again shortly";
+    default:
+        return NULL;
+    }
+}
+
+int ctl_fail_domain(struct ctl *ctl, struct ctl_error *err, int code, const char *step, uint32_t domid, const char *fmt,
+                    ...)
+{
+    char object[sizeof(err->object)];
+    char *name;
+    va_list args;
+
+    if (!err) {
+        return code;
+    }
+    name = ctl->store ? ctl_store_read_domain(ctl, domid, "name", NULL) : NULL;
+    snprintf(object, sizeof(object), name ? "domain %u (%s)" : "domain %u", domid, name ? name : "");
+    free(name);
+    va_start(args, fmt);
+    error_fill(err, code, step, object, ctl_hint(code), fmt, args);
+    va_end(args);
+    return code;
+}

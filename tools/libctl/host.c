@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * The host: what it has, what it runs, its log, its debug keys.
+ *
+ * Place: the verbs info, dmesg, debug-keys. Typed forms of sysctl and xen_version.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libctl/internal.h"
+
+/* Most that is read of the hypervisor's log. */
+#define LOG_MAX (16u << 20)
+
+static void physinfo_from(struct ctl_host_info *info, const struct xen_sysctl_physinfo *phys)
+{
+    info->threads_per_core = phys->threads_per_core;
+    info->cores_per_socket = phys->cores_per_socket;
+    info->nr_cpus = phys->nr_cpus;
+    info->max_cpu_id = phys->max_cpu_id;
+    info->nr_nodes = phys->nr_nodes;
+    info->cpu_khz = phys->cpu_khz;
+    info->capabilities = phys->capabilities;
+    memcpy(info->hw_caps, phys->hw_cap, sizeof(info->hw_caps));
+    info->total_kib = phys->total_pages * 4;
+    info->free_kib = phys->free_pages * 4;
+    info->scrub_kib = phys->scrub_pages * 4;
+    info->outstanding_kib = phys->outstanding_pages * 4;
+}
+
+/* Texts of the version call: each is terminated by force; one that the hypervisor withholds stays empty. */
+static void version_text(struct ctl *ctl, unsigned op, char *text, size_t size)
+{
+    char buffer[1024];
+
+    memset(buffer, 0, sizeof(buffer));
+    if (ctl_call_version(ctl, op, buffer, sizeof(buffer)) >= 0) {
+        buffer[sizeof(buffer) - 1] = 0;
+        snprintf(text, size, "%s", buffer);
+    }
+}
+
+static void compile_info(struct ctl *ctl, struct ctl_host_info *info)
+{
+    xen_compile_info_t compile;
+
+    memset(&compile, 0, sizeof(compile));
+    if (ctl_call_version(ctl, XENVER_compile_info, &compile, sizeof(compile)) < 0) {
+        return;
+    }
+    snprintf(info->compiler, sizeof(info->compiler), "%.*s", (int)sizeof(compile.compiler) - 1, compile.compiler);
+    snprintf(info->compile_by, sizeof(info->compile_by), "%.*s", (int)sizeof(compile.compile_by) - 1,
+             compile.compile_by);
+    snprintf(info->compile_domain, sizeof(info->compile_domain), "%.*s", (int)sizeof(compile.compile_domain) - 1,
+             compile.compile_domain);
+    snprintf(info->compile_date, sizeof(info->compile_date), "%.*s", (int)sizeof(compile.compile_date) - 1,
+             compile.compile_date);
+}
+
+static void build_id(struct ctl *ctl, struct ctl_host_info *info)
+{
+    union {
+        xen_build_id_t id;
+        unsigned char space[64];
+    } u;
+    int length;
+
+    memset(&u, 0, sizeof(u));
+    u.id.len = sizeof(u) - sizeof(u.id);
+    length = ctl_call_version(ctl, XENVER_build_id, &u, sizeof(u));
+    for (int i = 0; i < length && i < 31 && i < (int)u.id.len; i++) {
+        snprintf(info->build_id + 2 * i, 3, "%02x", u.space[sizeof(u.id) + i]);
+    }
+}
+
+static void version_from(struct ctl *ctl, struct ctl_host_info *info)
+{
+    xen_platform_parameters_t platform = {0};
+    int version = ctl_call_version(ctl, XENVER_version, NULL, 0);
+
+    info->major = version < 0 ? 0 : version >> 16;
+    info->minor = version < 0 ? 0 : version & 0xffff;
+    version_text(ctl, XENVER_extraversion, info->extra, sizeof(info->extra));
+    version_text(ctl, XENVER_capabilities, info->caps, sizeof(info->caps));
+    version_text(ctl, XENVER_changeset, info->changeset, sizeof(info->changeset));
+    version_text(ctl, XENVER_commandline, info->command_line, sizeof(info->command_line));
+    compile_info(ctl, info);
+    build_id(ctl, info);
+    if (ctl_call_version(ctl, XENVER_platform_parameters, &platform, sizeof(platform)) >= 0) {
+        info->virt_start = platform.virt_start;
+    }
+    version = ctl_call_version(ctl, XENVER_pagesize, NULL, 0);
+    info->page_size = version < 0 ? 4096 : version;
+}
+
+int ctl_host_info(struct ctl *ctl, struct ctl_host_info *info, struct ctl_error *err)
+{
+    struct xen_sysctl sysctl = {.cmd = XEN_SYSCTL_physinfo};
+    int rc = ctl_call_sysctl(ctl, &sysctl);
+
+    memset(info, 0, sizeof(*info));
+    if (rc < 0) {
+        return ctl_error_set(err, rc, "ask for the host's resources", NULL, ctl_hint(rc), "the hypervisor refused");
+    }
+    physinfo_from(info, &sysctl.u.physinfo);
+    memset(&sysctl, 0, sizeof(sysctl));
+    sysctl.cmd = XEN_SYSCTL_sched_id;
+    info->sched_id = ctl_call_sysctl(ctl, &sysctl) < 0 ? 0 : sysctl.u.sched_id.sched_id;
+    version_from(ctl, info);
+    return 0;
+}
+
+const char *ctl_sched_name(uint32_t sched_id)
+{
+    switch (sched_id) {
+    case XEN_SCHEDULER_CREDIT:
+        return "credit";
+    case XEN_SCHEDULER_CREDIT2:
+        return "credit2";
+    case XEN_SCHEDULER_ARINC653:
+        return "arinc653";
+    case XEN_SCHEDULER_RTDS:
+        return "rtds";
+    case XEN_SCHEDULER_NULL:
+        return "null";
+    default:
+        return "unknown";
+    }
+}
+
+/* Copies the entries of CPUs that are there. Returns their number. */
+static int topology_from(struct ctl_cpu_topology *out, const xen_sysctl_cputopo_t *in, uint32_t count)
+{
+    int have = 0;
+
+    for (uint32_t cpu = 0; cpu < count; cpu++) {
+        if (in[cpu].core != ~0u) {
+            out[have++] = (struct ctl_cpu_topology){cpu, in[cpu].core, in[cpu].socket, in[cpu].node};
+        }
+    }
+    return have;
+}
+
+int ctl_host_topology(struct ctl *ctl, struct ctl_cpu_topology **cpus, struct ctl_error *err)
+{
+    struct xen_sysctl sysctl = {.cmd = XEN_SYSCTL_cputopoinfo};
+    xen_sysctl_cputopo_t *buffer = NULL;
+    uint32_t count = 0;
+    int rc = ctl_call_sysctl(ctl, &sysctl);
+
+    *cpus = NULL;
+    if (rc >= 0) {
+        count = sysctl.u.cputopoinfo.num_cpus;
+        buffer = count && count <= 65536 ? ctl_buffer_get(ctl, count * sizeof(*buffer)) : NULL;
+        *cpus = calloc(count ? count : 1, sizeof(**cpus));
+        rc = buffer && *cpus ? 0 : -ENOMEM;
+    }
+    if (rc >= 0) {
+        set_xen_guest_handle(sysctl.u.cputopoinfo.cputopo, buffer);
+        rc = ctl_call_sysctl(ctl, &sysctl);
+    }
+    if (rc >= 0) {
+        count = sysctl.u.cputopoinfo.num_cpus < count ? sysctl.u.cputopoinfo.num_cpus : count;
+        rc = topology_from(*cpus, buffer, count);
+    }
+    ctl_buffer_put(ctl, buffer);
+    if (rc < 0) {
+        free(*cpus);
+        *cpus = NULL;
+        return ctl_error_set(err, rc, "ask for the topology of CPUs", NULL, ctl_hint(rc), "the hypervisor refused");
+    }
+    return rc;
+}
+
+/* Reads the whole ring into a buffer of `size`; the number of bytes, or -errno. */
+static long read_log(struct ctl *ctl, bool clear, char *buffer, uint32_t size)
+{
+    struct xen_sysctl sysctl = {.cmd = XEN_SYSCTL_readconsole};
+    int rc;
+
+    sysctl.u.readconsole.clear = clear;
+    sysctl.u.readconsole.count = size;
+    set_xen_guest_handle(sysctl.u.readconsole.buffer, buffer);
+    rc = ctl_call_sysctl(ctl, &sysctl);
+    if (rc < 0) {
+        return rc;
+    }
+    return sysctl.u.readconsole.count > size ? -EIO : (long)sysctl.u.readconsole.count;
+}
+
+long ctl_host_log(struct ctl *ctl, bool clear, char **text, struct ctl_error *err)
+{
+    long length = -ENOMEM;
+
+    *text = NULL;
+    /* The ring's size is not told: a read that fills the buffer is tried again with a larger one, and only then
+     * cleared. */
+    for (uint32_t size = 64u << 10; size <= LOG_MAX && !*text; size *= 4) {
+        char *buffer = ctl_buffer_get(ctl, size);
+
+        length = buffer ? read_log(ctl, false, buffer, size) : -ENOMEM;
+        if (length >= 0 && length < size) {
+            *text = strndup(buffer, length);
+            length = *text ? (clear ? read_log(ctl, true, buffer, size) : length) : -ENOMEM;
+        }
+        ctl_buffer_put(ctl, buffer);
+        if (length < 0) {
+            break;
+        }
+    }
+    if (length < 0) {
+        free(*text);
+        *text = NULL;
+        return ctl_error_set(err, length, "read the hypervisor's log", NULL, ctl_hint(length),
+                             "the hypervisor refused");
+    }
+    return strlen(*text ? *text : "");
+}
+
+int ctl_host_debug_keys(struct ctl *ctl, const char *keys, struct ctl_error *err)
+{
+    struct xen_sysctl sysctl = {.cmd = XEN_SYSCTL_debug_keys};
+    size_t count = strlen(keys);
+    char *buffer = ctl_buffer_get(ctl, count + 1);
+    int rc = -ENOMEM;
+
+    if (buffer) {
+        memcpy(buffer, keys, count);
+        set_xen_guest_handle(sysctl.u.debug_keys.keys, buffer);
+        sysctl.u.debug_keys.nr_keys = count;
+        rc = ctl_call_sysctl(ctl, &sysctl);
+    }
+    ctl_buffer_put(ctl, buffer);
+    if (rc < 0) {
+        return ctl_error_set(err, rc, "send debug keys", keys, ctl_hint(rc), "the hypervisor refused");
+    }
+    return 0;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the files of libctl share and no user of it sees.
+ *
+ * Place: below ctl.h. call.c and buffer.c are the only files that touch the privileged device; all others issue
+ * hypercalls through the functions named here. Every call returns 0 or a positive result, or -errno.
+ */
+#ifndef CTL_INTERNAL_H
+#define CTL_INTERNAL_H
+
+#include <stdint.h>
+
+#define __XEN_TOOLS__ 1
+#include <xen/xen.h>
+#include <xen/domctl.h>
+#include <xen/sysctl.h>
+#include <xen/memory.h>
+#include <xen/version.h>
+#include <xen/sched.h>
+#include <xen/event_channel.h>
+#include <xen/grant_table.h>
+
+#include <errno.h>
+#include <xencall.h>
+#include <xenforeignmemory.h>
+#include <xenstore.h>
+
+#include "libctl/ctl.h"
+
+#define CTL_PAGE_SHIFT 12
+#define CTL_PAGE_SIZE  (1ul << CTL_PAGE_SHIFT)
+#define CTL_PAGE_MASK  (CTL_PAGE_SIZE - 1)
+#define CTL_ARRAY(a)   (sizeof(a) / sizeof((a)[0]))
+/* Longest path of a node that the library makes itself. */
+#define CTL_PATH_MAX 256
+
+struct xentoollog_logger;
+
+struct ctl {
+    struct xentoollog_logger *log;
+    xencall_handle *call;
+    void *op;                        /* one locked page: argument of the call under way */
+    xenforeignmemory_handle *memory; /* opened when first needed */
+    struct xs_handle *store;         /* opened when first needed */
+};
+
+/* buffer.c: locked memory that the hypervisor may read and write. */
+void *ctl_buffer_get(struct ctl *ctl, size_t size);
+void ctl_buffer_put(struct ctl *ctl, void *buffer);
+
+/* call.c: one function per hypercall; arguments are bounced through locked memory and copied back. */
+int ctl_call_domctl(struct ctl *ctl, struct xen_domctl *domctl);
+int ctl_call_sysctl(struct ctl *ctl, struct xen_sysctl *sysctl);
+long ctl_call_memory(struct ctl *ctl, unsigned op, void *arg, size_t size);
+int ctl_call_version(struct ctl *ctl, unsigned op, void *arg, size_t size);
+int ctl_call_sched(struct ctl *ctl, unsigned op, void *arg, size_t size);
+int ctl_call_evtchn(struct ctl *ctl, unsigned op, void *arg, size_t size);
+int ctl_call_grant(struct ctl *ctl, unsigned op, void *arg, size_t size);
+int ctl_call_pin_l4(struct ctl *ctl, uint32_t domid, uint64_t frame);
+
+/* Handles that are opened late; NULL with *err filled. */
+xenforeignmemory_handle *ctl_memory_handle(struct ctl *ctl, struct ctl_error *err);
+struct xs_handle *ctl_store_handle(struct ctl *ctl, struct ctl_error *err);
+
+/* Fills *err about a domain, with its name if xenstore is at hand and a hint that fits `code`. Returns code. */
+int ctl_fail_domain(struct ctl *ctl, struct ctl_error *err, int code, const char *step, uint32_t domid, const char *fmt,
+                    ...) __attribute__((format(printf, 6, 7)));
+/* The general hint for an error number, or NULL. */
+const char *ctl_hint(int code);
+/* A domctl that needs no more than its number. */
+int ctl_domctl_simple(struct ctl *ctl, uint32_t cmd, uint32_t domid, const char *step, struct ctl_error *err);
+
+/* xenstore.c: printf-like paths. -ENAMETOOLONG when the path does not fit. */
+int ctl_path(char path[CTL_PATH_MAX], const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Node of a domain: /local/domain/N/<node>; a copy, or NULL. */
+char *ctl_store_read_domain(struct ctl *ctl, uint32_t domid, const char *node, struct ctl_error *err);
+/* Milliseconds of the monotonic clock. */
+uint64_t ctl_now_ms(void);
+/* Waits on the watches set until one fires or the clock reaches `until_ms`; drains all that fired. 0 or -ETIMEDOUT or
+ * -errno. */
+int ctl_store_wait(struct ctl *ctl, uint64_t until_ms);
+uint64_t ctl_deadline(unsigned timeout_ms);
+
+#endif

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: BSD-2-Clause
+ctl-srcs += tools/libctl/call.c
+ctl-srcs += tools/libctl/buffer.c
+ctl-srcs += tools/libctl/error.c
+ctl-srcs += tools/libctl/domain.c
+ctl-srcs += tools/libctl/lookup.c
+ctl-srcs += tools/libctl/destroy.c
+ctl-srcs += tools/libctl/request.c
+ctl-srcs += tools/libctl/vcpu.c
+ctl-srcs += tools/libctl/memory.c
+ctl-srcs += tools/libctl/foreign.c
+ctl-srcs += tools/libctl/evtchn.c
+ctl-srcs += tools/libctl/xenstore.c
+ctl-srcs += tools/libctl/console.c
+ctl-srcs += tools/libctl/host.c
+ctl-srcs += tools/libctl/uuid.c

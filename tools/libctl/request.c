@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Asking a guest to stop, and waiting for domains to end.
+ *
+ * Place: the verbs shutdown, reboot, and whoever supervises. The protocol: the control domain writes a word to
+ * control/shutdown, the guest's kernel empties the node when it takes the request. Invariant: a request that was not
+ * taken is withdrawn, so that a guest does not act on it hours later.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "libctl/internal.h"
+
+static const char *const words[] = {
+    [CTL_REQUEST_POWEROFF] = "poweroff",
+    [CTL_REQUEST_REBOOT] = "reboot",
+    [CTL_REQUEST_SUSPEND] = "suspend",
+    [CTL_REQUEST_HALT] = "halt",
+};
+
+/* A kernel that is up announces what it takes; one that boots has announced nothing yet. */
+static bool announced(struct ctl *ctl, uint32_t domid, const char *word)
+{
+    char node[64] = "control/feature-";
+    char *value;
+    bool yes;
+
+    strncat(node, word, sizeof(node) - strlen(node) - 1);
+    value = ctl_store_read_domain(ctl, domid, node, NULL);
+    yes = value && strcmp(value, "1") == 0;
+    free(value);
+    return yes;
+}
+
+/* Still alive and able to answer? Fills *err when not. */
+static int check_alive(struct ctl *ctl, uint32_t domid, const char *word, struct ctl_error *err)
+{
+    struct ctl_domain_info info;
+    int rc = ctl_domain_info(ctl, domid, &info, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    if (info.dying || info.shutdown) {
+        return ctl_fail_domain(ctl, err, -ESRCH, word, domid, "it has already shut down");
+    }
+    return 0;
+}
+
+/* Waits until the node no longer holds the word. */
+static int wait_taken(struct ctl *ctl, uint32_t domid, const char *word, uint64_t until)
+{
+    struct ctl_domain_info info;
+
+    for (;;) {
+        char *value = ctl_store_read_domain(ctl, domid, "control/shutdown", NULL);
+        bool taken = !value || strcmp(value, word) != 0;
+        int rc;
+
+        free(value);
+        /* A guest that went down meanwhile has answered well enough. */
+        if (taken || ctl_domain_info(ctl, domid, &info, NULL) < 0 || info.shutdown || info.dying) {
+            return 0;
+        }
+        rc = ctl_store_wait(ctl, until);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+}
+
+/* Empties the node unless the guest has taken the request in the meantime. Returns true when it was withdrawn. */
+static bool withdraw(struct ctl *ctl, const char *path, const char *word)
+{
+    for (;;) {
+        xs_transaction_t t = xs_transaction_start(ctl->store);
+        char *value = xs_read(ctl->store, t, path, NULL);
+        bool pending = value && strcmp(value, word) == 0;
+
+        if (pending) {
+            xs_write(ctl->store, t, path, "", 0);
+        }
+        free(value);
+        if (xs_transaction_end(ctl->store, t, !pending) || errno != EAGAIN) {
+            return pending;
+        }
+    }
+}
+
+static int not_taken(struct ctl *ctl, uint32_t domid, const char *word, int code, struct ctl_error *err)
+{
+    const char *hint = announced(ctl, domid, word)
+                           ? "the guest hangs or is paused; look at its console, or destroy it"
+                           : "its kernel has not announced that it takes requests: it is still booting, or cannot";
+    struct ctl_error where = {0};
+
+    ctl_fail_domain(ctl, &where, code, word, domid, "%s", "");
+    return ctl_error_set(err, code, word, where.object, hint,
+                         "the guest did not take the request in time; it was withdrawn");
+}
+
+int ctl_domain_request(struct ctl *ctl, uint32_t domid, enum ctl_request what, unsigned timeout_ms,
+                       struct ctl_error *err)
+{
+    const char *word = (unsigned)what < CTL_ARRAY(words) ? words[what] : NULL;
+    uint64_t until = ctl_deadline(timeout_ms);
+    char path[CTL_PATH_MAX];
+    int rc;
+
+    if (!word || domid == 0) {
+        return ctl_error_set(err, -EINVAL, "send a request", NULL, "domain 0 is shut down from inside",
+                             "domain %u takes no such request", domid);
+    }
+    rc = check_alive(ctl, domid, word, err);
+    if (rc < 0) {
+        return rc;
+    }
+    ctl_path(path, "/local/domain/%u/control/shutdown", domid);
+    if (what == CTL_REQUEST_SUSPEND && !announced(ctl, domid, word)) {
+        return ctl_fail_domain(ctl, err, -EOPNOTSUPP, word, domid, "its kernel has not announced that it can suspend");
+    }
+    if (!ctl_store_handle(ctl, err)) {
+        return -ECONNREFUSED;
+    }
+    xs_watch(ctl->store, path, "request");
+    rc = ctl_store_write(ctl, path, word, err);
+    if (rc == 0) {
+        rc = wait_taken(ctl, domid, word, until);
+        rc = rc < 0 && withdraw(ctl, path, word) ? not_taken(ctl, domid, word, rc, err) : 0;
+    }
+    xs_unwatch(ctl->store, path, "request");
+    return rc;
+}
+
+/* Looks once. 1 when the domain has ended, 0 when it runs, or -errno. */
+static int look(struct ctl *ctl, uint32_t domid, struct ctl_domain_end *end, struct ctl_error *err)
+{
+    struct ctl_domain_info info;
+    int rc = ctl_domain_info(ctl, domid, &info, err);
+
+    memset(end, 0, sizeof(*end));
+    if (rc == -ESRCH || (rc == 0 && info.dying)) {
+        end->gone = true;
+        return 1;
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    end->reason = info.shutdown_reason;
+    return info.shutdown ? 1 : 0;
+}
+
+int ctl_domain_wait(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, struct ctl_domain_end *end,
+                    struct ctl_error *err)
+{
+    uint64_t until = ctl_deadline(timeout_ms);
+    int rc;
+
+    if (!ctl_store_handle(ctl, err)) {
+        return -ECONNREFUSED;
+    }
+    xs_watch(ctl->store, "@releaseDomain", "wait");
+    while ((rc = look(ctl, domid, end, err)) == 0) {
+        rc = ctl_store_wait(ctl, until);
+        if (rc < 0) {
+            ctl_fail_domain(ctl, err, rc, "wait for the end", domid,
+                            rc == -ETIMEDOUT ? "it still runs" : "waiting failed");
+            break;
+        }
+    }
+    xs_unwatch(ctl->store, "@releaseDomain", "wait");
+    return rc < 0 ? rc : 0;
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Nodes of xenstore, introduction of domains, and waiting for changes.
+ *
+ * Place: the only file besides build_store.c that talks to xenstored. Invariant: what a guest wrote is only ever a
+ * string here, terminated and of bounded length. One connection per handle; watches set here are taken away by the
+ * function that set them.
+ */
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "libctl/internal.h"
+
+int ctl_path(char path[CTL_PATH_MAX], const char *fmt, ...)
+{
+    va_list args;
+    int n;
+
+    va_start(args, fmt);
+    n = vsnprintf(path, CTL_PATH_MAX, fmt, args);
+    va_end(args);
+    return n < 0 || n >= CTL_PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+static int store_fail(struct ctl_error *err, int code, const char *step, const char *path)
+{
+    return ctl_error_set(err, code, step, path, code == -EACCES ? ctl_hint(code) : NULL,
+                         code == -ENOENT ? "the node does not exist" : "xenstored refused");
+}
+
+char *ctl_store_read(struct ctl *ctl, const char *path, struct ctl_error *err)
+{
+    struct xs_handle *store = ctl_store_handle(ctl, err);
+    unsigned length;
+    char *value;
+
+    if (!store) {
+        return NULL;
+    }
+    value = xs_read(store, XBT_NULL, path, &length);
+    if (!value) {
+        store_fail(err, -errno, "read from xenstore", path);
+    }
+    return value;
+}
+
+char *ctl_store_read_domain(struct ctl *ctl, uint32_t domid, const char *node, struct ctl_error *err)
+{
+    char path[CTL_PATH_MAX];
+
+    if (ctl_path(path, "/local/domain/%u/%s", domid, node) < 0) {
+        return NULL;
+    }
+    return ctl_store_read(ctl, path, err);
+}
+
+int ctl_store_write(struct ctl *ctl, const char *path, const char *value, struct ctl_error *err)
+{
+    struct xs_handle *store = ctl_store_handle(ctl, err);
+
+    if (!store) {
+        return -ECONNREFUSED;
+    }
+    if (!xs_write(store, XBT_NULL, path, value, strlen(value))) {
+        return store_fail(err, -errno, "write to xenstore", path);
+    }
+    return 0;
+}
+
+int ctl_store_remove(struct ctl *ctl, const char *path, struct ctl_error *err)
+{
+    struct xs_handle *store = ctl_store_handle(ctl, err);
+
+    if (!store) {
+        return -ECONNREFUSED;
+    }
+    if (!xs_rm(store, XBT_NULL, path) && errno != ENOENT) {
+        return store_fail(err, -errno, "remove from xenstore", path);
+    }
+    return 0;
+}
+
+int ctl_store_list(struct ctl *ctl, const char *path, char ***names, struct ctl_error *err)
+{
+    struct xs_handle *store = ctl_store_handle(ctl, err);
+    unsigned count = 0;
+
+    *names = NULL;
+    if (!store) {
+        return -ECONNREFUSED;
+    }
+    *names = xs_directory(store, XBT_NULL, path, &count);
+    if (!*names && errno != ENOENT) {
+        return store_fail(err, -errno, "list in xenstore", path);
+    }
+    return *names ? (int)count : 0;
+}
+
+int ctl_store_introduce(struct ctl *ctl, uint32_t domid, uint64_t ring_frame, uint32_t port, struct ctl_error *err)
+{
+    struct xs_handle *store = ctl_store_handle(ctl, err);
+
+    if (!store) {
+        return -ECONNREFUSED;
+    }
+    if (!xs_introduce_domain(store, domid, ring_frame, port)) {
+        return ctl_fail_domain(ctl, err, -errno, "introduce to xenstore", domid,
+                               "xenstored could not use the domain's ring");
+    }
+    return 0;
+}
+
+int ctl_store_release(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
+{
+    struct xs_handle *store = ctl_store_handle(ctl, err);
+
+    if (!store) {
+        return -ECONNREFUSED;
+    }
+    if (!xs_release_domain(store, domid)) {
+        return ctl_fail_domain(ctl, err, -errno, "release in xenstore", domid, "xenstored does not know the domain");
+    }
+    return 0;
+}
+
+uint64_t ctl_now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000ull + now.tv_nsec / 1000000;
+}
+
+uint64_t ctl_deadline(unsigned timeout_ms)
+{
+    return timeout_ms == CTL_WAIT_FOREVER ? UINT64_MAX : ctl_now_ms() + timeout_ms;
+}
+
+/* Takes all events that have arrived. */
+static void drain(struct xs_handle *store)
+{
+    char **event;
+
+    while ((event = xs_check_watch(store))) {
+        free(event);
+    }
+}
+
+int ctl_store_wait(struct ctl *ctl, uint64_t until_ms)
+{
+    struct xs_handle *store = ctl_store_handle(ctl, NULL);
+    uint64_t now = ctl_now_ms(), left = now < until_ms ? until_ms - now : 0;
+    struct pollfd fd = {.events = POLLIN};
+    int rc;
+
+    if (!store) {
+        return -ECONNREFUSED;
+    }
+    if (!left) {
+        return -ETIMEDOUT;
+    }
+    /* A second at most: a domain's death may be seen by looking before xenstored tells. */
+    fd.fd = xs_fileno(store);
+    rc = poll(&fd, 1, left < 1000 ? (int)left : 1000);
+    if (rc < 0) {
+        return -errno;
+    }
+    if (rc > 0) {
+        drain(store);
+    }
+    return 0;
+}
