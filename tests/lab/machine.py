@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A machine under the emulator, from power-on to power-off.
+
+    with Machine(build="build") as machine:
+        machine.boot()
+        result = machine.run("umbra list")
+
+Flow: boot() makes the ISO, starts the emulator with three sockets (serial console, agent's channel, QMP) and waits for
+the agent; run() sends a command and waits for its end; poweroff() asks and watches it go. One thread drains the
+sockets, so the machine never blocks on a full pipe while a test thinks.
+
+Invariant: after close(), and when this process dies in whatever way, no emulator and no temporary file is left."""
+
+import base64
+import collections
+import ctypes
+import json
+import os
+import secrets
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+import channel as framing
+import image
+import machines
+import verdict
+from verdict import LabError, MachineEnded
+
+Result = collections.namedtuple("Result", "status out err")
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def _die_with_parent():
+    """Runs in the child: the kernel kills the emulator if this process is killed without a chance to clean up."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+class Machine:
+    def __init__(self, build=None, name=machines.DEFAULT, hypervisor=None, append=(), kernel_append=(), smp=None,
+                 memory=None, overlays=(), disks=(), channel="serial", drivers=False, log=None):
+        if name not in machines.MACHINES:
+            raise LabError(f"no machine {name}; there are: {', '.join(machines.MACHINES)}")
+        self.description = machines.MACHINES[name]
+        self.build = build or os.path.join(TOP, "build")
+        self.hypervisor = hypervisor or os.path.join(self.build, "umbra.gz")
+        self.append, self.kernel_append = list(append), list(kernel_append)
+        self.smp, self.memory, self.disks = smp, memory, list(disks)
+        self.overlays, self.channel, self.drivers = list(overlays), channel, drivers or bool(disks)
+        self.log_path = log
+        self.token = secrets.token_hex(8)
+        self.started = None
+        self._changed = threading.Condition()
+        self._log = bytearray()
+        self._log_times = []
+        self._events = collections.deque()
+        self._reader = framing.READERS[channel](self.token)
+        self._reader_error = None
+        self._shutdown_reason = None
+        self._sockets, self._pump, self._process, self._directory = {}, None, None, None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    # --- start ----------------------------------------------------------------------------------------------------
+
+    def prepare(self, command=None, seconds=600, interactive=False):
+        """Makes the temporary directory and the ISO; the agent's orders travel in the overlay."""
+        self._directory = tempfile.mkdtemp(prefix="umbra-lab-")
+        members = {}
+        for overlay in self.overlays:
+            members.update(image.read_overlay(overlay))
+        if not interactive:
+            members.update(self._agent_files(command, seconds))
+        return image.make_iso(self._directory, self.build, self.hypervisor, members, self.append, self.kernel_append)
+
+    def _agent_files(self, command, seconds):
+        config = f"token={self.token}\nchannel={self.channel}\ndrivers={'yes' if self.drivers else ''}\n"
+        files = {"lab/config": (0o100644, config.encode())}
+        if command is not None:
+            files["lab/command"] = (0o100644, framing.request_line(command, seconds))
+        return files
+
+    def boot(self, timeout=180, command=None):
+        """Returns when the agent is ready; with a command the agent runs it at once, see finish_command()."""
+        self.launch(self.prepare(command, int(timeout)))
+        if command is None:
+            self._wait(lambda: self._take("ready"), timeout, "the control domain did not come up")
+
+    def launch(self, iso):
+        listeners = {name: self._listen(name) for name in ("console", "agent", "qmp")}
+        arguments = machines.qemu_command(self.description, iso, self.smp, self.memory, self.disks)
+        for name in ("console", "agent"):
+            arguments += ["-chardev", f"socket,id={name},path={self._path(name)}", "-serial", f"chardev:{name}"]
+        arguments += ["-chardev", f"socket,id=qmp,path={self._path('qmp')}", "-mon", "chardev=qmp,mode=control"]
+        with open(self._path("stderr"), "wb") as stderr:
+            try:
+                self._process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr,
+                                                 preexec_fn=_die_with_parent, start_new_session=True)
+            except OSError as error:
+                raise LabError(f"{arguments[0]}: {error.strerror} (run make deps)") from error
+        self.started = time.monotonic()
+        for name, listener in listeners.items():
+            self._sockets[name] = self._accept(listener)
+        self._sockets["qmp"].sendall(b'{"execute":"qmp_capabilities"}\n')
+        self._pump = threading.Thread(target=self._pump_sockets, daemon=True)
+        self._pump.start()
+
+    def _path(self, name):
+        return os.path.join(self._directory, name)
+
+    def _listen(self, name):
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(self._path(name))
+        listener.listen(1)
+        listener.settimeout(0.2)
+        return listener
+
+    def _accept(self, listener):
+        deadline = time.monotonic() + 30
+        with listener:
+            while time.monotonic() < deadline and self._process.poll() is None:
+                try:
+                    return listener.accept()[0]
+                except socket.timeout:
+                    continue
+        with open(self._path("stderr"), "r", errors="replace", encoding="utf-8") as stderr:
+            raise LabError("the emulator did not start:\n" + stderr.read())
+
+    # --- the thread that reads ------------------------------------------------------------------------------------
+
+    def _pump_sockets(self):
+        selector = selectors.DefaultSelector()
+        for name, sock in self._sockets.items():
+            selector.register(sock, selectors.EVENT_READ, name)
+        while selector.get_map():
+            for key, _ in selector.select():
+                try:
+                    data = key.fileobj.recv(65536)
+                except OSError:
+                    data = b""
+                if not data:
+                    selector.unregister(key.fileobj)
+                with self._changed:
+                    self._receive(key.data, data)
+                    self._changed.notify_all()
+
+    def _receive(self, name, data):
+        if name == "qmp":
+            self._receive_qmp(data)
+        if name == "console":
+            self._log_times.append((len(self._log), time.monotonic() - self.started))
+            self._log += data
+        if name == ("agent" if self.channel == "serial" else "console"):
+            try:
+                self._events.extend(self._reader.feed(data))
+            except LabError as error:
+                self._reader_error = error
+
+    def _receive_qmp(self, data):
+        for line in data.splitlines():
+            try:
+                message = json.loads(line)
+            except ValueError:
+                continue
+            if message.get("event") == "SHUTDOWN":
+                self._shutdown_reason = message["data"].get("reason")
+
+    # --- waiting --------------------------------------------------------------------------------------------------
+
+    def _take(self, kind):
+        """The next event if it is of this kind; called with the lock held."""
+        if self._events and self._events[0][0] == kind:
+            return self._events.popleft()
+        return None
+
+    def _wait(self, take, timeout, what):
+        """Waits until take() gives something. Ends early, by exception, with the machine."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while True:
+                taken = take()
+                if taken is not None:
+                    return taken
+                if self._reader_error:
+                    raise self._reader_error
+                self._check_alive()
+                if time.monotonic() >= deadline:
+                    raise MachineEnded(verdict.HANG, f"{what} within {timeout:g} s")
+                self._changed.wait(min(0.5, max(0.01, deadline - time.monotonic())))
+
+    def _check_alive(self):
+        panic = verdict.find_panic(self.serial_log())
+        if panic:
+            # The registers and the backtrace follow the first line.
+            self._changed.wait_for(lambda: self._process.poll() is not None, 2)
+            raise MachineEnded(panic[0], panic[1])
+        if self._process.poll() is not None:
+            self._changed.wait(0.2)
+            raise MachineEnded(verdict.RESET, f"the machine ended by itself ({self._shutdown_reason or 'no reason'})")
+
+    # --- commands -------------------------------------------------------------------------------------------------
+
+    def run(self, command, timeout=60):
+        """Runs a shell command in the control domain. A command that outlives the timeout is killed: status 143."""
+        self._send(b"run " + framing.request_line(command, int(timeout)))
+        return self.finish_command(timeout + 15)
+
+    def check(self, command, timeout=60):
+        """Like run(), but the command must succeed; returns its output as text."""
+        result = self.run(command, timeout)
+        if result.status:
+            raise AssertionError(f"{command}: status {result.status}\n{result.out}{result.err}")
+        return result.out
+
+    def finish_command(self, timeout, on_output=None):
+        parts = {"out": [], "err": []}
+        deadline = time.monotonic() + timeout
+        while True:
+            event = self._wait(lambda: self._events.popleft() if self._events else None,
+                               deadline - time.monotonic(), "the command did not end")
+            if event[0] == "end":
+                return Result(event[1], *(b"".join(parts[k]).decode(errors="replace") for k in ("out", "err")))
+            if event[0] in parts:
+                parts[event[0]].append(event[1])
+                if on_output:
+                    on_output(*event)
+
+    def put(self, path, data):
+        """Writes a file in the control domain."""
+        quoted = "'" + path.replace("'", "'\\''") + "'"
+        self.check(f"mkdir -p \"$(dirname {quoted})\" && : > {quoted}")
+        for start in range(0, len(data), 2048):
+            piece = base64.b64encode(data[start:start + 2048]).decode()
+            self.check(f"echo {piece} | base64 -d >> {quoted}")
+
+    def _send(self, data):
+        try:
+            self._sockets["agent" if self.channel == "serial" else "console"].sendall(data)
+        except OSError:
+            pass  # The wait that follows finds out why the machine went away.
+
+    # --- log ------------------------------------------------------------------------------------------------------
+
+    def serial_log(self):
+        return self._log.decode(errors="replace").replace("\r", "")
+
+    def wait_log(self, text, timeout):
+        """Waits for a text on the serial console."""
+        return self._wait(lambda: True if text in self.serial_log() else None, timeout, f"'{text}' did not appear")
+
+    def log_time(self, text):
+        """Seconds from the emulator's start to the arrival of a text on the serial console; None if it is not there."""
+        at = bytes(self._log).find(text.encode())
+        if at < 0:
+            return None
+        return [seconds for offset, seconds in self._log_times if offset <= at + len(text) - 1][-1]
+
+    # --- end ------------------------------------------------------------------------------------------------------
+
+    def poweroff(self, timeout=60):
+        """Asks the agent to end. True if the machine powered itself off."""
+        self._send(b"end\n")
+        return self.wait_off(timeout)
+
+    def wait_off(self, timeout=60):
+        return self.wait_end(timeout) == "guest-shutdown"
+
+    def wait_end(self, timeout=60):
+        """Waits for the machine's own end; QEMU's reason: guest-shutdown, guest-reset, ... or None."""
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return None
+        self._pump.join(5)
+        return self._shutdown_reason
+
+    def close(self):
+        if self._process and self._process.poll() is None:
+            self._process.kill()
+        if self._process:
+            self._process.wait()
+        if self._pump:
+            self._pump.join(5)
+        for sock in self._sockets.values():
+            sock.close()
+        self._sockets = {}
+        if self.log_path and self._directory:
+            with open(self.log_path, "wb") as file:
+                file.write(self._log)
+        if self._directory:
+            shutil.rmtree(self._directory, ignore_errors=True)
+            self._directory = None

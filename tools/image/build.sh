@@ -1,0 +1,35 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# Builds the control-domain image and the ISO from Debian packages: build.sh BUILD
+#
+#   fetch    BUILD/cache/debs       packages, downloaded once, never installed
+#   unpack   BUILD/cache/root       their files
+#   base     BUILD/image/base.cpio  kernel modules, daemons, libraries: changes only with the packages
+#   own      BUILD/image/own.cpio   our tools, init, examples, guest images: changes with every build
+#   initrd   BUILD/image/initrd     both, one after the other (the kernel unpacks concatenated archives)
+#   iso      BUILD/umbra.iso        GRUB, Umbra, vmlinuz, initrd
+#
+# Each archive has sorted names, owner 0:0 and fixed times, so two builds give the same bytes.
+set -eu
+export LC_ALL=C
+umask 022
+
+build=${1:?usage: build.sh BUILD}
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../.." && pwd)
+mkdir -p "$build"
+build=$(cd "$build" && pwd)
+cache=$build/cache
+image=$build/image
+unpacked=$cache/root
+mkdir -p "$cache/debs/partial" "$image"
+. "$here/lib.sh"
+
+fetch_packages
+unpack_packages
+build_guest_initrd
+build_base
+build_own
+join_initrd
+build_iso
+report

@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The steps of build.sh, in its order. Uses its variables: here top build cache image unpacked.
+
+say() {
+    printf '  IMAGE   %s\n' "$*"
+}
+
+fail() {
+    echo "image: $*" >&2
+    exit 1
+}
+
+list_of() {
+    sed 's/#.*//; /^[[:space:]]*$/d' "$1"
+}
+
+# True when FILE exists and was made from the same inputs; the key is a checksum of everything that went in.
+is_current() {
+    [ -e "$1" ] && [ "$(cat "$1.key" 2>/dev/null)" = "$2" ]
+}
+
+key_of() {
+    cat "$@" | sha256sum | cut -d' ' -f1
+}
+
+# --- fetch ------------------------------------------------------------------------------------------------------------
+# Asking apt costs seconds, so a complete cache is not asked about again; `make clean` fetches the newest.
+fetch_packages() {
+    key=$(key_of "$here/image-packages.txt")
+    is_current "$cache/versions" "$key" && return
+    say "fetching packages"
+    rm -rf "$cache/debs" "$unpacked"
+    mkdir -p "$cache/debs"
+    download || { refresh_lists && download; } || fail "could not download the packages (see above)"
+    (cd "$cache/debs" && ls -- *.deb) >"$cache/versions"
+    echo "$key" >"$cache/versions.key"
+}
+
+download() {
+    kernel=$(apt-cache depends linux-image-amd64 | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n1)
+    [ -n "$kernel" ] || return 1
+    sandbox=
+    [ "$(id -u)" != 0 ] || sandbox='-o APT::Sandbox::User=root'
+    (cd "$cache/debs" &&
+        apt-get $sandbox -qq download "$kernel" xen-hypervisor-4.17-amd64 $(list_of "$here/image-packages.txt")) >&2
+}
+
+refresh_lists() {
+    say "updating the package lists"
+    if [ "$(id -u)" = 0 ]; then apt-get -qq update; else sudo apt-get -qq update; fi >&2
+}
+
+unpack_packages() {
+    is_current "$cache/unpacked" "$(key_of "$cache/versions")" && return
+    say "unpacking packages"
+    rm -rf "$unpacked" && mkdir -p "$unpacked"
+    for deb in "$cache"/debs/*.deb; do
+        dpkg-deb -x "$deb" "$unpacked"
+    done
+    cp "$unpacked"/boot/vmlinuz-* "$image/vmlinuz"
+    cp "$unpacked/boot/xen-4.17-amd64.gz" "$image/xen-4.17-amd64.gz"
+    touch "$cache/unpacked"
+    key_of "$cache/versions" >"$cache/unpacked.key"
+}
+
+# --- archives ---------------------------------------------------------------------------------------------------------
+pack_archive() { # DIRECTORY OUTPUT
+    find "$1" -exec touch -h -d @0 {} +
+    (cd "$1" && find . -mindepth 1 | sort | cpio --quiet --reproducible -R 0:0 -H newc -o) >"$2"
+}
+
+add_busybox() { # DIRECTORY
+    mkdir -p "$1/bin" "$1/sbin" "$1/usr/bin" "$1/usr/sbin" "$1/proc" "$1/sys" "$1/dev" "$1/tmp" "$1/run" "$1/root" "$1/etc"
+    cp "$unpacked/bin/busybox" "$1/bin/busybox"
+    for applet in $("$unpacked/bin/busybox" --list); do
+        [ -e "$1/bin/$applet" ] || ln -s busybox "$1/bin/$applet"
+    done
+}
+
+build_guest_initrd() {
+    key=$(cat "$here/guest/init" "$here/guest/poweroff" "$here/lib.sh" "$cache/versions" | sha256sum)
+    is_current "$image/guest-initrd.gz" "$key" && return
+    say "guest initramfs"
+    stage=$image/stage-guest
+    rm -rf "$stage"
+    add_busybox "$stage"
+    cp "$here/guest/init" "$stage/init"
+    cp "$here/guest/poweroff" "$stage/sbin/poweroff"
+    ln -s poweroff "$stage/sbin/reboot"
+    chmod 755 "$stage/init" "$stage/sbin/poweroff"
+    pack_archive "$stage" "$image/guest-initrd"
+    gzip -9nf "$image/guest-initrd"
+    echo "$key" >"$image/guest-initrd.gz.key"
+    rm -rf "$stage"
+}
+
+# --- base: everything from packages -----------------------------------------------------------------------------------
+build_base() {
+    key=$(cat "$here/lib.sh" "$here/modules.txt" "$here/programs.txt" "$cache/versions" "$(own_needs_from)" | sha256sum)
+    is_current "$image/base.cpio" "$key" && return
+    say "base archive: modules, daemons, libraries"
+    stage=$image/stage-base
+    rm -rf "$stage"
+    add_busybox "$stage"
+    ln -s /run "$stage/var-run" && mkdir -p "$stage/var" && mv "$stage/var-run" "$stage/var/run"
+    copy_programs
+    copy_libraries
+    copy_modules
+    pack_archive "$stage" "$image/base.cpio"
+    echo "$key" >"$image/base.cpio.key"
+    rm -rf "$stage"
+}
+
+# The libraries of our tools come from the same packages, so the program is an input once it exists.
+own_needs_from() {
+    if [ -x "$build/umbra" ]; then
+        readelf -d "$build/umbra" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | sort >"$image/umbra.needs"
+    else
+        : >"$image/umbra.needs"
+    fi
+    echo "$image/umbra.needs"
+}
+
+copy_programs() {
+    list_of "$here/programs.txt" | while read -r pattern; do
+        (cd "$unpacked" && for file in $pattern; do
+            [ -e "$file" ] || [ -L "$file" ] || fail "programs.txt: no file matches $pattern"
+            [ ! -d "$file" ] || continue
+            mkdir -p "$stage/$(dirname "$file")"
+            rm -f "$stage/$file"
+            cp -P "$file" "$stage/$file"
+        done)
+    done
+}
+
+needed_by() {
+    for file in "$@"; do
+        readelf -d "$file" 2>/dev/null | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'
+    done | sort -u
+}
+
+# Copies the closure of NEEDED entries: repeats until nothing new turns up.
+copy_libraries() {
+    libs=lib/x86_64-linux-gnu
+    mkdir -p "$stage/$libs" "$stage/usr/lib" "$stage/lib64"
+    ln -s "../../$libs" "$stage/usr/lib/x86_64-linux-gnu"
+    cp "$unpacked/$libs/ld-linux-x86-64.so.2" "$stage/$libs/"
+    ln -s "../$libs/ld-linux-x86-64.so.2" "$stage/lib64/ld-linux-x86-64.so.2"
+    pending=$(needed_by $(find "$stage" -type f -perm -100 ! -name busybox); cat "$image/umbra.needs")
+    while [ -n "$pending" ]; do
+        added=
+        for name in $pending; do
+            [ ! -e "$stage/$libs/$name" ] || continue
+            source=$(find "$unpacked/$libs" "$unpacked/usr/$libs" -maxdepth 1 -name "$name" | head -n1)
+            [ -n "$source" ] || fail "no package of image-packages.txt provides $name"
+            cp -L "$source" "$stage/$libs/$name"
+            added="$added $stage/$libs/$name"
+        done
+        pending=$([ -z "$added" ] || needed_by $added)
+    done
+}
+
+copy_modules() {
+    tree=$(cd "$unpacked" && echo lib/modules/*)
+    find "$unpacked/$tree/kernel" -name '*.ko' | sort >"$image/modules.all"
+    pending=$(list_of "$here/modules.txt")
+    while [ -n "$pending" ]; do
+        next=
+        for name in $pending; do
+            file=$(find_module "$name")
+            [ -n "$file" ] || fail "modules.txt: the kernel has no module $name"
+            target=$stage/$tree/kernel/${file#"$unpacked/$tree/kernel/"}
+            [ ! -e "$target" ] || continue
+            mkdir -p "$(dirname "$target")"
+            cp "$file" "$target"
+            next="$next $(module_needs "$file")"
+        done
+        pending=$(echo $next)
+    done
+    cp "$unpacked/$tree/modules.builtin" "$unpacked/$tree/modules.order" "$stage/$tree/"
+    "$unpacked/bin/busybox" depmod -b "$stage" "${tree##*/}"
+}
+
+module_needs() {
+    tr '\0' '\n' <"$1" | sed -n 's/^depends=//p' | tr ',' ' '
+}
+
+# File names and module names differ in - and _.
+find_module() {
+    grep -E "/$(echo "$1" | sed 's/[-_]/[-_]/g')\.ko\$" "$image/modules.all" | head -n1
+}
+
+# --- own: what this tree adds -----------------------------------------------------------------------------------------
+build_own() {
+    say "own archive: init, umbra, examples, guest images"
+    stage=$image/stage-own
+    rm -rf "$stage"
+    mkdir -p "$stage/boot/guest" "$stage/usr/bin" "$stage/root/examples"
+    cp -R "$here/root/." "$stage/"
+    chmod 755 "$stage/init" "$stage"/usr/lib/lab/* "$stage"/usr/sbin/*
+    cp "$image/vmlinuz" "$stage/boot/guest/vmlinuz"
+    cp "$image/guest-initrd.gz" "$stage/boot/guest/initrd.img"
+    cp "$top"/examples/*.json "$stage/root/examples/"
+    if [ -x "$build/umbra" ]; then
+        strip -o "$stage/usr/bin/umbra" "$build/umbra"
+    else
+        say "note: $build/umbra is not built, the image has only the stock tools"
+    fi
+    pack_archive "$stage" "$image/own.cpio"
+    rm -rf "$stage"
+}
+
+join_initrd() {
+    cat "$image/base.cpio" "$image/own.cpio" >"$image/initrd"
+}
+
+# --- ISO --------------------------------------------------------------------------------------------------------------
+build_iso() {
+    if [ ! -e "$build/umbra.gz" ]; then
+        say "note: $build/umbra.gz is not built, no ISO"
+        return
+    fi
+    say "$build/umbra.iso"
+    stage=$image/stage-iso
+    rm -rf "$stage"
+    mkdir -p "$stage/boot/grub"
+    cp "$here/grub.cfg" "$stage/boot/grub/grub.cfg"
+    cp "$build/umbra.gz" "$stage/boot/umbra.gz"
+    cp "$image/vmlinuz" "$image/initrd" "$stage/boot/"
+    make_iso "$stage" "$build/umbra.iso"
+    rm -rf "$stage"
+}
+
+make_iso() { # DIRECTORY OUTPUT
+    find "$1" -exec touch -h -d @0 {} +
+    SOURCE_DATE_EPOCH=0 grub-mkrescue --directory=/usr/lib/grub/i386-pc -o "$2" "$1" \
+        -- -volume_date all_file_dates =1970010100000000 >"$image/iso.log" 2>&1 || {
+        cat "$image/iso.log" >&2
+        fail "grub-mkrescue failed"
+    }
+}
+
+report() {
+    for file in vmlinuz initrd guest-initrd.gz; do
+        say "$(printf '%-16s %9d bytes' "$file" "$(stat -c %s "$image/$file")")"
+    done
+}
