@@ -276,6 +276,8 @@ void switch_cr3(unsigned long cr3); /* loads CR3 and records the flush */
 void call_on_cpus(cpumask_t mask, void (*fn)(void *), void *data);
 void tlb_ipi(void); /* VECTOR_INVALIDATE */
 void call_function_ipi(void);
+/* Answers a pending shoot-down or cross call for this CPU; for loops that spin with interrupts off. */
+void tlb_poll(void);
 
 /* mm/map.c: the hypervisor's own mappings. */
 void map_init_early(
