@@ -146,7 +146,8 @@ copy_libraries() {
     ln -s "../../$libs" "$stage/usr/lib/x86_64-linux-gnu"
     cp "$unpacked/$libs/ld-linux-x86-64.so.2" "$stage/$libs/"
     ln -s "../$libs/ld-linux-x86-64.so.2" "$stage/lib64/ld-linux-x86-64.so.2"
-    pending=$(needed_by $(find "$stage" -type f -perm -100 ! -name busybox); cat "$image/umbra.needs")
+    # The C library opens libgcc_s by itself when a thread is cancelled.
+    pending=$(needed_by $(find "$stage" -type f -perm -100 ! -name busybox); cat "$image/umbra.needs"; echo libgcc_s.so.1)
     while [ -n "$pending" ]; do
         added=
         for name in $pending; do
