@@ -63,6 +63,7 @@ class Machine:
         self._reader = framing.READERS[channel](self.token)
         self._reader_error = None
         self._shutdown_reason = None
+        self._lost = False
         self._sockets, self._pump, self._process, self._directory = {}, None, None, None
 
     def __enter__(self):
@@ -195,6 +196,7 @@ class Machine:
                     raise self._reader_error
                 self._check_alive()
                 if time.monotonic() >= deadline:
+                    self._lost = True
                     raise MachineEnded(verdict.HANG, f"{what} within {timeout:g} s")
                 self._changed.wait(min(0.5, max(0.01, deadline - time.monotonic())))
 
@@ -249,10 +251,18 @@ class Machine:
         except OSError:
             pass  # The wait that follows finds out why the machine went away.
 
+    def is_usable(self):
+        """False once a command timed out, the machine ended, or a panic was seen."""
+        return bool(self._process) and self._process.poll() is None and not self._lost \
+            and not verdict.find_panic(self.serial_log())
+
     # --- log ------------------------------------------------------------------------------------------------------
 
     def serial_log(self):
         return self._log.decode(errors="replace").replace("\r", "")
+
+    def serial_tail(self):
+        return "--- tail of the serial log\n" + verdict.tail(self.serial_log()) + "\n---"
 
     def wait_log(self, text, timeout):
         """Waits for a text on the serial console."""

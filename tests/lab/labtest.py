@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the lab's tests share: booted machines, kept from test to test because a boot costs many seconds of emulation,
+and the handling of guests. A machine that ended is replaced; one that cannot boot fails once and is then skipped."""
+
+import contextlib
+import json
+import os
+import re
+import time
+import unittest
+
+import machines
+from machine import Machine, TOP
+from verdict import LabError, MachineEnded
+
+BUILD = os.environ.get("UMBRA_BUILD", os.path.join(TOP, "build"))
+HYPERVISOR = os.environ.get("UMBRA_LAB_HYPERVISOR")
+ON_PEER = HYPERVISOR is not None and "xen" in os.path.basename(HYPERVISOR)
+GUEST_KERNEL = "/boot/guest/vmlinuz"
+GUEST_INITRD = "/boot/guest/initrd.img"
+
+_machines = {}
+_failures = {}
+
+
+def hypervisor_file():
+    if HYPERVISOR == "xen":
+        return os.path.join(BUILD, "image", "xen-4.17-amd64.gz")
+    return HYPERVISOR
+
+
+def new_machine(name=machines.DEFAULT, **options):
+    return Machine(build=BUILD, name=name, hypervisor=hypervisor_file(), **options)
+
+
+def shared_machine(name=machines.DEFAULT, **options):
+    """A booted machine of this kind. Options must be hashable."""
+    key = (name, tuple(sorted(options.items())))
+    if key in _failures:
+        raise unittest.SkipTest(f"the machine did not boot: {_failures[key]}")
+    machine = _machines.get(key)
+    if machine and machine.is_usable():
+        return machine
+    if machine:
+        machine.close()
+    machine = _machines[key] = new_machine(name, **options)
+    try:
+        machine.boot()
+    except (MachineEnded, LabError) as error:
+        _failures[key] = str(error)
+        raise AssertionError(f"{error}\n{machine.serial_tail()}") from error
+    return machine
+
+
+def close_machines():
+    for machine in _machines.values():
+        if machine.is_usable():
+            with contextlib.suppress(MachineEnded):
+                machine.poweroff(30)
+        machine.close()
+    _machines.clear()
+
+
+class LabTest(unittest.TestCase):
+    """A test on a shared machine; a subclass may name another one. Guests that a test leaves are destroyed after it."""
+
+    machine_name = machines.DEFAULT
+    machine_options = {}
+
+    def setUp(self):
+        self.machine = shared_machine(self.machine_name, **self.machine_options)
+        self.addCleanup(self.destroy_all)
+
+    def run_in(self, command, timeout=60):
+        try:
+            return self.machine.run(command, timeout)
+        except MachineEnded as error:
+            raise AssertionError(f"{command}: {error}\n{self.machine.serial_tail()}") from error
+
+    def ok(self, command, timeout=60):
+        result = self.run_in(command, timeout)
+        self.assertEqual(result.status, 0, f"{command}\n{result.out}{result.err}")
+        return result.out
+
+    def fails(self, command, status, *words, timeout=60):
+        """The command must end with this status and its error text must contain the words; returns the text."""
+        result = self.run_in(command, timeout)
+        self.assertEqual(result.status, status, f"{command}\n{result.out}{result.err}")
+        for word in words:
+            self.assertIn(word.lower(), result.err.lower(), command)
+        return result.err
+
+    def json(self, command):
+        text = self.ok(command)
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise AssertionError(f"{command}: not JSON ({error}):\n{text}") from error
+
+    # --- guests ---------------------------------------------------------------------------------------------------
+
+    def guest_file(self, name, **keys):
+        """Writes a guest's configuration; a key given as None is left out. Returns its path."""
+        config = {"name": name, "type": "pv", "memory": 128, "vcpus": 1, "kernel": GUEST_KERNEL,
+                  "ramdisk": GUEST_INITRD, "cmdline": "console=hvc0 loglevel=5"}
+        config.update(keys)
+        config = {key: value for key, value in config.items() if value is not None}
+        path = f"/root/{name}.json"
+        self.machine.put(path, json.dumps(config, indent=4).encode())
+        return path
+
+    def create(self, name, **keys):
+        path = self.guest_file(name, **keys)
+        self.ok(f"umbra create {path}")
+        return int(self.ok(f"umbra domid {name}"))
+
+    def console_log(self, name):
+        return self.run_in(f"cat /var/log/xen/console/guest-{name}.log 2>/dev/null").out.replace("\r", "")
+
+    def wait_console(self, name, pattern, timeout=60):
+        """Waits for a pattern in a guest's console log; returns the match."""
+        deadline = time.monotonic() + timeout
+        while True:
+            text = self.console_log(name)
+            match = re.search(pattern, text)
+            if match:
+                return match
+            if time.monotonic() > deadline:
+                self.fail(f"{name}: {pattern!r} not on its console within {timeout} s; it ends:\n{text[-1500:]}")
+            time.sleep(0.5)
+
+    def guests(self):
+        """{name: (domid, memory, vcpus, state)} of all domains but the control domain."""
+        rows = {}
+        for line in self.ok("umbra list").strip().split("\n")[1:]:
+            name, domid, memory, vcpus, state, _ = line.split()
+            if domid != "0":
+                rows[name] = (int(domid), int(memory), int(vcpus), state)
+        return rows
+
+    def wait_gone(self, name, timeout=60):
+        deadline = time.monotonic() + timeout
+        while name in self.guests():
+            if time.monotonic() > deadline:
+                self.fail(f"{name} is still there after {timeout} s: {self.guests()[name]}")
+            time.sleep(0.5)
+
+    def destroy_all(self):
+        if not self.machine.is_usable():
+            return
+        for name in self.guests():
+            self.run_in(f"umbra destroy {name}")
+            self.machine.run(f"rm -f /var/log/xen/console/guest-{name}.log")
+
+    # --- what must come back --------------------------------------------------------------------------------------
+
+    def footprint(self):
+        """What guests take and must give back: free memory, the control domain's event channels, xenstore nodes."""
+        info = dict(re.findall(r"^(\w+) *: *(.*)$", self.ok("umbra info"), re.M))
+        nodes = self.ok("xenstore-ls -f | sed 's/ = .*//' | sort")
+        nodes = [node for node in nodes.split("\n") if not node.startswith("/tool/xenstored")]
+        channels = self.ok("/usr/lib/xen-4.17/bin/lsevtchn 0 | wc -l")
+        return {"free_memory": int(info["free_memory"]), "channels": int(channels), "nodes": nodes}
+
+    def wait_footprint(self, before, timeout=30):
+        """The hypervisor frees a dying domain's memory in slices, so what comes back may take a moment."""
+        deadline = time.monotonic() + timeout
+        while True:
+            now = self.footprint()
+            if now == before or time.monotonic() > deadline:
+                self.assertEqual(now, before, "not all came back")
+                return
+            time.sleep(0.5)

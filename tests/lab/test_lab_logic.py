@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The lab's own logic, on the host: framing, verdicts, archives, command lines. No emulator is started, except that the
+last class gives the lab a false one, to see that nothing is left behind."""
+
+import base64
+import importlib.machinery
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import channel
+import image
+import machines
+import verdict
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def collect(reader, data, piece):
+    """Feeds data in pieces; returns ({"out": bytes, "err": bytes}, other events)."""
+    sections, others = {"out": b"", "err": b""}, []
+    for start in range(0, len(data), piece):
+        for event in reader.feed(data[start:start + piece]):
+            if event[0] in sections:
+                sections[event[0]] += event[1]
+            else:
+                others.append(event)
+    return sections, others
+
+
+class SerialFraming(unittest.TestCase):
+    def check(self, data, out, err, others):
+        for piece in (1, 2, 3, 7, len(data)):
+            sections, got = collect(channel.SerialReader("t0k"), data, piece)
+            self.assertEqual((sections["out"], sections["err"], got), (out, err, others), f"pieces of {piece}")
+
+    def test_output_and_status(self):
+        self.check(b"noise\n@t0k out\nhello\n\n@t0k err\noops\n\n@t0k end 3\n", b"hello\n", b"oops\n", [("end", 3)])
+
+    def test_empty_sections(self):
+        self.check(b"\n@t0k out\n\n@t0k err\n\n@t0k end 0\n", b"", b"", [("end", 0)])
+
+    def test_no_final_newline(self):
+        self.check(b"\n@t0k out\nabc\n@t0k err\n\n@t0k end 0\n", b"abc", b"", [("end", 0)])
+
+    def test_false_marks_are_output(self):
+        text = b"\n@other end 0\n@t0 end 1\n@t0k"
+        self.check(b"\n@t0k out\n" + text + b"\n@t0k err\n\n@t0k end 0\n", text, b"", [("end", 0)])
+
+    def test_binary(self):
+        data = bytes(range(256)) * 3
+        self.check(b"\n@t0k out\n" + data + b"\n@t0k err\n\n@t0k end 255\n", data, b"", [("end", 255)])
+
+    def test_ready_and_two_commands(self):
+        one = b"\n@t0k out\n1\n\n@t0k err\n\n@t0k end 0\n"
+        self.check(b"\n@t0k ready\n" + one + one, b"1\n1\n", b"", [("ready",), ("end", 0), ("end", 0)])
+
+
+class ConsoleFraming(unittest.TestCase):
+    def stream(self, text, count=None):
+        line = b"@t0k + " + base64.b64encode(text) + b"."
+        count = len(text) if count is None else count
+        return b"\r\n@t0k out\r\n(XEN) noise\r\n" + line + b"\r\n\n@t0k err\n\n@t0k end 2 %d 0\r\n" % count
+
+    def test_output_among_noise(self):
+        for piece in (1, 5, 1000):
+            sections, others = collect(channel.ConsoleReader("t0k"), self.stream(b"hi\n\x00"), piece)
+            self.assertEqual((sections["out"], others), (b"hi\n\x00", [("end", 2)]))
+
+    def test_lost_output_is_noticed(self):
+        with self.assertRaises(verdict.LabError):
+            collect(channel.ConsoleReader("t0k"), self.stream(b"hi", count=5), 1000)
+
+    def test_request(self):
+        line = channel.request_line("echo 'a b'\nfalse", 30)
+        seconds, command = line.split()
+        self.assertEqual((int(seconds), base64.b64decode(command)), (30, b"echo 'a b'\nfalse"))
+        self.assertTrue(line.endswith(b"\n"))
+
+
+class Verdicts(unittest.TestCase):
+    def test_hypervisor_panic(self):
+        log = "(XEN) boot\n(XEN) Panic on CPU 1:\n(XEN) FATAL TRAP\n"
+        self.assertEqual(verdict.find_panic(log)[0], verdict.HYPERVISOR_PANIC)
+
+    def test_control_domain_panic(self):
+        log = "[    5.123456] Kernel panic - not syncing: Attempted to kill init!\n(XEN) Hardware Dom0 crashed: reboot\n"
+        self.assertEqual(verdict.find_panic(log)[0], verdict.CONTROL_PANIC)
+
+    def test_control_domain_crashed_by_hypervisor(self):
+        self.assertEqual(verdict.find_panic("(XEN) Domain 0 (vcpu#0) crashed on cpu#0:\n")[0], verdict.CONTROL_PANIC)
+
+    def test_first_panic_counts(self):
+        log = "(XEN) Panic on CPU 0:\n[    1.0] Kernel panic - not syncing: x\n"
+        self.assertEqual(verdict.find_panic(log)[0], verdict.HYPERVISOR_PANIC)
+
+    def test_guests_may_panic(self):
+        for line in ("(XEN) Domain 5 (vcpu#0) crashed on cpu#0:", "(d1) [    1.0] Kernel panic - not syncing: x",
+                     "echo Panic on CPU", "no [    1.0] Kernel panic - not syncing"):
+            self.assertIsNone(verdict.find_panic(line + "\n"), line)
+
+    def test_tail(self):
+        self.assertEqual(verdict.tail("a\nb\x1b[2J\x07c\nd\n\n", 2), "bc\nd")
+
+    def test_statuses_differ(self):
+        values = [v for k, v in vars(verdict).items() if k.isupper() and isinstance(v, int)]
+        self.assertEqual(len(values), len(set(values)))
+
+
+class Archives(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory()
+        self.addCleanup(self.directory.cleanup)
+
+    def test_read_back_by_cpio(self):
+        root = os.path.join(self.directory.name, "overlay")
+        os.makedirs(os.path.join(root, "etc/deep"))
+        with open(os.path.join(root, "etc/deep/file"), "wb") as file:
+            file.write(b"odd length!\n" + bytes(7))
+        os.chmod(os.path.join(root, "etc/deep/file"), 0o755)
+        os.symlink("deep/file", os.path.join(root, "etc/link"))
+        archive = image.cpio_archive(image.read_overlay(root))
+        self.assertEqual(len(archive) % 4, 0)
+        out = os.path.join(self.directory.name, "out")
+        os.mkdir(out)
+        subprocess.run(["cpio", "-idm", "--quiet", "--no-absolute-filenames"], input=archive, cwd=out, check=True)
+        with open(os.path.join(out, "etc/link"), "rb") as file:
+            self.assertEqual(file.read(), b"odd length!\n" + bytes(7))
+        self.assertEqual(os.stat(os.path.join(out, "etc/deep/file")).st_mode & 0o777, 0o755)
+
+    def test_parents_are_added(self):
+        archive = image.cpio_archive({"lab/config": (0o100644, b"x")})
+        names = subprocess.run(["cpio", "-t", "--quiet"], input=archive, capture_output=True, check=True).stdout
+        self.assertEqual(names.split(), [b"lab", b"lab/config"])
+
+    def test_same_bytes(self):
+        members = {"b": (0o100644, b"1"), "a": (0o100644, b"2")}
+        self.assertEqual(image.cpio_archive(members), image.cpio_archive(dict(reversed(members.items()))))
+
+    def test_bad_overlay(self):
+        with self.assertRaises(verdict.LabError):
+            image.read_overlay(os.path.join(self.directory.name, "missing"))
+
+    def test_grub_config(self):
+        text = image.grub_config(["loglvl=none"], ["quiet"])
+        self.assertIn("loglvl=none\nmodule2 /boot/vmlinuz", text)
+        self.assertIn(" quiet\nmodule2 /boot/initrd", text)
+
+
+class MachineLines(unittest.TestCase):
+    def test_machines(self):
+        self.assertIn(machines.DEFAULT, machines.MACHINES)
+        command = machines.qemu_command(machines.MACHINES["qemu-nosvm"], "x.iso", smp=3, memory=512, disks=["a,b.qcow2"])
+        text = " ".join(command)
+        for part in ("-svm", "-smp 3", "-m 512", "-no-reboot", "format=qcow2,file=a,,b.qcow2"):
+            self.assertIn(part, text)
+
+
+def load_run():
+    """tests/run has no .py in its name."""
+    path = os.path.join(os.path.dirname(HERE), "run")
+    loader = importlib.machinery.SourceFileLoader("umbra_test_run", path)
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("umbra_test_run", loader))
+    loader.exec_module(module)
+    return module
+
+
+class UnitProgramOutput(unittest.TestCase):
+    def test_tap(self):
+        text = "1..3\nok 1 - one\nnot ok 2 - two\n# a.c:3: error\n# more\nok 3 - three # SKIP\n"
+        self.assertEqual(load_run().read_tap(text), [(True, False, "one", []),
+                                                     (False, False, "two", ["a.c:3: error", "more"]),
+                                                     (True, True, "three", [])])
+
+
+FALSE_QEMU = """#!/bin/sh
+# Connects like the emulator would and then hangs.
+exec python3 -c '
+import socket, sys, time
+held = []
+for word in sys.argv:
+    for part in word.split(","):
+        if part.startswith("path="):
+            held.append(socket.socket(socket.AF_UNIX))
+            held[-1].connect(part[5:])
+time.sleep(600)
+' "$@"
+"""
+
+
+class NothingIsLeft(unittest.TestCase):
+    """The lab ends an emulator that hangs, whatever ends the lab."""
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.top = directory.name
+        self.tmp = os.path.join(self.top, "tmp")
+        self.make("bin/qemu-system-x86_64", FALSE_QEMU)
+        self.make("bin/grub-mkrescue", "#!/bin/sh\nshift\n: >\"$2\"\n")
+        for name in ("umbra.gz", "image/vmlinuz", "image/initrd"):
+            self.make("build/" + name, "x")
+        os.mkdir(self.tmp)
+
+    def make(self, name, text):
+        path = os.path.join(self.top, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, 0o755)
+
+    def start(self, *options):
+        environment = dict(os.environ, PATH=f"{self.top}/bin:{os.environ['PATH']}", TMPDIR=self.tmp)
+        return subprocess.Popen([sys.executable, os.path.join(HERE, "lab"), "run", "--build", self.top + "/build",
+                                 *options, "--", "true"], env=environment, stderr=subprocess.PIPE, text=True)
+
+    def emulators(self):
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    if self.tmp.encode() in file.read():
+                        found.append(int(pid))
+            except OSError:
+                continue
+        return found
+
+    def wait_for(self, condition, what):
+        deadline = time.monotonic() + 20
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, what)
+            time.sleep(0.05)
+
+    def check_clean(self):
+        self.wait_for(lambda: not self.emulators(), "an emulator is left")
+        self.assertEqual(os.listdir(self.tmp), [])
+
+    def test_hang(self):
+        lab = self.start("--timeout", "1")
+        _, err = lab.communicate(timeout=30)
+        self.assertEqual(lab.returncode, verdict.HANG, err)
+        self.assertIn("lab: ", err.strip().split("\n")[-1])
+        self.check_clean()
+
+    def test_signals(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            lab = self.start()
+            self.wait_for(self.emulators, "the emulator did not start")
+            time.sleep(0.2)
+            lab.send_signal(number)
+            lab.communicate(timeout=30)
+            self.assertEqual(lab.returncode, 128 + number)
+            self.check_clean()
+
+    def test_killed(self):
+        lab = self.start()
+        self.wait_for(self.emulators, "the emulator did not start")
+        lab.kill()
+        lab.communicate(timeout=30)
+        self.wait_for(lambda: not self.emulators(), "an emulator is left")
+
+    def test_missing_hypervisor(self):
+        lab = self.start("--hypervisor", os.path.join(self.top, "none"))
+        _, err = lab.communicate(timeout=30)
+        self.assertEqual(lab.returncode, verdict.LAB_ERROR, err)
+        self.assertIn("none", err)
+        self.check_clean()
+
+    def test_wrong_machine(self):
+        lab = self.start("--machine", "pdp11")
+        _, err = lab.communicate(timeout=30)
+        self.assertEqual(lab.returncode, verdict.LAB_ERROR, err)
+        self.assertIn("qemu-svm", err)
+
+
+if __name__ == "__main__":
+    unittest.main()
