@@ -43,7 +43,7 @@ $(BUILD)/asm-offsets.h: hypervisor/x86/asm_offsets.c Makefile Config.mk
 	$(Q)sed -n 's/^.*->\([A-Za-z0-9_]*\) \$$*\(-\{0,1\}[0-9]*\).*$$/#define \1 \2/p' $@.s > $@
 
 # The symbol table for backtraces is linked in: first link, names extracted, second link with the table.
-HV_LD := $(CC) -nostdlib -static -no-pie -Wl,--build-id=sha1 -Wl,-z,max-page-size=0x200000 -Wl,-z,noexecstack \
+HV_LD := $(CC) -nostdlib -static -no-pie -Wl,--build-id=sha1 -Wl,-z,max-page-size=0x1000 -Wl,-z,noexecstack \
          -Wl,--no-warn-rwx-segments -T hypervisor/umbra.lds
 $(BUILD)/umbra.elf: $(hv-objs) hypervisor/umbra.lds hypervisor/symbols.sh
 	$(call say,LD,$@)
@@ -105,4 +105,4 @@ lint:
 clean:
 	rm -rf $(BUILD)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -path $(BUILD)/cache -prune -o -type f -name '*.d' -print 2>/dev/null)

@@ -44,8 +44,31 @@ struct cmdline_param {
     static const struct cmdline_param __attribute__((used, aligned(8), section(".cmdline_params"))) \
     param_##pfn = {pname, PARAM_CUSTOM, (void *)pfn, 0}
 void cmdline_parse(const char *line);
+/* Warns about what cmdline_parse did not know; the console is there by now. */
+void cmdline_report(void);
 /* Size with K, M, G, T suffix (default unit: bytes); 0 and *end as strtoull. */
 uint64_t parse_size(const char *s, const char **end);
+
+/* boot/multiboot2.c: the loader's tags at machine address info (below 4 GiB) -> boot_info. Panics on nonsense. */
+void multiboot2_parse(uint32_t magic, uint64_t info);
+
+/*
+ * boot/memmap.c: RAM of the machine as sorted, disjoint ranges of frames, and the part of it that is still free while
+ * there is no heap. `mem=` and the direct map's size cut the end off.
+ */
+void memmap_init(void);
+/* Takes [start, end) out of the free ranges. */
+void memmap_reserve(uint64_t start, uint64_t end);
+/* Machine address of a block below limit, from the highest free range; panics when there is none. Zeroed by nobody. */
+uint64_t memmap_alloc(uint64_t size, uint64_t align, uint64_t limit);
+/* Gives all that is left to the heap; no memmap_alloc afterwards. */
+void memmap_release_to_heap(void);
+/* Range i of RAM, false past the last. end is exclusive. */
+bool memmap_ram(unsigned int i, mfn_t *start, mfn_t *end);
+/* Does the frame lie in RAM, so that it has a frame-table entry? Any number. */
+bool mfn_is_ram(mfn_t m);
+/* Page below 1 MiB for the code that starts the other CPUs. */
+uint64_t memmap_trampoline(void);
 
 /* ACPI results. */
 struct acpi_cpu {

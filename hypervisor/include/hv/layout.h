@@ -7,11 +7,11 @@
  *   slot 260  0xffff8200_00000000  per-domain area: GDT and LDT windows of each vCPU
  *   slot 261  0xffff8280_00000000  M2P, hypervisor's writable view
  *             0xffff82c0_00000000  ioremap and temporary mappings
- *             0xffff82d0_40000000  text, data, symbols
+ *             0xffff82d0_40000000  text, data, symbols; SYSCALL stubs from 0xffff82d0_60000000
  *             0xffff82e0_00000000  frame table
  *   slot 262- 0xffff8300_00000000  direct map of all RAM (5 TiB)
  *
- * Not in this file: physical layout. head.S and umbra.lds repeat XEN_VIRT_START.
+ * umbra.lds repeats XEN_VIRT_START and IMAGE_PHYS_START and checks them against head.S.
  */
 #ifndef HV_LAYOUT_H
 #define HV_LAYOUT_H
@@ -35,6 +35,8 @@
 #define IOREMAP_VIRT_START UL(0xffff82c000000000)
 #define IOREMAP_VIRT_END   UL(0xffff82c040000000)
 #define XEN_VIRT_START     UL(0xffff82d040000000)
+#define STUBS_VIRT         UL(0xffff82d060000000) /* one page per CPU: its SYSCALL stub, within reach of the text */
+#define IMAGE_PHYS_START   UL(0x200000)           /* where the loader puts the image */
 #define FRAMETABLE_VIRT    UL(0xffff82e000000000)
 #define DIRECTMAP_VIRT     UL(0xffff830000000000)
 #define DIRECTMAP_SIZE     UL(0x0000050000000000)

@@ -257,7 +257,19 @@ void desc_load_gdt(unsigned long base); /* LGDT with the vCPU window or the CPU'
                                            entries; reloads no segment */
 void desc_load_idle_gdt(void);
 void cpu_set_syscall_stack(void);
-void smp_boot(void); /* starts all other CPUs */
+/*
+ * pv/entry.S gives the addresses of the 256 entry stubs, and the two targets of SYSCALL. These are reached from a small
+ * stub of each CPU (x86/desc.c), which has moved to this CPU's stack and pushed ss, rsp, rflags, cs, rip, error code 0
+ * and entry vector TRAP_SYSCALL: rsp = &guest_regs.error_code. Every other register is the guest's; interrupts are off.
+ */
+extern const unsigned long idt_stubs[256];
+void syscall_entry(void);
+void syscall32_entry(void);
+/* Writes the stub of a CPU and returns the value for LSTAR; the one for CSTAR lies SYSCALL32_STUB bytes behind it. */
+unsigned long desc_init_syscall_stub(unsigned int cpu);
+#define SYSCALL32_STUB 128
+void smp_prepare(void); /* after acpi_init: nr_cpus, APIC ids, stacks and per-CPU data of all CPUs */
+void smp_boot(void);    /* starts all other CPUs */
 DECLARE_PER_CPU(unsigned long, stack_base);
 DECLARE_PER_CPU(uint32_t, apicid);
 

@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: BSD-2-Clause
+hv-srcs += hypervisor/mm/map.c
+hv-srcs += hypervisor/mm/heap.c
+hv-srcs += hypervisor/mm/objects.c
+hv-srcs += hypervisor/mm/frame.c
