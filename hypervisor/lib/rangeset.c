@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Rangesets: a sorted array of disjoint, non-adjacent inclusive ranges under a lock of its own (RANK_LEAF). The array has its
- * full size from the start, so that removal, which may split a range, fails only at the limit.
+ * Rangesets: a sorted array of disjoint, non-adjacent inclusive ranges under a lock of its own (RANK_LEAF). The array
+ * has its full size from the start, so that removal, which may split a range, fails only at the limit.
  */
 #include <hv/heap.h>
 #include <hv/rangeset.h>
@@ -96,8 +96,7 @@ static int remove_locked(struct rangeset *s, uint64_t start, uint64_t end)
     return 0;
 }
 
-static int update(struct rangeset *s, uint64_t start, uint64_t end,
-                  int (*fn)(struct rangeset *, uint64_t, uint64_t))
+static int update(struct rangeset *s, uint64_t start, uint64_t end, int (*fn)(struct rangeset *, uint64_t, uint64_t))
 {
     unsigned long flags;
     int rc;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Ticket locks: fair, one word. Debug builds keep, per CPU, the locks held and panic when a lock is taken out of rank or released
- * by another CPU. A violated rank is the hypervisor's own bug, never a guest's doing.
+ * Ticket locks: fair, one word. Debug builds keep, per CPU, the locks held and panic when a lock is taken out of rank
+ * or released by another CPU. A violated rank is the hypervisor's own bug, never a guest's doing.
  *
- * While a CPU spins with interrupts off it answers shoot-downs by polling, so that a lock holder that waits for a flush gets it.
+ * While a CPU spins with interrupts off it answers shoot-downs by polling, so that a lock holder that waits for a flush
+ * gets it.
  */
 #include <hv/cpumask.h>
 #include <hv/percpu.h>

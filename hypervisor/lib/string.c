@@ -8,7 +8,10 @@
 void *memcpy(void *dst, const void *src, size_t n)
 {
     void *ret = dst;
+    size_t words = n / 8;
 
+    n %= 8;
+    __asm__ __volatile__("rep movsq" : "+D"(dst), "+S"(src), "+c"(words)::"memory");
     __asm__ __volatile__("rep movsb" : "+D"(dst), "+S"(src), "+c"(n)::"memory");
     return ret;
 }
@@ -28,7 +31,10 @@ void *memmove(void *dst, const void *src, size_t n)
 void *memset(void *dst, int c, size_t n)
 {
     void *ret = dst;
+    size_t words = n / 8;
 
+    n %= 8;
+    __asm__ __volatile__("rep stosq" : "+D"(dst), "+c"(words) : "a"((uint8_t)c * 0x0101010101010101ul) : "memory");
     __asm__ __volatile__("rep stosb" : "+D"(dst), "+c"(n) : "a"(c) : "memory");
     return ret;
 }

@@ -45,7 +45,7 @@ struct domain {
     struct list_head page_list;    /* owned frames */
     struct list_head hv_page_list; /* PGC_hv_page frames */
     struct list_head relinquished; /* teardown: frames looked at, still referenced by others */
-    uint64_t tot_pages, max_pages, outstanding_pages;
+    uint64_t tot_pages, max_pages;
     unsigned int teardown_step; /* domain_relinquish: where to go on */
 
     /* life_lock */

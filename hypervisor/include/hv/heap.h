@@ -41,7 +41,5 @@ void free_domain_page(struct page_info *pg);
 /* Boot: adds [start, end) to the heap. */
 void heap_add(mfn_t start, mfn_t end);
 uint64_t heap_free_pages(void);
-/* Frees with order preserved in the given width; for physinfo. */
-uint64_t heap_free_pages_below(unsigned int bits);
 
 #endif

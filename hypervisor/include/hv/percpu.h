@@ -15,7 +15,7 @@ struct vcpu;
 
 struct cpu_info {
     struct cpu_user_regs guest_regs; /* frame of the outermost entry; es..gs are not pushed by hardware or by entry.S */
-    struct vcpu *current;
+    struct vcpu *cur_vcpu; /* read as `current` */
     unsigned long percpu_offset;
     unsigned long cr3; /* value loaded in CR3 */
     uint32_t cpu;
@@ -44,7 +44,7 @@ struct cpu_info *get_cpu_info(void);
 #define per_cpu(name, c)            (percpu__##name[c])
 #endif
 
-#define current               (get_cpu_info()->current)
+#define current               (get_cpu_info()->cur_vcpu)
 #define smp_processor_id()    (get_cpu_info()->cpu)
 #define guest_cpu_user_regs() (&get_cpu_info()->guest_regs)
 

@@ -10,7 +10,7 @@
 #include <hv/domain.h>
 #include <xen/sched.h>
 
-enum softirq { SOFTIRQ_TIMER, SOFTIRQ_SCHEDULE, SOFTIRQ_RCU, SOFTIRQ_KEYS, SOFTIRQ_TASKLET, NR_SOFTIRQS };
+enum softirq { SOFTIRQ_TIMER, SOFTIRQ_SCHEDULE, SOFTIRQ_KEYS, SOFTIRQ_TASKLET, NR_SOFTIRQS };
 
 void open_softirq(enum softirq nr, void (*fn)(void));
 void raise_softirq(enum softirq nr);                       /* on this CPU */
@@ -26,8 +26,20 @@ struct tasklet {
 void tasklet_init(struct tasklet *t, void (*fn)(void *), void *data);
 void tasklet_schedule(struct tasklet *t);
 
+void softirq_boot_init(void);
+
 void sched_init(void);
 void sched_init_cpu(unsigned int cpu);
+/* Scheduler state of a vCPU (sched_lock). vruntime: ns of running scaled by SCHED_WEIGHT_DEFAULT / weight. */
+#define SCHED_WEIGHT_DEFAULT 256
+#define SCHED_WEIGHT_MAX     65535
+struct sched_vcpu {
+    struct vcpu *vcpu;
+    struct list_head link; /* on the queue of vcpu->processor; empty: not queued */
+    uint64_t vruntime;
+    s_time_t started; /* when it last got a CPU, or when its run time was last accounted */
+    uint64_t cpu_time;
+};
 int sched_vcpu_init(struct vcpu *v);
 void sched_vcpu_free(struct vcpu *v);
 void vcpu_wake(struct vcpu *v);         /* became runnable: queue it */
@@ -40,6 +52,7 @@ uint64_t vcpu_cpu_time(struct vcpu *v); /* ns of running */
 void vcpu_get_runstate(struct vcpu *v, struct vcpu_runstate_info *out);
 int sched_adjust(struct domain *d, struct xen_domctl_scheduler_op *op);
 uint64_t cpu_idle_time(unsigned int cpu);
+void sched_context_saved(struct vcpu *v); /* for switch.c: v may run elsewhere now */
 /* Puts next's state on this CPU and goes on in it; never returns. */
 void context_switch(struct vcpu *prev, struct vcpu *next) __attribute__((noreturn));
 void idle_loop(void) __attribute__((noreturn));

@@ -22,6 +22,7 @@ enum lock_rank {
     RANK_PT,          /* d->pv.pt_lock: PV page-table validation and updates */
     RANK_PAGE_ALLOC,  /* d->page_alloc_lock: page list and totals */
     RANK_DOMLIST,     /* list of domains */
+    RANK_OBJECTS,     /* hv_alloc size classes */
     RANK_HEAP,        /* buddy heap */
     RANK_MAP,         /* hypervisor page tables */
     RANK_EVENT_QUEUE, /* FIFO event queues, poll masks */

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The buddy heap. Free blocks are kept per zone and order; the zone of a block is the highest set bit of its frame
+ * number, so that "below 2^n" is a choice of zones. A block and its buddy merge when both are free and of one order;
+ * they always lie in one zone.
+ *
+ * A frame that a guest could reach may still be in a TLB: freeing stamps it, allocation flushes the CPUs that have not
+ * flushed since. Domain frames are zeroed when given out, so that nothing leaks between domains.
+ *
+ * Deliberately simple: one lock, no NUMA, no deferred scrubbing.
+ */
+#include <hv/domain.h>
+#include <hv/heap.h>
+#include <hv/x86.h>
+
+#define NR_ZONES 40
+
+#define PGH_free      (1u << 0) /* first frame of a free block */
+#define PGH_tlb_stale (1u << 1) /* tlb_stamp is to be honoured before reuse */
+
+static spinlock_t heap_lock = SPINLOCK_INIT(RANK_HEAP);
+static struct list_head free_list[NR_ZONES][MAX_ORDER + 1];
+static uint64_t free_pages;
+static bool heap_ready;
+
+static unsigned int zone_of(mfn_t m)
+{
+    return m.n ? fls_u64(m.n) : 0;
+}
+
+static void heap_init(void)
+{
+    for (unsigned int z = 0; z < NR_ZONES; z++)
+        for (unsigned int o = 0; o <= MAX_ORDER; o++)
+            list_init(&free_list[z][o]);
+    heap_ready = true;
+}
+
+static void link_free(struct page_info *pg, unsigned int order)
+{
+    pg->order = (uint8_t)order;
+    pg->heap_flags |= PGH_free;
+    list_add(&pg->list, &free_list[zone_of(page_to_mfn(pg))][order]);
+}
+
+static void unlink_free(struct page_info *pg)
+{
+    pg->heap_flags &= (uint8_t)~PGH_free;
+    list_del(&pg->list);
+}
+
+static struct page_info *free_buddy(struct page_info *pg, unsigned int order)
+{
+    mfn_t m = page_to_mfn(pg), b = _mfn(m.n ^ (1ul << order));
+    struct page_info *buddy;
+
+    if (order == MAX_ORDER || !mfn_valid(b) || zone_of(b) != zone_of(m))
+        return NULL;
+    buddy = mfn_to_page(b);
+    return (buddy->heap_flags & PGH_free) && buddy->order == order ? buddy : NULL;
+}
+
+/* heap_lock held. */
+static void free_block(struct page_info *pg, unsigned int order)
+{
+    struct page_info *buddy;
+
+    free_pages += 1ul << order;
+    while ((buddy = free_buddy(pg, order)) != NULL) {
+        unlink_free(buddy);
+        if (buddy < pg)
+            pg = buddy;
+        order++;
+    }
+    link_free(pg, order);
+}
+
+void heap_add(mfn_t start, mfn_t end)
+{
+    if (!heap_ready)
+        heap_init();
+    while (start.n < end.n) {
+        unsigned int order = start.n ? MIN(ffs_u64(start.n), MAX_ORDER) : 0;
+        unsigned long flags;
+
+        while (start.n + (1ul << order) > end.n)
+            order--;
+        flags = spin_lock_irqsave(&heap_lock);
+        free_block(mfn_to_page(start), order);
+        spin_unlock_irqrestore(&heap_lock, flags);
+        start.n += 1ul << order;
+    }
+}
+
+/* Takes a block out of zone z; splits a larger one if need be. heap_lock held. */
+static struct page_info *take_from_zone(unsigned int z, unsigned int order)
+{
+    for (unsigned int o = order; o <= MAX_ORDER; o++) {
+        struct page_info *pg;
+
+        if (list_empty(&free_list[z][o]))
+            continue;
+        pg = list_first(&free_list[z][o], struct page_info, list);
+        unlink_free(pg);
+        while (o > order)
+            link_free(pg + (1ul << --o), o);
+        free_pages -= 1ul << order;
+        return pg;
+    }
+    return NULL;
+}
+
+/* High zones first: memory that narrow devices can reach is the scarcer. */
+static struct page_info *take_block(unsigned int order, unsigned int bits)
+{
+    unsigned int top = bits > PAGE_SHIFT ? MIN(bits - PAGE_SHIFT, NR_ZONES) : NR_ZONES;
+    unsigned long flags = spin_lock_irqsave(&heap_lock);
+    struct page_info *pg = NULL;
+
+    for (unsigned int z = top; z-- > 0 && !pg;)
+        pg = take_from_zone(z, order);
+    spin_unlock_irqrestore(&heap_lock, flags);
+    return pg;
+}
+
+/* Flushes what may still map the block, and resets its frame-table entries. */
+static void prepare_block(struct page_info *pg, unsigned int order)
+{
+    cpumask_t mask = CPUMASK_NONE;
+
+    for (uint64_t i = 0; i < 1ul << order; i++) {
+        if (pg[i].heap_flags & PGH_tlb_stale)
+            mask = cpumask_or(mask, tlb_filter(cpu_online_map, pg[i].tlb_stamp));
+        pg[i].heap_flags = 0;
+        pg[i].count_info = pg[i].type_info = 0;
+        pg[i].owner = NULL;
+        pg[i].nr_validated = 0;
+        list_init(&pg[i].list);
+    }
+    if (!cpumask_empty(mask))
+        tlb_flush_mask(mask);
+}
+
+struct page_info *alloc_hv_pages(unsigned int order, unsigned int memf)
+{
+    struct page_info *pg = order <= MAX_ORDER ? take_block(order, MEMF_GET_BITS(memf)) : NULL;
+
+    if (!pg)
+        return NULL;
+    prepare_block(pg, order);
+    if (memf & MEMF_ZERO)
+        memset(page_to_virt(pg), 0, PAGE_SIZE << order);
+    return pg;
+}
+
+void free_hv_pages(struct page_info *pg, unsigned int order)
+{
+    unsigned long flags;
+
+    if (!pg)
+        return;
+    for (uint64_t i = 0; i < 1ul << order; i++) {
+        ASSERT(!(pg[i].heap_flags & PGH_free));
+        pg[i].owner = NULL;
+        pg[i].count_info = pg[i].type_info = 0;
+    }
+    flags = spin_lock_irqsave(&heap_lock);
+    free_block(pg, order);
+    spin_unlock_irqrestore(&heap_lock, flags);
+}
+
+void *alloc_hv_mem(unsigned int order)
+{
+    struct page_info *pg = alloc_hv_pages(order, 0);
+
+    return pg ? page_to_virt(pg) : NULL;
+}
+
+void free_hv_mem(void *p, unsigned int order)
+{
+    if (p)
+        free_hv_pages(virt_to_page(p), order);
+}
+
+int assign_pages(struct domain *d, struct page_info *pg, unsigned int order)
+{
+    uint64_t n = 1ul << order;
+    int rc = 0;
+
+    spin_lock(&d->page_alloc_lock);
+    if (d->dying)
+        rc = -EINVAL;
+    else if (d->tot_pages + n > d->max_pages)
+        rc = -ENOMEM;
+    else {
+        if (!d->tot_pages)
+            domain_hold(d);
+        d->tot_pages += n;
+        for (uint64_t i = 0; i < n; i++) {
+            pg[i].owner = d;
+            pg[i].type_info = 0;
+            list_add_tail(&pg[i].list, &d->page_list);
+            __atomic_store_n(&pg[i].count_info, PGC_allocated | 1, __ATOMIC_RELEASE);
+        }
+    }
+    spin_unlock(&d->page_alloc_lock);
+    return rc;
+}
+
+struct page_info *alloc_domain_pages(struct domain *d, unsigned int order, unsigned int memf)
+{
+    struct page_info *pg;
+
+    if (READ_ONCE(d->tot_pages) + (1ul << order) > d->max_pages)
+        return NULL;
+    pg = alloc_hv_pages(order, memf | MEMF_ZERO);
+    if (pg && assign_pages(d, pg, order)) {
+        free_hv_pages(pg, order);
+        return NULL;
+    }
+    return pg;
+}
+
+/* The owner loses the frame; the domain itself may go with its last frame. */
+static void unaccount(struct domain *d, struct page_info *pg)
+{
+    bool last;
+
+    spin_lock(&d->page_alloc_lock);
+    list_del(&pg->list);
+    if (pg->count_info & PGC_hv_page)
+        last = list_empty(&d->hv_page_list);
+    else
+        last = --d->tot_pages == 0;
+    pg->owner = NULL;
+    spin_unlock(&d->page_alloc_lock);
+    if (last)
+        domain_put(d);
+}
+
+void free_domain_page(struct page_info *pg)
+{
+    bool hv_page = pg->count_info & PGC_hv_page;
+    unsigned long flags;
+
+    unaccount(pg->owner, pg);
+    if (hv_page)
+        return;
+    set_gpfn_from_mfn(page_to_mfn(pg), INVALID_M2P_ENTRY);
+    pg->count_info = pg->type_info = 0;
+    pg->tlb_stamp = tlb_now();
+    pg->heap_flags = PGH_tlb_stale;
+    flags = spin_lock_irqsave(&heap_lock);
+    free_block(pg, 0);
+    spin_unlock_irqrestore(&heap_lock, flags);
+}
+
+uint64_t heap_free_pages(void)
+{
+    return READ_ONCE(free_pages);
+}

@@ -1,0 +1,6 @@
+# Scheduling: deferred work, timers, run queues, the switch.
+hv-srcs += hypervisor/sched/softirq.c
+hv-srcs += hypervisor/sched/timer.c
+hv-srcs += hypervisor/sched/queue.c
+hv-srcs += hypervisor/sched/sched.c
+hv-srcs += hypervisor/sched/switch.c
