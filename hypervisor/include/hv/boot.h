@@ -95,6 +95,11 @@ struct acpi_info {
     uint8_t reset_space, reset_value;
     uint64_t reset_address;
     uint64_t facs_address;
+    uint16_t mcfg_segment;
+    bool has_s5;              /* \_S5_ was found: sleep type values for power-off */
+    uint8_t s5_typa, s5_typb; /* SLP_TYP for PM1a and PM1b */
+    uint16_t smi_cmd;         /* FADT: port and value that hand ACPI to the OS */
+    uint8_t acpi_enable;
 };
 extern struct acpi_info acpi_info;
 void acpi_init(void);

@@ -6,7 +6,11 @@
 #include <hv/lib.h>
 
 void console_init_early(void); /* serial from the command line; ring */
+void console_init_vga(void);   /* VGA text, once ioremap works; shows what the ring has so far */
 void console_init_irq(void);   /* receive interrupts (or polling), after IO-APIC and timers */
+void console_endboot(void);    /* the control domain is about to run: it gets the VGA and the serial input */
+/* I/O ports of the serial line numbered i (0, 1, ...) that the hypervisor keeps for itself; false: no such line. */
+bool console_serial_ports(unsigned int i, unsigned int *first, unsigned int *last);
 /* Raw output of n bytes to the devices and, when log is set, to the ring. Any context. */
 void console_write(const char *s, size_t n, bool log);
 /* Characters typed on the serial line for the control domain: copies up to n, returns the count. VIRQ_CONSOLE announces
@@ -24,7 +28,11 @@ const char *symbol_lookup(unsigned long address, unsigned long *offset, unsigned
 void backtrace(unsigned long rip, unsigned long rbp);
 struct cpu_user_regs;
 void dump_registers(const struct cpu_user_regs *regs);
-/* Reason when the panic path is running: other CPUs stop. */
+/* panic for a fault inside the hypervisor: shows the registers of the fault instead of the caller's. */
+void panic_with_regs(const struct cpu_user_regs *regs, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3), noreturn));
+/* Set when the panic path is running: a CPU that takes an NMI then calls panic_park and stops for good. */
 extern bool panicking;
+void panic_park(void) __attribute__((noreturn));
 
 #endif

@@ -36,7 +36,11 @@ void pirq_guest_unbind(struct domain *d, unsigned int pirq);
 void pirq_guest_eoi(struct domain *d, unsigned int pirq);
 /* Follows the event's vCPU: retargets the interrupt to the CPU of v. */
 void pirq_set_affinity(struct domain *d, unsigned int pirq, const struct vcpu *v);
-extern unsigned int nr_irqs_gsi;
+/* Interrupt numbers: [0, nr_irqs_gsi) are the IO-APIC inputs by GSI, the rest up to nr_irqs are message-signalled. */
+extern unsigned int nr_irqs_gsi, nr_irqs;
+void irq_dump(void); /* debug key 'i' */
+/* Registers of the context that the current interrupt broke into; NULL outside interrupts. */
+const struct cpu_user_regs *irq_regs(void);
 
 /* Local APIC. */
 void apic_init_bsp(void);
@@ -47,6 +51,9 @@ void apic_send_ipi(unsigned int cpu, uint8_t vector);
 void apic_send_ipi_mask(cpumask_t mask, uint8_t vector);
 void apic_send_init(uint32_t apicid);
 void apic_send_startup(uint32_t apicid, uint8_t page);
+void apic_send_nmi_others(void);  /* to every CPU but this one */
+void apic_calibrate_timer(void);  /* called by time_init, once system_time() runs */
+void apic_disable_on_crash(void); /* quiet before a reset */
 /* IO-APICs. */
 void ioapic_init(void);
 
