@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A PV domain under construction: what the builder's files pass to each other. Internal to libctl.
+ */
+#ifndef CTL_BUILD_H
+#define CTL_BUILD_H
+
+#include "libctl/internal.h"
+#include "libctl/image.h"
+
+struct ctl_build {
+    struct ctl *ctl;
+    const struct ctl_domain_config *config;
+    struct ctl_error *err;
+    struct ctl_image image;
+    struct ctl_layout layout;
+    uint8_t uuid[16];
+    uint32_t vcpus, maxvcpus;
+    uint64_t maxmem_kib;
+    bool created; /* domid is a domain that must go if the build fails */
+    uint32_t domid;
+    uint64_t *p2m; /* layout.nr_pages machine frames */
+    int store_port, console_port;
+    uint64_t shared_info_frame;
+};
+
+/* build_store.c: the nodes. The first takes the name, atomically: -EEXIST when another domain has it. */
+int ctl_build_nodes(struct ctl_build *b);
+/* The rings' nodes; then xenstored is told. */
+int ctl_build_introduce(struct ctl_build *b);
+
+/* start_info.c: contents of the domain's memory: kernel, rings, tables, start_info, ramdisk. */
+int ctl_build_load(struct ctl_build *b);
+
+/* build_grant.c: entries of the grant table for the two rings. */
+int ctl_build_grants(struct ctl_build *b);
+
+#endif

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Kernel files: Linux's bzImage or a plain ELF file, each perhaps compressed, down to segments and notes.
+ *
+ * Place: first step of a build, and of the checks that need no hypervisor. Invariant: after success every segment lies
+ * within the image and within a range of places that does not wrap, and there is a PV entry inside it.
+ */
+#include <elf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "libctl/image.h"
+
+/* Offsets in the first sectors of a bzImage (Linux boot protocol 2.08 and later). */
+#define BZ_SETUP_SECTS    0x1f1
+#define BZ_BOOT_FLAG      0x1fe
+#define BZ_MAGIC          0x202
+#define BZ_VERSION        0x206
+#define BZ_PAYLOAD_OFFSET 0x248
+#define BZ_PAYLOAD_LENGTH 0x24c
+#define BZ_HEADER_END     0x250
+
+#define PHDR_MAX  128
+#define PLACE_MAX (1ull << 40)
+
+static const char step[] = "read the kernel";
+static const char pv_hint[] = "use a 64-bit kernel built with CONFIG_XEN_PV, as Debian's linux-image-amd64 is";
+
+static int bad(struct ctl_error *err, const char *path, int code, const char *what)
+{
+    return ctl_error_set(err, code, step, path, pv_hint, "%s", what);
+}
+
+static uint32_t get32(const uint8_t *p)
+{
+    uint32_t v;
+
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+/* Finds the payload of a bzImage. 1 and its range; 0 when the file is no bzImage; -EINVAL when it is a damaged one. */
+static int bzimage_payload(const struct ctl_bytes *file, size_t *offset, size_t *length)
+{
+    const uint8_t *d = file->data;
+    size_t sectors;
+
+    if (file->size < BZ_HEADER_END || d[BZ_BOOT_FLAG] != 0x55 || d[BZ_BOOT_FLAG + 1] != 0xaa ||
+        memcmp(d + BZ_MAGIC, "HdrS", 4) != 0) {
+        return 0;
+    }
+    if ((d[BZ_VERSION] | d[BZ_VERSION + 1] << 8) < 0x208) {
+        return -EINVAL;
+    }
+    sectors = d[BZ_SETUP_SECTS] ? d[BZ_SETUP_SECTS] : 4;
+    *offset = (sectors + 1) * 512 + (size_t)get32(d + BZ_PAYLOAD_OFFSET);
+    *length = get32(d + BZ_PAYLOAD_LENGTH);
+    if (*length == 0 || *offset > file->size || *length > file->size - *offset) {
+        return -EINVAL;
+    }
+    return 1;
+}
+
+static const char *unpack_fault(int code)
+{
+    switch (code) {
+    case -EFBIG:
+        return "it unpacks to more than 512 MiB";
+    case -EOPNOTSUPP:
+        return "its compression is not supported (gzip, xz, lzma, zstd and lz4 are)";
+    case -ENOMEM:
+        return "no memory to unpack it";
+    default:
+        return "its compressed part is damaged or cut short";
+    }
+}
+
+/* Turns the file into an ELF image in image->elf; the file's bytes are taken over or freed. */
+static int unwrap(struct ctl_image *image, struct ctl_bytes *file, const char *path, struct ctl_error *err)
+{
+    size_t offset = 0, length = file->size;
+    int rc = bzimage_payload(file, &offset, &length);
+
+    if (rc < 0) {
+        return bad(err, path, rc, "it is a bzImage whose header is damaged or too old");
+    }
+    snprintf(image->format, sizeof(image->format), rc ? "bzImage" : "ELF");
+    rc = ctl_payload_unpack(file->data + offset, length, CTL_IMAGE_MAX, image->compression, &image->elf);
+    if (rc < 0) {
+        return bad(err, path, rc, unpack_fault(rc));
+    }
+    if (!image->elf.data && offset == 0) {
+        image->elf = *file;
+        memset(file, 0, sizeof(*file));
+    } else if (!image->elf.data) {
+        /* A payload that is not compressed: move it to the front. */
+        memmove(file->data, file->data + offset, length);
+        image->elf = (struct ctl_bytes){file->data, length};
+        memset(file, 0, sizeof(*file));
+    }
+    return 0;
+}
+
+static const char *header_fault(const struct ctl_bytes *elf, Elf64_Ehdr *head)
+{
+    if (elf->size < sizeof(*head) || memcmp(elf->data, ELFMAG, SELFMAG) != 0) {
+        return "it is neither a bzImage nor an ELF file";
+    }
+    memcpy(head, elf->data, sizeof(*head));
+    if (head->e_ident[EI_CLASS] != ELFCLASS64 || head->e_ident[EI_DATA] != ELFDATA2LSB ||
+        head->e_machine != EM_X86_64) {
+        return "it is not a kernel for 64-bit x86; only 64-bit PV guests are supported";
+    }
+    if (head->e_type != ET_EXEC && head->e_type != ET_DYN) {
+        return "it is not an executable file";
+    }
+    if (head->e_phentsize != sizeof(Elf64_Phdr) || head->e_phnum == 0 || head->e_phnum > PHDR_MAX) {
+        return "its table of segments is malformed";
+    }
+    if (head->e_phoff > elf->size || head->e_phnum * sizeof(Elf64_Phdr) > elf->size - head->e_phoff) {
+        return "its table of segments lies outside the file";
+    }
+    return NULL;
+}
+
+static const char *segment_fault(struct ctl_image *image, const Elf64_Phdr *ph)
+{
+    struct ctl_segment *segment = &image->segments[image->nr_segments];
+
+    if (ph->p_offset > image->elf.size || ph->p_filesz > image->elf.size - ph->p_offset) {
+        return "a segment lies outside the file (is the file cut short?)";
+    }
+    if (ph->p_type == PT_NOTE) {
+        return ctl_notes_parse(&image->notes, image->elf.data + ph->p_offset, ph->p_filesz) ? NULL
+                                                                                            : "its notes are malformed";
+    }
+    if (ph->p_type != PT_LOAD || ph->p_memsz == 0) {
+        return NULL;
+    }
+    if (image->nr_segments == CTL_SEGMENTS_MAX) {
+        return "it has too many segments";
+    }
+    if (ph->p_filesz > ph->p_memsz) {
+        return "a segment is larger in the file than in memory";
+    }
+    *segment = (struct ctl_segment){ph->p_offset, ph->p_filesz, ph->p_memsz, ph->p_paddr};
+    image->nr_segments++;
+    return NULL;
+}
+
+/* Turns the segments' physical addresses into places, now that all notes are known. */
+static const char *place_fault(struct ctl_image *image)
+{
+    image->start = UINT64_MAX;
+    for (unsigned i = 0; i < image->nr_segments; i++) {
+        struct ctl_segment *segment = &image->segments[i];
+
+        segment->place -= image->notes.paddr_offset;
+        if (segment->place > PLACE_MAX || segment->memory_bytes > PLACE_MAX) {
+            return "a segment lies outside any domain's memory";
+        }
+        if (segment->place < image->start) {
+            image->start = segment->place;
+        }
+        if (segment->place + segment->memory_bytes > image->end) {
+            image->end = segment->place + segment->memory_bytes;
+        }
+    }
+    return image->nr_segments ? NULL : "it has nothing to load";
+}
+
+static bool inside(const struct ctl_image *image, uint64_t address)
+{
+    uint64_t place = address - image->notes.virt_base;
+
+    return place >= image->start && place < image->end;
+}
+
+static const char *notes_fault(const struct ctl_image *image)
+{
+    const struct ctl_notes *notes = &image->notes;
+
+    if (!notes->any) {
+        return "it has no Xen notes, so it cannot run as a PV guest";
+    }
+    if (!notes->has_entry) {
+        return "it names no PV entry point";
+    }
+    if (notes->virt_base & 0xfff) {
+        return "its base address is not page aligned";
+    }
+    if (!inside(image, notes->entry)) {
+        return "its entry point lies outside the image";
+    }
+    if (notes->has_hypercall_page && (notes->hypercall_page & 0xfff || !inside(image, notes->hypercall_page))) {
+        return "its hypercall page lies outside the image";
+    }
+    if (notes->has_init_p2m && notes->init_p2m & 0xfff) {
+        return "its address for the P2M is not page aligned";
+    }
+    return NULL;
+}
+
+int ctl_image_parse(struct ctl_image *image, struct ctl_bytes *file, const char *path, struct ctl_error *err)
+{
+    const char *fault;
+    Elf64_Ehdr head;
+    int rc;
+
+    memset(image, 0, sizeof(*image));
+    rc = unwrap(image, file, path, err);
+    ctl_bytes_free(file);
+    if (rc < 0) {
+        return rc;
+    }
+    fault = header_fault(&image->elf, &head);
+    for (unsigned i = 0; !fault && i < head.e_phnum; i++) {
+        Elf64_Phdr ph;
+
+        memcpy(&ph, image->elf.data + head.e_phoff + i * sizeof(ph), sizeof(ph));
+        fault = segment_fault(image, &ph);
+    }
+    fault = fault ? fault : place_fault(image);
+    fault = fault ? fault : notes_fault(image);
+    if (fault) {
+        ctl_image_free(image);
+        return bad(err, path, -EINVAL, fault);
+    }
+    return 0;
+}
+
+int ctl_image_load(struct ctl_image *image, const char *path, struct ctl_error *err)
+{
+    struct ctl_bytes file = {0};
+    int rc = ctl_file_read(path, CTL_IMAGE_MAX, &file, err);
+
+    if (rc < 0) {
+        memset(image, 0, sizeof(*image));
+        return rc;
+    }
+    return ctl_image_parse(image, &file, path, err);
+}
+
+void ctl_image_free(struct ctl_image *image)
+{
+    ctl_bytes_free(&image->elf);
+}
