@@ -4,7 +4,7 @@
 #
 #   fetch    BUILD/cache/debs       packages, downloaded once, never installed
 #   unpack   BUILD/cache/root       their files
-#   base     BUILD/image/base.cpio  kernel modules, daemons, libraries: changes only with the packages
+#   base     BUILD/image/base.zst   kernel modules, daemons, libraries: changes only with the packages
 #   own      BUILD/image/own.cpio   our tools, init, examples, guest images: changes with every build
 #   initrd   BUILD/image/initrd     both, one after the other (the kernel unpacks concatenated archives)
 #   iso      BUILD/umbra.iso        GRUB, Umbra, vmlinuz, initrd

@@ -97,7 +97,7 @@ build_guest_initrd() {
 # --- base: everything from packages -----------------------------------------------------------------------------------
 build_base() {
     key=$(cat "$here/lib.sh" "$here/modules.txt" "$here/programs.txt" "$cache/versions" "$(own_needs_from)" | sha256sum)
-    is_current "$image/base.cpio" "$key" && return
+    is_current "$image/base.zst" "$key" && return
     say "base archive: modules, daemons, libraries"
     stage=$image/stage-base
     rm -rf "$stage"
@@ -107,8 +107,18 @@ build_base() {
     copy_libraries
     copy_modules
     pack_archive "$stage" "$image/base.cpio"
-    echo "$key" >"$image/base.cpio.key"
-    rm -rf "$stage"
+    compress_base
+    echo "$key" >"$image/base.zst.key"
+    rm -rf "$stage" "$image/base.cpio"
+}
+
+# Measured under emulation, base archive only, seconds from power-on to "control domain ready": none 13.2, zstd 11.4 (GRUB
+# reads less). gzip and lz4 do not boot: GRUB unpacks a gzip module itself and stops at its end, and lz4's format has no
+# end, so nothing can follow it. Archives start at multiples of 4 bytes, where the kernel skips zeros between them.
+compress_base() {
+    zstd -q -19 --single-thread -f "$image/base.cpio" -o "$image/base.zst"
+    size=$(stat -c %s "$image/base.zst")
+    head -c $(((4 - size % 4) % 4)) /dev/zero >>"$image/base.zst"
 }
 
 # The libraries of our tools come from the same packages, so the program is an input once it exists.
@@ -212,7 +222,7 @@ build_own() {
 }
 
 join_initrd() {
-    cat "$image/base.cpio" "$image/own.cpio" >"$image/initrd"
+    cat "$image/base.zst" "$image/own.cpio" >"$image/initrd"
 }
 
 # --- ISO --------------------------------------------------------------------------------------------------------------
