@@ -13,6 +13,7 @@
 #include <hv/pv.h>
 #include <hv/rangeset.h>
 #include <hv/spinlock.h>
+#include <hv/tasklet.h>
 #include <hv/timer.h>
 #include <xen/xen.h>
 #include <xen/domctl.h>
@@ -67,6 +68,7 @@ struct domain {
     struct rangeset *ioport_caps; /* x86 ports */
     uint16_t weight, cap;         /* scheduler parameters (credit2 ABI) */
     unsigned int vm_assist;
+    struct tasklet free_tasklet; /* frees the domain after its last reference */
     struct pv_domain pv;
 };
 
@@ -89,7 +91,8 @@ struct vcpu {
     struct sched_vcpu *sched;
 
     vcpu_info_t *vcpu_info; /* in shared_info, or in the guest's registered frame */
-    mfn_t vcpu_info_mfn;    /* INVALID_MFN while in shared_info */
+    mfn_t vcpu_info_mfn;    /* INVALID_MFN until the guest registers a frame */
+    vcpu_info_t early_info; /* of vCPUs beyond shared_info, until then */
     struct evtchn_vcpu *evtchn;
     unsigned int poll_evtchn; /* port SCHEDOP_poll waits for; 0: several */
 
@@ -137,9 +140,12 @@ struct vcpu *domain_vcpu(struct domain *d, unsigned int id);
 int domain_create(domid_t id, const struct xen_domctl_createdomain *config, bool is_control, struct domain **out);
 /* Makes vCPU id of d (down, not initialised). 0 or -errno. */
 int vcpu_create(struct domain *d, unsigned int id);
+void vcpu_free(struct vcpu *v); /* by domain_free and failed creation */
 /* Teardown of a domain, restartable: -ERESTART after a bounded slice, 0 when nothing but references of others is left.
  */
 int domain_kill(struct domain *d);
+/* Takes the owner's reference from each hypervisor page shared with d. */
+int release_hv_pages(struct domain *d);
 
 void domain_pause(struct domain *d); /* returns when no vCPU of d runs; not for the current domain */
 void domain_pause_nosync(struct domain *d);
@@ -157,6 +163,9 @@ void domain_crash(struct domain *d, const char *fmt, ...) __attribute__((format(
 
 /* The guest linear address at which the vCPU's shared record lives; updates after a wake-up. */
 int vcpu_register_info(struct vcpu *v, mfn_t mfn, unsigned int offset);
+void vcpu_unregister_info(struct vcpu *v);
+/* After SHUTDOWN_suspend: the domain runs on. */
+void domain_resume(struct domain *d);
 /* Copies a changed runstate record to the guest's area of the current vCPU (on switch-in). */
 void vcpu_update_runstate_area(struct vcpu *v);
 

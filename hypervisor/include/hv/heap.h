@@ -25,8 +25,12 @@ void free_hv_mem(void *p, unsigned int order);
  * is fine. */
 void *hv_alloc(size_t size);
 void hv_free(void *p);
+static inline void *hv_alloc_array(size_t size, size_t n)
+{
+    return n > SIZE_MAX / size ? NULL : hv_alloc(size * n);
+}
 #define hv_new(type)          ((type *)hv_alloc(sizeof(type)))
-#define hv_new_array(type, n) ((type *)((n) > SIZE_MAX / sizeof(type) ? NULL : hv_alloc((n) * sizeof(type))))
+#define hv_new_array(type, n) ((type *)hv_alloc_array(sizeof(type), (n)))
 
 /*
  * Frames for domain d: owner set, PGC_allocated with one reference each, counted against d->max_pages, zeroed (no data

@@ -17,14 +17,6 @@ void raise_softirq(enum softirq nr);                       /* on this CPU */
 void cpu_raise_softirq(unsigned int cpu, enum softirq nr); /* elsewhere: with an IPI when it was not pending */
 DECLARE_PER_CPU(unsigned long, softirq_pending);
 void do_softirq(void); /* runs all pending ones; may switch vCPU and not return */
-/* Work that must not be done in interrupt context or with locks held: fn runs once on this CPU from a softirq. */
-struct tasklet {
-    struct list_head link;
-    void (*fn)(void *);
-    void *data;
-};
-void tasklet_init(struct tasklet *t, void (*fn)(void *), void *data);
-void tasklet_schedule(struct tasklet *t);
 
 void softirq_boot_init(void);
 

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Domains: the list, references, creation. A domain is on the list from creation until its last reference is gone, also
+ * while it is dying, so that tools can see it and who still holds it.
+ *
+ * References: one from creation to the end of domain_kill, one while it owns any frame, one while any of its hypervisor
+ * pages is still mapped by others, and those of domain_get. The last one frees it from a tasklet, since it may be
+ * dropped with locks held.
+ */
+#include <hv/domain.h>
+#include <hv/event.h>
+#include <hv/grant.h>
+#include <hv/heap.h>
+#include <hv/irq.h>
+#include <hv/sched.h>
+
+struct domain *control_domain, *dom_idle, *dom_xen, *dom_io;
+struct vcpu *idle_vcpu[NR_CPUS];
+
+static struct list_head domains = LIST_HEAD_INIT(domains);
+static spinlock_t domlist_lock = SPINLOCK_INIT(RANK_DOMLIST);
+
+static bool hold_unless_zero(struct domain *d)
+{
+    int ref = __atomic_load_n(&d->refcount, __ATOMIC_RELAXED);
+
+    while (ref)
+        if (__atomic_compare_exchange_n(&d->refcount, &ref, ref + 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+            return true;
+    return false;
+}
+
+struct domain *domain_get_next(domid_t id)
+{
+    struct domain *d, *found = NULL;
+
+    spin_lock(&domlist_lock);
+    list_for_each (d, &domains, link)
+        if (d->id >= id && hold_unless_zero(d)) {
+            found = d;
+            break;
+        }
+    spin_unlock(&domlist_lock);
+    return found;
+}
+
+struct domain *domain_get(domid_t id)
+{
+    struct domain *d;
+
+    if (id == DOMID_SELF || (current && !current->domain->is_idle && id == current->domain->id)) {
+        domain_hold(current->domain);
+        return current->domain;
+    }
+    if (id >= DOMID_FIRST_RESERVED)
+        return NULL;
+    d = domain_get_next(id);
+    if (d && d->id != id) {
+        domain_put(d);
+        return NULL;
+    }
+    return d;
+}
+
+void domain_hold(struct domain *d)
+{
+    __atomic_fetch_add(&d->refcount, 1, __ATOMIC_SEQ_CST);
+}
+
+static void domain_free(void *data)
+{
+    struct domain *d = data;
+    struct vcpu *v;
+
+    spin_lock(&domlist_lock);
+    list_del(&d->link);
+    spin_unlock(&domlist_lock);
+    for_each_vcpu (d, v)
+        vcpu_free(v);
+    grant_domain_free(d);
+    evtchn_domain_free(d);
+    irq_domain_free(d);
+    pv_domain_free(d);
+    rangeset_free(d->iomem_caps);
+    rangeset_free(d->irq_caps);
+    rangeset_free(d->ioport_caps);
+    free_hv_mem(d->shared_info, 0);
+    hv_free(d->vcpu);
+    hv_free(d);
+}
+
+void domain_put(struct domain *d)
+{
+    if (__atomic_sub_fetch(&d->refcount, 1, __ATOMIC_SEQ_CST) == 0)
+        tasklet_schedule(&d->free_tasklet);
+}
+
+/* Sorted by id; refuses an id in use. */
+static int domlist_add(struct domain *d)
+{
+    struct domain *pos;
+    int rc = 0;
+
+    spin_lock(&domlist_lock);
+    list_for_each (pos, &domains, link)
+        if (pos->id >= d->id)
+            break;
+    if (&pos->link != &domains && pos->id == d->id)
+        rc = -EEXIST;
+    else
+        list_add_tail(&d->link, &pos->link);
+    spin_unlock(&domlist_lock);
+    return rc;
+}
+
+static struct domain *domain_alloc(domid_t id, unsigned int max_vcpus)
+{
+    struct domain *d = hv_new(struct domain);
+
+    if (!d)
+        return NULL;
+    d->id = id;
+    d->refcount = 1;
+    d->max_vcpus = max_vcpus;
+    d->weight = SCHED_WEIGHT_DEFAULT;
+    spin_lock_init(&d->page_alloc_lock, RANK_PAGE_ALLOC);
+    spin_lock_init(&d->life_lock, RANK_DOMAIN_LIFE);
+    list_init(&d->link);
+    list_init(&d->page_list);
+    list_init(&d->hv_page_list);
+    list_init(&d->relinquished);
+    tasklet_init(&d->free_tasklet, domain_free, d);
+    if (max_vcpus && (d->vcpu = hv_new_array(struct vcpu *, max_vcpus)) == NULL) {
+        hv_free(d);
+        return NULL;
+    }
+    return d;
+}
+
+static int init_shared_info(struct domain *d)
+{
+    struct page_info *pg = alloc_hv_pages(0, MEMF_ZERO);
+
+    if (!pg)
+        return -ENOMEM;
+    d->shared_info = page_to_virt(pg);
+    share_hv_page_with_guest(pg, d, true);
+    return 0;
+}
+
+static int init_parts(struct domain *d, const struct xen_domctl_createdomain *config)
+{
+    int rc;
+
+    d->iomem_caps = rangeset_new();
+    d->irq_caps = rangeset_new();
+    d->ioport_caps = rangeset_new();
+    if (!d->iomem_caps || !d->irq_caps || !d->ioport_caps)
+        return -ENOMEM;
+    rc = init_shared_info(d);
+    if (!rc)
+        rc = pv_domain_init(d);
+    if (!rc)
+        rc = evtchn_domain_init(d, config->max_evtchn_port);
+    if (!rc)
+        rc = irq_domain_init(d);
+    if (!rc)
+        rc = grant_domain_init(d, config->max_grant_frames, config->max_maptrack_frames);
+    return rc;
+}
+
+int domain_create(domid_t id, const struct xen_domctl_createdomain *config, bool is_control, struct domain **out)
+{
+    struct domain *d = domain_alloc(id, config->max_vcpus);
+    int rc;
+
+    if (!d)
+        return -ENOMEM;
+    d->is_control = is_control;
+    d->config = *config;
+    memcpy(d->handle, config->handle, sizeof(d->handle));
+    d->pause_count = d->controller_pause_count = 1;
+    rc = init_parts(d, config);
+    if (!rc)
+        rc = domlist_add(d);
+    if (rc) {
+        d->dying = DOM_DEAD;
+        release_hv_pages(d);
+        domain_put(d);
+        return rc;
+    }
+    time_update_wallclock(d);
+    *out = d;
+    return 0;
+}
+
+static struct domain *system_domain(domid_t id)
+{
+    struct domain *d = domain_alloc(id, id == DOMID_IDLE ? NR_CPUS : 0);
+
+    if (!d)
+        panic("no memory for system domain %u", id);
+    d->is_system = true;
+    d->is_idle = id == DOMID_IDLE;
+    d->max_pages = UINT64_MAX;
+    return d;
+}
+
+void domain_boot_init(void)
+{
+    dom_idle = system_domain(DOMID_IDLE);
+    dom_xen = system_domain(DOMID_XEN);
+    dom_io = system_domain(DOMID_IO);
+}
+
+bool iomem_permitted(const struct domain *d, mfn_t m)
+{
+    return rangeset_contains(d->iomem_caps, m.n, m.n);
+}
+
+bool irq_permitted(const struct domain *d, unsigned int pirq)
+{
+    return rangeset_contains(d->irq_caps, pirq, pirq);
+}
+
+bool ioport_permitted(const struct domain *d, unsigned int port, unsigned int bytes)
+{
+    return bytes && rangeset_contains(d->ioport_caps, port, port + bytes - 1);
+}

@@ -1,0 +1,11 @@
+# Domains and vCPUs; the control domain's construction.
+hv-srcs += hypervisor/domain/domain.c
+hv-srcs += hypervisor/domain/vcpu.c
+hv-srcs += hypervisor/domain/pause.c
+hv-srcs += hypervisor/domain/teardown.c
+hv-srcs += hypervisor/domain/kernel_image.c
+hv-srcs += hypervisor/domain/elf.c
+hv-srcs += hypervisor/domain/xz.c
+hv-srcs += hypervisor/domain/lzma.c
+hv-srcs += hypervisor/domain/control_p2m.c
+hv-srcs += hypervisor/domain/build_control.c
