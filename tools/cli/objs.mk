@@ -1,5 +1,23 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # tools/cli, in reading order.
-cli-srcs += tools/cli/json_tree.c
-cli-srcs += tools/cli/json.c
+cli-srcs += tools/cli/main.c
+cli-srcs += tools/cli/commands.c
+cli-srcs += tools/cli/options.c
+cli-srcs += tools/cli/report.c
+cli-srcs += tools/cli/config_keys.c
+cli-srcs += tools/cli/config.c
+cli-srcs += tools/cli/config_check.c
+cli-srcs += tools/cli/suggest.c
 cli-srcs += tools/cli/diag.c
+cli-srcs += tools/cli/json.c
+cli-srcs += tools/cli/json_tree.c
+cli-srcs += tools/cli/output.c
+cli-srcs += tools/cli/guest_state.c
+cli-srcs += tools/cli/cmd_config.c
+cli-srcs += tools/cli/cmd_create.c
+cli-srcs += tools/cli/watch.c
+cli-srcs += tools/cli/cmd_console.c
+cli-srcs += tools/cli/terminal.c
+cli-srcs += tools/cli/cmd_list.c
+cli-srcs += tools/cli/cmd_control.c
+cli-srcs += tools/cli/cmd_host.c

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the verbs share: the table's row, parsed options, the handle to the hypervisor, how failures are shown.
+ *
+ * Flow: main.c reads the global options -> commands.c finds the verb in its table -> options.c parses by the row's
+ * options -> the row's function does it and returns the exit code.
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "libctl/ctl.h"
+
+/* Exit codes. */
+#define EXIT_OK     0
+#define EXIT_FAILED 1 /* the operation failed */
+#define EXIT_USAGE  2 /* wrong usage, or wrong configuration */
+
+#define CLI_MAX_OPTIONS 10
+
+/* An option of a verb. Every one has a letter, under which its value is found. */
+struct cli_option {
+    char letter;
+    const char *name; /* --name, or NULL */
+    const char *arg;  /* what its argument is called; NULL: takes none */
+    const char *help;
+};
+
+struct cli;
+
+struct cli_args {
+    const char *value[128]; /* by letter: NULL not given, "" given without an argument */
+    char **operand;
+    int n;
+};
+
+struct command {
+    const char *name;
+    const char *usage;                /* operands */
+    const char *help;                 /* one line */
+    int min, max;                     /* number of operands; max -1: any */
+    const struct cli_option *options; /* ends with letter 0; or NULL */
+    int (*run)(struct cli *cli, const struct cli_args *args);
+    bool lists_keys; /* `help` shows the configuration keys as well */
+};
+
+struct cli {
+    bool json;
+    int verbose;
+    const struct command *command;
+    struct ctl *ctl; /* NULL until cli_open() */
+    char *log_mark;  /* the hypervisor's log at cli_log_mark() */
+};
+
+/* --- commands.c --- */
+extern const struct command commands[]; /* ends with name NULL */
+/* The verb of this name or unambiguous prefix. NULL: *matches is 0 (none) or the number it could be. */
+const struct command *command_find(const char *word, int *matches);
+void command_usage(const struct command *c, FILE *f);
+void commands_help(FILE *f);
+int cli_main(int argc, char **argv);
+
+/* --- options.c --- */
+/* EXIT_OK, or EXIT_USAGE after a message; *help is set for -h. */
+int cli_parse(struct cli *cli, int argc, char **argv, struct cli_args *args, bool *help);
+
+/* --- report.c --- */
+/* "umbra: VERB: ..." on stderr; returns EXIT_USAGE. */
+int cli_usage(const struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/*
+ * Shows a failure whole: what, why, the hint, and the hypervisor's last lines about it - those about domid if it is
+ * not CLI_NO_DOMAIN, otherwise those since cli_log_mark(). Returns EXIT_FAILED.
+ */
+#define CLI_NO_DOMAIN UINT32_MAX
+int cli_fail(struct cli *cli, const char *subject, const struct ctl_error *err, uint32_t domid);
+void cli_log_mark(struct cli *cli);
+/* Does a line of the hypervisor's log speak of the domain? */
+bool log_line_about(const char *line, size_t len, uint32_t domid);
+/* Opens the hypervisor once. EXIT_OK or EXIT_FAILED after a message. */
+int cli_open(struct cli *cli);
+/* Opens, and finds a domain by name or number. EXIT_OK or EXIT_FAILED after a message. */
+int cli_domain(struct cli *cli, const char *name_or_id, uint32_t *domid);
+/* The same for a verb that would harm the control domain: refuses domain 0. */
+int cli_guest(struct cli *cli, const char *name_or_id, uint32_t *domid);
+/* Writes a finished document to stdout. EXIT_OK or EXIT_FAILED. */
+struct json_out;
+int cli_json(struct cli *cli, struct json_out *o);
+
+/* --- the verbs, one function a row of the table --- */
+int cmd_config(struct cli *cli, const struct cli_args *args);
+int cmd_console(struct cli *cli, const struct cli_args *args);
+int cmd_create(struct cli *cli, const struct cli_args *args);
+int cmd_debug_keys(struct cli *cli, const struct cli_args *args);
+int cmd_destroy(struct cli *cli, const struct cli_args *args);
+int cmd_dmesg(struct cli *cli, const struct cli_args *args);
+int cmd_domid(struct cli *cli, const struct cli_args *args);
+int cmd_domname(struct cli *cli, const struct cli_args *args);
+int cmd_help(struct cli *cli, const struct cli_args *args);
+int cmd_info(struct cli *cli, const struct cli_args *args);
+int cmd_list(struct cli *cli, const struct cli_args *args);
+int cmd_pause(struct cli *cli, const struct cli_args *args);
+int cmd_reboot(struct cli *cli, const struct cli_args *args);
+int cmd_shutdown(struct cli *cli, const struct cli_args *args);
+int cmd_unpause(struct cli *cli, const struct cli_args *args);
+int cmd_vcpu_list(struct cli *cli, const struct cli_args *args);
+
+#endif

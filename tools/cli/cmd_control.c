@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Verbs that act on a guest that exists: pause, unpause, shutdown, reboot, destroy. Domain 0 is refused by all.
+ *
+ * With -w, shutdown and reboot wait for the consequence as well: until the guest's watcher has done what the
+ * configuration says (on_poweroff, on_reboot), so that memory has come back, or the guest runs again, when they return.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/cli.h"
+#include "cli/guest_state.h"
+
+#define REQUEST_TIMEOUT_MS 10000
+#define POLL_MS            50
+#define SETTLE_MS          120000 /* for the watcher to act */
+
+typedef int control_fn(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
+
+static int control(struct cli *cli, const struct cli_args *args, control_fn *fn)
+{
+    struct ctl_error err = {0};
+    uint32_t domid;
+
+    if (cli_guest(cli, args->operand[0], &domid))
+        return EXIT_FAILED;
+    if (fn(cli->ctl, domid, &err) < 0)
+        return cli_fail(cli, args->operand[0], &err, domid);
+    return EXIT_OK;
+}
+
+int cmd_pause(struct cli *cli, const struct cli_args *args)
+{
+    return control(cli, args, ctl_domain_pause);
+}
+
+int cmd_unpause(struct cli *cli, const struct cli_args *args)
+{
+    return control(cli, args, ctl_domain_unpause);
+}
+
+/* The watcher sees that the domain is gone and tidies up after itself; without one it is done here. */
+static int destroy(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
+{
+    struct ctl_domain_info info;
+    struct guest_state gs;
+    int rc = ctl_domain_info(ctl, domid, &info, err);
+
+    if (rc < 0)
+        return rc;
+    rc = ctl_domain_destroy(ctl, domid, err);
+    if (rc < 0 || guest_state_read(info.uuid, &gs) < 0)
+        return rc;
+    if (!guest_state_watched(&gs))
+        guest_state_remove(info.uuid);
+    guest_state_free(&gs);
+    return rc;
+}
+
+int cmd_destroy(struct cli *cli, const struct cli_args *args)
+{
+    return control(cli, args, destroy);
+}
+
+/* --- shutdown and reboot --------------------------------------------------------------------------------------------
+ */
+
+struct stop {
+    struct cli *cli;
+    const char *subject;
+    enum ctl_request what;
+    bool wait;
+    uint32_t domid;
+    uint8_t uuid[16];
+};
+
+static void nap(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
+}
+
+/* Has the consequence come? *failed: it never will. */
+static bool settled(const struct stop *s, bool *failed)
+{
+    struct ctl_domain_info info;
+    struct guest_state gs;
+    bool exists = ctl_domain_info(s->cli->ctl, s->domid, &info, NULL) == 0, done, watched;
+
+    if (guest_state_read(s->uuid, &gs) < 0)
+        return !exists || !info.dying; /* nobody keeps it: what there is now is what remains */
+    watched = guest_state_watched(&gs);
+    done = strcmp(gs.state, "preserved") == 0 || (strcmp(gs.state, "running") == 0 && gs.domid != s->domid);
+    guest_state_free(&gs);
+    *failed = !done && !watched;
+    return done;
+}
+
+static int wait_settled(const struct stop *s)
+{
+    struct ctl_error err = {0};
+    bool failed = false;
+
+    for (int ms = 0; ms < SETTLE_MS && !failed; ms += POLL_MS) {
+        if (settled(s, &failed))
+            return EXIT_OK;
+        nap();
+    }
+    ctl_error_set(&err, failed ? -ECHILD : -ETIMEDOUT, "wait for the watcher", NULL,
+                  "see the guest's log in /var/log/umbra, and `umbra list`",
+                  failed ? "the guest has stopped and nobody watches it" : "the guest has stopped but is still there");
+    return cli_fail(s->cli, s->subject, &err, s->domid);
+}
+
+static int wait_end(const struct stop *s)
+{
+    struct ctl_domain_end end;
+    struct ctl_error err = {0};
+
+    if (ctl_domain_wait(s->cli->ctl, s->domid, CTL_WAIT_FOREVER, &end, &err) < 0 && err.code != -ESRCH)
+        return cli_fail(s->cli, s->subject, &err, s->domid);
+    return wait_settled(s);
+}
+
+static int request(struct stop *s)
+{
+    struct ctl_domain_info info;
+    struct ctl_error err = {0};
+
+    if (ctl_domain_info(s->cli->ctl, s->domid, &info, &err) < 0)
+        return cli_fail(s->cli, s->subject, &err, s->domid);
+    memcpy(s->uuid, info.uuid, sizeof(s->uuid));
+    if (ctl_domain_request(s->cli->ctl, s->domid, s->what, REQUEST_TIMEOUT_MS, &err) < 0)
+        return cli_fail(s->cli, s->subject, &err, s->domid);
+    return EXIT_OK;
+}
+
+/* Asks all of them before it waits for any. */
+static int stop_all(struct stop *stops, int n)
+{
+    int rc = EXIT_OK;
+
+    for (int i = 0; i < n; i++) {
+        if (request(&stops[i])) {
+            rc = EXIT_FAILED;
+            stops[i].wait = false;
+        }
+    }
+    for (int i = 0; i < n; i++) {
+        if (stops[i].wait && wait_end(&stops[i]))
+            rc = EXIT_FAILED;
+    }
+    return rc;
+}
+
+static int stop_every(const struct stop *model)
+{
+    struct ctl_domain_info *list;
+    struct ctl_error err = {0};
+    struct stop *stops;
+    int n, found = 0, rc;
+
+    if (cli_open(model->cli))
+        return EXIT_FAILED;
+    n = ctl_domain_list(model->cli->ctl, &list, &err);
+    if (n < 0)
+        return cli_fail(model->cli, NULL, &err, CLI_NO_DOMAIN);
+    stops = calloc((size_t)n + 1, sizeof(*stops));
+    for (int i = 0; stops && i < n; i++) {
+        if (list[i].domid == 0 || list[i].dying || list[i].shutdown)
+            continue;
+        stops[found] = *model;
+        stops[found].domid = list[i].domid;
+        stops[found++].subject = list[i].name;
+    }
+    rc = stops ? stop_all(stops, found) : EXIT_FAILED;
+    free(stops);
+    free(list);
+    return rc;
+}
+
+static int stop_named(const struct stop *model, const struct cli_args *args)
+{
+    struct stop *stops = calloc((size_t)args->n, sizeof(*stops));
+    int rc = stops ? EXIT_OK : EXIT_FAILED;
+
+    for (int i = 0; i < args->n && !rc; i++) {
+        stops[i] = *model;
+        stops[i].subject = args->operand[i];
+        rc = cli_guest(model->cli, args->operand[i], &stops[i].domid);
+    }
+    if (!rc)
+        rc = stop_all(stops, args->n);
+    free(stops);
+    return rc;
+}
+
+static int stop(struct cli *cli, const struct cli_args *args, enum ctl_request what)
+{
+    struct stop model = {.cli = cli, .what = what, .wait = args->value['w'] != NULL};
+    bool all = args->value['a'] != NULL;
+
+    if (all && args->n)
+        return cli_usage(cli, "-a takes no domain");
+    if (!all && !args->n)
+        return cli_usage(cli, "an operand is missing: %s", cli->command->usage);
+    return all ? stop_every(&model) : stop_named(&model, args);
+}
+
+int cmd_shutdown(struct cli *cli, const struct cli_args *args)
+{
+    return stop(cli, args, CTL_REQUEST_POWEROFF);
+}
+
+int cmd_reboot(struct cli *cli, const struct cli_args *args)
+{
+    return stop(cli, args, CTL_REQUEST_REBOOT);
+}

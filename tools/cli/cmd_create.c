@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * `create`: configuration -> checks -> domain -> watcher -> console -> run. In this order, so that everything that can
+ * be wrong is found before anything exists, the watcher sees a guest that dies at once, and the console its first
+ * line. A failure at any step takes back the ones before it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/cmd_console.h"
+#include "cli/config.h"
+#include "cli/guest_state.h"
+#include "cli/terminal.h"
+#include "cli/watch.h"
+
+struct create {
+    struct cli *cli;
+    const struct cli_args *args;
+    struct config config;
+    uint32_t domid;
+    int console; /* descriptor, or -1 */
+};
+
+/* An operand is an override if it starts like KEY=; a file may be called that by writing ./ before it. */
+static bool is_override(const char *operand)
+{
+    size_t n = strspn(operand, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-$");
+
+    return n > 0 && operand[n + strspn(operand + n, " ")] == '=';
+}
+
+static int find_input(const struct create *cr, struct config_input *in)
+{
+    const struct cli_args *args = cr->args;
+    int first = 0;
+
+    in->file = args->value['f'];
+    in->allow_unknown = args->value['U'] != NULL;
+    if (!in->file && args->n > 0 && !is_override(args->operand[0]))
+        in->file = args->operand[first++];
+    if (!in->file)
+        return cli_usage(cr->cli, "no configuration file is named");
+    for (int i = first; i < args->n; i++) {
+        if (!is_override(args->operand[i]))
+            return cli_usage(cr->cli, "%s: not of the form KEY=VALUE", args->operand[i]);
+    }
+    in->overrides = args->operand + first;
+    in->n_overrides = (size_t)(args->n - first);
+    return EXIT_OK;
+}
+
+static void show_reports(const struct cli *cli, struct diags *d)
+{
+    struct json_out *o;
+    char *text;
+
+    diags_sort(d);
+    if (!cli->json) {
+        diags_print(d, stderr);
+        return;
+    }
+    if (d->n == 0)
+        return;
+    o = json_out_new(true);
+    json_out_object(o, NULL);
+    json_out_str(o, "schema", "umbra.diagnostics/1");
+    json_out_array(o, "diagnostics");
+    diags_json(d, o);
+    json_out_close(o);
+    json_out_close(o);
+    text = json_out_end(o);
+    fputs(text ? text : "{}\n", stderr);
+    free(text);
+}
+
+static int read_config(struct create *cr)
+{
+    struct config_input in = {0};
+    struct diags d = {0};
+    int rc = find_input(cr, &in);
+
+    if (rc)
+        return rc;
+    config_load(&in, &cr->config, &d);
+    config_check(&cr->config, &d);
+    show_reports(cr->cli, &d);
+    rc = diags_failed(&d) ? EXIT_USAGE : EXIT_OK;
+    diags_free(&d);
+    return rc;
+}
+
+static int dry_run(struct create *cr)
+{
+    struct json_out *o = json_out_new(true);
+
+    config_json(&cr->config, o, NULL);
+    return cli_json(cr->cli, o);
+}
+
+/* The uuid is fixed here so that it survives reboots of the guest. */
+static int build(struct create *cr, struct ctl_error *err)
+{
+    struct config_uuid *uuid = &cr->config.uuid;
+    int rc = 0;
+
+    if (!uuid->given)
+        rc = ctl_uuid_random(uuid->bytes);
+    if (rc < 0)
+        return ctl_error_set(err, rc, "make a uuid", NULL, NULL, "no random numbers");
+    uuid->given = true;
+    return guest_build(cr->cli->ctl, &cr->config, &cr->domid, err);
+}
+
+static int watch(struct create *cr, struct ctl_error *err)
+{
+    int rc;
+
+    if (!cr->args->value['e'])
+        return watch_start(&cr->config, cr->cli->ctl, cr->domid, err);
+    rc = guest_state_write(cr->config.uuid.bytes, cr->domid, 0, "running", &cr->config);
+    return rc ? ctl_error_set(err, rc, "store the configuration", guest_state_dir, NULL, "it cannot be written") : 0;
+}
+
+static int start(struct create *cr, struct ctl_error *err)
+{
+    int rc = watch(cr, err);
+
+    if (rc < 0)
+        return rc;
+    if (cr->args->value['c']) {
+        cr->console = console_open(cr->cli->ctl, cr->domid, err);
+        if (cr->console < 0)
+            return cr->console;
+    }
+    return cr->args->value['p'] ? 0 : ctl_domain_unpause(cr->cli->ctl, cr->domid, err);
+}
+
+static int report_created(const struct create *cr)
+{
+    struct json_out *o;
+    char uuid[CTL_UUID_TEXT];
+
+    if (cr->args->value['q'] || cr->args->value['c'])
+        return EXIT_OK;
+    if (!cr->cli->json) {
+        printf("%s: created as domain %u\n", cr->config.name, cr->domid);
+        return EXIT_OK;
+    }
+    ctl_uuid_format(cr->config.uuid.bytes, uuid);
+    o = json_out_new(true);
+    json_out_object(o, NULL);
+    json_out_str(o, "schema", "umbra.domain/1");
+    json_out_uint(o, "domid", cr->domid);
+    json_out_str(o, "name", cr->config.name);
+    json_out_str(o, "uuid", uuid);
+    json_out_close(o);
+    return cli_json(cr->cli, o);
+}
+
+static int create(struct create *cr)
+{
+    const char *name = cr->config.name;
+    struct ctl_error err = {0};
+
+    if (cli_open(cr->cli))
+        return EXIT_FAILED;
+    cli_log_mark(cr->cli);
+    if (build(cr, &err) < 0)
+        return cli_fail(cr->cli, name, &err, CLI_NO_DOMAIN);
+    if (start(cr, &err) < 0) {
+        int rc = cli_fail(cr->cli, name, &err, CLI_NO_DOMAIN);
+
+        ctl_domain_destroy(cr->cli->ctl, cr->domid, NULL);
+        if (cr->args->value['e'])
+            guest_state_remove(cr->config.uuid.bytes);
+        return rc;
+    }
+    if (cr->console >= 0)
+        return console_attach(cr->cli, cr->console, ESCAPE_DEFAULT);
+    return report_created(cr);
+}
+
+int cmd_create(struct cli *cli, const struct cli_args *args)
+{
+    struct create cr = {.cli = cli, .args = args, .console = -1};
+    int rc = read_config(&cr);
+
+    if (rc == EXIT_OK)
+        rc = args->value['n'] ? dry_run(&cr) : create(&cr);
+    config_free(&cr.config);
+    return rc;
+}

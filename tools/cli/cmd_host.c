@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Verbs about the host: info (keys as in xl, which scripts read), dmesg, debug-keys.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "cli/cli.h"
+#include "cli/diag.h"
+#include "cli/output.h"
+
+#define HW_CAPS_TEXT (8 * 9 + 1)
+
+static void hw_caps(char out[HW_CAPS_TEXT], const struct ctl_host_info *h)
+{
+    for (int i = 0; i < 8; i++)
+        snprintf(out + 9 * i, 10, i < 7 ? "%08x:" : "%08x", h->hw_caps[i]);
+}
+
+static void print_hardware(const struct ctl_host_info *h, const struct utsname *u)
+{
+    char caps[HW_CAPS_TEXT], words[256];
+
+    hw_caps(caps, h);
+    info_line(stdout, "host", "%s", u->nodename);
+    info_line(stdout, "release", "%s", u->release);
+    info_line(stdout, "version", "%s", u->version);
+    info_line(stdout, "machine", "%s", u->machine);
+    info_line(stdout, "nr_cpus", "%u", h->nr_cpus);
+    info_line(stdout, "max_cpu_id", "%u", h->max_cpu_id);
+    info_line(stdout, "nr_nodes", "%u", h->nr_nodes);
+    info_line(stdout, "cores_per_socket", "%u", h->cores_per_socket);
+    info_line(stdout, "threads_per_core", "%u", h->threads_per_core);
+    info_line(stdout, "cpu_mhz", "%u.%03u", h->cpu_khz / 1000, h->cpu_khz % 1000);
+    info_line(stdout, "hw_caps", "%s", caps);
+    info_line(stdout, "virt_caps", "%s", virt_caps(words, sizeof(words), h->capabilities));
+    info_line(stdout, "total_memory", "%llu", (unsigned long long)h->total_kib / 1024);
+    info_line(stdout, "free_memory", "%llu",
+              (unsigned long long)(h->free_kib + h->scrub_kib - h->outstanding_kib) / 1024);
+    info_line(stdout, "sharing_freed_memory", "0");
+    info_line(stdout, "sharing_used_memory", "0");
+    info_line(stdout, "outstanding_claims", "%llu", (unsigned long long)h->outstanding_kib / 1024);
+    info_line(stdout, "free_cpus", "0");
+}
+
+static void print_hypervisor(const struct ctl_host_info *h)
+{
+    info_line(stdout, "xen_major", "%u", h->major);
+    info_line(stdout, "xen_minor", "%u", h->minor);
+    info_line(stdout, "xen_extra", "%s", h->extra);
+    info_line(stdout, "xen_version", "%u.%u%s", h->major, h->minor, h->extra);
+    info_line(stdout, "xen_caps", "%s", h->caps);
+    info_line(stdout, "xen_scheduler", "%s", ctl_sched_name(h->sched_id));
+    info_line(stdout, "xen_pagesize", "%u", h->page_size);
+    info_line(stdout, "platform_params", "virt_start=0x%llx", (unsigned long long)h->virt_start);
+    info_line(stdout, "xen_changeset", "%s", h->changeset);
+    info_line(stdout, "xen_commandline", "%s", h->command_line);
+    info_line(stdout, "cc_compiler", "%s", h->compiler);
+    info_line(stdout, "cc_compile_by", "%s", h->compile_by);
+    info_line(stdout, "cc_compile_domain", "%s", h->compile_domain);
+    info_line(stdout, "cc_compile_date", "%s", h->compile_date);
+    info_line(stdout, "build_id", "%s", h->build_id);
+    info_line(stdout, "xend_config_format", "4");
+}
+
+static void json_hypervisor(const struct ctl_host_info *h, struct json_out *o)
+{
+    json_out_uint(o, "xen_major", h->major);
+    json_out_uint(o, "xen_minor", h->minor);
+    json_out_str(o, "xen_extra", h->extra);
+    json_out_str(o, "xen_caps", h->caps);
+    json_out_str(o, "xen_scheduler", ctl_sched_name(h->sched_id));
+    json_out_uint(o, "xen_pagesize", h->page_size);
+    json_out_uint(o, "virt_start", h->virt_start);
+    json_out_str(o, "xen_changeset", h->changeset);
+    json_out_str(o, "xen_commandline", h->command_line);
+    json_out_str(o, "cc_compiler", h->compiler);
+    json_out_str(o, "cc_compile_by", h->compile_by);
+    json_out_str(o, "cc_compile_domain", h->compile_domain);
+    json_out_str(o, "cc_compile_date", h->compile_date);
+    json_out_str(o, "build_id", h->build_id);
+}
+
+static int info_json(struct cli *cli, const struct ctl_host_info *h, const struct utsname *u)
+{
+    struct json_out *o = json_out_new(true);
+    char caps[HW_CAPS_TEXT], words[256];
+
+    hw_caps(caps, h);
+    json_out_object(o, NULL);
+    json_out_str(o, "schema", "umbra.info/1");
+    json_out_str(o, "host", u->nodename);
+    json_out_str(o, "release", u->release);
+    json_out_str(o, "version", u->version);
+    json_out_str(o, "machine", u->machine);
+    json_out_uint(o, "nr_cpus", h->nr_cpus);
+    json_out_uint(o, "max_cpu_id", h->max_cpu_id);
+    json_out_uint(o, "nr_nodes", h->nr_nodes);
+    json_out_uint(o, "cores_per_socket", h->cores_per_socket);
+    json_out_uint(o, "threads_per_core", h->threads_per_core);
+    json_out_uint(o, "cpu_khz", h->cpu_khz);
+    json_out_str(o, "hw_caps", caps);
+    json_out_str(o, "virt_caps", virt_caps(words, sizeof(words), h->capabilities));
+    json_out_uint(o, "total_memory_kib", h->total_kib);
+    json_out_uint(o, "free_memory_kib", h->free_kib);
+    json_out_uint(o, "scrub_memory_kib", h->scrub_kib);
+    json_out_uint(o, "outstanding_claims_kib", h->outstanding_kib);
+    json_hypervisor(h, o);
+    json_out_close(o);
+    return cli_json(cli, o);
+}
+
+int cmd_info(struct cli *cli, const struct cli_args *args)
+{
+    struct ctl_error err = {0};
+    struct ctl_host_info host;
+    struct utsname u;
+
+    if (cli_open(cli))
+        return EXIT_FAILED;
+    if (ctl_host_info(cli->ctl, &host, &err) < 0)
+        return cli_fail(cli, NULL, &err, CLI_NO_DOMAIN);
+    if (uname(&u))
+        memset(&u, 0, sizeof(u));
+    if (cli->json)
+        return info_json(cli, &host, &u);
+    print_hardware(&host, &u);
+    print_hypervisor(&host);
+    return EXIT_OK;
+}
+
+static int dmesg_json(struct cli *cli, char *text)
+{
+    struct json_out *o = json_out_new(true);
+
+    json_out_object(o, NULL);
+    json_out_str(o, "schema", "umbra.dmesg/1");
+    json_out_array(o, "lines");
+    for (char *line = text, *end; *line; line = end) {
+        end = line + strcspn(line, "\n");
+        if (*end)
+            *end++ = '\0';
+        line[strcspn(line, "\r")] = '\0';
+        json_out_str(o, NULL, line);
+    }
+    json_out_close(o);
+    json_out_close(o);
+    return cli_json(cli, o);
+}
+
+int cmd_dmesg(struct cli *cli, const struct cli_args *args)
+{
+    struct ctl_error err = {0};
+    char *text;
+    long len;
+    int rc = EXIT_OK;
+
+    if (cli_open(cli))
+        return EXIT_FAILED;
+    len = ctl_host_log(cli->ctl, args->value['c'] != NULL, &text, &err);
+    if (len < 0)
+        return cli_fail(cli, NULL, &err, CLI_NO_DOMAIN);
+    if (cli->json)
+        rc = dmesg_json(cli, text);
+    else
+        fwrite(text, 1, (size_t)len, stdout);
+    free(text);
+    return rc;
+}
+
+int cmd_debug_keys(struct cli *cli, const struct cli_args *args)
+{
+    struct ctl_error err = {0};
+
+    if (cli_open(cli))
+        return EXIT_FAILED;
+    if (ctl_host_debug_keys(cli->ctl, args->operand[0], &err) < 0)
+        return cli_fail(cli, args->operand[0], &err, CLI_NO_DOMAIN);
+    return EXIT_OK;
+}

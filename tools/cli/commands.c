@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The table of verbs, and the way from the command line to one of them. Usage and help texts come from the table.
+ */
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/config.h"
+
+static const struct cli_option create_options[] = {
+    {'c', "console", NULL, "attach to the guest's console, from its first line on"},
+    {'p', "paused", NULL, "leave the guest paused"},
+    {'n', "dry-run", NULL, "only check, and print the resulting configuration as JSON"},
+    {'q', "quiet", NULL, "say nothing if all goes well"},
+    {'f', "defconfig", "FILE", "the configuration file, instead of the first operand"},
+    {'e', "no-watch", NULL, "do not watch the guest: whoever calls cleans up when it ends"},
+    {'U', "allow-unknown", NULL, "unknown keys are warnings"},
+    {0},
+};
+
+static const struct cli_option console_options[] = {
+    {'t', "type", "pv|serial", "which console; pv is the default"},
+    {'n', "num", "NUMBER", "number of the console; only 0 exists"},
+    {'e', "escape", "CHAR", "leave with this character: ^X or a character; ^] is the default"},
+    {0},
+};
+
+static const struct cli_option shutdown_options[] = {
+    {'a', "all", NULL, "every guest"},
+    {'w', "wait", NULL, "wait until it is done"},
+    {'F', "fallback", NULL, "accepted for scripts made for xl; PV guests need no fall-back"},
+    {0},
+};
+
+static const struct cli_option dmesg_options[] = {
+    {'c', "clear", NULL, "empty the log after it is shown"},
+    {0},
+};
+
+static const struct cli_option config_options[] = {
+    {'q', "quiet", NULL, "say nothing about files that are valid"},
+    {'U', "allow-unknown", NULL, "unknown keys are warnings"},
+    {0},
+};
+
+const struct command commands[] = {
+    {"create", "FILE [KEY=VALUE]...", "Build a guest from its configuration and start it.", 0, -1, create_options,
+     cmd_create, true},
+    {"list", "[DOMAIN]...", "List domains.", 0, -1, NULL, cmd_list, false},
+    {"console", "DOMAIN", "Attach to a guest's console.", 1, 1, console_options, cmd_console, false},
+    {"pause", "DOMAIN", "Stop a guest's processors.", 1, 1, NULL, cmd_pause, false},
+    {"unpause", "DOMAIN", "Let a paused guest run.", 1, 1, NULL, cmd_unpause, false},
+    {"shutdown", "DOMAIN... | -a", "Ask a guest to power off.", 0, -1, shutdown_options, cmd_shutdown, false},
+    {"reboot", "DOMAIN... | -a", "Ask a guest to reboot.", 0, -1, shutdown_options, cmd_reboot, false},
+    {"destroy", "DOMAIN", "End a guest at once and free what it holds.", 1, 1, NULL, cmd_destroy, false},
+    {"domid", "NAME", "Print the number of a domain.", 1, 1, NULL, cmd_domid, false},
+    {"domname", "DOMAIN", "Print the name of a domain.", 1, 1, NULL, cmd_domname, false},
+    {"vcpu-list", "[DOMAIN]...", "List virtual CPUs.", 0, -1, NULL, cmd_vcpu_list, false},
+    {"info", "", "Show the host and the hypervisor.", 0, 0, NULL, cmd_info, false},
+    {"dmesg", "", "Show the hypervisor's log.", 0, 0, dmesg_options, cmd_dmesg, false},
+    {"debug-keys", "KEYS", "Send debug keys to the hypervisor; `dmesg` shows the answers.", 1, 1, NULL, cmd_debug_keys,
+     false},
+    {"config", "validate FILE...", "Check configuration files; needs no hypervisor.", 1, -1, config_options, cmd_config,
+     true},
+    {"help", "[VERB]", "Show the verbs, or one of them.", 0, 1, NULL, cmd_help, false},
+    {0},
+};
+
+const struct command *command_find(const char *word, int *matches)
+{
+    const struct command *found = NULL;
+    size_t n = strlen(word);
+
+    *matches = 0;
+    for (const struct command *c = commands; c->name; c++) {
+        if (strcmp(c->name, word) == 0) {
+            *matches = 1;
+            return c;
+        }
+        if (n && strncmp(c->name, word, n) == 0) {
+            ++*matches;
+            found = c;
+        }
+    }
+    return *matches == 1 ? found : NULL;
+}
+
+void command_usage(const struct command *c, FILE *f)
+{
+    fprintf(f, "Usage: umbra %s %s%s%s\n\n%s\n", c->name, c->options ? "[OPTION]..." : "",
+            c->options && *c->usage ? " " : "", c->usage, c->help);
+    if (c->options)
+        fputs("\nOptions:\n", f);
+    for (const struct cli_option *o = c->options; o && o->letter; o++) {
+        char both[64];
+
+        snprintf(both, sizeof(both), "-%c%s%s%s%s", o->letter, o->name ? ", --" : "", o->name ? o->name : "",
+                 o->arg ? " " : "", o->arg ? o->arg : "");
+        fprintf(f, "  %-24s %s\n", both, o->help);
+    }
+    if (c->lists_keys) {
+        fputs("\nKeys of a configuration:\n", f);
+        config_keys_print(f);
+    }
+}
+
+void commands_help(FILE *f)
+{
+    fputs("Usage: umbra [--json] [-v] VERB [OPTION]... [OPERAND]...\n\n", f);
+    for (const struct command *c = commands; c->name; c++)
+        fprintf(f, "  %-11s %s\n", c->name, c->help);
+    fputs("\nA verb may be shortened as long as it is clear which is meant. DOMAIN is a name or a number.\n"
+          "`umbra help VERB` shows a verb's options. --json makes every verb that reads print JSON.\n"
+          "Exit codes: 0 done; 1 the operation failed; 2 wrong usage or configuration.\n",
+          f);
+}
+
+static const char *verb_name(const void *ctx, size_t i)
+{
+    return commands[i].name;
+}
+
+/* Says why a word is no verb; returns EXIT_USAGE. */
+static int no_such_verb(const struct cli *cli, const char *word, int matches)
+{
+    const char *near = suggest(word, verb_name, NULL);
+
+    fputs("umbra: ", stderr);
+    put_clean(stderr, word);
+    if (matches == 0) {
+        fputs(": no such verb", stderr);
+        if (near)
+            fprintf(stderr, "; did you mean \"%s\"?", near);
+        fputs("\nhint: `umbra help` lists the verbs\n", stderr);
+        return EXIT_USAGE;
+    }
+    fputs(": could be ", stderr);
+    for (const struct command *c = commands; c->name; c++) {
+        if (strncmp(c->name, word, strlen(word)) == 0)
+            fprintf(stderr, "%s%s", c->name, --matches ? ", " : "\n");
+    }
+    return EXIT_USAGE;
+}
+
+int cmd_help(struct cli *cli, const struct cli_args *args)
+{
+    const struct command *c;
+    int matches;
+
+    if (args->n == 0) {
+        commands_help(stdout);
+        return EXIT_OK;
+    }
+    c = command_find(args->operand[0], &matches);
+    if (!c)
+        return no_such_verb(cli, args->operand[0], matches);
+    command_usage(c, stdout);
+    return EXIT_OK;
+}
+
+static int run_verb(struct cli *cli, int argc, char **argv)
+{
+    struct cli_args args = {0};
+    bool help = false;
+    int matches, rc;
+
+    cli->command = command_find(argv[0], &matches);
+    if (!cli->command)
+        return no_such_verb(cli, argv[0], matches);
+    rc = cli_parse(cli, argc, argv, &args, &help);
+    if (rc)
+        return rc;
+    if (help) {
+        command_usage(cli->command, stdout);
+        return EXIT_OK;
+    }
+    return cli->command->run(cli, &args);
+}
+
+static int global_options(struct cli *cli, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"json", no_argument, NULL, 'J'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"version", no_argument, NULL, 'V'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    int c;
+
+    optind = 0; /* start afresh: tests come here more than once */
+    while ((c = getopt_long(argc, argv, "+vVh", options, NULL)) != -1) {
+        if (c == 'J') {
+            cli->json = true;
+        } else if (c == 'v') {
+            cli->verbose++;
+        } else if (c == 'V') {
+            puts("umbra " UMBRA_VERSION);
+            return EXIT_OK;
+        } else if (c == 'h') {
+            commands_help(stdout);
+            return EXIT_OK;
+        } else {
+            return EXIT_USAGE;
+        }
+    }
+    if (optind < argc)
+        return run_verb(cli, argc - optind, argv + optind);
+    fputs("umbra: a verb is missing\n", stderr);
+    commands_help(stderr);
+    return EXIT_USAGE;
+}
+
+int cli_main(int argc, char **argv)
+{
+    struct cli cli = {0};
+    int rc = global_options(&cli, argc, argv);
+
+    if (cli.ctl)
+        ctl_close(cli.ctl);
+    free(cli.log_mark);
+    /* A full disk must not look like success. */
+    if (fflush(stdout) || ferror(stdout)) {
+        perror("umbra: standard output");
+        rc = rc ? rc : EXIT_FAILED;
+    }
+    return rc;
+}

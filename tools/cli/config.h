@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Guest configuration: keys named as in xl.cfg(5), with JSON types. One table (config_keys.c) says which keys there
+ * are; the parser, the printed configuration, `help create` and the documentation's test go by it.
+ *
+ * Flow: config_load() reads a file and the overrides and sets what each key says; config_check() looks at the whole
+ * and at the files named, without side effects and without a hypervisor; config_build() is what libctl gets.
+ */
+#ifndef CLI_CONFIG_H
+#define CLI_CONFIG_H
+
+#include "cli/diag.h"
+#include "libctl/ctl.h"
+
+#define CONFIG_MAX_KEYS 40
+#define CONFIG_MAX_CPUS 1024 /* of the host, in "cpus" */
+
+enum config_kind {
+    KIND_IGNORED, /* any value; not looked at */
+    KIND_STRING,  /* char * */
+    KIND_NAME,    /* char *, a legal domain name */
+    KIND_PATH,    /* char *, not empty */
+    KIND_CPUS,    /* char *, a list of host CPUs */
+    KIND_UUID,    /* struct config_uuid */
+    KIND_SIZE,    /* uint64_t, KiB */
+    KIND_INT,     /* int64_t */
+    KIND_ENUM,    /* int */
+    KIND_NOT_YET, /* a list that must be empty for now */
+};
+
+struct config_word {
+    const char *word;
+    int value;
+    bool later; /* known from xl.cfg(5), refused for now */
+};
+
+struct config_key {
+    const char *name; /* ending in '*': every key that starts like this */
+    enum config_kind kind;
+    size_t offset;    /* of the field in struct config */
+    int64_t min, max; /* KIND_INT; KIND_SIZE in KiB; both in the messages */
+    const struct config_word *words;
+    bool required;
+    bool internal_default; /* only the default is supported yet (min is it) */
+    const char *fallback;  /* for people; NULL: none */
+    const char *help;
+};
+
+struct config_uuid {
+    bool given;
+    uint8_t bytes[16];
+};
+
+struct config {
+    int64_t version;
+    char *name, *kernel, *ramdisk, *cmdline, *root, *extra, *cpus;
+    int type; /* enum config_type */
+    struct config_uuid uuid;
+    uint64_t memory, maxmem; /* KiB */
+    int64_t vcpus, maxvcpus, cpu_weight, cap;
+    int on_poweroff, on_reboot, on_crash; /* enum ctl_action */
+
+    /* Where each key of the table got its value; the texts and trees are kept for it. */
+    struct config_origin {
+        const struct source *src;
+        const struct json_value *value; /* NULL: not given */
+        bool faulty;                    /* something was reported about it */
+    } origin[CONFIG_MAX_KEYS];
+    struct source *sources; /* the file, then the overrides */
+    struct json_value **trees;
+    size_t n_sources;
+};
+
+enum config_type { CONFIG_PV, CONFIG_PVH, CONFIG_HVM };
+
+struct config_input {
+    const char *file;
+    char *const *overrides; /* "key=value" */
+    size_t n_overrides;
+    bool allow_unknown; /* unknown keys are warnings */
+};
+
+extern const struct config_key config_keys[];
+extern const size_t config_n_keys;
+
+/* Position in the table, or -1. */
+int config_key_find(const char *name);
+/* The key that may have been meant, or NULL. */
+const char *config_key_suggest(const char *name);
+/* Is this a key of xl.cfg(5) that is not supported at all yet? */
+bool config_key_of_xl(const char *name);
+/* Nearest of the candidates returned by next(ctx, i) (NULL ends them) to word, or NULL if none is near. */
+const char *suggest(const char *word, const char *(*next)(const void *ctx, size_t i), const void *ctx);
+
+/* Reads and sets. Whatever is wrong goes to d; c can be checked and must be freed in any case. */
+void config_load(const struct config_input *in, struct config *c, struct diags *d);
+/* Fills what follows from other keys, and checks the whole. */
+void config_check(struct config *c, struct diags *d);
+void config_free(struct config *c);
+
+/* For libctl; points into c. */
+struct ctl_domain_config config_build(const struct config *c);
+/* The whole configuration, defaults filled in, in the vocabulary of the input. */
+void config_json(const struct config *c, struct json_out *o, const char *key);
+/* Host CPUs of a "cpus" value into a bitmap. 0, -EINVAL (not a list of CPUs) or -ERANGE. */
+int config_cpu_map(const char *text, uint8_t map[CONFIG_MAX_CPUS / 8]);
+
+/* Prints the table of keys (for `help create`). */
+void config_keys_print(FILE *f);
+
+#endif

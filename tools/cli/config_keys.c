@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The table of configuration keys. Adding a key means: a line here, a field in struct config, and a section in
+ * docs/umbra-json.md (a test compares the two).
+ */
+#include <string.h>
+
+#include "cli/config.h"
+
+#define FIELD(f) .offset = offsetof(struct config, f)
+
+#define MIB (INT64_C(1) << 10)
+#define TIB (INT64_C(1) << 30)
+
+static const struct config_word types[] = {
+    {"pv", CONFIG_PV, false},
+    {"pvh", CONFIG_PVH, true},
+    {"hvm", CONFIG_HVM, true},
+    {0},
+};
+
+static const struct config_word actions[] = {
+    {"destroy", CTL_ACTION_DESTROY, false},         {"restart", CTL_ACTION_RESTART, false},
+    {"preserve", CTL_ACTION_PRESERVE, false},       {"rename-restart", CTL_ACTION_RENAME_RESTART, true},
+    {"coredump-destroy", CTL_ACTION_DESTROY, true}, {"coredump-restart", CTL_ACTION_RESTART, true},
+    {"soft-reset", CTL_ACTION_RESTART, true},       {0},
+};
+
+const struct config_key config_keys[] = {
+    {.name = "$schema", .kind = KIND_IGNORED, .help = "for editors; not read"},
+    {.name = "version",
+     .kind = KIND_INT,
+     FIELD(version),
+     .min = 1,
+     .max = 1,
+     .fallback = "1",
+     .help = "version of this vocabulary"},
+    {.name = "x-*", .kind = KIND_IGNORED, .help = "anything of your own; not read"},
+    {.name = "name", .kind = KIND_NAME, FIELD(name), .required = true, .help = "name of the guest, unique on the host"},
+    {.name = "type", .kind = KIND_ENUM, FIELD(type), .words = types, .fallback = "pv", .help = "kind of guest"},
+    {.name = "uuid", .kind = KIND_UUID, FIELD(uuid), .fallback = "random", .help = "identity of the guest"},
+    {.name = "memory",
+     .kind = KIND_SIZE,
+     FIELD(memory),
+     .min = 4 * MIB,
+     .max = 16 * TIB,
+     .fallback = "maxmem",
+     .help = "memory at start: MiB, or a string with K, M or G"},
+    {.name = "maxmem",
+     .kind = KIND_SIZE,
+     FIELD(maxmem),
+     .min = 4 * MIB,
+     .max = 16 * TIB,
+     .fallback = "memory",
+     .help = "most memory the guest can ever have"},
+    {.name = "vcpus",
+     .kind = KIND_INT,
+     FIELD(vcpus),
+     .min = 1,
+     .max = 128,
+     .fallback = "1",
+     .help = "virtual CPUs online at start"},
+    {.name = "maxvcpus",
+     .kind = KIND_INT,
+     FIELD(maxvcpus),
+     .min = 1,
+     .max = 128,
+     .fallback = "vcpus",
+     .help = "most virtual CPUs the guest can ever have"},
+    {.name = "kernel", .kind = KIND_PATH, FIELD(kernel), .required = true, .help = "kernel file: bzImage or ELF"},
+    {.name = "ramdisk", .kind = KIND_PATH, FIELD(ramdisk), .help = "initial RAM disk file"},
+    {.name = "cmdline", .kind = KIND_STRING, FIELD(cmdline), .help = "the kernel's command line"},
+    {.name = "root", .kind = KIND_STRING, FIELD(root), .help = "without cmdline: becomes root=..."},
+    {.name = "extra", .kind = KIND_STRING, FIELD(extra), .help = "without cmdline: follows root"},
+    {.name = "on_poweroff",
+     .kind = KIND_ENUM,
+     FIELD(on_poweroff),
+     .words = actions,
+     .fallback = "destroy",
+     .help = "what to do when the guest powers off"},
+    {.name = "on_reboot",
+     .kind = KIND_ENUM,
+     FIELD(on_reboot),
+     .words = actions,
+     .fallback = "restart",
+     .help = "what to do when the guest reboots"},
+    {.name = "on_crash",
+     .kind = KIND_ENUM,
+     FIELD(on_crash),
+     .words = actions,
+     .fallback = "destroy",
+     .help = "what to do when the guest crashes"},
+    {.name = "cpus",
+     .kind = KIND_CPUS,
+     FIELD(cpus),
+     .fallback = "all",
+     .help = "host CPUs its vCPUs may run on: \"0-3,^1\""},
+    {.name = "cpu_weight",
+     .kind = KIND_INT,
+     FIELD(cpu_weight),
+     .min = 256,
+     .max = 65535,
+     .internal_default = true,
+     .fallback = "256",
+     .help = "share of CPU time; other values not supported yet"},
+    {.name = "cap",
+     .kind = KIND_INT,
+     FIELD(cap),
+     .min = 0,
+     .max = 65535,
+     .internal_default = true,
+     .fallback = "0",
+     .help = "limit of CPU time in percent; not supported yet"},
+    {.name = "disk", .kind = KIND_NOT_YET, .fallback = "[]", .help = "disks; not supported yet"},
+    {.name = "vif", .kind = KIND_NOT_YET, .fallback = "[]", .help = "network interfaces; not supported yet"},
+};
+
+const size_t config_n_keys = sizeof(config_keys) / sizeof(config_keys[0]);
+
+_Static_assert(sizeof(config_keys) / sizeof(config_keys[0]) <= CONFIG_MAX_KEYS, "origin[] holds one entry a key");
+
+/* Keys of xl.cfg(5) for which there is nothing yet: someone who converts a file should not be told of a typo. */
+static const char *const xl_keys[] = {
+    "acpi",
+    "altp2m",
+    "apic",
+    "bios",
+    "blkdev_start",
+    "boot",
+    "bootloader",
+    "bootloader_args",
+    "builder",
+    "channel",
+    "claim_mode",
+    "console",
+    "cpuid",
+    "cpus_soft",
+    "device_model_args",
+    "device_model_version",
+    "driver_domain",
+    "dtdev",
+    "event_channels",
+    "firmware",
+    "gfx_passthru",
+    "hap",
+    "hdtype",
+    "hpet",
+    "init_seclabel",
+    "ioports",
+    "iomem",
+    "irqs",
+    "keymap",
+    "localtime",
+    "max_grant_frames",
+    "max_grant_version",
+    "max_maptrack_frames",
+    "nestedhvm",
+    "nodes",
+    "nomigrate",
+    "on_soft_reset",
+    "on_watchdog",
+    "p9",
+    "pae",
+    "passthrough",
+    "pci",
+    "pci_permissive",
+    "pool",
+    "pvshim",
+    "rdm",
+    "rtc_timeoffset",
+    "sdl",
+    "seclabel",
+    "serial",
+    "shadow_memory",
+    "soundhw",
+    "spice",
+    "stdvga",
+    "timer_mode",
+    "tsc_mode",
+    "usb",
+    "usbctrl",
+    "usbdev",
+    "vdispl",
+    "vfb",
+    "vga",
+    "videoram",
+    "viridian",
+    "vkb",
+    "vnc",
+    "vnclisten",
+    "vncpasswd",
+    "vnuma",
+    "vscsi",
+    "vsnd",
+    "vtpm",
+    "xen_platform_pci",
+};
+
+bool config_key_of_xl(const char *name)
+{
+    for (size_t i = 0; i < sizeof(xl_keys) / sizeof(xl_keys[0]); i++) {
+        if (strcmp(xl_keys[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+int config_key_find(const char *name)
+{
+    for (size_t i = 0; i < config_n_keys; i++) {
+        size_t n = strlen(config_keys[i].name);
+        bool prefix = config_keys[i].name[n - 1] == '*';
+
+        if (prefix ? strncmp(config_keys[i].name, name, n - 1) == 0 : strcmp(config_keys[i].name, name) == 0)
+            return (int)i;
+    }
+    return -1;
+}
+
+static const char *key_name(const void *ctx, size_t i)
+{
+    return i < config_n_keys ? config_keys[i].name : NULL;
+}
+
+const char *config_key_suggest(const char *name)
+{
+    return suggest(name, key_name, NULL);
+}
+
+void config_keys_print(FILE *f)
+{
+    for (size_t i = 0; i < config_n_keys; i++) {
+        const struct config_key *k = &config_keys[i];
+
+        fprintf(f, "  %-12s %s", k->name, k->help);
+        for (const struct config_word *w = k->words; w && w->word; w++) {
+            if (!w->later)
+                fprintf(f, "%s%s", w == k->words ? ": " : ", ", w->word);
+        }
+        if (k->required)
+            fputs(" (required)", f);
+        else if (k->fallback)
+            fprintf(f, " (default: %s)", k->fallback);
+        fputc('\n', f);
+    }
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Tables in text, byte for byte as xl prints them (see output.h). Pure: takes what libctl returned, writes lines.
+ */
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+#define __XEN_TOOLS__ 1
+#include <xen/xen.h>
+#include <xen/sched.h>
+#include <xen/sysctl.h>
+
+#include "cli/output.h"
+
+void print_name(char out[CTL_NAME_MAX], const struct ctl_domain_info *info)
+{
+    const char *name = info->name;
+
+    if (!*name)
+        name = info->domid == 0 ? "Domain-0" : info->dying ? "(dying)" : "(unnamed)";
+    snprintf(out, CTL_NAME_MAX, "%s", name);
+    for (char *c = out; *c; c++) {
+        if ((unsigned char)*c <= ' ' || (unsigned char)*c >= 0x7f)
+            *c = '?';
+    }
+}
+
+void list_header(FILE *f)
+{
+    fputs("Name                                        ID   Mem VCPUs\tState\tTime(s)\n", f);
+}
+
+void list_row(FILE *f, const struct ctl_domain_info *info)
+{
+    bool crashed = info->shutdown && info->shutdown_reason == SHUTDOWN_crash;
+    char name[CTL_NAME_MAX];
+
+    print_name(name, info);
+    fprintf(f, "%-40s %5u %5lu %5u     %c%c%c%c%c%c  %8.1f\n", name, info->domid,
+            (unsigned long)((info->memory_kib + info->outstanding_kib) / 1024), info->vcpus_online,
+            info->running ? 'r' : '-', info->blocked ? 'b' : '-', info->paused ? 'p' : '-', info->shutdown ? 's' : '-',
+            crashed ? 'c' : '-', info->dying ? 'd' : '-', (double)info->cpu_time_ns / 1e9);
+}
+
+const char *domain_state(const struct ctl_domain_info *info)
+{
+    if (info->dying)
+        return "dying";
+    if (info->shutdown)
+        return info->shutdown_reason == SHUTDOWN_crash ? "crashed" : "shutdown";
+    if (info->paused)
+        return "paused";
+    return info->running ? "running" : "blocked";
+}
+
+const char *shutdown_reason(const struct ctl_domain_info *info)
+{
+    static const char *const reasons[] = {
+        [SHUTDOWN_poweroff] = "poweroff", [SHUTDOWN_reboot] = "reboot",     [SHUTDOWN_suspend] = "suspend",
+        [SHUTDOWN_crash] = "crash",       [SHUTDOWN_watchdog] = "watchdog", [SHUTDOWN_soft_reset] = "soft_reset",
+    };
+
+    if (!info->shutdown)
+        return NULL;
+    return info->shutdown_reason < sizeof(reasons) / sizeof(reasons[0]) ? reasons[info->shutdown_reason] : "unknown";
+}
+
+/* --- vcpu-list ------------------------------------------------------------------------------------------------------
+ */
+
+void vcpu_header(FILE *f)
+{
+    fprintf(f, "%-32s %5s %5s %5s %5s %9s %s\n", "Name", "ID", "VCPU", "CPU", "State", "Time(s)",
+            "Affinity (Hard / Soft)");
+}
+
+void vcpu_row(FILE *f, const struct ctl_domain_info *info, const struct ctl_vcpu_info *vcpu, const char *affinity)
+{
+    char name[CTL_NAME_MAX];
+
+    print_name(name, info);
+    fprintf(f, "%-32s %5u %5u", name, info->domid, vcpu->vcpu);
+    if (vcpu->online)
+        fprintf(f, "%5u %3c%c- ", vcpu->cpu, vcpu->running ? 'r' : '-', vcpu->blocked ? 'b' : '-');
+    else
+        fprintf(f, "%5c %3c%cp ", '-', '-', '-');
+    fprintf(f, "%9.1f  %s\n", (double)vcpu->cpu_time_ns / 1e9, affinity);
+}
+
+static bool bit(const uint8_t *map, unsigned i)
+{
+    return map[i / 8] >> i % 8 & 1;
+}
+
+void cpu_ranges(char *out, size_t size, const uint8_t *map, unsigned n_cpus)
+{
+    size_t n = 0;
+    unsigned i = 0, first, count = 0;
+
+    snprintf(out, size, "none");
+    while (i < n_cpus) {
+        if (!bit(map, i)) {
+            i++;
+            continue;
+        }
+        for (first = i; i < n_cpus && bit(map, i); i++)
+            count++;
+        if (n >= size)
+            continue;
+        n += (size_t)snprintf(out + n, size - n, "%s%u", n ? "," : "", first);
+        if (i - 1 > first && n < size)
+            n += (size_t)snprintf(out + n, size - n, "-%u", i - 1);
+    }
+    if (n_cpus && count == n_cpus)
+        snprintf(out, size, "all");
+}
+
+/* --- info -----------------------------------------------------------------------------------------------------------
+ */
+
+void info_line(FILE *f, const char *key, const char *fmt, ...)
+{
+    va_list args;
+
+    fprintf(f, "%-23s: ", key);
+    va_start(args, fmt);
+    vfprintf(f, fmt, args);
+    va_end(args);
+    fputc('\n', f);
+}
+
+const char *virt_caps(char *out, size_t size, uint32_t capabilities)
+{
+    static const struct {
+        uint32_t bits;
+        const char *word;
+    } caps[] = {
+        {XEN_SYSCTL_PHYSCAP_pv, "pv"},
+        {XEN_SYSCTL_PHYSCAP_hvm, "hvm"},
+        {XEN_SYSCTL_PHYSCAP_hvm | XEN_SYSCTL_PHYSCAP_directio, "hvm_directio"},
+        {XEN_SYSCTL_PHYSCAP_pv | XEN_SYSCTL_PHYSCAP_directio, "pv_directio"},
+        {XEN_SYSCTL_PHYSCAP_hap, "hap"},
+        {XEN_SYSCTL_PHYSCAP_shadow, "shadow"},
+        {XEN_SYSCTL_PHYSCAP_iommu_hap_pt_share, "iommu_hap_pt_share"},
+        {XEN_SYSCTL_PHYSCAP_vmtrace, "vmtrace"},
+        {XEN_SYSCTL_PHYSCAP_vpmu, "vpmu"},
+        {XEN_SYSCTL_PHYSCAP_gnttab_v1, "gnttab-v1"},
+        {XEN_SYSCTL_PHYSCAP_gnttab_v2, "gnttab-v2"},
+    };
+    size_t n = 0;
+
+    *out = '\0';
+    for (size_t i = 0; i < sizeof(caps) / sizeof(caps[0]); i++) {
+        if ((capabilities & caps[i].bits) == caps[i].bits && n < size)
+            n += (size_t)snprintf(out + n, size - n, "%s%s", n ? " " : "", caps[i].word);
+    }
+    return out;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Tables in text. Scripts (Ganeti, Pacemaker) read them by columns, so they are xl's to the byte: six columns that
+ * never shift, whatever a name holds. Everything new goes to JSON.
+ */
+#ifndef CLI_OUTPUT_H
+#define CLI_OUTPUT_H
+
+#include <stdio.h>
+
+#include "libctl/ctl.h"
+
+/* The name in one word: a stand-in if there is none, no blanks, nothing a terminal would act on. */
+void print_name(char out[CTL_NAME_MAX], const struct ctl_domain_info *info);
+void list_header(FILE *f);
+void list_row(FILE *f, const struct ctl_domain_info *info);
+/* One word for JSON: dying crashed shutdown paused running blocked. */
+const char *domain_state(const struct ctl_domain_info *info);
+/* poweroff reboot suspend crash watchdog soft_reset, or NULL if it has not shut down. */
+const char *shutdown_reason(const struct ctl_domain_info *info);
+
+void vcpu_header(FILE *f);
+void vcpu_row(FILE *f, const struct ctl_domain_info *info, const struct ctl_vcpu_info *vcpu, const char *affinity);
+/* A bitmap of CPUs as "0-3,5", "all" (every one of n_cpus) or "none". */
+void cpu_ranges(char *out, size_t size, const uint8_t *map, unsigned n_cpus);
+
+/* "key : value" as `info` prints it. */
+void info_line(FILE *f, const char *key, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* virt_caps in xl's words; returns out. */
+const char *virt_caps(char *out, size_t size, uint32_t capabilities);
+
+#endif
