@@ -25,7 +25,9 @@ enum lock_rank {
     RANK_OBJECTS,     /* hv_alloc size classes */
     RANK_HEAP,        /* buddy heap */
     RANK_MAP,         /* hypervisor page tables */
-    RANK_EVENT_QUEUE, /* FIFO event queues, poll masks */
+    RANK_EVENT_VIRQ,  /* who handles the global VIRQs */
+    RANK_EVENT_PORT,  /* one channel's state, against senders */
+    RANK_EVENT_QUEUE, /* FIFO event queues */
     RANK_IRQ_DESC,    /* irq_desc[].lock */
     RANK_SCHED,       /* run queues */
     RANK_TIMER,       /* per-CPU timers */
