@@ -42,7 +42,8 @@ struct pv_vcpu {
     unsigned int iopl;   /* virtual IOPL set by PHYSDEVOP_set_iopl */
     unsigned long iobmp; /* guest linear address of its I/O bitmap */
     unsigned int iobmp_limit;
-    unsigned long vgc_flags;
+    bool nmi_masked;    /* an NMI was delivered: the next iret hypercall ends it */
+    uint32_t pci_cf8;   /* last value written to I/O port 0xcf8 */
 
     /* pt_lock: references of type L4, or INVALID_MFN */
     mfn_t l4_kernel, l4_user;
@@ -78,9 +79,17 @@ int pv_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx);
 void pv_get_context(struct vcpu *v, struct vcpu_guest_context *ctx);
 /* Releases GDT and LDT page references. */
 void pv_drop_descriptors(struct vcpu *v);
-/* Drops cached LDT mappings of v (base or contents changed). */
+/* Drops cached LDT mappings of v (base or contents changed); flushes TLBs that may hold them. */
 void pv_ldt_invalidate(struct vcpu *v);
-/* Exception for the guest kernel of the current vCPU: builds the bounce frame. cr2 is set for #PF. */
+/* MMUEXT_SET_LDT: invalidates, takes over the new table and, for the current vCPU, loads it. 0 or -EINVAL. */
+int pv_set_ldt(struct vcpu *v, unsigned long base, unsigned long ents);
+/*
+ * What the hardware would find for a linear address in the tables of v's present mode: 0 and the leaf entry (its level
+ * in *level, 1-3) with RW, US and NX already combined over the levels; -ENOENT when nothing is mapped. Reads without
+ * locks: the answer may be stale.
+ */
+int pv_walk(const struct vcpu *v, unsigned long linear, pte_t *leaf, unsigned int *level);
+/* Exception for the guest kernel of the current vCPU: builds the bounce frame. */
 void pv_inject(struct vcpu *v, unsigned int vector, uint32_t error_code);
 void pv_inject_page_fault(struct vcpu *v, uint32_t error_code, unsigned long cr2);
 /* Before return to the guest with interrupts off: events, NMIs -> bounce frame. Called from entry.S. */
