@@ -26,8 +26,8 @@ bool pci_device_present(struct pci_addr a);
 unsigned int pci_find_cap(struct pci_addr a, uint8_t id);
 
 /*
- * Ports 0xcf8-0xcff as the control domain uses them. The address latch is kept here per machine, so that accesses of the
- * hypervisor between the domain's write of 0xcf8 and its access to 0xcfc do no harm. width bytes at port.
+ * Ports 0xcf8-0xcff as the control domain uses them. The address latch is kept here per machine, so that accesses of
+ * the hypervisor between the domain's write of 0xcf8 and its access to 0xcfc do no harm. width bytes at port.
  */
 uint32_t pci_port_read(unsigned int port, unsigned int width);
 void pci_port_write(unsigned int port, unsigned int width, uint32_t value);

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: BSD-2-Clause
+hv-srcs += hypervisor/debug/printk.c
+hv-srcs += hypervisor/debug/ring.c
+hv-srcs += hypervisor/debug/console.c
+hv-srcs += hypervisor/debug/serial.c
+hv-srcs += hypervisor/debug/vga.c
+hv-srcs += hypervisor/debug/keys.c
+hv-srcs += hypervisor/debug/panic.c
+hv-srcs += hypervisor/debug/backtrace.c
