@@ -5,8 +5,7 @@
  */
 #include <hv/domain.h>
 #include <hv/percpu.h>
-
-#undef current /* the field, not the macro */
+#include <hv/x86.h>
 
 #define DEFINE(name, value)       __asm__ __volatile__("\n#->" #name " %0" ::"i"((unsigned long)(value)))
 #define OFFSET(name, type, field) DEFINE(name, offsetof(struct type, field))
@@ -44,11 +43,13 @@ void asm_offsets(void)
     DEFINE(UREGS_sizeof, sizeof(struct cpu_user_regs));
 
     CPUINFO(guest_regs);
-    CPUINFO(current);
+    OFFSET(CPUINFO_current, cpu_info, cur_vcpu);
     CPUINFO(percpu_offset);
     CPUINFO(cr3);
     CPUINFO(cpu);
     DEFINE(CPUINFO_sizeof, sizeof(struct cpu_info));
+
+    OFFSET(CPUF_smap, cpu_features, smap);
 
     OFFSET(VCPU_domain, vcpu, domain);
     OFFSET(VCPU_pv_kernel_mode, vcpu, pv.kernel_mode);
