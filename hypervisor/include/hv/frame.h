@@ -28,7 +28,10 @@ struct page_info {
     uint8_t order;         /* heap: order of the free block that starts here */
     uint8_t heap_flags;    /* heap: PGH_* */
     uint16_t nr_validated; /* table pages, PGT_partial: entries [0, nr_validated) hold references */
-    uint64_t reserved[2];  /* one cache line per entry; shadow paging keeps its reverse map here */
+    union {
+        struct list_head pt_link; /* PV table that lost its last typed reference: d->pv.dead_tables (pt_lock) */
+        uint64_t reserved[2];     /* one cache line per entry; shadow paging keeps its reverse map here */
+    };
 };
 static_assert(sizeof(struct page_info) == 64, "frame table entries are one cache line");
 
@@ -51,8 +54,10 @@ enum page_type {
 #define PGT_type_mask  (15ull << PGT_type_shift)
 #define PGT_pinned     (1ull << 59) /* one type reference is held by the pin */
 #define PGT_validated  (1ull << 58) /* contents checked for the type */
-#define PGT_partial    (1ull << 57) /* validation or devalidation was preempted; nr_validated says where */
-#define PGT_busy       (1ull << 56) /* a CPU is validating or devalidating right now */
+#define PGT_partial    (1ull << 57) /* table, count 0: entries [0, nr_validated) hold references; one general reference \
+                                     */
+#define PGT_busy       (1ull << 56) /* a CPU is giving the frame this type right now: wait */
+#define PGT_foreign    (1ull << 55) /* was mapped writable by a domain that does not own it: any CPU may know it */
 #define PGT_count_mask ((1ull << 48) - 1)
 
 static inline enum page_type page_type(const struct page_info *pg)
@@ -94,6 +99,8 @@ bool mfn_valid(mfn_t m);
 
 /* General reference iff d owns the frame and it is allocated; false otherwise, nothing changed. */
 bool get_page(struct page_info *pg, struct domain *d);
+/* The same for a frame that its owner may have given up already (teardown, audit). */
+bool get_page_owned(struct page_info *pg, struct domain *d);
 /* mfn_valid and get_page in one; NULL when refused. Safe for any guest-supplied number. */
 struct page_info *get_page_from_mfn(mfn_t m, struct domain *d);
 /* One more reference to a frame on which the caller already holds one. */
@@ -104,21 +111,27 @@ void put_page(struct page_info *pg);
 /*
  * Typed reference, by a caller that holds a general one. Returns 0; -EINVAL when the contents or the present type
  * forbid it; -ERESTART when preempted in validation of a table (call again, progress is kept in the page); -EBUSY
- * never: contention is waited for. PT_WRITABLE, PT_NONE and PT_SEGDESC never return -ERESTART. For the table types the
- * caller holds the owner's d->pv.pt_lock.
+ * never: contention is waited for. PT_WRITABLE and PT_SEGDESC never return -ERESTART. For the table types the caller
+ * holds the owner's d->pv.pt_lock. PT_NONE is no type to ask for: a reader needs a general reference only.
  */
 int get_page_type(struct page_info *pg, enum page_type type);
-/* Drops a typed reference. Table types: -ERESTART when preempted, then the reference is still held: call again. Else 0.
+/*
+ * Drops a typed reference; never fails, takes bounded time. A table that loses its last one is queued in
+ * d->pv.dead_tables; whoever holds pt_lock drains that list (pv_drain_dead) before it returns to a guest.
  */
-int put_page_type(struct page_info *pg);
-/* General and typed reference together; for WRITABLE, SEGDESC and NONE these cannot be preempted. */
+void put_page_type(struct page_info *pg);
+/* General and typed reference together; for WRITABLE and SEGDESC these cannot be preempted. */
 int get_page_and_type(struct page_info *pg, struct domain *d, enum page_type type);
 void put_page_and_type(struct page_info *pg);
 
-/* Gives a hypervisor page to d as PGC_hv_page, so that d may map it: writable, or read-only (type reference WRITABLE is
- * refused). */
+/*
+ * Gives a hypervisor page to d as PGC_hv_page, so that d may map it: writable, or read-only. Either way the frame can
+ * never become a table. The first such page holds a reference to the domain, the last one drops it.
+ */
 void share_hv_page_with_guest(struct page_info *pg, struct domain *d, bool writable);
-/* Undoes it when no guest mapping is left; returns false while references remain (they are dropped by domain teardown).
+/*
+ * Takes it back, once. True: nothing maps it any more, the caller frees it. False: mappings are left, and the frame
+ * goes back to the heap on its own with the last of them; the caller forgets it.
  */
 bool unshare_hv_page(struct page_info *pg);
 

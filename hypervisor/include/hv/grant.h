@@ -18,14 +18,21 @@ unsigned int grant_nr_frames(struct domain *d);
 void grant_dump(void);
 
 /*
- * Services of mm/pv for grant mappings: sets or clears the L1 entry of the current domain that maps the frame. The
- * caller holds the needed references. addr: GNTMAP_contains_pte: machine address of the entry; else linear address.
+ * Services of mm/pv for grant mappings: set or clear the L1 entry of the current domain that maps the frame.
+ * addr: contains_pte: machine address of the entry; else linear address.
+ *
+ * References: an L1 entry owns the references to the frame it maps - a general one, and a WRITABLE one iff it has
+ * PTE_RW - however it came about. The caller takes them before pv_grant_map_pte; success moves them into the entry.
+ * Success of an unmap or replace moves them back to the caller, who flushes and drops them. If the domain overwrites
+ * the entry by an ordinary update, or its table goes, mm/pv drops them; unmap then fails with -EINVAL and only the
+ * grant's own accounting is left to undo. So teardown of grants drops no frame reference for mappings of PV domains.
  */
+/* 0; -EINVAL: no such entry, nothing changed. What the entry mapped before is released. */
 int pv_grant_map_pte(struct domain *d, uint64_t addr, bool contains_pte, pte_t entry);
-/* Replaces the entry if it still maps frame with the same writability; -EINVAL otherwise. */
+/* Replaces the entry by a not-present one if it still maps frame with the same writability; -EINVAL otherwise. */
 int pv_grant_unmap_pte(struct domain *d, uint64_t addr, bool contains_pte, mfn_t frame, bool readonly,
                        pte_t replacement);
-/* GNTTABOP_unmap_and_replace: moves the entry at new_addr into place. */
+/* GNTTABOP_unmap_and_replace: moves the entry at linear address new_addr into place, leaving that one empty. */
 int pv_grant_replace_pte(struct domain *d, uint64_t addr, mfn_t frame, bool readonly, uint64_t new_addr);
 
 #endif

@@ -14,10 +14,12 @@ struct domain;
 struct vcpu;
 
 struct pv_domain {
-    spinlock_t pt_lock;         /* RANK_PT: contents and types of the domain's page tables */
-    mfn_t perdomain_l3;         /* per-domain area, slot 260 of each of its L4s */
-    pte_t **gdt_ldt_l1;         /* [max_vcpus]: 32 entries each, inside the L1s of the per-domain area */
-    struct cpuid_policy *cpuid; /* what CPUID shows; NULL: host default */
+    spinlock_t pt_lock;           /* RANK_PT: contents and types of the domain's page tables */
+    struct list_head dead_tables; /* pt_lock: tables without typed references whose entries still hold some */
+    uint64_t relinquish_left;     /* pt_lock: frames that teardown has still to look at, plus one; 0: not begun */
+    mfn_t perdomain_l3;           /* per-domain area, slot 260 of each of its L4s */
+    pte_t **gdt_ldt_l1;           /* [max_vcpus]: 32 entries each, inside the L1s of the per-domain area */
+    struct cpuid_policy *cpuid;   /* what CPUID shows; NULL: host default */
 };
 
 struct pv_vcpu {
@@ -42,8 +44,8 @@ struct pv_vcpu {
     unsigned int iopl;   /* virtual IOPL set by PHYSDEVOP_set_iopl */
     unsigned long iobmp; /* guest linear address of its I/O bitmap */
     unsigned int iobmp_limit;
-    bool nmi_masked;    /* an NMI was delivered: the next iret hypercall ends it */
-    uint32_t pci_cf8;   /* last value written to I/O port 0xcf8 */
+    bool nmi_masked;  /* an NMI was delivered: the next iret hypercall ends it */
+    uint32_t pci_cf8; /* last value written to I/O port 0xcf8 */
 
     /* pt_lock: references of type L4, or INVALID_MFN */
     mfn_t l4_kernel, l4_user;
@@ -51,19 +53,37 @@ struct pv_vcpu {
 };
 
 /* ---- mm/pv: page tables (mm/pv/README) ---- */
-/* The emulated direct write: a write fault of the current vCPU on a read-only mapping. True: handled (or guest fault
- * injected), retry. */
+/* Initialises the part of d->pv that mm/pv owns; before any frame is given to d. */
+void pv_pt_domain_init(struct domain *d);
+/*
+ * The emulated direct write: a write fault of the current vCPU's kernel on a read-only mapping (error code P and W).
+ * True: the store was done, or found to need no help any more; retry. False: the fault is the guest's.
+ */
 bool pv_ptwrite_fault(struct vcpu *v, unsigned long linear, struct cpu_user_regs *regs);
-/* Control-domain build and toolstack contexts: takes a typed L4 reference on mfn for v; 0, -EINVAL or -ERESTART. */
+/*
+ * Makes kernel_l4 and user_l4 (INVALID_MFN: none) the tables of v, with typed references, and drops the former ones.
+ * v is current or does not run; CR3 is not loaded here. 0, -EINVAL or -ERESTART (call again with the same arguments).
+ */
 int pv_set_base(struct vcpu *v, mfn_t kernel_l4, mfn_t user_l4);
-/* Drops both base references; -ERESTART when preempted. */
+/* Drops both base references; -ERESTART when preempted, then call again. CR3 of no CPU may hold them any more. */
 int pv_drop_base(struct vcpu *v);
 /* Fills the hypervisor's slots of an L4 that is becoming valid for d. */
 void pv_init_l4_slots(pte_t *l4, struct domain *d);
-/* Teardown: unpins and devalidates d's tables, one bounded slice at a time: -ERESTART or 0. */
+/* Releases what dead tables refer to, table by table: 0, or -ERESTART while some are left. pt_lock held. */
+int pv_drain_dead(struct domain *d);
+/* Teardown, after pv_drop_base of all vCPUs: unpins and devalidates d's tables, one bounded slice at a time: -ERESTART
+ * or 0. */
 int pv_relinquish_tables(struct domain *d);
 /* CR3 value for the mode v is in. */
 unsigned long pv_cr3(const struct vcpu *v);
+/* frame.c's way to the table types; pt_lock held. Everyone else calls get_page_type and put_page_type. */
+int pv_get_table_type(struct page_info *pg, enum page_type type);
+void pv_put_table_type(struct page_info *pg);
+/*
+ * Recomputes the references that d's tables hold and compares them with the frame table: number of broken invariants
+ * (docs/invariants.md), each reported on the console; -ENOMEM. d is paused. Debug builds and host tests.
+ */
+int pv_audit(struct domain *d);
 
 /* ---- pv/: the processor as the guest sees it ---- */
 int pv_domain_init(struct domain *d);
