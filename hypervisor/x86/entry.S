@@ -2,8 +2,8 @@
 /*
  * Every way into the hypervisor and the only way back to a guest.
  *
- * Entry: 256 IDT stubs, SYSCALL from 64-bit code, SYSCALL from compatibility code, and SYSENTER. Each builds a struct cpu_user_regs (without es..gs, which stay in the processor while a vCPU runs) and
- * calls C on the stack of this CPU:
+ * Entry: 256 IDT stubs, SYSCALL from 64-bit code, SYSCALL from compatibility code, and SYSENTER. Each builds a struct
+ * cpu_user_regs (without es..gs, which stay in the processor while a vCPU runs) and calls C on the stack of this CPU:
  *   vectors 0-31   do_trap      vectors 32-255   do_irq      SYSCALL, SYSENTER   pv_syscall
  * #DB, NMI, #DF and #MC arrive on stacks of their own (IST); when they interrupted a guest, the frame is moved to
  * the main stack first, so that the common exit may switch vCPUs.
