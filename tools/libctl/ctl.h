@@ -11,7 +11,7 @@
  *  - sizes of memory are in KiB, times in nanoseconds or, where named so, milliseconds; frames are 4 KiB machine
  * frames;
  *  - strings handed out are copies, released with free(); a struct ctl belongs to one thread at a time;
- *  - "source" in a comment names the hypercall or node behind it.
+ *  - "source" names the hypercall or node behind a function; include <stdint.h> before <xen/...> headers.
  *
  * Does not do: policy (what to do on reboot), output, reading of configuration files.
  */
@@ -129,7 +129,7 @@ enum ctl_request { CTL_REQUEST_POWEROFF, CTL_REQUEST_REBOOT, CTL_REQUEST_SUSPEND
 
 /*
  * Writes the request to control/shutdown and waits for the guest to take it (it empties the node). -ETIMEDOUT: the
- * guest did not answer in time (the request is withdrawn); -EOPNOTSUPP: its kernel offers no such request; -ESRCH: no
+ * guest did not answer in time (the request is withdrawn); -EOPNOTSUPP: its kernel cannot suspend; -ESRCH: no
  * such domain.
  */
 int ctl_domain_request(struct ctl *ctl, uint32_t domid, enum ctl_request what, unsigned timeout_ms,

@@ -7,32 +7,28 @@
  */
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "libctl/internal.h"
 
-static void error_fill(struct ctl_error *err, int code, const char *step, const char *object, const char *hint,
-                       const char *fmt, va_list args)
-{
-    memset(err, 0, sizeof(*err));
-    err->code = code;
-    snprintf(err->step, sizeof(err->step), "%s", step);
-    snprintf(err->object, sizeof(err->object), "%s", object ? object : "");
-    snprintf(err->hint, sizeof(err->hint), "%s", hint ? hint : "");
-    vsnprintf(err->message, sizeof(err->message), fmt, args);
-}
-
 int ctl_error_set(struct ctl_error *err, int code, const char *step, const char *object, const char *hint,
                   const char *fmt, ...)
 {
+    char from[sizeof(err->object)];
     va_list args;
 
     if (!err) {
         return code;
     }
+    /* The object may be the one of the error that is replaced. */
+    snprintf(from, sizeof(from), "%s", object ? object : "");
+    memset(err, 0, sizeof(*err));
+    err->code = code;
+    snprintf(err->step, sizeof(err->step), "%s", step);
+    snprintf(err->object, sizeof(err->object), "%s", from);
+    snprintf(err->hint, sizeof(err->hint), "%s", hint ? hint : "");
     va_start(args, fmt);
-    error_fill(err, code, step, object, hint, fmt, args);
+    vsnprintf(err->message, sizeof(err->message), fmt, args);
     va_end(args);
     return code;
 }
@@ -74,23 +70,4 @@ const char *ctl_hint(int code)
     default:
         return NULL;
     }
-}
-
-int ctl_fail_domain(struct ctl *ctl, struct ctl_error *err, int code, const char *step, uint32_t domid, const char *fmt,
-                    ...)
-{
-    char object[sizeof(err->object)];
-    char *name;
-    va_list args;
-
-    if (!err) {
-        return code;
-    }
-    name = ctl->store ? ctl_store_read_domain(ctl, domid, "name", NULL) : NULL;
-    snprintf(object, sizeof(object), name ? "domain %u (%s)" : "domain %u", domid, name ? name : "");
-    free(name);
-    va_start(args, fmt);
-    error_fill(err, code, step, object, ctl_hint(code), fmt, args);
-    va_end(args);
-    return code;
 }

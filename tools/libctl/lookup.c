@@ -2,13 +2,34 @@
 /*
  * Names and ids of domains.
  *
- * Place: what every verb of the command line starts with. A name wins over an id, so that a domain named "7" can be
- * reached.
+ * Place: what every verb of the command line starts with, and how errors name a domain. A name wins over an id, so that
+ * a domain named "7" can be reached.
  */
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "libctl/internal.h"
+
+int ctl_fail_domain(struct ctl *ctl, struct ctl_error *err, int code, const char *step, uint32_t domid, const char *fmt,
+                    ...)
+{
+    char object[sizeof(err->object)], message[sizeof(err->message)];
+    char *name;
+    va_list args;
+
+    if (!err) {
+        return code;
+    }
+    name = ctl->store ? ctl_store_read_domain(ctl, domid, "name", NULL) : NULL;
+    snprintf(object, sizeof(object), name ? "domain %u (%s)" : "domain %u", domid, name ? name : "");
+    free(name);
+    va_start(args, fmt);
+    vsnprintf(message, sizeof(message), fmt, args);
+    va_end(args);
+    return ctl_error_set(err, code, step, object, ctl_hint(code), "%s", message);
+}
 
 /* A whole decimal number up to CTL_DOMID_MAX, or -EINVAL. */
 static int64_t parse_id(const char *text)

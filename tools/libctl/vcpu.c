@@ -17,7 +17,8 @@ int ctl_vcpu_info(struct ctl *ctl, uint32_t domid, uint32_t vcpu, struct ctl_vcp
     int rc = ctl_call_domctl(ctl, &domctl);
 
     if (rc < 0) {
-        return vcpu_fail(ctl, err, rc, "look at a vCPU", domid, vcpu);
+        /* A number beyond the domain's limit and one that was never made are the same to the caller: absent. */
+        return vcpu_fail(ctl, err, rc == -EINVAL ? -ESRCH : rc, "look at a vCPU", domid, vcpu);
     }
     info->vcpu = vcpu;
     info->online = domctl.u.getvcpuinfo.online;
