@@ -123,6 +123,8 @@ void put_page_type(struct page_info *pg);
 /* General and typed reference together; for WRITABLE and SEGDESC these cannot be preempted. */
 int get_page_and_type(struct page_info *pg, struct domain *d, enum page_type type);
 void put_page_and_type(struct page_info *pg);
+/* Before a frame is used as another type: flushes CPUs that may hold translations from its old one (type_info old). */
+void frame_flush_old_type(const struct page_info *pg, uint64_t old);
 
 /*
  * Gives a hypervisor page to d as PGC_hv_page, so that d may map it: writable, or read-only. Either way the frame can
@@ -130,8 +132,8 @@ void put_page_and_type(struct page_info *pg);
  */
 void share_hv_page_with_guest(struct page_info *pg, struct domain *d, bool writable);
 /*
- * Takes it back, once. True: nothing maps it any more, the caller frees it. False: mappings are left, and the frame
- * goes back to the heap on its own with the last of them; the caller forgets it.
+ * Ends the sharing: drops PGC_allocated and its reference, once. False: others still map the page. The memory stays
+ * the sharer's, who frees it with the domain: a page that is still mapped keeps the domain.
  */
 bool unshare_hv_page(struct page_info *pg);
 
