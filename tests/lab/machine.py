@@ -91,9 +91,12 @@ class Machine:
             files["lab/command"] = (0o100644, framing.request_line(command, seconds))
         return files
 
-    def boot(self, timeout=180, command=None):
-        """Returns when the agent is ready; with a command the agent runs it at once, see finish_command()."""
+    def boot(self, timeout=180, command=None, on_start=None):
+        """Returns when the agent is ready; with a command the agent runs it at once, see finish_command(). on_start is
+        called when the emulator runs, to watch the boot."""
         self.launch(self.prepare(command, int(timeout)))
+        if on_start:
+            on_start()
         if command is None:
             self._wait(lambda: self._take("ready"), timeout, "the control domain did not come up")
 
