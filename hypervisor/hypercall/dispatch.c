@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From the entry frame to a handler and back: look up in the table, check who calls, run, and store the result - or,
+ * for a call that is to be restarted, store its progress in the argument registers and let the guest execute its
+ * syscall instruction again.
+ *
+ * Does not copy guest memory; handlers do, once, through guest_copy.h.
+ */
+#include "dispatch.h"
+
+#include <hv/event.h>
+
+#define NR_HYPERCALLS 64
+
+struct entry {
+    hypercall_fn *fn;
+    uint8_t who;
+};
+
+#define HYPERCALL(nr, name, nargs, caller) [nr] = {do_##name, caller},
+static const struct entry table[NR_HYPERCALLS] = {
+#include "table.def"
+};
+#undef HYPERCALL
+
+long hypercall_run(struct hcall *hc)
+{
+    const struct entry *e;
+
+    if (hc->op >= NR_HYPERCALLS)
+        return -ENOSYS;
+    e = &table[array_index_nospec(hc->op, NR_HYPERCALLS)];
+    if (!e->fn)
+        return -ENOSYS;
+    if (e->who == HC_CONTROL && !current->domain->is_control)
+        return -EPERM;
+    return e->fn(hc);
+}
+
+void pv_hypercall(struct cpu_user_regs *regs)
+{
+    struct hcall hc = {
+        .op = (unsigned int)regs->rax,
+        .arg = {regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9},
+    };
+    long ret = hypercall_run(&hc);
+
+    if (!hc.restart) {
+        regs->rax = (unsigned long)ret;
+        return;
+    }
+    regs->rdi = hc.arg[0];
+    regs->rsi = hc.arg[1];
+    regs->rdx = hc.arg[2];
+    regs->r10 = hc.arg[3];
+    regs->r8 = hc.arg[4];
+    regs->r9 = hc.arg[5];
+    regs->rip -= 2; /* the syscall instruction is two bytes long; rax still holds the number */
+}
+
+/*
+ * Stub n of the page makes hypercall n: save what syscall destroys, load the number, trap. iret does not come back.
+ * Source: the calling convention described in <xen/arch-x86/xen-x86_64.h>.
+ */
+static void write_stub(uint8_t *p, unsigned int nr)
+{
+    static const uint8_t enter[] = {0x51, 0x41, 0x53, 0xb8};             /* push rcx; push r11; mov eax, nr */
+    static const uint8_t leave[] = {0x0f, 0x05, 0x41, 0x5b, 0x59, 0xc3}; /* syscall; pop r11; pop rcx; ret */
+
+    memcpy(p, enter, sizeof(enter));
+    memcpy(p + sizeof(enter), &nr, sizeof(nr));
+    memcpy(p + sizeof(enter) + sizeof(nr), leave, nr == __HYPERVISOR_iret ? 2 : sizeof(leave));
+}
+
+void hypercall_page_init(void *page)
+{
+    memset(page, 0xcc, PAGE_SIZE);
+    for (unsigned int nr = 0; nr < PAGE_SIZE / 32; nr++)
+        write_stub((uint8_t *)page + nr * 32, nr);
+}

@@ -1,0 +1,19 @@
+# Hypercalls: dispatch and argument copying, then one file per family.
+hv-srcs += hypervisor/hypercall/dispatch.c
+hv-srcs += hypervisor/hypercall/multicall.c
+hv-srcs += hypervisor/hypercall/guest_copy.c
+hv-srcs += hypervisor/hypercall/version.c
+hv-srcs += hypervisor/hypercall/console_io.c
+hv-srcs += hypervisor/hypercall/sched_op.c
+hv-srcs += hypervisor/hypercall/vcpu_op.c
+hv-srcs += hypervisor/hypercall/memory_op.c
+hv-srcs += hypervisor/hypercall/reservation.c
+hv-srcs += hypervisor/hypercall/exchange.c
+hv-srcs += hypervisor/hypercall/physdev_op.c
+hv-srcs += hypervisor/hypercall/platform_op.c
+hv-srcs += hypervisor/hypercall/domctl.c
+hv-srcs += hypervisor/hypercall/domctl_domain.c
+hv-srcs += hypervisor/hypercall/domctl_vcpu.c
+hv-srcs += hypervisor/hypercall/domctl_access.c
+hv-srcs += hypervisor/hypercall/sysctl.c
+hv-srcs += hypervisor/hypercall/sysctl_topology.c

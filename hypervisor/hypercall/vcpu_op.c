@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* vcpu_op and set_timer_op: bringing vCPUs up and down, their timers and shared areas. Source: <xen/vcpu.h>. */
+#include <hv/event.h>
+#include <hv/guest_copy.h>
+#include <hv/heap.h>
+#include <hv/hypercall.h>
+#include <hv/sched.h>
+#include <hv/x86.h>
+
+/* The context may name page tables whose validation is preempted: the call restarts, progress is in the pages. */
+static long initialise(struct vcpu *v, unsigned long guest, struct hcall *hc)
+{
+    struct vcpu_guest_context *ctx;
+    long rc = 0;
+
+    if (v->is_initialised)
+        return -EEXIST;
+    ctx = hv_new(struct vcpu_guest_context);
+    if (!ctx)
+        return -ENOMEM;
+    if (guest_copy_from(ctx, (void *)guest, sizeof(*ctx)))
+        rc = -EFAULT;
+    if (!rc)
+        rc = pv_set_context(v, ctx);
+    hv_free(ctx);
+    return rc == -ERESTART ? hypercall_restart(hc) : rc;
+}
+
+static long bring_up(struct vcpu *v)
+{
+    long rc = 0;
+
+    spin_lock(&v->domain->life_lock);
+    if (!v->is_initialised)
+        rc = -EINVAL;
+    else if (test_and_clear_bit(VPF_down, &v->pause_flags))
+        vcpu_wake(v);
+    spin_unlock(&v->domain->life_lock);
+    return rc;
+}
+
+static long bring_down(struct vcpu *v)
+{
+    if (!test_and_set_bit(VPF_down, &v->pause_flags))
+        vcpu_sleep_nosync(v);
+    return 0;
+}
+
+static long runstate_area(struct vcpu *v, unsigned long guest)
+{
+    struct vcpu_register_runstate_memory_area area;
+    struct vcpu_runstate_info r;
+
+    if (guest_copy_from(&area, (void *)guest, sizeof(area)))
+        return -EFAULT;
+    if (!guest_range_ok((unsigned long)area.addr.h.p, sizeof(r)))
+        return -EFAULT;
+    v->runstate_guest = (unsigned long)area.addr.h.p;
+    vcpu_get_runstate(v, &r);
+    if (v == current)
+        vcpu_update_runstate_area(v);
+    else
+        (void)guest_copy_to((void *)v->runstate_guest, &r, sizeof(r));
+    return 0;
+}
+
+static long time_area(struct vcpu *v, unsigned long guest)
+{
+    struct vcpu_register_time_memory_area area;
+
+    if (guest_copy_from(&area, (void *)guest, sizeof(area)))
+        return -EFAULT;
+    if (!guest_range_ok((unsigned long)area.addr.h.p, sizeof(struct vcpu_time_info)))
+        return -EFAULT;
+    v->time_area_guest = (unsigned long)area.addr.h.p;
+    if (v == current)
+        time_update_vcpu(v);
+    return 0;
+}
+
+static long get_runstate(struct vcpu *v, unsigned long guest)
+{
+    struct vcpu_runstate_info r;
+
+    vcpu_get_runstate(v, &r);
+    return guest_copy_to((void *)guest, &r, sizeof(r));
+}
+
+static long register_info(struct vcpu *v, unsigned long guest)
+{
+    struct vcpu_register_vcpu_info info;
+    long rc;
+
+    if (guest_copy_from(&info, (void *)guest, sizeof(info)))
+        return -EFAULT;
+    rc = vcpu_register_info(v, _mfn(info.mfn), info.offset);
+    if (!rc)
+        time_update_vcpu(v);
+    return rc;
+}
+
+static long set_periodic(struct vcpu *v, unsigned long guest)
+{
+    struct vcpu_set_periodic_timer t;
+
+    if (guest_copy_from(&t, (void *)guest, sizeof(t)))
+        return -EFAULT;
+    if (t.period_ns < (uint64_t)MILLISECS(1) || t.period_ns > (uint64_t)SECONDS(86400))
+        return -EINVAL;
+    v->periodic_period = (s_time_t)t.period_ns;
+    timer_set(&v->periodic_timer, system_time() + v->periodic_period);
+    return 0;
+}
+
+static long stop_periodic(struct vcpu *v)
+{
+    v->periodic_period = 0;
+    timer_stop(&v->periodic_timer);
+    return 0;
+}
+
+static long set_singleshot(struct vcpu *v, unsigned long guest)
+{
+    struct vcpu_set_singleshot_timer t;
+
+    if (v != current)
+        return -EINVAL;
+    if (guest_copy_from(&t, (void *)guest, sizeof(t)))
+        return -EFAULT;
+    if ((t.flags & VCPU_SSHOTTMR_future) && (s_time_t)t.timeout_abs_ns < system_time())
+        return -ETIME;
+    timer_migrate(&v->singleshot_timer, smp_processor_id());
+    timer_set(&v->singleshot_timer, (s_time_t)MIN(t.timeout_abs_ns, (uint64_t)STIME_MAX));
+    return 0;
+}
+
+static long send_nmi(struct vcpu *v)
+{
+    if (!v->pv.trap[2].address)
+        return -EINVAL;
+    v->nmi_pending = true;
+    vcpu_unblock(v);
+    return 0;
+}
+
+static long physid(const struct vcpu *v, unsigned long guest)
+{
+    struct vcpu_get_physid id = {0};
+
+    if (!v->domain->is_control)
+        return -EINVAL;
+    id.phys_id = ((uint64_t)per_cpu(apicid, v->vcpu_id % nr_cpus) << 32) | v->vcpu_id;
+    return guest_copy_to((void *)guest, &id, sizeof(id));
+}
+
+long do_vcpu_op(struct hcall *hc)
+{
+    struct vcpu *v = domain_vcpu(current->domain, (unsigned int)hc->arg[1]);
+    unsigned long guest = hc->arg[2];
+
+    if (!v)
+        return -ENOENT;
+    switch ((unsigned int)hc->arg[0]) {
+    case VCPUOP_initialise:
+        return initialise(v, guest, hc);
+    case VCPUOP_up:
+        return bring_up(v);
+    case VCPUOP_down:
+        return bring_down(v);
+    case VCPUOP_is_up:
+        return !test_bit(VPF_down, &v->pause_flags);
+    case VCPUOP_get_runstate_info:
+        return get_runstate(v, guest);
+    case VCPUOP_register_runstate_memory_area:
+        return runstate_area(v, guest);
+    case VCPUOP_register_vcpu_time_memory_area:
+        return time_area(v, guest);
+    case VCPUOP_register_vcpu_info:
+        return register_info(v, guest);
+    case VCPUOP_set_periodic_timer:
+        return set_periodic(v, guest);
+    case VCPUOP_stop_periodic_timer:
+        return stop_periodic(v);
+    case VCPUOP_set_singleshot_timer:
+        return set_singleshot(v, guest);
+    case VCPUOP_stop_singleshot_timer:
+        if (v != current)
+            return -EINVAL;
+        timer_stop(&v->singleshot_timer);
+        return 0;
+    case VCPUOP_send_nmi:
+        return send_nmi(v);
+    case VCPUOP_get_physid:
+        return physid(v, guest);
+    default:
+        return -ENOSYS;
+    }
+}
+
+/* The older one-shot timer: an absolute time, 0 for none. */
+long do_set_timer_op(struct hcall *hc)
+{
+    struct vcpu *v = current;
+
+    if (hc->arg[0] == 0) {
+        timer_stop(&v->singleshot_timer);
+        return 0;
+    }
+    timer_migrate(&v->singleshot_timer, smp_processor_id());
+    timer_set(&v->singleshot_timer, (s_time_t)MIN(hc->arg[0], (unsigned long)STIME_MAX));
+    return 0;
+}
