@@ -102,8 +102,10 @@ static struct page_info *take_from_zone(unsigned int z, unsigned int order)
             continue;
         pg = list_first(&free_list[z][o], struct page_info, list);
         unlink_free(pg);
-        while (o > order)
-            link_free(pg + (1ul << --o), o);
+        while (o > order) {
+            o--;
+            link_free(pg + (1ul << o), o);
+        }
         free_pages -= 1ul << order;
         return pg;
     }
@@ -182,6 +184,20 @@ void free_hv_mem(void *p, unsigned int order)
         free_hv_pages(virt_to_page(p), order);
 }
 
+/* page_alloc_lock held. */
+static void account(struct domain *d, struct page_info *pg, uint64_t n)
+{
+    if (!d->tot_pages)
+        domain_hold(d);
+    d->tot_pages += n;
+    for (uint64_t i = 0; i < n; i++) {
+        pg[i].owner = d;
+        pg[i].type_info = 0;
+        list_add_tail(&pg[i].list, &d->page_list);
+        __atomic_store_n(&pg[i].count_info, PGC_allocated | 1, __ATOMIC_RELEASE);
+    }
+}
+
 int assign_pages(struct domain *d, struct page_info *pg, unsigned int order)
 {
     uint64_t n = 1ul << order;
@@ -192,18 +208,25 @@ int assign_pages(struct domain *d, struct page_info *pg, unsigned int order)
         rc = -EINVAL;
     else if (d->tot_pages + n > d->max_pages)
         rc = -ENOMEM;
-    else {
-        if (!d->tot_pages)
-            domain_hold(d);
-        d->tot_pages += n;
-        for (uint64_t i = 0; i < n; i++) {
-            pg[i].owner = d;
-            pg[i].type_info = 0;
-            list_add_tail(&pg[i].list, &d->page_list);
-            __atomic_store_n(&pg[i].count_info, PGC_allocated | 1, __ATOMIC_RELEASE);
-        }
-    }
+    else
+        account(d, pg, n);
     spin_unlock(&d->page_alloc_lock);
+    return rc;
+}
+
+int exchange_pages(struct domain *d, struct page_info **in, unsigned int in_count, struct page_info **out,
+                   unsigned int out_count, unsigned int out_order)
+{
+    int rc = 0;
+
+    spin_lock(&d->page_alloc_lock);
+    if (d->dying)
+        rc = -EINVAL;
+    for (unsigned int i = 0; i < out_count && !rc; i++)
+        account(d, out[i], 1ul << out_order);
+    spin_unlock(&d->page_alloc_lock);
+    for (unsigned int i = 0; i < in_count && !rc; i++)
+        put_page(in[i]);
     return rc;
 }
 

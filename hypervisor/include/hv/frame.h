@@ -141,5 +141,7 @@ bool unshare_hv_page(struct page_info *pg);
 #define INVALID_M2P_ENTRY (~0ul)
 void set_gpfn_from_mfn(mfn_t m, unsigned long pfn);
 unsigned long get_gpfn_from_mfn(mfn_t m);
+/* First frame of the 2 MiB piece of the table that lies at an address of the writable view; INVALID_MFN: a hole. */
+mfn_t m2p_frame(unsigned long rw_address);
 
 #endif

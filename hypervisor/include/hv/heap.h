@@ -39,6 +39,13 @@ static inline void *hv_alloc_array(size_t size, size_t n)
 struct page_info *alloc_domain_pages(struct domain *d, unsigned int order, unsigned int memf);
 /* Accounts frames that already lie in the heap's hands to d (control-domain build, exchange). 0 or -errno. */
 int assign_pages(struct domain *d, struct page_info *pg, unsigned int order);
+/*
+ * Trades frames: out blocks (from alloc_hv_pages) become d's, the in frames, each with one reference that is the
+ * caller's and without PGC_allocated, go back to the heap. The total stays within d's limit. 0, or -EINVAL when d is
+ * dying: nothing changed.
+ */
+int exchange_pages(struct domain *d, struct page_info **in, unsigned int in_count, struct page_info **out,
+                   unsigned int out_count, unsigned int out_order);
 /* put_page's last step: gives an owned frame back. */
 void free_domain_page(struct page_info *pg);
 

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * memory_op: the dispatcher and the sub-calls that only inform. The command word carries, above its low six bits, the
+ * extent at which a preempted call goes on (<xen/memory.h>).
+ */
+#include "memory_op.h"
+
+#include <hv/boot.h>
+#include <hv/grant.h>
+#include <hv/guest_copy.h>
+#include <hv/layout.h>
+#include <hv/sched.h>
+#include <xen/hvm/e820.h>
+
+#define CMD_BITS 6
+
+static long machphys_mapping(unsigned long guest)
+{
+    struct xen_machphys_mapping m = {
+        .v_start = RO_M2P_VIRT_START,
+        .v_end = RO_M2P_VIRT_END,
+        .max_mfn = max_page - 1,
+    };
+
+    return guest_copy_to((void *)guest, &m, sizeof(m));
+}
+
+/* One frame number per 2 MiB of the table: the part that covers RAM. */
+static long machphys_list(unsigned long guest)
+{
+    struct xen_machphys_mfn_list l;
+    unsigned int n = 0;
+
+    if (guest_copy_from(&l, (void *)guest, sizeof(l)))
+        return -EFAULT;
+    for (unsigned long v = RW_M2P_VIRT_START; n < l.max_extents && v < RW_M2P_VIRT_START + max_page * 8;
+         v += 2ul << 20, n++) {
+        xen_pfn_t mfn = m2p_frame(v).n;
+
+        if (guest_copy_to(l.extent_start.p + n, &mfn, sizeof(mfn)))
+            return -EFAULT;
+    }
+    l.nr_extents = n;
+    return guest_copy_to((void *)guest, &l, sizeof(l));
+}
+
+struct e820_entry {
+    uint64_t addr, size;
+    uint32_t type;
+} __attribute__((packed));
+
+static long machine_memory_map(unsigned long guest)
+{
+    struct xen_memory_map m;
+    unsigned int n;
+
+    if (!current->domain->is_control)
+        return -EPERM;
+    if (guest_copy_from(&m, (void *)guest, sizeof(m)))
+        return -EFAULT;
+    if (m.nr_entries < boot_info.region_count)
+        return -EINVAL;
+    for (n = 0; n < boot_info.region_count; n++) {
+        const struct mem_region *r = &boot_info.region[n];
+        struct e820_entry e = {r->start, r->size, r->type};
+
+        if (guest_copy_to((char *)m.buffer.p + n * sizeof(e), &e, sizeof(e)))
+            return -EFAULT;
+    }
+    m.nr_entries = n;
+    return guest_copy_to((void *)guest, &m, sizeof(m));
+}
+
+static long domain_info(unsigned int cmd, unsigned long guest)
+{
+    struct domain *d;
+    domid_t id;
+    long rc = 0;
+
+    if (guest_copy_from(&id, (void *)guest, sizeof(id)))
+        return -EFAULT;
+    d = get_target_domain(id);
+    if (!d)
+        return -ESRCH;
+    if (cmd == XENMEM_current_reservation)
+        rc = (long)d->tot_pages;
+    else if (cmd == XENMEM_maximum_reservation)
+        rc = (long)MIN(d->max_pages, (uint64_t)INT64_MAX);
+    else
+        rc = (long)d->shared_info->arch.max_pfn - 1;
+    domain_put(d);
+    return rc;
+}
+
+/* The frames of a resource that the caller will map by page-table updates naming the domain. */
+static long acquire_resource(struct hcall *hc, unsigned int start)
+{
+    struct xen_mem_acquire_resource r;
+    struct xen_mem_acquire_resource *g = guest_ptr(struct xen_mem_acquire_resource, hc->arg[1]);
+    struct domain *d;
+    long rc = 0;
+
+    if (copy_from_guest(&r, g, 1))
+        return -EFAULT;
+    if (r.pad)
+        return -EINVAL;
+    if (r.type != XENMEM_resource_grant_table || r.id != XENMEM_resource_grant_table_id_shared)
+        return -EOPNOTSUPP;
+    d = get_target_domain(r.domid);
+    if (!d)
+        return -ESRCH;
+    if (!r.frame_list.p) {
+        r.nr_frames = d->config.max_grant_frames;
+        rc = copy_field_to_guest(g, &r, nr_frames);
+    }
+    for (unsigned int i = start; r.frame_list.p && i < r.nr_frames && !rc; i++) {
+        mfn_t m = INVALID_MFN;
+
+        rc = grant_get_frame(d, r.frame + i, &m);
+        if (!rc)
+            rc = guest_copy_to(r.frame_list.p + i, &m.n, sizeof(m.n));
+        if (!rc && i + 1 < r.nr_frames && preempt_needed()) {
+            hc->arg[0] = XENMEM_acquire_resource | ((unsigned long)(i + 1) << CMD_BITS);
+            rc = hypercall_restart(hc);
+        }
+    }
+    domain_put(d);
+    return rc;
+}
+
+struct domain *get_target_domain(domid_t id)
+{
+    struct domain *d = domain_get(id);
+
+    if (d && d != current->domain && !current->domain->is_control) {
+        domain_put(d);
+        return NULL;
+    }
+    return d;
+}
+
+long do_memory_op(struct hcall *hc)
+{
+    unsigned int cmd = hc->arg[0] & ((1u << CMD_BITS) - 1);
+    unsigned int start = (unsigned int)(hc->arg[0] >> CMD_BITS);
+    unsigned long guest = hc->arg[1];
+
+    switch (cmd) {
+    case XENMEM_increase_reservation:
+    case XENMEM_decrease_reservation:
+    case XENMEM_populate_physmap:
+        return memory_reservation(hc, cmd, start, CMD_BITS);
+    case XENMEM_exchange:
+        return memory_exchange(hc, guest);
+    case XENMEM_maximum_ram_page:
+        return (long)max_page;
+    case XENMEM_current_reservation:
+    case XENMEM_maximum_reservation:
+    case XENMEM_maximum_gpfn:
+        return domain_info(cmd, guest);
+    case XENMEM_machphys_mapping:
+        return machphys_mapping(guest);
+    case XENMEM_machphys_mfn_list:
+        return machphys_list(guest);
+    case XENMEM_machine_memory_map:
+        return machine_memory_map(guest);
+    case XENMEM_acquire_resource:
+        return acquire_resource(hc, start);
+    case XENMEM_add_to_physmap:
+    case XENMEM_add_to_physmap_batch:
+    case XENMEM_remove_from_physmap:
+        return -EACCES; /* PV guests keep their own map */
+    default:
+        return -ENOSYS;
+    }
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Private to hypercall/: parts of memory_op. */
+#ifndef HYPERCALL_MEMORY_OP_H
+#define HYPERCALL_MEMORY_OP_H
+
+#include <hv/hypercall.h>
+#include <xen/memory.h>
+
+/* Domain named by a call, with a reference: the caller itself, or any for the control domain; else NULL. */
+struct domain *get_target_domain(domid_t id);
+/* increase, decrease, populate from extent start on: extents done, or fewer when memory ran out; -errno when the
+ * arguments are bad. */
+long memory_reservation(struct hcall *hc, unsigned int cmd, unsigned int start, unsigned int cmd_bits);
+/* XENMEM_exchange: 0 or -errno, nr_exchanged says how far it came. */
+long memory_exchange(struct hcall *hc, unsigned long guest);
+
+#endif

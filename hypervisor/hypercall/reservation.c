@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Growing and shrinking a domain: increase_reservation, populate_physmap, decrease_reservation. Extents are handled one
+ * at a time with a preemption check after each; an extent has at most 512 frames.
+ */
+#include "memory_op.h"
+
+#include <hv/guest_copy.h>
+#include <hv/heap.h>
+#include <hv/sched.h>
+
+#define MAX_EXTENT_ORDER 9
+
+struct reservation {
+    struct domain *d;
+    unsigned int cmd;
+    struct xen_memory_reservation r;
+};
+
+static unsigned int memf_of(const struct reservation *res)
+{
+    unsigned int bits = XENMEMF_get_address_bits(res->r.mem_flags);
+
+    return bits && bits < 52 ? MEMF_BITS(bits) : 0;
+}
+
+/* False: no memory, or the caller's list cannot be accessed. */
+static bool populate_extent(const struct reservation *res, unsigned long i)
+{
+    xen_pfn_t pfn = 0, mfn;
+    struct page_info *pg;
+
+    if (res->cmd == XENMEM_populate_physmap && guest_copy_from(&pfn, res->r.extent_start.p + i, sizeof(pfn)))
+        return false;
+    pg = alloc_domain_pages(res->d, res->r.extent_order, memf_of(res));
+    if (!pg)
+        return false;
+    mfn = page_to_mfn(pg).n;
+    if (res->cmd == XENMEM_populate_physmap)
+        for (unsigned long j = 0; j < 1ul << res->r.extent_order; j++)
+            set_gpfn_from_mfn(_mfn(mfn + j), pfn + j);
+    return !res->r.extent_start.p || !guest_copy_to(res->r.extent_start.p + i, &mfn, sizeof(mfn));
+}
+
+/* Drops the owner's reference; mappings that the guest still has keep the frame until they go. */
+static bool release_frame(struct domain *d, mfn_t m)
+{
+    struct page_info *pg = get_page_from_mfn(m, d);
+
+    if (!pg)
+        return false;
+    if (__atomic_fetch_and(&pg->count_info, ~PGC_allocated, __ATOMIC_SEQ_CST) & PGC_allocated)
+        put_page(pg);
+    put_page(pg);
+    return true;
+}
+
+static bool decrease_extent(const struct reservation *res, unsigned long i)
+{
+    xen_pfn_t mfn;
+
+    if (guest_copy_from(&mfn, res->r.extent_start.p + i, sizeof(mfn)))
+        return false;
+    for (unsigned long j = 0; j < 1ul << res->r.extent_order; j++)
+        if (!release_frame(res->d, _mfn(mfn + j)))
+            return false;
+    return true;
+}
+
+static long run_extents(struct hcall *hc, const struct reservation *res, unsigned long start, unsigned int cmd_bits)
+{
+    for (unsigned long i = start; i < res->r.nr_extents; i++) {
+        bool ok = res->cmd == XENMEM_decrease_reservation ? decrease_extent(res, i) : populate_extent(res, i);
+
+        if (!ok)
+            return (long)i;
+        if (i + 1 < res->r.nr_extents && preempt_needed()) {
+            hc->arg[0] = res->cmd | ((i + 1) << cmd_bits);
+            return hypercall_restart(hc);
+        }
+    }
+    return (long)res->r.nr_extents;
+}
+
+long memory_reservation(struct hcall *hc, unsigned int cmd, unsigned int start, unsigned int cmd_bits)
+{
+    struct reservation res = {.cmd = cmd};
+    long rc;
+
+    if (guest_copy_from(&res.r, (void *)hc->arg[1], sizeof(res.r)))
+        return start;
+    if (res.r.nr_extents > (~0u >> cmd_bits) || start > res.r.nr_extents)
+        return start;
+    if (res.r.extent_order > MAX_EXTENT_ORDER)
+        return start;
+    if (!res.r.extent_start.p && cmd != XENMEM_increase_reservation)
+        return start;
+    res.d = get_target_domain(res.r.domid);
+    if (!res.d)
+        return start;
+    rc = run_extents(hc, &res, start, cmd_bits);
+    domain_put(res.d);
+    return rc;
+}
