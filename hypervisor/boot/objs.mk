@@ -6,3 +6,5 @@ hv-srcs += hypervisor/boot/cmdline.c
 hv-srcs += hypervisor/boot/memmap.c
 hv-srcs += hypervisor/boot/smp.c
 hv-srcs += hypervisor/boot/trampoline.S
+hv-srcs += hypervisor/boot/acpi.c
+hv-srcs += hypervisor/boot/acpi_tables.c
