@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Event channels.
+hv-srcs += hypervisor/event/event_channel_op.c
+hv-srcs += hypervisor/event/channel.c
+hv-srcs += hypervisor/event/bind.c
+hv-srcs += hypervisor/event/close.c
+hv-srcs += hypervisor/event/send.c
+hv-srcs += hypervisor/event/two_level.c
+hv-srcs += hypervisor/event/fifo.c
+hv-srcs += hypervisor/event/virq.c
