@@ -26,7 +26,10 @@ struct aftermath {
     bool upcall, pollers;
 };
 
-/* Lock-free: pages are only added, and taken away when no channel is in use. NULL: beyond the array. */
+/*
+ * NULL: beyond the array. The caller holds the queue lock, e->lock, or the lock of a channel in use: pages are only
+ * added, and go when no channel is in use.
+ */
 static event_word_t *word_of(const struct domain *d, unsigned int port)
 {
     const struct evtchn_fifo *f = READ_ONCE(d->evtchn->fifo);
@@ -161,18 +164,25 @@ static void fifo_unmask(struct domain *d, struct channel *ch)
         channel_raise(d, ch);
 }
 
+/* The word of a port, for callers without the channel's lock; a port beyond the array counts as masked. */
+static uint32_t read_word(struct domain *d, const struct channel *ch)
+{
+    unsigned long flags = spin_lock_irqsave(&d->evtchn->queue_lock);
+    const event_word_t *word = word_of(d, ch->port);
+    uint32_t w = word ? READ_ONCE(*word) : WORD_MASKED | (ch->pending ? WORD_PENDING : 0);
+
+    spin_unlock_irqrestore(&d->evtchn->queue_lock, flags);
+    return w;
+}
+
 static bool fifo_is_pending(struct domain *d, const struct channel *ch)
 {
-    const event_word_t *word = word_of(d, ch->port);
-
-    return word ? READ_ONCE(*word) & WORD_PENDING : READ_ONCE(ch->pending);
+    return read_word(d, ch) & WORD_PENDING;
 }
 
 static bool fifo_is_masked(struct domain *d, const struct channel *ch)
 {
-    const event_word_t *word = word_of(d, ch->port);
-
-    return !word || (READ_ONCE(*word) & WORD_MASKED);
+    return read_word(d, ch) & WORD_MASKED;
 }
 
 static bool fifo_is_busy(struct domain *d, const struct channel *ch)

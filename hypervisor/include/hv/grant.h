@@ -18,16 +18,14 @@ unsigned int grant_nr_frames(struct domain *d);
 void grant_dump(void);
 
 /*
- * Services of mm/pv for grant mappings: set or clear the L1 entry of the current domain that maps the frame.
- * addr: contains_pte: machine address of the entry; else linear address.
+ * Services of mm/pv for grant mappings: sets or clears the L1 entry of the current domain that maps the frame.
+ * addr: GNTMAP_contains_pte: machine address of the entry; else linear address.
  *
- * References: an L1 entry owns the references to the frame it maps - a general one, and a WRITABLE one iff it has
- * PTE_RW - however it came about. The caller takes them before pv_grant_map_pte; success moves them into the entry.
- * Success of an unmap or replace moves them back to the caller, who flushes and drops them. If the domain overwrites
- * the entry by an ordinary update, or its table goes, mm/pv drops them; unmap then fails with -EINVAL and only the
- * grant's own accounting is left to undo. So teardown of grants drops no frame reference for mappings of PV domains.
+ * References: the caller of pv_grant_map_pte holds a general reference on the frame, and a WRITABLE one if the entry is
+ * writable. When it succeeds they belong to the L1 entry, like those of any entry: mm/pv drops them when the entry goes
+ * by another way than an unmap (overwritten, table devalidated, teardown). pv_grant_unmap_pte and pv_grant_replace_pte
+ * clear the entry without dropping them: they are the caller's again, who drops them after the TLB flush.
  */
-/* 0; -EINVAL: no such entry, nothing changed. What the entry mapped before is released. */
 int pv_grant_map_pte(struct domain *d, uint64_t addr, bool contains_pte, pte_t entry);
 /* Replaces the entry by a not-present one if it still maps frame with the same writability; -EINVAL otherwise. */
 int pv_grant_unmap_pte(struct domain *d, uint64_t addr, bool contains_pte, mfn_t frame, bool readonly,
