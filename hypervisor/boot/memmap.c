@@ -28,7 +28,7 @@ uint64_t total_pages;
 static uint64_t opt_mem;
 CMDLINE_PARAM("mem", PARAM_SIZE, opt_mem);
 
-extern char image_phys_base[], image_phys_end[];
+extern char image_start[], image_end[];
 
 static void range_drop(struct ranges *s, unsigned int i)
 {
@@ -116,9 +116,14 @@ static void reserve_boot_ranges(void)
     unsigned int i;
 
     memmap_reserve(0, LOW_MEMORY_END);
-    memmap_reserve((unsigned long)image_phys_base, (unsigned long)image_phys_end);
-    for (i = 0; i < boot_info.module_count; i++)
-        memmap_reserve(boot_info.module[i].start, boot_info.module[i].start + boot_info.module[i].size);
+    memmap_reserve(maddr_x(virt_to_maddr(image_start)), maddr_x(virt_to_maddr(image_end)));
+    for (i = 0; i < boot_info.module_count; i++) {
+        uint64_t start = boot_info.module[i].start, end = start + boot_info.module[i].size;
+
+        if (start < end && (!mfn_is_ram(maddr_to_mfn(_maddr(start))) || !mfn_is_ram(maddr_to_mfn(_maddr(end - 1)))))
+            panic("boot module %u (%lx-%lx) lies outside the usable memory\n", i, start, end);
+        memmap_reserve(start, end);
+    }
 }
 
 /* Fills ram. Where the firmware's ranges overlap, whatever is not RAM wins. Returns the bytes beyond the limit. */

@@ -7,3 +7,4 @@ hv-srcs += hypervisor/debug/vga.c
 hv-srcs += hypervisor/debug/keys.c
 hv-srcs += hypervisor/debug/panic.c
 hv-srcs += hypervisor/debug/backtrace.c
+hv-srcs += hypervisor/debug/symbols.c

@@ -68,5 +68,6 @@
 #define IST_MCE     3
 #define IST_DB      4
 #define IST_SIZE    UL(8192)
+#define STACK_GUARD (4 * IST_SIZE) /* offset of the page that is not mapped */
 
 #endif
