@@ -1,0 +1,37 @@
+
+# tools/cli
+cli-unit-cflags := -Itools
+
+units             += test_json
+test_json-srcs    := tests/unit/test_json.c tools/cli/json.c tools/cli/json_tree.c
+test_json-cflags  := $(cli-unit-cflags)
+test_json-libs    := -lyajl
+
+units             += test_config
+test_config-srcs  := tests/unit/test_config.c tools/cli/config.c tools/cli/config_check.c tools/cli/config_keys.c \
+                     tools/cli/suggest.c tools/cli/diag.c tools/cli/json.c tools/cli/json_tree.c tools/libctl/uuid.c
+test_config-cflags := $(cli-unit-cflags)
+test_config-libs  := -lyajl
+
+# tools/libctl
+ctl-image-srcs    := $(patsubst %,tools/libctl/%.c,image payload elfnotes file error)
+
+units             += test_image
+test_image-srcs   := tests/unit/test_image.c $(ctl-image-srcs)
+test_image-cflags := -Itools
+test_image-libs   := -lz -llzma -lzstd -llz4
+
+units               += test_builder
+test_builder-srcs   := tests/unit/test_builder.c $(ctl-image-srcs) $(patsubst %,tools/libctl/%.c,layout pagetable check)
+test_builder-cflags := -Itools
+test_builder-libs   := -lz -llzma -lzstd -llz4
+
+units                 += test_ctl_error
+test_ctl_error-srcs   := tests/unit/test_ctl_error.c tools/libctl/error.c tools/libctl/uuid.c
+test_ctl_error-cflags := -Itools
+
+units             += test_cli
+test_cli-srcs     := tests/unit/test_cli.c tests/unit/fake_ctl.c $(filter-out tools/cli/main.c,$(wildcard tools/cli/*.c)) \
+                     tools/libctl/uuid.c tools/libctl/error.c
+test_cli-cflags   := $(cli-unit-cflags) -Itests/unit
+test_cli-libs     := -lyajl
