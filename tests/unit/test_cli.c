@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * tools/cli: the verbs from argv to output and exit code, over a libctl that is a stand-in (fake_ctl.c). Tables are
+ * compared to the byte, since scripts read them.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "cli/cli.h"
+#include "cli/guest_state.h"
+#include "cli/output.h"
+#include "cli/terminal.h"
+#include "fake_ctl.h"
+
+static char directory[] = "/tmp/umbra-cli-XXXXXX";
+static char out[16384], err[16384];
+
+static int redirect(int fd, const char *file)
+{
+    int saved = dup(fd);
+
+    assert_non_null(freopen(file, "w+", fd == 1 ? stdout : stderr));
+    return saved;
+}
+
+static void give_back(FILE *f, int fd, int saved, char *buf, const char *file)
+{
+    FILE *in;
+    size_t n;
+
+    fflush(f);
+    dup2(saved, fd);
+    close(saved);
+    in = fopen(file, "r");
+    n = fread(buf, 1, sizeof(out) - 1, in);
+    buf[n] = '\0';
+    fclose(in);
+}
+
+/* Runs one command line (words split at blanks; '_' stands for a blank in a word); returns the exit code. */
+static int umbra(const char *line)
+{
+    char copy[512], *argv[32] = {"umbra"};
+    int argc = 1, rc, saved_out, saved_err;
+
+    snprintf(copy, sizeof(copy), "%s", line);
+    for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
+        argv[argc++] = word;
+    fflush(NULL);
+    saved_out = redirect(1, "out");
+    saved_err = redirect(2, "err");
+    rc = cli_main(argc, argv);
+    give_back(stdout, 1, saved_out, out, "out");
+    give_back(stderr, 2, saved_err, err, "err");
+    return rc;
+}
+
+static int fresh(void **state)
+{
+    memset(&fake, 0, sizeof(fake));
+    fake.present = true;
+    fake_add(0, "Domain-0")->running = true;
+    fake.domains[0].blocked = false;
+    fake.domains[0].cpu_time_ns = 12345678901ull;
+    fake.domains[0].vcpus_online = 4;
+    fake.domains[0].memory_kib = 1048572;
+    fake_add(3, "web1");
+    return 0;
+}
+
+/* --- verbs and options ----------------------------------------------------------------------------------------------
+ */
+
+static void test_prefixes(void **state)
+{
+    int n;
+
+    assert_string_equal(command_find("list", &n)->name, "list");
+    assert_string_equal(command_find("l", &n)->name, "list");
+    assert_string_equal(command_find("cr", &n)->name, "create");
+    assert_string_equal(command_find("dest", &n)->name, "destroy");
+    assert_string_equal(command_find("conf", &n)->name, "config");
+    assert_null(command_find("d", &n));
+    assert_int_equal(n, 5);
+    assert_null(command_find("con", &n));
+    assert_int_equal(n, 2);
+    assert_null(command_find("", &n));
+    assert_null(command_find("lists", &n));
+    assert_int_equal(n, 0);
+    assert_int_equal(umbra("dom web1"), 2);
+    assert_string_equal(err, "umbra: dom: could be domid, domname\n");
+    assert_int_equal(umbra("lsit"), 2);
+    assert_string_equal(err, "umbra: lsit: no such verb; did you mean \"list\"?\nhint: `umbra help` lists the verbs\n");
+}
+
+/* Every row can be shown, and no letter or name stands twice in one. */
+static void test_table(void **state)
+{
+    for (const struct command *c = commands; c->name; c++) {
+        char line[64];
+        int n = 0;
+
+        for (const struct cli_option *o = c->options; o && o->letter; o++, n++) {
+            assert_non_null(o->help);
+            assert_true(o->letter != 'h');
+            for (const struct cli_option *p = o + 1; p->letter; p++)
+                assert_true(p->letter != o->letter && strcmp(p->name, o->name) != 0);
+        }
+        assert_true(n <= CLI_MAX_OPTIONS);
+        snprintf(line, sizeof(line), "help %s", c->name);
+        assert_int_equal(umbra(line), 0);
+        assert_non_null(strstr(out, c->help));
+        snprintf(line, sizeof(line), "%s --help", c->name);
+        assert_int_equal(umbra(line), 0);
+        assert_int_equal(umbra("help"), 0);
+        assert_non_null(strstr(out, c->help));
+    }
+}
+
+static void test_usage_errors(void **state)
+{
+    static const struct {
+        const char *line, *error;
+    } cases[] = {
+        {"pause", "umbra: pause: an operand is missing: DOMAIN\n"},
+        {"pause a b", "umbra: pause: b: one operand too many\n"},
+        {"pause -x a", "umbra: pause: -x: no such option\n"},
+        {"pause --frob a", "umbra: pause: --frob: no such option\n"},
+        {"console -e", "umbra: console: -e: its argument is missing\n"},
+        {"console -e abc web1", "umbra: console: -e abc: not a character; write ^] or x\n"},
+        {"console -t vnc web1", "umbra: console: -t vnc: the types are pv and serial\n"},
+        {"console -t serial web1", "umbra: console: -t serial: PV guests have no serial console; use -t pv\n"},
+        {"console -n 1 web1", "umbra: console: -n 1: only console 0 exists\n"},
+        {"shutdown", "umbra: shutdown: an operand is missing: DOMAIN... | -a\n"},
+        {"shutdown -a web1", "umbra: shutdown: -a takes no domain\n"},
+        {"config frob", "umbra: config: frob: not something config can do; there is only `config validate`\n"},
+        {"config validate", "umbra: config: validate: no file is named\n"},
+        {"create", "umbra: create: no configuration file is named\n"},
+        {"create name=x", "umbra: create: no configuration file is named\n"},
+        {"create a b", "umbra: create: b: not of the form KEY=VALUE\n"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(umbra(cases[i].line), 2);
+        assert_memory_equal(err, cases[i].error, strlen(cases[i].error));
+        assert_non_null(strstr(err, "hint: `umbra help "));
+        assert_string_equal(out, "");
+    }
+    assert_int_equal(umbra(""), 2);
+    assert_int_equal(umbra("--frob list"), 2);
+    assert_int_equal(umbra("--version"), 0);
+    assert_string_equal(out, "umbra " UMBRA_VERSION "\n");
+}
+
+static void test_no_hypervisor(void **state)
+{
+    fake.present = false;
+    assert_int_equal(umbra("list"), 1);
+    assert_string_equal(err, "umbra: list: open the control interface: there is no hypervisor (No such file or "
+                             "directory)\nhint: boot one\n");
+    assert_int_equal(umbra("--json list"), 1);
+    assert_non_null(strstr(err, "\"schema\": \"umbra.error/1\""));
+    assert_non_null(strstr(err, "\"errno\": 2"));
+    assert_string_equal(out, "");
+}
+
+/* --- tables ----------------------------------------------------------------------------------------------------------
+ */
+
+static void test_list(void **state)
+{
+    struct ctl_domain_info *d = fake_add(12, "evil name\n\x1b");
+
+    d->blocked = false;
+    d->paused = d->shutdown = d->dying = true;
+    d->shutdown_reason = 3;
+    assert_int_equal(umbra("list"), 0);
+    assert_string_equal(out, "Name                                        ID   Mem VCPUs\tState\tTime(s)\n"
+                             "Domain-0                                     0  1023     4     r-----      12.3\n"
+                             "web1                                         3   256     1     -b----       0.0\n"
+                             "evil?name??                                 12   256     1     --pscd       0.0\n");
+    fake.domains[2].name[0] = '\0';
+    assert_int_equal(umbra("list 12"), 0);
+    assert_string_equal(out, "Name                                        ID   Mem VCPUs\tState\tTime(s)\n"
+                             "(dying)                                     12   256     1     --pscd       0.0\n");
+    assert_int_equal(umbra("list nobody web1"), 1);
+    assert_non_null(strstr(out, "\nweb1 "));
+    assert_string_equal(err, "umbra: list: nobody: find the domain: there is no such domain (No such process)\n"
+                             "hint: `umbra list` shows the domains there are\n");
+}
+
+static void test_list_json(void **state)
+{
+    assert_int_equal(umbra("list --json web1"), 0);
+    assert_string_equal(out, "[\n  {\n    \"domid\": 3,\n    \"name\": \"web1\",\n"
+                             "    \"uuid\": \"04000000-0000-0000-0000-000000000000\",\n    \"type\": \"pv\",\n"
+                             "    \"state\": \"blocked\",\n    \"shutdown_reason\": null,\n    \"vcpus\": 1,\n"
+                             "    \"memory_kib\": 262144,\n    \"max_memory_kib\": 262144,\n    \"cpu_time_ns\": 0,\n"
+                             "    \"config\": null\n  }\n]\n");
+    fake.n = 0;
+    assert_int_equal(umbra("--json list"), 0);
+    assert_string_equal(out, "[]\n");
+}
+
+/* A guest between two lives is in its state file only, and must be seen. */
+static void test_rebooting_guest(void **state)
+{
+    struct config c = {.name = "db1", .kernel = "/k", .memory = 65536, .maxmem = 65536, .vcpus = 1, .maxvcpus = 1};
+    uint8_t uuid[16] = {0xaa};
+
+    assert_int_equal(guest_state_write(uuid, 9, getpid(), "rebooting", &c), 0);
+    assert_int_equal(umbra("list db1"), 0);
+    assert_non_null(strstr(out, "db1                                          9     0     0     ---s--       0.0\n"));
+    assert_int_equal(umbra("list --json 9"), 0);
+    assert_non_null(strstr(out, "\"state\": \"rebooting\""));
+    assert_non_null(strstr(out, "\"shutdown_reason\": \"reboot\""));
+    assert_non_null(strstr(out, "\"memory\": 64"));
+    assert_int_equal(umbra("vcpu-list db1"), 0);
+    guest_state_remove(uuid);
+    assert_int_equal(umbra("list db1"), 1);
+}
+
+static void test_vcpu_list(void **state)
+{
+    fake.domains[1].vcpus_max = 2;
+    assert_int_equal(umbra("vcpu-list web1"), 0);
+    assert_string_equal(out,
+                        "Name                                ID  VCPU   CPU State   Time(s) Affinity (Hard / Soft)\n"
+                        "web1                                 3     0    3   -b-      11.2  0,2-3 / all\n"
+                        "web1                                 3     1    -   --p      11.2  0,2-3 / all\n");
+    assert_int_equal(umbra("--json vcpu web1"), 0);
+    assert_non_null(strstr(out, "\"state\": \"offline\""));
+    assert_non_null(strstr(out, "\"hard_affinity\": \"0,2-3\""));
+}
+
+static void test_cpu_ranges(void **state)
+{
+    uint8_t map[4] = {0xff, 0x81, 0, 0};
+    char text[64], small[6];
+
+    cpu_ranges(text, sizeof(text), map, 32);
+    assert_string_equal(text, "0-8,15");
+    cpu_ranges(text, sizeof(text), map, 8);
+    assert_string_equal(text, "all");
+    cpu_ranges(text, sizeof(text), map + 2, 8);
+    assert_string_equal(text, "none");
+    cpu_ranges(small, sizeof(small), map, 32);
+    assert_true(strlen(small) < sizeof(small));
+}
+
+static void test_info(void **state)
+{
+    static const char *const lines[] = {
+        "nr_cpus                : 4\n",        "nr_nodes               : 1\n",
+        "cores_per_socket       : 4\n",        "threads_per_core       : 1\n",
+        "cpu_mhz                : 2400.050\n", "total_memory           : 4096\n",
+        "free_memory            : 1000\n",     "xen_major              : 4\n",
+        "xen_minor              : 17\n",       "xen_version            : 4.17.umbra-0.1\n",
+        "xen_scheduler          : credit2\n",  "platform_params        : virt_start=0xffff800000000000\n",
+    };
+
+    assert_int_equal(umbra("info"), 0);
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        assert_non_null(strstr(out, lines[i]));
+    assert_int_equal(umbra("info --json"), 0);
+    assert_non_null(strstr(out, "\"free_memory_kib\": 1024000"));
+}
+
+static void test_dmesg(void **state)
+{
+    fake.log = "(UM) one\n(UM) two\xff\n";
+    assert_int_equal(umbra("dmesg"), 0);
+    assert_string_equal(out, "(UM) one\n(UM) two\xff\n");
+    assert_int_equal(umbra("--json dmesg -c"), 0);
+    assert_non_null(strstr(out, "    \"(UM) one\",\n    \"(UM) two\xef\xbf\xbd\"\n"));
+    assert_null(fake.log);
+    assert_int_equal(umbra("debug-keys h"), 0);
+    assert_int_equal(umbra("debug-keys zz"), 1);
+}
+
+/* --- acting on domains
+ * ------------------------------------------------------------------------------------------------ */
+
+static void test_identity(void **state)
+{
+    assert_int_equal(umbra("domid web1"), 0);
+    assert_string_equal(out, "3\n");
+    assert_int_equal(umbra("domname 3"), 0);
+    assert_string_equal(out, "web1\n");
+    assert_int_equal(umbra("domid nobody"), 1);
+}
+
+static void test_control(void **state)
+{
+    assert_int_equal(umbra("pause web1"), 0);
+    assert_int_equal(umbra("unpause 3"), 0);
+    assert_int_equal(umbra("shutdown web1"), 0);
+    assert_int_equal(umbra("reboot 3"), 0);
+    assert_int_equal(umbra("shutdown -a"), 0);
+    assert_int_equal(umbra("destroy web1"), 0);
+    assert_string_equal(fake.acts, "pause 3;unpause 3;poweroff 3;reboot 3;poweroff 3;destroy 3;");
+    assert_int_equal(umbra("destroy web1"), 1);
+}
+
+static void test_control_domain_is_protected(void **state)
+{
+    static const char *const verbs[] = {"pause", "unpause", "shutdown", "reboot", "destroy"};
+    char line[64], text[160];
+
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        snprintf(line, sizeof(line), "%s %s", verbs[i], i % 2 ? "0" : "Domain-0");
+        assert_int_equal(umbra(line), 1);
+        snprintf(text, sizeof(text),
+                 "domain 0 is the control domain (Operation not permitted)\nhint: to stop the host");
+        assert_non_null(strstr(err, text));
+    }
+    assert_int_equal(umbra("console 0"), 1);
+    assert_string_equal(fake.acts, "");
+}
+
+static void test_failure_shows_log(void **state)
+{
+    fake.act_fails = -EBUSY;
+    fake.log = "(UM) d33 nothing\n(UM) d3v0 bad entry\n(UM) other\n(UM) dom3: killed\n";
+    assert_int_equal(umbra("destroy web1"), 1);
+    assert_string_equal(err, "umbra: destroy: web1: destroy: it does not want to (Device or resource busy)\n"
+                             "hypervisor: (UM) d3v0 bad entry\nhypervisor: (UM) dom3: killed\n");
+    assert_true(log_line_about("d3", 2, 3));
+    assert_false(log_line_about("id3", 3, 3));
+    assert_false(log_line_about("d31", 3, 3));
+    assert_true(log_line_about("in domain 3!", 12, 3));
+}
+
+/* --- create
+ * ------------------------------------------------------------------------------------------------------------ */
+
+static void put(const char *file, const char *text)
+{
+    FILE *f = fopen(file, "w");
+
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static void test_create(void **state)
+{
+    put("k", "");
+    put("g.json", "{\"name\":\"web2\",\"kernel\":\"k\",\"memory\":64,\"cpus\":\"0\"}");
+    assert_int_equal(umbra("create -n g.json memory=\"128M\""), 0);
+    assert_non_null(strstr(out, "  \"memory\": 128,\n"));
+    assert_string_equal(fake.acts, "");
+    assert_int_equal(umbra("create -e g.json vcpus=2"), 0);
+    assert_string_equal(out, "web2: created as domain 7\n");
+    assert_string_equal(fake.acts, "affinity 7;affinity 7;unpause 7;");
+    assert_int_equal(umbra("list --json web2"), 0);
+    assert_non_null(strstr(out, "\"vcpus\": 2,\n      \"maxvcpus\": 2"));
+    assert_int_equal(umbra("destroy web2"), 0);
+    fake.acts[0] = '\0';
+    assert_int_equal(umbra("create -epq -f g.json name=\"web4\""), 0);
+    assert_string_equal(out, "");
+    assert_string_equal(fake.acts, "affinity 7;");
+    assert_int_equal(umbra("destroy web4"), 0);
+}
+
+static void test_create_failures(void **state)
+{
+    assert_int_equal(umbra("create g.json memroy=1"), 2);
+    assert_memory_equal(err, "override: error: memroy: unknown key", 36);
+    assert_int_equal(umbra("--json create g.json memroy=1"), 2);
+    assert_non_null(strstr(err, "\"code\": \"E_UNKNOWN\""));
+    fake.build_fails = -ENOMEM;
+    fake.log = "(UM) old\n";
+    fake.log_on_build = "(UM) old\n(UM) d8 over-allocation\n";
+    assert_int_equal(umbra("create -e g.json"), 1);
+    assert_string_equal(err, "umbra: create: web2: populate memory: 131072 KiB are missing (Cannot allocate memory)\n"
+                             "hint: free some\nhypervisor: (UM) d8 over-allocation\n");
+    assert_int_equal(fake.n, 2);
+    /* No console: the guest, paused, is taken back. */
+    fake.build_fails = 0;
+    fake.acts[0] = '\0';
+    assert_int_equal(umbra("create -ec g.json"), 1);
+    assert_string_equal(fake.acts, "affinity 7;destroy 7;");
+    assert_int_equal(fake.n, 2);
+}
+
+static void test_validate(void **state)
+{
+    fake.present = false;
+    put("bad.json", "{");
+    assert_int_equal(umbra("config validate g.json"), 0);
+    assert_string_equal(out, "g.json: valid\n");
+    assert_int_equal(umbra("config validate -q g.json bad.json"), 2);
+    assert_string_equal(out, "");
+    assert_int_equal(umbra("config validate bad.json g.json --json"), 2);
+    assert_non_null(strstr(out, "\"file\": \"g.json\",\n      \"valid\": true,\n      \"diagnostics\": []"));
+    assert_string_equal(err, "");
+}
+
+static void test_escape(void **state)
+{
+    assert_int_equal(escape_parse("^]"), 0x1d);
+    assert_int_equal(escape_parse("^a"), 1);
+    assert_int_equal(escape_parse("x"), 'x');
+    assert_int_equal(escape_parse("^"), '^');
+    assert_int_equal(escape_parse(""), -EINVAL);
+    assert_int_equal(escape_parse("^1"), -EINVAL);
+    assert_int_equal(escape_parse("ab"), -EINVAL);
+}
+
+static int setup(void **state)
+{
+    if (!mkdtemp(directory) || chdir(directory))
+        return -1;
+    guest_state_dir = "states/guests"; /* made when first written, both levels */
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    static const char *const files[] = {"out", "err", "k", "g.json", "bad.json"};
+
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+        unlink(files[i]);
+    return rmdir("states/guests") || rmdir("states") || chdir("/") || rmdir(directory) ? -1 : 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_prefixes, fresh),
+        cmocka_unit_test_setup(test_table, fresh),
+        cmocka_unit_test_setup(test_usage_errors, fresh),
+        cmocka_unit_test_setup(test_no_hypervisor, fresh),
+        cmocka_unit_test_setup(test_list, fresh),
+        cmocka_unit_test_setup(test_list_json, fresh),
+        cmocka_unit_test_setup(test_rebooting_guest, fresh),
+        cmocka_unit_test_setup(test_vcpu_list, fresh),
+        cmocka_unit_test_setup(test_cpu_ranges, fresh),
+        cmocka_unit_test_setup(test_info, fresh),
+        cmocka_unit_test_setup(test_dmesg, fresh),
+        cmocka_unit_test_setup(test_identity, fresh),
+        cmocka_unit_test_setup(test_control, fresh),
+        cmocka_unit_test_setup(test_control_domain_is_protected, fresh),
+        cmocka_unit_test_setup(test_failure_shows_log, fresh),
+        cmocka_unit_test_setup(test_create, fresh),
+        cmocka_unit_test_setup(test_create_failures, fresh),
+        cmocka_unit_test_setup(test_validate, fresh),
+        cmocka_unit_test_setup(test_escape, fresh),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
