@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * GDT and LDT of a vCPU. The guest names frames (GDT) or a linear range (LDT); the hypervisor maps these frames into
+ * the vCPU's window of the per-domain area, and the processor uses the window.
+ *
+ * Invariants:
+ *   - Every window entry of guest frames holds a SEGDESC reference: the frame cannot become writable, so its checked
+ *     descriptors stay checked. References are dropped only after the mapping is gone from all TLBs.
+ *   - GDT pages are mapped when the table is set, LDT pages when the processor first looks at them.
+ *   - Only the vCPU itself, or code that paused it, changes its window.
+ */
+#include <hv/guest_copy.h>
+#include <hv/hypercall.h>
+#include "internal.h"
+
+/* The processor sets the accessed bit of descriptors, so the window is writable for it. */
+#define WINDOW_FLAGS (PTE_P | PTE_RW | PTE_A | PTE_D | PTE_NX)
+
+#define MAX_LDT_ENTRIES 8192
+
+static pte_t *gdt_window(const struct vcpu *v)
+{
+    return v->domain->pv.gdt_ldt_l1[v->vcpu_id];
+}
+
+static pte_t *ldt_window(const struct vcpu *v)
+{
+    return gdt_window(v) + GDT_PAGES;
+}
+
+static uint64_t window_flags(void)
+{
+    return cpu_features.nx ? WINDOW_FLAGS : WINDOW_FLAGS & ~PTE_NX;
+}
+
+/* Mappings of v's window are gone from every TLB afterwards. */
+static void flush_window(const struct vcpu *v)
+{
+    if (v == current)
+        tlb_flush_local();
+    else
+        tlb_flush_mask(v->domain->dirty_cpus);
+}
+
+/* ---- GDT ---- */
+
+static void put_frames(const mfn_t *frame, unsigned int n)
+{
+    for (unsigned int i = 0; i < n; i++)
+        put_page_and_type(mfn_to_page(frame[i]));
+}
+
+static int get_frames(struct domain *d, const unsigned long *gfn, mfn_t *frame, unsigned int n)
+{
+    for (unsigned int i = 0; i < n; i++) {
+        frame[i] = _mfn(gfn[i]);
+        if (!mfn_valid(frame[i]) || get_page_and_type(mfn_to_page(frame[i]), d, PT_SEGDESC)) {
+            gprintk("GDT frame %lx refused\n", gfn[i]);
+            put_frames(frame, i);
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
+static unsigned int gdt_frame_count(unsigned int entries)
+{
+    return (entries + 511) / 512;
+}
+
+/* Window entries 0..13 take the n frames given; the old frames' references are dropped. */
+static void install_gdt(struct vcpu *v, const mfn_t *frame, unsigned int n, unsigned int entries)
+{
+    pte_t *window = gdt_window(v);
+    mfn_t old[FIRST_RESERVED_GDT_PAGE];
+    unsigned int old_count = gdt_frame_count(v->pv.gdt_ents);
+
+    memcpy(old, v->pv.gdt_frames, sizeof(old));
+    for (unsigned int i = 0; i < FIRST_RESERVED_GDT_PAGE; i++) {
+        window[i] = i < n ? pte_make(frame[i], window_flags()) : _pte(0);
+        v->pv.gdt_frames[i] = i < n ? frame[i] : INVALID_MFN;
+    }
+    v->pv.gdt_ents = (uint16_t)entries;
+    if (old_count) {
+        flush_window(v);
+        put_frames(old, old_count);
+    }
+}
+
+int pv_set_gdt(struct vcpu *v, const unsigned long *frames, unsigned int entries)
+{
+    mfn_t frame[FIRST_RESERVED_GDT_PAGE];
+    unsigned int n = gdt_frame_count(entries);
+    int rc;
+
+    if (entries > FIRST_RESERVED_GDT_ENTRY)
+        return -EINVAL;
+    rc = get_frames(v->domain, frames, frame, n);
+    if (!rc)
+        install_gdt(v, frame, n, entries);
+    return rc;
+}
+
+long do_set_gdt(struct hcall *hc)
+{
+    unsigned long frames[FIRST_RESERVED_GDT_PAGE];
+    unsigned long entries = hc->arg[1];
+
+    if (entries > FIRST_RESERVED_GDT_ENTRY)
+        return -EINVAL;
+    if (copy_from_guest(frames, guest_ptr(unsigned long, hc->arg[0]), gdt_frame_count((unsigned int)entries)))
+        return -EFAULT;
+    return pv_set_gdt(current, frames, (unsigned int)entries);
+}
+
+/* ---- LDT ---- */
+
+bool pv_in_ldt_window(const struct vcpu *v, unsigned long linear)
+{
+    return linear - LDT_VIRT(v->vcpu_id) < LDT_PAGES * PAGE_SIZE;
+}
+
+/* Loads the LDT register with v's window; the descriptor lies in this CPU's own page of the GDT. */
+void pv_ldt_load(struct vcpu *v)
+{
+    unsigned long base = LDT_VIRT(v->vcpu_id), limit = v->pv.ldt_ents * 8ul - 1;
+    uint64_t *desc = (uint64_t *)mfn_to_virt(cpu_gdt_mfn(smp_processor_id())) + ((HV_LDT & 0xfff) >> 3);
+    uint16_t sel = v->pv.ldt_ents ? HV_LDT : 0;
+
+    if (sel) {
+        desc[0] = (limit & 0xffff) | ((base & 0xffffff) << 16) | (0x82ull << 40) | ((limit & 0xf0000) << 32) |
+                  ((base >> 24 & 0xff) << 56);
+        desc[1] = base >> 32;
+    }
+    __asm__ __volatile__("lldt %0" ::"r"(sel) : "memory");
+}
+
+void pv_ldt_invalidate(struct vcpu *v)
+{
+    pte_t *window = ldt_window(v), old[LDT_PAGES];
+    bool any = false;
+
+    for (unsigned int i = 0; i < LDT_PAGES; i++) {
+        old[i] = window[i];
+        window[i] = _pte(0);
+        any |= old[i].n & PTE_P;
+    }
+    if (!any)
+        return;
+    flush_window(v);
+    for (unsigned int i = 0; i < LDT_PAGES; i++)
+        if (old[i].n & PTE_P)
+            put_page_and_type(mfn_to_page(pte_mfn(old[i])));
+}
+
+int pv_set_ldt(struct vcpu *v, unsigned long base, unsigned long ents)
+{
+    if (ents > MAX_LDT_ENTRIES || (base & (PAGE_SIZE - 1)) || (ents && !guest_range_ok(base, ents * 8)))
+        return -EINVAL;
+    pv_ldt_invalidate(v);
+    v->pv.ldt_base = base;
+    v->pv.ldt_ents = (unsigned int)ents;
+    if (v == current) {
+        unsigned long flags = irq_save();
+
+        pv_ldt_load(v);
+        irq_restore(flags);
+    }
+    return 0;
+}
+
+/*
+ * The processor met a window page that is not mapped: take the guest's page at that place of its LDT, if it can be a
+ * descriptor page. May run with interrupts off, under no lock.
+ */
+bool pv_ldt_fault(struct vcpu *v, unsigned long linear)
+{
+    unsigned long page = (linear - LDT_VIRT(v->vcpu_id)) >> PAGE_SHIFT;
+    pte_t *slot = &ldt_window(v)[array_index_nospec(page, LDT_PAGES)];
+    unsigned int level;
+    pte_t leaf;
+    mfn_t m;
+
+    if (page * 512 >= v->pv.ldt_ents || (slot->n & PTE_P))
+        return false;
+    if (pv_walk(v, v->pv.ldt_base + page * PAGE_SIZE, &leaf, &level) || level != 1)
+        return false;
+    m = pte_mfn(leaf);
+    if (!mfn_valid(m) || get_page_and_type(mfn_to_page(m), v->domain, PT_SEGDESC))
+        return false;
+    *slot = pte_make(m, window_flags());
+    return true;
+}
+
+/* ---- both ---- */
+
+void pv_drop_descriptors(struct vcpu *v)
+{
+    if (!v->domain->pv.gdt_ldt_l1 || !v->domain->pv.gdt_ldt_l1[v->vcpu_id])
+        return;
+    pv_ldt_invalidate(v);
+    install_gdt(v, NULL, 0, 0);
+}
+
+/* Writes one descriptor while the page's type keeps it what it is. */
+static int write_descriptor(struct page_info *pg, unsigned int offset, uint64_t desc)
+{
+    uint64_t *slot = (uint64_t *)((uint8_t *)page_to_virt(pg) + offset);
+    int rc = get_page_type(pg, page_type(pg) == PT_SEGDESC ? PT_SEGDESC : PT_WRITABLE);
+
+    if (rc)
+        return rc;
+    WRITE_ONCE(*slot, desc);
+    put_page_type(pg);
+    return 0;
+}
+
+long do_update_descriptor(struct hcall *hc)
+{
+    uint64_t desc = hc->arg[1];
+    struct page_info *pg;
+    int rc;
+
+    if ((hc->arg[0] & 7) || !pv_check_descriptor(&desc))
+        return -EINVAL;
+    pg = get_page_from_mfn(_mfn(hc->arg[0] >> PAGE_SHIFT), current->domain);
+    if (!pg)
+        return -EINVAL;
+    rc = write_descriptor(pg, hc->arg[0] & (PAGE_SIZE - 1), desc);
+    put_page(pg);
+    return rc;
+}
+
+static bool read_window(uint64_t *value, unsigned long linear)
+{
+    int rc = -EFAULT;
+
+    __asm__ __volatile__("1: movq (%2), %0\n"
+                         "movl $0, %1\n"
+                         "2:\n" EXTABLE(1b, 2b)
+                         : "+r"(*value), "+r"(rc)
+                         : "r"(linear)
+                         : "memory");
+    return rc == 0;
+}
+
+bool pv_read_descriptor(struct vcpu *v, uint16_t sel, uint64_t *desc)
+{
+    bool ldt = sel & 4;
+    unsigned long index = sel >> 3;
+
+    *desc = 0;
+    if (ldt)
+        return index < v->pv.ldt_ents && read_window(desc, LDT_VIRT(v->vcpu_id) + index * 8);
+    if (index < v->pv.gdt_ents)
+        return read_window(desc, GDT_VIRT(v->vcpu_id) + array_index_nospec(index, FIRST_RESERVED_GDT_ENTRY) * 8);
+    return index >= FIRST_RESERVED_GDT_ENTRY && index < FIRST_RESERVED_GDT_ENTRY + 512 &&
+           read_window(desc, GDT_VIRT(v->vcpu_id) + index * 8);
+}

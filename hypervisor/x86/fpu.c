@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Extended processor state of vCPUs, switched eagerly: saved when a vCPU leaves its CPU, restored when it comes back.
+ * XSAVE with all components of the host when there is XSAVE, else FXSAVE. The area always holds every component,
+ * whatever XCR0 the guest chose, so that nothing of another vCPU stays in registers that this guest enables later.
+ *
+ * CR0.TS is clear while the hypervisor runs; pv/switch.c sets it for guests that asked for #NM.
+ */
+#include <hv/fpu.h>
+#include <hv/heap.h>
+#include <hv/x86.h>
+
+#define FXSAVE_SIZE   512
+#define XSTATE_BV     512 /* offset of the header's component bitmap */
+#define XCOMP_BV      520
+#define XCR0_X87      (1ull << 0)
+#define XCR0_SSE      (1ull << 1)
+#define XCR0_AVX      (1ull << 2)
+#define XCR0_BNDREGS  (1ull << 3)
+#define XCR0_BNDCSR   (1ull << 4)
+#define XCR0_AVX512   (7ull << 5)
+#define FCW_DEFAULT   0x037f
+#define MXCSR_DEFAULT 0x1f80
+#define MXCSR_OFFSET  24
+#define MXCSR_MASK_OK 0xffffu
+
+static void xsetbv(uint64_t v)
+{
+    __asm__ __volatile__("xsetbv" ::"c"(0), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)));
+}
+
+static unsigned int area_order(void)
+{
+    size_t size = cpu_features.xsave ? cpu_features.xsave_size : FXSAVE_SIZE;
+
+    return get_order_bytes(size);
+}
+
+static void area_reset(struct vcpu *v)
+{
+    uint8_t *area = v->xsave_area;
+
+    memset(area, 0, PAGE_SIZE << area_order());
+    *(uint16_t *)area = FCW_DEFAULT;
+    *(uint32_t *)(area + MXCSR_OFFSET) = MXCSR_DEFAULT;
+}
+
+int fpu_vcpu_init(struct vcpu *v)
+{
+    v->xsave_area = alloc_hv_mem(area_order());
+    if (!v->xsave_area)
+        return -ENOMEM;
+    area_reset(v);
+    v->xcr0 = XCR0_X87;
+    v->xcr0_accum = XCR0_X87;
+    return 0;
+}
+
+void fpu_vcpu_free(struct vcpu *v)
+{
+    if (v->xsave_area)
+        free_hv_mem(v->xsave_area, area_order());
+    v->xsave_area = NULL;
+}
+
+void fpu_save(struct vcpu *v)
+{
+    uint8_t *area = v->xsave_area;
+
+    __asm__ __volatile__("clts" ::: "memory");
+    if (!cpu_features.xsave) {
+        __asm__ __volatile__("fxsave64 (%0)" ::"r"(area) : "memory");
+        return;
+    }
+    if (v->xcr0 != cpu_features.xcr0_mask)
+        xsetbv(cpu_features.xcr0_mask);
+    __asm__ __volatile__("xsave64 (%0)" ::"r"(area), "a"(~0u), "d"(~0u) : "memory");
+}
+
+/*
+ * AMD processors before Zen leave the x87 exception pointers alone when no exception is pending: what a former guest
+ * left there would show. Loading any x87 value overwrites them.
+ */
+static void clear_fpu_pointers(void)
+{
+    static const uint32_t zero;
+
+    __asm__ __volatile__("fnclex; ffree %%st(7); fildl %0" ::"m"(zero));
+}
+
+void fpu_restore(struct vcpu *v)
+{
+    uint8_t *area = v->xsave_area;
+
+    __asm__ __volatile__("clts" ::: "memory");
+    if (memcmp(cpu_features.vendor, "AuthenticAMD", 12) == 0)
+        clear_fpu_pointers();
+    if (!cpu_features.xsave) {
+        __asm__ __volatile__("fxrstor64 (%0)" ::"r"(area) : "memory");
+        return;
+    }
+    xsetbv(cpu_features.xcr0_mask);
+    __asm__ __volatile__("xrstor64 (%0)" ::"r"(area), "a"(~0u), "d"(~0u) : "memory");
+    if (v->xcr0 != cpu_features.xcr0_mask)
+        xsetbv(v->xcr0);
+}
+
+/* Rules of XSETBV: x87 always; AVX needs SSE; the three AVX-512 parts go together and need AVX; both of MPX or none. */
+static bool xcr0_consistent(uint64_t x)
+{
+    if (!(x & XCR0_X87))
+        return false;
+    if ((x & XCR0_AVX) && !(x & XCR0_SSE))
+        return false;
+    if ((x & XCR0_AVX512) && ((x & XCR0_AVX512) != XCR0_AVX512 || !(x & XCR0_AVX)))
+        return false;
+    return !(x & XCR0_BNDREGS) == !(x & XCR0_BNDCSR);
+}
+
+bool fpu_set_xcr0(struct vcpu *v, uint64_t xcr0)
+{
+    if (!cpu_features.xsave || (xcr0 & ~cpu_features.xcr0_mask) || !xcr0_consistent(xcr0))
+        return false;
+    v->xcr0 = xcr0;
+    v->xcr0_accum |= xcr0;
+    if (v == current)
+        xsetbv(xcr0);
+    return true;
+}
+
+void fpu_import_legacy(struct vcpu *v, const void *fxsave)
+{
+    uint8_t *area = v->xsave_area;
+    uint32_t *mxcsr = (uint32_t *)(area + MXCSR_OFFSET);
+
+    area_reset(v);
+    memcpy(area, fxsave, 416); /* the rest of the image is reserved or software's */
+    /* Reserved bits would make the restore fault. */
+    *mxcsr &= MXCSR_MASK_OK;
+    *(uint32_t *)(area + MXCSR_OFFSET + 4) = 0;
+    if (cpu_features.xsave) {
+        *(uint64_t *)(area + XSTATE_BV) = XCR0_X87 | XCR0_SSE;
+        *(uint64_t *)(area + XCOMP_BV) = 0;
+    }
+}
+
+void fpu_export_legacy(struct vcpu *v, void *fxsave)
+{
+    uint8_t *out = fxsave;
+    uint64_t bv = cpu_features.xsave ? *(uint64_t *)((uint8_t *)v->xsave_area + XSTATE_BV) : XCR0_X87 | XCR0_SSE;
+
+    memcpy(out, v->xsave_area, FXSAVE_SIZE);
+    /* XSAVE leaves a component that is in its initial state out of the image. */
+    if (!(bv & XCR0_X87)) {
+        memset(out, 0, MXCSR_OFFSET);
+        memset(out + 32, 0, 128);
+        *(uint16_t *)out = FCW_DEFAULT;
+    }
+    if (!(bv & XCR0_SSE))
+        memset(out + 160, 0, 256);
+}
