@@ -268,6 +268,7 @@ void syscall32_entry(void);
 /* Writes the stub of a CPU and returns the value for LSTAR; the one for CSTAR lies SYSCALL32_STUB bytes behind it. */
 unsigned long desc_init_syscall_stub(unsigned int cpu);
 #define SYSCALL32_STUB 128
+void percpu_init_boot_cpu(void);
 void smp_prepare(void); /* after acpi_init: nr_cpus, APIC ids, stacks and per-CPU data of all CPUs */
 void smp_boot(void);    /* starts all other CPUs */
 DECLARE_PER_CPU(unsigned long, stack_base);
@@ -293,7 +294,7 @@ void tlb_poll(void);
 
 /* mm/map.c: the hypervisor's own mappings. */
 void map_init_early(
-    void); /* direct map of all RAM, frame table, M2P, final permissions; called before the heap has anything */
+    void); /* direct map of all RAM, frame table, M2P, final permissions; gives the rest of the RAM to the heap */
 void *ioremap(maddr_t start, size_t size); /* uncached; NULL: no space */
 void iounmap(void *p);
 extern pte_t *idle_l4; /* L4 without any guest: slots 256-271 are copied into each guest's L4 */
