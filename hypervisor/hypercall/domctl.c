@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * domctl: the control domain's calls about domains. One at a time (RANK_DOMCTL): a second caller restarts until the
+ * first is through, so that it stays preemptible. The structure is copied once, checked for its version, handed to the
+ * sub-operation of the table below.
+ */
+#include "domctl.h"
+
+#include <hv/guest_copy.h>
+
+struct entry {
+    domctl_fn *fn;
+    bool needs_domain;
+};
+
+static const struct entry table[] = {
+    [XEN_DOMCTL_createdomain] = {domctl_create, false},
+    [XEN_DOMCTL_destroydomain] = {domctl_destroy, true},
+    [XEN_DOMCTL_pausedomain] = {domctl_pause, true},
+    [XEN_DOMCTL_unpausedomain] = {domctl_unpause, true},
+    [XEN_DOMCTL_resumedomain] = {domctl_resume, true},
+    [XEN_DOMCTL_getdomaininfo] = {domctl_getinfo, false},
+    [XEN_DOMCTL_getpageframeinfo3] = {domctl_pageframeinfo, true},
+    [XEN_DOMCTL_setvcpuaffinity] = {domctl_setaffinity, true},
+    [XEN_DOMCTL_getvcpuaffinity] = {domctl_getaffinity, true},
+    [XEN_DOMCTL_max_mem] = {domctl_max_mem, true},
+    [XEN_DOMCTL_max_vcpus] = {domctl_max_vcpus, true},
+    [XEN_DOMCTL_setvcpucontext] = {domctl_setcontext, true},
+    [XEN_DOMCTL_getvcpucontext] = {domctl_getcontext, true},
+    [XEN_DOMCTL_getvcpuinfo] = {domctl_getvcpuinfo, true},
+    [XEN_DOMCTL_scheduler_op] = {domctl_scheduler, true},
+    [XEN_DOMCTL_setdomainhandle] = {domctl_sethandle, true},
+    [XEN_DOMCTL_settimeoffset] = {domctl_settimeoffset, true},
+    [XEN_DOMCTL_hypercall_init] = {domctl_hypercall_init, true},
+    [XEN_DOMCTL_iomem_permission] = {domctl_iomem, true},
+    [XEN_DOMCTL_ioport_permission] = {domctl_ioport, true},
+    [XEN_DOMCTL_irq_permission] = {domctl_irq, true},
+    [XEN_DOMCTL_set_address_size] = {domctl_address_size, true},
+    [XEN_DOMCTL_get_address_size] = {domctl_address_size, true},
+    [XEN_DOMCTL_sendtrigger] = {domctl_sendtrigger, true},
+    [XEN_DOMCTL_settscinfo] = {domctl_tsc_info, true},
+    [XEN_DOMCTL_gettscinfo] = {domctl_tsc_info, true},
+    [XEN_DOMCTL_set_virq_handler] = {domctl_set_virq_handler, true},
+};
+
+static spinlock_t domctl_lock = SPINLOCK_INIT(RANK_DOMCTL);
+
+static long run(const struct entry *e, struct xen_domctl *op, bool *copyback)
+{
+    struct domain *d = NULL;
+    long rc;
+
+    if (e->needs_domain) {
+        d = domain_get(op->domain);
+        if (!d)
+            return -ESRCH;
+    }
+    if (!spin_trylock(&domctl_lock))
+        rc = -ERESTART;
+    else {
+        rc = e->fn(d, op, copyback);
+        spin_unlock(&domctl_lock);
+    }
+    if (d)
+        domain_put(d);
+    return rc;
+}
+
+long do_domctl(struct hcall *hc)
+{
+    struct xen_domctl *g = guest_ptr(struct xen_domctl, hc->arg[0]);
+    struct xen_domctl op;
+    const struct entry *e;
+    bool copyback = false;
+    long rc;
+
+    if (copy_from_guest(&op, g, 1))
+        return -EFAULT;
+    if (op.interface_version != XEN_DOMCTL_INTERFACE_VERSION)
+        return -EACCES;
+    if (op.cmd >= ARRAY_SIZE(table))
+        return -ENOSYS;
+    e = &table[array_index_nospec(op.cmd, ARRAY_SIZE(table))];
+    if (!e->fn)
+        return -ENOSYS;
+    rc = run(e, &op, &copyback);
+    if (rc == -ERESTART)
+        return hypercall_restart(hc);
+    if (copyback && copy_to_guest(g, &op, 1) && !rc)
+        rc = -EFAULT;
+    return rc;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* domctl: permissions for machine resources, frame types, time-stamp counter mode. A domain is never given more than
+ * the caller has. */
+#include "domctl.h"
+
+#include <hv/guest_copy.h>
+#include <hv/sched.h>
+#include <hv/timer.h>
+
+#define BATCH 64
+
+static int change(struct rangeset *r, uint64_t start, uint64_t end, bool allow)
+{
+    return allow ? rangeset_add(r, start, end) : rangeset_remove(r, start, end);
+}
+
+long domctl_ioport(struct domain *d, struct xen_domctl *op, bool *copyback)
+{
+    uint32_t first = op->u.ioport_permission.first_port, n = op->u.ioport_permission.nr_ports;
+
+    if (n == 0)
+        return 0;
+    if (first >= 65536 || n > 65536 - first)
+        return -EINVAL;
+    if (!ioport_permitted(current->domain, first, n))
+        return -EPERM;
+    return change(d->ioport_caps, first, first + n - 1, op->u.ioport_permission.allow_access);
+}
+
+long domctl_iomem(struct domain *d, struct xen_domctl *op, bool *copyback)
+{
+    uint64_t first = op->u.iomem_permission.first_mfn, n = op->u.iomem_permission.nr_mfns;
+
+    if (n == 0 || first + n - 1 < first || (first + n - 1) >> 40)
+        return -EINVAL;
+    if (!rangeset_contains(current->domain->iomem_caps, first, first + n - 1))
+        return -EPERM;
+    return change(d->iomem_caps, first, first + n - 1, op->u.iomem_permission.allow_access);
+}
+
+long domctl_irq(struct domain *d, struct xen_domctl *op, bool *copyback)
+{
+    unsigned int pirq = op->u.irq_permission.pirq;
+
+    if (!irq_permitted(current->domain, pirq))
+        return -EPERM;
+    return change(d->irq_caps, pirq, pirq, op->u.irq_permission.allow_access);
+}
+
+/* What a saver needs to know of a frame. Source: XEN_DOMCTL_PFINFO_* of <xen/domctl.h>. */
+static xen_pfn_t frame_info(struct domain *d, mfn_t m)
+{
+    struct page_info *pg = get_page_from_mfn(m, d);
+    xen_pfn_t info = XEN_DOMCTL_PFINFO_NOTAB;
+
+    if (!pg)
+        return XEN_DOMCTL_PFINFO_XTAB;
+    if (page_type(pg) >= PT_L1 && page_type(pg) <= PT_L4)
+        info = (xen_pfn_t)page_type(pg) << XEN_DOMCTL_PFINFO_LTAB_SHIFT;
+    if (READ_ONCE(pg->type_info) & PGT_pinned)
+        info |= XEN_DOMCTL_PFINFO_LPINTAB;
+    put_page(pg);
+    return info;
+}
+
+long domctl_pageframeinfo(struct domain *d, struct xen_domctl *op, bool *copyback)
+{
+    uint64_t n = op->u.getpageframeinfo3.num;
+    xen_pfn_t buf[BATCH];
+
+    if (n > 1024)
+        return -E2BIG;
+    for (uint64_t done = 0; done < n; done += BATCH) {
+        unsigned int count = (unsigned int)MIN(n - done, (uint64_t)BATCH);
+        xen_pfn_t *g = op->u.getpageframeinfo3.array.p + done;
+
+        if (copy_from_guest(buf, g, count))
+            return -EFAULT;
+        for (unsigned int i = 0; i < count; i++)
+            buf[i] = frame_info(d, _mfn(buf[i]));
+        if (copy_to_guest(g, buf, count))
+            return -EFAULT;
+    }
+    return 0;
+}
+
+/* Native TSC only: a guest reads the counter directly. */
+long domctl_tsc_info(struct domain *d, struct xen_domctl *op, bool *copyback)
+{
+    if (op->cmd == XEN_DOMCTL_settscinfo)
+        return op->u.tsc_info.tsc_mode <= 2 ? 0 : -EINVAL;
+    op->u.tsc_info.tsc_mode = 2;
+    op->u.tsc_info.gtsc_khz = (uint32_t)tsc_khz;
+    op->u.tsc_info.incarnation = 0;
+    op->u.tsc_info.elapsed_nsec = (uint64_t)system_time();
+    *copyback = true;
+    return 0;
+}

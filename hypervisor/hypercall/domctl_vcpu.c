@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* domctl: vCPU contexts, information, affinity, scheduling, triggers. */
+#include "domctl.h"
+
+#include <hv/guest_copy.h>
+#include <hv/heap.h>
+#include <hv/sched.h>
+
+/* The domain is paused meanwhile. A restart finds validation's progress in the pages. */
+static long set_context(struct domain *d, struct vcpu *v, struct xen_domctl *op)
+{
+    struct vcpu_guest_context *ctx = hv_new(struct vcpu_guest_context);
+    long rc;
+
+    if (!ctx)
+        return -ENOMEM;
+    if (guest_copy_from(ctx, op->u.vcpucontext.ctxt.p, sizeof(*ctx))) {
+        hv_free(ctx);
+        return -EFAULT;
+    }
+    domain_pause(d);
+    rc = pv_set_context(v, ctx);
+    if (!rc)
+        clear_bit(VPF_down, &v->pause_flags);
+    domain_unpause(d);
+    hv_free(ctx);
+    return rc;
+}
+
+long domctl_setcontext(struct domain *d, struct xen_domctl *op, bool *copyback)
+{
+    struct vcpu *v = domain_vcpu(d, op->u.vcpucontext.vcpu);
+
+    if (d == current->domain || !v)
+        return -EINVAL;
+    if (op->u.vcpucontext.ctxt.p)
+        return set_context(d, v, op);
+    return -EOPNOTSUPP;
+}
+
+long domctl_getcontext(struct domain *d, struct xen_domctl *op, bool *copyback)
+{
+    struct vcpu *v = domain_vcpu(d, op->u.vcpucontext.vcpu);
+    struct vcpu_guest_context *ctx;
+    long rc = 0;
+
+    if (d == current->domain || !v)
+        return d == current->domain ? -EINVAL : -ESRCH;
+    if (!v->is_initialised)
+        return -ENODATA;
+    ctx = hv_new(struct vcpu_guest_context);
+    if (!ctx)
+        return -ENOMEM;
+    vcpu_pause(v);
+    pv_get_context(v, ctx);
+    vcpu_unpause(v);
+    if (guest_copy_to(op->u.vcpucontext.ctxt.p, ctx, sizeof(*ctx)))
+        rc = -EFAULT;
+    hv_free(ctx);
+    return rc;
+}
+
+long domctl_getvcpuinfo(struct domain *d, struct xen_domctl *op, bool *copyback)
+{
+    struct xen_domctl_getvcpuinfo *i = &op->u.getvcpuinfo;
+    struct vcpu *v = domain_vcpu(d, i->vcpu);
+    struct vcpu_runstate_info r;
+
+    if (i->vcpu >= d->max_vcpus)
+        return -EINVAL;
+    if (!v)
+        return -ESRCH;
+    vcpu_get_runstate(v, &r);
+    i->online = !test_bit(VPF_down, &v->pause_flags);
+    i->blocked = test_bit(VPF_blocked, &v->pause_flags);
+    i->running = v->is_running;
+    i->cpu_time = r.time[RUNSTATE_running];
+    i->cpu = v->processor;
+    *copyback = true;
+    return 0;
+}
+
+static int mask_from_guest(cpumask_t *m, const struct xenctl_bitmap *b)
+{
+    unsigned int bytes = MIN((b->nr_bits + 7) / 8, 8u);
+
+    *m = CPUMASK_NONE;
+    if (guest_copy_from(m, b->bitmap.p, bytes))
+        return -EFAULT;
+    if (b->nr_bits < 64)
+        m->bits &= (1ull << b->nr_bits) - 1;
+    return 0;
+}
+
+int mask_to_guest(const struct xenctl_bitmap *b, cpumask_t m)
+{
+    unsigned int bytes = MIN((b->nr_bits + 7) / 8, 8u);
+
+    if (b->nr_bits < 64)
+        m.bits &= (1ull << b->nr_bits) - 1;
+    return guest_copy_to(b->bitmap.p, &m, bytes);
+}
+
+static struct vcpu *affinity_vcpu(struct domain *d, const struct xen_domctl_vcpuaffinity *a, long *rc)
+{
+    struct vcpu *v = domain_vcpu(d, a->vcpu);
+
+    *rc = 0;
+    if (a->vcpu >= d->max_vcpus || !(a->flags & (XEN_VCPUAFFINITY_HARD | XEN_VCPUAFFINITY_SOFT)))
+        *rc = -EINVAL;
+    else if (!v)
+        *rc = -ESRCH;
+    return v;
+}
+
+/* Soft affinity is accepted and has no effect: any CPU of the hard affinity is as good as another here. */
+long domctl_setaffinity(struct domain *d, struct xen_domctl *op, bool *copyback)
+{
+    struct xen_domctl_vcpuaffinity *a = &op->u.vcpuaffinity;
+    cpumask_t hard;
+    long rc;
+    struct vcpu *v = affinity_vcpu(d, a, &rc);
+
+    if (rc || !(a->flags & XEN_VCPUAFFINITY_HARD))
+        return rc;
+    if (mask_from_guest(&hard, &a->cpumap_hard))
+        return -EFAULT;
+    rc = vcpu_set_affinity(v, hard);
+    if (!rc)
+        rc = mask_to_guest(&a->cpumap_hard, cpumask_and(hard, cpu_online_map));
+    return rc;
+}
+
+long domctl_getaffinity(struct domain *d, struct xen_domctl *op, bool *copyback)
+{
+    struct xen_domctl_vcpuaffinity *a = &op->u.vcpuaffinity;
+    long rc;
+    struct vcpu *v = affinity_vcpu(d, a, &rc);
+
+    if (!rc && (a->flags & XEN_VCPUAFFINITY_HARD))
+        rc = mask_to_guest(&a->cpumap_hard, v->hard_affinity);
+    if (!rc && (a->flags & XEN_VCPUAFFINITY_SOFT))
+        rc = mask_to_guest(&a->cpumap_soft, CPUMASK_ALL);
+    return rc;
+}
+
+long domctl_scheduler(struct domain *d, struct xen_domctl *op, bool *copyback)
+{
+    *copyback = true;
+    return sched_adjust(d, &op->u.scheduler_op);
+}
+
+long domctl_sendtrigger(struct domain *d, struct xen_domctl *op, bool *copyback)
+{
+    struct vcpu *v = domain_vcpu(d, op->u.sendtrigger.vcpu);
+
+    if (!v)
+        return -ESRCH;
+    if (op->u.sendtrigger.trigger != XEN_DOMCTL_SENDTRIGGER_NMI)
+        return -ENOSYS;
+    v->nmi_pending = true;
+    vcpu_unblock(v);
+    return 0;
+}
