@@ -20,7 +20,7 @@
 #include "cli/terminal.h"
 #include "fake_ctl.h"
 
-static char directory[] = "/tmp/umbra-cli-XXXXXX";
+static char directory[64] = "/tmp/umbra-cli-";
 static char out[16384], err[16384];
 
 static int redirect(int fd, const char *file)
@@ -418,6 +418,7 @@ static void test_escape(void **state)
 
 static int setup(void **state)
 {
+    memset(directory + strlen(directory), 'X', 6); /* mkdtemp() replaces these */
     if (!mkdtemp(directory) || chdir(directory))
         return -1;
     guest_state_dir = "states/guests"; /* made when first written, both levels */

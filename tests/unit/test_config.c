@@ -15,8 +15,8 @@
 
 #include "cli/config.h"
 
-static char directory[] = "/tmp/umbra-config-XXXXXX";
-static char kernel[64];
+static char directory[64] = "/tmp/umbra-config-";
+static char kernel[80];
 static const char *build_fault; /* key that the stand-in finds at fault, or NULL */
 
 int ctl_build_check(const struct ctl_domain_config *config, struct ctl_build_facts *facts, struct ctl_error *errors,
@@ -507,6 +507,7 @@ static int setup(void **state)
 {
     FILE *f;
 
+    memset(directory + strlen(directory), 'X', 6); /* mkdtemp() replaces these */
     if (!mkdtemp(directory) || chdir(directory))
         return -1;
     snprintf(kernel, sizeof(kernel), "%s/k", directory);
