@@ -154,6 +154,25 @@ static bool is_mapped(unsigned long linear)
     return true;
 }
 
+mfn_t m2p_frame(unsigned long rw_address)
+{
+    const pte_t *table = idle_l4;
+    unsigned int l;
+
+    if (rw_address < RW_M2P_VIRT_START || rw_address >= RW_M2P_VIRT_START + (RO_M2P_VIRT_END - RO_M2P_VIRT_START))
+        return INVALID_MFN;
+    for (l = 4; l > 2; l--) {
+        pte_t e = table[pt_index(rw_address, l)];
+
+        if (!(e.n & PTE_P))
+            return INVALID_MFN;
+        table = mfn_to_virt(pte_mfn(e));
+    }
+    if (!(table[pt_index(rw_address, 2)].n & PTE_P))
+        return INVALID_MFN;
+    return pte_mfn(table[pt_index(rw_address, 2)]);
+}
+
 /* ---- later changes ---- */
 
 int map_pages(unsigned long linear, mfn_t m, size_t count, uint64_t flags)

@@ -2,10 +2,11 @@
 /*
  * TLB shoot-down, and functions run on other CPUs: two uses of one mechanism.
  *
- * A CPU that wants something of others describes it in its own request, sets its bit in the inbox of each target, sends
- * the IPI and waits until no target is left in the request's `waiting`. There is no lock. The waiting CPU has
+ * A CPU that wants something of others describes it in its own request, sets its bit in the inbox of each target,
+ * sends the IPI and waits until no target is left in the request's `waiting`. There is no lock. The waiting CPU has
  * interrupts off, so that it has one request at a time, and serves its own inbox meanwhile: CPUs that wait for each
- * other make progress. A target that spins for a lock with interrupts off does not answer; hence the rule in x86.h.
+ * other make progress. So does a CPU that spins for a lock with interrupts off (tlb_poll). A function run this way
+ * takes no locks and asks nothing of other CPUs.
  *
  * The clock counts flushes. It is advanced before a flush and read after a mapping was removed, so a CPU whose last
  * flush bears a later time than the frame's stamp cannot hold the mapping. Clock and flush times have 64 bits; a stamp
@@ -144,6 +145,11 @@ void call_on_cpus(cpumask_t mask, void (*fn)(void *), void *data)
         fn(data);
     ask(mask, (struct request){.fn = fn, .data = data}, VECTOR_CALL_FUNCTION);
     irq_restore(flags);
+}
+
+void tlb_poll(void)
+{
+    serve_inbox();
 }
 
 void tlb_ipi(void)

@@ -52,7 +52,11 @@ static inline bool cpumask_empty(cpumask_t m)
 
 static inline unsigned int cpumask_weight(cpumask_t m)
 {
-    return (unsigned int)__builtin_popcountll(m.bits);
+    unsigned int n = 0;
+
+    for (; m.bits; m.bits &= m.bits - 1)
+        n++;
+    return n;
 }
 
 /* Lowest CPU of a non-empty mask. */

@@ -15,6 +15,11 @@
 #include <stddef.h>
 #include <stdbool.h>
 
+#ifndef UMBRA_HOST
+/* One static image: nothing needs the indirection that a symbol of another module would. */
+#pragma GCC visibility push(hidden)
+#endif
+
 #define BOXED(type, make, value)         \
     typedef struct {                     \
         uint64_t n;                      \
