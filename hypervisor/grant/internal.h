@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Private to grant/. A domain's struct grant_table has two independent halves: what it grants (shared frames and the
+ * active entries that count the uses, under t->lock) and what it has mapped from others (the maptrack, under
+ * t->map_lock). No operation holds both halves' locks, of whatever domains, at once.
+ */
+#ifndef GRANT_INTERNAL_H
+#define GRANT_INTERNAL_H
+
+#include <hv/grant.h>
+
+#define GRANTS_PER_FRAME   ((unsigned int)(PAGE_SIZE / sizeof(grant_entry_v1_t)))
+#define MAX_GRANT_FRAMES   256u  /* largest limit a tool may set */
+#define DFLT_GRANT_FRAMES  64u   /* for max_frames ~0 */
+#define MAX_TRACK_FRAMES   4096u /* likewise, in frames of 256 handles each */
+#define DFLT_TRACK_FRAMES  1024u
+#define HANDLES_PER_FRAME  256u
+#define MAPPINGS_PER_CHUNK ((unsigned int)(PAGE_SIZE / sizeof(struct mapping)))
+#define NO_HANDLE          (~0u)
+
+/* Kinds of use of a grant, as bits. */
+#define PIN_HOST_READ  1u
+#define PIN_HOST_WRITE 2u
+#define PIN_DEV_READ   4u
+#define PIN_DEV_WRITE  8u
+#define PIN_WRITES     (PIN_HOST_WRITE | PIN_DEV_WRITE)
+#define NR_PINS        4u
+
+struct active {
+    uint32_t frame; /* the entry's, as it was at the first use; valid while a count is not 0 */
+    domid_t domid;  /* who uses it; likewise */
+    uint16_t pin[NR_PINS];
+};
+
+struct mapping {
+    struct domain *granter; /* reference held */
+    uint32_t frame;
+    uint32_t ref;  /* free: next free handle */
+    uint8_t flags; /* GNTMAP_device_map, host_map, readonly, contains_pte; 0: free, or not yet in place */
+    bool busy;     /* being unmapped */
+};
+
+struct grant_table {
+    spinlock_t lock;
+    bool closed; /* teardown has begun: no more frames */
+    unsigned int max_frames, nr_frames;
+    grant_entry_v1_t **shared; /* [max_frames] */
+    struct active **active;    /* [max_frames][GRANTS_PER_FRAME] */
+
+    spinlock_t map_lock;
+    unsigned int max_handles, nr_handles; /* handles [0, nr_handles) have a struct mapping */
+    unsigned int free_handle;             /* head of the list of free ones, NO_HANDLE: empty */
+    unsigned int in_use;
+    unsigned int relinquish_next; /* teardown: where to go on */
+    struct mapping **track;       /* [max_handles / MAPPINGS_PER_CHUNK], allocated with the first mapping */
+};
+
+/* table.c: the granting side. Results are GNTST_*. */
+/*
+ * Counts a use of grant ref by domain user and marks it in the shared entry; *frame is the granted frame, unchecked.
+ * for_map: sub-page grants are refused. kinds: PIN_* bits, all read or all write.
+ */
+int16_t grant_pin(struct domain *granter, grant_ref_t ref, domid_t user, unsigned int kinds, bool for_map,
+                  uint32_t *frame);
+void grant_unpin(struct domain *granter, grant_ref_t ref, unsigned int kinds);
+/* Grows the table to nr frames, at most 64 at a time: 0, -EINVAL, -ENOMEM or -ERESTART (some are there already). */
+int grant_grow(struct domain *d, unsigned int nr);
+int16_t grant_swap(struct domain *d, grant_ref_t a, grant_ref_t b);
+void grant_dump_domain(struct domain *d);
+
+/* maptrack.c: the mapping side. */
+unsigned int maptrack_alloc(struct grant_table *t); /* NO_HANDLE: none left */
+void maptrack_free(struct grant_table *t, unsigned int handle);
+/* Makes an allocated handle valid; the mapping takes over the caller's reference on its granter. */
+void maptrack_commit(struct grant_table *t, unsigned int handle, const struct mapping *m);
+/* Reserves a valid handle for unmapping and copies it: false when there is no such mapping or it is reserved. */
+bool maptrack_reserve(struct grant_table *t, unsigned int handle, struct mapping *m);
+/* Ends the reservation; the parts in gone (GNTMAP_host_map, device_map) no longer exist. True: nothing is left, the
+ * handle is free and the reference on the granter is the caller's. */
+bool maptrack_unreserve(struct grant_table *t, unsigned int handle, unsigned int gone);
+
+/* map.c, unmap.c, copy.c: one element; the result is stored in its status. */
+void grant_map_one(struct gnttab_map_grant_ref *op);
+void grant_copy_one(struct gnttab_copy *op);
+
+#define UNMAP_BATCH 32u
+struct unmap {
+    uint64_t host_addr, dev_bus_addr, new_addr;
+    unsigned int handle;
+    bool replace;
+    int16_t status;
+    unsigned int gone; /* parts whose page-table entry or device use is gone, to be released after the flush */
+    struct mapping m;
+};
+/* Unmaps n elements, at most UNMAP_BATCH, with one TLB flush. */
+void grant_unmap_batch(struct unmap *u, unsigned int n);
+unsigned int grant_kinds(unsigned int flags, unsigned int parts);
+/* References of one use of the frame. take: GNTST_okay, or why not, then nothing is held. */
+int16_t grant_take_page(struct domain *granter, uint32_t frame, bool writable);
+void grant_drop_page(uint32_t frame, bool writable);
+
+#endif

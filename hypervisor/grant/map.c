@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * GNTTABOP_map_grant_ref and the unmap operations. Mapping: handle, pin, page references, page-table entry, and only
+ * then the handle becomes valid; a failure undoes the steps before it. Unmapping: the entries of a batch go first, then
+ * one TLB flush, and only after it the references, the pins (which tell the granter that it may reuse the frame) and
+ * the handles.
+ *
+ * A host mapping's references belong to the page-table entry while it is in place, see <hv/grant.h>.
+ */
+#include <hv/frame.h>
+#include <hv/x86.h>
+#include "internal.h"
+
+#define MAP_PARTS (GNTMAP_host_map | GNTMAP_device_map)
+
+unsigned int grant_kinds(unsigned int flags, unsigned int parts)
+{
+    unsigned int kinds = 0;
+
+    if (parts & GNTMAP_host_map)
+        kinds |= flags & GNTMAP_readonly ? PIN_HOST_READ : PIN_HOST_WRITE;
+    if (parts & GNTMAP_device_map)
+        kinds |= flags & GNTMAP_readonly ? PIN_DEV_READ : PIN_DEV_WRITE;
+    return kinds;
+}
+
+int16_t grant_take_page(struct domain *granter, uint32_t frame, bool writable)
+{
+    struct page_info *pg = get_page_from_mfn(_mfn(frame), granter);
+
+    if (!pg)
+        return GNTST_bad_page;
+    if (writable && get_page_type(pg, PT_WRITABLE)) {
+        put_page(pg);
+        return GNTST_general_error;
+    }
+    return GNTST_okay;
+}
+
+void grant_drop_page(uint32_t frame, bool writable)
+{
+    struct page_info *pg = mfn_to_page(_mfn(frame));
+
+    if (writable)
+        put_page_and_type(pg);
+    else
+        put_page(pg);
+}
+
+/* The L1 entry for a host mapping. PV kernels run in ring 3: every entry is a user entry. */
+static pte_t host_entry(uint32_t frame, unsigned int flags)
+{
+    uint64_t avail = ((uint64_t)(flags >> _GNTMAP_guest_avail0) << 9) & PTE_AVAIL;
+
+    return pte_make(_mfn(frame), PTE_P | PTE_US | PTE_A | PTE_D | avail | (flags & GNTMAP_readonly ? 0 : PTE_RW));
+}
+
+/* References and entries for a pinned frame. */
+static int16_t map_parts(struct domain *granter, uint32_t frame, const struct gnttab_map_grant_ref *op)
+{
+    bool writable = !(op->flags & GNTMAP_readonly);
+    int16_t status;
+
+    if (op->flags & GNTMAP_device_map) {
+        status = grant_take_page(granter, frame, writable);
+        if (status != GNTST_okay)
+            return status;
+    }
+    if (!(op->flags & GNTMAP_host_map))
+        return GNTST_okay;
+    status = grant_take_page(granter, frame, writable);
+    if (status == GNTST_okay && pv_grant_map_pte(current->domain, op->host_addr, op->flags & GNTMAP_contains_pte,
+                                                 host_entry(frame, op->flags))) {
+        grant_drop_page(frame, writable);
+        status = GNTST_general_error;
+    }
+    if (status != GNTST_okay && (op->flags & GNTMAP_device_map))
+        grant_drop_page(frame, writable);
+    return status;
+}
+
+/* With a reference on granter, which goes to the mapping on success. */
+static int16_t map_from(struct domain *granter, struct gnttab_map_grant_ref *op)
+{
+    struct grant_table *t = current->domain->grant;
+    unsigned int kinds = grant_kinds(op->flags, op->flags), handle = maptrack_alloc(t);
+    struct mapping m = {.granter = granter, .ref = op->ref};
+    int16_t status;
+
+    if (handle == NO_HANDLE)
+        return GNTST_no_space;
+    status = grant_pin(granter, op->ref, current->domain->id, kinds, true, &m.frame);
+    if (status == GNTST_okay) {
+        status = map_parts(granter, m.frame, op);
+        if (status != GNTST_okay)
+            grant_unpin(granter, op->ref, kinds);
+    }
+    if (status != GNTST_okay) {
+        maptrack_free(t, handle);
+        return status;
+    }
+    m.flags = op->flags & (MAP_PARTS | GNTMAP_readonly | GNTMAP_contains_pte);
+    maptrack_commit(t, handle, &m);
+    op->handle = handle;
+    op->dev_bus_addr = maddr_x(mfn_to_maddr(_mfn(m.frame)));
+    return GNTST_okay;
+}
+
+void grant_map_one(struct gnttab_map_grant_ref *op)
+{
+    struct domain *granter;
+
+    if (!(op->flags & MAP_PARTS)) {
+        op->status = GNTST_bad_gntref;
+        return;
+    }
+    granter = op->dom == DOMID_SELF ? NULL : domain_get(op->dom);
+    op->status = granter && granter->grant ? map_from(granter, op) : GNTST_bad_domain;
+    if (granter && op->status != GNTST_okay)
+        domain_put(granter);
+}
+
+static int16_t remove_host_entry(const struct unmap *u)
+{
+    struct domain *d = current->domain;
+    bool readonly = u->m.flags & GNTMAP_readonly, contains_pte = u->m.flags & GNTMAP_contains_pte;
+    int rc;
+
+    if (!u->replace || !u->new_addr)
+        rc = pv_grant_unmap_pte(d, u->host_addr, contains_pte, _mfn(u->m.frame), readonly, _pte(0));
+    else
+        rc = contains_pte ? -EINVAL : pv_grant_replace_pte(d, u->host_addr, _mfn(u->m.frame), readonly, u->new_addr);
+    return rc ? GNTST_general_error : GNTST_okay;
+}
+
+/* First half: reserves the handle and removes the host entry. */
+static void unmap_begin(struct unmap *u)
+{
+    u->gone = 0;
+    if (!maptrack_reserve(current->domain->grant, u->handle, &u->m)) {
+        u->status = GNTST_bad_handle;
+        return;
+    }
+    u->status = GNTST_okay;
+    if (u->dev_bus_addr && u->dev_bus_addr != maddr_x(mfn_to_maddr(_mfn(u->m.frame))))
+        u->status = GNTST_general_error;
+    else if (u->host_addr && (u->m.flags & GNTMAP_host_map)) {
+        u->status = remove_host_entry(u);
+        if (u->status == GNTST_okay)
+            u->gone |= GNTMAP_host_map;
+    }
+    if (u->status == GNTST_okay && u->dev_bus_addr)
+        u->gone |= u->m.flags & GNTMAP_device_map;
+}
+
+/* Second half, after the flush. */
+static void unmap_finish(struct unmap *u)
+{
+    bool writable = !(u->m.flags & GNTMAP_readonly);
+
+    if (u->status == GNTST_bad_handle)
+        return;
+    if (u->gone & GNTMAP_host_map)
+        grant_drop_page(u->m.frame, writable);
+    if (u->gone & GNTMAP_device_map)
+        grant_drop_page(u->m.frame, writable);
+    if (u->gone)
+        grant_unpin(u->m.granter, u->m.ref, grant_kinds(u->m.flags, u->gone));
+    if (maptrack_unreserve(current->domain->grant, u->handle, u->gone))
+        domain_put(u->m.granter);
+}
+
+void grant_unmap_batch(struct unmap *u, unsigned int n)
+{
+    bool flush = false;
+
+    for (unsigned int i = 0; i < n; i++) {
+        unmap_begin(&u[i]);
+        flush |= u[i].gone & GNTMAP_host_map;
+    }
+    if (flush)
+        tlb_flush_mask((cpumask_t){READ_ONCE(current->domain->dirty_cpus.bits)});
+    for (unsigned int i = 0; i < n; i++)
+        unmap_finish(&u[i]);
+}
