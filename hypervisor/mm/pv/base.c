@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Base pointers: the L4 tables of a vCPU, one for its kernel and one for its user mode, each a typed reference. And
+ * the walk that starts there: through validated tables only, in the guest's slots only, by the direct map.
+ */
+#include "pt.h"
+
+unsigned long pv_cr3(const struct vcpu *v)
+{
+    mfn_t m = v->pv.kernel_mode ? v->pv.l4_kernel : v->pv.l4_user;
+
+    /* Without tables of its own the vCPU sees the hypervisor's only, and faults at once. */
+    if (mfn_eq(m, INVALID_MFN))
+        m = virt_to_mfn(idle_l4);
+    return mfn_to_maddr(m).n;
+}
+
+static int get_base(struct domain *d, mfn_t m)
+{
+    struct page_info *pg;
+    int rc;
+
+    if (mfn_eq(m, INVALID_MFN))
+        return 0;
+    pg = get_page_from_mfn(m, d);
+    if (!pg)
+        return -EINVAL;
+    rc = get_page_type(pg, PT_L4);
+    if (rc)
+        put_page(pg);
+    return rc;
+}
+
+static void put_base(mfn_t m)
+{
+    if (!mfn_eq(m, INVALID_MFN))
+        put_page_and_type(mfn_to_page(m));
+}
+
+/* References for both, or none. */
+static int get_bases(struct domain *d, mfn_t kernel_l4, mfn_t user_l4)
+{
+    int rc = get_base(d, kernel_l4);
+
+    if (rc)
+        return rc;
+    rc = get_base(d, user_l4);
+    if (rc)
+        put_base(kernel_l4);
+    return rc;
+}
+
+int pv_set_base(struct vcpu *v, mfn_t kernel_l4, mfn_t user_l4)
+{
+    struct domain *d = v->domain;
+    mfn_t old_kernel, old_user;
+    int rc, drained;
+
+    spin_lock(&d->pv.pt_lock);
+    rc = get_bases(d, kernel_l4, user_l4);
+    if (!rc) {
+        old_kernel = v->pv.l4_kernel;
+        old_user = v->pv.l4_user;
+        v->pv.l4_kernel = kernel_l4;
+        v->pv.l4_user = user_l4;
+        /* A running vCPU leaves its old tables before they are let go. */
+        if (v == current)
+            switch_cr3(pv_cr3(v));
+        put_base(old_kernel);
+        put_base(old_user);
+    }
+    drained = pv_drain_dead(d);
+    spin_unlock(&d->pv.pt_lock);
+    return rc ? rc : drained;
+}
+
+int pv_drop_base(struct vcpu *v)
+{
+    struct domain *d = v->domain;
+    int rc;
+
+    spin_lock(&d->pv.pt_lock);
+    put_base(v->pv.l4_kernel);
+    put_base(v->pv.l4_user);
+    v->pv.l4_kernel = v->pv.l4_user = INVALID_MFN;
+    rc = pv_drain_dead(d);
+    spin_unlock(&d->pv.pt_lock);
+    return rc;
+}
+
+struct page_info *pt_walk(const struct vcpu *v, unsigned long linear)
+{
+    mfn_t m = v->pv.kernel_mode ? v->pv.l4_kernel : v->pv.l4_user;
+
+    if (mfn_eq(m, INVALID_MFN) || !guest_range_ok(linear, 1))
+        return NULL;
+    for (unsigned int level = 4; level > 1; level--) {
+        pte_t e = pt_read((pte_t *)mfn_to_virt(m) + pt_index(linear, level));
+
+        if (!(e.n & PTE_P))
+            return NULL;
+        m = pte_mfn(e);
+    }
+    return mfn_to_page(m);
+}

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: BSD-2-Clause
+hv-srcs += hypervisor/mm/pv/pt_check.c
+hv-srcs += hypervisor/mm/pv/pt_commit.c
+hv-srcs += hypervisor/mm/pv/pt_type.c
+hv-srcs += hypervisor/mm/pv/base.c
+hv-srcs += hypervisor/mm/pv/batch.c
+hv-srcs += hypervisor/mm/pv/mmu_update.c
+hv-srcs += hypervisor/mm/pv/va_mapping.c
+hv-srcs += hypervisor/mm/pv/mmuext.c
+hv-srcs += hypervisor/mm/pv/ptwrite.c
+hv-srcs += hypervisor/mm/pv/grant_pte.c
+hv-srcs += hypervisor/mm/pv/relinquish.c
+hv-srcs += hypervisor/mm/pv/audit.c

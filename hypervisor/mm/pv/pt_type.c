@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Tables coming into use and going out of it. All under the owner's pt_lock.
+ *
+ *                     get: all entries checked                       put of the last reference
+ *   (other type, 0) ---------------------------> (Ln, 1.., validated) ------------------------+
+ *          ^    \  preempted                        ^                                         |
+ *          |     +--> (Ln, 0, partial) -------------+ get again                               v
+ *          |                  | an entry was refused, or nobody goes on                 (Ln, 0, partial)
+ *          |                  +-----------------------------------------------------> on d->pv.dead_tables
+ *          +------------------------------------------------------------- drained: entries released
+ *
+ * A partial table has no typed reference, so nobody uses it, and the hardware cannot reach it. It keeps its type, so
+ * nobody can write to it, and what its entries [0, nr_validated) refer to stays exactly known. It holds one general
+ * reference to itself. Recursion goes down only in validation, at most four levels: the type of a table's children is
+ * its own type less one, which also refuses tables that name themselves. Devalidation does not recurse: a child that
+ * loses its last reference joins the list.
+ *
+ * Bounds: preemption is looked for after each child of an upper level and after each dead table; an L1 table is checked
+ * or released in one go. So at most 512 entries lie between two looks, and each slice makes progress.
+ *
+ * Deliberately not here: tables shared between domains, linear (recursive) page tables.
+ */
+#include <hv/sched.h>
+#include "pt.h"
+
+#define PT_WORD(type, rest) (((uint64_t)(type) << PGT_type_shift) | (rest))
+
+static void assert_locked(const struct page_info *pg)
+{
+    ASSERT(spin_is_locked(&pg->owner->pv.pt_lock));
+}
+
+static void set_type_word(struct page_info *pg, uint64_t word)
+{
+    __atomic_store_n(&pg->type_info, word, __ATOMIC_SEQ_CST);
+}
+
+void pv_pt_domain_init(struct domain *d)
+{
+    spin_lock_init(&d->pv.pt_lock, RANK_PT);
+    list_init(&d->pv.dead_tables);
+    d->pv.relinquish_left = 0;
+}
+
+void pv_init_l4_slots(pte_t *l4, struct domain *d)
+{
+    for (unsigned int i = HYPERVISOR_L4_FIRST; i <= HYPERVISOR_L4_LAST; i++)
+        l4[i] = i == PERDOMAIN_L4_SLOT ? pte_make(d->pv.perdomain_l3, PTE_P | PTE_RW | PTE_A | PTE_D) : idle_l4[i];
+}
+
+/* ---- going out of use ---- */
+
+/* The table keeps its type without a typed reference; the general reference to itself is taken first. */
+static void make_partial(struct page_info *pg, unsigned int nr)
+{
+    get_page_again(pg);
+    pg->nr_validated = (uint16_t)nr;
+    pg->tlb_stamp = tlb_now();
+    list_init(&pg->pt_link);
+    set_type_word(pg, PT_WORD(page_type(pg), PGT_partial));
+}
+
+static void make_dead(struct page_info *pg)
+{
+    list_add(&pg->pt_link, &pg->owner->pv.dead_tables);
+}
+
+void pv_put_table_type(struct page_info *pg)
+{
+    uint64_t x = READ_ONCE(pg->type_info);
+
+    assert_locked(pg);
+    ASSERT(x & PGT_count_mask);
+    if ((x & PGT_count_mask) > 1) {
+        set_type_word(pg, x - 1);
+        return;
+    }
+    ASSERT(!(x & PGT_pinned));
+    make_partial(pg, PT_ENTRIES);
+    make_dead(pg);
+}
+
+void pv_abandon_partial(struct page_info *pg)
+{
+    assert_locked(pg);
+    if ((pg->type_info & PGT_partial) && list_empty(&pg->pt_link))
+        make_dead(pg);
+}
+
+/* One table's worth of work. Children that die are queued before it, so they are next. */
+static void drain_table(struct page_info *pg)
+{
+    unsigned int level = page_type(pg);
+
+    list_del(&pg->pt_link);
+    while (pg->nr_validated > 0) {
+        unsigned int i = --pg->nr_validated;
+
+        if (!pt_is_hv_slot(level, i))
+            pt_release(level, pt_read(pt_slot(pg, i)));
+    }
+    set_type_word(pg, PT_WORD(level, 0));
+    put_page(pg);
+}
+
+int pv_drain_dead(struct domain *d)
+{
+    ASSERT(spin_is_locked(&d->pv.pt_lock));
+    while (!list_empty(&d->pv.dead_tables)) {
+        drain_table(list_first(&d->pv.dead_tables, struct page_info, pt_link));
+        if (!list_empty(&d->pv.dead_tables) && preempt_needed())
+            return -ERESTART;
+    }
+    return 0;
+}
+
+/* ---- coming into use ---- */
+
+/* One entry of a table under validation: checked, its references taken, and made to look as the ABI wants it. */
+static int validate_entry(struct domain *d, unsigned int level, pte_t *slot)
+{
+    pte_t e = pt_read(slot);
+    struct pt_plan plan;
+    int rc;
+
+    rc = pt_check(d, d, level, e, &plan);
+    if (!rc)
+        rc = pt_acquire(&plan, d);
+    if (!rc && plan.entry.n != e.n)
+        WRITE_ONCE(slot->n, plan.entry.n);
+    return rc;
+}
+
+/* From pg->nr_validated on; 0, -EINVAL, -EPERM or -ERESTART. nr_validated says how far it came. */
+static int validate(struct page_info *pg, unsigned int level)
+{
+    struct domain *d = pg->owner;
+
+    for (unsigned int i = pg->nr_validated; i < PT_ENTRIES; i++) {
+        pte_t *slot = pt_slot(pg, i);
+        int rc;
+
+        pg->nr_validated = (uint16_t)i;
+        if (pt_is_hv_slot(level, i) || !(pt_read(slot).n & PTE_P))
+            continue;
+        rc = validate_entry(d, level, slot);
+        if (rc)
+            return rc;
+        pg->nr_validated = (uint16_t)(i + 1);
+        if (level > 1 && i + 1 < PT_ENTRIES && preempt_needed())
+            return -ERESTART;
+    }
+    pg->nr_validated = PT_ENTRIES;
+    return 0;
+}
+
+/* The frame has the type and count 1, not yet validated: nobody else can use it for anything. */
+static int promote(struct page_info *pg, enum page_type type)
+{
+    int rc = validate(pg, type);
+
+    if (rc) {
+        make_partial(pg, pg->nr_validated);
+        if (rc != -ERESTART)
+            make_dead(pg);
+        return rc == -ERESTART ? rc : -EINVAL;
+    }
+    if (type == PT_L4)
+        pv_init_l4_slots(pt_slot(pg, 0), pg->owner);
+    set_type_word(pg, PT_WORD(type, PGT_validated | 1));
+    return 0;
+}
+
+/* Takes up a partial table of the same type where it was left. */
+static int resume(struct page_info *pg, enum page_type type)
+{
+    int rc;
+
+    list_del(&pg->pt_link);
+    set_type_word(pg, PT_WORD(type, 1));
+    rc = promote(pg, type);
+    /* The reference of the partial state; the caller's keeps the frame. */
+    put_page(pg);
+    return rc;
+}
+
+/* A frame without a use becomes a table: by compare-and-swap, as another CPU may be taking it for WRITABLE. */
+static int promote_fresh(struct page_info *pg, enum page_type type, uint64_t old)
+{
+    uint64_t x = old;
+
+    if (!__atomic_compare_exchange_n(&pg->type_info, &x, PT_WORD(type, 1), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        return -EINVAL;
+    frame_flush_old_type(pg, old);
+    pg->nr_validated = 0;
+    return promote(pg, type);
+}
+
+int pv_get_table_type(struct page_info *pg, enum page_type type)
+{
+    uint64_t x = READ_ONCE(pg->type_info);
+
+    assert_locked(pg);
+    /* Teardown relies on it: once it has had the lock, no table comes into use any more. */
+    if (READ_ONCE(pg->owner->dying))
+        return -EINVAL;
+    if (x & PGT_partial) {
+        int rc;
+
+        if (x >> PGT_type_shift == type)
+            return resume(pg, type);
+        /* It has to be undone before the frame can be anything else. */
+        pv_abandon_partial(pg);
+        rc = pv_drain_dead(pg->owner);
+        if (rc || preempt_needed())
+            return -ERESTART;
+        x = READ_ONCE(pg->type_info);
+    }
+    if (!(x & PGT_count_mask))
+        return promote_fresh(pg, type, x);
+    if (x >> PGT_type_shift != type || !(x & PGT_validated) || (x & PGT_count_mask) == PGT_count_mask)
+        return -EINVAL;
+    set_type_word(pg, x + 1);
+    return 0;
+}
