@@ -59,17 +59,23 @@ void pv_hypercall(struct cpu_user_regs *regs)
 }
 
 /*
- * Stub n of the page makes hypercall n: save what syscall destroys, load the number, trap. iret does not come back.
+ * Stub n of the page makes hypercall n: save what syscall destroys, load the number, trap. That of iret is jumped to,
+ * does not come back, and leaves rax too on the stack, as the head of struct iret_context.
  * Source: the calling convention described in <xen/arch-x86/xen-x86_64.h>.
  */
 static void write_stub(uint8_t *p, unsigned int nr)
 {
-    static const uint8_t enter[] = {0x51, 0x41, 0x53, 0xb8};             /* push rcx; push r11; mov eax, nr */
+    static const uint8_t enter[] = {0x51, 0x41, 0x53};                   /* push rcx; push r11 */
     static const uint8_t leave[] = {0x0f, 0x05, 0x41, 0x5b, 0x59, 0xc3}; /* syscall; pop r11; pop rcx; ret */
+    bool iret = nr == __HYPERVISOR_iret;
 
     memcpy(p, enter, sizeof(enter));
-    memcpy(p + sizeof(enter), &nr, sizeof(nr));
-    memcpy(p + sizeof(enter) + sizeof(nr), leave, nr == __HYPERVISOR_iret ? 2 : sizeof(leave));
+    p += sizeof(enter);
+    if (iret)
+        *p++ = 0x50; /* push rax */
+    *p++ = 0xb8;     /* mov eax, nr */
+    memcpy(p, &nr, sizeof(nr));
+    memcpy(p + sizeof(nr), leave, iret ? 2 : sizeof(leave));
 }
 
 void hypercall_page_init(void *page)

@@ -127,6 +127,10 @@ void pv_toggle_mode(struct vcpu *v)
     __asm__ __volatile__("swapgs" ::: "memory");
     switch_cr3(pv_cr3(v));
     irq_restore(flags);
+    if (v->pv.kernel_mode && v->pv.runstate_due) {
+        v->pv.runstate_due = false;
+        vcpu_update_runstate_area(v);
+    }
 }
 
 static void bounce_callback(struct vcpu *v, unsigned long rip, bool mask_events)
@@ -165,38 +169,22 @@ void exit_to_guest_work(void)
     }
 }
 
-/* System call of 32-bit code without a handler: to the guest it is an instruction that the processor lacks. */
-static void syscall_from_compat(struct vcpu *v, struct cpu_user_regs *regs)
-{
-    bool sysenter = regs->entry_vector == VECTOR_SYSENTER;
-    unsigned long rip = sysenter ? v->pv.sysenter_callback : v->pv.syscall32_callback;
-    bool mask = sysenter ? v->pv.sysenter_disables_events : v->pv.syscall32_disables_events;
-
-    if (rip) {
-        bounce_callback(v, rip, mask);
-        return;
-    }
-    if (!sysenter)
-        regs->rip -= 2;
-    pv_inject(v, sysenter ? TRAP_GP : TRAP_UD, 0);
-}
-
-/* SYSCALL and SYSENTER: a hypercall from the guest kernel, a system call from its user mode. */
+/*
+ * SYSCALL: a hypercall from the guest kernel, a system call from its user mode. Without a handler it is, to the guest,
+ * an instruction that the processor lacks. From compatibility code it never is a hypercall.
+ */
 void pv_syscall(struct cpu_user_regs *regs)
 {
     struct vcpu *v = current;
+    bool compat = regs->entry_vector == VECTOR_SYSCALL32;
+    unsigned long rip = compat ? v->pv.syscall32_callback : v->pv.syscall_callback;
 
-    if (regs->entry_vector != VECTOR_SYSCALL) {
-        if (v->pv.kernel_mode)
-            pv_inject(v, TRAP_UD, 0);
-        else
-            syscall_from_compat(v, regs);
-    } else if (v->pv.kernel_mode) {
+    if (v->pv.kernel_mode && !compat) {
         pv_hypercall(regs);
-    } else if (v->pv.syscall_callback) {
-        bounce_callback(v, v->pv.syscall_callback, v->pv.syscall_disables_events);
-    } else {
+    } else if (v->pv.kernel_mode || !rip) {
         regs->rip -= 2;
         pv_inject(v, TRAP_UD, 0);
+    } else {
+        bounce_callback(v, rip, compat ? v->pv.syscall32_disables_events : v->pv.syscall_disables_events);
     }
 }

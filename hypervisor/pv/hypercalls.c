@@ -285,18 +285,12 @@ long do_set_segment_base(struct hcall *hc)
     }
 }
 
-#define VM_ASSIST_MASK                                                                                   \
-    (1ul << VMASST_TYPE_4gb_segments | 1ul << VMASST_TYPE_4gb_segments_notify |                          \
-     1ul << VMASST_TYPE_writable_pagetables | 1ul << VMASST_TYPE_pae_extended_cr3 |                      \
-     1ul << VMASST_TYPE_architectural_iopl | 1ul << VMASST_TYPE_runstate_update_flag |                   \
-     1ul << VMASST_TYPE_m2p_strict)
-
 long do_vm_assist(struct hcall *hc)
 {
     struct domain *d = current->domain;
     unsigned long type = hc->arg[1];
 
-    if (type >= BITS_PER_LONG || !(VM_ASSIST_MASK & (1ul << type)))
+    if (type >= BITS_PER_LONG || !(PV_VM_ASSIST_MASK & (1ul << type)))
         return -EINVAL;
     switch (hc->arg[0]) {
     case VMASST_CMD_enable:

@@ -11,10 +11,8 @@
 #define SEL_KERNEL_CS64 FLAT_RING3_CS64
 #define SEL_KERNEL_SS   FLAT_RING3_SS64
 
-/* Values of entry_vector for the three ways of system calls. */
-#define VECTOR_SYSCALL   0x100
+/* entry_vector of a SYSCALL from compatibility code (TRAP_SYSCALL: from 64-bit code). */
 #define VECTOR_SYSCALL32 0x101
-#define VECTOR_SYSENTER  0x102
 
 /* ---- flags.c: pure ---- */
 struct callback_register;
@@ -71,6 +69,13 @@ void pv_fpu_taskswitch(struct vcpu *v, bool set);
 void pv_debug_load(const struct vcpu *v);
 void pv_debug_unload(void);
 int pv_set_callback(struct vcpu *v, const struct callback_register *reg);
+
+/* Assists that a guest may ask for. */
+#define PV_VM_ASSIST_MASK                                                              \
+    (1ul << VMASST_TYPE_4gb_segments | 1ul << VMASST_TYPE_4gb_segments_notify |        \
+     1ul << VMASST_TYPE_writable_pagetables | 1ul << VMASST_TYPE_pae_extended_cr3 |    \
+     1ul << VMASST_TYPE_architectural_iopl | 1ul << VMASST_TYPE_runstate_update_flag | \
+     1ul << VMASST_TYPE_m2p_strict)
 
 /* ---- desc.c ---- */
 /* Maps the page of v's LDT that holds the fault address; false: let the guest have the fault. */

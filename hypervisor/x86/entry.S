@@ -2,9 +2,10 @@
 /*
  * Every way into the hypervisor and the only way back to a guest.
  *
- * Entry: 256 IDT stubs, SYSCALL from 64-bit code, SYSCALL from compatibility code, and SYSENTER. Each builds a struct
+ * Entry: 256 IDT stubs, SYSCALL from 64-bit code and SYSCALL from compatibility code. Each builds a struct
  * cpu_user_regs (without es..gs, which stay in the processor while a vCPU runs) and calls C on the stack of this CPU:
- *   vectors 0-31   do_trap      vectors 32-255   do_irq      SYSCALL, SYSENTER   pv_syscall
+ *   vectors 0-31   do_trap      vectors 32-255   do_irq      SYSCALL   pv_syscall
+ * SYSENTER is not available to guests (x86/cpu.c): it raises #GP.
  * #DB, NMI, #DF and #MC arrive on stacks of their own (IST); when they interrupted a guest, the frame is moved to
  * the main stack first, so that the common exit may switch vCPUs.
  *
@@ -21,8 +22,6 @@
 #define SEL_USER_CS32    0xe023
 #define SEL_USER_SS      0xe02b
 #define VECTOR_SYSCALL32 0x101
-#define VECTOR_SYSENTER  0x102
-#define EFLAGS_IF_BIT    0x200
 
         .code64
         .section .text, "ax", @progbits
@@ -181,7 +180,7 @@ return_to_hypervisor:
         RESTORE_REGS
         iretq
 
-/* --- SYSCALL and SYSENTER ----------------------------------------------------------------------------------------- */
+/* --- SYSCALL ------------------------------------------------------------------------------------------------------ */
 
 /*
  * A small stub of each CPU (x86/desc.c) has switched to this CPU's stack and pushed the IRET frame, error code 0 and
@@ -202,24 +201,6 @@ syscall_entry:
 syscall32_entry:
         movl    $VECTOR_SYSCALL32, 4(%rsp)
         movw    $SEL_USER_CS32, 16(%rsp)
-        jmp     syscall_entry
-
-/* The CPU loads the stack from its MSR. It saves nothing: the guest's user code keeps its return address itself. */
-        .balign 16
-        .globl  sysenter_entry
-        .hidden sysenter_entry
-sysenter_entry:
-        pushq   $SEL_USER_SS
-        pushq   $0
-        pushfq
-        orl     $EFLAGS_IF_BIT, (%rsp)
-        pushq   $SEL_USER_CS32
-        pushq   $0
-        pushq   $0
-        movl    $VECTOR_SYSENTER, 4(%rsp)
-        /* SYSENTER keeps NT, TF and AC of the guest; IRETQ with NT set would fault. */
-        pushq   $2
-        popfq
         jmp     syscall_entry
 
 /* --- exit --------------------------------------------------------------------------------------------------------- */
