@@ -25,22 +25,22 @@
 #define CTL_DOMID_MAX    0x7fefu /* highest id of a real domain */
 #define CTL_NAME_MAX     64      /* bytes of a domain name, with its NUL */
 #define CTL_UUID_TEXT    37      /* bytes of a uuid as text, with its NUL */
+#define CTL_OBJECT_MAX   160     /* bytes of an error's object, with its NUL */
+#define CTL_TEXT_MAX     256     /* bytes of an error's message and hint, with their NUL */
 #define CTL_WAIT_FOREVER (~0u)   /* a timeout in milliseconds that never ends */
 
-/* --- errors (error.c) ------------------------------------------------------------------------------------------------
- */
+/* --- errors (error.c) --- */
 
 struct ctl_error {
-    int code;          /* -errno; 0 while nothing has failed */
-    char step[48];     /* what was being done: "populate memory" */
-    char object[160];  /* on what: "domain 3 (web)", a file's path, a node's path; may be empty */
-    char field[24];    /* the configuration key at fault ("kernel", "memory", ...), or empty */
-    char message[256]; /* what went wrong, with figures */
-    char hint[256];    /* what to do about it; may be empty */
+    int code;                    /* -errno; 0 while nothing has failed */
+    char step[48];               /* what was being done: "populate memory" */
+    char object[CTL_OBJECT_MAX]; /* on what: "domain 3 (web)", a file's path, a node's path; may be empty */
+    char field[24];              /* the configuration key at fault ("kernel", "memory", ...), or empty */
+    char message[CTL_TEXT_MAX];  /* what went wrong, with figures */
+    char hint[CTL_TEXT_MAX];     /* what to do about it; may be empty */
 };
 
-/* Fills *err (NULL is fine) and returns `code`, which must be negative. `hint` and `object` may be NULL. The message is
- * printf-like. */
+/* Fills *err (NULL is fine), printf-like, and returns `code`, which is negative. `hint` and `object` may be NULL. */
 int ctl_error_set(struct ctl_error *err, int code, const char *step, const char *object, const char *hint,
                   const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 /* Names the configuration key at fault in an error already set. Returns err->code. */
@@ -48,8 +48,7 @@ int ctl_error_field(struct ctl_error *err, const char *field);
 /* Writes "step: object: message (reason)\n  hint" into buf, always terminated. Returns the length that was wanted. */
 size_t ctl_error_format(const struct ctl_error *err, char *buf, size_t size);
 
-/* --- handle (call.c) -------------------------------------------------------------------------------------------------
- */
+/* --- handle (call.c) --- */
 
 struct ctl;
 
@@ -61,8 +60,7 @@ struct ctl;
 struct ctl *ctl_open(struct ctl_error *err);
 void ctl_close(struct ctl *ctl);
 
-/* --- domains (domain.c, lookup.c, destroy.c)
- * ---------------------------------------------------------------------------- */
+/* --- domains (domain.c, lookup.c, destroy.c) --- */
 
 struct ctl_domain_info {
     uint32_t domid;
@@ -122,8 +120,7 @@ int ctl_domain_resume(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
 /* Ends a domain from outside with a reason SHUTDOWN_*, as if it had asked. Source: sched_op remote_shutdown. */
 int ctl_domain_set_shutdown(struct ctl *ctl, uint32_t domid, unsigned reason, struct ctl_error *err);
 
-/* --- asking a guest to stop, and waiting (request.c)
- * -------------------------------------------------------------------- */
+/* --- asking a guest to stop, and waiting (request.c) --- */
 
 enum ctl_request { CTL_REQUEST_POWEROFF, CTL_REQUEST_REBOOT, CTL_REQUEST_SUSPEND, CTL_REQUEST_HALT };
 
@@ -145,8 +142,7 @@ struct ctl_domain_end {
 int ctl_domain_wait(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, struct ctl_domain_end *end,
                     struct ctl_error *err);
 
-/* --- vCPUs (vcpu.c)
- * ---------------------------------------------------------------------------------------------------- */
+/* --- vCPUs (vcpu.c) --- */
 
 struct vcpu_guest_context; /* <xen/xen.h> */
 
@@ -171,8 +167,7 @@ int ctl_vcpu_get_affinity(struct ctl *ctl, uint32_t domid, uint32_t vcpu, uint8_
 int ctl_vcpu_set_affinity(struct ctl *ctl, uint32_t domid, uint32_t vcpu, const uint8_t *hard, const uint8_t *soft,
                           unsigned bytes, struct ctl_error *err);
 
-/* --- memory (memory.c, foreign.c)
- * --------------------------------------------------------------------------------------- */
+/* --- memory (memory.c, foreign.c) --- */
 
 /*
  * Populates `count` extents of 2^order frames. frames[] holds the guest frame numbers on entry and, for a PV domain,
@@ -189,16 +184,14 @@ void *ctl_foreign_map(struct ctl *ctl, uint32_t domid, int prot, const uint64_t 
                       struct ctl_error *err);
 void ctl_foreign_unmap(struct ctl *ctl, void *address, size_t count);
 
-/* --- event channels (evtchn.c)
- * ------------------------------------------------------------------------------------------- */
+/* --- event channels (evtchn.c) --- */
 
 /* An unbound channel in `domid` that `remote` may bind. Returns the port. Source: evtchn alloc_unbound. */
 int ctl_evtchn_alloc(struct ctl *ctl, uint32_t domid, uint32_t remote, struct ctl_error *err);
 /* Channels of a domain that are in use, counted. Source: evtchn status. */
 int ctl_evtchn_count(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
 
-/* --- xenstore (xenstore.c)
- * ------------------------------------------------------------------------------------------------ */
+/* --- xenstore (xenstore.c) --- */
 
 /* Value of a node as a terminated copy; NULL with err->code -ENOENT if there is none. */
 char *ctl_store_read(struct ctl *ctl, const char *path, struct ctl_error *err);
@@ -212,8 +205,7 @@ int ctl_store_list(struct ctl *ctl, const char *path, char ***names, struct ctl_
 int ctl_store_introduce(struct ctl *ctl, uint32_t domid, uint64_t ring_frame, uint32_t port, struct ctl_error *err);
 int ctl_store_release(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
 
-/* --- console (console.c)
- * ---------------------------------------------------------------------------------------------------- */
+/* --- console (console.c) --- */
 
 /*
  * Path of the terminal that xenconsoled serves for a guest, a copy in *path. Waits up to timeout_ms for it to appear;
@@ -221,8 +213,7 @@ int ctl_store_release(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
  */
 int ctl_console_tty(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, char **path, struct ctl_error *err);
 
-/* --- host (host.c)
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- host (host.c) --- */
 
 struct ctl_host_info {
     uint32_t threads_per_core, cores_per_socket, nr_cpus, max_cpu_id, nr_nodes, cpu_khz;
@@ -253,8 +244,7 @@ long ctl_host_log(struct ctl *ctl, bool clear, char **text, struct ctl_error *er
 /* Sends keys to the hypervisor's debug-key handlers; the answers are in its log. Source: sysctl debug_keys. */
 int ctl_host_debug_keys(struct ctl *ctl, const char *keys, struct ctl_error *err);
 
-/* --- building PV domains (check.c, build_pv.c)
- * ----------------------------------------------------------------------------------- */
+/* --- building PV domains (check.c, build_pv.c) --- */
 
 enum ctl_action { CTL_ACTION_DESTROY, CTL_ACTION_RESTART, CTL_ACTION_PRESERVE, CTL_ACTION_RENAME_RESTART };
 
@@ -292,8 +282,7 @@ int ctl_build_check(const struct ctl_domain_config *config, struct ctl_build_fac
  */
 int ctl_build_pv(struct ctl *ctl, const struct ctl_domain_config *config, uint32_t *domid, struct ctl_error *err);
 
-/* --- uuids (uuid.c)
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- uuids (uuid.c) --- */
 
 int ctl_uuid_random(uint8_t uuid[16]);                  /* version 4; -errno if there is no randomness */
 int ctl_uuid_parse(const char *text, uint8_t uuid[16]); /* 8-4-4-4-12 hex digits; -EINVAL otherwise */

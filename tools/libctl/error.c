@@ -14,7 +14,7 @@
 int ctl_error_set(struct ctl_error *err, int code, const char *step, const char *object, const char *hint,
                   const char *fmt, ...)
 {
-    char from[sizeof(err->object)];
+    char from[CTL_OBJECT_MAX];
     va_list args;
 
     if (!err) {

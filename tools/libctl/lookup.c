@@ -15,7 +15,7 @@
 int ctl_fail_domain(struct ctl *ctl, struct ctl_error *err, int code, const char *step, uint32_t domid, const char *fmt,
                     ...)
 {
-    char object[sizeof(err->object)], message[sizeof(err->message)];
+    char object[CTL_OBJECT_MAX], message[CTL_TEXT_MAX];
     char *name;
     va_list args;
 
