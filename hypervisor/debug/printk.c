@@ -120,6 +120,8 @@ static bool limit_pass(void)
     s_time_t now = system_time();
     s_time_t due = (now - limit.last) / LIMIT_REFILL;
 
+    if (due < 0)
+        limit.last = now;
     if (due > 0) {
         limit.tokens = due >= LIMIT_BURST ? LIMIT_BURST : MIN(limit.tokens + (unsigned int)due, LIMIT_BURST);
         limit.last = now;

@@ -2,3 +2,11 @@
 hv-srcs += hypervisor/x86/cpu.c
 hv-srcs += hypervisor/x86/desc.c
 hv-srcs += hypervisor/x86/tlb.c
+hv-srcs += hypervisor/x86/apic.c
+hv-srcs += hypervisor/x86/ioapic.c
+hv-srcs += hypervisor/x86/irq.c
+hv-srcs += hypervisor/x86/pirq.c
+hv-srcs += hypervisor/x86/pci.c
+hv-srcs += hypervisor/x86/msi.c
+hv-srcs += hypervisor/x86/time.c
+hv-srcs += hypervisor/x86/power.c

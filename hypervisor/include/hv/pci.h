@@ -52,6 +52,8 @@ int msi_setup(struct pci_addr a, unsigned int nvec, int *first);
 int msix_setup(struct pci_addr a, unsigned int entry, int *first);
 /* Masks the message of irq and forgets it. It has no handler and no guest any more. */
 void msi_teardown(unsigned int irq);
+/* Is irq a message of that device? */
+bool msi_is_of(unsigned int irq, struct pci_addr a);
 /* Writes address and data for the current target CPU, or the mask bit; the descriptor's lock is held. */
 void msi_write_message(struct irq_desc *desc);
 void msi_set_mask(struct irq_desc *desc, bool masked);
