@@ -36,7 +36,7 @@ static void expect_one(struct audit *a, mfn_t m, bool typed)
 /* What one present entry says about the frame it names. */
 static void audit_entry(struct audit *a, const struct page_info *table, unsigned int level, pte_t e)
 {
-    const struct page_info *pg = mfn_to_page(pte_mfn(e));
+    const struct page_info *pg;
 
     if (!(e.n & PTE_US))
         report(a, "P6", "entry without US", table);
@@ -45,6 +45,7 @@ static void audit_entry(struct audit *a, const struct page_info *table, unsigned
             report(a, "P4", "entry names memory that is not the domain's", table);
         return;
     }
+    pg = mfn_to_page(pte_mfn(e));
     expect_one(a, pte_mfn(e), level > 1 || (e.n & PTE_RW));
     if (level > 1 && (page_type(pg) != level - 1 || !(pg->type_info & PGT_validated) || pg->owner != a->d))
         report(a, "P3", "entry names a frame that is no table of the next level", pg);

@@ -48,9 +48,12 @@ static bool maps(pte_t e, mfn_t frame, bool readonly)
 /* Another domain's frame that becomes writable here may be in any TLB when it changes its type. */
 static void mark_foreign(const struct domain *d, pte_t e)
 {
-    struct page_info *pg = mfn_to_page(pte_mfn(e));
+    struct page_info *pg;
 
-    if ((e.n & PTE_RW) && mfn_valid(pte_mfn(e)) && pg->owner != d)
+    if (!(e.n & PTE_RW) || !mfn_valid(pte_mfn(e)))
+        return;
+    pg = mfn_to_page(pte_mfn(e));
+    if (pg->owner != d)
         __atomic_fetch_or(&pg->type_info, PGT_foreign, __ATOMIC_SEQ_CST);
 }
 

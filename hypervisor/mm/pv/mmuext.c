@@ -49,10 +49,13 @@ static int pin(struct domain *d, mfn_t m, enum page_type type)
 /* The owner may have given the frame up: then the pin is what still holds it. */
 static int unpin(struct domain *d, mfn_t m)
 {
-    struct page_info *pg = mfn_to_page(m);
+    struct page_info *pg;
     int rc;
 
-    if (!mfn_valid(m) || !get_page_owned(pg, d))
+    if (!mfn_valid(m))
+        return -EINVAL;
+    pg = mfn_to_page(_mfn(array_index_nospec(m.n, max_page)));
+    if (!get_page_owned(pg, d))
         return -EINVAL;
     spin_lock(&d->pv.pt_lock);
     rc = unpin_locked(pg);

@@ -36,10 +36,11 @@ int pt_acquire(const struct pt_plan *plan, const struct domain *pt_owner)
 
 void pt_release(unsigned int level, pte_t entry)
 {
-    struct page_info *pg = mfn_to_page(pte_mfn(entry));
+    struct page_info *pg;
 
     if (!(entry.n & PTE_P) || !mfn_valid(pte_mfn(entry)))
         return;
+    pg = mfn_to_page(pte_mfn(entry));
     if (level > 1 || (entry.n & PTE_RW))
         put_page_and_type(pg);
     else
