@@ -68,6 +68,8 @@ bool pv_ptwrite_fault(struct vcpu *v, unsigned long linear, struct cpu_user_regs
 int pv_set_base(struct vcpu *v, mfn_t kernel_l4, mfn_t user_l4);
 /* Drops both base references; -ERESTART when preempted, then call again. CR3 of no CPU may hold them any more. */
 int pv_drop_base(struct vcpu *v);
+/* Pins an L4 in d's name as MMUEXT_PIN_L4_TABLE does (control-domain build). 0, -EINVAL or -ERESTART. */
+int pv_pin_l4(struct domain *d, mfn_t m);
 /* Fills the hypervisor's slots of an L4 that is becoming valid for d. */
 void pv_init_l4_slots(pte_t *l4, struct domain *d);
 /* Releases what dead tables refer to, table by table: 0, or -ERESTART while some are left. pt_lock held. */

@@ -46,6 +46,11 @@ static int pin(struct domain *d, mfn_t m, enum page_type type)
     return rc;
 }
 
+int pv_pin_l4(struct domain *d, mfn_t m)
+{
+    return pin(d, m, PT_L4);
+}
+
 /* The owner may have given the frame up: then the pin is what still holds it. */
 static int unpin(struct domain *d, mfn_t m)
 {
