@@ -3,10 +3,11 @@
  * Finds the ACPI tables and fills acpi_info. Root pointer from the loader or the BIOS area, XSDT or RSDT, then each
  * table: mapped, header and checksum verified, given to its parser (acpi_tables.c).
  *
- * Tables lie in memory of the firmware; whatever of it is plain RAM is in the direct map, the rest is reached by
+ * Tables lie in memory of the firmware; RAM and ACPI memory are in the direct map, the rest is reached by
  * ioremap. A missing or broken table other than the MADT is survived with a warning.
  */
 #include <hv/boot.h>
+#include <hv/frame.h>
 #include <hv/x86.h>
 #include "acpi_tables.h"
 
@@ -14,15 +15,21 @@ struct acpi_info acpi_info;
 
 /* ---- mapping ---- */
 
-static bool in_plain_ram(uint64_t start, uint64_t size)
+/* RAM frames and the firmware's ACPI memory: what map.c puts into the direct map. */
+static bool in_direct_map(uint64_t start, uint64_t size)
 {
-    for (unsigned int i = 0; i < boot_info.region_count; i++) {
+    bool all_ram = true;
+
+    for (uint64_t a = ROUND_DOWN(start, PAGE_SIZE); a < start + size; a += PAGE_SIZE)
+        all_ram = all_ram && mfn_valid(maddr_to_mfn(_maddr(a)));
+    for (unsigned int i = 0; !all_ram && i < boot_info.region_count; i++) {
         const struct mem_region *r = &boot_info.region[i];
 
-        if (r->type == 1 && start >= r->start && size <= r->size && start - r->start <= r->size - size)
-            return true;
+        if ((r->type == 3 || r->type == 4) && start >= r->start && size <= r->size &&
+            start - r->start <= r->size - size)
+            return start + size <= DIRECTMAP_SIZE;
     }
-    return false;
+    return all_ram;
 }
 
 static bool physical_ok(uint64_t start, uint64_t size)
@@ -36,14 +43,14 @@ static const uint8_t *acpi_map(uint64_t start, uint32_t size)
 {
     if (!physical_ok(start, size))
         return NULL;
-    if (in_plain_ram(start, size))
+    if (in_direct_map(start, size))
         return maddr_to_virt(_maddr(start));
     return ioremap(_maddr(start), size);
 }
 
 static void acpi_unmap(const uint8_t *p, uint64_t start, uint32_t size)
 {
-    if (!in_plain_ram(start, size))
+    if (!in_direct_map(start, size))
         iounmap((void *)(uintptr_t)p);
 }
 

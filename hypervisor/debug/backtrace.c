@@ -26,7 +26,8 @@ static bool frame_ok(unsigned long rbp)
     unsigned long base = (unsigned long)get_cpu_info() & ~(STACK_SIZE - 1);
     unsigned long top = (unsigned long)get_cpu_info();
 
-    return (rbp & 7) == 0 && rbp >= base && rbp + 16 <= top;
+    return (rbp & 7) == 0 && rbp >= base && rbp + 16 <= top &&
+           (rbp + 16 <= base + STACK_GUARD || rbp >= base + STACK_GUARD + PAGE_SIZE);
 }
 
 void backtrace(unsigned long rip, unsigned long rbp)

@@ -18,7 +18,6 @@
 #define MAX_CAPS     48u
 
 static spinlock_t conf_lock = SPINLOCK_INIT(RANK_LEAF);
-static uint32_t guest_address; /* what the control domain wrote to 0xcf8 */
 
 void pci_init(void)
 {
@@ -93,22 +92,14 @@ unsigned int pci_find_cap(struct pci_addr a, uint8_t id)
     return 0;
 }
 
-/* ---- the ports, for the control domain ---- */
+/* ---- for the control domain: the address is what it wrote to 0xcf8 ---- */
 
-uint32_t pci_port_read(unsigned int port, unsigned int width)
+uint32_t pci_port_read(uint32_t address, unsigned int offset, unsigned int width)
 {
-    if (port < CONF_DATA) {
-        unsigned int shift = 8 * (port - CONF_ADDRESS);
-
-        return (READ_ONCE(guest_address) >> shift) & (0xffffffffu >> (32 - 8 * width));
-    }
-    return data_read(READ_ONCE(guest_address), port - CONF_DATA, width);
+    return data_read(address, offset, width);
 }
 
-void pci_port_write(unsigned int port, unsigned int width, uint32_t value)
+void pci_port_write(uint32_t address, unsigned int offset, unsigned int width, uint32_t value)
 {
-    if (port >= CONF_DATA)
-        data_write(READ_ONCE(guest_address), port - CONF_DATA, width, value);
-    else if (port == CONF_ADDRESS && width == 4)
-        WRITE_ONCE(guest_address, value);
+    data_write(address, offset, width, value);
 }

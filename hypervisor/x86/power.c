@@ -107,31 +107,23 @@ static void write_sleep(uint16_t port, uint16_t value)
     outw(port, (uint16_t)(keep | (value & SLP_TYPS) | SLP_EN));
 }
 
-int acpi_enter_sleep(unsigned int state, uint16_t pm1a_value, uint16_t pm1b_value)
+static void enter_s5(void)
 {
-    if (state != 5)
-        return -EOPNOTSUPP;
-    if (!acpi_info.pm1a_cnt)
-        return -ENODEV;
-    printk("ACPI: entering S5, powering off\n");
-    stop_machine();
-    write_sleep(acpi_info.pm1a_cnt, pm1a_value);
-    write_sleep(acpi_info.pm1b_cnt, pm1b_value);
+    /* Without SCI_EN the machine is not in ACPI mode yet and ignores the sleep type. */
+    if (acpi_info.smi_cmd && acpi_info.acpi_enable && !(inw(acpi_info.pm1a_cnt) & SCI_EN)) {
+        outb(acpi_info.smi_cmd, acpi_info.acpi_enable);
+        wait_a_little();
+    }
+    write_sleep(acpi_info.pm1a_cnt, SLP_TYP(acpi_info.s5_typa));
+    write_sleep(acpi_info.pm1b_cnt, SLP_TYP(acpi_info.s5_typb));
     wait_a_little();
-    machine_halt();
 }
 
 void machine_power_off(void)
 {
-    if (acpi_info.has_s5 && acpi_info.pm1a_cnt) {
-        /* Without SCI_EN the machine is not in ACPI mode yet and ignores the sleep type. */
-        if (acpi_info.smi_cmd && acpi_info.acpi_enable && !(inw(acpi_info.pm1a_cnt) & SCI_EN)) {
-            outb(acpi_info.smi_cmd, acpi_info.acpi_enable);
-            wait_a_little();
-        }
-        acpi_enter_sleep(5, SLP_TYP(acpi_info.s5_typa), SLP_TYP(acpi_info.s5_typb));
-    }
-    printk("Power-off is not possible, halting. It is safe to switch the machine off.\n");
     stop_machine();
+    if (acpi_info.has_s5 && acpi_info.pm1a_cnt)
+        enter_s5();
+    printk("Power-off is not possible, halting. It is safe to switch the machine off.\n");
     machine_halt();
 }

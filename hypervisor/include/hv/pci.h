@@ -19,18 +19,18 @@ struct pci_addr {
 /* width is 1, 2 or 4 and reg is aligned to it; all ones for what does not exist. Any context. */
 uint32_t pci_conf_read(struct pci_addr a, unsigned int reg, unsigned int width);
 void pci_conf_write(struct pci_addr a, unsigned int reg, unsigned int width, uint32_t value);
-/* Maps the memory-mapped configuration space that ACPI described, if there is one. */
+/* Reports the memory-mapped configuration space, if there is one. */
 void pci_init(void);
 bool pci_device_present(struct pci_addr a);
 /* Offset of a capability, 0: none. */
 unsigned int pci_find_cap(struct pci_addr a, uint8_t id);
 
 /*
- * Ports 0xcf8-0xcff as the control domain uses them. The address latch is kept here per machine, so that accesses of
- * the hypervisor between the domain's write of 0xcf8 and its access to 0xcfc do no harm. width bytes at port.
+ * Access of the control domain to 0xcfc + offset with its own value for 0xcf8: both in one step, so that nobody else's
+ * access comes between. offset + width <= 4.
  */
-uint32_t pci_port_read(unsigned int port, unsigned int width);
-void pci_port_write(unsigned int port, unsigned int width, uint32_t value);
+uint32_t pci_port_read(uint32_t address, unsigned int offset, unsigned int width);
+void pci_port_write(uint32_t address, unsigned int offset, unsigned int width, uint32_t value);
 
 /*
  * msi.c. A message belongs to a run of irq_desc of consecutive numbers (one, or several for multi-message MSI); the

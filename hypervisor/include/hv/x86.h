@@ -309,7 +309,5 @@ unsigned long extable_find(unsigned long rip);
 void machine_restart(void) __attribute__((noreturn));
 void machine_power_off(void) __attribute__((noreturn));
 void machine_halt(void) __attribute__((noreturn));
-/* Writes the sleep types given by the control domain (XENPF_enter_acpi_sleep). S5 only: -EOPNOTSUPP for others. */
-int acpi_enter_sleep(unsigned int state, uint16_t pm1a_value, uint16_t pm1b_value);
 
 #endif
