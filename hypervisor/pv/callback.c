@@ -55,8 +55,8 @@ void pv_bounce(struct vcpu *v, const struct pv_bounce *b)
 
 static bool vector_has_error_code(unsigned int vector)
 {
-    const uint32_t vectors = 1u << TRAP_DF | 1u << TRAP_TS | 1u << TRAP_NP | 1u << TRAP_SS | 1u << TRAP_GP |
-                             1u << TRAP_PF | 1u << TRAP_AC;
+    const uint32_t vectors =
+        1u << TRAP_DF | 1u << TRAP_TS | 1u << TRAP_NP | 1u << TRAP_SS | 1u << TRAP_GP | 1u << TRAP_PF | 1u << TRAP_AC;
 
     return vector < 32 && (vectors & (1u << vector));
 }

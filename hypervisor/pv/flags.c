@@ -31,7 +31,8 @@ unsigned int pv_bounce_words(uint64_t *words, const struct cpu_user_regs *regs, 
 
 unsigned long pv_guest_rflags(unsigned long wanted)
 {
-    const unsigned long allowed = 0xd5 | EFLAGS_TF | EFLAGS_DF | EFLAGS_OF | EFLAGS_NT | EFLAGS_RF | EFLAGS_AC | EFLAGS_ID;
+    const unsigned long allowed =
+        0xd5 | EFLAGS_TF | EFLAGS_DF | EFLAGS_OF | EFLAGS_NT | EFLAGS_RF | EFLAGS_AC | EFLAGS_ID;
 
     return (wanted & allowed) | EFLAGS_IF | EFLAGS_MBS;
 }

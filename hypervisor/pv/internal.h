@@ -71,11 +71,10 @@ void pv_debug_unload(void);
 int pv_set_callback(struct vcpu *v, const struct callback_register *reg);
 
 /* Assists that a guest may ask for. */
-#define PV_VM_ASSIST_MASK                                                              \
-    (1ul << VMASST_TYPE_4gb_segments | 1ul << VMASST_TYPE_4gb_segments_notify |        \
-     1ul << VMASST_TYPE_writable_pagetables | 1ul << VMASST_TYPE_pae_extended_cr3 |    \
-     1ul << VMASST_TYPE_architectural_iopl | 1ul << VMASST_TYPE_runstate_update_flag | \
-     1ul << VMASST_TYPE_m2p_strict)
+#define PV_VM_ASSIST_MASK                                                           \
+    (1ul << VMASST_TYPE_4gb_segments | 1ul << VMASST_TYPE_4gb_segments_notify |     \
+     1ul << VMASST_TYPE_writable_pagetables | 1ul << VMASST_TYPE_pae_extended_cr3 | \
+     1ul << VMASST_TYPE_architectural_iopl | 1ul << VMASST_TYPE_runstate_update_flag | 1ul << VMASST_TYPE_m2p_strict)
 
 /* ---- desc.c ---- */
 /* Maps the page of v's LDT that holds the fault address; false: let the guest have the fault. */

@@ -11,3 +11,7 @@ hv-srcs += hypervisor/pv/desc.c
 hv-srcs += hypervisor/pv/switch.c
 hv-srcs += hypervisor/pv/context.c
 hv-srcs += hypervisor/pv/domain.c
+hv-srcs += hypervisor/pv/emul_priv.c
+hv-srcs += hypervisor/pv/emul_io.c
+hv-srcs += hypervisor/pv/msr.c
+hv-srcs += hypervisor/pv/cpuid.c

@@ -28,21 +28,21 @@ void pv_switch_from(struct vcpu *v)
 }
 
 /* Loads a data selector; false: it was bad, and null was loaded. */
-#define LOAD_SELECTOR(reg)                                              \
-    static bool load_##reg(uint16_t sel)                                \
-    {                                                                   \
-        bool ok = true;                                                 \
-                                                                        \
-        __asm__ __volatile__("1: movw %w1, %%" #reg "\n"                \
-                             "2:\n"                                     \
-                             ".pushsection .text.fixup, \"ax\"\n"       \
-                             "3: xorl %k1, %k1\n"                       \
-                             "movw %w1, %%" #reg "\n"                   \
-                             "movb $0, %0\n"                            \
-                             "jmp 2b\n"                                 \
-                             ".popsection\n" EXTABLE(1b, 3b)            \
-                             : "+r"(ok), "+r"(sel)::"memory");          \
-        return ok;                                                      \
+#define LOAD_SELECTOR(reg)                                        \
+    static bool load_##reg(uint16_t sel)                          \
+    {                                                             \
+        bool ok = true;                                           \
+                                                                  \
+        __asm__ __volatile__("1: movw %w1, %%" #reg "\n"          \
+                             "2:\n"                               \
+                             ".pushsection .text.fixup, \"ax\"\n" \
+                             "3: xorl %k1, %k1\n"                 \
+                             "movw %w1, %%" #reg "\n"             \
+                             "movb $0, %0\n"                      \
+                             "jmp 2b\n"                           \
+                             ".popsection\n" EXTABLE(1b, 3b)      \
+                             : "+r"(ok), "+r"(sel)::"memory");    \
+        return ok;                                                \
     }
 LOAD_SELECTOR(ds)
 LOAD_SELECTOR(es)
@@ -54,8 +54,7 @@ static void load_descriptor_tables(struct vcpu *v)
     pte_t *window = v->domain->pv.gdt_ldt_l1[v->vcpu_id];
     uint64_t nx = cpu_features.nx ? PTE_NX : 0;
 
-    window[FIRST_RESERVED_GDT_PAGE] =
-        pte_make(cpu_gdt_mfn(smp_processor_id()), PTE_P | PTE_RW | PTE_A | PTE_D | nx);
+    window[FIRST_RESERVED_GDT_PAGE] = pte_make(cpu_gdt_mfn(smp_processor_id()), PTE_P | PTE_RW | PTE_A | PTE_D | nx);
     desc_load_idle_gdt();
     switch_cr3(pv_cr3(v));
     desc_load_gdt(GDT_VIRT(v->vcpu_id));
