@@ -5,7 +5,7 @@
 # input gives an empty table with the same labels, for the first link.
 exec awk '
 BEGIN { count = 0; at = 0 }
-$2 ~ /^[tTwW]$/ && $1 ~ /^ffff82d04/ {
+$2 ~ /^[tTwW]$/ && $1 ~ /^ffff82d04/ && $3 != "text_start" && $3 != "text_end" {
     address[count] = substr($1, 9)
     name[count] = $3
     offset[count] = at
