@@ -4,14 +4,15 @@
  * then the I/O bitmap of the guest kernel), else #GP; and does the domain own the port, else reads give ones and writes
  * are dropped, as on a bus without a device - Linux probes some.
  *
- * Configuration space goes through x86/pci.c, because the hypervisor uses ports 0xcf8 and 0xcfc as well.
+ * The address latch of configuration space is the vCPU's own, because the hypervisor uses ports 0xcf8 and 0xcfc as
+ * well.
  */
 #include <hv/guest_copy.h>
 #include <hv/pci.h>
 #include "internal.h"
 
-#define PORT_PCI_FIRST 0xcf8
-#define PORT_PCI_END   0xd00
+#define PORT_PCI_ADDRESS 0xcf8
+#define PORT_PCI_DATA    0xcfc
 
 /* INS and OUTS: iterations done before the instruction is looked at again. */
 #define STRING_BATCH 64u
@@ -51,17 +52,19 @@ static uint32_t ones(unsigned int bytes)
     return bytes == 4 ? ~0u : (1u << (8 * bytes)) - 1;
 }
 
-static bool is_pci(unsigned int port, unsigned int bytes)
+static bool is_pci_data(unsigned int port, unsigned int bytes)
 {
-    return port >= PORT_PCI_FIRST && port + bytes <= PORT_PCI_END;
+    return port >= PORT_PCI_DATA && port + bytes <= PORT_PCI_DATA + 4;
 }
 
 static uint32_t port_read(struct vcpu *v, unsigned int port, unsigned int bytes)
 {
     if (!ioport_permitted(v->domain, port, bytes))
         return ones(bytes);
-    if (is_pci(port, bytes))
-        return pci_port_read(port, bytes);
+    if (port == PORT_PCI_ADDRESS && bytes == 4)
+        return v->pv.pci_cf8;
+    if (is_pci_data(port, bytes))
+        return pci_port_read(v->pv.pci_cf8, port - PORT_PCI_DATA, bytes);
     switch (bytes) {
     case 1:
         return inb((uint16_t)port);
@@ -76,8 +79,12 @@ static void port_write(struct vcpu *v, unsigned int port, unsigned int bytes, ui
 {
     if (!ioport_permitted(v->domain, port, bytes))
         return;
-    if (is_pci(port, bytes)) {
-        pci_port_write(port, bytes, value);
+    if (port == PORT_PCI_ADDRESS && bytes == 4) {
+        v->pv.pci_cf8 = value;
+        return;
+    }
+    if (is_pci_data(port, bytes)) {
+        pci_port_write(v->pv.pci_cf8, port - PORT_PCI_DATA, bytes, value);
         return;
     }
     switch (bytes) {

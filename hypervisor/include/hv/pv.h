@@ -46,6 +46,7 @@ struct pv_vcpu {
     unsigned int iobmp_limit;
     bool nmi_masked;   /* an NMI was delivered: the next iret hypercall ends it */
     bool runstate_due; /* the runstate record was not written, for want of the kernel's tables */
+    uint32_t pci_cf8;  /* last value written to I/O port 0xcf8 */
 
     /* pt_lock: references of type L4, or INVALID_MFN */
     mfn_t l4_kernel, l4_user;
