@@ -59,7 +59,7 @@ static int seed_frame(struct ctl_build *b)
     }
     if (rc == 0) {
         table = ctl_foreign_map(b->ctl, b->domid, PROT_READ | PROT_WRITE, (uint64_t *)frames, 1, b->err);
-        rc = table ? 0 : -EIO;
+        rc = table ? 0 : b->err->code;
     }
     if (rc == 0) {
         seed(b, table);
@@ -75,7 +75,7 @@ int ctl_build_grants(struct ctl_build *b)
     int rc;
 
     if (!memory) {
-        return -EIO;
+        return b->err->code;
     }
     if (seed_resource(b, memory)) {
         return 0;

@@ -21,7 +21,9 @@
 #define OVERHEAD_VCPU_KIB 64
 /* Room for frames that a running domain needs beyond its configured memory, as xl leaves it. */
 #define MAXMEM_SLACK_KIB 1024
+/* Event channels: xl's number, and room for those that each vCPU of a large domain takes. */
 #define EVENT_PORTS      1023
+#define EVENT_PORTS_VCPU 8
 #define SUPERPAGE_ORDER  9
 
 static int check_taken(struct ctl_build *b)
@@ -75,7 +77,7 @@ static int step_create(struct ctl_build *b)
 {
     struct ctl_domain_create args = {
         .vcpus = b->maxvcpus,
-        .max_event_ports = EVENT_PORTS,
+        .max_event_ports = EVENT_PORTS + EVENT_PORTS_VCPU * (b->maxvcpus - 1),
         .grant_frames = -1,
         .maptrack_frames = -1,
     };
@@ -192,7 +194,7 @@ static int step_shared_info(struct ctl_build *b)
     b->shared_info_frame = info.shared_info_frame;
     shared = ctl_foreign_map(b->ctl, b->domid, PROT_READ | PROT_WRITE, &b->shared_info_frame, 1, b->err);
     if (!shared) {
-        return -EIO;
+        return b->err->code;
     }
     for (unsigned i = 0; i < XEN_LEGACY_MAX_VCPUS; i++) {
         shared->vcpu_info[i].evtchn_upcall_mask = 1;

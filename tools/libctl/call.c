@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <xentoollog.h>
 
 #include "libctl/internal.h"
@@ -118,7 +119,8 @@ xenforeignmemory_handle *ctl_memory_handle(struct ctl *ctl, struct ctl_error *er
 struct xs_handle *ctl_store_handle(struct ctl *ctl, struct ctl_error *err)
 {
     if (!ctl->store) {
-        ctl->store = xs_open(0);
+        /* The daemon's socket only: the kernel's own door blocks for ever while no daemon runs. */
+        ctl->store = xs_open(XS_OPEN_SOCKETONLY);
         if (!ctl->store) {
             ctl_error_set(err, -errno, "connect to xenstore", NULL,
                           "start xenstored, and run as root in the control domain", "xenstored does not answer");
@@ -153,6 +155,19 @@ static int check_interface(struct ctl *ctl, struct ctl_error *err)
     return 0;
 }
 
+/* No device: is it the rights, a missing module, or no hypervisor at all? */
+static void open_failed(int error, struct ctl_error *err)
+{
+    const char *hint = "boot the machine with the hypervisor, and run this in its control domain";
+
+    if (error == EACCES || error == EPERM) {
+        hint = ctl_hint(-error);
+    } else if (access("/sys/hypervisor/type", F_OK) == 0) {
+        hint = "load the kernel's module for it: modprobe xen-privcmd";
+    }
+    ctl_error_set(err, -error, "open the control interface", NULL, hint, "the kernel offers no hypercall device");
+}
+
 struct ctl *ctl_open(struct ctl_error *err)
 {
     struct ctl *ctl = calloc(1, sizeof(*ctl));
@@ -165,11 +180,7 @@ struct ctl *ctl_open(struct ctl_error *err)
     ctl->log = (struct xentoollog_logger *)xtl_createlogger_stdiostream(stderr, XTL_CRITICAL, 0);
     ctl->call = xencall_open(ctl->log, 0);
     if (!ctl->call) {
-        ctl_error_set(err, -errno, "open the control interface", NULL,
-                      errno == EACCES || errno == EPERM
-                          ? ctl_hint(-errno)
-                          : "boot the machine with the hypervisor, and run this in its control domain",
-                      "the kernel offers no hypercall device");
+        open_failed(errno, err);
         ctl_close(ctl);
         return NULL;
     }

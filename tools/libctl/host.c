@@ -189,33 +189,38 @@ static long read_log(struct ctl *ctl, bool clear, char *buffer, uint32_t size)
     return sysctl.u.readconsole.count > size ? -EIO : (long)sysctl.u.readconsole.count;
 }
 
+/* A copy of the log in *text if a buffer of `size` holds it all; NULL there when it does not. 0 or -errno. */
+static int try_log(struct ctl *ctl, bool clear, uint32_t size, char **text)
+{
+    char *buffer = ctl_buffer_get(ctl, size);
+    long length = buffer ? read_log(ctl, false, buffer, size) : -ENOMEM;
+
+    /* Cleared only when known to fit; what is cleared is what is handed out. */
+    if (clear && length >= 0 && length < size) {
+        length = read_log(ctl, true, buffer, size);
+    }
+    if (length >= 0 && length < size) {
+        *text = strndup(buffer, length);
+        length = *text ? length : -ENOMEM;
+    }
+    ctl_buffer_put(ctl, buffer);
+    return length < 0 ? length : 0;
+}
+
 long ctl_host_log(struct ctl *ctl, bool clear, char **text, struct ctl_error *err)
 {
-    long length = -ENOMEM;
+    int rc = 0;
 
     *text = NULL;
-    /* The ring's size is not told: a read that fills the buffer is tried again with a larger one, and only then
-     * cleared. */
-    for (uint32_t size = 64u << 10; size <= LOG_MAX && !*text; size *= 4) {
-        char *buffer = ctl_buffer_get(ctl, size);
-
-        length = buffer ? read_log(ctl, false, buffer, size) : -ENOMEM;
-        if (length >= 0 && length < size) {
-            *text = strndup(buffer, length);
-            length = *text ? (clear ? read_log(ctl, true, buffer, size) : length) : -ENOMEM;
-        }
-        ctl_buffer_put(ctl, buffer);
-        if (length < 0) {
-            break;
-        }
+    /* The ring's size is not told, so the buffer grows until the log does not fill it. */
+    for (uint32_t size = 64u << 10; size <= LOG_MAX && !*text && rc == 0; size *= 4) {
+        rc = try_log(ctl, clear, size, text);
     }
-    if (length < 0) {
-        free(*text);
-        *text = NULL;
-        return ctl_error_set(err, length, "read the hypervisor's log", NULL, ctl_hint(length),
-                             "the hypervisor refused");
+    if (!*text) {
+        rc = rc < 0 ? rc : -EFBIG;
+        return ctl_error_set(err, rc, "read the hypervisor's log", NULL, ctl_hint(rc), "the hypervisor refused");
     }
-    return strlen(*text ? *text : "");
+    return strlen(*text);
 }
 
 int ctl_host_debug_keys(struct ctl *ctl, const char *keys, struct ctl_error *err)

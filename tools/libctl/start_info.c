@@ -33,7 +33,7 @@ static int window_open(struct ctl_build *b, struct window *w, uint64_t pfn, uint
         return 0;
     }
     w->memory = ctl_foreign_map(b->ctl, b->domid, PROT_READ | PROT_WRITE, b->p2m + pfn, w->pages, b->err);
-    return w->memory ? 0 : -EIO;
+    return w->memory ? 0 : b->err->code;
 }
 
 static void window_close(struct ctl_build *b, struct window *w)
