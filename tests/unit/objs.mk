@@ -35,3 +35,11 @@ test_cli-srcs     := tests/unit/test_cli.c tests/unit/fake_ctl.c $(filter-out to
                      tools/libctl/uuid.c tools/libctl/error.c
 test_cli-cflags   := $(cli-unit-cflags) -Itests/unit
 test_cli-libs     := -lyajl
+
+# hypervisor: events and grants, on the fake machine
+hv-unit-cflags      := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include -Itests/unit -fno-strict-aliasing
+hv-machine-srcs     := tests/unit/fake/machine.c hypervisor/mm/frame.c
+
+units              += test_evtchn
+test_evtchn-srcs   := tests/unit/test_evtchn.c $(hv-machine-srcs) $(wildcard hypervisor/event/*.c hypervisor/grant/*.c)
+test_evtchn-cflags := $(hv-unit-cflags)
