@@ -84,7 +84,10 @@ static int read_config(struct create *cr)
     if (rc)
         return rc;
     config_load(&in, &cr->config, &d);
-    config_check(&cr->config, &d);
+    config_check_keys(&cr->config, &d);
+    /* A build judges the files' contents itself; unpacking a kernel twice is worth it only to show all errors. */
+    if (cr->args->value['n'] || diags_failed(&d))
+        config_check_build(&cr->config, &d);
     show_reports(cr->cli, &d);
     rc = diags_failed(&d) ? EXIT_USAGE : EXIT_OK;
     diags_free(&d);
@@ -111,6 +114,24 @@ static int build(struct create *cr, struct ctl_error *err)
         return ctl_error_set(err, rc, "make a uuid", NULL, NULL, "no random numbers");
     uuid->given = true;
     return guest_build(cr->cli->ctl, &cr->config, &cr->domid, err);
+}
+
+/*
+ * A build that failed at a key may have been refused for what a file contains: then that is a configuration error, with
+ * all others of its kind, in its place in the file. Otherwise (memory that the host does not have) it is a failure.
+ */
+static int build_failed(struct create *cr, const struct ctl_error *err)
+{
+    struct diags d = {0};
+    bool wrong;
+
+    if (err->field[0])
+        config_check_build(&cr->config, &d);
+    wrong = diags_failed(&d);
+    if (wrong)
+        show_reports(cr->cli, &d);
+    diags_free(&d);
+    return wrong ? EXIT_USAGE : cli_fail(cr->cli, cr->config.name, err, CLI_NO_DOMAIN);
 }
 
 static int watch(struct create *cr, struct ctl_error *err)
@@ -161,16 +182,15 @@ static int report_created(const struct create *cr)
 
 static int create(struct create *cr)
 {
-    const char *name = cr->config.name;
     struct ctl_error err = {0};
 
     if (cli_open(cr->cli))
         return EXIT_FAILED;
     cli_log_mark(cr->cli);
     if (build(cr, &err) < 0)
-        return cli_fail(cr->cli, name, &err, CLI_NO_DOMAIN);
+        return build_failed(cr, &err);
     if (start(cr, &err) < 0) {
-        int rc = cli_fail(cr->cli, name, &err, CLI_NO_DOMAIN);
+        int rc = cli_fail(cr->cli, cr->config.name, &err, CLI_NO_DOMAIN);
 
         ctl_domain_destroy(cr->cli->ctl, cr->domid, NULL);
         if (cr->args->value['e'])

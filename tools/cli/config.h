@@ -94,8 +94,11 @@ const char *suggest(const char *word, const char *(*next)(const void *ctx, size_
 
 /* Reads and sets. Whatever is wrong goes to d; c can be checked and must be freed in any case. */
 void config_load(const struct config_input *in, struct config *c, struct diags *d);
-/* Fills what follows from other keys, and checks the whole. */
+/* Fills what follows from other keys, and checks the whole: config_check_keys(), then config_check_build(). */
 void config_check(struct config *c, struct diags *d);
+void config_check_keys(struct config *c, struct diags *d);
+/* The contents of the files; this unpacks the kernel. */
+void config_check_build(struct config *c, struct diags *d);
 void config_free(struct config *c);
 
 /* For libctl; points into c. */

@@ -138,12 +138,18 @@ static void check_file(struct config *c, struct diags *d, const char *key, const
         diag_add(d, &at, "\"%s\" is not a regular file", path);
 }
 
+/* Without an object there are no keys, and that has been said. */
+static bool has_keys(const struct config *c)
+{
+    return c->n_sources && c->trees[0] && c->trees[0]->type == JSON_OBJECT;
+}
+
 /* What the library finds, except about keys for which something has been said already. */
-static void check_build(struct config *c, struct diags *d)
+void config_check_build(struct config *c, struct diags *d)
 {
     struct ctl_domain_config build = config_build(c);
     struct ctl_error errors[16];
-    int n = ctl_build_check(&build, NULL, errors, 16);
+    int n = has_keys(c) ? ctl_build_check(&build, NULL, errors, 16) : 0;
 
     for (int i = 0; i < n && i < 16; i++) {
         const char *field = errors[i].field;
@@ -159,10 +165,9 @@ static void check_build(struct config *c, struct diags *d)
     }
 }
 
-void config_check(struct config *c, struct diags *d)
+void config_check_keys(struct config *c, struct diags *d)
 {
-    /* Without an object there are no keys, and that has been said. */
-    if (!c->n_sources || !c->trees[0] || c->trees[0]->type != JSON_OBJECT)
+    if (!has_keys(c))
         return;
     check_required(c, d);
     check_memory(c, d);
@@ -170,7 +175,12 @@ void config_check(struct config *c, struct diags *d)
     check_cmdline(c, d);
     check_file(c, d, "kernel", c->kernel);
     check_file(c, d, "ramdisk", c->ramdisk);
-    check_build(c, d);
+}
+
+void config_check(struct config *c, struct diags *d)
+{
+    config_check_keys(c, d);
+    config_check_build(c, d);
 }
 
 struct ctl_domain_config config_build(const struct config *c)

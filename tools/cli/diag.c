@@ -216,7 +216,7 @@ static void put_excerpt(FILE *f, const struct diag *r, size_t line, size_t col)
         fprintf(f, "%5zu | ", line);
     fputs(from ? "..." : "", f);
     put_columns(f, text + start, end - start, from, SIZE_MAX);
-    fputs("\n      | ", f);
+    fputs(columns(text + start, end - start) > from + EXCERPT_WIDTH ? "...\n      | " : "\n      | ", f);
     fputs(from ? "   " : "", f);
     put_columns(f, text + start, off - start, from, col - 1);
     fputc('^', f);
