@@ -14,10 +14,9 @@
 
 struct cpu_features cpu_features;
 
-/* Switches for finding faults, as in Xen: smep=0, smap=0. */
-static bool opt_smep = true, opt_smap = true;
+/* A switch for finding faults, as in Xen: smep=0. */
+static bool opt_smep = true;
 CMDLINE_PARAM("smep", PARAM_BOOL, opt_smep);
-CMDLINE_PARAM("smap", PARAM_BOOL, opt_smap);
 
 struct extable_entry {
     unsigned long from, to;
@@ -94,7 +93,7 @@ static void identify_basic(struct cpu_features *f)
         cpuid(7, 0, r);
         f->fsgsbase = r[1] & 1;
         f->smep = (r[1] >> 7 & 1) && opt_smep;
-        f->smap = (r[1] >> 20 & 1) && opt_smap;
+        f->smap = (r[1] >> 20 & 1);
         f->umip = r[2] >> 2 & 1;
     }
 }
@@ -167,14 +166,15 @@ void cpu_identify(void)
     identify_xsave(f);
     if (f->xsave)
         f->xsave_size = xsave_size(f->xcr0_mask);
-    printk(XLOG_INFO "CPU: %s family %u model %u stepping %u, %u physical address bits%s%s%s%s%s\n", f->vendor,
-           f->family, f->model, f->stepping, f->phys_bits, f->smep ? ", SMEP" : "", f->smap ? ", SMAP" : "",
-           f->xsave ? ", XSAVE" : "", f->page1gb ? ", 1 GiB pages" : "",
+    printk(XLOG_INFO "CPU: %s family %u model %u stepping %u, %u physical address bits%s%s%s%s\n", f->vendor, f->family,
+           f->model, f->stepping, f->phys_bits, f->smep ? ", SMEP" : "", f->xsave ? ", XSAVE" : "",
+           f->page1gb ? ", 1 GiB pages" : "",
            f->svm   ? ", SVM"
            : f->vmx ? ", VMX"
                     : "");
 }
 
+/* SMAP stays off: guest_copy reaches the guest's pages in place, without lifting the protection around each access. */
 static unsigned long host_cr4(void)
 {
     const struct cpu_features *f = &cpu_features;
@@ -184,7 +184,6 @@ static unsigned long host_cr4(void)
     cr4 |= f->fsgsbase ? CR4_FSGSBASE : 0;
     cr4 |= f->umip ? CR4_UMIP : 0;
     cr4 |= f->smep ? CR4_SMEP : 0;
-    cr4 |= f->smap ? CR4_SMAP : 0;
     return cr4;
 }
 
