@@ -89,7 +89,7 @@ class Verdicts(unittest.TestCase):
         self.assertEqual(verdict.find_panic(log)[0], verdict.HYPERVISOR_PANIC)
 
     def test_control_domain_panic(self):
-        log = "[    5.123456] Kernel panic - not syncing: Attempted to kill init!\n(XEN) Hardware Dom0 crashed: reboot\n"
+        log = "[    5.123456] Kernel panic - not syncing: init!\n(XEN) Hardware Dom0 crashed: reboot\n"
         self.assertEqual(verdict.find_panic(log)[0], verdict.CONTROL_PANIC)
 
     def test_control_domain_crashed_by_hypervisor(self):
@@ -155,7 +155,7 @@ class Archives(unittest.TestCase):
 class MachineLines(unittest.TestCase):
     def test_machines(self):
         self.assertIn(machines.DEFAULT, machines.MACHINES)
-        command = machines.qemu_command(machines.MACHINES["qemu-nosvm"], "x.iso", smp=3, memory=512, disks=["a,b.qcow2"])
+        command = machines.qemu_command(machines.MACHINES["qemu-nosvm"], "x.iso", 3, 512, ["a,b.qcow2"])
         text = " ".join(command)
         for part in ("-svm", "-smp 3", "-m 512", "-no-reboot", "format=qcow2,file=a,,b.qcow2"):
             self.assertIn(part, text)

@@ -43,3 +43,18 @@ hv-machine-srcs     := tests/unit/fake/machine.c hypervisor/mm/frame.c
 units              += test_evtchn
 test_evtchn-srcs   := tests/unit/test_evtchn.c $(hv-machine-srcs) $(wildcard hypervisor/event/*.c hypervisor/grant/*.c)
 test_evtchn-cflags := $(hv-unit-cflags)
+
+# hypervisor: console, ACPI, time, interrupts
+hv-plain-cflags := -Ihypervisor/include -DUMBRA_HOST -D__XEN_TOOLS__
+
+units                  += test_acpi
+test_acpi-srcs         := tests/unit/test_acpi.c hypervisor/boot/acpi_tables.c
+test_acpi-cflags       := $(hv-plain-cflags)
+
+units                  += test_time_scale
+test_time_scale-srcs   := tests/unit/test_time_scale.c
+test_time_scale-cflags := $(hv-plain-cflags)
+
+units                  += test_printk
+test_printk-srcs       := tests/unit/test_printk.c
+test_printk-cflags     := $(hv-plain-cflags)
