@@ -143,7 +143,7 @@ static uint64_t measure_tsc(struct sample *first)
     while (((ref_read() - first->count) & ref.mask) < want)
         cpu_relax();
     last = take_sample();
-    return (uint64_t)((unsigned __int128)(last.tsc - first->tsc) * ref.hz / ((last.count - first->count) & ref.mask));
+    return mul_div(last.tsc - first->tsc, ref.hz, (last.count - first->count) & ref.mask);
 }
 
 /* A stated frequency is exact and wins over the measurement, if the two agree within one per cent. */
@@ -176,30 +176,40 @@ void time_init(void)
     apic_calibrate_timer();
 }
 
+/* value * to / from, of either sign. */
+static int64_t convert(int64_t value, uint64_t to, uint64_t from)
+{
+    return value < 0 ? -(int64_t)mul_div((uint64_t)-value, to, from) : (int64_t)mul_div((uint64_t)value, to, from);
+}
+
+/* How many ticks this CPU's TSC is behind the reference clock, as far as the width of the reference's counter tells. */
+static int64_t tsc_behind(const struct sample *s)
+{
+    int64_t predicted = convert((int64_t)(s->tsc - this_cpu(tsc_zero)), ref.hz, tsc_hz);
+    int64_t behind = (int64_t)((s->count - ref.zero - (uint32_t)predicted) & ref.mask);
+
+    if (behind > (int64_t)(ref.mask / 2))
+        behind -= (int64_t)ref.mask + 1;
+    return convert(behind, tsc_hz, ref.hz);
+}
+
 /*
- * This CPU's clock against the reference: counts since time zero as the TSC predicts them, modulo the counter's width.
- * A CPU that is off gets a TSC zero of its own. What the calibration's own error has piled up since time zero is far
- * below the tolerance as long as CPUs start within minutes of it.
+ * A CPU whose TSC is off gets a time zero of its own. What the calibration's error has piled up since then, at most 100
+ * parts in a million, and the uncertainty of the reading are allowed for.
  */
 void time_init_ap(void)
 {
-    struct sample s;
-    uint64_t predicted, tolerance;
-    int64_t off;
+    struct sample s = take_sample();
+    int64_t behind;
+    uint64_t tolerance;
 
     this_cpu(tsc_zero) = per_cpu(tsc_zero, 0);
-    s = take_sample();
-    predicted = (uint64_t)((unsigned __int128)(s.tsc - this_cpu(tsc_zero)) * ref.hz / tsc_hz);
-    off = (int64_t)((s.count - ref.zero - (uint32_t)predicted) & ref.mask);
-    if (off > (int64_t)(ref.mask / 2))
-        off -= (int64_t)ref.mask + 1;
-    /* In TSC ticks. */
-    off = (int64_t)((__int128)off * (__int128)tsc_hz / (__int128)ref.hz);
+    behind = tsc_behind(&s);
     tolerance = s.window + time_ns_to_ticks(tsc_khz, SYNC_TOLERANCE_NS + (uint64_t)system_time() / 10000);
-    if ((uint64_t)(off < 0 ? -off : off) <= tolerance)
+    if ((uint64_t)(behind < 0 ? -behind : behind) <= tolerance)
         return;
-    this_cpu(tsc_zero) -= (uint64_t)off;
-    printk(XLOG_WARNING "CPU%u: TSC off by %ld ticks, compensated\n", smp_processor_id(), off);
+    this_cpu(tsc_zero) -= (uint64_t)behind;
+    printk(XLOG_WARNING "CPU%u: TSC behind by %ld ticks, compensated\n", smp_processor_id(), behind);
 }
 
 /* ---- records for guests ---- */

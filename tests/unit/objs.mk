@@ -58,3 +58,13 @@ test_time_scale-cflags := $(hv-plain-cflags)
 units                  += test_printk
 test_printk-srcs       := tests/unit/test_printk.c
 test_printk-cflags     := $(hv-plain-cflags)
+
+# hypervisor/mm
+hv-unit-cflags := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include
+fake-machine   := $(patsubst %,tests/unit/fake/%.c,base mem tlb domains)
+mm-pv-srcs     := hypervisor/mm/frame.c $(patsubst %,hypervisor/mm/pv/%.c,pt_check pt_commit pt_type base batch \
+                  mmu_update va_mapping mmuext ptwrite grant_pte relinquish audit) hypervisor/x86/insn.c
+
+units                 += test_pv_random
+test_pv_random-srcs   := tests/unit/test_pv_random.c tests/unit/pv_model.c $(fake-machine) $(mm-pv-srcs)
+test_pv_random-cflags := $(hv-unit-cflags)

@@ -13,21 +13,35 @@ struct time_scale {
     int8_t shift;
 };
 
-/* Scale of a clock with hz ticks per second, 1 Hz to 2^63 Hz. mul has its top bit set: full precision. */
+/* a * b / c with the product in full; UINT64_MAX when the quotient does not fit. c is not 0. */
+static inline uint64_t mul_div(uint64_t a, uint64_t b, uint64_t c)
+{
+    unsigned __int128 product = (unsigned __int128)a * b;
+    uint64_t high = (uint64_t)(product >> 64), low = (uint64_t)product, remainder;
+
+    if (high >= c)
+        return UINT64_MAX;
+    /* The compiler's 128-bit division is a library function, which there is none of here. */
+    __asm__("divq %4" : "=a"(low), "=d"(remainder) : "0"(low), "1"(high), "r"(c) : "cc");
+    return low;
+}
+
+/* Scale of a clock with hz ticks per second, 1 Hz to 2^62 Hz. mul has its top bit set: full precision. */
 static inline struct time_scale time_scale_of(uint64_t hz)
 {
     struct time_scale s = {0, 0};
+    uint64_t unit = 1000000000ull;
 
-    while (hz > 2000000000ull) {
-        hz >>= 1;
+    while (hz > 2 * unit) {
+        unit <<= 1;
         s.shift--;
     }
-    while (hz <= 1000000000ull) {
+    while (hz <= unit) {
         hz <<= 1;
         s.shift++;
     }
-    /* 1 GHz < hz <= 2 GHz: the fraction lies in [1/2, 1). */
-    s.mul = (uint32_t)((1000000000ull << 32) / hz);
+    /* unit < hz <= 2 * unit: the fraction lies in [1/2, 1). */
+    s.mul = (uint32_t)mul_div(unit, 1ull << 32, hz);
     return s;
 }
 
@@ -41,9 +55,9 @@ static inline uint64_t time_scale_delta(struct time_scale s, uint64_t delta)
 /* Ticks of a clock with khz kHz in ns nanoseconds, rounded up; saturates. */
 static inline uint64_t time_ns_to_ticks(uint64_t khz, uint64_t ns)
 {
-    unsigned __int128 t = ((unsigned __int128)ns * khz + 999999) / 1000000;
+    uint64_t ticks = mul_div(ns, khz, 1000000);
 
-    return t > UINT64_MAX ? UINT64_MAX : (uint64_t)t;
+    return ticks < UINT64_MAX && ticks * 1000000 != ns * khz ? ticks + 1 : ticks;
 }
 
 #endif
