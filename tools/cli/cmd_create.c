@@ -108,6 +108,9 @@ static int build(struct create *cr, struct ctl_error *err)
     struct config_uuid *uuid = &cr->config.uuid;
     int rc = 0;
 
+    if (guest_state_rebooting(cr->config.name))
+        return ctl_error_set(err, -EEXIST, "check the name", NULL, "choose another name, or wait",
+                             "a guest of this name is just rebooting");
     if (!uuid->given)
         rc = ctl_uuid_random(uuid->bytes);
     if (rc < 0)

@@ -194,6 +194,23 @@ bool guest_state_watched(const struct guest_state *gs)
     return gs->watcher > 1 && (kill((pid_t)gs->watcher, 0) == 0 || errno == EPERM);
 }
 
+bool guest_state_rebooting(const char *name_or_id)
+{
+    struct guest_state *list;
+    size_t n = guest_state_list(&list);
+    bool found = false;
+
+    for (size_t i = 0; i < n; i++) {
+        char id[24];
+
+        snprintf(id, sizeof(id), "%lld", (long long)list[i].domid);
+        found |= strcmp(list[i].state, "rebooting") == 0 && guest_state_watched(&list[i]) &&
+                 (strcmp(guest_state_text(&list[i], "name", ""), name_or_id) == 0 || strcmp(id, name_or_id) == 0);
+    }
+    guest_state_list_free(list, n);
+    return found;
+}
+
 const char *guest_state_text(const struct guest_state *gs, const char *key, const char *otherwise)
 {
     const struct json_value *v = json_member(gs->config, key);

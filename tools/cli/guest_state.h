@@ -33,6 +33,8 @@ void guest_state_list_free(struct guest_state *list, size_t n);
 void guest_state_free(struct guest_state *gs);
 /* Is its watcher alive? */
 bool guest_state_watched(const struct guest_state *gs);
+/* Is there a guest of this name (or last number) that is being built again for a reboot right now? */
+bool guest_state_rebooting(const char *name_or_id);
 /* A string of its configuration, or `otherwise`. */
 const char *guest_state_text(const struct guest_state *gs, const char *key, const char *otherwise);
 

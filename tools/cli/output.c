@@ -50,7 +50,7 @@ const char *domain_state(const struct ctl_domain_info *info)
         return info->shutdown_reason == SHUTDOWN_crash ? "crashed" : "shutdown";
     if (info->paused)
         return "paused";
-    return info->running ? "running" : "blocked";
+    return info->running ? "running" : info->blocked ? "blocked" : "runnable";
 }
 
 const char *shutdown_reason(const struct ctl_domain_info *info)

@@ -7,11 +7,15 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli/cli.h"
 #include "cli/diag.h"
+#include "cli/guest_state.h"
 
 #define LOG_LINES 5
+#define POLL_MS   100
+#define REBOOT_MS 60000 /* how long a guest that reboots is waited for */
 
 static const char *verb(const struct cli *cli)
 {
@@ -200,8 +204,12 @@ int cli_domain(struct cli *cli, const char *name_or_id, uint32_t *domid)
 
     if (cli_open(cli))
         return EXIT_FAILED;
-    if (ctl_domain_find(cli->ctl, name_or_id, domid, &err) < 0)
-        return cli_fail(cli, name_or_id, &err, CLI_NO_DOMAIN);
+    /* A guest between two lives has no domain for a moment. By number it is another domain afterwards: not found. */
+    for (int ms = 0; ctl_domain_find(cli->ctl, name_or_id, domid, &err) < 0; ms += POLL_MS) {
+        if (ms >= REBOOT_MS || err.code != -ESRCH || !guest_state_rebooting(name_or_id))
+            return cli_fail(cli, name_or_id, &err, CLI_NO_DOMAIN);
+        nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
+    }
     return EXIT_OK;
 }
 

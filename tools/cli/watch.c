@@ -61,14 +61,15 @@ static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 static void say(const char *fmt, ...)
 {
-    time_t now = time(NULL);
     char stamp[32] = "";
+    struct timespec now;
     struct tm tm;
     va_list args;
 
-    if (gmtime_r(&now, &tm))
-        strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", &tm);
-    fprintf(stderr, "%s ", stamp);
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (gmtime_r(&now.tv_sec, &tm))
+        strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
+    fprintf(stderr, "%s.%03ldZ ", stamp, now.tv_nsec / 1000000);
     va_start(args, fmt);
     vfprintf(stderr, fmt, args);
     va_end(args);
@@ -147,6 +148,8 @@ static void drain_console(struct watch *w)
         return;
     for (int ms = 0; ms < DRAIN_MS && !ring_empty(ring); ms += POLL_MS)
         nap(POLL_MS);
+    if (!ring_empty(ring))
+        say("the console daemon leaves output of domain %u unread", w->domid);
     ctl_foreign_unmap(w->ctl, (void *)(uintptr_t)ring, 1);
     nap(GRACE_MS);
 }
