@@ -31,6 +31,27 @@ static void remove_backends(struct ctl *ctl, uint32_t domid)
     free(kinds);
 }
 
+/* Takes away a shared parent when nothing is left below it; a node made meanwhile makes the transaction run again. */
+static void prune(struct ctl *ctl, const char *path)
+{
+    struct xs_handle *store = ctl_store_handle(ctl, NULL);
+    bool again = store != NULL;
+
+    while (again) {
+        xs_transaction_t t = xs_transaction_start(store);
+        unsigned count = 1;
+
+        if (t == XBT_NULL) {
+            return;
+        }
+        free(xs_directory(store, t, path, &count));
+        if (count == 0) {
+            xs_rm(store, t, path);
+        }
+        again = !xs_transaction_end(store, t, count != 0) && errno == EAGAIN;
+    }
+}
+
 static int remove_nodes(struct ctl *ctl, uint32_t domid, const char *vm, struct ctl_error *err)
 {
     char path[CTL_PATH_MAX];
@@ -45,6 +66,8 @@ static int remove_nodes(struct ctl *ctl, uint32_t domid, const char *vm, struct 
     ctl_store_remove(ctl, path, NULL);
     ctl_path(path, "/local/domain/%u", domid);
     rc = ctl_store_remove(ctl, path, err);
+    prune(ctl, "/vm");
+    prune(ctl, "/libxl");
     return rc;
 }
 

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * A library to preload before a tool of the control domain: the N-th call that leaves the process for the hypervisor,
+ * the mapping device or xenstored fails with "no memory". N is in the environment as FAULT_AT; what failed is said on
+ * standard error. Only the process that was started is disturbed, not the children that it forks.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <xencall.h>
+#include <xenforeignmemory.h>
+#include <xenstore.h>
+
+static long calls;
+
+static bool due(const char *name)
+{
+    static long at;
+    static pid_t started;
+
+    if (!started) {
+        const char *text = getenv("FAULT_AT");
+
+        started = getpid();
+        at = text ? atol(text) : 0;
+    }
+    if (getpid() != started || ++calls != at) {
+        return false;
+    }
+    fprintf(stderr, "fault %ld: %s\n", at, name);
+    errno = ENOMEM;
+    return true;
+}
+
+#define DISTURB(type, name, params, args, failed)      \
+    type name params                                   \
+    {                                                  \
+        static type(*real) params;                     \
+                                                       \
+        if (!real) {                                   \
+            *(void **)&real = dlsym(RTLD_NEXT, #name); \
+        }                                              \
+        return due(#name) ? (failed) : real args;      \
+    }
+
+DISTURB(int, xencall1, (xencall_handle * x, unsigned op, uint64_t a), (x, op, a), -1)
+DISTURB(int, xencall2, (xencall_handle * x, unsigned op, uint64_t a, uint64_t b), (x, op, a, b), -1)
+DISTURB(long, xencall2L, (xencall_handle * x, unsigned op, uint64_t a, uint64_t b), (x, op, a, b), -1)
+DISTURB(int, xencall3, (xencall_handle * x, unsigned op, uint64_t a, uint64_t b, uint64_t c), (x, op, a, b, c), -1)
+DISTURB(int, xencall4, (xencall_handle * x, unsigned op, uint64_t a, uint64_t b, uint64_t c, uint64_t d),
+        (x, op, a, b, c, d), -1)
+DISTURB(void *, xencall_alloc_buffer, (xencall_handle * x, size_t size), (x, size), NULL)
+DISTURB(void *, xenforeignmemory_map,
+        (xenforeignmemory_handle * m, uint32_t dom, int prot, size_t pages, const xen_pfn_t *frames, int *errors),
+        (m, dom, prot, pages, frames, errors), NULL)
+DISTURB(xenforeignmemory_resource_handle *, xenforeignmemory_map_resource,
+        (xenforeignmemory_handle * m, domid_t dom, unsigned type, unsigned id, unsigned long frame, unsigned long count,
+         void **address, int prot, int flags),
+        (m, dom, type, id, frame, count, address, prot, flags), NULL)
+DISTURB(bool, xs_write, (struct xs_handle * h, xs_transaction_t t, const char *path, const void *data, unsigned size),
+        (h, t, path, data, size), false)
+DISTURB(bool, xs_mkdir, (struct xs_handle * h, xs_transaction_t t, const char *path), (h, t, path), false)
+DISTURB(bool, xs_set_permissions,
+        (struct xs_handle * h, xs_transaction_t t, const char *path, struct xs_permissions *perms, unsigned count),
+        (h, t, path, perms, count), false)
+DISTURB(xs_transaction_t, xs_transaction_start, (struct xs_handle * h), (h), XBT_NULL)
+DISTURB(bool, xs_introduce_domain, (struct xs_handle * h, unsigned dom, unsigned long frame, unsigned port),
+        (h, dom, frame, port), false)
