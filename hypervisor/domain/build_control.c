@@ -257,7 +257,8 @@ static void start_vcpu(struct layout *l)
     ctx->user_regs.rsi = region_address(l, l->start_info_pfn);
     ctx->user_regs.rflags = EFLAGS_IF | EFLAGS_MBS;
     ctx->user_regs.cs = FLAT_KERNEL_CS;
-    ctx->user_regs.ss = ctx->user_regs.ds = ctx->user_regs.es = FLAT_KERNEL_DS;
+    ctx->user_regs.ss = FLAT_KERNEL_SS; /* the data segments are null */
+    ctx->user_regs.ds = ctx->user_regs.es = FLAT_KERNEL_DS;
     ctx->kernel_ss = FLAT_KERNEL_SS;
     ctx->kernel_sp = ctx->user_regs.rsp;
     ctx->ctrlreg[3] = xen_pfn_to_cr3(l4.n);
