@@ -21,6 +21,7 @@ BUILD = os.environ.get("UMBRA_BUILD", os.path.join(TOP, "build"))
 HYPERVISOR = os.environ.get("UMBRA_LAB_HYPERVISOR")
 ON_PEER = HYPERVISOR is not None and "xen" in os.path.basename(HYPERVISOR)
 STOCK_KERNEL = "/boot/guest/vmlinuz"
+CMDLINE = "console=hvc0 loglevel=4"
 QUICK_KERNEL = "/boot/guest/vmlinux.zst"
 GUEST_INITRD = "/boot/guest/initrd.img"
 
@@ -131,7 +132,7 @@ class LabTest(unittest.TestCase):
     def guest_file(self, name, **keys):
         """Writes a guest's configuration; a key given as None is left out. Returns its path."""
         config = {"name": name, "type": "pv", "memory": 128, "vcpus": 1, "kernel": QUICK_KERNEL,
-                  "ramdisk": GUEST_INITRD, "cmdline": "console=hvc0 loglevel=5"}
+                  "ramdisk": GUEST_INITRD, "cmdline": CMDLINE}
         config.update(keys)
         config = {key: value for key, value in config.items() if value is not None}
         path = f"/root/{name}.json"
@@ -146,7 +147,7 @@ class LabTest(unittest.TestCase):
     def console_log(self, name):
         return self.run_in(f"cat /var/log/xen/console/guest-{name}.log 2>/dev/null").out.replace("\r", "")
 
-    def wait_console(self, name, pattern, timeout=60):
+    def wait_console(self, name, pattern, timeout=120):
         """Waits for a pattern in a guest's console log; returns the match."""
         deadline = time.monotonic() + timeout
         while True:
@@ -158,6 +159,14 @@ class LabTest(unittest.TestCase):
                 self.fail(f"{name}: {pattern!r} not on its console within {timeout} s; it ends:\n{text[-1500:]}")
             time.sleep(0.5)
 
+    def type_in(self, name, line, answer, timeout=120):
+        """Types a line on a guest's console with umbra console, until the answer is there; returns what it showed."""
+        log = f"/var/log/xen/console/guest-{name}.log"
+        wait = f"for i in $(seq {timeout * 2}); do grep -q '{answer}' {log} && break; usleep 500000; done; sleep 1"
+        self.machine.put("/run/typed", line.encode() + b"\n")
+        command = f"(sleep 1; cat /run/typed; {wait}) | timeout {timeout} umbra console {name}"
+        return self.run_in(command, timeout + 10).out
+
     def guests(self):
         """{name: (domid, memory, vcpus, state)} of all domains but the control domain."""
         rows = {}
@@ -167,7 +176,7 @@ class LabTest(unittest.TestCase):
                 rows[name] = (int(domid), int(memory), int(vcpus), state)
         return rows
 
-    def wait_gone(self, name, timeout=60):
+    def wait_gone(self, name, timeout=120):
         deadline = time.monotonic() + timeout
         while name in self.guests():
             if time.monotonic() > deadline:
@@ -179,7 +188,7 @@ class LabTest(unittest.TestCase):
             return
         for name in self.guests():
             self.run_in(f"umbra destroy {name}")
-            self.machine.run(f"rm -f /var/log/xen/console/guest-{name}.log")
+            self.run_in(f"rm -f /var/log/xen/console/guest-{name}.log")
 
     # --- what must come back --------------------------------------------------------------------------------------
 
@@ -192,7 +201,7 @@ class LabTest(unittest.TestCase):
         channels = self.ok("/usr/lib/xen-4.17/bin/lsevtchn 0 | wc -l")
         return {"free_kib": free, "channels": int(channels), "nodes": nodes}
 
-    def wait_footprint(self, before, timeout=30):
+    def wait_footprint(self, before, timeout=60):
         """The hypervisor frees a dying domain's memory in slices, so what comes back may take a moment."""
         deadline = time.monotonic() + timeout
         while True:

@@ -93,7 +93,7 @@ class NoHardwareVirtualisation(LabTest):
 
     def test_guest_runs(self):
         self.create("plain")
-        self.wait_console("plain", "umbra-guest: up, 1 cpus", 90)
+        self.wait_console("plain", "umbra-guest: up, 1 cpus")
 
     def test_capabilities_say_pv_only(self):
         info = self.json("umbra --json info")

@@ -22,4 +22,4 @@ class Cycles(LabTest):
         self.ok(f"umbra create -q {'' if delay else '-p'} {path}")
         time.sleep(delay)
         self.ok("umbra destroy cycle")
-        self.wait_gone("cycle", 20)
+        self.wait_gone("cycle")

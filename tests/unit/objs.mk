@@ -68,3 +68,8 @@ mm-pv-srcs     := hypervisor/mm/frame.c $(patsubst %,hypervisor/mm/pv/%.c,pt_che
 units                 += test_pv_random
 test_pv_random-srcs   := tests/unit/test_pv_random.c tests/unit/pv_model.c $(fake-machine) $(mm-pv-srcs)
 test_pv_random-cflags := $(hv-unit-cflags)
+
+units              += test_grant
+test_grant-srcs    := tests/unit/test_grant.c $(hv-machine-srcs) $(wildcard hypervisor/event/*.c hypervisor/grant/*.c)
+test_grant-cflags  := $(hv-unit-cflags)
+test_grant-libs    := -lpthread

@@ -293,6 +293,8 @@ static void op_base(void)
     bool expected = (pg->count_info & PGC_allocated) && model_accepts_type(d, page_to_mfn(pg), PT_L4);
     long rc;
 
+    /* What is in place already needs no new reference. */
+    expected = expected || mfn_eq(user ? v->pv.l4_user : v->pv.l4_kernel, page_to_mfn(pg));
     if (user && fake_chance(20)) {
         mmuext(MMUEXT_NEW_USER_BASEPTR, 0, 0, DOMID_SELF);
         return;
