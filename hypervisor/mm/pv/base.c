@@ -15,14 +15,15 @@ unsigned long pv_cr3(const struct vcpu *v)
     return mfn_to_maddr(m).n;
 }
 
-static int get_base(struct domain *d, mfn_t m)
+/* The reference for a new base; what v has already is kept as it is. */
+static int get_base(struct domain *d, mfn_t old, mfn_t new)
 {
     struct page_info *pg;
     int rc;
 
-    if (mfn_eq(m, INVALID_MFN))
+    if (mfn_eq(old, new) || mfn_eq(new, INVALID_MFN))
         return 0;
-    pg = get_page_from_mfn(m, d);
+    pg = get_page_from_mfn(new, d);
     if (!pg)
         return -EINVAL;
     rc = get_page_type(pg, PT_L4);
@@ -31,22 +32,23 @@ static int get_base(struct domain *d, mfn_t m)
     return rc;
 }
 
-static void put_base(mfn_t m)
+/* Drops the base that was replaced by another. */
+static void put_base(mfn_t gone, mfn_t other)
 {
-    if (!mfn_eq(m, INVALID_MFN))
-        put_page_and_type(mfn_to_page(m));
+    if (!mfn_eq(gone, other) && !mfn_eq(gone, INVALID_MFN))
+        put_page_and_type(mfn_to_page(gone));
 }
 
 /* References for both, or none. */
-static int get_bases(struct domain *d, mfn_t kernel_l4, mfn_t user_l4)
+static int get_bases(const struct vcpu *v, mfn_t kernel_l4, mfn_t user_l4)
 {
-    int rc = get_base(d, kernel_l4);
+    int rc = get_base(v->domain, v->pv.l4_kernel, kernel_l4);
 
     if (rc)
         return rc;
-    rc = get_base(d, user_l4);
+    rc = get_base(v->domain, v->pv.l4_user, user_l4);
     if (rc)
-        put_base(kernel_l4);
+        put_base(kernel_l4, v->pv.l4_kernel);
     return rc;
 }
 
@@ -57,7 +59,7 @@ int pv_set_base(struct vcpu *v, mfn_t kernel_l4, mfn_t user_l4)
     int rc, drained;
 
     spin_lock(&d->pv.pt_lock);
-    rc = get_bases(d, kernel_l4, user_l4);
+    rc = get_bases(v, kernel_l4, user_l4);
     if (!rc) {
         old_kernel = v->pv.l4_kernel;
         old_user = v->pv.l4_user;
@@ -66,8 +68,8 @@ int pv_set_base(struct vcpu *v, mfn_t kernel_l4, mfn_t user_l4)
         /* A running vCPU leaves its old tables before they are let go. */
         if (v == current)
             switch_cr3(pv_cr3(v));
-        put_base(old_kernel);
-        put_base(old_user);
+        put_base(old_kernel, kernel_l4);
+        put_base(old_user, user_l4);
     }
     drained = pv_drain_dead(d);
     spin_unlock(&d->pv.pt_lock);
@@ -80,8 +82,8 @@ int pv_drop_base(struct vcpu *v)
     int rc;
 
     spin_lock(&d->pv.pt_lock);
-    put_base(v->pv.l4_kernel);
-    put_base(v->pv.l4_user);
+    put_base(v->pv.l4_kernel, INVALID_MFN);
+    put_base(v->pv.l4_user, INVALID_MFN);
     v->pv.l4_kernel = v->pv.l4_user = INVALID_MFN;
     rc = pv_drain_dead(d);
     spin_unlock(&d->pv.pt_lock);
