@@ -475,7 +475,7 @@ struct fifo_guest {
     struct domain *d;
     struct evtchn_fifo_control_block *control[2];
     event_word_t *word;
-    uint32_t head[2][EVTCHN_FIFO_MAX_QUEUES];
+    uint32_t head[2][EVTCHN_FIFO_MAX_QUEUES], ready[2];
     mfn_t control_mfn[2], array_mfn;
 };
 
@@ -523,25 +523,25 @@ static uint32_t fifo_next(struct fifo_guest *g, unsigned int v)
     struct evtchn_fifo_control_block *c = g->control[v];
 
     g->d->vcpu[v]->vcpu_info->evtchn_upcall_pending = 0;
-    while (c->ready) {
-        unsigned int q = ffs_u64(c->ready);
-        uint32_t port = g->head[v][q] ? g->head[v][q] : c->head[q], w;
+    for (;;) {
+        unsigned int q;
+        uint32_t port, w;
 
-        if (!g->head[v][q])
-            c->ready &= ~(1u << q);
-        if (!port)
-            continue;
+        g->ready[v] |= __atomic_exchange_n(&c->ready, 0, __ATOMIC_SEQ_CST);
+        if (!g->ready[v])
+            return 0;
+        q = ffs_u64(g->ready[v]);
+        port = g->head[v][q] ? g->head[v][q] : c->head[q];
         w = g->word[port];
         g->word[port] = w & ~((1u << EVTCHN_FIFO_LINKED) | EVTCHN_FIFO_LINK_MASK);
         g->head[v][q] = w & EVTCHN_FIFO_LINK_MASK;
-        if (g->head[v][q])
-            c->ready |= 1u << q;
+        if (!g->head[v][q])
+            g->ready[v] &= ~(1u << q); /* the end of the queue */
         if ((w & (1u << EVTCHN_FIFO_PENDING)) && !(w & (1u << EVTCHN_FIFO_MASKED))) {
             g->word[port] &= ~(1u << EVTCHN_FIFO_PENDING);
             return port;
         }
     }
-    return 0;
 }
 
 static void fifo_errors(void **state)
@@ -728,6 +728,67 @@ static void fifo_hostile(void **state)
     assert_int_equal(reset(a, DOMID_SELF), 0);
     assert_int_equal(frame_refs(g.array_mfn), 1);
     assert_int_equal(frame_refs(g.control_mfn[1]), 1);
+}
+
+/* A guest that keeps the rules gets every event once: whatever is masked, moved or given another priority meanwhile. */
+#define FIFO_PORTS 40
+static void fifo_drain(struct fifo_guest *g, unsigned int v, bool *expected, unsigned int limit)
+{
+    uint32_t port;
+
+    while (limit-- > 0 && (port = fifo_next(g, v)) != 0) {
+        assert_true(expected[port]);
+        expected[port] = false;
+    }
+}
+
+static void fifo_loses_nothing(void **state)
+{
+    bool expected[FIFO_PORTS + 1] = {false}, masked[FIFO_PORTS + 1] = {false};
+    evtchn_port_t from[FIFO_PORTS + 1];
+    struct fifo_guest g;
+
+    seed_init("fifo_loses_nothing");
+    fifo_start(&g, a);
+    for (unsigned int p = 1; p <= FIFO_PORTS; p++) {
+        from[p] = (evtchn_port_t)alloc_unbound(b, DOMID_SELF, 1);
+        assert_int_equal(bind_interdomain(a, 2, from[p]), p);
+        expected[p] = true;
+    }
+    for (unsigned int n = random_ops(200000); n-- > 0;) {
+        unsigned int p = 1 + random_below(FIFO_PORTS);
+
+        switch (random_below(10)) {
+        case 0:
+            fifo_drain(&g, random_below(2), expected, random_below(8));
+            break;
+        case 1:
+            bind_vcpu(a, p, random_below(2));
+            break;
+        case 2:
+            set_priority(a, p, random_below(16));
+            break;
+        case 3:
+            g.word[p] |= 1u << EVTCHN_FIFO_MASKED;
+            masked[p] = true;
+            break;
+        case 4:
+        case 5:
+            unmask(a, p);
+            masked[p] = false;
+            break;
+        default:
+            send_port(b, from[p]);
+            expected[p] = true;
+            break;
+        }
+        if (n % 256)
+            continue;
+        for (unsigned int v = 0; v < 2; v++)
+            fifo_drain(&g, v, expected, ~0u);
+        for (p = 1; p <= FIFO_PORTS; p++)
+            assert_true(!expected[p] || masked[p]);
+    }
 }
 
 static void reset_rights(void **state)
@@ -932,6 +993,7 @@ int main(void)
         T(fifo_keeps_early_events),
         T(fifo_more_ports),
         T(fifo_hostile),
+        T(fifo_loses_nothing),
         T(reset_rights),
         T(random_operations),
     };
