@@ -33,10 +33,8 @@ static void __attribute__((noreturn)) fatal_trap(struct cpu_user_regs *regs, uns
 {
     unsigned int vector = regs->entry_vector;
 
-    dump_registers(regs);
-    backtrace(regs->rip, regs->rbp);
-    panic("exception %u (%s), error code %x, cr2 %lx", vector, vector < 20 ? trap_names[vector] : "reserved",
-          regs->error_code, cr2);
+    panic_with_regs(regs, "exception %u (%s), error code %x, cr2 %lx", vector,
+                    vector < 20 ? trap_names[vector] : "reserved", regs->error_code, cr2);
 }
 
 /*
@@ -191,6 +189,8 @@ void do_trap(struct cpu_user_regs *regs)
     unsigned long cr2 = regs->entry_vector == TRAP_PF ? read_cr2() : 0;
     unsigned long dr6 = 0;
 
+    if (regs->entry_vector == TRAP_NMI && READ_ONCE(panicking))
+        panic_park();
     if (!(regs->cs & 3)) {
         trap_from_hypervisor(regs, cr2);
         return;
