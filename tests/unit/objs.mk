@@ -73,3 +73,12 @@ units              += test_grant
 test_grant-srcs    := tests/unit/test_grant.c $(hv-machine-srcs) $(wildcard hypervisor/event/*.c hypervisor/grant/*.c)
 test_grant-cflags  := $(hv-unit-cflags)
 test_grant-libs    := -lpthread
+
+# hypervisor/pv
+units              += test_insn
+test_insn-srcs     := tests/unit/test_insn.c hypervisor/x86/insn.c
+test_insn-cflags   := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include
+
+units              += test_pv_cpu
+test_pv_cpu-srcs   := tests/unit/test_pv_cpu.c $(patsubst %,hypervisor/pv/%.c,flags desc_check msr)
+test_pv_cpu-cflags := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include
