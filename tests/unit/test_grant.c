@@ -582,6 +582,14 @@ static void copy_errors(void **state)
     assert_int_equal(copy(&c), GNTST_okay);
     c.source.offset = 4095;
     assert_int_equal(copy(&c), GNTST_bad_copy_arg);
+    grant(9, 0, own, 0); /* a frame that the granter does not own: the claim is taken back */
+    c = copy_op();
+    c.source.u.gmfn = own.n;
+    c.flags = GNTCOPY_dest_gref;
+    c.dest.domid = 1;
+    c.dest.u.ref = 9;
+    assert_int_equal(copy(&c), GNTST_bad_page);
+    assert_int_equal(in_use(9), 0);
     c = copy_op();
     c.source.u.gmfn = own.n;
     c.dest.u.gmfn = typed.n;
