@@ -98,18 +98,18 @@ class LabTest(unittest.TestCase):
         self.machine = shared_machine(self.machine_name, **self.machine_options)
         self.addCleanup(self.destroy_all)
 
-    def run_in(self, command, timeout=60):
+    def run_in(self, command, timeout=120):
         try:
             return self.machine.run(command, timeout)
         except MachineEnded as error:
             raise AssertionError(f"{command}: {error}\n{self.machine.serial_tail()}") from error
 
-    def ok(self, command, timeout=60):
+    def ok(self, command, timeout=120):
         result = self.run_in(command, timeout)
         self.assertEqual(result.status, 0, f"{command}\n{result.out}{result.err}")
         return result.out
 
-    def fails(self, command, status, *words, timeout=60):
+    def fails(self, command, status, *words, timeout=120):
         """The command must end with this status (or one of these) and its error text must contain the words; returns
         the text. That something is said, and in one piece, is checked as well."""
         result = self.run_in(command, timeout)
@@ -201,7 +201,7 @@ class LabTest(unittest.TestCase):
         channels = self.ok("/usr/lib/xen-4.17/bin/lsevtchn 0 | wc -l")
         return {"free_kib": free, "channels": int(channels), "nodes": nodes}
 
-    def wait_footprint(self, before, timeout=60):
+    def wait_footprint(self, before, timeout=120):
         """The hypervisor frees a dying domain's memory in slices, so what comes back may take a moment."""
         deadline = time.monotonic() + timeout
         while True:

@@ -11,8 +11,8 @@ import unittest
 from labtest import LabTest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-STRIDE = 3
-RUNS = 60
+STRIDE = 7
+RUNS = 30
 BASE = 0xffffffff80000000
 PLACE = 0x200000
 
@@ -69,7 +69,7 @@ class Faults(LabTest):
         self.before = self.footprint()
 
     def test_each_call_may_fail(self):
-        out = self.ok(LOOP.format(first=1, last=1 + STRIDE * RUNS, stride=STRIDE), timeout=240)
+        out = self.ok(LOOP.format(first=1, last=1 + STRIDE * RUNS, stride=STRIDE), timeout=300)
         runs = [line.split()[1:] for line in out.split("\n") if line.startswith("run ")]
         self.assertGreater(len(runs), 10, out)
         for number, status, what, words, left in runs:

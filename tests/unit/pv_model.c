@@ -127,6 +127,14 @@ static void count_base(mfn_t m)
         broken("P3", "base pointer is no L4", slot_of(m));
 }
 
+static void check_cr3(const struct vcpu *v)
+{
+    mfn_t m = maddr_to_mfn(_maddr(fake_cr3(v->processor)));
+
+    if (!is_live_table(mfn_to_page(m), 4))
+        broken("P8", "CR3 of a CPU names no L4", slot_of(m));
+}
+
 /* A stale pointer to a table may only lead to a frame that was no other type since. */
 static void check_psc(mfn_t table, unsigned int level, void *data)
 {
@@ -165,6 +173,7 @@ void model_check(struct domain *const *domains, unsigned int n)
         for (unsigned int v = 0; v < domains[i]->max_vcpus; v++) {
             count_base(domains[i]->vcpu[v]->pv.l4_kernel);
             count_base(domains[i]->vcpu[v]->pv.l4_user);
+            check_cr3(domains[i]->vcpu[v]);
         }
     for (unsigned int f = 0; f < FAKE_FRAMES; f++)
         check_frame(f);

@@ -189,6 +189,8 @@ static void op_mmu_update(void)
         if (rc == 0 && ((slot->n ^ want.n) & ~(PTE_A | PTE_D)) && page_type(table) == level)
             panic("mmu_update stored %lx instead of %lx\n", slot->n, want.n);
     }
+    if (rc == 0 && !list_empty(&pt->pv.dead_tables))
+        panic("mmu_update leaves dead tables behind\n");
     if (rc != GIVEN_UP && done != (rc == 0))
         panic("success count %u with result %ld\n", done, rc);
     rc ? refused++ : accepted++;
@@ -338,6 +340,37 @@ static void op_access(void)
     ((pte_t *)page_to_virt(pg))[random_index()] = random_entry(d, 1 + fake_below(4));
 }
 
+/*
+ * What a kernel does to make a table: writes to a frame through a mapping - its own or another domain's - takes the
+ * mapping away without a flush, and pins it. This is where a forgotten flush shows.
+ */
+static void op_build_table(void)
+{
+    struct vcpu *writer = fake_chance(50) ? v : dom[0]->vcpu[0], *builder = v;
+    struct page_info *pg = random_frame(d);
+    unsigned long linear = random_linear();
+    pte_t e = pte_make(page_to_mfn(pg), PTE_P | PTE_RW), none = _pte(0);
+    domid_t owner = d->id;
+    long rc;
+
+    v = writer;
+    fake_run_on(v->processor, v);
+    if (v->domain == d)
+        rc = call(do_update_va_mapping, linear, e.n, 0, 0);
+    else
+        rc = call(do_update_va_mapping_otherdomain, linear, e.n, 0, owner);
+    if (rc == 0) {
+        struct fake_access a = fake_mmu(v->processor, linear, true);
+
+        if (a.ok && mfn_eq(a.frame, page_to_mfn(pg)))
+            memset(page_to_virt(pg), 0, PAGE_SIZE);
+        call(do_update_va_mapping, linear, none.n, 0, 0);
+    }
+    v = builder;
+    fake_run_on(v->processor, v);
+    mmuext(MMUEXT_PIN_L1_TABLE, page_to_mfn(pg).n, 0, DOMID_SELF);
+}
+
 /* ---- emulated stores, against the processor that runs this test ---- */
 
 static const struct {
@@ -396,7 +429,7 @@ static void op_ptwrite(void)
     regs.rip = (unsigned long)page;
     regs.rdi = linear + i * 8;
     regs.rax = fake_chance(50) ? old.n : random_entry(d, 1).n;
-    regs.rsi = random_entry(d, 1).n;
+    regs.rsi = fake_chance(50) ? random_entry(d, 1).n : 1ull << (5 + fake_below(7));
     regs.rflags = fake_rand() & STATUS_FLAGS;
     native = regs;
     result = old.n;
@@ -440,6 +473,8 @@ static void op_grant_map(void)
         refused++;
         return;
     }
+    if (!contains_pte)
+        fake_mmu(v->processor, addr, !readonly);
     mapped[nr_mapped++] = (struct mapping){d, v, addr, contains_pte, readonly, page_to_mfn(pg)};
     accepted++;
 }
@@ -459,6 +494,13 @@ static void op_grant_unmap(void)
         rc = pv_grant_replace_pte(d, m->addr, m->frame, m->readonly, random_linear());
     if (!rc)
         m->readonly ? put_page(pg) : put_page_and_type(pg);
+    /* The granter makes a table of it at once. */
+    if (!rc && pg->owner) {
+        d = pg->owner;
+        v = d->vcpu[0];
+        fake_run_on(v->processor, v);
+        mmuext(MMUEXT_PIN_L1_TABLE, m->frame.n, 0, DOMID_SELF);
+    }
     if (!rc || fake_chance(30))
         *m = mapped[--nr_mapped];
 }
@@ -558,9 +600,9 @@ static void act(void)
     static const struct {
         void (*fn)(void);
         uint8_t weight;
-    } ops[] = {{op_mmu_update, 24}, {op_mmu_batch, 2},      {op_va_mapping, 12}, {op_pin, 6},     {op_unpin, 4},
-               {op_base, 2},        {op_frame_contents, 1}, {op_flush, 1},       {op_access, 20}, {op_ptwrite, 14},
-               {op_grant_map, 4},   {op_grant_unmap, 4},    {op_hold, 3},        {op_frames, 3}};
+    } ops[] = {{op_mmu_update, 22}, {op_mmu_batch, 2},      {op_va_mapping, 11}, {op_pin, 6},         {op_unpin, 4},
+               {op_base, 2},        {op_frame_contents, 1}, {op_flush, 1},       {op_access, 20},     {op_ptwrite, 14},
+               {op_grant_map, 4},   {op_grant_unmap, 4},    {op_hold, 3},        {op_build_table, 3}, {op_frames, 3}};
     unsigned int r = fake_below(100);
 
     for (unsigned int i = 0;; i = (i + 1) % ARRAY_SIZE(ops)) {

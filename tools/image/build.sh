@@ -25,6 +25,10 @@ unpacked=$cache/root
 mkdir -p "$cache/debs/partial" "$image"
 . "$here/lib.sh"
 
+# One build at a time in one directory.
+exec 9>"$cache/lock"
+flock 9
+
 fetch_packages
 unpack_packages
 build_guest_initrd

@@ -65,6 +65,11 @@ void fake_run_on(unsigned int cpu, struct vcpu *v)
     cpu_infos[cpu].cur_vcpu = v;
 }
 
+unsigned long fake_cr3(unsigned int cpu)
+{
+    return cpu_infos[cpu].cr3;
+}
+
 bool preempt_needed(void)
 {
     return fake_preempt_percent && fake_chance(fake_preempt_percent);

@@ -26,6 +26,7 @@ extern bool fake_verbose;                     /* printk goes to stderr */
 extern unsigned int fake_preempt_percent;     /* how often preempt_needed says yes */
 extern unsigned int fake_locks_held;
 void fake_run_on(unsigned int cpu, struct vcpu *v);
+unsigned long fake_cr3(unsigned int cpu);
 
 /* mem.c */
 void fake_memory_init(void);
