@@ -129,17 +129,19 @@ class LabTest(unittest.TestCase):
 
     # --- guests ---------------------------------------------------------------------------------------------------
 
-    def guest_file(self, name, **keys):
-        """Writes a guest's configuration; a key given as None is left out. Returns its path."""
+    def guest_file(self, name, /, **keys):
+        """Writes a guest's configuration; a key given as None is left out. What an earlier guest of the name said is
+        removed. Returns the file's path."""
         config = {"name": name, "type": "pv", "memory": 128, "vcpus": 1, "kernel": QUICK_KERNEL,
                   "ramdisk": GUEST_INITRD, "cmdline": CMDLINE}
         config.update(keys)
         config = {key: value for key, value in config.items() if value is not None}
         path = f"/root/{name}.json"
+        self.ok(f"rm -f /var/log/xen/console/guest-{name}.log")
         self.machine.put(path, json.dumps(config, indent=4).encode())
         return path
 
-    def create(self, name, **keys):
+    def create(self, name, /, **keys):
         path = self.guest_file(name, **keys)
         self.ok(f"umbra create {path}")
         return int(self.ok(f"umbra domid {name}"))
@@ -188,7 +190,6 @@ class LabTest(unittest.TestCase):
             return
         for name in self.guests():
             self.run_in(f"umbra destroy {name}")
-            self.run_in(f"rm -f /var/log/xen/console/guest-{name}.log")
 
     # --- what must come back --------------------------------------------------------------------------------------
 

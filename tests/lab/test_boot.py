@@ -57,7 +57,9 @@ class ControlDomain(LabTest):
         self.assertLess(passed, 8)
 
     def test_dmesg_has_the_boot(self):
-        self.assertIn("Dom0", self.ok("umbra dmesg"))
+        log = self.ok("umbra dmesg")
+        self.assertIn("(XEN)", log)
+        self.assertIn(log.split("\n")[3].strip(), self.machine.serial_log())
 
 
 class Options(LabTest):
@@ -122,12 +124,16 @@ class Devices(LabTest):
             self.assertEqual(file.read(8 << 20), b"x" * (8 << 20))
 
     def test_disk_interrupts(self):
-        self.assertRegex(self.ok("grep virtio /proc/interrupts"), r"[1-9]")
+        self.assertGreater(self.interrupts_of("virtio"), 0)
 
     def test_network(self):
         self.ok("ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0")
         self.assertIn("5 packets received", self.ok("sleep 2; ping -c 5 10.0.2.2"))
-        self.assertRegex(self.ok("grep eth0 /proc/interrupts"), r"[1-9]")
+        self.assertGreater(self.interrupts_of("eth0"), 4)
+
+    def interrupts_of(self, device):
+        rows = self.ok(f"grep {device} /proc/interrupts").strip().split("\n")
+        return sum(int(word) for row in rows for word in row.split()[1:3])
 
     def test_z_reboot_of_the_host(self):
         """Last: it ends the machine. The emulator is told to stop at a reset, and says that it was one."""

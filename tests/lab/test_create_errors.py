@@ -39,7 +39,7 @@ class Refused(LabTest):
 
     def test_kernel_is_garbage(self):
         self.ok("head -c 3000000 /dev/urandom > /tmp/garbage")
-        self.refused(2, "kernel", "/tmp/garbage", kernel="/tmp/garbage")
+        self.refused(2, "kernel", kernel="/tmp/garbage")
 
     def test_kernel_is_empty(self):
         self.ok(": > /tmp/empty")

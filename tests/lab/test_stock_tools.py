@@ -8,7 +8,7 @@ from labtest import LabTest
 
 class StockTools(LabTest):
     def test_xl_list(self):
-        self.create("stock", vcpus=2)
+        self.ok(f"umbra create -p {self.guest_file('stock', vcpus=2)}")
         ours = [line.split()[:4] for line in self.ok("umbra list").strip().split("\n")]
         self.assertEqual([line.split()[:4] for line in self.ok("xl list").strip().split("\n")], ours)
 

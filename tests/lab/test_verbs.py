@@ -54,6 +54,7 @@ class Reading(LabTest):
 
     def test_list_json(self):
         domid = self.create("reader", vcpus=2)
+        self.wait_console("reader", "umbra-guest: up, 2 cpus")
         rows = {row["name"]: row for row in self.json("umbra --json list")}
         self.assertEqual(rows["Domain-0"]["domid"], 0)
         self.assertEqual((rows["reader"]["domid"], rows["reader"]["vcpus"]), (domid, 2))
@@ -92,8 +93,8 @@ class Reading(LabTest):
         self.fails("umbra debug-keys", 2)
 
     def test_z_dmesg_clear(self):
-        self.ok("umbra dmesg -c")
-        self.assertNotIn("Dom0 has maximum", self.ok("umbra dmesg"))
+        before = self.ok("umbra dmesg -c")
+        self.assertLess(len(self.ok("umbra dmesg")), len(before) / 2)
 
 
 class Acting(LabTest):
