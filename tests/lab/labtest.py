@@ -79,9 +79,10 @@ def shared_machine(name=machines.DEFAULT, **options):
     return machine
 
 
-def close_machines():
+def close_machines(polite=True):
+    """Powers off what runs; without politeness the emulators are just ended."""
     for machine in _machines.values():
-        if machine.is_usable():
+        if polite and machine.is_usable():
             with contextlib.suppress(MachineEnded):
                 machine.poweroff(30)
         machine.close()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Whatever fails while a guest is created, nothing is left: every call that the tool makes to the hypervisor, the mapping
-device or xenstored is made to fail, one per run, and the host has the same after it as before."""
+"""Whatever fails while a guest is created, nothing is left: calls that the tool makes to the hypervisor, the mapping device
+or xenstored are made to fail, one per run, and the host has the same after it as before."""
 
 import os
 import struct
@@ -53,8 +53,9 @@ def tiny_kernel():
 def shared_library():
     with tempfile.TemporaryDirectory() as directory:
         out = os.path.join(directory, "faults.so")
-        subprocess.run([os.environ.get("CC", "gcc"), "-std=gnu11", "-D_GNU_SOURCE", "-fPIC", "-shared", "-O2", "-s", "-o", out,
-                        os.path.join(HERE, "faults.c")], check=True)
+        flags = ["-std=gnu11", "-D_GNU_SOURCE", "-fPIC", "-shared", "-O2", "-s"]
+        source = os.path.join(HERE, "faults.c")
+        subprocess.run([os.environ.get("CC", "gcc"), *flags, "-o", out, source], check=True)
         with open(out, "rb") as file:
             return file.read()
 

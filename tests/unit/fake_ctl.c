@@ -135,16 +135,13 @@ int ctl_vcpu_info(struct ctl *ctl, uint32_t domid, uint32_t vcpu, struct ctl_vcp
     return 0;
 }
 
-int ctl_vcpu_get_affinity(struct ctl *ctl, uint32_t domid, uint32_t vcpu, uint8_t *hard, uint8_t *soft, unsigned bytes,
-                          struct ctl_error *err)
+int ctl_vcpu_get_affinity(struct ctl *ctl, uint32_t domid, uint32_t vcpu, struct ctl_affinity *out, struct ctl_error *err)
 {
-    hard[0] = 0x0d;
-    soft[0] = 0xff;
+    *out = (struct ctl_affinity){.hard = {0x0d}, .soft = {0xff}};
     return 0;
 }
 
-int ctl_vcpu_set_affinity(struct ctl *ctl, uint32_t domid, uint32_t vcpu, const uint8_t *hard, const uint8_t *soft,
-                          unsigned bytes, struct ctl_error *err)
+int ctl_vcpu_set_affinity(struct ctl *ctl, uint32_t domid, uint32_t vcpu, const struct ctl_affinity *in, struct ctl_error *err)
 {
     return act("affinity", domid, err);
 }

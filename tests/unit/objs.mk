@@ -65,6 +65,14 @@ fake-machine   := $(patsubst %,tests/unit/fake/%.c,base mem tlb domains)
 mm-pv-srcs     := hypervisor/mm/frame.c $(patsubst %,hypervisor/mm/pv/%.c,pt_check pt_commit pt_type base batch \
                   mmu_update va_mapping mmuext ptwrite grant_pte relinquish audit) hypervisor/x86/insn.c
 
+units                 += test_frame
+test_frame-srcs       := tests/unit/test_frame.c $(fake-machine) $(mm-pv-srcs)
+test_frame-cflags     := $(hv-unit-cflags)
+
+units                 += test_pv_pt
+test_pv_pt-srcs       := tests/unit/test_pv_pt.c $(fake-machine) $(mm-pv-srcs)
+test_pv_pt-cflags     := $(hv-unit-cflags)
+
 units                 += test_pv_random
 test_pv_random-srcs   := tests/unit/test_pv_random.c tests/unit/pv_model.c $(fake-machine) $(mm-pv-srcs)
 test_pv_random-cflags := $(hv-unit-cflags)

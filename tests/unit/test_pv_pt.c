@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* The page-table hypercalls, case by case: refusals, encodings, preemption. Random walks are in test_pv_random.c. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <hv/grant.h>
+#include <hv/hypercall.h>
+#include "fake/fake.h"
+
+static struct domain *control, *d;
+static struct page_info *t[5]; /* d's tables in use, by level */
+
+static struct page_info *new_frame(struct domain *of)
+{
+    struct page_info *pg = alloc_domain_pages(of, 0, 0);
+
+    assert_non_null(pg);
+    return pg;
+}
+
+static pte_t *entry(const struct page_info *table, unsigned int i)
+{
+    return (pte_t *)page_to_virt(table) + i;
+}
+
+static pte_t to(const struct page_info *pg, uint64_t flags)
+{
+    return pte_make(page_to_mfn(pg), flags | PTE_P);
+}
+
+static uint64_t maddr(const struct page_info *table, unsigned int i)
+{
+    return mfn_to_maddr(page_to_mfn(table)).n + i * sizeof(pte_t);
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    fake_memory_init();
+    fake_preempt_percent = 0;
+    control = fake_domain(0, true, 1, 1);
+    d = fake_domain(1, false, 1, 0);
+    pv_pt_domain_init(control);
+    pv_pt_domain_init(d);
+    fake_run_on(0, d->vcpu[0]);
+    for (unsigned int level = 1; level <= 4; level++) {
+        t[level] = new_frame(d);
+        if (level > 1)
+            *entry(t[level], 0) = to(t[level - 1], PTE_RW);
+    }
+    assert_int_equal(pv_set_base(d->vcpu[0], page_to_mfn(t[4]), INVALID_MFN), 0);
+    return 0;
+}
+
+static void tear_down(struct domain *x)
+{
+    struct page_info *pg, *next;
+
+    x->dying = DOM_DYING;
+    while (pv_drop_base(x->vcpu[0]) == -ERESTART)
+        ;
+    while (pv_relinquish_tables(x) == -ERESTART)
+        ;
+    list_for_each_safe (pg, next, &x->page_list, list) {
+        bool allocated = pg->count_info & PGC_allocated;
+
+        pg->count_info &= ~PGC_allocated;
+        if (allocated)
+            put_page(pg);
+    }
+}
+
+static int end(void **state)
+{
+    (void)state;
+    fake_preempt_percent = 0;
+    fake_run_on(0, NULL);
+    assert_int_equal(fake_locks_held, 0);
+    assert_int_equal(pv_audit(d), 0);
+    tear_down(control);
+    tear_down(d);
+    assert_int_equal(fake_frames_free(), FAKE_FRAMES);
+    assert_int_equal(d->refcount, 1);
+    fake_domain_free(control);
+    fake_domain_free(d);
+    return 0;
+}
+
+static long update_as(uint32_t domains, uint64_t ptr, uint64_t val)
+{
+    struct mmu_update u = {.ptr = ptr, .val = val};
+    struct hcall hc = {.arg = {(unsigned long)&u, 1, 0, domains}};
+    long rc;
+
+    do {
+        hc.restart = false;
+        rc = do_mmu_update(&hc);
+    } while (hc.restart);
+    return rc;
+}
+
+static long update(const struct page_info *table, unsigned int i, pte_t e)
+{
+    return update_as(DOMID_SELF, maddr(table, i), e.n);
+}
+
+static long ext_as(domid_t who, unsigned int cmd, uint64_t arg1)
+{
+    struct mmuext_op op = {.cmd = cmd, .arg1.mfn = arg1};
+    struct hcall hc = {.arg = {(unsigned long)&op, 1, 0, who}};
+    long rc;
+
+    do {
+        hc.restart = false;
+        rc = do_mmuext_op(&hc);
+    } while (hc.restart);
+    return rc;
+}
+
+static long ext(unsigned int cmd, const struct page_info *pg)
+{
+    return ext_as(DOMID_SELF, cmd, page_to_mfn(pg).n);
+}
+
+static void test_abi_bits(void **state)
+{
+    struct page_info *pg = new_frame(d);
+
+    (void)state;
+    assert_int_equal(update(t[1], 0, to(pg, PTE_RW | PTE_G | PTE_NX)), 0);
+    assert_int_equal(entry(t[1], 0)->n, to(pg, PTE_RW | PTE_NX | PTE_US).n);
+    assert_int_equal(entry(t[4], 0)->n & PTE_US, PTE_US);
+    /* A and D that hardware has set survive if asked, and only then. */
+    entry(t[1], 0)->n |= PTE_A | PTE_D;
+    assert_int_equal(update_as(DOMID_SELF, maddr(t[1], 0) | MMU_PT_UPDATE_PRESERVE_AD, to(pg, PTE_RW).n), 0);
+    assert_int_equal(entry(t[1], 0)->n, to(pg, PTE_RW | PTE_US | PTE_A | PTE_D).n);
+    assert_int_equal(update(t[1], 0, to(pg, PTE_RW)), 0);
+    assert_int_equal(entry(t[1], 0)->n, to(pg, PTE_RW | PTE_US).n);
+    /* Not present: any contents. */
+    assert_int_equal(update(t[1], 0, _pte(0xfffffffffffffffeull)), 0);
+    assert_int_equal(entry(t[1], 0)->n, 0xfffffffffffffffeull);
+}
+
+static void test_refused_entries(void **state)
+{
+    struct page_info *pg = new_frame(d), *foreign = new_frame(control);
+
+    (void)state;
+    assert_int_equal(update(t[1], 1, to(foreign, 0)), -EINVAL);
+    assert_int_equal(update(t[1], 1, to(pg, PTE_PCD)), -EINVAL);
+    assert_int_equal(update(t[1], 1, to(t[1], PTE_RW)), -EINVAL);
+    assert_int_equal(update(t[1], 1, to(t[4], PTE_RW)), -EINVAL);
+    assert_int_equal(update(t[1], 1, to(t[1], 0)), 0);
+    assert_int_equal(update(t[1], 1, pte_make(_mfn(FAKE_MMIO_OK), PTE_P)), -EPERM);
+    assert_int_equal(update(t[1], 1, pte_make(_mfn(1ull << 39), PTE_P)), -EINVAL);
+    assert_int_equal(update(t[2], 1, to(pg, PTE_PSE)), -EINVAL);
+    assert_int_equal(update(t[2], 1, to(t[3], 0)), -EINVAL);
+    assert_int_equal(update(t[4], 1, to(t[4], 0)), -EINVAL);
+    assert_int_equal(update(t[4], 256, to(t[3], 0)), -EINVAL);
+    assert_int_equal(update(t[4], 271, _pte(0)), -EINVAL);
+    assert_int_equal(update(t[4], 272, to(t[3], 0)), 0);
+    assert_int_equal(update_as(DOMID_SELF, maddr(t[1], 0) | 4, 0), -ENOSYS);
+    assert_int_equal(update_as(DOMID_SELF, ~0ull & ~7ull, 0), -EINVAL);
+}
+
+static void test_pins(void **state)
+{
+    struct page_info *l1 = new_frame(d), *l2 = new_frame(d);
+
+    (void)state;
+    *entry(l1, 511) = to(l2, PTE_RW);
+    *entry(l2, 3) = to(l1, PTE_RW);
+    /* l1 would map l2 writable. */
+    assert_int_equal(ext(MMUEXT_PIN_L2_TABLE, l2), -EINVAL);
+    *entry(l1, 511) = to(l2, 0);
+    assert_int_equal(ext(MMUEXT_PIN_L2_TABLE, l2), 0);
+    assert_int_equal(ext(MMUEXT_PIN_L2_TABLE, l2), -EINVAL);
+    assert_int_equal(ext(MMUEXT_PIN_L1_TABLE, l2), -EINVAL);
+    assert_int_equal(update(t[1], 0, to(l1, PTE_RW)), -EINVAL);
+    assert_int_equal(ext(MMUEXT_UNPIN_TABLE, l2), 0);
+    assert_int_equal(ext(MMUEXT_UNPIN_TABLE, l2), -EINVAL);
+    assert_int_equal(update(t[1], 0, to(l1, PTE_RW)), 0);
+    /* A table that names itself. */
+    *entry(l2, 0) = to(l2, PTE_RW);
+    assert_int_equal(ext(MMUEXT_PIN_L3_TABLE, l2), -EINVAL);
+    assert_int_equal(ext(MMUEXT_MARK_SUPER, l2), -EOPNOTSUPP);
+    assert_int_equal(ext(99, l2), -ENOSYS);
+}
+
+static void test_privilege(void **state)
+{
+    struct page_info *pg = new_frame(control), *mine = new_frame(d);
+
+    (void)state;
+    assert_int_equal(update_as(0, maddr(t[1], 0), to(pg, 0).n), -EPERM);
+    assert_int_equal(update_as(1u << 16 | DOMID_SELF, maddr(pg, 0), 0), -EPERM);
+    assert_int_equal(ext_as(0, MMUEXT_PIN_L1_TABLE, page_to_mfn(pg).n), -EPERM);
+    assert_int_equal(update_as(DOMID_XEN, maddr(t[1], 0), to(pg, 0).n), -EPERM);
+    assert_int_equal(ext_as(DOMID_SELF, MMUEXT_FLUSH_CACHE, 0), -EACCES);
+    /* The control domain, for its target. */
+    fake_run_on(1, control->vcpu[0]);
+    assert_int_equal(update_as(7, maddr(t[1], 0), 0), -ESRCH);
+    assert_int_equal(update_as(2u << 16 | 1, maddr(t[1], 0), to(mine, PTE_RW).n), 0);
+    assert_int_equal(ext_as(1, MMUEXT_PIN_L1_TABLE, page_to_mfn(mine).n), -EINVAL);
+    assert_int_equal(update_as(2u << 16 | 1, maddr(t[1], 0), 0), 0);
+    assert_int_equal(ext_as(1, MMUEXT_PIN_L1_TABLE, page_to_mfn(mine).n), 0);
+    assert_int_equal(ext_as(1, MMUEXT_NEW_BASEPTR, page_to_mfn(mine).n), -EPERM);
+    assert_int_equal(update_as(1 | MMU_MACHPHYS_UPDATE << 16, 0, 0), -EINVAL);
+    d->dying = DOM_DYING;
+    assert_int_equal(ext_as(1, MMUEXT_UNPIN_TABLE, page_to_mfn(mine).n), 0);
+    assert_int_equal(ext_as(1, MMUEXT_PIN_L1_TABLE, page_to_mfn(mine).n), -EINVAL);
+}
+
+static void test_batch_counts(void **state)
+{
+    struct page_info *pg = new_frame(d);
+    struct mmu_update u[3] = {{maddr(t[1], 0), to(pg, 0).n},
+                              {maddr(t[1], 1), to(pg, 0).n},
+                              {maddr(t[1], 2), to(t[1], PTE_RW).n}};
+    unsigned int done = 99;
+    struct hcall hc = {.arg = {(unsigned long)u, 3, (unsigned long)&done, DOMID_SELF}};
+
+    (void)state;
+    assert_int_equal(do_mmu_update(&hc), -EINVAL);
+    assert_int_equal(done, 2);
+    /* Preempted after each request: the rest is described by the arguments, the count goes on. */
+    u[2].val = 0;
+    fake_preempt_percent = 100;
+    for (unsigned int i = 1; i < 3; i++) {
+        hc.restart = false;
+        assert_int_equal(do_mmu_update(&hc), -ERESTART);
+        assert_true(hc.restart);
+        assert_int_equal(done, i);
+        assert_int_equal(hc.arg[0], (unsigned long)&u[i]);
+        assert_int_equal(hc.arg[1], 0x80000000u | (3 - i));
+    }
+    hc.restart = false;
+    assert_int_equal(do_mmu_update(&hc), 0);
+    assert_int_equal(done, 3);
+    fake_preempt_percent = 0;
+    hc = (struct hcall){.arg = {8, 1, 0, DOMID_SELF}};
+    assert_int_equal(do_mmu_update(&hc), -EFAULT);
+    hc = (struct hcall){.arg = {0, 0, 0, DOMID_SELF}};
+    assert_int_equal(do_mmu_update(&hc), 0);
+}
+
+/* Two L2 tables of 512 full L1 tables would not fit; what counts is that each slice makes progress and ends. */
+static void test_preempted_validation(void **state)
+{
+    struct page_info *l2 = new_frame(d);
+    struct mmuext_op op = {.cmd = MMUEXT_PIN_L2_TABLE, .arg1.mfn = page_to_mfn(l2).n};
+    struct hcall hc = {.arg = {(unsigned long)&op, 1, 0, DOMID_SELF}};
+    unsigned int slices = 0;
+    long rc;
+
+    (void)state;
+    for (unsigned int i = 0; i < 20; i++)
+        *entry(l2, i * 25) = to(new_frame(d), PTE_RW);
+    fake_preempt_percent = 100;
+    do {
+        hc.restart = false;
+        rc = do_mmuext_op(&hc);
+        slices++;
+        /* Half validated: usable neither as a table nor for writing. */
+        if (hc.restart)
+            assert_int_equal(update(t[1], 0, to(l2, PTE_RW)), -EINVAL);
+    } while (hc.restart);
+    assert_int_equal(rc, 0);
+    assert_in_range(slices, 20, 22);
+    for (slices = 0, op.cmd = MMUEXT_UNPIN_TABLE, hc.arg[0] = (unsigned long)&op, hc.arg[1] = 1;; slices++) {
+        hc.restart = false;
+        rc = do_mmuext_op(&hc);
+        if (!hc.restart)
+            break;
+    }
+    assert_int_equal(rc, 0);
+    assert_in_range(slices, 19, 22);
+    assert_int_equal(update(t[1], 0, to(l2, PTE_RW)), 0);
+}
+
+/* Given up half way: another use undoes the rest; teardown finds what nobody comes back for. */
+static void test_abandoned_validation(void **state)
+{
+    struct page_info *l2 = new_frame(d), *l1 = new_frame(d), *left = new_frame(d);
+    struct mmuext_op op[2] = {{.cmd = MMUEXT_PIN_L2_TABLE, .arg1.mfn = page_to_mfn(l2).n},
+                              {.cmd = MMUEXT_PIN_L2_TABLE, .arg1.mfn = page_to_mfn(left).n}};
+
+    (void)state;
+    *entry(l2, 0) = *entry(left, 0) = to(l1, PTE_RW);
+    *entry(l2, 1) = *entry(left, 1) = to(new_frame(d), PTE_RW);
+    fake_preempt_percent = 100;
+    for (unsigned int i = 0; i < 2; i++) {
+        struct hcall hc = {.arg = {(unsigned long)&op[i], 1, 0, DOMID_SELF}};
+
+        assert_int_equal(do_mmuext_op(&hc), -ERESTART);
+    }
+    fake_preempt_percent = 0;
+    assert_int_equal(pv_audit(d), 0);
+    memset(page_to_virt(l2), 0, 0);
+    assert_int_equal(ext(MMUEXT_PIN_L3_TABLE, l2), -EINVAL);
+    assert_int_equal(update(t[1], 0, to(l2, PTE_RW)), 0);
+}
+
+static void test_va_mapping(void **state)
+{
+    struct page_info *pg = new_frame(d);
+    struct hcall hc = {.arg = {0x3000, to(pg, PTE_RW).n, UVMF_INVLPG}};
+    uint32_t before = tlb_now();
+
+    (void)state;
+    assert_int_equal(do_update_va_mapping(&hc), 0);
+    assert_int_equal(entry(t[1], 3)->n, to(pg, PTE_RW | PTE_US).n);
+    assert_int_equal(tlb_now(), before);
+    hc.arg[2] = UVMF_TLB_FLUSH | UVMF_ALL;
+    assert_int_equal(do_update_va_mapping(&hc), 0);
+    assert_int_equal(tlb_now(), before + 1);
+    hc.arg[0] = 0x200000;
+    assert_int_equal(do_update_va_mapping(&hc), -EINVAL);
+    hc.arg[0] = HYPERVISOR_BASE;
+    assert_int_equal(do_update_va_mapping(&hc), -EINVAL);
+    hc.arg[0] = 0x0000900000000000ul;
+    assert_int_equal(do_update_va_mapping(&hc), -EINVAL);
+    hc.arg[0] = 0x3000;
+    hc.arg[2] = UVMF_FLUSHTYPE_MASK;
+    assert_int_equal(do_update_va_mapping(&hc), -EINVAL);
+    hc.arg[2] = UVMF_TLB_FLUSH | 8;
+    assert_int_equal(do_update_va_mapping(&hc), -EFAULT);
+}
+
+static void test_grant_entries(void **state)
+{
+    struct page_info *pg = new_frame(control), *own = new_frame(d);
+    mfn_t m = page_to_mfn(pg);
+
+    (void)state;
+    assert_int_equal(get_page_and_type(pg, control, PT_WRITABLE), 0);
+    assert_int_equal(pv_grant_map_pte(d, 0x5000, false, pte_make(m, PTE_P | PTE_RW)), 0);
+    assert_int_equal(pv_grant_unmap_pte(d, 0x5000, false, m, true, _pte(0)), -EINVAL);
+    assert_int_equal(pv_grant_unmap_pte(d, 0x6000, false, m, false, _pte(0)), -EINVAL);
+    assert_int_equal(pv_grant_unmap_pte(d, 0x5000, false, m, false, to(own, 0)), -EINVAL);
+    assert_int_equal(pv_grant_unmap_pte(d, maddr(t[1], 5) + 4, true, m, false, _pte(0)), -EINVAL);
+    assert_int_equal(pv_grant_unmap_pte(d, maddr(t[2], 5), true, m, false, _pte(0)), -EINVAL);
+    /* Other bits may change; another frame, or more access, may not. */
+    assert_int_equal(update(t[1], 5, pte_make(m, PTE_P | PTE_RW | PTE_NX)), 0);
+    assert_int_equal(update(t[1], 6, pte_make(m, PTE_P)), -EINVAL);
+    assert_int_equal(update(t[1], 7, to(own, PTE_RW)), 0);
+    assert_int_equal(pv_grant_replace_pte(d, 0x5000, m, false, 0x5000), -EINVAL);
+    assert_int_equal(pv_grant_replace_pte(d, 0x5000, m, false, 0x7000), 0);
+    put_page_and_type(pg);
+    assert_int_equal(entry(t[1], 5)->n, to(own, PTE_RW | PTE_US).n);
+    assert_int_equal(entry(t[1], 7)->n, 0);
+    /* Overwritten by the domain: the entry's references go, the grant code finds nothing to take back. */
+    assert_true(get_page(pg, control));
+    assert_int_equal(pv_grant_map_pte(d, maddr(t[1], 8), true, pte_make(m, PTE_P)), 0);
+    assert_int_equal(update(t[1], 8, _pte(0)), 0);
+    assert_int_equal(pv_grant_unmap_pte(d, maddr(t[1], 8), true, m, true, _pte(0)), -EINVAL);
+    assert_int_equal(pg->count_info & PGC_count_mask, 1);
+}
+
+static void test_audit_finds(void **state)
+{
+    struct page_info *pg = new_frame(d);
+
+    (void)state;
+    assert_int_equal(update(t[1], 0, to(pg, PTE_RW)), 0);
+    assert_int_equal(pv_audit(d), 0);
+    pg->count_info--;
+    assert_true(pv_audit(d) > 0);
+    pg->count_info++;
+    *entry(t[1], 1) = to(t[2], PTE_RW | PTE_US);
+    assert_true(pv_audit(d) > 0);
+    *entry(t[1], 1) = _pte(0);
+}
+
+int main(void)
+{
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
+    const struct CMUnitTest tests[] = {
+        TEST(test_abi_bits),
+        TEST(test_refused_entries),
+        TEST(test_pins),
+        TEST(test_privilege),
+        TEST(test_batch_counts),
+        TEST(test_preempted_validation),
+        TEST(test_abandoned_validation),
+        TEST(test_va_mapping),
+        TEST(test_grant_entries),
+        TEST(test_audit_finds),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
