@@ -205,16 +205,16 @@ struct affinity {
 
 static void get_affinity(struct cli *cli, uint32_t domid, uint32_t vcpu, struct affinity *a)
 {
-    uint8_t hard[CONFIG_MAX_CPUS / 8] = {0}, soft[CONFIG_MAX_CPUS / 8] = {0};
+    struct ctl_affinity map = {0};
     struct ctl_host_info host;
     unsigned n = 0;
 
     if (ctl_host_info(cli->ctl, &host, NULL) == 0)
         n = host.max_cpu_id + 1 < CONFIG_MAX_CPUS ? host.max_cpu_id + 1 : CONFIG_MAX_CPUS;
-    if (ctl_vcpu_get_affinity(cli->ctl, domid, vcpu, hard, soft, sizeof(hard), NULL) < 0)
+    if (ctl_vcpu_get_affinity(cli->ctl, domid, vcpu, &map, NULL) < 0)
         n = 0;
-    cpu_ranges(a->hard, sizeof(a->hard), hard, n);
-    cpu_ranges(a->soft, sizeof(a->soft), soft, n);
+    cpu_ranges(a->hard, sizeof(a->hard), map.hard, n);
+    cpu_ranges(a->soft, sizeof(a->soft), map.soft, n);
     snprintf(a->both, sizeof(a->both), "%s / %s", a->hard, a->soft);
 }
 

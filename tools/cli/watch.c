@@ -97,14 +97,14 @@ static void put_state(const struct watch *w, const char *state)
 
 static int set_affinity(struct ctl *ctl, const struct config *c, uint32_t domid, struct ctl_error *err)
 {
-    uint8_t map[CONFIG_MAX_CPUS / 8], soft[CONFIG_MAX_CPUS / 8];
+    struct ctl_affinity map = {0};
     int rc = 0;
 
-    if (!c->cpus || config_cpu_map(c->cpus, map))
+    if (!c->cpus || config_cpu_map(c->cpus, map.hard))
         return 0;
-    memset(soft, 0xff, sizeof(soft));
+    memset(map.soft, 0xff, sizeof(map.soft));
     for (uint32_t v = 0; v < (uint32_t)c->maxvcpus && rc >= 0; v++)
-        rc = ctl_vcpu_set_affinity(ctl, domid, v, map, soft, sizeof(map), err);
+        rc = ctl_vcpu_set_affinity(ctl, domid, v, &map, err);
     if (rc < 0)
         ctl_error_field(err, "cpus");
     return rc;

@@ -82,7 +82,8 @@ int ctl_build_grants(struct ctl_build *b)
     }
     rc = seed_frame(b);
     if (rc < 0) {
-        return ctl_fail_domain(b->ctl, b->err, rc, "grant the rings", b->domid, "its grant table could not be reached");
+        return ctl_fail_domain(b->ctl, b->err, rc, CTL_AT("grant the rings", b->domid),
+                               "its grant table could not be reached");
     }
     return 0;
 }

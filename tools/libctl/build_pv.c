@@ -107,7 +107,7 @@ static int set_memory_map(struct ctl_build *b)
     }
     ctl_buffer_put(b->ctl, entry);
     if (rc < 0 && rc != -ENOSYS && rc != -EOPNOTSUPP) {
-        return ctl_fail_domain(b->ctl, b->err, rc, "set the memory map", b->domid, "the hypervisor refused");
+        return ctl_fail_domain(b->ctl, b->err, rc, CTL_AT("set the memory map", b->domid), "the hypervisor refused");
     }
     return 0;
 }
@@ -164,7 +164,7 @@ static int step_memory(struct ctl_build *b)
         return rc;
     }
     if (done + rc < pages) {
-        return ctl_fail_domain(b->ctl, b->err, -ENOMEM, "populate memory", b->domid,
+        return ctl_fail_domain(b->ctl, b->err, -ENOMEM, CTL_AT("populate memory", b->domid),
                                "the host's memory ran out at %llu of %llu MiB", (unsigned long long)(done + rc) / 256,
                                (unsigned long long)pages / 256);
     }
@@ -217,7 +217,8 @@ static int step_hypercall_page(struct ctl_build *b)
     domctl.u.hypercall_init.gmfn = b->p2m[pfn];
     rc = ctl_call_domctl(b->ctl, &domctl);
     if (rc < 0) {
-        return ctl_fail_domain(b->ctl, b->err, rc, "fill the hypercall page", b->domid, "the hypervisor refused");
+        return ctl_fail_domain(b->ctl, b->err, rc, CTL_AT("fill the hypercall page", b->domid),
+                               "the hypervisor refused");
     }
     return 0;
 }
@@ -227,7 +228,7 @@ static int step_pin(struct ctl_build *b)
     int rc = ctl_call_pin_l4(b->ctl, b->domid, b->p2m[b->layout.l4_pfn]);
 
     if (rc < 0) {
-        return ctl_fail_domain(b->ctl, b->err, rc, "pin the page tables", b->domid,
+        return ctl_fail_domain(b->ctl, b->err, rc, CTL_AT("pin the page tables", b->domid),
                                "the hypervisor did not accept the first page tables");
     }
     return 0;

@@ -50,7 +50,7 @@ int ctl_console_tty(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, char *
     if (rc == -ETIMEDOUT) {
         struct ctl_error where = {0};
 
-        ctl_fail_domain(ctl, &where, rc, "", domid, "%s", "");
+        ctl_fail_domain(ctl, &where, rc, CTL_AT("", domid), "%s", "");
         ctl_error_set(err, rc, "find the console", where.object, "see that xenconsoled is running",
                       "no terminal was named for it in time");
     }

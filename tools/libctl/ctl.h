@@ -27,6 +27,7 @@
 #define CTL_UUID_TEXT    37      /* bytes of a uuid as text, with its NUL */
 #define CTL_OBJECT_MAX   160     /* bytes of an error's object, with its NUL */
 #define CTL_TEXT_MAX     256     /* bytes of an error's message and hint, with their NUL */
+#define CTL_CPU_BYTES    128     /* bytes of a bitmap of CPUs */
 #define CTL_WAIT_FOREVER (~0u)   /* a timeout in milliseconds that never ends */
 
 /* --- errors (error.c) --- */
@@ -160,12 +161,16 @@ int ctl_vcpu_get_context(struct ctl *ctl, uint32_t domid, uint32_t vcpu, struct 
                          struct ctl_error *err);
 int ctl_vcpu_set_context(struct ctl *ctl, uint32_t domid, uint32_t vcpu, const struct vcpu_guest_context *in,
                          struct ctl_error *err);
-/* Where a vCPU may run (hard) and prefers to (soft): bitmaps of `bytes` bytes, CPU 0 in bit 0. Source:
- * get/setvcpuaffinity. */
-int ctl_vcpu_get_affinity(struct ctl *ctl, uint32_t domid, uint32_t vcpu, uint8_t *hard, uint8_t *soft, unsigned bytes,
+/* Where a vCPU may run (hard) and prefers to (soft): CPU 0 in bit 0 of byte 0. Source: getvcpuaffinity,
+ * setvcpuaffinity. */
+struct ctl_affinity {
+    uint8_t hard[CTL_CPU_BYTES], soft[CTL_CPU_BYTES];
+};
+
+int ctl_vcpu_get_affinity(struct ctl *ctl, uint32_t domid, uint32_t vcpu, struct ctl_affinity *out,
                           struct ctl_error *err);
-int ctl_vcpu_set_affinity(struct ctl *ctl, uint32_t domid, uint32_t vcpu, const uint8_t *hard, const uint8_t *soft,
-                          unsigned bytes, struct ctl_error *err);
+int ctl_vcpu_set_affinity(struct ctl *ctl, uint32_t domid, uint32_t vcpu, const struct ctl_affinity *in,
+                          struct ctl_error *err);
 
 /* --- memory (memory.c, foreign.c) --- */
 

@@ -60,7 +60,7 @@ int ctl_domain_info(struct ctl *ctl, uint32_t domid, struct ctl_domain_info *inf
         rc = -ESRCH;
     }
     if (rc < 0) {
-        return ctl_fail_domain(ctl, err, rc, "look at a domain", domid,
+        return ctl_fail_domain(ctl, err, rc, CTL_AT("look at a domain", domid),
                                rc == -ESRCH ? "it does not exist" : "no answer");
     }
     info_from(info, &domctl.u.getdomaininfo);
@@ -152,7 +152,7 @@ int ctl_domctl_simple(struct ctl *ctl, uint32_t cmd, uint32_t domid, const char 
     int rc = domid > CTL_DOMID_MAX ? -ESRCH : ctl_call_domctl(ctl, &domctl);
 
     if (rc < 0) {
-        return ctl_fail_domain(ctl, err, rc, step, domid,
+        return ctl_fail_domain(ctl, err, rc, CTL_AT(step, domid),
                                rc == -ESRCH ? "it does not exist" : "the hypervisor refused");
     }
     return 0;
@@ -196,7 +196,7 @@ int ctl_domain_set_maxmem(struct ctl *ctl, uint32_t domid, uint64_t kib, struct 
     int rc = ctl_call_domctl(ctl, &domctl);
 
     if (rc < 0) {
-        return ctl_fail_domain(ctl, err, rc, "limit memory", domid, "the hypervisor refused %llu KiB",
+        return ctl_fail_domain(ctl, err, rc, CTL_AT("limit memory", domid), "the hypervisor refused %llu KiB",
                                (unsigned long long)kib);
     }
     return 0;
@@ -208,7 +208,7 @@ int ctl_domain_set_vcpus(struct ctl *ctl, uint32_t domid, uint32_t vcpus, struct
     int rc = ctl_call_domctl(ctl, &domctl);
 
     if (rc < 0) {
-        return ctl_fail_domain(ctl, err, rc, "make vCPUs", domid, "the hypervisor refused %u vCPUs", vcpus);
+        return ctl_fail_domain(ctl, err, rc, CTL_AT("make vCPUs", domid), "the hypervisor refused %u vCPUs", vcpus);
     }
     return 0;
 }
@@ -219,8 +219,8 @@ int ctl_domain_set_shutdown(struct ctl *ctl, uint32_t domid, unsigned reason, st
     int rc = domid > CTL_DOMID_MAX ? -ESRCH : ctl_call_sched(ctl, SCHEDOP_remote_shutdown, &arg, sizeof(arg));
 
     if (rc < 0) {
-        return ctl_fail_domain(ctl, err, rc, "shut down from outside", domid, "the hypervisor refused reason %u",
-                               reason);
+        return ctl_fail_domain(ctl, err, rc, CTL_AT("shut down from outside", domid),
+                               "the hypervisor refused reason %u", reason);
     }
     return 0;
 }

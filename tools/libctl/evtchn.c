@@ -14,7 +14,7 @@ int ctl_evtchn_alloc(struct ctl *ctl, uint32_t domid, uint32_t remote, struct ct
     int rc = ctl_call_evtchn(ctl, EVTCHNOP_alloc_unbound, &arg, sizeof(arg));
 
     if (rc < 0) {
-        return ctl_fail_domain(ctl, err, rc, "allocate an event channel", domid, "for domain %u", remote);
+        return ctl_fail_domain(ctl, err, rc, CTL_AT("allocate an event channel", domid), "for domain %u", remote);
     }
     return arg.port;
 }
@@ -31,7 +31,7 @@ int ctl_evtchn_count(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
             break;
         }
         if (rc < 0) {
-            return ctl_fail_domain(ctl, err, rc, "count event channels", domid, "at port %u", port);
+            return ctl_fail_domain(ctl, err, rc, CTL_AT("count event channels", domid), "at port %u", port);
         }
         closed = arg.status == EVTCHNSTAT_closed ? closed + 1 : 0;
         used += arg.status != EVTCHNSTAT_closed;

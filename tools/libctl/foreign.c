@@ -21,7 +21,8 @@ void *ctl_foreign_map(struct ctl *ctl, uint32_t domid, int prot, const uint64_t 
     }
     address = xenforeignmemory_map(handle, domid, prot, count, (const xen_pfn_t *)frames, NULL);
     if (!address) {
-        ctl_fail_domain(ctl, err, errno ? -errno : -EIO, "map memory", domid, "%zu frames could not be mapped", count);
+        ctl_fail_domain(ctl, err, errno ? -errno : -EIO, CTL_AT("map memory", domid), "%zu frames could not be mapped",
+                        count);
     }
     return address;
 }

@@ -62,9 +62,17 @@ int ctl_call_pin_l4(struct ctl *ctl, uint32_t domid, uint64_t frame);
 xenforeignmemory_handle *ctl_memory_handle(struct ctl *ctl, struct ctl_error *err);
 struct xs_handle *ctl_store_handle(struct ctl *ctl, struct ctl_error *err);
 
+/* The step under way, and on which domain. */
+struct ctl_at {
+    const char *step;
+    uint32_t domid;
+};
+
+#define CTL_AT(step, domid) ((struct ctl_at){step, domid})
+
 /* Fills *err about a domain, with its name if xenstore is at hand and a hint that fits `code`. Returns code. */
-int ctl_fail_domain(struct ctl *ctl, struct ctl_error *err, int code, const char *step, uint32_t domid, const char *fmt,
-                    ...) __attribute__((format(printf, 6, 7)));
+int ctl_fail_domain(struct ctl *ctl, struct ctl_error *err, int code, struct ctl_at at, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
 /* The general hint for an error number, or NULL. */
 const char *ctl_hint(int code);
 /* A domctl that needs no more than its number. */

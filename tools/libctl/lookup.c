@@ -12,8 +12,7 @@
 
 #include "libctl/internal.h"
 
-int ctl_fail_domain(struct ctl *ctl, struct ctl_error *err, int code, const char *step, uint32_t domid, const char *fmt,
-                    ...)
+int ctl_fail_domain(struct ctl *ctl, struct ctl_error *err, int code, struct ctl_at at, const char *fmt, ...)
 {
     char object[CTL_OBJECT_MAX], message[CTL_TEXT_MAX];
     char *name;
@@ -22,13 +21,13 @@ int ctl_fail_domain(struct ctl *ctl, struct ctl_error *err, int code, const char
     if (!err) {
         return code;
     }
-    name = ctl->store ? ctl_store_read_domain(ctl, domid, "name", NULL) : NULL;
-    snprintf(object, sizeof(object), name ? "domain %u (%s)" : "domain %u", domid, name ? name : "");
+    name = ctl->store ? ctl_store_read_domain(ctl, at.domid, "name", NULL) : NULL;
+    snprintf(object, sizeof(object), name ? "domain %u (%s)" : "domain %u", at.domid, name ? name : "");
     free(name);
     va_start(args, fmt);
     vsnprintf(message, sizeof(message), fmt, args);
     va_end(args);
-    return ctl_error_set(err, code, step, object, ctl_hint(code), "%s", message);
+    return ctl_error_set(err, code, at.step, object, ctl_hint(code), "%s", message);
 }
 
 /* A whole decimal number up to CTL_DOMID_MAX, or -EINVAL. */
@@ -78,7 +77,7 @@ int ctl_domain_name(struct ctl *ctl, uint32_t domid, char **name, struct ctl_err
 {
     *name = ctl_store_read_domain(ctl, domid, "name", NULL);
     if (!*name) {
-        return ctl_fail_domain(ctl, err, -ENOENT, "find a domain's name", domid, "it has no name in xenstore");
+        return ctl_fail_domain(ctl, err, -ENOENT, CTL_AT("find a domain's name", domid), "it has no name in xenstore");
     }
     return 0;
 }

@@ -32,7 +32,8 @@ long ctl_memory_populate(struct ctl *ctl, uint32_t domid, unsigned order, uint64
     long rc = 0;
 
     if (!buffer) {
-        return ctl_fail_domain(ctl, err, -ENOMEM, "populate memory", domid, "no locked memory for the list of frames");
+        return ctl_fail_domain(ctl, err, -ENOMEM, CTL_AT("populate memory", domid),
+                               "no locked memory for the list of frames");
     }
     while (done < count) {
         size_t now = count - done < most ? count - done : most;
@@ -50,8 +51,8 @@ long ctl_memory_populate(struct ctl *ctl, uint32_t domid, unsigned order, uint64
     }
     ctl_buffer_put(ctl, buffer);
     if (rc < 0 && !(rc == -ENOMEM || done)) {
-        return ctl_fail_domain(ctl, err, rc, "populate memory", domid, "the hypervisor refused %zu extents of order %u",
-                               count, order);
+        return ctl_fail_domain(ctl, err, rc, CTL_AT("populate memory", domid),
+                               "the hypervisor refused %zu extents of order %u", count, order);
     }
     return done;
 }
@@ -63,7 +64,8 @@ long ctl_memory_free(struct ctl *ctl, uint32_t domid, const uint64_t *frames, si
     long rc = 0;
 
     if (!buffer) {
-        return ctl_fail_domain(ctl, err, -ENOMEM, "free memory", domid, "no locked memory for the list of frames");
+        return ctl_fail_domain(ctl, err, -ENOMEM, CTL_AT("free memory", domid),
+                               "no locked memory for the list of frames");
     }
     while (done < count) {
         size_t now = count - done < most ? count - done : most;
@@ -77,7 +79,7 @@ long ctl_memory_free(struct ctl *ctl, uint32_t domid, const uint64_t *frames, si
     }
     ctl_buffer_put(ctl, buffer);
     if (rc < 0 && !done) {
-        return ctl_fail_domain(ctl, err, rc, "free memory", domid, "the hypervisor refused %zu frames", count);
+        return ctl_fail_domain(ctl, err, rc, CTL_AT("free memory", domid), "the hypervisor refused %zu frames", count);
     }
     return done;
 }

@@ -42,7 +42,7 @@ static int check_alive(struct ctl *ctl, uint32_t domid, const char *word, struct
         return rc;
     }
     if (info.dying || info.shutdown) {
-        return ctl_fail_domain(ctl, err, -ESRCH, word, domid, "it has already shut down");
+        return ctl_fail_domain(ctl, err, -ESRCH, CTL_AT(word, domid), "it has already shut down");
     }
     return 0;
 }
@@ -94,7 +94,7 @@ static int not_taken(struct ctl *ctl, uint32_t domid, const char *word, int code
                            : "its kernel has not announced that it takes requests: it is still booting, or cannot";
     struct ctl_error where = {0};
 
-    ctl_fail_domain(ctl, &where, code, word, domid, "%s", "");
+    ctl_fail_domain(ctl, &where, code, CTL_AT(word, domid), "%s", "");
     return ctl_error_set(err, code, word, where.object, hint,
                          "the guest did not take the request in time; it was withdrawn");
 }
@@ -117,7 +117,8 @@ int ctl_domain_request(struct ctl *ctl, uint32_t domid, enum ctl_request what, u
     }
     ctl_path(path, "/local/domain/%u/control/shutdown", domid);
     if (what == CTL_REQUEST_SUSPEND && !announced(ctl, domid, word)) {
-        return ctl_fail_domain(ctl, err, -EOPNOTSUPP, word, domid, "its kernel has not announced that it can suspend");
+        return ctl_fail_domain(ctl, err, -EOPNOTSUPP, CTL_AT(word, domid),
+                               "its kernel has not announced that it can suspend");
     }
     if (!ctl_store_handle(ctl, err)) {
         return -ECONNREFUSED;
@@ -163,7 +164,7 @@ int ctl_domain_wait(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, struct
     while ((rc = look(ctl, domid, end, err)) == 0) {
         rc = ctl_store_wait(ctl, until);
         if (rc < 0) {
-            ctl_fail_domain(ctl, err, rc, "wait for the end", domid,
+            ctl_fail_domain(ctl, err, rc, CTL_AT("wait for the end", domid),
                             rc == -ETIMEDOUT ? "it still runs" : "waiting failed");
             break;
         }

@@ -8,7 +8,8 @@
 
 static int vcpu_fail(struct ctl *ctl, struct ctl_error *err, int rc, const char *step, uint32_t domid, uint32_t vcpu)
 {
-    return ctl_fail_domain(ctl, err, rc, step, domid, rc == -ESRCH ? "vCPU %u does not exist" : "vCPU %u", vcpu);
+    return ctl_fail_domain(ctl, err, rc, CTL_AT(step, domid), rc == -ESRCH ? "vCPU %u does not exist" : "vCPU %u",
+                           vcpu);
 }
 
 int ctl_vcpu_info(struct ctl *ctl, uint32_t domid, uint32_t vcpu, struct ctl_vcpu_info *info, struct ctl_error *err)
@@ -68,45 +69,45 @@ int ctl_vcpu_set_context(struct ctl *ctl, uint32_t domid, uint32_t vcpu, const s
     return rc < 0 ? vcpu_fail(ctl, err, rc, "set registers", domid, vcpu) : 0;
 }
 
-static int vcpu_affinity(struct ctl *ctl, uint32_t cmd, uint32_t domid, uint32_t vcpu, uint8_t *maps, unsigned bytes)
+/* Both directions: the locked copy is filled before a set and read after a get. */
+static int vcpu_affinity(struct ctl *ctl, uint32_t cmd, uint32_t domid, uint32_t vcpu, struct ctl_affinity *maps)
 {
     struct xen_domctl domctl = {.cmd = cmd, .domain = domid};
     struct xen_domctl_vcpuaffinity *arg = &domctl.u.vcpuaffinity;
+    struct ctl_affinity *buffer = ctl_buffer_get(ctl, sizeof(*buffer));
+    int rc;
 
+    if (!buffer) {
+        return -ENOMEM;
+    }
+    *buffer = *maps;
     arg->vcpu = vcpu;
     arg->flags = XEN_VCPUAFFINITY_HARD | XEN_VCPUAFFINITY_SOFT;
-    set_xen_guest_handle(arg->cpumap_hard.bitmap, maps);
-    arg->cpumap_hard.nr_bits = bytes * 8;
-    set_xen_guest_handle(arg->cpumap_soft.bitmap, maps + bytes);
-    arg->cpumap_soft.nr_bits = bytes * 8;
-    return ctl_call_domctl(ctl, &domctl);
+    set_xen_guest_handle(arg->cpumap_hard.bitmap, buffer->hard);
+    arg->cpumap_hard.nr_bits = sizeof(buffer->hard) * 8;
+    set_xen_guest_handle(arg->cpumap_soft.bitmap, buffer->soft);
+    arg->cpumap_soft.nr_bits = sizeof(buffer->soft) * 8;
+    rc = ctl_call_domctl(ctl, &domctl);
+    *maps = *buffer;
+    ctl_buffer_put(ctl, buffer);
+    return rc;
 }
 
-int ctl_vcpu_get_affinity(struct ctl *ctl, uint32_t domid, uint32_t vcpu, uint8_t *hard, uint8_t *soft, unsigned bytes,
+int ctl_vcpu_get_affinity(struct ctl *ctl, uint32_t domid, uint32_t vcpu, struct ctl_affinity *out,
                           struct ctl_error *err)
 {
-    uint8_t *maps = ctl_buffer_get(ctl, bytes * 2);
-    int rc = maps ? vcpu_affinity(ctl, XEN_DOMCTL_getvcpuaffinity, domid, vcpu, maps, bytes) : -ENOMEM;
+    int rc;
 
-    if (rc >= 0) {
-        memcpy(hard, maps, bytes);
-        memcpy(soft, maps + bytes, bytes);
-    }
-    ctl_buffer_put(ctl, maps);
+    memset(out, 0, sizeof(*out));
+    rc = vcpu_affinity(ctl, XEN_DOMCTL_getvcpuaffinity, domid, vcpu, out);
     return rc < 0 ? vcpu_fail(ctl, err, rc, "read affinity", domid, vcpu) : 0;
 }
 
-int ctl_vcpu_set_affinity(struct ctl *ctl, uint32_t domid, uint32_t vcpu, const uint8_t *hard, const uint8_t *soft,
-                          unsigned bytes, struct ctl_error *err)
+int ctl_vcpu_set_affinity(struct ctl *ctl, uint32_t domid, uint32_t vcpu, const struct ctl_affinity *in,
+                          struct ctl_error *err)
 {
-    uint8_t *maps = ctl_buffer_get(ctl, bytes * 2);
-    int rc = -ENOMEM;
+    struct ctl_affinity copy = *in;
+    int rc = vcpu_affinity(ctl, XEN_DOMCTL_setvcpuaffinity, domid, vcpu, &copy);
 
-    if (maps) {
-        memcpy(maps, hard, bytes);
-        memcpy(maps + bytes, soft, bytes);
-        rc = vcpu_affinity(ctl, XEN_DOMCTL_setvcpuaffinity, domid, vcpu, maps, bytes);
-    }
-    ctl_buffer_put(ctl, maps);
     return rc < 0 ? vcpu_fail(ctl, err, rc, "set affinity", domid, vcpu) : 0;
 }

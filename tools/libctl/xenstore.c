@@ -108,7 +108,7 @@ int ctl_store_introduce(struct ctl *ctl, uint32_t domid, uint64_t ring_frame, ui
         return -ECONNREFUSED;
     }
     if (!xs_introduce_domain(store, domid, ring_frame, port)) {
-        return ctl_fail_domain(ctl, err, -errno, "introduce to xenstore", domid,
+        return ctl_fail_domain(ctl, err, -errno, CTL_AT("introduce to xenstore", domid),
                                "xenstored could not use the domain's ring");
     }
     return 0;
@@ -122,7 +122,8 @@ int ctl_store_release(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
         return -ECONNREFUSED;
     }
     if (!xs_release_domain(store, domid)) {
-        return ctl_fail_domain(ctl, err, -errno, "release in xenstore", domid, "xenstored does not know the domain");
+        return ctl_fail_domain(ctl, err, -errno, CTL_AT("release in xenstore", domid),
+                               "xenstored does not know the domain");
     }
     return 0;
 }
