@@ -271,7 +271,7 @@ void share_hv_page_with_guest(struct page_info *pg, struct domain *d, bool writa
 bool unshare_hv_page(struct page_info *pg)
 {
     uint64_t x = __atomic_fetch_and(&pg->count_info, ~PGC_allocated, __ATOMIC_SEQ_CST);
-    bool last = (x & PGC_count_mask) == 1;
+    bool last = (x & PGC_allocated) && (x & PGC_count_mask) == 1;
 
     if (x & PGC_allocated)
         put_page(pg);

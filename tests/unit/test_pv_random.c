@@ -429,7 +429,7 @@ static void op_ptwrite(void)
     regs.rip = (unsigned long)page;
     regs.rdi = linear + i * 8;
     regs.rax = fake_chance(50) ? old.n : random_entry(d, 1).n;
-    regs.rsi = fake_chance(50) ? random_entry(d, 1).n : 1ull << (5 + fake_below(7));
+    regs.rsi = fake_chance(50) ? random_entry(d, 1).n : 1 + fake_below(0xfff);
     regs.rflags = fake_rand() & STATUS_FLAGS;
     native = regs;
     result = old.n;
