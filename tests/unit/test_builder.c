@@ -293,7 +293,7 @@ static void names_are_checked(void **state)
     int fd = mkstemp(path);
     struct ctl_domain_config config = config_of("web-1", path);
     struct ctl_build_facts facts;
-    struct ctl_error error;
+    struct ctl_error error = {0};
 
     assert_int_equal(write(fd, elf.data, elf.size), elf.size);
     close(fd);

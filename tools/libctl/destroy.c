@@ -76,15 +76,18 @@ static int wait_gone(struct ctl *ctl, uint32_t domid)
 {
     const struct timespec pause = {.tv_nsec = 5000000};
     uint64_t until = ctl_deadline(LINGER_MS);
-    struct ctl_domain_info info;
+    struct xen_domctl domctl;
 
-    while (ctl_domain_info(ctl, domid, &info, NULL) == 0) {
+    for (;;) {
+        domctl = (struct xen_domctl){.cmd = XEN_DOMCTL_getdomaininfo, .domain = domid};
+        if (ctl_call_domctl(ctl, &domctl) < 0 || domctl.u.getdomaininfo.domain != domid) {
+            return 0;
+        }
         if (ctl_now_ms() > until) {
             return -EBUSY;
         }
         nanosleep(&pause, NULL);
     }
-    return 0;
 }
 
 int ctl_domain_destroy(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
