@@ -52,22 +52,34 @@ static int get_bases(const struct vcpu *v, mfn_t kernel_l4, mfn_t user_l4)
     return rc;
 }
 
+/*
+ * A running vCPU leaves its old tables before they are let go. A guest that sets the same base again wants a flush; one
+ * that only changes the base of the other mode needs nothing now.
+ */
+static void reload(const struct vcpu *v, unsigned long old_cr3, bool changed)
+{
+    unsigned long cr3 = pv_cr3(v);
+
+    if (v == current && (cr3 != old_cr3 || !changed))
+        switch_cr3(cr3);
+}
+
 int pv_set_base(struct vcpu *v, mfn_t kernel_l4, mfn_t user_l4)
 {
     struct domain *d = v->domain;
     mfn_t old_kernel, old_user;
+    unsigned long cr3;
     int rc, drained;
 
     spin_lock(&d->pv.pt_lock);
+    cr3 = pv_cr3(v);
     rc = get_bases(v, kernel_l4, user_l4);
     if (!rc) {
         old_kernel = v->pv.l4_kernel;
         old_user = v->pv.l4_user;
         v->pv.l4_kernel = kernel_l4;
         v->pv.l4_user = user_l4;
-        /* A running vCPU leaves its old tables before they are let go. */
-        if (v == current)
-            switch_cr3(pv_cr3(v));
+        reload(v, cr3, !mfn_eq(old_kernel, kernel_l4) || !mfn_eq(old_user, user_l4));
         put_base(old_kernel, kernel_l4);
         put_base(old_user, user_l4);
     }
