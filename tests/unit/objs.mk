@@ -31,8 +31,8 @@ test_ctl_error-srcs   := tests/unit/test_ctl_error.c tools/libctl/error.c tools/
 test_ctl_error-cflags := -Itools
 
 units             += test_cli
-test_cli-srcs     := tests/unit/test_cli.c tests/unit/fake_ctl.c $(filter-out tools/cli/main.c,$(wildcard tools/cli/*.c)) \
-                     tools/libctl/uuid.c tools/libctl/error.c
+test_cli-srcs     := tests/unit/test_cli.c tests/unit/fake_ctl.c tools/libctl/uuid.c tools/libctl/error.c \
+                     $(filter-out tools/cli/main.c,$(wildcard tools/cli/*.c))
 test_cli-cflags   := $(cli-unit-cflags) -Itests/unit
 test_cli-libs     := -lyajl
 
@@ -58,6 +58,10 @@ test_time_scale-cflags := $(hv-plain-cflags)
 units                  += test_printk
 test_printk-srcs       := tests/unit/test_printk.c
 test_printk-cflags     := $(hv-plain-cflags)
+
+units                  += test_irq
+test_irq-srcs          := tests/unit/test_irq.c hypervisor/x86/irq.c hypervisor/x86/pirq.c hypervisor/hypercall/physdev_op.c
+test_irq-cflags        := $(hv-plain-cflags)
 
 # hypervisor/mm
 hv-unit-cflags := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include
