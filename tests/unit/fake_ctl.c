@@ -124,7 +124,11 @@ int ctl_domain_request(struct ctl *ctl, uint32_t domid, enum ctl_request what, u
 int ctl_domain_wait(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, struct ctl_domain_end *end,
                     struct ctl_error *err)
 {
-    *end = (struct ctl_domain_end){.reason = 0};
+    *end = (struct ctl_domain_end){.gone = fake.ends[0] < 0};
+    if (fake.ends[0] >= 0) {
+        end->reason = (uint8_t)fake.ends[0];
+        memmove(fake.ends, fake.ends + 1, sizeof(fake.ends) - sizeof(fake.ends[0]));
+    }
     return act("wait", domid, err);
 }
 
@@ -135,13 +139,15 @@ int ctl_vcpu_info(struct ctl *ctl, uint32_t domid, uint32_t vcpu, struct ctl_vcp
     return 0;
 }
 
-int ctl_vcpu_get_affinity(struct ctl *ctl, uint32_t domid, uint32_t vcpu, struct ctl_affinity *out, struct ctl_error *err)
+int ctl_vcpu_get_affinity(struct ctl *ctl, uint32_t domid, uint32_t vcpu, struct ctl_affinity *out,
+                          struct ctl_error *err)
 {
     *out = (struct ctl_affinity){.hard = {0x0d}, .soft = {0xff}};
     return 0;
 }
 
-int ctl_vcpu_set_affinity(struct ctl *ctl, uint32_t domid, uint32_t vcpu, const struct ctl_affinity *in, struct ctl_error *err)
+int ctl_vcpu_set_affinity(struct ctl *ctl, uint32_t domid, uint32_t vcpu, const struct ctl_affinity *in,
+                          struct ctl_error *err)
 {
     return act("affinity", domid, err);
 }

@@ -14,6 +14,7 @@ struct fake {
     char acts[512]; /* "pause 3;unpause 3;" */
     int act_fails;  /* error that every act returns */
     int build_fails;
+    int ends[12];    /* reasons for which domains end, one after the other; negative: gone */
     const char *log; /* the hypervisor's */
     const char *log_on_build;
 };

@@ -22,9 +22,11 @@
 #include "cli/guest_state.h"
 #include "cli/output.h"
 #include "cli/terminal.h"
+#include "cli/watch.h"
 #include "fake_ctl.h"
 
 static char directory[64] = "/tmp/umbra-cli-";
+static char states[96];
 static char out[16384], err[16384];
 
 static int redirect(int fd, const char *file)
@@ -539,18 +541,74 @@ static void test_name_of_rebooting_guest(void **state)
     guest_state_remove(uuid);
 }
 
+/* The watcher's log without its time stamps, once the watcher has left (its state file is gone). */
+static void run_watched(const char *line, char log[1024])
+{
+    struct guest_state *list;
+    size_t n = 1;
+    char text[128];
+    FILE *f;
+
+    unlink("web2.log");
+    assert_int_equal(umbra(line), 0);
+    for (int i = 0; i < 500 && n; i++) {
+        usleep(10000);
+        n = guest_state_list(&list);
+        guest_state_list_free(list, n);
+    }
+    assert_int_equal(n, 0);
+    f = fopen("web2.log", "r");
+    assert_non_null(f);
+    log[0] = '\0';
+    while (fgets(text, sizeof(text), f))
+        snprintf(log + strlen(log), 1024 - strlen(log), "%s", strchr(text, ' ') + 1);
+    fclose(f);
+    fake.n = 2;
+}
+
+static void test_watcher(void **state)
+{
+    static const int lives[][8] = {
+        {1, 0, -1}, {3, -1}, {2, -1}, {1, 1, 1, 1, 1, 1, -1}, {0, 4, -1},
+    };
+    static const struct {
+        const char *line, *log;
+    } cases[] = {
+        {"create g.json", "watching domain 7\ndomain 7 rebooted\nstarted again as domain 7\ndomain 7 powered off\n"
+                          "domain 7 is removed\n"},
+        {"create g.json", "watching domain 7\ndomain 7 crashed\ndomain 7 is removed\n"},
+        {"create g.json", "watching domain 7\ndomain 7 is gone\n"}, /* a suspended guest is someone else's matter */
+        {"create g.json", "watching domain 7\ndomain 7 rebooted\nstarted again as domain 7\ndomain 7 rebooted\n"
+                          "started again as domain 7\ndomain 7 rebooted\nstarted again as domain 7\ndomain 7 rebooted\n"
+                          "started again as domain 7\ndomain 7 rebooted\n"
+                          "it lived less than 10 seconds 5 times in a row: not restarted\ndomain 7 is removed\n"},
+        {"create g.json on_poweroff=restart on_crash=destroy",
+         "watching domain 7\ndomain 7 powered off\nstarted again as domain 7\n"
+         "domain 7 was bitten by its watchdog\ndomain 7 is removed\n"},
+    };
+    char log[1024];
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        memcpy(fake.ends, lives[i], sizeof(lives[i]));
+        run_watched(cases[i].line, log);
+        assert_string_equal(log, cases[i].log);
+    }
+}
+
 static int setup(void **state)
 {
     memset(directory + strlen(directory), 'X', 6); /* mkdtemp() replaces these */
     if (!mkdtemp(directory) || chdir(directory))
         return -1;
-    guest_state_dir = "states/guests"; /* made when first written, both levels */
+    snprintf(states, sizeof(states), "%s/states/guests", directory); /* made when first written, both levels */
+    guest_state_dir = states;
+    watch_log_dir = directory;
     return 0;
 }
 
 static int teardown(void **state)
 {
-    static const char *const files[] = {"out", "err", "k", "g.json", "bad.json"};
+    static const char *const files[] = {"out", "err", "k", "g.json", "bad.json", "web2.log"};
 
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
         unlink(files[i]);
@@ -581,6 +639,7 @@ int main(void)
         cmocka_unit_test_setup(test_escape, fresh),
         cmocka_unit_test_setup(test_terminal, fresh),
         cmocka_unit_test_setup(test_terminal_hangup, fresh),
+        cmocka_unit_test_setup(test_watcher, fresh),
         cmocka_unit_test_setup(test_name_of_rebooting_guest, fresh),
     };
 
