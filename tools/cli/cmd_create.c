@@ -5,6 +5,7 @@
  * line. A failure at any step takes back the ones before it.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,24 @@ struct create {
     uint32_t domid;
     int console; /* descriptor, or -1 */
 };
+
+/* A signal in the middle of a build would leave half a domain behind: it is noted, and obeyed when that is tidied up.
+ */
+static volatile sig_atomic_t interrupted;
+
+static void note_signal(int sig)
+{
+    interrupted = sig;
+}
+
+static void hold_signals(void (*handler)(int))
+{
+    static const int held[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+
+    for (size_t i = 0; i < sizeof(held) / sizeof(held[0]); i++)
+        sigaction(held[i], &action, NULL);
+}
 
 /* An operand is an override if it starts like KEY=; a file may be called that by writing ./ before it. */
 static bool is_override(const char *operand)
@@ -149,15 +168,17 @@ static int watch(struct create *cr, struct ctl_error *err)
 
 static int start(struct create *cr, struct ctl_error *err)
 {
-    int rc = watch(cr, err);
+    int rc = interrupted ? 0 : watch(cr, err);
 
     if (rc < 0)
         return rc;
-    if (cr->args->value['c']) {
+    if (cr->args->value['c'] && !interrupted) {
         cr->console = console_open(cr->cli->ctl, cr->domid, err);
         if (cr->console < 0)
             return cr->console;
     }
+    if (interrupted)
+        return ctl_error_set(err, -EINTR, "create", NULL, NULL, "interrupted; the guest is removed again");
     return cr->args->value['p'] ? 0 : ctl_domain_unpause(cr->cli->ctl, cr->domid, err);
 }
 
@@ -190,6 +211,7 @@ static int create(struct create *cr)
     if (cli_open(cr->cli))
         return EXIT_FAILED;
     cli_log_mark(cr->cli);
+    hold_signals(note_signal);
     if (build(cr, &err) < 0)
         return build_failed(cr, &err);
     if (start(cr, &err) < 0) {
@@ -200,6 +222,7 @@ static int create(struct create *cr)
             guest_state_remove(cr->config.uuid.bytes);
         return rc;
     }
+    hold_signals(SIG_DFL);
     if (cr->console >= 0)
         return console_attach(cr->cli, cr->console, ESCAPE_DEFAULT);
     return report_created(cr);

@@ -16,6 +16,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -33,7 +34,6 @@
 #include "cli/guest_state.h"
 #include "cli/watch.h"
 
-#define LOG_DIR      "/var/log/umbra"
 #define LOG_MAX      (1 << 20)
 #define DRAIN_MS     2000 /* at most, for the console daemon to take what is in the ring */
 #define GRACE_MS     200  /* and to pass it on */
@@ -41,6 +41,8 @@
 #define BUILD_TRIES  5  /* memory of the old domain may come back late */
 #define FAST_SECONDS 10 /* a guest that lived shorter than this ... */
 #define FAST_LIMIT   5  /* ... this often in a row is not restarted again */
+
+const char *watch_log_dir = "/var/log/umbra";
 
 struct watch {
     const struct config *config;
@@ -74,6 +76,7 @@ static void say(const char *fmt, ...)
     vfprintf(stderr, fmt, args);
     va_end(args);
     fputc('\n', stderr);
+    fflush(stderr);
 }
 
 static void say_error(const struct ctl_error *err)
@@ -269,11 +272,11 @@ static void watch_loop(struct watch *w)
 
 static int open_log(const char *name)
 {
-    char path[sizeof(LOG_DIR) + CTL_NAME_MAX + 16], old[sizeof(path) + 4];
+    char path[256], old[sizeof(path) + 4];
     struct stat st;
 
-    mkdir(LOG_DIR, 0750);
-    snprintf(path, sizeof(path), LOG_DIR "/%s.log", name);
+    mkdir(watch_log_dir, 0750);
+    snprintf(path, sizeof(path), "%s/%s.log", watch_log_dir, name);
     snprintf(old, sizeof(old), "%s.1", path);
     if (stat(path, &st) == 0 && st.st_size > LOG_MAX)
         rename(path, old);
@@ -286,6 +289,9 @@ static void detach(const char *name)
     int null = open("/dev/null", O_RDWR), log = open_log(name);
 
     setsid();
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGHUP, SIG_IGN);
     if (chdir("/"))
         say("chdir: %s", strerror(errno));
     dup2(null, STDIN_FILENO);
@@ -341,7 +347,8 @@ static int hear(int fd, struct ctl_error *err)
         n = read(fd, &said, sizeof(said));
     } while (n < 0 && errno == EINTR);
     if (n != (ssize_t)sizeof(said))
-        return ctl_error_set(err, -EIO, "start the watcher", NULL, "see the log in " LOG_DIR, "it ended at once");
+        return ctl_error_set(err, -EIO, "start the watcher", watch_log_dir, "see the guest's log there",
+                             "it ended at once");
     if (said.code == 0)
         return 0;
     if (err)

@@ -8,6 +8,8 @@
 
 #include "cli/config.h"
 
+extern const char *watch_log_dir; /* tests point it elsewhere */
+
 /* A paused guest by the configuration, its vCPUs where "cpus" wants them. A failure leaves nothing. */
 int guest_build(struct ctl *ctl, const struct config *c, uint32_t *domid, struct ctl_error *err);
 /*
