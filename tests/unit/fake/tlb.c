@@ -138,6 +138,7 @@ static void psc_add(unsigned int cpu, unsigned long linear, unsigned int level, 
         (struct psc_entry){true, writable, level, linear >> (PAGE_SHIFT + 9 * level), table};
 }
 
+/* ok: the access reached RAM. */
 struct fake_access fake_mmu(unsigned int cpu, unsigned long linear, bool write)
 {
     struct fake_access r = {.ok = false};
@@ -145,7 +146,7 @@ struct fake_access fake_mmu(unsigned int cpu, unsigned long linear, bool write)
     mfn_t m;
 
     if (tlb_lookup(cpu, linear, write, &r.frame))
-        return (struct fake_access){true, r.frame};
+        return (struct fake_access){mfn_is_ram(r.frame), r.frame};
     for (unsigned int level = walk_start(cpu, linear, &m, &writable); level > 0; level--) {
         uint64_t *slot, flags;
 
