@@ -376,6 +376,34 @@ static void test_allow_unknown(void **state)
     diags_free(&d);
 }
 
+/* A file of nothing but faults takes neither long nor much room. */
+static void test_many_faults(void **state)
+{
+    size_t room = 200000, n = 1;
+    char *text = malloc(room);
+    struct outcome r;
+
+    text[0] = '{';
+    for (int i = 0; i < 4000; i++)
+        n += (size_t)snprintf(text + n, room - n, "%s\"vcpu%d\":%d", i ? "," : "", i, i);
+    text[n++] = '}';
+    put_file(text, n);
+    run(&r, "g.json", NULL, 0);
+    assert_int_equal(r.d.n, DIAG_MAX);
+    assert_int_equal(r.d.errors, 4003); /* and three keys that are missing */
+    assert_non_null(strstr(r.text, "3803 more are not shown\n"));
+    done(&r);
+    n = 1;
+    for (int i = 0; i < JSON_MAX_ITEMS + 1; i++)
+        n += (size_t)snprintf(text + n, room - n, "%s\"x-%d\":%d", i ? "," : "", i, i);
+    text[n++] = '}';
+    put_file(text, n);
+    run(&r, "g.json", NULL, 0);
+    assert_non_null(strstr(r.text, "too many items in one list or object\n"));
+    done(&r);
+    free(text);
+}
+
 /* What the library finds is placed at its key; not if the key is at fault already. */
 static void test_build_check(void **state)
 {
@@ -535,6 +563,7 @@ int main(void)
         cmocka_unit_test(test_bad_overrides),
         cmocka_unit_test(test_allow_unknown),
         cmocka_unit_test(test_build_check),
+        cmocka_unit_test(test_many_faults),
         cmocka_unit_test(test_reports_as_json),
         cmocka_unit_test(test_printed_configuration),
         cmocka_unit_test(test_suggestions),

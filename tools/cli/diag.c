@@ -73,11 +73,16 @@ static void release(struct diag *r)
 
 void diag_add(struct diags *d, const struct diag_at *at, const char *fmt, ...)
 {
-    struct diag *bigger = realloc(d->list, (d->n + 1) * sizeof(*bigger));
-    struct diag r = {0};
+    struct diag *bigger, r = {0};
     va_list args;
     bool ok;
 
+    if (d->n == DIAG_MAX) {
+        d->dropped++;
+        d->errors += !at->warning;
+        return;
+    }
+    bigger = realloc(d->list, (d->n + 1) * sizeof(*bigger));
     if (!bigger) {
         d->out_of_memory = true;
         return;
@@ -252,6 +257,8 @@ void diags_print(const struct diags *d, FILE *f)
 {
     for (size_t i = 0; i < d->n; i++)
         print_one(&d->list[i], f);
+    if (d->dropped)
+        fprintf(f, "%zu more are not shown\n", d->dropped);
     if (d->out_of_memory)
         fputs("error: out of memory\n", f);
 }

@@ -13,6 +13,8 @@
 
 #include "cli/json.h"
 
+#define DIAG_MAX 200
+
 /* A text that configuration came from: a file, or one key=value of the command line. */
 struct source {
     char *label; /* the file's name, or "override" */
@@ -37,6 +39,7 @@ struct diag {
 struct diags {
     struct diag *list;
     size_t n;
+    size_t dropped;     /* beyond DIAG_MAX: counted, not kept */
     size_t errors;      /* those that are not warnings */
     bool out_of_memory; /* some report was lost; counts as an error */
 };

@@ -105,8 +105,13 @@ static struct json_value *add_value(struct parse *p, enum json_type type, struct
 static struct json_value *scalar(struct parse *p, enum json_type type)
 {
     struct json_span span = token(p);
-    struct json_value *v = add_value(p, type, span);
+    struct json_value *v;
 
+    if (p->open && p->open->n_items == JSON_MAX_ITEMS) {
+        stop(p, "E_SIZE", span, "too many items in one list or object");
+        return NULL;
+    }
+    v = add_value(p, type, span);
     if (!v)
         stop(p, "E_MEMORY", span, "out of memory");
     return v;

@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #define JSON_MAX_DEPTH 32
+#define JSON_MAX_ITEMS 4096 /* in one list or object: names are compared with all before them */
 #define JSON_MAX_SIZE  (1u << 20)
 
 enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
