@@ -4,7 +4,7 @@
  *
  * ram: whole frames of E820 RAM inside the direct map and below `mem=`. Everything in it has a
  * frame-table entry, the image and the boot modules included. Never changes after memmap_init.
- * free: ram without the first MiB, the image, the modules and what memmap_alloc took. Blocks are taken from the
+ * free_ram: ram without the first MiB, the image, the modules and what memmap_alloc took. Blocks are taken from the
  * top, so that the scarce low memory is left for devices. Boot CPU only; given to the heap as a whole.
  */
 #include <hv/boot.h>
@@ -21,7 +21,7 @@ struct range {
 static struct ranges {
     unsigned int count;
     struct range r[MAX_RANGES]; /* sorted, disjoint */
-} ram, free;
+} ram, free_ram;
 uint64_t max_page;
 uint64_t total_pages;
 
@@ -90,20 +90,20 @@ static void range_carve(struct ranges *s, uint64_t start, uint64_t end)
 
 void memmap_reserve(uint64_t start, uint64_t end)
 {
-    range_carve(&free, start, end);
+    range_carve(&free_ram, start, end);
 }
 
 uint64_t memmap_alloc(uint64_t size, uint64_t align, uint64_t limit)
 {
     unsigned int i;
 
-    for (i = free.count; i-- > 0;) {
-        uint64_t end = MIN(free.r[i].end, limit), start;
+    for (i = free_ram.count; i-- > 0;) {
+        uint64_t end = MIN(free_ram.r[i].end, limit), start;
 
         if (end < size)
             continue;
         start = ROUND_DOWN(end - size, align);
-        if (start < free.r[i].start)
+        if (start < free_ram.r[i].start)
             continue;
         memmap_reserve(start, start + size);
         return start;
@@ -165,20 +165,28 @@ void memmap_init(void)
     for (i = 0; i < ram.count; i++)
         total_pages += (ram.r[i].end - ram.r[i].start) >> PAGE_SHIFT;
     max_page = ram.r[ram.count - 1].end >> PAGE_SHIFT;
-    free = ram;
+    free_ram = ram;
     reserve_boot_ranges();
     printk(XLOG_INFO "System RAM: %lu MiB (%lu KiB)\n", total_pages >> 8, total_pages << 2);
     if (ignored)
         printk(XLOG_WARNING "%lu MiB of memory above %lx are not used\n", ignored >> 20, limit);
 }
 
+#ifdef UMBRA_HOST
+void memmap_reset(void)
+{
+    ram.count = free_ram.count = 0;
+    total_pages = max_page = 0;
+}
+#endif
+
 void memmap_release_to_heap(void)
 {
     unsigned int i;
 
-    for (i = 0; i < free.count; i++)
-        heap_add(maddr_to_mfn(_maddr(free.r[i].start)), maddr_to_mfn(_maddr(free.r[i].end)));
-    free.count = 0;
+    for (i = 0; i < free_ram.count; i++)
+        heap_add(maddr_to_mfn(_maddr(free_ram.r[i].start)), maddr_to_mfn(_maddr(free_ram.r[i].end)));
+    free_ram.count = 0;
 }
 
 bool memmap_ram(unsigned int i, mfn_t *start, mfn_t *end)

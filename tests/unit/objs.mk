@@ -94,3 +94,9 @@ test_insn-cflags   := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include
 units              += test_pv_cpu
 test_pv_cpu-srcs   := tests/unit/test_pv_cpu.c $(patsubst %,hypervisor/pv/%.c,flags desc_check msr)
 test_pv_cpu-cflags := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include
+
+# hypervisor/boot
+units            += test_boot
+test_boot-srcs   := tests/unit/test_boot.c hypervisor/boot/cmdline.c hypervisor/boot/memmap.c
+test_boot-cflags := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include
+test_boot-libs   := -Wl,-T,tests/unit/params.lds

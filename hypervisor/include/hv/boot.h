@@ -63,6 +63,9 @@ void memmap_reserve(uint64_t start, uint64_t end);
 uint64_t memmap_alloc(uint64_t size, uint64_t align, uint64_t limit);
 /* Gives all that is left to the heap; no memmap_alloc afterwards. */
 void memmap_release_to_heap(void);
+#ifdef UMBRA_HOST
+void memmap_reset(void); /* tests start again */
+#endif
 /* Range i of RAM, false past the last. end is exclusive. */
 bool memmap_ram(unsigned int i, mfn_t *start, mfn_t *end);
 /* Does the frame lie in RAM, so that it has a frame-table entry? Any number. */
