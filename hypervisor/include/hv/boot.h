@@ -37,11 +37,16 @@ struct cmdline_param {
     void *var; /* char[len], bool, unsigned int, uint64_t, or int (*)(const char *value) */
     unsigned int len;
 };
-#define CMDLINE_PARAM(pname, pkind, pvar)                                                           \
-    static const struct cmdline_param __attribute__((used, aligned(8), section(".cmdline_params"))) \
+#ifdef __clang__
+#define PARAM_UNPADDED no_sanitize("address"), /* host tests: the section is walked as one array */
+#else
+#define PARAM_UNPADDED
+#endif
+#define CMDLINE_PARAM(pname, pkind, pvar)                                                                          \
+    static const struct cmdline_param __attribute__((PARAM_UNPADDED used, aligned(8), section(".cmdline_params"))) \
     param_##pvar = {pname, pkind, (void *)&pvar, sizeof(pvar)}
-#define CMDLINE_CUSTOM(pname, pfn)                                                                  \
-    static const struct cmdline_param __attribute__((used, aligned(8), section(".cmdline_params"))) \
+#define CMDLINE_CUSTOM(pname, pfn)                                                                                 \
+    static const struct cmdline_param __attribute__((PARAM_UNPADDED used, aligned(8), section(".cmdline_params"))) \
     param_##pfn = {pname, PARAM_CUSTOM, (void *)pfn, 0}
 void cmdline_parse(const char *line);
 /* Warns about what cmdline_parse did not know; the console is there by now. */
