@@ -24,14 +24,30 @@
 #define LZMA_MEMORY (256ull << 20)
 
 struct output {
-    struct ctl_bytes *bytes; /* size = bytes written */
-    size_t room, limit;
+    struct ctl_bytes *bytes;   /* size = bytes written */
+    size_t room, limit, first; /* first: room to begin with */
 };
+
+static uint32_t le32(const uint8_t *p)
+{
+    return p[0] | p[1] << 8 | p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+/*
+ * Room to begin with: the last four bytes are the unpacked size in most payloads. It is only a hint, believed where
+ * plausible, for growing means moving page tables, which is dear in a PV control domain.
+ */
+static size_t first_room(const uint8_t *data, size_t size, size_t limit)
+{
+    size_t hint = size >= 4 ? le32(data + size - 4) : 0;
+
+    return hint < limit && hint / 64 <= size ? hint + LZ4_BLOCK : FIRST_SIZE;
+}
 
 /* Makes room for at least one more byte, or for `want` if given. */
 static int grow(struct output *out, size_t want)
 {
-    size_t need = out->bytes->size + (want ? want : 1), room = out->room ? out->room : FIRST_SIZE;
+    size_t need = out->bytes->size + (want ? want : 1), room = out->room ? out->room : out->first;
     uint8_t *data;
 
     if (need <= out->room) {
@@ -151,11 +167,6 @@ static int unpack_zstd(const uint8_t *data, size_t size, struct output *out)
     return rc;
 }
 
-static uint32_t le32(const uint8_t *p)
-{
-    return p[0] | p[1] << 8 | p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
 /* Legacy framing: magic, then blocks of (packed size, bytes). It has no end mark; what is left must be too short for a
  * block. */
 static int unpack_lz4(const uint8_t *data, size_t size, struct output *out)
@@ -202,7 +213,7 @@ static const struct kind {
 
 int ctl_payload_unpack(const uint8_t *data, size_t size, size_t limit, char kind[8], struct ctl_bytes *out)
 {
-    struct output output = {.bytes = out, .limit = limit};
+    struct output output = {.bytes = out, .limit = limit, .first = first_room(data, size, limit)};
 
     memset(out, 0, sizeof(*out));
     snprintf(kind, 8, "none");
