@@ -28,9 +28,14 @@
 #define LSR_THRE  0x20
 #define FIFO_SIZE 16
 
-#define DRAIN_SPINS 50000u /* about 50 ms: 16 characters at 9600 baud take 17 ms */
-#define RX_BATCH    64u    /* characters per interrupt */
-#define POLL_PERIOD MILLISECS(20)
+/*
+ * A busy emulator may leave the transmitter full for seconds: the first wait is long, so that nothing is lost there; a
+ * line found stuck is given little until it moves again, so that a dead one cannot stop the machine.
+ */
+#define DRAIN_SPINS       5000000u
+#define DRAIN_SPINS_STUCK 5000u
+#define RX_BATCH          64u /* characters per interrupt */
+#define POLL_PERIOD       MILLISECS(20)
 
 struct uart {
     uint16_t base;
@@ -178,7 +183,7 @@ void serial_init(bool com1_wanted, bool com2_wanted)
 /* Waits for an empty transmitter. False: the line is stuck. */
 static bool uart_ready(struct uart *u)
 {
-    unsigned int spins = u->stuck ? 1 : DRAIN_SPINS;
+    unsigned int spins = u->stuck ? DRAIN_SPINS_STUCK : DRAIN_SPINS;
 
     while (spins--) {
         if (uart_in(u, UART_LSR) & LSR_THRE) {

@@ -7,6 +7,7 @@
  * pages is still mapped by others, and those of domain_get. The last one frees it from a tasklet, since it may be
  * dropped with locks held.
  */
+#include <hv/console.h>
 #include <hv/domain.h>
 #include <hv/event.h>
 #include <hv/grant.h>
@@ -211,6 +212,8 @@ void domain_boot_init(void)
     dom_idle = system_domain(DOMID_IDLE);
     dom_xen = system_domain(DOMID_XEN);
     dom_io = system_domain(DOMID_IO);
+    register_debug_key('e', "dump event channels", evtchn_dump);
+    register_debug_key('g', "dump grant tables", grant_dump);
 }
 
 bool iomem_permitted(const struct domain *d, mfn_t m)

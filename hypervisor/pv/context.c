@@ -56,6 +56,7 @@ static void set_registers(struct vcpu *v, const struct vcpu_guest_context *c)
     *r = c->user_regs;
     r->cs |= 3;
     r->ss |= 3;
+    v->pv.iopl = (r->rflags & EFLAGS_IOPL) >> 12; /* Linux gives its other vCPUs their port rights here */
     r->rflags = pv_guest_rflags(r->rflags);
     r->entry_vector = 0;
     r->error_code = 0;

@@ -4,3 +4,4 @@ hv-srcs += hypervisor/sched/timer.c
 hv-srcs += hypervisor/sched/queue.c
 hv-srcs += hypervisor/sched/sched.c
 hv-srcs += hypervisor/sched/switch.c
+hv-srcs += hypervisor/sched/dump.c

@@ -101,7 +101,7 @@ static struct vcpu *first_allowed(const struct run_queue *q, unsigned int cpu)
 {
     struct sched_vcpu *s;
 
-    list_for_each(s, &q->list, link)
+    list_for_each (s, &q->list, link)
         if (cpumask_test(&s->vcpu->hard_affinity, cpu))
             return s->vcpu;
     return NULL;

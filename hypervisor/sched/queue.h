@@ -28,4 +28,6 @@ bool cpu_is_idle(unsigned int cpu);
 /* Adds ns of running to v's vruntime by its domain's weight. */
 void queue_charge(struct vcpu *v, uint64_t ns);
 
+void sched_register_keys(void); /* dump.c */
+
 #endif

@@ -107,7 +107,8 @@ void vcpu_unblock(struct vcpu *v)
 {
     bool was = test_and_clear_bit(VPF_blocked, &v->pause_flags);
 
-    if (v->poll_evtchn == 0 || evtchn_port_pending(v, v->poll_evtchn))
+    /* A poller also wakes for any event it has not masked: it would be interrupted if it ran. */
+    if (v->poll_evtchn == 0 || vcpu_event_pending(v) || evtchn_port_pending(v, v->poll_evtchn))
         was |= test_and_clear_bit(VPF_poll, &v->pause_flags);
     if (was)
         vcpu_wake(v);
@@ -194,6 +195,7 @@ static void slice_over(void *unused)
 void sched_init(void)
 {
     open_softirq(SOFTIRQ_SCHEDULE, schedule);
+    sched_register_keys();
 }
 
 void sched_init_cpu(unsigned int cpu)

@@ -157,6 +157,19 @@ static void timer_softirq(void)
     } while (!apic_program_timer(first_deadline(q)));
 }
 
+void timer_dump_cpu(unsigned int cpu)
+{
+    struct timer_queue *q = queue_of(cpu);
+    unsigned long flags = spin_lock_irqsave(&q->lock);
+    struct timer *t;
+
+    printk("CPU%u timers, now %ld:\n", cpu, system_time());
+    list_for_each (t, &q->list, link)
+        printk("    %ld (in %ld us) fn %p data %p\n", t->expires, (t->expires - system_time()) / 1000,
+               (void *)(unsigned long)t->fn, t->data);
+    spin_unlock_irqrestore(&q->lock, flags);
+}
+
 void timer_init_cpu(unsigned int cpu)
 {
     struct timer_queue *q = queue_of(cpu);

@@ -26,6 +26,7 @@ void timer_stop(struct timer *t);
 void timer_kill(struct timer *t); /* stops it, waits for a running handler elsewhere; cannot be armed again */
 void timer_migrate(struct timer *t, unsigned int cpu);
 void timer_init_cpu(unsigned int cpu); /* its queue; from sched_init_cpu */
+void timer_dump_cpu(unsigned int cpu);
 void timer_boot_init(void);            /* softirq handler; per-CPU queues need none */
 
 /* x86/time.c */
