@@ -41,21 +41,44 @@ int cmd_unpause(struct cli *cli, const struct cli_args *args)
     return control(cli, args, ctl_domain_unpause);
 }
 
-/* The watcher sees that the domain is gone and tidies up after itself; without one it is done here. */
+static void nap(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
+}
+
+/*
+ * One look at the guest's watcher after its domain `*domid` was destroyed. False: there is nothing more to do. If the
+ * watcher was just building the guest again, what it has built meanwhile goes as well.
+ */
+static bool still_watched(struct ctl *ctl, const uint8_t uuid[16], uint32_t *domid)
+{
+    struct guest_state gs;
+    bool watched;
+
+    if (guest_state_read(uuid, &gs) < 0)
+        return false;
+    watched = guest_state_watched(&gs);
+    if (!watched)
+        guest_state_remove(uuid);
+    if (watched && strcmp(gs.state, "rebooting") != 0 && gs.domid != *domid) {
+        *domid = (uint32_t)gs.domid;
+        ctl_domain_destroy(ctl, *domid, NULL);
+    }
+    guest_state_free(&gs);
+    return watched;
+}
+
+/* Returns when the watcher has seen it and left, so that the name is free again. */
 static int destroy(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
 {
     struct ctl_domain_info info;
-    struct guest_state gs;
     int rc = ctl_domain_info(ctl, domid, &info, err);
 
     if (rc < 0)
         return rc;
     rc = ctl_domain_destroy(ctl, domid, err);
-    if (rc < 0 || guest_state_read(info.uuid, &gs) < 0)
-        return rc;
-    if (!guest_state_watched(&gs))
-        guest_state_remove(info.uuid);
-    guest_state_free(&gs);
+    for (int ms = 0; rc >= 0 && ms < SETTLE_MS && still_watched(ctl, info.uuid, &domid); ms += POLL_MS)
+        nap();
     return rc;
 }
 
@@ -75,11 +98,6 @@ struct stop {
     uint32_t domid;
     uint8_t uuid[16];
 };
-
-static void nap(void)
-{
-    nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
-}
 
 /* Has the consequence come? *failed: it never will. */
 static bool settled(const struct stop *s, bool *failed)
