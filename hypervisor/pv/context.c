@@ -153,7 +153,7 @@ void pv_get_context(struct vcpu *v, struct vcpu_guest_context *c)
     c->user_regs = v->regs;
     c->user_regs.entry_vector = 0;
     c->user_regs.error_code = 0;
-    c->user_regs.rflags |= (unsigned long)pv_shown_iopl(v) << 12;
+    c->user_regs.rflags |= (unsigned long)v->pv.iopl << 12; /* as pv_set_context takes it */
     c->user_regs.ds = v->pv.ds;
     c->user_regs.es = v->pv.es;
     c->user_regs.fs = v->pv.fs;
