@@ -180,7 +180,8 @@ int domain_create(domid_t id, const struct xen_domctl_createdomain *config, bool
     d->is_control = is_control;
     d->config = *config;
     memcpy(d->handle, config->handle, sizeof(d->handle));
-    d->pause_count = d->controller_pause_count = 1;
+    d->pause_count = 1;
+    d->controller_pause_count = is_control ? 0 : 1;
     rc = init_parts(d, config);
     if (!rc)
         rc = domlist_add(d);
