@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Umbra's one Makefile. Folders list their sources in objs.mk files (one line per file, in reading order), which append to:
+# Umbra's one Makefile. Folders list their sources in objs.mk files (a line per file, in reading order), which append to:
 #   hv-srcs       hypervisor sources (.c, .S)                       -> build/umbra.elf, build/umbra.gz
 #   ctl-srcs      tools/libctl sources                              -> build/libctl.a
 #   cli-srcs      tools/cli sources                                 -> build/umbra
@@ -72,11 +72,15 @@ $(BUILD)/umbra: $(patsubst %.c,$(BUILD)/tools/%.o,$(cli-srcs)) $(BUILD)/libctl.a
 	$(Q)$(CC) -o $@ $^ $(ctl-libs) $(cli-libs)
 
 # --- host tests ---------------------------------------------------------------------------------------------------
+# Each program has objects of its own: the same source is compiled with different flags for different programs.
 define unit-rule
-$(BUILD)/unit/$(1): $$($(1)-srcs) Makefile Config.mk
+$(BUILD)/unit-objs/$(1)/%.o: %.c Makefile Config.mk
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(UNIT_CFLAGS) $$($(1)-cflags) -MMD -MP -c $$< -o $$@
+$(BUILD)/unit/$(1): $$(patsubst %.c,$(BUILD)/unit-objs/$(1)/%.o,$$($(1)-srcs)) Makefile Config.mk
 	@mkdir -p $$(@D)
 	$$(call say,UNIT,$$@)
-	$$(Q)$$(CC) $$(UNIT_CFLAGS) $$($(1)-cflags) -MMD -MP -MF $$@.d -MT $$@ $$($(1)-srcs) -o $$@ -lcmocka $$($(1)-libs)
+	$$(Q)$$(CC) $$(UNIT_CFLAGS) $$(filter %.o,$$^) -o $$@ -lcmocka $$($(1)-libs)
 endef
 $(foreach u,$(units),$(eval $(call unit-rule,$(u))))
 

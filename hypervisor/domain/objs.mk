@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Domains and vCPUs; the control domain's construction.
 hv-srcs += hypervisor/domain/domain.c
 hv-srcs += hypervisor/domain/vcpu.c

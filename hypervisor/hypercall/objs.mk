@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Hypercalls: dispatch and argument copying, then one file per family.
 hv-srcs += hypervisor/hypercall/dispatch.c
 hv-srcs += hypervisor/hypercall/multicall.c

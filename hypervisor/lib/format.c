@@ -42,22 +42,23 @@ static void put_string(struct out *o, const struct spec *s, const char *str)
 
 static void put_number(struct out *o, const struct spec *s, unsigned long long v, unsigned int base, const char *prefix)
 {
-    const char *digits = "0123456789abcdef0123456789ABCDEF" + (base == 116 ? 16 : 0);
+    const char *digits = base == 116 ? "0123456789ABCDEF" : "0123456789abcdef";
+    bool zero = s->zero && s->precision < 0;
     char tmp[24];
     int n = 0, zeros, total;
 
     base = base == 116 ? 16 : base;
-    do {
+    while (v || (n == 0 && s->precision != 0)) {
         tmp[n++] = digits[v % base];
         v /= base;
-    } while (v);
+    }
     zeros = s->precision > n ? s->precision - n : 0;
     total = n + zeros + (int)strlen(prefix);
-    if (!s->left && !s->zero)
+    if (!s->left && !zero)
         put_pad(o, ' ', s->width - total);
     while (*prefix)
         put(o, *prefix++);
-    if (!s->left && s->zero)
+    if (!s->left && zero)
         put_pad(o, '0', s->width - total);
     put_pad(o, '0', zeros);
     while (n)
@@ -118,7 +119,7 @@ static void put_unsigned(struct out *o, const struct spec *s, unsigned long long
     if (conv == 'u')
         put_number(o, s, v, 10, "");
     else
-        put_number(o, s, v, conv == 'X' ? 116 : 16, s->alt && v ? "0x" : "");
+        put_number(o, s, v, conv == 'X' ? 116 : 16, !s->alt || !v ? "" : conv == 'X' ? "0X" : "0x");
 }
 
 int vsnprintf(char *buf, size_t size, const char *fmt, va_list ap)
@@ -135,6 +136,8 @@ int vsnprintf(char *buf, size_t size, const char *fmt, va_list ap)
         f = parse_flags(f + 1, &s);
         if (*f == '*') {
             s.width = va_arg(ap, int);
+            s.left = s.left || s.width < 0;
+            s.width = s.width < 0 ? -s.width : s.width;
             f++;
         } else
             f = parse_int(f, &s.width);

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Freestanding basics.
 hv-srcs += hypervisor/lib/string.c
 hv-srcs += hypervisor/lib/format.c

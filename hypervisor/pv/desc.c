@@ -77,8 +77,10 @@ static void install_gdt(struct vcpu *v, const mfn_t *frame, unsigned int n, unsi
 
     memcpy(old, v->pv.gdt_frames, sizeof(old));
     for (unsigned int i = 0; i < FIRST_RESERVED_GDT_PAGE; i++) {
-        window[i] = i < n ? pte_make(frame[i], window_flags()) : _pte(0);
-        v->pv.gdt_frames[i] = i < n ? frame[i] : INVALID_MFN;
+        mfn_t m = frame && i < n ? frame[i] : INVALID_MFN;
+
+        window[i] = i < n ? pte_make(m, window_flags()) : _pte(0);
+        v->pv.gdt_frames[i] = m;
     }
     v->pv.gdt_ents = (uint16_t)entries;
     if (old_count) {

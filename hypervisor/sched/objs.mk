@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Scheduling: deferred work, timers, run queues, the switch.
 hv-srcs += hypervisor/sched/softirq.c
 hv-srcs += hypervisor/sched/timer.c

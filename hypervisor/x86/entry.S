@@ -33,7 +33,7 @@
 .Lno_smap\@:
 .endm
 
-/* Registers to the stack in the order of struct cpu_user_regs, then cleared: a guest steers no speculation with them. */
+/* Registers to the stack in the order of struct cpu_user_regs, then cleared: they steer no speculation. */
 .macro SAVE_REGS
         cld
         pushq   %rdi

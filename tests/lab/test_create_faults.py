@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Whatever fails while a guest is created, nothing is left: calls that the tool makes to the hypervisor, the mapping device
-or xenstored are made to fail, one per run, and the host has the same after it as before."""
+"""Whatever fails while a guest is created, nothing is left: calls that the tool makes to the hypervisor, the mapping
+device or xenstored are made to fail, one per run, and the host has the same after it as before."""
 
 import os
 import struct

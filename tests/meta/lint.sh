@@ -40,7 +40,8 @@ cppcheck() {
     c_files | grep '\.c$' >"$build/lint-files"
     command cppcheck --quiet -j2 --std=c11 --error-exitcode=1 --inline-suppr \
         --enable=warning,performance,portability --suppress=missingIncludeSystem --suppress=unknownMacro \
-        --suppress=comparePointers --suppress=subtractPointers -Ihypervisor/include -Itools --file-list="$build/lint-files"
+        --suppress=comparePointers --suppress=subtractPointers \
+        -Ihypervisor/include -Itools --file-list="$build/lint-files"
 }
 
 shell() {

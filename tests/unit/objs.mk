@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 
 # tools/cli
 cli-unit-cflags := -Itools
@@ -60,7 +61,8 @@ test_printk-srcs       := tests/unit/test_printk.c
 test_printk-cflags     := $(hv-plain-cflags)
 
 units                  += test_irq
-test_irq-srcs          := tests/unit/test_irq.c hypervisor/x86/irq.c hypervisor/x86/pirq.c hypervisor/hypercall/physdev_op.c
+test_irq-srcs          := tests/unit/test_irq.c hypervisor/x86/irq.c hypervisor/x86/pirq.c \
+                          hypervisor/hypercall/physdev_op.c
 test_irq-cflags        := $(hv-plain-cflags)
 
 # hypervisor/mm
@@ -100,3 +102,9 @@ units            += test_boot
 test_boot-srcs   := tests/unit/test_boot.c hypervisor/boot/cmdline.c hypervisor/boot/memmap.c
 test_boot-cflags := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include
 test_boot-libs   := -Wl,-T,tests/unit/params.lds
+
+# hypervisor/lib
+units           += test_lib
+test_lib-srcs   := tests/unit/test_lib.c tests/unit/lib_renamed.c tests/unit/fake/base.c hypervisor/lib/bitmap.c \
+                   hypervisor/lib/rangeset.c
+test_lib-cflags := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include

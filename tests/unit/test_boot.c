@@ -217,7 +217,7 @@ static bool round_of_map(void)
     memmap_init();
     check_ram();
     for (m = 0; m < FRAMES; m++)
-        if (model[m] == RAM && (m < 0x100 || (m >= IMAGE_FIRST && m < IMAGE_PAST)))
+        if ((m < 0x100 || (m >= IMAGE_FIRST && m < IMAGE_PAST)) && model[m] == RAM)
             model[m] = TAKEN;
     for (unsigned int i = 0; i < 20; i++) {
         uint64_t size = (1 + below(8)) * PAGE_SIZE, align = PAGE_SIZE << below(4);

@@ -91,7 +91,7 @@ static long update_as(uint32_t domains, uint64_t ptr, uint64_t val)
 {
     struct mmu_update u = {.ptr = ptr, .val = val};
     struct hcall hc = {.arg = {(unsigned long)&u, 1, 0, domains}};
-    long rc;
+    long rc = 0;
 
     do {
         hc.restart = false;
@@ -109,7 +109,7 @@ static long ext_as(domid_t who, unsigned int cmd, uint64_t arg1)
 {
     struct mmuext_op op = {.cmd = cmd, .arg1.mfn = arg1};
     struct hcall hc = {.arg = {(unsigned long)&op, 1, 0, who}};
-    long rc;
+    long rc = 0;
 
     do {
         hc.restart = false;

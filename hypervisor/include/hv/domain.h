@@ -67,8 +67,8 @@ struct domain {
     struct rangeset *irq_caps;    /* pirqs */
     struct rangeset *ioport_caps; /* x86 ports */
     uint16_t weight, cap;         /* scheduler parameters (credit2 ABI) */
-    unsigned long vm_assist; /* bits VMASST_TYPE_* */
-    struct tasklet free_tasklet; /* frees the domain after its last reference */
+    unsigned long vm_assist;      /* bits VMASST_TYPE_* */
+    struct tasklet free_tasklet;  /* frees the domain after its last reference */
     struct pv_domain pv;
 };
 

@@ -15,7 +15,7 @@ struct vcpu;
 
 struct cpu_info {
     struct cpu_user_regs guest_regs; /* frame of the outermost entry; es..gs are not pushed by hardware or by entry.S */
-    struct vcpu *cur_vcpu; /* read as `current` */
+    struct vcpu *cur_vcpu;           /* read as `current` */
     unsigned long percpu_offset;
     unsigned long cr3; /* value loaded in CR3 */
     uint32_t cpu;
@@ -33,7 +33,9 @@ static inline struct cpu_info *get_cpu_info(void)
 
 #define DEFINE_PER_CPU(type, name)  __attribute__((section(".percpu"))) typeof(type) percpu__##name
 #define DECLARE_PER_CPU(type, name) extern typeof(type) percpu__##name
-#define this_cpu(name)              (*(typeof(percpu__##name) *)((char *)&percpu__##name + get_cpu_info()->percpu_offset))
+#define this_cpu(name)                                            \
+    (*(typeof(percpu__##name) *)((char *)&percpu__##name + \
+                                 get_cpu_info()->percpu_offset))
 #define per_cpu(name, c)            (*(typeof(percpu__##name) *)((char *)&percpu__##name + percpu_offset[c]))
 extern unsigned long percpu_offset[NR_CPUS];
 #else

@@ -27,7 +27,7 @@ void timer_kill(struct timer *t); /* stops it, waits for a running handler elsew
 void timer_migrate(struct timer *t, unsigned int cpu);
 void timer_init_cpu(unsigned int cpu); /* its queue; from sched_init_cpu */
 void timer_dump_cpu(unsigned int cpu);
-void timer_boot_init(void);            /* softirq handler; per-CPU queues need none */
+void timer_boot_init(void); /* softirq handler; per-CPU queues need none */
 
 /* x86/time.c */
 s_time_t system_time(void);
