@@ -108,3 +108,10 @@ units           += test_lib
 test_lib-srcs   := tests/unit/test_lib.c tests/unit/lib_renamed.c tests/unit/fake/base.c hypervisor/lib/bitmap.c \
                    hypervisor/lib/rangeset.c
 test_lib-cflags := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include
+
+# hypervisor/domain: the control domain's kernel file
+units              += test_unpack
+test_unpack-srcs   := tests/unit/test_unpack.c tests/unit/fake/base.c \
+                      $(patsubst %,hypervisor/domain/%.c,elf kernel_image lzma xz)
+test_unpack-cflags := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include
+test_unpack-libs   := -llzma
