@@ -8,7 +8,7 @@ struct out {
 };
 
 struct spec {
-    bool left, zero, alt, plus;
+    bool left, zero, alt, plus, upper;
     int width, precision; /* precision -1: none */
     unsigned int size;    /* bytes of the integer */
 };
@@ -42,12 +42,11 @@ static void put_string(struct out *o, const struct spec *s, const char *str)
 
 static void put_number(struct out *o, const struct spec *s, unsigned long long v, unsigned int base, const char *prefix)
 {
-    const char *digits = base == 116 ? "0123456789ABCDEF" : "0123456789abcdef";
+    const char *digits = s->upper ? "0123456789ABCDEF" : "0123456789abcdef";
     bool zero = s->zero && s->precision < 0;
     char tmp[24];
     int n = 0, zeros, total;
 
-    base = base == 116 ? 16 : base;
     while (v || (n == 0 && s->precision != 0)) {
         tmp[n++] = digits[v % base];
         v /= base;
@@ -147,6 +146,7 @@ int vsnprintf(char *buf, size_t size, const char *fmt, va_list ap)
         } else if (*f == '.')
             f = parse_int(f + 1, &s.precision);
         f = parse_size_modifier(f, &s);
+        s.upper = *f == 'X';
         switch (*f) {
         case 'd':
         case 'i':
