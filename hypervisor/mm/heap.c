@@ -115,10 +115,12 @@ static struct page_info *take_from_zone(unsigned int z, unsigned int order)
 /* High zones first: memory that narrow devices can reach is the scarcer. */
 static struct page_info *take_block(unsigned int order, unsigned int bits)
 {
-    unsigned int top = bits > PAGE_SHIFT ? MIN(bits - PAGE_SHIFT, NR_ZONES) : NR_ZONES;
+    unsigned int top = NR_ZONES;
     unsigned long flags = spin_lock_irqsave(&heap_lock);
     struct page_info *pg = NULL;
 
+    if (bits) /* up to PAGE_SHIFT bits: no frame is that low */
+        top = bits > PAGE_SHIFT ? MIN(bits - PAGE_SHIFT, NR_ZONES) : 0;
     for (unsigned int z = top; z-- > 0 && !pg;)
         pg = take_from_zone(z, order);
     spin_unlock_irqrestore(&heap_lock, flags);
