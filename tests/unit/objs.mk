@@ -39,11 +39,18 @@ test_cli-libs     := -lyajl
 
 # hypervisor: events and grants, on the fake machine
 hv-unit-cflags      := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include -Itests/unit -fno-strict-aliasing
-hv-machine-srcs     := tests/unit/fake/machine.c hypervisor/mm/frame.c
+hv-machine-srcs     := tests/unit/fake/machine.c hypervisor/mm/frame.c \
+                       $(wildcard hypervisor/event/*.c hypervisor/grant/*.c)
+hv-event-srcs       := tests/unit/event_guests.c $(hv-machine-srcs)
+hv-grant-srcs       := tests/unit/grant_guests.c $(hv-machine-srcs)
 
 units              += test_evtchn
-test_evtchn-srcs   := tests/unit/test_evtchn.c $(hv-machine-srcs) $(wildcard hypervisor/event/*.c hypervisor/grant/*.c)
+test_evtchn-srcs   := tests/unit/test_evtchn.c $(hv-event-srcs)
 test_evtchn-cflags := $(hv-unit-cflags)
+
+units                   += test_evtchn_fifo
+test_evtchn_fifo-srcs   := tests/unit/test_evtchn_fifo.c $(hv-event-srcs)
+test_evtchn_fifo-cflags := $(hv-unit-cflags)
 
 # hypervisor: console, ACPI, time, interrupts
 hv-plain-cflags := -Ihypervisor/include -DUMBRA_HOST -D__XEN_TOOLS__
@@ -84,9 +91,13 @@ test_pv_random-srcs   := tests/unit/test_pv_random.c tests/unit/pv_model.c $(fak
 test_pv_random-cflags := $(hv-unit-cflags)
 
 units              += test_grant
-test_grant-srcs    := tests/unit/test_grant.c $(hv-machine-srcs) $(wildcard hypervisor/event/*.c hypervisor/grant/*.c)
+test_grant-srcs    := tests/unit/test_grant.c $(hv-grant-srcs)
 test_grant-cflags  := $(hv-unit-cflags)
-test_grant-libs    := -lpthread
+
+units                 += test_grant_map
+test_grant_map-srcs   := tests/unit/test_grant_map.c $(hv-grant-srcs)
+test_grant_map-cflags := $(hv-unit-cflags)
+test_grant_map-libs   := -lpthread
 
 # hypervisor/pv
 units              += test_insn
@@ -115,3 +126,10 @@ test_unpack-srcs   := tests/unit/test_unpack.c tests/unit/fake/base.c \
                       $(patsubst %,hypervisor/domain/%.c,elf kernel_image lzma xz)
 test_unpack-cflags := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include
 test_unpack-libs   := -llzma
+
+# hypervisor/mm: the heap itself
+units            += test_heap
+test_heap-srcs   := tests/unit/test_heap.c $(patsubst %,tests/unit/fake/%.c,base ram tlb domains) \
+                    $(patsubst %,hypervisor/mm/%.c,heap objects frame)
+test_heap-cflags := $(hv-unit-cflags)
+test_heap-libs   := -Wl,--wrap=tlb_flush_mask
