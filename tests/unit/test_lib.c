@@ -163,7 +163,7 @@ static void test_format_rest(void **state)
     format_is("[ab  ]", "[%-*.*s]", 4, 2, "abc");
     format_is("[ab  ]", "[%*.*s]", -4, 2, "abc");
     format_is("[abc]", "[%.*s]", -1, "abc");
-    format_is("[(null)]", "[%s]", NULL);
+    format_is("[(null)]", "[%s]", (const char *)NULL);
     format_is("[x%]", "[%c%%]", 'x');
     format_is("0000000000001234", "%p", (void *)0x1234);
     format_is("-9223372036854775808", "%ld", INT64_MIN);
