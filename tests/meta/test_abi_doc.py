@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""docs/abi.md names every hypercall and every sub-operation that the code handles, nothing that it does not handle as if it
-did, and only tests that exist."""
+"""docs/abi.md names every hypercall and every sub-operation that the code handles, claims none that it does not handle,
+and names only tests that exist."""
 
 import collections
 import os
