@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Umbra's one Makefile. Folders list their sources in objs.mk files (a line per file, in reading order), which append to:
+# Umbra's one Makefile. Folders list sources in objs.mk files (a line per file, in reading order), which append to:
 #   hv-srcs       hypervisor sources (.c, .S)                       -> build/umbra.elf, build/umbra.gz
 #   ctl-srcs      tools/libctl sources                              -> build/libctl.a
 #   cli-srcs      tools/cli sources                                 -> build/umbra

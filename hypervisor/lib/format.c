@@ -47,10 +47,10 @@ static void put_number(struct out *o, const struct spec *s, unsigned long long v
     char tmp[24];
     int n = 0, zeros, total;
 
-    while (v || (n == 0 && s->precision != 0)) {
+    if (v == 0 && s->precision != 0)
+        tmp[n++] = '0';
+    for (; v; v /= base)
         tmp[n++] = digits[v % base];
-        v /= base;
-    }
     zeros = s->precision > n ? s->precision - n : 0;
     total = n + zeros + (int)strlen(prefix);
     if (!s->left && !zero)
@@ -118,7 +118,7 @@ static void put_unsigned(struct out *o, const struct spec *s, unsigned long long
     if (conv == 'u')
         put_number(o, s, v, 10, "");
     else
-        put_number(o, s, v, conv == 'X' ? 116 : 16, !s->alt || !v ? "" : conv == 'X' ? "0X" : "0x");
+        put_number(o, s, v, 16, !s->alt || !v ? "" : conv == 'X' ? "0X" : "0x");
 }
 
 int vsnprintf(char *buf, size_t size, const char *fmt, va_list ap)
