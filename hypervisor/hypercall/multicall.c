@@ -10,7 +10,8 @@
 #include <hv/guest_copy.h>
 #include <hv/sched.h>
 
-static bool may_nest(unsigned long op)
+/* Asked of the number as it will be dispatched: the upper half of the guest's word is not looked at there either. */
+static bool may_nest(unsigned int op)
 {
     return op != __HYPERVISOR_multicall && op != __HYPERVISOR_iret;
 }
@@ -33,7 +34,7 @@ static int run_entry(multicall_entry_t *g)
         return -EFAULT;
     sub.op = (unsigned int)e.op;
     memcpy(sub.arg, e.args, sizeof(sub.arg));
-    e.result = may_nest(e.op) ? (xen_ulong_t)hypercall_run(&sub) : (xen_ulong_t)-EINVAL;
+    e.result = may_nest(sub.op) ? (xen_ulong_t)hypercall_run(&sub) : (xen_ulong_t)-EINVAL;
     if (sub.restart)
         return guest_copy_to(&g->args, sub.arg, sizeof(sub.arg)) ? -EFAULT : -ERESTART;
     return copy_field_to_guest(g, &e, result);
