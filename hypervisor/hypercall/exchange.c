@@ -32,10 +32,27 @@ static bool claim_frame(struct page_info *pg)
     return __atomic_compare_exchange_n(&pg->count_info, &expect, 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
+/*
+ * Our reference becomes the owner's again. The count stays as it is: others may have looked at the frame meanwhile
+ * (get_page_owned). A domain whose frames teardown has begun to release does not get it back.
+ */
+static void unclaim_frame(struct domain *d, struct page_info *pg)
+{
+    bool dying;
+
+    spin_lock(&d->page_alloc_lock);
+    dying = d->dying;
+    if (!dying)
+        __atomic_fetch_or(&pg->count_info, PGC_allocated, __ATOMIC_SEQ_CST);
+    spin_unlock(&d->page_alloc_lock);
+    if (dying)
+        put_page(pg);
+}
+
 static void unclaim_all(struct exchange *ex)
 {
     while (ex->in_count)
-        __atomic_store_n(&ex->in[--ex->in_count]->count_info, PGC_allocated | 1, __ATOMIC_SEQ_CST);
+        unclaim_frame(ex->d, ex->in[--ex->in_count]);
 }
 
 static int claim_extent(struct exchange *ex, xen_pfn_t mfn)
