@@ -7,21 +7,24 @@
 #include <hv/sched.h>
 #include <hv/x86.h>
 
-/* The context may name page tables whose validation is preempted: the call restarts, progress is in the pages. */
+/*
+ * The context may name page tables whose validation is preempted: the call restarts, progress is in the pages. Under
+ * the lock: of several callers one sets the context, and the vCPU cannot be brought up before it is complete.
+ */
 static long initialise(struct vcpu *v, unsigned long guest, struct hcall *hc)
 {
-    struct vcpu_guest_context *ctx;
-    long rc = 0;
+    struct vcpu_guest_context *ctx = hv_new(struct vcpu_guest_context);
+    long rc;
 
-    if (v->is_initialised)
-        return -EEXIST;
-    ctx = hv_new(struct vcpu_guest_context);
     if (!ctx)
         return -ENOMEM;
-    if (guest_copy_from(ctx, (void *)guest, sizeof(*ctx)))
-        rc = -EFAULT;
-    if (!rc)
-        rc = pv_set_context(v, ctx);
+    if (guest_copy_from(ctx, (void *)guest, sizeof(*ctx))) {
+        hv_free(ctx);
+        return -EFAULT;
+    }
+    spin_lock(&v->domain->life_lock);
+    rc = v->is_initialised ? -EEXIST : pv_set_context(v, ctx);
+    spin_unlock(&v->domain->life_lock);
     hv_free(ctx);
     return rc == -ERESTART ? hypercall_restart(hc) : rc;
 }
@@ -93,9 +96,12 @@ static long register_info(struct vcpu *v, unsigned long guest)
 
     if (guest_copy_from(&info, (void *)guest, sizeof(info)))
         return -EFAULT;
+    /* One caller at a time, and the vCPU does not come up in between. */
+    spin_lock(&v->domain->life_lock);
     rc = vcpu_register_info(v, _mfn(info.mfn), info.offset);
     if (!rc)
         time_update_vcpu(v);
+    spin_unlock(&v->domain->life_lock);
     return rc;
 }
 
