@@ -180,6 +180,9 @@ static int get_plain_type(struct page_info *pg, enum page_type type)
             if (!same)
                 return -EINVAL;
             cpu_relax();
+            /* Its holder may wait for this CPU to flush, and a fault on an LDT page comes here without interrupts. */
+            if (!irqs_enabled())
+                tlb_poll();
             x = READ_ONCE(pg->type_info);
             continue;
         }

@@ -235,6 +235,10 @@ cpumask_t tlb_filter(cpumask_t mask, uint32_t stamp)
     return mask;
 }
 
+void tlb_poll(void)
+{
+}
+
 void tlb_flush_mask(cpumask_t mask)
 {
     assert_int_equal(machine.locks_held, 0);

@@ -60,6 +60,10 @@ void tlb_flush_local(void)
     flush_cpu(smp_processor_id());
 }
 
+void tlb_poll(void)
+{
+}
+
 /* One address: its translations go, and all cached table pointers, but it is no full flush. */
 void tlb_flush_one_mask(cpumask_t mask, unsigned long linear)
 {
