@@ -137,18 +137,6 @@ static int flush_cache(bool everywhere)
 
 /* ---- the rest ---- */
 
-static int set_ldt(unsigned long base, unsigned int ents)
-{
-    struct vcpu *v = current;
-
-    if ((base & ~PAGE_MASK) || ents > 8192 || !guest_range_ok(base, ents * 8ul))
-        return -EINVAL;
-    v->pv.ldt_base = base;
-    v->pv.ldt_ents = ents;
-    pv_ldt_invalidate(v);
-    return 0;
-}
-
 static int clear_frame(struct domain *d, mfn_t m)
 {
     struct page_info *pg = get_page_from_mfn(m, d);
@@ -204,7 +192,7 @@ static int self_op(const struct mmuext_op *op)
     case MMUEXT_FLUSH_CACHE_GLOBAL:
         return flush_cache(op->cmd == MMUEXT_FLUSH_CACHE_GLOBAL);
     case MMUEXT_SET_LDT:
-        return set_ldt(op->arg1.linear_addr, op->arg2.nr_ents);
+        return pv_set_ldt(current, op->arg1.linear_addr, op->arg2.nr_ents);
     case MMUEXT_MARK_SUPER:
     case MMUEXT_UNMARK_SUPER:
         return -EOPNOTSUPP;

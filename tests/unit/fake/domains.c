@@ -115,8 +115,9 @@ bool pv_check_descriptor(uint64_t *desc)
     return !(*desc & (1ull << 63));
 }
 
-void pv_ldt_invalidate(struct vcpu *v)
+int pv_set_ldt(struct vcpu *v, unsigned long base, unsigned long ents)
 {
+    return 0;
 }
 
 void pv_inject(struct vcpu *v, unsigned int vector, uint32_t error_code)
