@@ -123,8 +123,7 @@ static int commit_chunk(struct exchange *ex, unsigned long chunk)
 
         if (guest_copy_from(&pfn, ex->x.out.extent_start.p + chunk * per + i, sizeof(pfn)))
             return -EFAULT;
-        for (unsigned long j = 0; j < 1ul << ex->x.out.extent_order; j++)
-            set_gpfn_from_mfn(_mfn(mfn + j), pfn + j);
+        set_owned_gpfns(ex->d, _mfn(mfn), pfn, 1ul << ex->x.out.extent_order);
         if (guest_copy_to(ex->x.out.extent_start.p + chunk * per + i, &mfn, sizeof(mfn)))
             return -EFAULT;
     }

@@ -128,6 +128,19 @@ static long acquire_resource(struct hcall *hc, unsigned int start)
     return rc;
 }
 
+void set_owned_gpfns(struct domain *d, mfn_t first, unsigned long pfn, unsigned long n)
+{
+    for (unsigned long i = 0; i < n; i++) {
+        mfn_t m = _mfn(first.n + i);
+        struct page_info *pg = get_page_from_mfn(m, d);
+
+        if (!pg)
+            continue;
+        set_gpfn_from_mfn(m, pfn + i);
+        put_page(pg);
+    }
+}
+
 struct domain *get_target_domain(domid_t id)
 {
     struct domain *d = domain_get(id);

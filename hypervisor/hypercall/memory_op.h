@@ -8,6 +8,9 @@
 
 /* Domain named by a call, with a reference: the caller itself, or any for the control domain; else NULL. */
 struct domain *get_target_domain(domid_t id);
+/* M2P entries of n frames that d just got. What d has given up already, from another vCPU, is left alone: it may be
+ * somebody else's by now. */
+void set_owned_gpfns(struct domain *d, mfn_t first, unsigned long pfn, unsigned long n);
 /* increase, decrease, populate from extent start on: extents done, or fewer when memory ran out; -errno when the
  * arguments are bad. */
 long memory_reservation(struct hcall *hc, unsigned int cmd, unsigned int start, unsigned int cmd_bits);

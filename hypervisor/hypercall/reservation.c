@@ -37,8 +37,7 @@ static bool populate_extent(const struct reservation *res, unsigned long i)
         return false;
     mfn = page_to_mfn(pg).n;
     if (res->cmd == XENMEM_populate_physmap)
-        for (unsigned long j = 0; j < 1ul << res->r.extent_order; j++)
-            set_gpfn_from_mfn(_mfn(mfn + j), pfn + j);
+        set_owned_gpfns(res->d, _mfn(mfn), pfn, 1ul << res->r.extent_order);
     return !res->r.extent_start.p || !guest_copy_to(res->r.extent_start.p + i, &mfn, sizeof(mfn));
 }
 
