@@ -94,8 +94,8 @@ static void trap_from_hypervisor(struct cpu_user_regs *regs, unsigned long cr2)
     if (!fixup)
         fatal_trap(regs, cr2);
     if (regs->entry_vector != TRAP_PF)
-        printk(XLOG_DEBUG "fix-up of exception %u (error code %x) at %lx\n", regs->entry_vector, regs->error_code,
-               regs->rip);
+        printk(XLOG_GUEST XLOG_DEBUG "fix-up of exception %u (error code %x) at %lx\n", regs->entry_vector,
+               regs->error_code, regs->rip);
     regs->rip = fixup;
 }
 
