@@ -187,7 +187,8 @@ int domain_create(domid_t id, const struct xen_domctl_createdomain *config, bool
         rc = domlist_add(d);
     if (rc) {
         d->dying = DOM_DEAD;
-        release_hv_pages(d);
+        while (release_hv_pages(d) == -ERESTART)
+            ; /* a handful: the domain never ran */
         domain_put(d);
         return rc;
     }

@@ -76,7 +76,7 @@ static int release_frames(struct domain *d)
 
 int release_hv_pages(struct domain *d)
 {
-    for (;;) {
+    for (unsigned int n = 1;; n++) {
         struct page_info *pg = NULL;
 
         spin_lock(&d->page_alloc_lock);
@@ -89,6 +89,8 @@ int release_hv_pages(struct domain *d)
         if (!pg)
             return 0;
         unshare_hv_page(pg);
+        if (n % 64 == 0 && preempt_needed())
+            return -ERESTART;
     }
 }
 

@@ -144,7 +144,7 @@ void vcpu_free(struct vcpu *v); /* by domain_free and failed creation */
 /* Teardown of a domain, restartable: -ERESTART after a bounded slice, 0 when nothing but references of others is left.
  */
 int domain_kill(struct domain *d);
-/* Takes the owner's reference from each hypervisor page shared with d. */
+/* Takes the owner's reference from each hypervisor page shared with d, in bounded slices: -ERESTART or 0. */
 int release_hv_pages(struct domain *d);
 
 void domain_pause(struct domain *d); /* returns when no vCPU of d runs; not for the current domain */
