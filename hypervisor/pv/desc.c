@@ -185,7 +185,8 @@ bool pv_ldt_fault(struct vcpu *v, unsigned long linear)
 
     if (page * 512 >= v->pv.ldt_ents || (slot->n & PTE_P))
         return false;
-    if (pv_walk(v, v->pv.ldt_base + page * PAGE_SIZE, &leaf, &level) || level != 1)
+    /* The table lies in the guest kernel's memory, whatever mode looks at a descriptor of it. */
+    if (pv_walk_from(v->pv.l4_kernel, v->pv.ldt_base + page * PAGE_SIZE, &leaf, &level) || level != 1)
         return false;
     m = pte_mfn(leaf);
     if (!mfn_valid(m) || get_page_and_type(mfn_to_page(m), v->domain, PT_SEGDESC))

@@ -83,6 +83,8 @@ bool pv_in_ldt_window(const struct vcpu *v, unsigned long linear);
 void pv_ldt_load(struct vcpu *v);
 /* Replaces v's GDT: frames as in the ABI, one per 512 entries. 0 or -EINVAL, then unchanged. */
 int pv_set_gdt(struct vcpu *v, const unsigned long *frames, unsigned int entries);
+/* pv_walk from a given L4 table, or INVALID_MFN. */
+int pv_walk_from(mfn_t l4, unsigned long linear, pte_t *leaf, unsigned int *level);
 /* Descriptor that a selector of the current vCPU names; false when there is none. */
 bool pv_read_descriptor(struct vcpu *v, uint16_t sel, uint64_t *desc);
 

@@ -4,18 +4,17 @@
  * tables may change or be freed meanwhile. The answer is a hint; whoever takes a frame from it gets a reference to
  * that frame first, which checks its owner and type.
  */
-#include <hv/pv.h>
-#include <hv/domain.h>
+#include "internal.h"
 
 static const pte_t *table_at(mfn_t m)
 {
     return mfn_valid(m) ? mfn_to_virt(m) : NULL;
 }
 
-int pv_walk(const struct vcpu *v, unsigned long linear, pte_t *leaf, unsigned int *level)
+int pv_walk_from(mfn_t l4, unsigned long linear, pte_t *leaf, unsigned int *level)
 {
     uint64_t allow = PTE_RW | PTE_US, deny = 0;
-    mfn_t m = maddr_to_mfn(_maddr(pv_cr3(v) & PTE_ADDR));
+    mfn_t m = l4;
 
     if (!is_canonical(linear))
         return -ENOENT;
@@ -38,4 +37,9 @@ int pv_walk(const struct vcpu *v, unsigned long linear, pte_t *leaf, unsigned in
         m = pte_mfn(e);
     }
     return -ENOENT;
+}
+
+int pv_walk(const struct vcpu *v, unsigned long linear, pte_t *leaf, unsigned int *level)
+{
+    return pv_walk_from(maddr_to_mfn(_maddr(pv_cr3(v) & PTE_ADDR)), linear, leaf, level);
 }
