@@ -88,10 +88,12 @@ void timer_stop(struct timer *t)
     spin_unlock_irqrestore(&q->lock, flags);
 }
 
+/* Its function may still run on a CPU from which it was migrated meanwhile: all are looked at. */
 void timer_kill(struct timer *t)
 {
     unsigned long flags;
     struct timer_queue *q;
+    unsigned int cpu;
 
     if (!t->fn)
         return;
@@ -99,8 +101,8 @@ void timer_kill(struct timer *t)
     list_del(&t->link);
     t->killed = true;
     spin_unlock_irqrestore(&q->lock, flags);
-    if (t->cpu != smp_processor_id())
-        while (READ_ONCE(q->running) == t)
+    for_each_cpu (cpu, cpu_online_map)
+        while (cpu != smp_processor_id() && READ_ONCE(queue_of(cpu)->running) == t)
             cpu_relax();
 }
 
