@@ -219,19 +219,27 @@ static uint64_t plain_type_after_put(uint64_t x)
     return n;
 }
 
+/*
+ * The last use ends in two steps, busy in between. Were the stamp taken before a single step, others could come and go
+ * unnoticed meanwhile - the word would be the same again - and what they leave in TLBs would be younger than the stamp.
+ */
 void put_page_type(struct page_info *pg)
 {
     uint64_t x = READ_ONCE(pg->type_info);
+    bool last;
 
     if (is_table_type(page_type(pg))) {
         pv_put_table_type(pg);
         return;
     }
     do {
-        ASSERT(x & PGT_count_mask);
-        if ((x & PGT_count_mask) == 1)
-            pg->tlb_stamp = tlb_now();
-    } while (!change_type_info(pg, &x, plain_type_after_put(x)));
+        ASSERT((x & PGT_count_mask) && !(x & PGT_busy));
+        last = (x & PGT_count_mask) == 1;
+    } while (!change_type_info(pg, &x, last ? x | PGT_busy : x - 1));
+    if (last) {
+        pg->tlb_stamp = tlb_now();
+        __atomic_store_n(&pg->type_info, plain_type_after_put(x), __ATOMIC_RELEASE);
+    }
 }
 
 int get_page_and_type(struct page_info *pg, struct domain *d, enum page_type type)

@@ -55,7 +55,7 @@ enum page_type {
 #define PGT_pinned     (1ull << 59) /* one type reference is held by the pin */
 #define PGT_validated  (1ull << 58) /* contents checked for the type */
 #define PGT_partial    (1ull << 57) /* table, count 0: entries [0, nr_validated) hold references; it holds itself */
-#define PGT_busy       (1ull << 56) /* a CPU is giving the frame this type right now: wait */
+#define PGT_busy       (1ull << 56) /* a CPU is giving the frame this type, or ending its last use, right now: wait */
 #define PGT_foreign    (1ull << 55) /* was mapped writable by a domain that does not own it: any CPU may know it */
 #define PGT_count_mask ((1ull << 48) - 1)
 
