@@ -63,6 +63,16 @@ static void tickle(unsigned int cpu, const struct vcpu *v)
         }
 }
 
+/*
+ * sched_lock held: queues v. What runs there is charged first: alone on its CPU it may not have been for long, and v
+ * would join far behind it and keep it waiting as long.
+ */
+static void enqueue(struct vcpu *v, unsigned int cpu, s_time_t now)
+{
+    account(per_cpu(run_queue, cpu).running, now);
+    queue_insert(v, cpu);
+}
+
 void vcpu_wake(struct vcpu *v)
 {
     unsigned long flags = spin_lock_irqsave(&sched_lock);
@@ -74,7 +84,7 @@ void vcpu_wake(struct vcpu *v)
         /* It runs, or is about to be scheduled away: the softirq finds it runnable again. */
     } else if (!queue_has(v)) {
         set_runstate(v, RUNSTATE_runnable, now);
-        queue_insert(v, queue_place(v));
+        enqueue(v, queue_place(v), now);
         tickle(v->processor, v);
     }
     spin_unlock_irqrestore(&sched_lock, flags);
@@ -134,7 +144,7 @@ static struct vcpu *choose(unsigned int cpu, struct vcpu *prev, s_time_t now)
         account(prev, now);
         if (vcpu_runnable(prev)) {
             set_runstate(prev, RUNSTATE_runnable, now);
-            queue_insert(prev, cpumask_test(&prev->hard_affinity, cpu) ? cpu : queue_place(prev));
+            enqueue(prev, cpumask_test(&prev->hard_affinity, cpu) ? cpu : queue_place(prev), now);
         } else
             set_runstate(prev, stopped_state(prev), now);
     }
@@ -152,6 +162,28 @@ static struct vcpu *choose(unsigned int cpu, struct vcpu *prev, s_time_t now)
     return next;
 }
 
+/* sched_lock held: what stays queued behind the one that was chosen goes to a CPU that idles, if one may take it. */
+static void offer_queued(const struct run_queue *q)
+{
+    cpumask_t idle = CPUMASK_NONE;
+    struct sched_vcpu *s;
+    unsigned int cpu;
+
+    for_each_cpu (cpu, cpu_online_map)
+        if (cpu_is_idle(cpu))
+            idle = cpumask_or(idle, cpumask_of(cpu));
+    if (cpumask_empty(idle))
+        return;
+    list_for_each (s, &q->list, link) {
+        cpumask_t takers = cpumask_and(idle, s->vcpu->hard_affinity);
+
+        if (!s->vcpu->is_running && !cpumask_empty(takers)) {
+            cpu_raise_softirq(cpumask_first(takers), SOFTIRQ_SCHEDULE);
+            return;
+        }
+    }
+}
+
 static void schedule(void)
 {
     unsigned int cpu = smp_processor_id();
@@ -161,9 +193,10 @@ static void schedule(void)
     s_time_t now = system_time();
 
     next = choose(cpu, prev, now);
-    if (q->count)
+    if (q->count) {
         timer_set(&q->slice, now + TIME_SLICE);
-    else
+        offer_queued(q);
+    } else
         timer_stop(&q->slice);
     if (next != prev) {
         spin_unlock(&sched_lock);
@@ -179,8 +212,11 @@ void sched_context_saved(struct vcpu *v)
     WRITE_ONCE(v->is_running, false);
     if (!is_idle_vcpu(v) && queue_has(v)) {
         if (!cpumask_test(&v->hard_affinity, v->processor)) {
+            unsigned int old = v->processor;
+
             queue_remove(v);
-            queue_insert(v, queue_place(v));
+            enqueue(v, queue_place(v), system_time());
+            cpu_raise_softirq(old, SOFTIRQ_SCHEDULE); /* it looked busy to others as long as v was queued there */
         }
         tickle(v->processor, v);
     }
@@ -244,15 +280,14 @@ int vcpu_set_affinity(struct vcpu *v, cpumask_t hard)
         return -EINVAL;
     flags = spin_lock_irqsave(&sched_lock);
     v->hard_affinity = hard;
-    if (!cpumask_test(&hard, v->processor)) {
-        if (v->is_running)
-            cpu_raise_softirq(v->processor, SOFTIRQ_SCHEDULE);
-        else if (queue_has(v)) {
+    if (queue_has(v)) {
+        if (!cpumask_test(&hard, v->processor) && !v->is_running) {
             queue_remove(v);
-            queue_insert(v, queue_place(v));
-            tickle(v->processor, v);
+            enqueue(v, queue_place(v), system_time());
         }
-    }
+        tickle(v->processor, v); /* a CPU that may take it now may be idle */
+    } else if (v->is_running && !cpumask_test(&hard, v->processor))
+        cpu_raise_softirq(v->processor, SOFTIRQ_SCHEDULE);
     spin_unlock_irqrestore(&sched_lock, flags);
     return 0;
 }
