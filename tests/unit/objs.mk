@@ -133,3 +133,19 @@ test_heap-srcs   := tests/unit/test_heap.c $(patsubst %,tests/unit/fake/%.c,base
                     $(patsubst %,hypervisor/mm/%.c,heap objects frame)
 test_heap-cflags := $(hv-unit-cflags)
 test_heap-libs   := -Wl,--wrap=tlb_flush_mask
+
+comma := ,
+
+# hypervisor: all but processors, devices and boot
+core-wrapped     := vcpu_sleep_sync preempt_needed hv_alloc alloc_hv_pages alloc_hv_mem alloc_domain_pages
+units            += test_core
+test_core-srcs   := tests/unit/test_core.c $(wildcard tests/unit/core_*.c) \
+                    $(patsubst %,tests/unit/fake/%.c,core core_rest base ram tlb) \
+                    hypervisor/mm/heap.c hypervisor/mm/objects.c $(mm-pv-srcs) \
+                    $(patsubst %,hypervisor/domain/%.c,domain vcpu pause teardown) \
+                    $(filter-out %/switch.c,$(wildcard hypervisor/sched/*.c)) \
+                    $(filter-out %/guest_copy.c %/physdev_op.c,$(wildcard hypervisor/hypercall/*.c)) \
+                    $(wildcard hypervisor/event/*.c hypervisor/grant/*.c) \
+                    $(patsubst %,hypervisor/pv/%.c,domain perdomain) $(patsubst %,hypervisor/lib/%.c,bitmap rangeset)
+test_core-cflags := $(hv-unit-cflags) -Itests/unit
+test_core-libs   := $(patsubst %,-Wl$(comma)--wrap=%,$(core-wrapped))

@@ -70,7 +70,8 @@ unsigned long fake_cr3(unsigned int cpu)
     return cpu_infos[cpu].cr3;
 }
 
-bool preempt_needed(void)
+/* sched.c has the real one. */
+__attribute__((weak)) bool preempt_needed(void)
 {
     return fake_preempt_percent && fake_chance(fake_preempt_percent);
 }

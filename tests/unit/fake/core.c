@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* See core.h. */
+#include "core.h"
+
+#include <stdlib.h>
+#include <hv/boot.h>
+#include <hv/grant.h>
+#include <hv/guest_copy.h>
+#include <hv/irq.h>
+#include <hv/timer.h>
+#include "../../../hypervisor/sched/queue.h"
+
+#define MAX_RESTARTS 100000u
+
+struct core core;
+uint8_t guest_memory[GUEST_SIZE] __attribute__((aligned(4096)));
+
+static size_t guest_used;
+static struct vcpu *running[FAKE_CPUS];
+static uint64_t free_at_begin;
+static unsigned int cpu_now;
+static jmp_buf *switched;
+
+/* ---- processors ---- */
+
+void core_on(unsigned int cpu)
+{
+    cpu_now = cpu;
+    fake_run_on(cpu, running[cpu]);
+}
+
+void core_as(struct vcpu *v)
+{
+    assert_true(v->is_running);
+    core_on(v->processor);
+    assert_ptr_equal(current, v);
+}
+
+void context_switch(struct vcpu *prev, struct vcpu *next)
+{
+    assert_int_equal(fake_locks_held, 0);
+    running[cpu_now] = next;
+    core_on(cpu_now);
+    if (!is_idle_vcpu(next)) {
+        timer_migrate(&next->poll_timer, next->processor);
+        timer_migrate(&next->singleshot_timer, next->processor);
+        timer_migrate(&next->periodic_timer, next->processor);
+    }
+    if (prev == core.hold && prev)
+        prev = NULL;
+    if (prev)
+        sched_context_saved(prev);
+    longjmp(*switched, 1);
+}
+
+void core_finish_switch(void)
+{
+    struct vcpu *v = core.hold;
+
+    core.hold = NULL;
+    sched_context_saved(v);
+}
+
+void core_softirqs(unsigned int cpu)
+{
+    unsigned int back = cpu_now;
+    jmp_buf here, *outer = switched;
+
+    core_on(cpu);
+    switched = &here;
+    while (per_cpu(softirq_pending, cpu_now))
+        if (!setjmp(here))
+            do_softirq();
+    switched = outer;
+    core_on(back);
+}
+
+void core_settle(void)
+{
+    bool more;
+
+    do {
+        more = false;
+        for (unsigned int cpu = 0; cpu < FAKE_CPUS; cpu++) {
+            more = more || per_cpu(softirq_pending, cpu);
+            core_softirqs(cpu);
+        }
+    } while (more);
+}
+
+void core_pass(s_time_t ns)
+{
+    s_time_t end = core.now + ns;
+
+    for (;;) {
+        unsigned int first = 0;
+
+        for (unsigned int cpu = 1; cpu < FAKE_CPUS; cpu++)
+            if (core.deadline[cpu] < core.deadline[first])
+                first = cpu;
+        if (core.deadline[first] > end)
+            break;
+        core.now = MAX(core.now, core.deadline[first]);
+        core.deadline[first] = STIME_MAX;
+        set_bit(SOFTIRQ_TIMER, &per_cpu(softirq_pending, first));
+        core_settle();
+    }
+    core.now = end;
+}
+
+void apic_send_ipi(unsigned int cpu, uint8_t vector)
+{
+    assert_true(cpu < FAKE_CPUS);
+    core.ipis[cpu]++;
+}
+
+s_time_t system_time(void)
+{
+    return core.now;
+}
+
+bool apic_program_timer(s_time_t deadline)
+{
+    core.deadline[cpu_now] = deadline;
+    return deadline > core.now;
+}
+
+/* The other CPU handles its interrupt while this one waits. */
+void __real_vcpu_sleep_sync(struct vcpu *v);
+void __wrap_vcpu_sleep_sync(struct vcpu *v);
+void __wrap_vcpu_sleep_sync(struct vcpu *v)
+{
+    assert_int_equal(fake_locks_held > 1, false); /* at most the domctl lock */
+    vcpu_sleep_nosync(v);
+    if (v->is_running && !vcpu_runnable(v))
+        core_softirqs(v->processor);
+    __real_vcpu_sleep_sync(v);
+}
+
+bool __real_preempt_needed(void);
+bool __wrap_preempt_needed(void);
+bool __wrap_preempt_needed(void)
+{
+    static unsigned int asked;
+
+    return core.preempt ? ++asked % core.preempt == 0 : __real_preempt_needed();
+}
+
+/* ---- allocations that fail ---- */
+
+static bool alloc_fails(void)
+{
+    core.allocs++;
+    return core.fail_alloc && --core.fail_alloc == 0;
+}
+
+#define WRAP_ALLOC(type, name, params, args)              \
+    type __real_##name params;                            \
+    type __wrap_##name params;                            \
+    type __wrap_##name params                             \
+    {                                                     \
+        return alloc_fails() ? NULL : __real_##name args; \
+    }
+WRAP_ALLOC(void *, hv_alloc, (size_t size), (size))
+WRAP_ALLOC(struct page_info *, alloc_hv_pages, (unsigned int order, unsigned int memf), (order, memf))
+WRAP_ALLOC(void *, alloc_hv_mem, (unsigned int order), (order))
+WRAP_ALLOC(struct page_info *, alloc_domain_pages, (struct domain * d, unsigned int order, unsigned int memf),
+           (d, order, memf))
+
+/* ---- guest memory ---- */
+
+void *guest_alloc(size_t size)
+{
+    void *p = guest_memory + guest_used;
+
+    guest_used += ROUND_UP(size, 16);
+    assert_true(guest_used <= GUEST_SIZE);
+    return p;
+}
+
+void *core_bad_pointer(unsigned int kind, size_t n)
+{
+    void *const odd[NR_BAD_POINTERS] = {
+        NULL, FAULT, (void *)HYPERVISOR_BASE, (void *)(1ul << 47), (void *)~7ul, guest_memory + GUEST_SIZE - n + 1};
+
+    return odd[kind % NR_BAD_POINTERS];
+}
+
+static bool accessible(const void *p, size_t n)
+{
+    size_t offset = (size_t)((const uint8_t *)p - guest_memory);
+
+    if (core.fail_copy && --core.fail_copy == 0)
+        return false;
+    return n == 0 || (offset < GUEST_SIZE && n <= GUEST_SIZE - offset);
+}
+
+int guest_copy_from(void *dst, const void *guest_src, size_t n)
+{
+    if (!accessible(guest_src, n))
+        return -EFAULT;
+    memcpy(dst, guest_src, n);
+    return 0;
+}
+
+int guest_copy_to(void *guest_dst, const void *src, size_t n)
+{
+    if (!accessible(guest_dst, n))
+        return -EFAULT;
+    memcpy(guest_dst, src, n);
+    return 0;
+}
+
+/* ---- hypercalls ---- */
+
+long core_call(unsigned int op, unsigned long a0, unsigned long a1, unsigned long a2)
+{
+    struct cpu_user_regs regs = {.rax = op, .rdi = a0, .rsi = a1, .rdx = a2, .rip = 0x1000};
+
+    for (core.restarts = 0; core.restarts < MAX_RESTARTS; core.restarts++) {
+        pv_hypercall(&regs);
+        assert_int_equal(fake_locks_held, 0);
+        if (regs.rip == 0x1000)
+            return (long)regs.rax;
+        assert_int_equal(regs.rip, 0x1000 - 2);
+        assert_int_equal(regs.rax, op);
+        regs.rip = 0x1000;
+    }
+    fail_msg("hypercall %u restarts for ever", op);
+    return 0;
+}
+
+/* ---- domains ---- */
+
+struct xen_domctl_createdomain core_config(unsigned int vcpus)
+{
+    return (struct xen_domctl_createdomain){
+        .max_vcpus = vcpus, .max_evtchn_port = 1023, .max_grant_frames = 4, .max_maptrack_frames = 4};
+}
+
+static struct domain *start(domid_t id, unsigned int vcpus, unsigned int pages)
+{
+    struct xen_domctl_createdomain config = core_config(vcpus);
+    struct domain *d;
+
+    assert_int_equal(domain_create(id, &config, id == 0, &d), 0);
+    d->max_pages = pages;
+    for (unsigned int i = 0; i < vcpus; i++) {
+        assert_int_equal(vcpu_create(d, i), 0);
+        d->vcpu[i]->is_initialised = true;
+        clear_bit(VPF_down, &d->vcpu[i]->pause_flags);
+    }
+    for (unsigned int i = 0; i < pages; i++)
+        assert_non_null(alloc_domain_pages(d, 0, 0));
+    d->controller_pause_count = 0;
+    domain_unpause(d);
+    core_settle();
+    return d;
+}
+
+struct domain *core_guest(unsigned int vcpus, unsigned int pages)
+{
+    domid_t id = 1;
+    struct domain *d;
+
+    while ((d = domain_get(id)) != NULL) {
+        domain_put(d);
+        id++;
+    }
+    return start(id, vcpus, pages);
+}
+
+void core_kill(struct domain *d)
+{
+    unsigned int n = 0;
+
+    while (domain_kill(d) == -ERESTART)
+        assert_true(++n < MAX_RESTARTS);
+    core_settle();
+}
+
+static void kill_all(void)
+{
+    struct domain *d;
+    domid_t id = 0;
+
+    while ((d = domain_get_next(id)) != NULL) {
+        id = (domid_t)(d->id + 1);
+        core_on(d->vcpu[0] && d->vcpu[0]->is_running ? (d->vcpu[0]->processor + 1) % FAKE_CPUS : cpu_now);
+        while (domain_kill(d) == -ERESTART)
+            ;
+        domain_put(d);
+        core_settle();
+    }
+}
+
+static void boot(void)
+{
+    ram_init();
+    domain_boot_init();
+    timer_boot_init();
+    sched_init();
+    for (unsigned int cpu = 0; cpu < FAKE_CPUS; cpu++) {
+        core_on(cpu);
+        sched_init_cpu(cpu);
+        running[cpu] = current;
+        core.deadline[cpu] = STIME_MAX;
+    }
+    core_on(0);
+    core_settle();
+}
+
+int core_begin(void **state)
+{
+    s_time_t now = core.now ? core.now : SECONDS(1);
+
+    if (!idle_vcpu[0])
+        boot();
+    memset(&core, 0, sizeof(core));
+    core.now = now;
+    for (unsigned int cpu = 0; cpu < FAKE_CPUS; cpu++)
+        core.deadline[cpu] = STIME_MAX;
+    guest_used = 0;
+    memset(guest_memory, 0, sizeof(guest_memory));
+    free_at_begin = heap_free_pages();
+    control_domain = start(0, 1, 4);
+    rangeset_add(control_domain->iomem_caps, 0, 0xffffff);
+    rangeset_add(control_domain->irq_caps, 1, 255);
+    rangeset_add(control_domain->ioport_caps, 0, 0xffff);
+    core_as(control_domain->vcpu[0]);
+    return 0;
+}
+
+int core_end(void **state)
+{
+    core.fail_alloc = core.fail_copy = core.preempt = 0;
+    if (core.hold && core.hold->is_running && per_cpu(run_queue, core.hold->processor).running != core.hold)
+        core_finish_switch();
+    core.hold = NULL;
+    core_settle();
+    kill_all();
+    control_domain = NULL;
+    if (fake_locks_held)
+        print_error("%u locks are held\n", fake_locks_held);
+    if (heap_free_pages() != free_at_begin)
+        print_error("%ld pages are lost\n", (long)(free_at_begin - heap_free_pages()));
+    return fake_locks_held || heap_free_pages() != free_at_begin ? -1 : 0;
+}

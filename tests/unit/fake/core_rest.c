@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* core.h: what the real parts want of the rest of the hypervisor, mostly to be left alone. */
+#include "core.h"
+
+#include <hv/boot.h>
+#include <hv/console.h>
+#include <hv/fpu.h>
+#include <hv/grant.h>
+#include <hv/irq.h>
+#include <hv/timer.h>
+
+struct boot_info boot_info = {.cmdline = "console=com1",
+                              .region_count = 2,
+                              .region = {{0, 0x9fc00, 1}, {0x100000, 0x1700000, 1}}};
+struct acpi_info acpi_info = {.cpu = {{.acpi_id = 7}}};
+DEFINE_PER_CPU(uint32_t, apicid);
+uint64_t tsc_khz = 2000000;
+const char note_build_id_start[36] = {4, 0, 0, 0, 20, 0, 0, 0, 3, 0, 0, 0, 'G', 'N', 'U', 0, 1, 2, 3, 4};
+extern const char note_build_id_end[];
+__asm__(".globl note_build_id_end\n.set note_build_id_end, note_build_id_start + 36");
+
+size_t strlcpy(char *dst, const char *src, size_t size)
+{
+    return (size_t)snprintf(dst, size, "%s", src);
+}
+
+/* ---- time ---- */
+void time_set_wallclock(uint64_t secs, uint32_t nsecs, s_time_t system_time_base)
+{
+    core.wallclock = secs;
+}
+
+void time_update_vcpu(struct vcpu *v)
+{
+}
+
+void time_update_wallclock(struct domain *d)
+{
+}
+
+/* ---- console ---- */
+void console_write(const char *s, size_t n, bool log)
+{
+    n = MIN(n, sizeof(core.console) - core.console_len);
+    memcpy(core.console + core.console_len, s, n);
+    core.console_len += n;
+}
+
+size_t console_read(char *buf, size_t n)
+{
+    size_t have = core.typed ? MIN(strlen(core.typed), n) : 0;
+
+    memcpy(buf, core.typed, have);
+    core.typed += have;
+    return have;
+}
+
+size_t console_ring_read(char *buf, size_t n, uint32_t *index)
+{
+    n = *index < core.console_len ? MIN(core.console_len - *index, n) : 0;
+    memcpy(buf, core.console + MIN(*index, sizeof(core.console)), n);
+    *index += (uint32_t)n;
+    return n;
+}
+
+void console_ring_clear(void)
+{
+    core.console_len = 0;
+}
+
+void register_debug_key(char key, const char *desc, void (*fn)(void))
+{
+}
+
+void handle_debug_key(char key)
+{
+    console_write(&key, 1, true);
+}
+
+/* ---- interrupts ---- */
+int irq_domain_init(struct domain *d)
+{
+    d->irq = hv_alloc(64);
+    return d->irq ? 0 : -ENOMEM;
+}
+
+void irq_domain_free(struct domain *d)
+{
+    hv_free(d->irq);
+    d->irq = NULL;
+}
+
+int pirq_guest_bind(struct vcpu *v, unsigned int pirq, bool share)
+{
+    return 0;
+}
+
+void pirq_guest_unbind(struct domain *d, unsigned int pirq)
+{
+}
+
+void pirq_set_affinity(struct domain *d, unsigned int pirq, const struct vcpu *v)
+{
+}
+
+/* ---- power ---- */
+void machine_power_off(void)
+{
+    panic("power off\n");
+}
+
+void machine_restart(void)
+{
+    panic("restart\n");
+}
+
+/* ---- the PV processor ---- */
+int fpu_vcpu_init(struct vcpu *v)
+{
+    v->xsave_area = alloc_hv_mem(0);
+    return v->xsave_area ? 0 : -ENOMEM;
+}
+
+void fpu_vcpu_free(struct vcpu *v)
+{
+    free_hv_mem(v->xsave_area, 0);
+    v->xsave_area = NULL;
+}
+
+void pv_cpuid_init(void);
+void pv_cpuid_init(void)
+{
+}
+
+void pv_drop_descriptors(struct vcpu *v)
+{
+}
+
+void pv_ldt_invalidate(struct vcpu *v)
+{
+}
+
+int pv_set_ldt(struct vcpu *v, unsigned long base, unsigned long ents)
+{
+    return -EINVAL;
+}
+
+bool pv_check_descriptor(uint64_t *desc)
+{
+    return true;
+}
+
+void pv_inject(struct vcpu *v, unsigned int vector, uint32_t error_code)
+{
+}
+
+void pv_inject_page_fault(struct vcpu *v, uint32_t error_code, unsigned long cr2)
+{
+}
+
+int pv_walk(const struct vcpu *v, unsigned long linear, pte_t *leaf, unsigned int *level)
+{
+    return -EFAULT;
+}
+
+int pv_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx)
+{
+    assert_true(v->domain->pause_count || spin_is_locked(&v->domain->life_lock));
+    if (core.context_restarts) {
+        core.context_restarts--;
+        return -ERESTART;
+    }
+    if (core.context_error)
+        return core.context_error;
+    v->regs = ctx->user_regs;
+    v->is_initialised = true;
+    return 0;
+}
+
+void pv_get_context(struct vcpu *v, struct vcpu_guest_context *ctx)
+{
+    memset(ctx, 0, sizeof(*ctx));
+    ctx->user_regs = v->regs;
+}
+
+mfn_t m2p_frame(unsigned long rw_address)
+{
+    return _mfn(rw_address >> 21);
+}
+
+#define UNUSED_CALL(name)            \
+    long do_##name(struct hcall *hc) \
+    {                                \
+        return -EOPNOTSUPP;          \
+    }
+UNUSED_CALL(callback_op)
+UNUSED_CALL(fpu_taskswitch)
+UNUSED_CALL(get_debugreg)
+UNUSED_CALL(physdev_op)
+UNUSED_CALL(set_callbacks)
+UNUSED_CALL(set_debugreg)
+UNUSED_CALL(set_gdt)
+UNUSED_CALL(set_segment_base)
+UNUSED_CALL(set_trap_table)
+UNUSED_CALL(update_descriptor)
+UNUSED_CALL(vm_assist)
+
+/* The entry frame must not change inside a multicall. */
+long do_iret(struct hcall *hc)
+{
+    fail();
+    return 0;
+}
+
+long do_stack_switch(struct hcall *hc)
+{
+    return core.stack_switch ? core.stack_switch(hc) : 0;
+}

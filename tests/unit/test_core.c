@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* All of the hypervisor that is not processor, device or boot, in one process: the groups are in core_*.c. */
+#include "fake/core.h"
+
+int main(void)
+{
+    int failed;
+
+    fake_seed("test_core");
+    failed = core_sched_tests();
+    failed += core_timer_tests();
+    return failed;
+}
