@@ -265,9 +265,10 @@ static void start_vcpu(struct layout *l)
     do
         rc = pv_pin_l4(l->mem.d, l4);
     while (rc == -ERESTART);
-    do
-        rc = rc ? rc : pv_set_context(v, ctx);
-    while (rc == -ERESTART);
+    if (!rc)
+        do
+            rc = pv_set_context(v, ctx);
+        while (rc == -ERESTART);
     if (rc)
         panic("the control domain's first vCPU cannot be set up: error %d", rc);
     clear_bit(VPF_down, &v->pause_flags);
