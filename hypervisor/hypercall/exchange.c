@@ -19,6 +19,7 @@ struct exchange {
     unsigned int chunk_order;
     struct page_info *in[1u << MAX_CHUNK_ORDER];
     struct page_info *out[1u << MAX_CHUNK_ORDER];
+    xen_pfn_t pfn[1u << MAX_CHUNK_ORDER]; /* of each block in out */
     unsigned int in_count, out_count;
 };
 
@@ -110,23 +111,29 @@ static void free_chunk(struct exchange *ex)
         free_hv_pages(ex->out[--ex->out_count], ex->x.out.extent_order);
 }
 
-static int commit_chunk(struct exchange *ex, unsigned long chunk)
+/* Learns the new blocks' places and tells the caller their numbers: all that can fault, before frames change hands. */
+static int announce_chunk(struct exchange *ex, unsigned long chunk)
 {
-    unsigned long per = ex->out_count;
+    for (unsigned long i = 0; i < ex->out_count; i++) {
+        xen_pfn_t *g = ex->x.out.extent_start.p + chunk * ex->out_count + i, mfn = page_to_mfn(ex->out[i]).n;
+
+        if (guest_copy_from(&ex->pfn[i], g, sizeof(*g)))
+            return -EFAULT;
+        if (guest_copy_to(g, &mfn, sizeof(mfn)))
+            return -EFAULT;
+    }
+    return 0;
+}
+
+static int commit_chunk(struct exchange *ex)
+{
     int rc = exchange_pages(ex->d, ex->in, ex->in_count, ex->out, ex->out_count, ex->x.out.extent_order);
 
     if (rc)
         return rc;
+    for (unsigned long i = 0; i < ex->out_count; i++)
+        set_owned_gpfns(ex->d, page_to_mfn(ex->out[i]), ex->pfn[i], 1ul << ex->x.out.extent_order);
     ex->in_count = ex->out_count = 0;
-    for (unsigned long i = 0; i < per; i++) {
-        xen_pfn_t pfn, mfn = page_to_mfn(ex->out[i]).n;
-
-        if (guest_copy_from(&pfn, ex->x.out.extent_start.p + chunk * per + i, sizeof(pfn)))
-            return -EFAULT;
-        set_owned_gpfns(ex->d, _mfn(mfn), pfn, 1ul << ex->x.out.extent_order);
-        if (guest_copy_to(ex->x.out.extent_start.p + chunk * per + i, &mfn, sizeof(mfn)))
-            return -EFAULT;
-    }
     return 0;
 }
 
@@ -139,7 +146,9 @@ static int exchange_chunk(struct exchange *ex, unsigned long chunk)
     if (!rc)
         rc = allocate_chunk(ex);
     if (!rc)
-        rc = commit_chunk(ex, chunk);
+        rc = announce_chunk(ex, chunk);
+    if (!rc)
+        rc = commit_chunk(ex);
     if (rc) {
         unclaim_all(ex);
         free_chunk(ex);
