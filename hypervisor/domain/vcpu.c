@@ -84,7 +84,10 @@ int vcpu_create(struct domain *d, unsigned int id)
         vcpu_free(v);
         return rc;
     }
+    spin_lock(&d->life_lock);
+    v->pause_count = d->is_shut_down; /* domain_resume ends it, as for the others */
     __atomic_store_n(&d->vcpu[id], v, __ATOMIC_RELEASE);
+    spin_unlock(&d->life_lock);
     return 0;
 }
 
@@ -124,7 +127,7 @@ int vcpu_register_info(struct vcpu *v, mfn_t mfn, unsigned int offset)
         return -EINVAL;
     if (!mfn_valid(mfn))
         return -EINVAL;
-    pg = mfn_to_page(mfn);
+    pg = mfn_to_page(_mfn(array_index_nospec(mfn.n, max_page)));
     rc = get_page_and_type(pg, v->domain, PT_WRITABLE);
     if (rc)
         return rc;

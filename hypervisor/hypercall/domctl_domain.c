@@ -198,7 +198,7 @@ long domctl_hypercall_init(struct domain *d, struct xen_domctl *op, bool *copyba
 
     if (!mfn_valid(m))
         return -EACCES;
-    pg = mfn_to_page(m);
+    pg = mfn_to_page(_mfn(array_index_nospec(m.n, max_page)));
     rc = get_page_and_type(pg, d, PT_WRITABLE);
     if (rc)
         return -EACCES;
