@@ -279,6 +279,13 @@ void core_kill(struct domain *d)
     core_settle();
 }
 
+/* A CPU that runs nothing of d: nobody destroys himself. */
+static void step_aside(const struct domain *d)
+{
+    for (unsigned int cpu = 0; cpu < FAKE_CPUS && current->domain == d; cpu++)
+        core_on(cpu);
+}
+
 static void kill_all(void)
 {
     struct domain *d;
@@ -286,7 +293,7 @@ static void kill_all(void)
 
     while ((d = domain_get_next(id)) != NULL) {
         id = (domid_t)(d->id + 1);
-        core_on(d->vcpu[0] && d->vcpu[0]->is_running ? (d->vcpu[0]->processor + 1) % FAKE_CPUS : cpu_now);
+        step_aside(d);
         while (domain_kill(d) == -ERESTART)
             ;
         domain_put(d);
