@@ -11,5 +11,6 @@ int main(void)
     failed += core_timer_tests();
     failed += core_domain_tests();
     failed += core_call_tests();
+    failed += core_memory_tests();
     return failed;
 }

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * memory_op: each sub-call's success, each error, hostile arguments. Whatever is asked, the domain's account matches
+ * its list and nothing is lost (core_end).
+ */
+#include <hv/boot.h>
+#include <xen/memory.h>
+#include "fake/core.h"
+
+static struct domain *d;
+static xen_pfn_t *list;
+static struct xen_memory_reservation *res;
+
+static void guest_with_list(unsigned int pages, unsigned int max)
+{
+    d = core_guest(1, pages);
+    d->max_pages = max;
+    list = guest_alloc(1024 * sizeof(*list));
+    res = guest_new(struct xen_memory_reservation);
+    *res = (struct xen_memory_reservation){.extent_start.p = list, .domid = DOMID_SELF};
+    core_as(d->vcpu[0]);
+}
+
+static void test_populate_and_decrease(void **state)
+{
+    guest_with_list(2, 100);
+    res->nr_extents = 6;
+    res->extent_order = 2;
+    for (unsigned int i = 0; i < 6; i++)
+        list[i] = 1000 + 4 * i;
+    core.preempt = 1;
+    assert_int_equal(CALL(memory_op, XENMEM_populate_physmap, res, 0), 6);
+    assert_int_equal(core.restarts, 5);
+    assert_int_equal(d->tot_pages, 26);
+    for (unsigned int i = 0; i < 6; i++)
+        for (unsigned int j = 0; j < 4; j++) {
+            assert_int_equal(get_gpfn_from_mfn(_mfn(list[i] + j)), 1000 + 4 * i + j);
+            assert_ptr_equal(mfn_to_page(_mfn(list[i] + j))->owner, d);
+        }
+    assert_int_equal(CALL(memory_op, XENMEM_decrease_reservation, res, 0), 6);
+    assert_int_equal(d->tot_pages, 2);
+    assert_int_equal(get_gpfn_from_mfn(_mfn(list[0])), INVALID_M2P_ENTRY);
+    assert_int_equal(CALL(memory_op, XENMEM_decrease_reservation, res, 0), 0); /* not its frames any more */
+}
+
+static void test_increase(void **state)
+{
+    guest_with_list(0, 5);
+    res->nr_extents = 10;
+    assert_int_equal(CALL(memory_op, XENMEM_increase_reservation, res, 0), 5); /* as far as the limit goes */
+    assert_int_equal(d->tot_pages, 5);
+    d->max_pages = 7;
+    res->extent_start.p = NULL; /* the numbers are not wanted */
+    res->nr_extents = 2;
+    assert_int_equal(CALL(memory_op, XENMEM_increase_reservation, res, 0), 2);
+    d->max_pages = 8;
+    res->nr_extents = 1;
+    res->mem_flags = XENMEMF_address_bits(20);
+    assert_int_equal(CALL(memory_op, XENMEM_increase_reservation, res, 0), 0);
+    res->mem_flags = XENMEMF_address_bits(12);
+    assert_int_equal(CALL(memory_op, XENMEM_increase_reservation, res, 0), 0);
+    res->mem_flags = XENMEMF_address_bits(22);
+    res->extent_start.p = list;
+    assert_int_equal(CALL(memory_op, XENMEM_increase_reservation, res, 0), 1);
+    assert_true(list[0] < 0x400);
+}
+
+static void test_hostile_reservations(void **state)
+{
+    static const unsigned int cmds[] = {XENMEM_increase_reservation, XENMEM_decrease_reservation,
+                                        XENMEM_populate_physmap};
+
+    guest_with_list(1, 50);
+    for (unsigned int i = 0; i < 3; i++) {
+        unsigned int cmd = cmds[i];
+
+        *res = (struct xen_memory_reservation){.extent_start.p = list, .nr_extents = 1, .domid = DOMID_SELF};
+        res->extent_order = 10;
+        assert_int_equal(CALL(memory_op, cmd, res, 0), 0);
+        res->extent_order = ~0u;
+        assert_int_equal(CALL(memory_op, cmd, res, 0), 0);
+        res->extent_order = 0;
+        res->nr_extents = ~0ul;
+        assert_int_equal(CALL(memory_op, cmd, res, 0), 0);
+        res->nr_extents = 1;
+        res->domid = 0; /* not the caller's to change */
+        assert_int_equal(CALL(memory_op, cmd, res, 0), 0);
+        res->domid = 1234;
+        assert_int_equal(CALL(memory_op, cmd, res, 0), 0);
+        res->domid = DOMID_SELF;
+        assert_int_equal(CALL(memory_op, cmd | 5 << 6, res, 0), 5); /* starts behind the end */
+        assert_int_equal(CALL(memory_op, cmd | 1 << 6, res, 0), 1);
+        for (unsigned int kind = 0; kind < NR_BAD_POINTERS; kind++) {
+            assert_int_equal(CALL(memory_op, cmd, core_bad_pointer(kind, sizeof(*res)), 0), 0);
+            res->extent_start.p = core_bad_pointer(kind, 8);
+            res->nr_extents = 3;
+            if (cmd != XENMEM_increase_reservation)
+                assert_int_equal(CALL(memory_op, cmd, res, 0), 0);
+            else
+                assert_true(CALL(memory_op, cmd, res, 0) <= 3);
+        }
+    }
+    list[0] = ~0ul;
+    list[1] = RAM_HOLE;
+    *res = (struct xen_memory_reservation){
+        .extent_start.p = list, .nr_extents = 2, .extent_order = 9, .domid = DOMID_SELF};
+    assert_int_equal(CALL(memory_op, XENMEM_decrease_reservation, res, 0), 0);
+    assert_true(d->tot_pages <= 50);
+}
+
+static struct xen_memory_exchange *exchange(unsigned int in, unsigned int in_order, unsigned int out_order)
+{
+    struct xen_memory_exchange *x = guest_new(struct xen_memory_exchange);
+    struct page_info *pg;
+    unsigned int n = 0;
+
+    *x = (struct xen_memory_exchange){
+        .in = {.nr_extents = in >> in_order, .extent_order = in_order, .domid = DOMID_SELF},
+        .out = {.nr_extents = in >> out_order, .extent_order = out_order, .domid = DOMID_SELF}};
+    x->in.extent_start.p = list;
+    x->out.extent_start.p = list + 512;
+    list_for_each (pg, &d->page_list, list)
+        list[n++] = page_to_mfn(pg).n;
+    for (unsigned int i = 0; i < 512; i++)
+        list[512 + i] = 100 + i;
+    return x;
+}
+
+static void test_exchange(void **state)
+{
+    struct xen_memory_exchange *x;
+
+    guest_with_list(16, 16);
+    x = exchange(16, 0, 2);
+    x->out.mem_flags = XENMEMF_address_bits(22);
+    core.preempt = 1;
+    assert_int_equal(CALL(memory_op, XENMEM_exchange, x, 0), 0);
+    assert_int_equal(core.restarts, 3);
+    assert_int_equal(x->nr_exchanged, 16);
+    assert_int_equal(d->tot_pages, 16);
+    for (unsigned int i = 0; i < 4; i++) {
+        assert_true(list[512 + i] < 0x400 && list[512 + i] % 4 == 0);
+        assert_int_equal(get_gpfn_from_mfn(_mfn(list[512 + i] + 3)), 100 + i + 3);
+    }
+    x = exchange(16, 0, 0);
+    assert_int_equal(CALL(memory_op, XENMEM_exchange, x, 0), 0);
+    assert_int_equal(d->tot_pages, 16);
+}
+
+static void unchanged(struct xen_memory_exchange *x, long error)
+{
+    struct page_info *pg;
+    unsigned int n = 0;
+    uint64_t free = heap_free_pages();
+
+    assert_int_equal(CALL(memory_op, XENMEM_exchange, x, 0), error);
+    assert_int_equal(heap_free_pages(), free);
+    list_for_each (pg, &d->page_list, list) {
+        assert_int_equal(pg->count_info & ~PGC_count_mask, PGC_allocated);
+        n++;
+    }
+    assert_int_equal(n, d->tot_pages);
+}
+
+static void test_exchange_errors(void **state)
+{
+    struct xen_memory_exchange *x;
+    struct page_info *pg;
+
+    guest_with_list(16, 16);
+    pg = list_first(&d->page_list, struct page_info, list);
+#define REFUSED(error, change)  \
+    do {                        \
+        x = exchange(16, 0, 2); \
+        change;                 \
+        unchanged(x, error);    \
+    } while (0)
+    REFUSED(-EPERM, x->in.extent_order = 10);
+    REFUSED(-EPERM, x->out.extent_order = ~0u);
+    REFUSED(-EINVAL, x->in.nr_extents = ~0ul);
+    REFUSED(-EINVAL, x->in.nr_extents = 1ul << 62);
+    REFUSED(-EINVAL, x->out.nr_extents = 3);
+    REFUSED(-EINVAL, (x->in.nr_extents = 6, x->out.nr_extents = 1));
+    REFUSED(-EINVAL, x->nr_exchanged = 17);
+    REFUSED(-EINVAL, x->out.domid = 0);
+    REFUSED(-ESRCH, x->in.domid = x->out.domid = 0);
+    REFUSED(-EINVAL, list[2] = RAM_HOLE);
+    REFUSED(-EINVAL, list[3] = list[2]);
+    REFUSED(-EFAULT, x->in.extent_start.p = FAULT);
+    REFUSED(-EFAULT, x->out.extent_start.p = FAULT);
+    REFUSED(-ENOMEM, x->out.mem_flags = XENMEMF_address_bits(20));
+    for (unsigned int n = 1; n <= 2; n++)
+        REFUSED(-ENOMEM, core.fail_alloc = n);
+    for (unsigned int n = 2; n <= 8; n++) /* the argument, four frames, a place and a number */
+        REFUSED(-EFAULT, core.fail_copy = n - 1);
+    assert_int_equal(get_page_and_type(pg, d, PT_WRITABLE), 0);
+    REFUSED(-EBUSY, (void)x);
+    put_page_and_type(pg);
+#undef REFUSED
+    assert_int_equal(CALL(memory_op, XENMEM_exchange, FAULT, 0), -EFAULT);
+}
+
+/* ---- what only informs ---- */
+static void test_information(void **state)
+{
+    domid_t *id = guest_new(domid_t);
+    struct xen_machphys_mapping *m = guest_new(struct xen_machphys_mapping);
+    struct xen_memory_map *map = guest_new(struct xen_memory_map);
+
+    guest_with_list(3, 9);
+    *id = DOMID_SELF;
+    assert_int_equal(CALL(memory_op, XENMEM_maximum_ram_page, 0, 0), RAM_END);
+    assert_int_equal(CALL(memory_op, XENMEM_current_reservation, id, 0), 3);
+    assert_int_equal(CALL(memory_op, XENMEM_maximum_reservation, id, 0), 9);
+    assert_int_equal(CALL(memory_op, XENMEM_current_reservation, FAULT, 0), -EFAULT);
+    *id = 0;
+    assert_int_equal(CALL(memory_op, XENMEM_current_reservation, id, 0), -ESRCH);
+    assert_int_equal(CALL(memory_op, XENMEM_machphys_mapping, m, 0), 0);
+    assert_int_equal(m->max_mfn, RAM_END - 1);
+    assert_int_equal(CALL(memory_op, XENMEM_machphys_mapping, FAULT, 0), -EFAULT);
+    map->nr_entries = 128;
+    map->buffer.p = guest_alloc(128 * 20);
+    assert_int_equal(CALL(memory_op, XENMEM_machine_memory_map, map, 0), -EPERM);
+    core_as(control_domain->vcpu[0]);
+    *id = d->id;
+    assert_int_equal(CALL(memory_op, XENMEM_current_reservation, id, 0), 3);
+    assert_int_equal(CALL(memory_op, XENMEM_machine_memory_map, map, 0), 0);
+    assert_int_equal(map->nr_entries, boot_info.region_count);
+    map->nr_entries = 1;
+    assert_int_equal(CALL(memory_op, XENMEM_machine_memory_map, map, 0), -EINVAL);
+    map->nr_entries = ~0u;
+    map->buffer.p = FAULT;
+    assert_int_equal(CALL(memory_op, XENMEM_machine_memory_map, map, 0), -EFAULT);
+    assert_int_equal(CALL(memory_op, 63, map, 0), -ENOSYS);
+    assert_int_equal(CALL(memory_op, XENMEM_add_to_physmap, map, 0), -EACCES);
+}
+
+static void test_acquire_resource(void **state)
+{
+    struct xen_mem_acquire_resource *r = guest_new(struct xen_mem_acquire_resource);
+
+    guest_with_list(0, 0);
+    *r = (struct xen_mem_acquire_resource){.domid = DOMID_SELF, .type = XENMEM_resource_grant_table};
+    assert_int_equal(CALL(memory_op, XENMEM_acquire_resource, r, 0), 0);
+    assert_int_equal(r->nr_frames, 4);
+    r->frame_list.p = list;
+    core.preempt = 1;
+    assert_int_equal(CALL(memory_op, XENMEM_acquire_resource, r, 0), 0);
+    assert_ptr_equal(mfn_to_page(_mfn(list[3]))->owner, d);
+    r->nr_frames = ~0u;
+    assert_true(CALL(memory_op, XENMEM_acquire_resource, r, 0) < 0);
+    r->nr_frames = 2;
+    r->frame = ~0ul;
+    assert_true(CALL(memory_op, XENMEM_acquire_resource, r, 0) < 0);
+    r->frame = 0;
+    r->frame_list.p = FAULT;
+    assert_int_equal(CALL(memory_op, XENMEM_acquire_resource, r, 0), -EFAULT);
+    r->pad = 1;
+    assert_int_equal(CALL(memory_op, XENMEM_acquire_resource, r, 0), -EINVAL);
+    r->pad = 0;
+    r->domid = 0;
+    assert_int_equal(CALL(memory_op, XENMEM_acquire_resource, r, 0), -ESRCH);
+    r->type = 9;
+    assert_int_equal(CALL(memory_op, XENMEM_acquire_resource, r, 0), -EOPNOTSUPP);
+    assert_int_equal(CALL(memory_op, XENMEM_acquire_resource, FAULT, 0), -EFAULT);
+}
+
+int core_memory_tests(void)
+{
+    static const struct CMUnitTest tests[] = {
+        CORE_TEST(test_populate_and_decrease), CORE_TEST(test_increase),
+        CORE_TEST(test_hostile_reservations),  CORE_TEST(test_exchange),
+        CORE_TEST(test_exchange_errors),       CORE_TEST(test_information),
+        CORE_TEST(test_acquire_resource),
+    };
+
+    return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
+}
