@@ -174,7 +174,7 @@ void cpu_identify(void)
                     : "");
 }
 
-/* SMAP stays off: guest_copy reaches the guest's pages in place, without lifting the protection around each access. */
+/* SMAP stays off: copies and entry code lift and restore it, but no machine of the lab has a correct one to test with. */
 static unsigned long host_cr4(void)
 {
     const struct cpu_features *f = &cpu_features;
