@@ -174,7 +174,7 @@ void cpu_identify(void)
                     : "");
 }
 
-/* SMAP stays off: copies and entry code lift and restore it, but no machine of the lab has a correct one to test with. */
+/* SMAP stays off: copies and entry code lift and restore it, but no machine of the lab has a correct one to test on. */
 static unsigned long host_cr4(void)
 {
     const struct cpu_features *f = &cpu_features;
