@@ -166,11 +166,14 @@ long domctl_max_vcpus(struct domain *d, struct xen_domctl *op, bool *copyback)
     if (is_self(d) || max != d->max_vcpus)
         return -EINVAL;
     for (unsigned int i = 0; i < max; i++) {
-        int rc = d->vcpu[i] ? 0 : vcpu_create(d, i);
+        int rc;
 
+        if (d->vcpu[i])
+            continue;
+        rc = vcpu_create(d, i);
         if (rc)
             return rc;
-        if (i + 1 < max && preempt_needed() && !d->vcpu[max - 1])
+        if (i + 1 < max && preempt_needed())
             return -ERESTART;
     }
     return 0;
