@@ -12,5 +12,6 @@ int main(void)
     failed += core_domain_tests();
     failed += core_call_tests();
     failed += core_memory_tests();
+    failed += core_control_tests();
     return failed;
 }

@@ -199,7 +199,8 @@ int guest_copy_from(void *dst, const void *guest_src, size_t n)
 {
     if (!accessible(guest_src, n))
         return -EFAULT;
-    memcpy(dst, guest_src, n);
+    if (n)
+        memcpy(dst, guest_src, n);
     return 0;
 }
 
@@ -207,7 +208,8 @@ int guest_copy_to(void *guest_dst, const void *src, size_t n)
 {
     if (!accessible(guest_dst, n))
         return -EFAULT;
-    memcpy(guest_dst, src, n);
+    if (n)
+        memcpy(guest_dst, src, n);
     return 0;
 }
 

@@ -78,10 +78,7 @@ int core_sched_tests(void);
 int core_timer_tests(void);
 int core_domain_tests(void);
 int core_call_tests(void);
-int core_vcpu_tests(void);
 int core_memory_tests(void);
-int core_exchange_tests(void);
-int core_domctl_tests(void);
-int core_sysctl_tests(void);
+int core_control_tests(void);
 
 #endif
