@@ -188,9 +188,14 @@ static void test_not_run_before_saved(void **state)
     core_softirqs(cpu);
     assert_true(v->is_running && on_cpu(cpu) != v);
     vcpu_unpause(v);
+    for (unsigned int i = 0; i < FAKE_CPUS; i++) {
+        if (i == cpu)
+            continue;
+        cpu_raise_softirq(i, SOFTIRQ_SCHEDULE); /* it would steal */
+        core_softirqs(i);
+        assert_ptr_not_equal(on_cpu(i), v);
+    }
     core_settle();
-    for (unsigned int i = 0; i < FAKE_CPUS; i++)
-        assert_true(i == cpu || on_cpu(i) != v);
     if (on_cpu(cpu) != v) { /* another CPU must not have taken it by stealing */
         core_finish_switch();
         core_settle();
