@@ -328,8 +328,8 @@ static void damaged_bzimages_are_refused(void **state)
 static void garbage_is_refused(void **state)
 {
     static const char *const texts[] = {"", "x", "MZ", "#!/bin/sh\n",
-                                        "\x7f"
-                                        "ELF"};
+                                        ("\x7f"
+                                         "ELF")};
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         struct ctl_bytes file = {(uint8_t *)(uintptr_t)texts[i], strlen(texts[i])};
