@@ -33,8 +33,9 @@ static inline struct cpu_info *get_cpu_info(void)
 
 #define DEFINE_PER_CPU(type, name)  __attribute__((section(".percpu"))) typeof(type) percpu__##name
 #define DECLARE_PER_CPU(type, name) extern typeof(type) percpu__##name
-#define this_cpu(name)              (*(typeof(percpu__##name) *)((char *)&percpu__##name + get_cpu_info()->percpu_offset))
-#define per_cpu(name, c)            (*(typeof(percpu__##name) *)((char *)&percpu__##name + percpu_offset[c]))
+#define percpu_at(name, offset)     (*(typeof(percpu__##name) *)((char *)&percpu__##name + (offset)))
+#define this_cpu(name)              percpu_at(name, get_cpu_info()->percpu_offset)
+#define per_cpu(name, c)            percpu_at(name, percpu_offset[c])
 extern unsigned long percpu_offset[NR_CPUS];
 #else
 struct cpu_info *get_cpu_info(void);
