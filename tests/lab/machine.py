@@ -18,6 +18,7 @@ import json
 import os
 import secrets
 import selectors
+import shlex
 import shutil
 import signal
 import socket
@@ -242,11 +243,11 @@ class Machine:
 
     def put(self, path, data):
         """Writes a file in the control domain."""
-        quoted = "'" + path.replace("'", "'\\''") + "'"
-        self.check(f"mkdir -p \"$(dirname {quoted})\" && : > {quoted}")
-        for start in range(0, len(data), 2048):
-            piece = base64.b64encode(data[start:start + 2048]).decode()
-            self.check(f"echo {piece} | base64 -d >> {quoted}")
+        quoted = shlex.quote(path)
+        into = f"mkdir -p \"$(dirname {quoted})\" && base64 -d >{quoted}"
+        for start in range(0, max(len(data), 1), 2048):
+            self.check(f"echo {base64.b64encode(data[start:start + 2048]).decode()} | {{ {into}; }}")
+            into = f"base64 -d >>{quoted}"
 
     def _send(self, data):
         try:

@@ -42,8 +42,18 @@ class General(LabTest):
 
 
 class Reading(LabTest):
+    """They share a guest."""
+
+    kept = ("reader",)
+
+    def reader(self):
+        if "reader" not in self.guests():
+            self.create("reader", vcpus=2)
+            self.wait_console("reader", "umbra-guest: up, 2 cpus")
+        return int(self.ok("umbra domid reader"))
+
     def test_list(self):
-        self.create("reader")
+        self.reader()
         lines = self.ok("umbra list").rstrip("\n").split("\n")
         self.assertEqual(lines[0], LIST_HEADER)
         self.assertEqual([line.split()[0] for line in lines[1:]], ["Domain-0", "reader"])
@@ -53,8 +63,7 @@ class Reading(LabTest):
         self.assertEqual(len(self.ok("umbra list reader").strip().split("\n")), 2)
 
     def test_list_json(self):
-        domid = self.create("reader", vcpus=2)
-        self.wait_console("reader", "umbra-guest: up, 2 cpus")
+        domid = self.reader()
         rows = {row["name"]: row for row in self.json("umbra --json list")}
         self.assertEqual(rows["Domain-0"]["domid"], 0)
         self.assertEqual((rows["reader"]["domid"], rows["reader"]["vcpus"]), (domid, 2))
@@ -63,7 +72,7 @@ class Reading(LabTest):
         self.assertIn(rows["reader"]["state"], ("running", "blocked", "runnable"))
 
     def test_domid_domname(self):
-        domid = self.create("reader")
+        domid = self.reader()
         self.assertEqual(self.ok(f"umbra domname {domid}").strip(), "reader")
         self.assertEqual(self.json("umbra --json domid reader")["domid"], domid)
 
@@ -77,7 +86,7 @@ class Reading(LabTest):
         self.assertEqual(str(self.json("umbra --json info")["xen_major"]), "4")
 
     def test_vcpu_list(self):
-        self.create("reader", vcpus=2)
+        self.reader()
         lines = [line.split() for line in self.ok("umbra vcpu-list reader").strip().split("\n")]
         self.assertEqual([line[2] for line in lines[1:]], ["0", "1"])
         self.assertEqual([row["vcpu"] for row in self.json("umbra --json vcpu-list reader")], [0, 1])
