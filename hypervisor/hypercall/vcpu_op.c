@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* vcpu_op and set_timer_op: bringing vCPUs up and down, their timers and shared areas. Source: <xen/vcpu.h>. */
+#include <hv/boot.h>
 #include <hv/event.h>
 #include <hv/guest_copy.h>
 #include <hv/heap.h>
@@ -151,11 +152,11 @@ static long send_nmi(struct vcpu *v)
 
 static long physid(const struct vcpu *v, unsigned long guest)
 {
-    struct vcpu_get_physid id = {0};
+    unsigned int cpu = v->vcpu_id % nr_cpus;
+    struct vcpu_get_physid id = {.phys_id = (uint64_t)acpi_info.cpu[cpu].acpi_id << 32 | per_cpu(apicid, cpu)};
 
     if (!v->domain->is_control)
         return -EINVAL;
-    id.phys_id = ((uint64_t)per_cpu(apicid, v->vcpu_id % nr_cpus) << 32) | v->vcpu_id;
     return guest_copy_to((void *)guest, &id, sizeof(id));
 }
 
