@@ -86,8 +86,11 @@ static long domain_info(unsigned int cmd, unsigned long guest)
         rc = (long)d->tot_pages;
     else if (cmd == XENMEM_maximum_reservation)
         rc = (long)MIN(d->max_pages, (uint64_t)INT64_MAX);
-    else
-        rc = (long)d->shared_info->arch.max_pfn - 1;
+    else { /* the guest's own word, 0 until it gives it */
+        unsigned long pfns = READ_ONCE(d->shared_info->arch.max_pfn);
+
+        rc = pfns ? (long)(pfns - 1) : 0;
+    }
     domain_put(d);
     return rc;
 }
