@@ -82,7 +82,7 @@ long domctl_getvcpuinfo(struct domain *d, struct xen_domctl *op, bool *copyback)
 
 static int mask_from_guest(cpumask_t *m, const struct xenctl_bitmap *b)
 {
-    unsigned int bytes = MIN((b->nr_bits + 7) / 8, 8u);
+    unsigned int bytes = (MIN(b->nr_bits, 64u) + 7) / 8;
 
     *m = CPUMASK_NONE;
     if (guest_copy_from(m, b->bitmap.p, bytes))
@@ -94,7 +94,7 @@ static int mask_from_guest(cpumask_t *m, const struct xenctl_bitmap *b)
 
 int mask_to_guest(const struct xenctl_bitmap *b, cpumask_t m)
 {
-    unsigned int bytes = MIN((b->nr_bits + 7) / 8, 8u);
+    unsigned int bytes = (MIN(b->nr_bits, 64u) + 7) / 8;
 
     if (b->nr_bits < 64)
         m.bits &= (1ull << b->nr_bits) - 1;

@@ -85,7 +85,7 @@ static long idle_times(struct xen_platform_op *op)
     struct xenpf_getidletime *t = &op->u.getidletime;
     uint64_t map = 0;
 
-    if (guest_copy_from(&map, t->cpumap_bitmap.p, MIN((t->cpumap_nr_cpus + 7) / 8, 8u)))
+    if (guest_copy_from(&map, t->cpumap_bitmap.p, (MIN(t->cpumap_nr_cpus, 64u) + 7) / 8))
         return -EFAULT;
     for (uint32_t cpu = 0; cpu < MIN(t->cpumap_nr_cpus, nr_cpus); cpu++) {
         uint64_t idle = cpu_idle_time(cpu);
