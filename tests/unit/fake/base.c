@@ -153,6 +153,20 @@ void spin_unlock(spinlock_t *l)
         held[i] = held[i + 1];
 }
 
+const spinlock_t *fake_lock_aside(void)
+{
+    const spinlock_t *l = fake_locks_held ? held[0] : NULL;
+
+    fake_locks_held = 0;
+    return l;
+}
+
+void fake_lock_back(const spinlock_t *l)
+{
+    if (l)
+        held[fake_locks_held++] = l;
+}
+
 unsigned long spin_lock_irqsave(spinlock_t *l)
 {
     spin_lock(l);

@@ -132,8 +132,12 @@ void __wrap_vcpu_sleep_sync(struct vcpu *v)
 {
     assert_int_equal(fake_locks_held > 1, false); /* at most the domctl lock */
     vcpu_sleep_nosync(v);
-    if (v->is_running && !vcpu_runnable(v))
+    if (v->is_running && !vcpu_runnable(v)) {
+        const spinlock_t *mine = fake_lock_aside();
+
         core_softirqs(v->processor);
+        fake_lock_back(mine);
+    }
     __real_vcpu_sleep_sync(v);
 }
 

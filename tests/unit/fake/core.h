@@ -80,5 +80,8 @@ int core_domain_tests(void);
 int core_call_tests(void);
 int core_memory_tests(void);
 int core_control_tests(void);
+int core_domctl_tests(void);
+int core_host_tests(void);
+int core_vcpu_tests(void);
 
 #endif

@@ -25,6 +25,9 @@ unsigned long fake_ops(unsigned long normal); /* UMBRA_OPS, or the argument */
 extern bool fake_verbose;                     /* printk goes to stderr */
 extern unsigned int fake_preempt_percent;     /* how often preempt_needed says yes */
 extern unsigned int fake_locks_held;
+/* The one lock that is held, if any, is another CPU's until fake_lock_back. */
+const spinlock_t *fake_lock_aside(void);
+void fake_lock_back(const spinlock_t *l);
 void fake_run_on(unsigned int cpu, struct vcpu *v);
 unsigned long fake_cr3(unsigned int cpu);
 

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * What a domain asks about itself: vcpu_op and set_timer_op, and what memory_op and sched_op only note or answer. How
+ * vCPUs come up is in core_control.c.
+ */
+#include <hv/layout.h>
+#include <hv/timer.h>
+#include <xen/memory.h>
+#include <xen/vcpu.h>
+#include "fake/core.h"
+
+/* ---- vcpu_op, set_timer_op ---- */
+static void test_runstate(void **state)
+{
+    struct vcpu_runstate_info *r = guest_new(struct vcpu_runstate_info);
+    struct vcpu *v = core_guest(2, 0)->vcpu[0];
+
+    core_as(v);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_get_runstate_info, 0, r), 0);
+    assert_int_equal(r->state, RUNSTATE_running);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_down, 1, 0), 0);
+    core_settle();
+    core_as(v);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_get_runstate_info, 1, r), 0);
+    assert_int_equal(r->state, RUNSTATE_offline);
+    for (unsigned int kind = 0; kind < NR_BAD_POINTERS; kind++)
+        assert_int_equal(CALL(vcpu_op, VCPUOP_get_runstate_info, 0, core_bad_pointer(kind, sizeof(*r))), -EFAULT);
+}
+
+static void test_time_area(void **state)
+{
+    struct vcpu_register_time_memory_area *area = guest_new(struct vcpu_register_time_memory_area);
+    struct vcpu_time_info *t = guest_new(struct vcpu_time_info);
+    struct vcpu *v = core_guest(2, 0)->vcpu[0];
+
+    core_as(v);
+    area->addr.h.p = t;
+    for (unsigned int i = 0; i < 2; i++) {
+        assert_int_equal(CALL(vcpu_op, VCPUOP_register_vcpu_time_memory_area, i, area), 0);
+        assert_ptr_equal(v->domain->vcpu[i]->time_area_guest, t);
+    }
+    area->addr.h.p = (struct vcpu_time_info *)HYPERVISOR_BASE;
+    assert_int_equal(CALL(vcpu_op, VCPUOP_register_vcpu_time_memory_area, 0, area), -EFAULT);
+    area->addr.h.p = (struct vcpu_time_info *)(HYPERVISOR_BASE - 8);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_register_vcpu_time_memory_area, 0, area), -EFAULT);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_register_vcpu_time_memory_area, 0, FAULT), -EFAULT);
+    assert_ptr_equal(v->time_area_guest, t);
+}
+
+static void test_send_nmi(void **state)
+{
+    struct domain *d = core_guest(2, 0);
+
+    core_as(d->vcpu[1]);
+    assert_int_equal(CALL(sched_op, SCHEDOP_block, 0, 0), 0);
+    core_settle();
+    core_as(d->vcpu[0]);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_send_nmi, 1, 0), -EINVAL);
+    assert_false(d->vcpu[1]->nmi_pending);
+    d->vcpu[1]->pv.trap[2].address = 0x1000;
+    assert_int_equal(CALL(vcpu_op, VCPUOP_send_nmi, 1, 0), 0);
+    assert_true(d->vcpu[1]->nmi_pending);
+    core_settle();
+    assert_true(d->vcpu[1]->is_running);
+}
+
+static void test_physid(void **state)
+{
+    struct vcpu_get_physid *id = guest_new(struct vcpu_get_physid);
+
+    per_cpu(apicid, 0) = 0x42;
+    assert_int_equal(CALL(vcpu_op, VCPUOP_get_physid, 0, id), 0);
+    assert_int_equal(xen_vcpu_physid_to_x86_apicid(id->phys_id), 0x42);
+    assert_int_equal(xen_vcpu_physid_to_x86_acpiid(id->phys_id), 7);
+    per_cpu(apicid, 0) = 0;
+    assert_int_equal(CALL(vcpu_op, VCPUOP_get_physid, 0, FAULT), -EFAULT);
+    core_as(core_guest(1, 0)->vcpu[0]);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_get_physid, 0, id), -EINVAL);
+}
+
+static bool armed(const struct timer *t)
+{
+    return !list_empty(&t->link);
+}
+
+static void test_timers(void **state)
+{
+    struct vcpu_set_periodic_timer *t = guest_new(struct vcpu_set_periodic_timer);
+    struct vcpu_set_singleshot_timer *one = guest_new(struct vcpu_set_singleshot_timer);
+    struct vcpu *v = core_guest(2, 0)->vcpu[0];
+    static const struct {
+        uint64_t period;
+        long result;
+    } periods[] = {{0, -EINVAL},           {999999, -EINVAL},         {1000000, 0},
+                   {86400000000000ull, 0}, {86400000000001, -EINVAL}, {~0ull, -EINVAL}};
+
+    core_as(v);
+    for (unsigned int i = 0; i < ARRAY_SIZE(periods); i++) {
+        t->period_ns = periods[i].period;
+        assert_int_equal(CALL(vcpu_op, VCPUOP_set_periodic_timer, 1, t), periods[i].result);
+        assert_int_equal(armed(&v->domain->vcpu[1]->periodic_timer), periods[i].result == 0);
+        assert_int_equal(CALL(vcpu_op, VCPUOP_stop_periodic_timer, 1, 0), 0);
+        assert_false(armed(&v->domain->vcpu[1]->periodic_timer));
+    }
+    assert_int_equal(CALL(vcpu_op, VCPUOP_set_periodic_timer, 0, FAULT), -EFAULT);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_set_singleshot_timer, 0, FAULT), -EFAULT);
+    one->timeout_abs_ns = (uint64_t)core.now + 1000;
+    one->flags = VCPU_SSHOTTMR_future;
+    assert_int_equal(CALL(vcpu_op, VCPUOP_set_singleshot_timer, 0, one), 0);
+    assert_true(armed(&v->singleshot_timer));
+    assert_int_equal(CALL(vcpu_op, VCPUOP_stop_singleshot_timer, 1, 0), -EINVAL);
+    assert_true(armed(&v->singleshot_timer));
+    assert_int_equal(CALL(vcpu_op, VCPUOP_stop_singleshot_timer, 0, 0), 0);
+    assert_false(armed(&v->singleshot_timer));
+}
+
+static void test_set_timer_op(void **state)
+{
+    struct vcpu *v = core_guest(1, 0)->vcpu[0];
+    struct evtchn_bind_virq *bind = guest_new(struct evtchn_bind_virq);
+
+    core_as(v);
+    bind->virq = VIRQ_TIMER;
+    assert_int_equal(CALL(event_channel_op, EVTCHNOP_bind_virq, bind, 0), 0);
+    assert_int_equal(CALL(set_timer_op, core.now + 1000, 0, 0), 0);
+    core_settle();
+    core_pass(999);
+    assert_false(evtchn_port_pending(v, bind->port));
+    core_pass(1);
+    assert_true(evtchn_port_pending(v, bind->port));
+    core_as(v);
+    assert_int_equal(CALL(set_timer_op, core.now + 1000, 0, 0), 0);
+    assert_true(armed(&v->singleshot_timer));
+    assert_int_equal(CALL(set_timer_op, 0, 0, 0), 0);
+    assert_false(armed(&v->singleshot_timer));
+    assert_int_equal(CALL(set_timer_op, ~0ul, 0, 0), 0); /* later than ever */
+    assert_false(armed(&v->singleshot_timer));
+}
+
+/* ---- memory_op, sched_op ---- */
+static void test_machphys_list(void **state)
+{
+    struct xen_machphys_mfn_list *l = guest_new(struct xen_machphys_mfn_list);
+    xen_pfn_t *mfns = guest_alloc(4 * sizeof(*mfns));
+
+    l->extent_start.p = mfns;
+    assert_int_equal(CALL(memory_op, XENMEM_machphys_mfn_list, l, 0), 0);
+    assert_int_equal(l->nr_extents, 0);
+    l->max_extents = ~0u;
+    assert_int_equal(CALL(memory_op, XENMEM_machphys_mfn_list, l, 0), 0);
+    assert_int_equal(l->nr_extents, 1); /* the table of this RAM is smaller than 2 MiB */
+    assert_int_equal(mfns[0], m2p_frame(RW_M2P_VIRT_START).n);
+    assert_int_equal(mfns[1], 0);
+    l->extent_start.p = FAULT;
+    assert_int_equal(CALL(memory_op, XENMEM_machphys_mfn_list, l, 0), -EFAULT);
+    assert_int_equal(CALL(memory_op, XENMEM_machphys_mfn_list, FAULT, 0), -EFAULT);
+}
+
+static void test_physmap_calls(void **state)
+{
+    static const unsigned int refused[] = {XENMEM_add_to_physmap, XENMEM_add_to_physmap_batch,
+                                           XENMEM_remove_from_physmap};
+    struct domain *d = core_guest(1, 0);
+    domid_t *id = guest_new(domid_t);
+
+    core_as(d->vcpu[0]);
+    for (unsigned int i = 0; i < ARRAY_SIZE(refused); i++)
+        assert_int_equal(CALL(memory_op, refused[i], FAULT, 0), -EACCES);
+    *id = DOMID_SELF;
+    assert_int_equal(CALL(memory_op, XENMEM_maximum_gpfn, id, 0), 0); /* the guest has not said yet */
+    d->shared_info->arch.max_pfn = 0x1000;
+    assert_int_equal(CALL(memory_op, XENMEM_maximum_gpfn, id, 0), 0xfff);
+    *id = 0;
+    assert_int_equal(CALL(memory_op, XENMEM_maximum_gpfn, id, 0), -ESRCH);
+    assert_int_equal(CALL(memory_op, XENMEM_maximum_gpfn, FAULT, 0), -EFAULT);
+}
+
+static void test_shutdown_code(void **state)
+{
+    struct sched_shutdown *sd = guest_new(struct sched_shutdown);
+    struct domain *d = core_guest(1, 0);
+
+    core_as(d->vcpu[0]);
+    sd->reason = SHUTDOWN_crash;
+    assert_int_equal(CALL(sched_op, SCHEDOP_shutdown_code, sd, 0), 0);
+    assert_int_equal(d->shutdown_code, SHUTDOWN_crash);
+    assert_false(d->is_shutting_down);
+    sd->reason = SHUTDOWN_reboot;
+    assert_int_equal(CALL(sched_op, SCHEDOP_shutdown_code, sd, 0), 0);
+    assert_int_equal(d->shutdown_code, SHUTDOWN_reboot);
+    assert_int_equal(CALL(sched_op, SCHEDOP_watchdog, sd, 0), -ENOSYS);
+    assert_int_equal(CALL(sched_op, SCHEDOP_pin_override, sd, 0), -ENOSYS);
+}
+
+int core_vcpu_tests(void)
+{
+    static const struct CMUnitTest tests[] = {
+        CORE_TEST(test_runstate),      CORE_TEST(test_time_area),     CORE_TEST(test_send_nmi),
+        CORE_TEST(test_physid),        CORE_TEST(test_timers),        CORE_TEST(test_set_timer_op),
+        CORE_TEST(test_machphys_list), CORE_TEST(test_physmap_calls), CORE_TEST(test_shutdown_code),
+    };
+
+    return cmocka_run_group_tests_name("vcpu", tests, NULL, NULL);
+}
