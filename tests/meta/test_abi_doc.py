@@ -52,6 +52,8 @@ def test_sources():
         name = os.path.basename(path)
         if name.startswith("test_"):
             texts[os.path.splitext(name)[0]] += tree.read(path)
+        elif name.startswith("core_"):  # a group of the program test_core
+            texts["test_core"] += tree.read(path)
     return texts
 
 
