@@ -150,8 +150,7 @@ class LabTest(unittest.TestCase):
         config.update(keys)
         config = {key: value for key, value in config.items() if value is not None}
         path = f"/root/{name}.json"
-        self.ok(f"rm -f /var/log/xen/console/guest-{name}.log")
-        self.machine.put(path, json.dumps(config, indent=4).encode())
+        self.machine.put(path, json.dumps(config, indent=4).encode(), f"rm -f /var/log/xen/console/guest-{name}.log")
         return path
 
     def create(self, name, /, **keys):

@@ -241,10 +241,10 @@ class Machine:
                 if on_output:
                     on_output(*event)
 
-    def put(self, path, data):
-        """Writes a file in the control domain."""
+    def put(self, path, data, first="true"):
+        """Writes a file in the control domain, after a command."""
         quoted = shlex.quote(path)
-        into = f"mkdir -p \"$(dirname {quoted})\" && base64 -d >{quoted}"
+        into = f"{first} && mkdir -p \"$(dirname {quoted})\" && base64 -d >{quoted}"
         for start in range(0, max(len(data), 1), 2048):
             self.check(f"echo {base64.b64encode(data[start:start + 2048]).decode()} | {{ {into}; }}")
             into = f"base64 -d >>{quoted}"

@@ -7,9 +7,15 @@ from labtest import LabTest, STOCK_KERNEL
 
 
 class Refused(LabTest):
+    """All of them are compared with the state before the first: what one leaves behind fails the next as well."""
+
+    measured = before = None
+
     def setUp(self):
         super().setUp()
-        self.before = self.footprint()
+        if self.measured is not self.machine:
+            type(self).before = self.footprint()
+            type(self).measured = self.machine
 
     def refused(self, status, *words, overrides="", **keys):
         path = self.guest_file("wrong", **keys)
