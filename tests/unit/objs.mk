@@ -108,6 +108,11 @@ units              += test_pv_cpu
 test_pv_cpu-srcs   := tests/unit/test_pv_cpu.c $(patsubst %,hypervisor/pv/%.c,flags desc_check msr)
 test_pv_cpu-cflags := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include
 
+units                += test_pv_calls
+test_pv_calls-srcs   := tests/unit/test_pv_calls.c hypervisor/pv/hypercalls.c hypervisor/pv/flags.c
+test_pv_calls-cflags := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include
+test_pv_calls-libs   := -no-pie
+
 # hypervisor/boot
 units            += test_boot
 test_boot-srcs   := tests/unit/test_boot.c hypervisor/boot/cmdline.c hypervisor/boot/memmap.c

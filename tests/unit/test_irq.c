@@ -694,6 +694,76 @@ static void reserved_pirqs(void **state)
     assert_int_equal(call(0, PHYSDEVOP_get_free_pirq, &f), -EINVAL);
 }
 
+/* The window that ACPI names is in segment 1, which is what makes a second segment known. */
+static void mmcfg_window(void **state)
+{
+    struct physdev_pci_mmcfg_reserved w = {.address = 0xe0000000, .segment = 1, .end_bus = 255};
+
+    acpi_info.mcfg_address = 0xe0000000;
+    acpi_info.mcfg_segment = 1;
+    assert_int_equal(call(0, PHYSDEVOP_pci_mmcfg_reserved, &w), 0);
+    assert_int_equal(call(1, PHYSDEVOP_pci_mmcfg_reserved, &w), -EPERM);
+    assert_int_equal(call(0, PHYSDEVOP_pci_mmcfg_reserved, BAD), -EFAULT);
+    w.segment = 2;
+    assert_int_equal(call(0, PHYSDEVOP_pci_mmcfg_reserved, &w), -ENODEV);
+    w.segment = 1;
+    w.address = 0xd0000000;
+    assert_int_equal(call(0, PHYSDEVOP_pci_mmcfg_reserved, &w), -ENODEV);
+    w.address = 0xe0000000;
+    w.start_bus = 255;
+    assert_int_equal(call(0, PHYSDEVOP_pci_mmcfg_reserved, &w), 0);
+    w.end_bus = 254;
+    assert_int_equal(call(0, PHYSDEVOP_pci_mmcfg_reserved, &w), -EINVAL);
+    memset(&acpi_info, 0, sizeof(acpi_info));
+}
+
+static void msi_restoring(void **state)
+{
+    struct physdev_restore_msi old = {.devfn = 24};
+    struct physdev_pci_device dev = {.devfn = 24};
+
+    assert_int_equal(call(0, PHYSDEVOP_restore_msi, &old), 0);
+    assert_int_equal(call(0, PHYSDEVOP_restore_msi_ext, &dev), 0);
+    assert_int_equal(call(1, PHYSDEVOP_restore_msi, &old), -EPERM);
+    assert_int_equal(call(1, PHYSDEVOP_restore_msi_ext, &dev), -EPERM);
+    assert_int_equal(call(0, PHYSDEVOP_restore_msi, BAD), -EFAULT);
+    assert_int_equal(call(0, PHYSDEVOP_restore_msi_ext, BAD), -EFAULT);
+    /* What the MSI code answers is handed on. */
+    old.devfn = dev.devfn = 25;
+    assert_int_equal(call(0, PHYSDEVOP_restore_msi, &old), -ENODEV);
+    assert_int_equal(call(0, PHYSDEVOP_restore_msi_ext, &dev), -ENODEV);
+}
+
+static void msix_handover(void **state)
+{
+    static const unsigned int cmds[] = {PHYSDEVOP_prepare_msix, PHYSDEVOP_release_msix};
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(cmds); i++) {
+        struct physdev_pci_device dev = {.devfn = 24};
+
+        assert_int_equal(call(0, cmds[i], &dev), 0);
+        assert_int_equal(call(1, cmds[i], &dev), -EPERM);
+        assert_int_equal(call(0, cmds[i], BAD), -EFAULT);
+        dev.devfn = 25;
+        assert_int_equal(call(0, cmds[i], &dev), -ENODEV);
+    }
+}
+
+static void debug_port(void **state)
+{
+    struct physdev_dbgp_op op = {.op = PHYSDEVOP_DBGP_RESET_PREPARE};
+
+    assert_int_equal(call(0, PHYSDEVOP_dbgp_op, &op), 0);
+    assert_int_equal(call(1, PHYSDEVOP_dbgp_op, &op), -EPERM);
+    assert_int_equal(call(0, PHYSDEVOP_dbgp_op, BAD), -EFAULT);
+    op.op = PHYSDEVOP_DBGP_RESET_DONE;
+    assert_int_equal(call(0, PHYSDEVOP_dbgp_op, &op), 0);
+    op.op = 0;
+    assert_int_equal(call(0, PHYSDEVOP_dbgp_op, &op), -EINVAL);
+    op.op = PHYSDEVOP_DBGP_RESET_DONE + 1;
+    assert_int_equal(call(0, PHYSDEVOP_dbgp_op, &op), -EINVAL);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, machine, machine_gone)
 
 int main(void)
@@ -715,6 +785,10 @@ int main(void)
         TEST(gsi_setup),
         TEST(stray_interrupts),
         TEST(reserved_pirqs),
+        TEST(mmcfg_window),
+        TEST(msi_restoring),
+        TEST(msix_handover),
+        TEST(debug_port),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -371,6 +371,36 @@ static void test_audit_finds(void **state)
     *entry(t[1], 1) = _pte(0);
 }
 
+/* As a plain update: translated nowhere, hardware's A and D are not kept, and what is refused is refused. */
+static void test_no_translate(void **state)
+{
+    struct page_info *pg = new_frame(d), *foreign = new_frame(control);
+    uint64_t ptr = maddr(t[1], 0) | MMU_PT_UPDATE_NO_TRANSLATE;
+
+    (void)state;
+    assert_int_equal(update_as(DOMID_SELF, ptr, to(pg, PTE_RW).n), 0);
+    assert_int_equal(entry(t[1], 0)->n, to(pg, PTE_RW | PTE_US).n);
+    entry(t[1], 0)->n |= PTE_A | PTE_D;
+    assert_int_equal(update_as(DOMID_SELF, ptr, to(foreign, PTE_RW).n), -EINVAL);
+    assert_int_equal(update_as(DOMID_SELF, ptr, to(t[2], PTE_RW).n), -EINVAL);
+    assert_int_equal(entry(t[1], 0)->n, to(pg, PTE_RW | PTE_US | PTE_A | PTE_D).n);
+    assert_int_equal(update_as(DOMID_SELF, ptr, to(pg, 0).n), 0);
+    assert_int_equal(entry(t[1], 0)->n, to(pg, PTE_US).n);
+    ptr = maddr(foreign, 0) | MMU_PT_UPDATE_NO_TRANSLATE;
+    assert_int_equal(update_as(DOMID_SELF, ptr, 0), -EINVAL);
+}
+
+static void test_unknown_ext_ops(void **state)
+{
+    static const unsigned int cmds[] = {14, 21, 1000, ~0u};
+
+    (void)state;
+    for (unsigned int i = 0; i < ARRAY_SIZE(cmds); i++) {
+        assert_int_equal(ext(cmds[i], t[1]), -ENOSYS);
+        assert_int_equal(ext_as(0, cmds[i], 0), -EPERM);
+    }
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
@@ -385,6 +415,8 @@ int main(void)
         TEST(test_va_mapping),
         TEST(test_grant_entries),
         TEST(test_audit_finds),
+        TEST(test_no_translate),
+        TEST(test_unknown_ext_ops),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
