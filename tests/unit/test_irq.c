@@ -641,6 +641,7 @@ static void who_may_call(void **state)
     assert_int_equal(arg.irq.vector, 9);
     arg.irq.irq = 0xffffffff;
     assert_int_equal(call(0, PHYSDEVOP_alloc_irq_vector, &arg), -EINVAL);
+    assert_int_equal(call(0, PHYSDEVOP_alloc_irq_vector, BAD), -EFAULT);
 }
 
 static void gsi_setup(void **state)

@@ -386,6 +386,10 @@ static void test_no_translate(void **state)
     assert_int_equal(entry(t[1], 0)->n, to(pg, PTE_RW | PTE_US | PTE_A | PTE_D).n);
     assert_int_equal(update_as(DOMID_SELF, ptr, to(pg, 0).n), 0);
     assert_int_equal(entry(t[1], 0)->n, to(pg, PTE_US).n);
+    assert_int_equal(update_as(0, ptr, 0), -EPERM);
+    fake_run_on(0, control->vcpu[0]);
+    assert_int_equal(update_as(9, ptr, 0), -ESRCH);
+    fake_run_on(0, d->vcpu[0]);
     ptr = maddr(foreign, 0) | MMU_PT_UPDATE_NO_TRANSLATE;
     assert_int_equal(update_as(DOMID_SELF, ptr, 0), -EINVAL);
 }
