@@ -17,7 +17,7 @@ HV_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-builtin-printf -fPIE -fvisibi
              -fno-strict-aliasing -fno-common -fno-jump-tables -fno-omit-frame-pointer \
              -Ihypervisor/include -D__XEN_TOOLS__ -DUMBRA_VERSION='"$(VERSION)"' -DDEBUG=$(DEBUG) $(WARN)
 
-TOOL_CFLAGS := -std=gnu11 -O2 -g -Itools -D_GNU_SOURCE -DUMBRA_VERSION='"$(VERSION)"' $(WARN)
+TOOL_CFLAGS := -std=gnu11 -O2 -g -Itools -Ihypervisor/include -D_GNU_SOURCE -DUMBRA_VERSION='"$(VERSION)"' $(WARN)
 
 UNIT_CFLAGS := -std=gnu11 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
                -D_GNU_SOURCE -DUMBRA_VERSION='"$(VERSION)"' -DDEBUG=1 $(WARN)

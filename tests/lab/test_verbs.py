@@ -83,7 +83,9 @@ class Reading(LabTest):
         self.assertEqual((info["xen_major"], info["xen_minor"]), ("4", "17"))
         self.assertEqual(info["nr_cpus"], "2")
         self.assertLess(int(info["free_memory"]), int(info["total_memory"]))
-        self.assertEqual(str(self.json("umbra --json info")["xen_major"]), "4")
+        document = self.json("umbra --json info")
+        self.assertEqual(str(document["xen_major"]), "4")
+        self.assertEqual((info["umbra_build"], document["umbra_build"]), ("debug", "debug"))
 
     def test_vcpu_list(self):
         self.reader()

@@ -15,6 +15,7 @@ HYPERCALLS = "hypervisor/hypercall/table.def"
 # Section -> source, and what precedes a sub-operation's name where it is dispatched.
 DISPATCH = {
     "domctl": ("hypervisor/hypercall/domctl.c", r"\[XEN_DOMCTL_"),
+    "umbra_op": ("hypervisor/hypercall/umbra_op.c", r"\[UMBRA_OP_"),
     "sysctl": ("hypervisor/hypercall/sysctl.c", r"\[XEN_SYSCTL_"),
     "memory_op": ("hypervisor/hypercall/memory_op.c", r"case XENMEM_"),
     "sched_op": ("hypervisor/hypercall/sched_op.c", r"case SCHEDOP_"),

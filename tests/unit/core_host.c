@@ -3,6 +3,7 @@
 #include <hv/boot.h>
 #include <hv/timer.h>
 #include <hv/x86.h>
+#include <umbra/umbra_op.h>
 #include <xen/platform.h>
 #include <xen/sysctl.h>
 #include "fake/core.h"
@@ -342,6 +343,40 @@ static void test_getidletime(void **state)
     assert_int_equal(platform_op(XENPF_getidletime), 0);
 }
 
+/* ---- umbra_op ---- */
+
+static long umbra_op(struct umbra_op *u, unsigned int cmd)
+{
+    u->cmd = cmd;
+    u->interface_version = UMBRA_OP_INTERFACE_VERSION;
+    return CALL(umbra_op, u, 0, 0);
+}
+
+static void test_build_info(void **state)
+{
+    struct umbra_op *u = guest_new(struct umbra_op);
+
+    core_as(control_domain->vcpu[0]);
+    assert_int_equal(umbra_op(u, UMBRA_OP_build_info), 0);
+    assert_int_equal(u->u.build_info.flags, UMBRA_BUILD_debug);
+}
+
+static void test_umbra_op_envelope(void **state)
+{
+    struct umbra_op *u = guest_new(struct umbra_op);
+    struct domain *d = core_guest(1, 0);
+
+    core_as(control_domain->vcpu[0]);
+    assert_int_equal(umbra_op(u, 0), -ENOSYS);
+    assert_int_equal(umbra_op(u, ~0u), -ENOSYS);
+    u->interface_version++;
+    assert_int_equal(CALL(umbra_op, u, 0, 0), -EACCES);
+    for (unsigned int i = 0; i < NR_BAD_POINTERS; i++)
+        assert_int_equal(CALL(umbra_op, core_bad_pointer(i, sizeof(*u)), 0, 0), -EFAULT);
+    core_as(d->vcpu[0]);
+    assert_int_equal(umbra_op(u, UMBRA_OP_build_info), -EPERM);
+}
+
 int core_host_tests(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -358,6 +393,8 @@ int core_host_tests(void)
         CORE_TEST(test_cpu_version),
         CORE_TEST(test_firmware_info),
         CORE_TEST(test_getidletime),
+        CORE_TEST(test_build_info),
+        CORE_TEST(test_umbra_op_envelope),
     };
 
     return cmocka_run_group_tests_name("host", tests, NULL, NULL);

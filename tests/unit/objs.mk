@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 
 # tools/cli
-cli-unit-cflags := -Itools
+cli-unit-cflags := -Itools -Ihypervisor/include
 
 units             += test_json
 test_json-srcs    := tests/unit/test_json.c tools/cli/json.c tools/cli/json_tree.c
@@ -19,17 +19,17 @@ ctl-image-srcs    := $(patsubst %,tools/libctl/%.c,image payload elfnotes file e
 
 units             += test_image
 test_image-srcs   := tests/unit/test_image.c $(ctl-image-srcs)
-test_image-cflags := -Itools
+test_image-cflags := -Itools -Ihypervisor/include
 test_image-libs   := -lz -llzma -lzstd -llz4
 
 units               += test_builder
 test_builder-srcs   := tests/unit/test_builder.c $(ctl-image-srcs) $(patsubst %,tools/libctl/%.c,layout pagetable check)
-test_builder-cflags := -Itools
+test_builder-cflags := -Itools -Ihypervisor/include
 test_builder-libs   := -lz -llzma -lzstd -llz4
 
 units                 += test_ctl_error
 test_ctl_error-srcs   := tests/unit/test_ctl_error.c tools/libctl/error.c tools/libctl/uuid.c
-test_ctl_error-cflags := -Itools
+test_ctl_error-cflags := -Itools -Ihypervisor/include
 
 units             += test_cli
 test_cli-srcs     := tests/unit/test_cli.c tests/unit/fake_ctl.c tools/libctl/uuid.c tools/libctl/error.c \

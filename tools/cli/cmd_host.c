@@ -62,6 +62,8 @@ static void print_hypervisor(const struct ctl_host_info *h)
     info_line(stdout, "cc_compile_date", "%s", h->compile_date);
     info_line(stdout, "build_id", "%s", h->build_id);
     info_line(stdout, "xend_config_format", "4");
+    if (h->is_umbra)
+        info_line(stdout, "umbra_build", "%s", h->debug_build ? "debug" : "release");
 }
 
 static void json_hypervisor(const struct ctl_host_info *h, struct json_out *o)
@@ -80,6 +82,8 @@ static void json_hypervisor(const struct ctl_host_info *h, struct json_out *o)
     json_out_str(o, "cc_compile_domain", h->compile_domain);
     json_out_str(o, "cc_compile_date", h->compile_date);
     json_out_str(o, "build_id", h->build_id);
+    if (h->is_umbra)
+        json_out_str(o, "umbra_build", h->debug_build ? "debug" : "release");
 }
 
 static int info_json(struct cli *cli, const struct ctl_host_info *h, const struct utsname *u)

@@ -45,6 +45,17 @@ int ctl_call_sysctl(struct ctl *ctl, struct xen_sysctl *sysctl)
     return rc;
 }
 
+int ctl_call_umbra(struct ctl *ctl, struct umbra_op *op)
+{
+    int rc;
+
+    op->interface_version = UMBRA_OP_INTERFACE_VERSION;
+    memcpy(ctl->op, op, sizeof(*op));
+    rc = result(xencall1(ctl->call, __HYPERVISOR_umbra_op, (uintptr_t)ctl->op));
+    memcpy(op, ctl->op, sizeof(*op));
+    return rc;
+}
+
 long ctl_call_memory(struct ctl *ctl, unsigned op, void *arg, size_t size)
 {
     long rc;

@@ -231,13 +231,14 @@ struct ctl_host_info {
     char caps[1024], changeset[64], command_line[1024], build_id[64];
     uint64_t virt_start;
     uint32_t page_size;
+    bool is_umbra, debug_build; /* the second is known of Umbra only */
 };
 
 struct ctl_cpu_topology {
     uint32_t cpu, core, socket, node; /* ~0u where not known */
 };
 
-/* Everything that `info` shows. Source: sysctl physinfo and sched_id, xen_version. */
+/* Everything that `info` shows. Source: sysctl physinfo and sched_id, xen_version, umbra_op build_info. */
 int ctl_host_info(struct ctl *ctl, struct ctl_host_info *info, struct ctl_error *err);
 /* "credit2", "credit", ... or "unknown". */
 const char *ctl_sched_name(uint32_t sched_id);

@@ -94,6 +94,15 @@ static void version_from(struct ctl *ctl, struct ctl_host_info *info)
     info->page_size = version < 0 ? 4096 : version;
 }
 
+/* Any other hypervisor does not know the call. */
+static void umbra_from(struct ctl *ctl, struct ctl_host_info *info)
+{
+    struct umbra_op op = {.cmd = UMBRA_OP_build_info};
+
+    info->is_umbra = ctl_call_umbra(ctl, &op) >= 0;
+    info->debug_build = info->is_umbra && (op.u.build_info.flags & UMBRA_BUILD_debug);
+}
+
 int ctl_host_info(struct ctl *ctl, struct ctl_host_info *info, struct ctl_error *err)
 {
     struct xen_sysctl sysctl = {.cmd = XEN_SYSCTL_physinfo};
@@ -108,6 +117,7 @@ int ctl_host_info(struct ctl *ctl, struct ctl_host_info *info, struct ctl_error 
     sysctl.cmd = XEN_SYSCTL_sched_id;
     info->sched_id = ctl_call_sysctl(ctl, &sysctl) < 0 ? 0 : sysctl.u.sched_id.sched_id;
     version_from(ctl, info);
+    umbra_from(ctl, info);
     return 0;
 }
 

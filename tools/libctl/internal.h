@@ -19,6 +19,7 @@
 #include <xen/sched.h>
 #include <xen/event_channel.h>
 #include <xen/grant_table.h>
+#include <umbra/umbra_op.h>
 
 #include <errno.h>
 #include <xencall.h>
@@ -51,6 +52,7 @@ void ctl_buffer_put(struct ctl *ctl, void *buffer);
 /* call.c: one function per hypercall; arguments are bounced through locked memory and copied back. */
 int ctl_call_domctl(struct ctl *ctl, struct xen_domctl *domctl);
 int ctl_call_sysctl(struct ctl *ctl, struct xen_sysctl *sysctl);
+int ctl_call_umbra(struct ctl *ctl, struct umbra_op *op);
 long ctl_call_memory(struct ctl *ctl, unsigned op, void *arg, size_t size);
 int ctl_call_version(struct ctl *ctl, unsigned op, void *arg, size_t size);
 int ctl_call_sched(struct ctl *ctl, unsigned op, void *arg, size_t size);

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * umbra_op: the control domain's calls that the Xen ABI does not have. As for domctl: the structure is copied once,
+ * checked for its version, handed to the command of the table below, and copied back if the command says so. Source:
+ * <umbra/umbra_op.h>.
+ */
+#include <hv/guest_copy.h>
+#include <hv/hypercall.h>
+#include <umbra/umbra_op.h>
+
+typedef long umbra_op_fn(struct domain *d, struct umbra_op *op, bool *copyback);
+
+static long build_info(struct domain *unused, struct umbra_op *op, bool *copyback)
+{
+    op->u.build_info = (struct umbra_op_build_info){.flags = DEBUG ? UMBRA_BUILD_debug : 0};
+    *copyback = true;
+    return 0;
+}
+
+static const struct {
+    umbra_op_fn *fn;
+    bool needs_domain;
+} table[] = {
+    [UMBRA_OP_build_info] = {build_info, false},
+};
+
+static_assert(sizeof(struct umbra_op) == 128, "the size is part of the interface");
+
+/* -ERESTART restarts the whole call. */
+static long run(struct umbra_op *op, bool *copyback)
+{
+    unsigned int cmd = (unsigned int)array_index_nospec(op->cmd, ARRAY_SIZE(table));
+    struct domain *d = NULL;
+    long rc;
+
+    if (table[cmd].needs_domain) {
+        d = op->domain <= DOMID_SELF ? domain_get((domid_t)op->domain) : NULL;
+        if (!d)
+            return -ESRCH;
+    }
+    rc = table[cmd].fn(d, op, copyback);
+    if (d)
+        domain_put(d);
+    return rc;
+}
+
+long do_umbra_op(struct hcall *hc)
+{
+    struct umbra_op *g = guest_ptr(struct umbra_op, hc->arg[0]);
+    struct umbra_op op;
+    bool copyback = false;
+    long rc;
+
+    if (copy_from_guest(&op, g, 1))
+        return -EFAULT;
+    if (op.interface_version != UMBRA_OP_INTERFACE_VERSION)
+        return -EACCES;
+    if (op.cmd >= ARRAY_SIZE(table) || !table[array_index_nospec(op.cmd, ARRAY_SIZE(table))].fn)
+        return -ENOSYS;
+    rc = run(&op, &copyback);
+    if (rc == -ERESTART)
+        return hypercall_restart(hc);
+    if (copyback && copy_to_guest(g, &op, 1) && !rc)
+        rc = -EFAULT;
+    return rc;
+}
