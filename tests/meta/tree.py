@@ -22,7 +22,8 @@ def files(*folders):
             subdirs[:] = [d for d in subdirs if d != "__pycache__"]
             found += [os.path.relpath(os.path.join(where, n), TOP) for n in names]
     if not folders:
-        found += [n for n in os.listdir(TOP) if os.path.isfile(os.path.join(TOP, n))]
+        # In a second work tree .git is a file, of the repository's own.
+        found += [n for n in os.listdir(TOP) if n != ".git" and os.path.isfile(os.path.join(TOP, n))]
     return sorted(found)
 
 
