@@ -22,6 +22,7 @@ build=$(cd "$build" && pwd)
 cache=$build/cache
 image=$build/image
 unpacked=$cache/root
+kernel=$unpacked
 mkdir -p "$cache/debs/partial" "$image"
 . "$here/lib.sh"
 

@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Installs what packages.txt lists and this system lacks: apt only, silent and without network when nothing is missing.
-# Runs as root or with sudo. Deliberately never upgrades and never removes a package.
+# deps.sh [LIST]...: installs what the lists (packages.txt) name and this system lacks: apt only, silent and without
+# network when nothing is missing. Runs as root or with sudo. Deliberately never upgrades and never removes a package.
 set -eu
 
 here=$(dirname "$0")
-wanted=$(sed 's/#.*//' "$here/packages.txt")
+[ $# -gt 0 ] || set -- packages.txt
+wanted=$(cd "$here" && sed 's/#.*//' "$@")
 
 list_missing() {
     for package in $wanted; do

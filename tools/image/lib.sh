@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# The steps of build.sh, in its order. Uses its variables: here top build cache image unpacked.
+# The steps of build.sh, in its order. Uses its variables: here top build cache image unpacked kernel.
 
 say() {
     printf '  IMAGE   %s\n' "$*"
@@ -21,6 +21,10 @@ is_current() {
 
 key_of() {
     cat "$@" | sha256sum | cut -d' ' -f1
+}
+
+copy_changed() { # SOURCE TARGET
+    cmp -s "$1" "$2" || cp "$1" "$2"
 }
 
 # --- fetch ------------------------------------------------------------------------------------------------------------
@@ -51,16 +55,17 @@ refresh_lists() {
 }
 
 unpack_packages() {
-    is_current "$cache/unpacked" "$(key_of "$cache/versions")" && return
-    say "unpacking packages"
-    rm -rf "$unpacked" && mkdir -p "$unpacked"
-    for deb in "$cache"/debs/*.deb; do
-        dpkg-deb -x "$deb" "$unpacked"
-    done
-    cp "$unpacked"/boot/vmlinuz-* "$image/vmlinuz"
-    cp "$unpacked/boot/xen-4.17-amd64.gz" "$image/xen-4.17-amd64.gz"
-    touch "$cache/unpacked"
-    key_of "$cache/versions" >"$cache/unpacked.key"
+    is_current "$cache/unpacked" "$(key_of "$cache/versions")" || {
+        say "unpacking packages"
+        rm -rf "$unpacked" && mkdir -p "$unpacked"
+        for deb in "$cache"/debs/*.deb; do
+            dpkg-deb -x "$deb" "$unpacked"
+        done
+        touch "$cache/unpacked"
+        key_of "$cache/versions" >"$cache/unpacked.key"
+    }
+    copy_changed "$unpacked"/boot/vmlinuz-* "$image/vmlinuz"
+    copy_changed "$unpacked/boot/xen-4.17-amd64.gz" "$image/xen-4.17-amd64.gz"
 }
 
 # --- archives ---------------------------------------------------------------------------------------------------------
@@ -98,7 +103,10 @@ build_guest_initrd() {
 
 # --- base: everything from packages -----------------------------------------------------------------------------------
 build_base() {
-    key=$(cat "$here/lib.sh" "$here/modules.txt" "$here/programs.txt" "$cache/versions" "$(own_needs_from)" | sha256sum)
+    key=$({
+        cat "$here/lib.sh" "$here/modules.txt" "$here/programs.txt" "$cache/versions" "$(own_needs_from)"
+        ls "$kernel/lib/modules"
+    } | sha256sum)
     is_current "$image/base.zst" "$key" && return
     say "base archive: modules, daemons, libraries"
     stage=$image/stage-base
@@ -175,24 +183,33 @@ copy_libraries() {
 }
 
 copy_modules() {
-    tree=$(cd "$unpacked" && echo lib/modules/*)
-    find "$unpacked/$tree/kernel" -name '*.ko' | sort >"$image/modules.all"
+    tree=$(cd "$kernel" && echo lib/modules/*)
+    find "$kernel/$tree/kernel" -name '*.ko' -o -name '*.ko.xz' | sort >"$image/modules.all"
     pending=$(list_of "$here/modules.txt")
     while [ -n "$pending" ]; do
         next=
         for name in $pending; do
             file=$(find_module "$name")
-            [ -n "$file" ] || fail "modules.txt: the kernel has no module $name"
-            target=$stage/$tree/kernel/${file#"$unpacked/$tree/kernel/"}
-            [ ! -e "$target" ] || continue
+            [ -n "$file" ] || grep -qE "/$(name_pattern "$name")\.ko\$" "$kernel/$tree/modules.builtin" ||
+                fail "modules.txt: the kernel has no module $name"
+            target=$stage/$tree/kernel/${file#"$kernel/$tree/kernel/"}
+            target=${target%.xz}
+            [ -n "$file" ] && [ ! -e "$target" ] || continue
             mkdir -p "$(dirname "$target")"
-            cp "$file" "$target"
-            next="$next $(module_needs "$file")"
+            copy_module "$file" "$target"
+            next="$next $(module_needs "$target")"
         done
         pending=$(echo $next)
     done
-    cp "$unpacked/$tree/modules.builtin" "$unpacked/$tree/modules.order" "$stage/$tree/"
+    cp "$kernel/$tree/modules.builtin" "$kernel/$tree/modules.order" "$stage/$tree/"
     "$unpacked/bin/busybox" depmod -b "$stage" "${tree##*/}"
+}
+
+copy_module() { # FILE TARGET
+    case $1 in
+    *.xz) xz -dc "$1" >"$2" ;;
+    *) cp "$1" "$2" ;;
+    esac
 }
 
 module_needs() {
@@ -200,8 +217,12 @@ module_needs() {
 }
 
 # File names and module names differ in - and _.
+name_pattern() {
+    echo "$1" | sed 's/[-_]/[-_]/g'
+}
+
 find_module() {
-    grep -E "/$(echo "$1" | sed 's/[-_]/[-_]/g')\.ko\$" "$image/modules.all" | head -n1
+    grep -E "/$(name_pattern "$1")\.ko(\.xz)?\$" "$image/modules.all" | head -n1
 }
 
 # --- own: what this tree adds -----------------------------------------------------------------------------------------
