@@ -78,14 +78,14 @@ def grub_config(append, kernel_append):
                               kernel=" ".join([KERNEL_OPTIONS, *kernel_append]))
 
 
-def make_iso(directory, build, hypervisor, members, append=(), kernel_append=()):
-    """Writes DIRECTORY/boot.iso and returns its path."""
+def make_iso(directory, source, hypervisor, members, append=(), kernel_append=()):
+    """Writes DIRECTORY/boot.iso and returns its path. The control domain's kernel and initrd are those of source."""
     tree = os.path.join(directory, "iso")
     boot = os.path.join(tree, "boot")
     os.makedirs(os.path.join(boot, "grub"))
     _copy(hypervisor, os.path.join(boot, "hypervisor"), "build it with make, or name one with --hypervisor")
-    _copy(os.path.join(build, "image", "vmlinuz"), os.path.join(boot, "vmlinuz"), "run make image")
-    _copy(os.path.join(build, "image", "initrd"), os.path.join(boot, "initrd"), "run make image")
+    _copy(os.path.join(source, "vmlinuz"), os.path.join(boot, "vmlinuz"), "run make image")
+    _copy(os.path.join(source, "initrd"), os.path.join(boot, "initrd"), "run make image")
     with open(os.path.join(boot, "initrd"), "ab") as initrd:
         initrd.write(cpio_archive(members))
     with open(os.path.join(boot, "grub", "grub.cfg"), "w", encoding="utf-8") as config:

@@ -162,7 +162,7 @@ class LabTest(unittest.TestCase):
 
     def wait_console(self, name, pattern, timeout=120):
         """Waits for a pattern in a guest's console log; returns the match."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * self.machine.patience
         while True:
             text = self.console_log(name)
             match = re.search(pattern, text)
@@ -191,7 +191,7 @@ class LabTest(unittest.TestCase):
         return rows
 
     def wait_gone(self, name, timeout=120):
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * self.machine.patience
         while name in self.guests():
             if time.monotonic() > deadline:
                 self.fail(f"{name} is still there after {timeout} s: {self.guests()[name]}")
@@ -225,7 +225,7 @@ class LabTest(unittest.TestCase):
 
     def wait_footprint(self, before, timeout=120):
         """The hypervisor frees a dying domain's memory in slices, so what comes back may take a moment."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * self.machine.patience
         while True:
             now = self.footprint()
             if now == before or time.monotonic() > deadline:

@@ -5,29 +5,26 @@
         machine.boot()
         result = machine.run("umbra list")
 
-Flow: boot() makes the ISO, starts the emulator with three sockets (serial console, agent's channel, QMP) and waits for
-the agent; run() sends a command and waits for its end; poweroff() asks and watches it go. One thread drains the
-sockets, so the machine never blocks on a full pipe while a test thinks.
+Flow: boot() makes the ISO, starts the emulator with its sockets (serial console, agent's channel, QEMU's monitor) and
+waits for the agent; run() sends a command and waits for its end; poweroff() asks and watches it go. One thread drains
+the sockets, so the machine never blocks on a full pipe while a test thinks. Timeouts are those of QEMU: on a slower
+emulator each is multiplied by the machine's patience.
 
 Invariant: after close(), and when this process dies in whatever way, no emulator and no temporary file is left."""
 
 import base64
 import collections
-import ctypes
-import json
 import os
 import secrets
 import selectors
 import shlex
 import shutil
-import signal
-import socket
-import subprocess
 import tempfile
 import threading
 import time
 
 import channel as framing
+import emulators
 import image
 import machines
 import verdict
@@ -37,22 +34,19 @@ Result = collections.namedtuple("Result", "status out err")
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-def _die_with_parent():
-    """Runs in the child: the kernel kills the emulator if this process is killed without a chance to clean up."""
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-
-
 class Machine:
     def __init__(self, build=None, name=machines.DEFAULT, hypervisor=None, append=(), kernel_append=(), smp=None,
-                 memory=None, overlays=(), disks=(), channel="serial", drivers=False, log=None):
+                 memory=None, overlays=(), disks=(), channel="serial", drivers=False, log=None, image_dir=None):
         if name not in machines.MACHINES:
             raise LabError(f"no machine {name}; there are: {', '.join(machines.MACHINES)}")
-        self.description = machines.MACHINES[name]
         self.build = build or os.path.join(TOP, "build")
+        self.image = image_dir or os.path.join(self.build, "image")
+        self.description = machines.MACHINES[name]
+        self.patience = self.description.patience
+        self.emulator = emulators.make(self.build, self.description)
+        self.hardware = emulators.Hardware(self.description, smp, memory, disks)
         self.hypervisor = hypervisor or os.path.join(self.build, "umbra.gz")
         self.append, self.kernel_append = list(append), list(kernel_append)
-        self.smp, self.memory, self.disks = smp, memory, list(disks)
         self.overlays, self.channel, self.drivers = list(overlays), channel, drivers or bool(disks)
         self.log_path = log
         self.token = secrets.token_hex(8)
@@ -63,9 +57,8 @@ class Machine:
         self._events = collections.deque()
         self._reader = framing.READERS[channel](self.token)
         self._reader_error = None
-        self._shutdown_reason = None
         self._lost = False
-        self._sockets, self._pump, self._process, self._directory = {}, None, None, None
+        self._sockets, self._pump, self._directory = {}, None, None
 
     def __enter__(self):
         return self
@@ -83,7 +76,7 @@ class Machine:
             members.update(image.read_overlay(overlay))
         if not interactive:
             members.update(self._agent_files(command, seconds))
-        return image.make_iso(self._directory, self.build, self.hypervisor, members, self.append, self.kernel_append)
+        return image.make_iso(self._directory, self.image, self.hypervisor, members, self.append, self.kernel_append)
 
     def _agent_files(self, command, seconds):
         config = f"token={self.token}\nchannel={self.channel}\ndrivers={'yes' if self.drivers else ''}\n"
@@ -102,44 +95,14 @@ class Machine:
             self._wait(lambda: self._take("ready"), timeout, "the control domain did not come up")
 
     def launch(self, iso):
-        listeners = {name: self._listen(name) for name in ("console", "agent", "qmp")}
-        arguments = machines.qemu_command(self.description, iso, self.smp, self.memory, self.disks)
-        for name in ("console", "agent"):
-            arguments += ["-chardev", f"socket,id={name},path={self._path(name)}", "-serial", f"chardev:{name}"]
-        arguments += ["-chardev", f"socket,id=qmp,path={self._path('qmp')}", "-mon", "chardev=qmp,mode=control"]
-        with open(self._path("stderr"), "wb") as stderr:
-            try:
-                self._process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr,
-                                                 preexec_fn=_die_with_parent, start_new_session=True)
-            except OSError as error:
-                raise LabError(f"{arguments[0]}: {error.strerror} (run make deps)") from error
+        self._sockets = self.emulator.start(self._directory, iso, self.hardware)
         self.started = time.monotonic()
-        for name, listener in listeners.items():
-            self._sockets[name] = self._accept(listener)
-        self._sockets["qmp"].sendall(b'{"execute":"qmp_capabilities"}\n')
         self._pump = threading.Thread(target=self._pump_sockets, daemon=True)
         self._pump.start()
 
-    def _path(self, name):
-        return os.path.join(self._directory, name)
-
-    def _listen(self, name):
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(self._path(name))
-        listener.listen(1)
-        listener.settimeout(0.2)
-        return listener
-
-    def _accept(self, listener):
-        deadline = time.monotonic() + 30
-        with listener:
-            while time.monotonic() < deadline and self._process.poll() is None:
-                try:
-                    return listener.accept()[0]
-                except socket.timeout:
-                    continue
-        with open(self._path("stderr"), "r", errors="replace", encoding="utf-8") as stderr:
-            raise LabError("the emulator did not start:\n" + stderr.read())
+    @property
+    def _process(self):
+        return self.emulator.process
 
     # --- the thread that reads ------------------------------------------------------------------------------------
 
@@ -161,7 +124,7 @@ class Machine:
 
     def _receive(self, name, data):
         if name == "qmp":
-            self._receive_qmp(data)
+            self.emulator.receive_qmp(data)
         if name == "console":
             self._log_times.append((len(self._log), time.monotonic() - self.started))
             self._log += data
@@ -170,15 +133,6 @@ class Machine:
                 self._events.extend(self._reader.feed(data))
             except LabError as error:
                 self._reader_error = error
-
-    def _receive_qmp(self, data):
-        for line in data.splitlines():
-            try:
-                message = json.loads(line)
-            except ValueError:
-                continue
-            if message.get("event") == "SHUTDOWN":
-                self._shutdown_reason = message["data"].get("reason")
 
     # --- waiting --------------------------------------------------------------------------------------------------
 
@@ -190,6 +144,7 @@ class Machine:
 
     def _wait(self, take, timeout, what):
         """Waits until take() gives something. Ends early, by exception, with the machine."""
+        timeout *= self.patience
         deadline = time.monotonic() + timeout
         with self._changed:
             while True:
@@ -212,13 +167,16 @@ class Machine:
             raise MachineEnded(panic[0], panic[1])
         if self._process.poll() is not None:
             self._changed.wait(0.2)
-            raise MachineEnded(verdict.RESET, f"the machine ended by itself ({self._shutdown_reason or 'no reason'})")
+            reason = self.emulator.reason() or "no reason"
+            raise MachineEnded(verdict.RESET, f"the machine ended by itself ({reason})")
+        if self.emulator.is_reset():
+            self._process.kill()
 
     # --- commands -------------------------------------------------------------------------------------------------
 
     def run(self, command, timeout=60):
         """Runs a shell command in the control domain. A command that outlives the timeout is killed: status 143."""
-        self._send(b"run " + framing.request_line(command, int(timeout)))
+        self._send(b"run " + framing.request_line(command, int(timeout * self.patience)))
         return self.finish_command(timeout + 15)
 
     def check(self, command, timeout=60):
@@ -230,10 +188,10 @@ class Machine:
 
     def finish_command(self, timeout, on_output=None):
         parts = {"out": [], "err": []}
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * self.patience
         while True:
             event = self._wait(lambda: self._events.popleft() if self._events else None,
-                               deadline - time.monotonic(), "the command did not end")
+                               (deadline - time.monotonic()) / self.patience, "the command did not end")
             if event[0] == "end":
                 return Result(event[1], *(b"".join(parts[k]).decode(errors="replace") for k in ("out", "err")))
             if event[0] in parts:
@@ -290,19 +248,17 @@ class Machine:
         return self.wait_end(timeout) == "guest-shutdown"
 
     def wait_end(self, timeout=60):
-        """Waits for the machine's own end; QEMU's reason: guest-shutdown, guest-reset, ... or None."""
-        try:
-            self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            return None
-        self._pump.join(5)
-        return self._shutdown_reason
+        """Waits for the machine's own end; its reason: guest-shutdown, guest-reset, ... or None."""
+        deadline = time.monotonic() + timeout * self.patience
+        while self._process.poll() is None and not self.emulator.is_reset():
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(0.05)
+        self._pump.join(5 if self._process.poll() is not None else 0)
+        return self.emulator.reason()
 
     def close(self):
-        if self._process and self._process.poll() is None:
-            self._process.kill()
-        if self._process:
-            self._process.wait()
+        self.emulator.stop()
         if self._pump:
             self._pump.join(5)
         for sock in self._sockets.values():

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The machines of the lab: name -> how the emulator is started. The one place that knows QEMU's options.
+"""The machines of the lab: name -> which emulator, which processor. emulators.py knows the emulators' options.
 
 The CPU features switched off are those whose emulation in QEMU 7.2 is wrong (SMAP: IRET frame; MONITOR: #GP;
-RDTSCP: intercept without decode)."""
+RDTSCP: intercept without decode). All but the first two machines need what make nightly fetches."""
 
 import dataclasses
 
@@ -11,29 +11,22 @@ import dataclasses
 class Description:
     text: str
     cpu: str
-    binary: str = "qemu-system-x86_64"
-    accel: str = "tcg"
+    emulator: str = "qemu"
+    root: str = ""      # below the build directory: where the emulator is unpacked; empty: it is installed
     smp: int = 2
     memory: int = 2048
+    patience: int = 1   # how many times longer than on QEMU everything may take
+    protection: tuple = ("SMEP",)   # what of SMEP and SMAP the processor has
 
 
 MACHINES = {
     "qemu-svm": Description("QEMU TCG, AMD with SVM and nested paging", "EPYC,-smap,-monitor,-rdtscp"),
     "qemu-nosvm": Description("QEMU TCG, no hardware virtualisation", "EPYC,-svm,-smap,-monitor,-rdtscp"),
+    "qemu10": Description("QEMU 10 TCG, AMD with SVM, SMEP, SMAP, UMIP", "EPYC-v4,+x2apic,+umip,-monitor",
+                          root="cache/qemu10", protection=("SMEP", "SMAP")),
+    "bochs": Description("Bochs, Intel with VMX, SMEP, x2APIC, TSC deadline", "corei7_haswell_4770", "bochs",
+                         patience=10),
+    "bochs-svm": Description("Bochs, AMD with SVM, SMEP, SMAP", "ryzen", "bochs", patience=10,
+                             protection=("SMEP", "SMAP")),
 }
 DEFAULT = "qemu-svm"
-
-
-def qemu_command(machine, iso, smp=None, memory=None, disks=()):
-    """The emulator's argument list without its serial lines and monitor, which the caller chooses."""
-    command = [
-        machine.binary, "-nodefaults", "-accel", machine.accel, "-cpu", machine.cpu,
-        "-smp", str(smp or machine.smp), "-m", str(memory or machine.memory),
-        "-display", "none", "-vga", "std", "-no-reboot", "-boot", "d", "-cdrom", iso,
-        "-netdev", "user,id=net0", "-device", "e1000,netdev=net0,romfile=",
-    ]
-    for number, disk in enumerate(disks):
-        kind = "qcow2" if disk.endswith(".qcow2") else "raw"
-        command += ["-drive", f"if=none,id=disk{number},format={kind},file={disk.replace(',', ',,')}",
-                    "-device", f"virtio-blk-pci,drive=disk{number}"]
-    return command

@@ -14,6 +14,7 @@ import time
 import unittest
 
 import channel
+import emulators
 import image
 import machines
 import verdict
@@ -153,12 +154,54 @@ class Archives(unittest.TestCase):
 
 
 class MachineLines(unittest.TestCase):
-    def test_machines(self):
+    def test_qemu(self):
         self.assertIn(machines.DEFAULT, machines.MACHINES)
-        command = machines.qemu_command(machines.MACHINES["qemu-nosvm"], "x.iso", 3, 512, ["a,b.qcow2"])
-        text = " ".join(command)
-        for part in ("-svm", "-smp 3", "-m 512", "-no-reboot", "format=qcow2,file=a,,b.qcow2"):
+        description = machines.MACHINES["qemu-nosvm"]
+        hardware = emulators.Hardware(description, 3, 512, ["a,b.qcow2"])
+        text = " ".join(emulators.make("build", description).command("x.iso", hardware))
+        for part in ("qemu-system-x86_64 -nodefaults -accel", "-svm", "-smp 3", "-m 512", "-no-reboot",
+                     "format=qcow2,file=a,,b.qcow2"):
             self.assertIn(part, text)
+
+    def test_unpacked_qemu_has_its_own_firmware(self):
+        description = machines.MACHINES["qemu10"]
+        command = emulators.make("/b", description).command("x.iso", emulators.Hardware(description))
+        self.assertEqual(command[0], "/b/cache/qemu10/usr/bin/qemu-system-x86_64")
+        self.assertEqual(command[command.index("-L") + 1], "/b/cache/qemu10/usr/share/qemu")
+
+    def test_qemu_tells_why_it_ended(self):
+        emulator = emulators.make("build", machines.MACHINES[machines.DEFAULT])
+        emulator.receive_qmp(b'{"QMP": {}}\nnonsense\n')
+        self.assertIsNone(emulator.reason())
+        emulator.receive_qmp(b'{"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-reset"}}\n')
+        self.assertEqual(emulator.reason(), "guest-reset")
+
+    def test_missing_emulator(self):
+        self.assertIn("/nowhere/cache/qemu10", emulators.make("/nowhere", machines.MACHINES["qemu10"]).missing())
+
+    def test_bochs(self):
+        with tempfile.TemporaryDirectory() as directory:
+            emulator = emulators.make("build", machines.MACHINES["bochs"])
+            emulator.directory = directory
+            emulator.command("x.iso", emulators.Hardware(machines.MACHINES["bochs"], 4, 1024))
+            with emulator.listen("console") as console, emulator.listen("agent") as agent:
+                emulator.line_options({"console": console, "agent": agent})
+                ports = [listener.getsockname()[1] for listener in (console, agent)]
+            with open(os.path.join(directory, "config"), encoding="utf-8") as file:
+                config = file.read()
+            for part in ("count=4", "guest=1024", "path=x.iso", *(f"dev=127.0.0.1:{port}" for port in ports)):
+                self.assertIn(part, config)
+
+    def test_end_of_bochs(self):
+        start = "[SYS   ] bx_pc_system_c::Reset(HARDWARE) called\n"
+        for log, reason, reset in ((start, None, False), (start * 2, "guest-reset", True),
+                                   (start + ">>PANIC<< ACPI control: soft power off\n", "guest-shutdown", False)):
+            with tempfile.TemporaryDirectory() as directory:
+                emulator = emulators.make("build", machines.MACHINES["bochs"])
+                emulator.directory = directory
+                with open(os.path.join(directory, "log"), "w", encoding="utf-8") as file:
+                    file.write(log)
+                self.assertEqual((emulator.reason(), emulator.is_reset()), (reason, reset))
 
 
 def load_run():

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""How each emulator is started, and how its end is read. The one place that knows their options.
+
+An emulator has serial lines ("console" and "agent"), which it connects to sockets that the lab listens on before it
+starts; QEMU also connects its monitor protocol ("qmp"). reason() is why the machine ended, in QEMU's words:
+guest-shutdown, guest-reset, ... or None."""
+
+import contextlib
+import ctypes
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+from verdict import LabError
+
+
+def die_with_parent():
+    """Runs in the child: the kernel kills the emulator if this process is killed without a chance to clean up."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+class Hardware:
+    """What one run has: the description's values, or others."""
+
+    def __init__(self, description, smp=None, memory=None, disks=()):
+        self.cpu = description.cpu
+        self.smp, self.memory, self.disks = smp or description.smp, memory or description.memory, list(disks)
+
+
+class Emulator:
+    lines = ("console", "agent")
+
+    def __init__(self, build, description):
+        self.build, self.description = build, description
+        self.directory, self.process = None, None
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def start(self, directory, iso, hardware):
+        """Starts the machine; returns its sockets."""
+        self.directory = directory
+        listeners = {name: self.listen(name) for name in self.lines}
+        arguments = self.command(iso, hardware) + self.line_options(listeners)
+        with open(self.path("stderr"), "wb") as output:
+            try:
+                self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                                                env=self.environment(), preexec_fn=die_with_parent,
+                                                start_new_session=True)
+            except OSError as error:
+                raise LabError(f"{arguments[0]}: {error.strerror} ({self.advice})") from error
+        return {name: self._accept(listener) for name, listener in listeners.items()}
+
+    def _accept(self, listener):
+        deadline = time.monotonic() + 30
+        listener.settimeout(0.2)
+        with listener:
+            while time.monotonic() < deadline and self.process.poll() is None:
+                with contextlib.suppress(socket.timeout):
+                    return listener.accept()[0]
+        with open(self.path("stderr"), "r", errors="replace", encoding="utf-8") as output:
+            raise LabError("the emulator did not start:\n" + output.read())
+
+    def environment(self):
+        return None
+
+    def is_reset(self):
+        """For an emulator that would boot again: the machine has reset since it was started."""
+        return False
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+        if self.process:
+            self.process.wait()
+
+
+class Qemu(Emulator):
+    lines = ("console", "agent", "qmp")
+    firmware = "/usr/share/seabios"
+
+    def __init__(self, build, description):
+        super().__init__(build, description)
+        self._reason = None
+        self.root = os.path.join(build, description.root) if description.root else ""
+        self.advice = "run make nightly-deps" if self.root else "run make deps"
+
+    def binary(self):
+        return os.path.join(self.root, "usr/bin/qemu-system-x86_64") if self.root else "qemu-system-x86_64"
+
+    def missing(self):
+        """Why this emulator cannot run here; None if it can."""
+        return None if shutil.which(self.binary()) else f"no {self.binary()} ({self.advice})"
+
+    def command(self, iso, hardware):
+        """The argument list without serial lines and monitor."""
+        command = [self.binary(), "-nodefaults"]
+        if self.root:
+            command += ["-L", os.path.join(self.root, "usr/share/qemu"), "-L", self.firmware]
+        command += ["-accel", "tcg", "-cpu", hardware.cpu, "-smp", str(hardware.smp), "-m", str(hardware.memory),
+                    "-display", "none", "-vga", "std", "-no-reboot", "-boot", "d", "-cdrom", iso,
+                    "-netdev", "user,id=net0", "-device", "e1000,netdev=net0,romfile="]
+        for number, disk in enumerate(hardware.disks):
+            kind = "qcow2" if disk.endswith(".qcow2") else "raw"
+            command += ["-drive", f"if=none,id=disk{number},format={kind},file={disk.replace(',', ',,')}",
+                        "-device", f"virtio-blk-pci,drive=disk{number}"]
+        return command
+
+    def listen(self, name):
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(self.path(name))
+        listener.listen(1)
+        return listener
+
+    def line_options(self, _):
+        options = []
+        for name in self.lines:
+            options += ["-chardev", f"socket,id={name},path={self.path(name)}"]
+        return options + ["-serial", "chardev:console", "-serial", "chardev:agent", "-mon", "chardev=qmp,mode=control"]
+
+    def start(self, directory, iso, hardware):
+        sockets = super().start(directory, iso, hardware)
+        sockets["qmp"].sendall(b'{"execute":"qmp_capabilities"}\n')
+        return sockets
+
+    def receive_qmp(self, data):
+        for line in data.splitlines():
+            try:
+                message = json.loads(line)
+            except ValueError:
+                continue
+            if message.get("event") == "SHUTDOWN":
+                self._reason = message["data"].get("reason")
+
+    def reason(self):
+        return self._reason
+
+
+BOCHS_CONFIG = """\
+config_interface: textconfig
+display_library: x
+cpu: model={cpu}, count={smp}, ips=50000000, reset_on_triple_fault=0
+memory: guest={memory}, host={memory}
+romimage: file=/usr/share/bochs/BIOS-bochs-latest
+vgaromimage: file=/usr/share/vgabios/vgabios.bin
+ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
+ata0-master: type=cdrom, path={iso}, status=inserted
+boot: cdrom
+clock: sync=none
+com1: enabled=1, mode=socket-client, dev=127.0.0.1:{console}
+com2: enabled=1, mode=socket-client, dev=127.0.0.1:{agent}
+sound: driver=dummy, waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
+log: {directory}/log
+panic: action=fatal
+error: action=report
+info: action=report
+debug: action=ignore
+"""
+
+
+class Bochs(Emulator):
+    """Debian's build has the debugger in it and draws a window: it is told to continue, on a display of its own. Its
+    serial lines are TCP clients. It has no option to end at a reset, but its log tells."""
+
+    advice = "run make nightly-deps"
+
+    def __init__(self, build, description):
+        super().__init__(build, description)
+        self._display, self._number = None, None
+
+    def missing(self):
+        for program in ("bochs-bin", "Xvfb"):
+            if not shutil.which(program):
+                return f"no {program} ({self.advice})"
+        return None
+
+    def command(self, iso, hardware):
+        if hardware.disks:
+            raise LabError("Bochs machines have no disks here")
+        self._hardware, self._iso = hardware, iso
+        return ["bochs-bin", "-q", "-f", self.path("config"), "-rc", self.path("orders")]
+
+    def listen(self, _):
+        return socket.create_server(("127.0.0.1", 0), backlog=1)
+
+    def line_options(self, listeners):
+        ports = {name: listener.getsockname()[1] for name, listener in listeners.items()}
+        with open(self.path("config"), "w", encoding="utf-8") as file:
+            file.write(BOCHS_CONFIG.format(directory=self.directory, iso=self._iso, cpu=self._hardware.cpu,
+                                           smp=self._hardware.smp, memory=self._hardware.memory, **ports))
+        with open(self.path("orders"), "w", encoding="utf-8") as file:
+            file.write("c\n")
+        return []
+
+    def environment(self):
+        """Starts the display; Bochs finds it by its number."""
+        reading, writing = os.pipe()
+        try:
+            self._display = subprocess.Popen(
+                ["Xvfb", "-displayfd", str(writing), "-screen", "0", "800x600x24", "-nolisten", "tcp"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=(writing,),
+                preexec_fn=die_with_parent, start_new_session=True)
+            os.close(writing)
+            with os.fdopen(reading, "rb") as pipe:
+                number = pipe.readline().strip()
+        except OSError as error:
+            raise LabError(f"Xvfb: {error.strerror} ({self.advice})") from error
+        if not number:
+            raise LabError("Xvfb did not start")
+        return dict(os.environ, DISPLAY=":" + number.decode())
+
+    def _log(self):
+        try:
+            with open(self.path("log"), encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except OSError:
+            return ""
+
+    def is_reset(self):
+        return self._log().count("Reset(HARDWARE)") > 1
+
+    def reason(self):
+        log = self._log()
+        if "soft power off" in log:
+            return "guest-shutdown"
+        return "guest-reset" if "triple fault" in log or self.is_reset() else None
+
+    def stop(self):
+        super().stop()
+        if self._display:
+            self._display.terminate()  # politely: it removes its socket
+            self._display.wait()
+
+
+EMULATORS = {"qemu": Qemu, "bochs": Bochs}
+
+
+def make(build, description):
+    return EMULATORS[description.emulator](build, description)
