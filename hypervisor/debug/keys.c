@@ -156,6 +156,7 @@ void keys_init(void)
     register_debug_key('q', "dump domain (and guest debug) info", key_domains);
     register_debug_key('m', "memory info", key_memory);
     register_debug_key('i', "dump interrupt bindings", irq_dump);
+    register_debug_key('k', "processor protection, and a stray read of guest memory", cpu_protection_dump);
     register_debug_key('t', "display multi-cpu clock info", key_time);
     register_debug_key('R', "reboot machine", machine_restart);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The local APIC: set-up of each CPU, end of interrupt, inter-processor interrupts, the timer. Intel SDM volume 3,
- * chapter 11. Memory-mapped xAPIC, or x2APIC when the firmware left it on.
+ * chapter 11. Memory-mapped xAPIC; x2APIC when the firmware left it on, or when the command line asks.
  *
  * All interrupts are fixed, physical destination. The timer runs in TSC-deadline mode where the CPU has it, else
  * one-shot at the rate measured by apic_calibrate_timer.
@@ -50,6 +50,10 @@
 
 static volatile uint8_t *apic_mmio;
 static bool x2apic_mode, deadline_mode;
+
+/* x2apic: switched on where the processor has it. Without the word it is used when the firmware left it on. */
+static bool opt_x2apic;
+CMDLINE_PARAM("x2apic", PARAM_BOOL, opt_x2apic);
 static uint64_t timer_khz; /* one-shot mode: timer ticks per millisecond, 0 before calibration */
 
 static uint32_t apic_read(unsigned int reg)
@@ -275,6 +279,10 @@ void apic_init_bsp(void)
     pic_disable();
     if (!(base & BASE_ENABLE)) {
         base |= BASE_ENABLE;
+        wrmsr(MSR_APIC_BASE, base);
+    }
+    if (opt_x2apic && cpu_features.x2apic && !(base & BASE_X2APIC)) {
+        base |= BASE_X2APIC;
         wrmsr(MSR_APIC_BASE, base);
     }
     deadline_mode = cpu_features.tsc_deadline;

@@ -5,6 +5,8 @@
  * everything, which is what the TLB clock counts.
  */
 #include <hv/boot.h>
+#include <hv/domain.h>
+#include <hv/guest_copy.h>
 #include <hv/x86.h>
 #include <xen/xen.h>
 
@@ -14,9 +16,30 @@
 
 struct cpu_features cpu_features;
 
-/* A switch for finding faults, as in Xen: smep=0. */
-static bool opt_smep = true;
+/* Supervisor protection, as Xen spells it: a switch, or "hvm" for guests with hardware virtualisation only. */
+static bool opt_smep = true, opt_smap = true;
 CMDLINE_PARAM("smep", PARAM_BOOL, opt_smep);
+CMDLINE_PARAM("smap", PARAM_BOOL, opt_smap);
+
+static int hvm_only(const char *value, bool *opt)
+{
+    if (strcmp(value, "hvm"))
+        return -EINVAL;
+    *opt = false;
+    return 0;
+}
+
+static int parse_smep(const char *value)
+{
+    return hvm_only(value, &opt_smep);
+}
+CMDLINE_CUSTOM("smep", parse_smep);
+
+static int parse_smap(const char *value)
+{
+    return hvm_only(value, &opt_smap);
+}
+CMDLINE_CUSTOM("smap", parse_smap);
 
 struct extable_entry {
     unsigned long from, to;
@@ -93,8 +116,7 @@ static void identify_basic(struct cpu_features *f)
         cpuid(7, 0, r);
         f->fsgsbase = r[1] & 1;
         f->smep = (r[1] >> 7 & 1) && opt_smep;
-        f->smap = (r[1] >> 20 & 1);
-        f->umip = r[2] >> 2 & 1;
+        f->smap = (r[1] >> 20 & 1) && opt_smap;
     }
 }
 
@@ -166,15 +188,15 @@ void cpu_identify(void)
     identify_xsave(f);
     if (f->xsave)
         f->xsave_size = xsave_size(f->xcr0_mask);
-    printk(XLOG_INFO "CPU: %s family %u model %u stepping %u, %u physical address bits%s%s%s%s\n", f->vendor, f->family,
-           f->model, f->stepping, f->phys_bits, f->smep ? ", SMEP" : "", f->xsave ? ", XSAVE" : "",
-           f->page1gb ? ", 1 GiB pages" : "",
+    printk(XLOG_INFO "CPU: %s family %u model %u stepping %u, %u physical address bits%s%s%s%s%s\n", f->vendor,
+           f->family, f->model, f->stepping, f->phys_bits, f->smep ? ", SMEP" : "", f->smap ? ", SMAP" : "",
+           f->xsave ? ", XSAVE" : "", f->page1gb ? ", 1 GiB pages" : "",
            f->svm   ? ", SVM"
            : f->vmx ? ", VMX"
                     : "");
 }
 
-/* SMAP stays off: copies and entry code lift and restore it, but no machine of the lab has a correct one to test on. */
+/* UMIP stays off, as on Xen: user programs of PV guests may store descriptor registers, and none of it is a secret. */
 static unsigned long host_cr4(void)
 {
     const struct cpu_features *f = &cpu_features;
@@ -182,9 +204,37 @@ static unsigned long host_cr4(void)
 
     cr4 |= f->xsave ? CR4_OSXSAVE : 0;
     cr4 |= f->fsgsbase ? CR4_FSGSBASE : 0;
-    cr4 |= f->umip ? CR4_UMIP : 0;
     cr4 |= f->smep ? CR4_SMEP : 0;
+    cr4 |= f->smap ? CR4_SMAP : 0;
     return cr4;
+}
+
+/* A read of guest memory that is none of the guest copies: 0, or -EFAULT when the processor stopped it. */
+static int stray_read(unsigned long linear)
+{
+    uint8_t byte;
+    int rc = -EFAULT;
+
+    __asm__ __volatile__("1: movb (%2), %1\n\t"
+                         "xor %0, %0\n"
+                         "2:\n" EXTABLE(1b, 2b)
+                         : "+r"(rc), "=&q"(byte)
+                         : "r"(linear));
+    return rc;
+}
+
+void cpu_protection_dump(void)
+{
+    unsigned long cr4 = read_cr4(), linear = guest_cpu_user_regs()->rip;
+    uint8_t byte;
+
+    printk("CR0: %016lx   CR4: %016lx%s%s\n", read_cr0(), cr4, cr4 & CR4_SMEP ? " SMEP" : "",
+           cr4 & CR4_SMAP ? " SMAP" : "");
+    if (is_idle_vcpu(current) || guest_copy_from(&byte, (void *)linear, 1))
+        printk("No guest memory is mapped here\n");
+    else
+        printk("A stray read of the guest's memory at %016lx %s\n", linear,
+               stray_read(linear) ? "is stopped" : "goes through");
 }
 
 void cpu_set_syscall_stack(void)

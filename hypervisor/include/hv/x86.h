@@ -31,7 +31,6 @@
 #define CR4_PCE        (1ul << 8)
 #define CR4_OSFXSR     (1ul << 9)
 #define CR4_OSXMMEXCPT (1ul << 10)
-#define CR4_UMIP       (1ul << 11)
 #define CR4_FSGSBASE   (1ul << 16)
 #define CR4_PCIDE      (1ul << 17)
 #define CR4_OSXSAVE    (1ul << 18)
@@ -106,8 +105,8 @@ struct cpu_features {
     char vendor[13];
     unsigned int family, model, stepping;
     uint32_t max_leaf, max_ext_leaf;
-    bool nx, pge, page1gb, smep, smap, umip, xsave, xsaveopt, fsgsbase, tsc_deadline, invariant_tsc, rdtscp, x2apic,
-        svm, vmx, syscall32;
+    bool nx, pge, page1gb, smep, smap, xsave, xsaveopt, fsgsbase, tsc_deadline, invariant_tsc, rdtscp, x2apic, svm, vmx,
+        syscall32;
     unsigned int phys_bits;
     uint64_t xcr0_mask;      /* features the host's XCR0 may have */
     unsigned int xsave_size; /* bytes for xcr0_mask */
@@ -267,6 +266,7 @@ void desc_load_gdt(unsigned long base); /* LGDT with the vCPU window or the CPU'
                                            entries; reloads no segment */
 void desc_load_idle_gdt(void);
 void cpu_set_syscall_stack(void);
+void cpu_protection_dump(void); /* control registers; does SMAP stop what is no guest copy? */
 /*
  * pv/entry.S gives the addresses of the 256 entry stubs, and the two targets of SYSCALL. These are reached from a small
  * stub of each CPU (x86/desc.c), which has moved to this CPU's stack and pushed ss, rsp, rflags, cs, rip, error code 0
