@@ -19,7 +19,7 @@ include $(wildcard hypervisor/*/objs.mk hypervisor/mm/*/objs.mk tools/*/objs.mk 
 Q := $(if $(filter 0,$(V)),@)
 say = @$(if $(filter 0,$(V)),printf '  %-7s %s\n' $(1) $(2),:)
 
-.PHONY: all hypervisor tools unit check demo lint deps image iso clean debug-run meta
+.PHONY: all hypervisor tools unit check demo lint deps image iso clean debug-run meta nightly nightly-deps
 all: hypervisor tools
 hypervisor: $(BUILD)/umbra.gz
 tools: $(BUILD)/umbra
@@ -102,6 +102,12 @@ check: deps
 	$(Q)$(MAKE) --no-print-directory -j2 all unit-programs
 	$(Q)$(MAKE) --no-print-directory image
 	$(Q)python3 tests/run --all --build $(BUILD)
+nightly-deps: deps
+	$(Q)sh tools/image/deps.sh packages-nightly.txt
+	$(Q)$(MAKE) --no-print-directory image
+	$(Q)sh tools/image/nightly.sh $(BUILD)
+nightly: nightly-deps
+	$(Q)python3 tests/matrix/run --build $(BUILD)
 debug-run: all image
 	$(Q)python3 tests/lab/lab debug --build $(BUILD)
 lint:

@@ -9,7 +9,7 @@ import re
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FOLDERS = ("hypervisor", "tools", "tests", "examples", "docs", ".ci")
 SOURCE_SUFFIXES = (".c", ".h", ".S", ".lds", ".def", ".py", ".sh", ".mk")
-SCRIPTS = ("tests/run", "tests/lab/lab", "tests/lab/demo", "tests/lab/measure", ".ci/run")
+SCRIPTS = ("tests/run", "tests/lab/lab", "tests/lab/demo", "tests/lab/measure", "tests/matrix/run", ".ci/run")
 
 Function = collections.namedtuple("Function", "path line name lines parameters depth")
 

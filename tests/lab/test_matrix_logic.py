@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The nightly matrix's own logic, on the host: its table, its report, its runner with commands that stand for cells."""
+
+import importlib.machinery
+import importlib.util
+import os
+import re
+import sys
+import tempfile
+import threading
+import time
+import unittest
+import xml.etree.ElementTree as xml
+
+import machines
+
+MATRIX = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "matrix")
+sys.path.append(MATRIX)
+import actions  # noqa: E402
+import cells  # noqa: E402
+import report  # noqa: E402
+from report import FAILED, PASSED, SKIPPED, Result  # noqa: E402
+
+
+def load_runner():
+    """tests/matrix/run has no .py in its name."""
+    loader = importlib.machinery.SourceFileLoader("umbra_matrix_run", os.path.join(MATRIX, "run"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("umbra_matrix_run", loader))
+    loader.exec_module(module)
+    return module
+
+
+class Temporary(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.top = directory.name
+
+    def write(self, name, text):
+        path = os.path.join(self.top, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+
+class Table(Temporary):
+    KERNELS = {"6.1": {"guest", "control"}, "6.1-rt": {"guest"}}
+
+    def read(self, text):
+        return cells.read(("m1", "m2"), {"boot": False, "work": True}, self.write("cells", text), self.KERNELS)
+
+    def wrong(self, text, *words):
+        with self.assertRaises(cells.TableError) as caught:
+            self.read("# a comment\n" + text)
+        for word in ("cells:2", *words):
+            self.assertIn(word, str(caught.exception))
+
+    def test_cells(self):
+        found = self.read("# head\nm1 1 6.1 - - boot 60\n\nm2 4 6.1 6.1-rt 2 work 90 a=1 b # more\n")
+        self.assertEqual(found, [cells.Cell("m1", 1, "6.1", None, None, "boot", 60, ()),
+                                 cells.Cell("m2", 4, "6.1", "6.1-rt", 2, "work", 90, ("a=1", "b"))])
+        self.assertEqual([cell.name for cell in found], ["m1_1p_6.1_boot", "m2_4p_6.1_6.1-rt_2v_work_a=1_b"])
+        self.assertEqual([cell.machine for cell in cells.select(found, "work|rt")], ["m2"])
+
+    def test_wrong_lines(self):
+        self.wrong("m3 1 6.1 - - boot 60\n", "machine", "m3", "m1, m2")
+        self.wrong("m1 1 6.1-rt - - boot 60\n", "control", "6.1-rt")
+        self.wrong("m1 1 6.1 7.0 1 work 60\n", "guest", "7.0")
+        self.wrong("m1 none 6.1 - - boot 60\n", "cpus", "none")
+        self.wrong("m1 0 6.1 - - boot 60\n", "cpus")
+        self.wrong("m1 1 6.1 - - dance 60\n", "action", "dance")
+        self.wrong("m1 1 6.1 - - work 60\n", "work needs them")
+        self.wrong("m1 1 6.1 6.1 - work 60\n", "work needs them")
+        self.wrong("m1 1 6.1 6.1 1 boot 60\n", "boot has none")
+        self.wrong("m1 1 6.1\n", "3 columns")
+
+    def test_the_same_cell_twice(self):
+        with self.assertRaises(cells.TableError):
+            self.read("m1 1 6.1 - - boot 60\nm1 1 6.1 - - boot 90\n")
+
+    def test_the_real_table(self):
+        """It is right, and has what a night is to show."""
+        table = actions.table()
+        self.assertEqual({cell.machine for cell in table}, set(machines.MACHINES))
+        self.assertEqual({cell.action for cell in table}, set(actions.HAS_GUEST))
+        self.assertEqual({cell.guest for cell in table if cell.guest}, set(cells.kernels()))
+        self.assertEqual({cell.cpus for cell in table}, {1, 2, 4})
+        controls = {name for name, uses in cells.kernels().items() if "control" in uses}
+        self.assertEqual({cell.control for cell in table}, controls)
+
+    def test_each_action_has_its_method(self):
+        for name in actions.HAS_GUEST:
+            self.assertTrue(callable(getattr(actions.Actions, name)))
+
+    def test_cell_without_its_kernel_is_skipped(self):
+        cell = cells.Cell("qemu-svm", 1, "6.12", "6.1-rt", 1, "work", 60, ())
+        self.assertIn(self.top, actions.why_not(cell, self.top))
+        image, overlays = actions.kernel_files(cell, self.top)
+        for directory in [image] + overlays:
+            os.makedirs(directory)
+        self.assertNotIn(self.top, actions.why_not(cell, self.top) or "")
+
+
+class Reports(Temporary):
+    RESULTS = [Result("m1_1p_6.1_boot", "m1", PASSED, 40.0, ""),
+               Result("m1_2p_6.1_work", "m1", FAILED, 61.5, "hang: <b>&\x07\nmore"),
+               Result("m2_1p_6.1_boot", "m2", SKIPPED, 0, "no emulator")]
+
+    def test_changes(self):
+        def word(outcome, seconds, before, before_seconds=40):
+            old = before and Result("c", "m", before, before_seconds, "")
+            return report.change(Result("c", "m", outcome, seconds, ""), old)
+        self.assertEqual(word(PASSED, 40, None), "new")
+        self.assertEqual(word(PASSED, 40, PASSED), "")
+        self.assertEqual(word(FAILED, 40, PASSED), "broken")
+        self.assertEqual(word(PASSED, 40, FAILED), "fixed")
+        self.assertEqual(word(FAILED, 400, FAILED), "")
+        self.assertEqual(word(SKIPPED, 0, PASSED), "")
+        self.assertEqual(word(PASSED, 64, PASSED), "")
+        self.assertEqual(word(PASSED, 66, PASSED), "slower (before: 40 s)")
+        self.assertEqual(word(PASSED, 6, PASSED, 2), "")
+
+    def test_kept_on_disk(self):
+        report.save(self.top, self.RESULTS)
+        self.assertEqual(report.load(self.top), self.RESULTS)
+        self.assertEqual(report.load(os.path.join(self.top, "none")), [])
+        self.write("results.json", "[{\"name\": 1")
+        self.assertEqual(report.load(self.top), [])
+
+    def test_the_last_time_that_a_cell_ran(self):
+        runs = []
+        for number, outcomes in enumerate(((PASSED, PASSED), (FAILED, SKIPPED))):
+            runs.append(os.path.join(self.top, str(number)))
+            os.mkdir(runs[-1])
+            report.save(runs[-1], [Result(name, "m", outcome, 1, "") for name, outcome in zip("ab", outcomes)])
+        before = report.load_before(runs)
+        self.assertEqual((before["a"].outcome, before["b"].outcome), (FAILED, PASSED))
+
+    def test_junit(self):
+        suite = xml.fromstring(report.junit(self.RESULTS).encode())
+        self.assertEqual([suite.get(key) for key in ("tests", "failures", "skipped")], ["3", "1", "1"])
+        passed, failed, skipped = suite.findall("testcase")
+        self.assertEqual((passed.get("classname"), passed.get("time"), len(passed)), ("m1", "40.0", 0))
+        self.assertEqual(failed.find("failure").get("message"), "hang: <b>&?")
+        self.assertIn("more", failed.find("failure").text)
+        self.assertEqual(skipped.find("skipped").get("message"), "no emulator")
+
+    def test_page(self):
+        before = {"m1_2p_6.1_work": Result("m1_2p_6.1_work", "m1", PASSED, 44, "")}
+        text = report.page(self.RESULTS, before, "today", "v1")
+        for part in ("1 passed, 1 failed, 1 skipped", "&lt;b&gt;&amp;", "<li>m1 2p 6.1 work: broken</li>", ">44<",
+                     'href="m1_2p_6.1_work.log"', 'href="m1_2p_6.1_work.serial"', "no emulator"):
+            self.assertIn(part, text)
+        self.assertNotIn("<b>&", text)
+        self.assertNotIn('href="m2', text)
+
+    def test_page_needs_nothing_else(self):
+        text = report.page(self.RESULTS, {}, "today", "v1")
+        self.assertIsNone(re.search(r"https?:|src=|@import|<link|<script", text))
+
+    def test_all_files_are_written(self):
+        report.write(self.top, self.RESULTS, {}, "v1")
+        self.assertEqual(set(os.listdir(self.top)), {"results.json", "junit.xml", "index.html"})
+
+
+class Runner(Temporary):
+    """Small programs of the shell in place of cells."""
+
+    def setUp(self):
+        super().setUp()
+        self.runner = load_runner()
+
+    def run_cells(self, *commands, limit=30, jobs=2, minutes=80, done=()):
+        wanted = [cells.Cell("m", 1, "6.1", None, None, f"a{number}", limit, ()) for number in range(len(commands))]
+        by_name = dict(zip((cell.name for cell in wanted), commands))
+        run = self.runner.Run(wanted, self.top, lambda cell: ["sh", "-c", by_name[cell.name]], {}, done)
+        with open(os.devnull, "w", encoding="utf-8") as nothing:
+            old, sys.stdout = sys.stdout, nothing
+            try:
+                run.go(jobs, minutes)
+            finally:
+                sys.stdout = old
+        return run.ordered(wanted)
+
+    def test_statuses(self):
+        results = self.run_cells("exit 0", "echo '  1.0  FAILED: wrong sum'; exit 1", "echo no kernel; exit 77",
+                                 "exit 126", "exit 120", "exit 3")
+        self.assertEqual([result.outcome for result in results], [PASSED, FAILED, SKIPPED, FAILED, FAILED, FAILED])
+        for result, reason in zip(results, ("", "a check failed: wrong sum", "no kernel", "hypervisor panicked",
+                                            "the machine reset", "exit status 3")):
+            self.assertTrue(result.reason.startswith(reason), result)
+
+    def test_hung_cell_does_not_stop_the_rest(self):
+        pid = os.path.join(self.top, "pid")
+        start = time.monotonic()
+        hung = f"sleep 600 & echo $! >{pid}; echo stuck here; wait"
+        results = self.run_cells(hung, "exit 0", "exit 0", limit=1, jobs=1)
+        self.assertEqual([result.outcome for result in results], [FAILED, PASSED, PASSED])
+        self.assertIn("hang", results[0].reason)
+        self.assertIn("stuck here", results[0].reason)
+        self.assertLess(time.monotonic() - start, 15)
+        self.assertEqual(self.command_line_of(pid), "")
+
+    @staticmethod
+    def command_line_of(path):
+        """Of the process whose number the file holds; empty when it has ended."""
+        with open(path, encoding="utf-8") as file:
+            pid = file.read().strip()
+        try:
+            with open(f"/proc/{pid}/cmdline", encoding="utf-8") as file:
+                return file.read()
+        except OSError:
+            return ""
+
+    def test_cell_that_does_not_end_politely(self):
+        self.runner.GRACE = 0.5
+        results = self.run_cells("trap '' TERM; echo go; while :; do sleep 0.1; done", limit=1)
+        self.assertIn("hang", results[0].reason)
+
+    def test_as_many_at_a_time_as_told(self):
+        marks = os.path.join(self.top, "marks")
+        os.mkdir(marks)
+        command = f"touch {marks}/$$; ls {marks} | wc -l >{self.top}/seen.$$; sleep 0.3; rm {marks}/$$"
+        self.run_cells(*[command] * 5, jobs=2)
+        seen = []
+        for name in os.listdir(self.top):
+            if name.startswith("seen."):
+                with open(os.path.join(self.top, name), encoding="utf-8") as file:
+                    seen.append(int(file.read()))
+        self.assertEqual((len(seen), max(seen)), (5, 2))
+
+    def test_time_is_over(self):
+        results = self.run_cells("exit 0", "exit 0", minutes=-1)
+        self.assertEqual([result.outcome for result in results], [SKIPPED, SKIPPED])
+        self.assertIn("over", results[0].reason)
+
+    def test_resumed(self):
+        done = [Result("m_1p_6.1_a0", "m", PASSED, 7, "")]
+        results = self.run_cells("exit 1", "exit 0", done=done)
+        self.assertEqual([result.outcome for result in results], [PASSED, PASSED])
+        self.assertEqual([result.seconds == 7 for result in results], [True, False])
+
+    def test_stopped(self):
+        """What had no end has no result, so that --resume runs it again."""
+        wanted = [cells.Cell("m", 1, "6.1", None, None, "a", 30, ())]
+        run = self.runner.Run(wanted, self.top, lambda cell: ["sleep", "600"], {})
+        threading.Timer(0.3, run.stopping.set).start()
+        run.go(1, 80)
+        self.assertEqual(run.results, {})
+
+    def test_oldest_runs_go(self):
+        for number in range(12):
+            os.mkdir(os.path.join(self.top, f"20200101-0000{number:02}"))
+        new = self.runner.new_directory(self.top)
+        runs = self.runner.run_directories(self.top)
+        self.assertEqual((len(runs), runs[-1]), (self.runner.KEPT_RUNS, new))
+        self.assertEqual(os.path.realpath(os.path.join(self.top, "latest")), os.path.realpath(new))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,251 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a cell does between power-on and power-off, and the process that runs one cell:
+
+    actions.py CELL --build DIR --log FILE
+
+It writes what it does to its standard output. Exit status: 0 passed; 1 a check failed; 77 skipped, and the last line is
+the reason; a status of tests/lab/verdict.py when the machine panicked, reset, hung or did not power off."""
+
+import argparse
+import os
+import re
+import signal
+import struct
+import sys
+import time
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lab")]
+import cells  # noqa: E402
+import emulators  # noqa: E402
+import labtest  # noqa: E402
+import machines  # noqa: E402
+import verdict  # noqa: E402
+
+SKIPPED = 77
+STARTED = time.monotonic()
+CYCLES = 8
+GUESTS = 6
+# Sixty processes or so, then pages: the zeros and their sum are the same everywhere.
+WORK = "i=0; while [ $i -lt 40 ]; do (ls /bin >/dev/null) & i=$((i + 1)); done; wait; " \
+       "dd if=/dev/zero of=/tmp/x bs=1M count=16 2>/dev/null; md5sum /tmp/x; echo all-$((40 + 2))-done"
+SUM_OF_ZEROS = "2c7ab85a893283e98c931e9511add182"
+# SGDT, SIDT, STR and SMSW, as any user program may execute them, then exit(0).
+STORE_REGISTERS = bytes.fromhex("0f014424e0 0f014c24e0 0f00c8 0f01e0 31ff b83c000000 0f05")
+# No guest of a cell may be crashed by the hypervisor.
+CRASH = re.compile(r"^\(XEN\).* d\d+ crashed:.*", re.M)
+
+
+def small_program(code):
+    """The smallest ELF file that runs this code."""
+    start, size = 0x400000, 64 + 56 + len(code)
+    header = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, 62, 1, start + 120, 64, 0, 0, 64, 56, 1,
+                         0, 0, 0)
+    return header + struct.pack("<IIQQQQQQ", 1, 5, 0, start, start, size, size, 4096) + code
+
+
+def say(text):
+    print(f"{time.monotonic() - STARTED:7.1f}  {text}", flush=True)
+
+
+class Actions(labtest.LabTest):
+    """A machine that has booted, and one method for each action of the table."""
+
+    def __init__(self, cell, machine):
+        super().__init__()
+        self.cell, self.machine = cell, machine
+
+    def run_in(self, command, timeout=120):
+        result = super().run_in(command, timeout)
+        if "console/guest-" not in command:
+            say(f"{command.split(chr(10))[0][:160]} -> {result.status}")
+        return result
+
+    def new_guest(self, name, **keys):
+        if self.cell.guest != cells.IMAGE_KERNEL:
+            keys["kernel"] = f"/boot/guest/vmlinuz-{self.cell.guest}"
+        self.create(name, vcpus=self.cell.vcpus, memory=160, **keys)
+
+    def wait_up(self, name):
+        self.wait_console(name, f"umbra-guest: up, {self.cell.vcpus} cpus", 180)
+        say(f"{name} is up")
+
+    # --- before and after each action -----------------------------------------------------------------------------
+
+    def check_start(self):
+        self.assertNotIn("UMBRA-LAB: FAILED", self.machine.serial_log())
+        self.assertEqual(int(self.ok("nproc")), self.cell.cpus)
+        self.assertTrue(self.ok("uname -r").startswith(self.cell.control + "."), "another kernel runs")
+
+    def check_end(self):
+        self.assertFalse(self.guests())
+        crash = CRASH.search(self.machine.serial_log())
+        self.assertIsNone(crash, crash and crash.group())
+
+    # --- actions --------------------------------------------------------------------------------------------------
+
+    def boot(self):
+        self.ok("pidof xenstored xenconsoled")
+        self.assertEqual(self.json("umbra --json info")["nr_cpus"], self.cell.cpus)
+        self.assertIn("Domain-0", self.ok("xl list"))
+
+    def lifecycle(self):
+        """Create, run, pause, go on, shut down; all comes back."""
+        before = self.footprint()
+        self.new_guest("guest")
+        self.wait_up("guest")
+        self.ok("umbra pause guest")
+        self.ok("umbra unpause guest")
+        self.wait_console("guest", "umbra-guest: tick 3")
+        self.ok("umbra shutdown -w guest", 150)
+        self.wait_gone("guest")
+        self.wait_footprint(before)
+
+    def destroy(self):
+        """While the guest's kernel boots, and when the guest runs."""
+        before = self.footprint()
+        self.new_guest("guest")
+        self.ok("umbra destroy guest")
+        self.wait_gone("guest")
+        self.new_guest("guest")
+        self.wait_up("guest")
+        self.ok("umbra destroy guest")
+        self.wait_gone("guest")
+        self.wait_footprint(before)
+
+    def reboot(self):
+        self.new_guest("guest", on_reboot="restart")
+        self.wait_up("guest")
+        self.ok("umbra reboot -w guest", 240)
+        self.wait_console("guest", r"(?s)umbra-guest: up.*umbra-guest: up")
+        self.ok("umbra destroy guest")
+        self.wait_gone("guest")
+
+    def cycle(self):
+        """Again and again, killed at moments spread over the guest's boot."""
+        before = self.footprint()
+        for number in range(CYCLES):
+            self.new_guest("guest")
+            time.sleep(number * 0.4 * self.machine.patience)
+            self.ok("umbra destroy guest")
+            self.wait_gone("guest")
+        self.wait_footprint(before)
+
+    def work(self):
+        """Processes and pages inside a guest: the ways through page tables, with a result that can be wrong."""
+        self.new_guest("guest", cmdline=labtest.CMDLINE + " umbra.test=quiet")
+        self.wait_console("guest", "guest# ", 180)
+        self.type_in("guest", WORK, "all-42-done", 180)
+        self.assertIn(SUM_OF_ZEROS, self.console_log("guest"))
+        self.ok("umbra destroy guest")
+        self.wait_gone("guest")
+
+    def many(self):
+        """Several at once, each of them makes progress; then all are asked to end."""
+        before = self.footprint()
+        names = [f"guest{number}" for number in range(GUESTS)]
+        for name in names:
+            self.new_guest(name)
+        for name in names:
+            self.wait_console(name, "umbra-guest: tick 3", 300)
+        self.ok("umbra shutdown -a -w", 300)
+        for name in names:
+            self.wait_gone(name)
+        self.wait_footprint(before)
+
+    def protection(self):
+        """What the processor has is switched on, unless the command line says otherwise, and it works; UMIP, which Xen
+        leaves off, is off. A guest runs."""
+        wanted = {word for word in machines.MACHINES[self.cell.machine].protection
+                  if f"{word.lower()}=0" not in self.cell.options}
+        self.ok("umbra debug-keys k")
+        log = self.ok("umbra dmesg")
+        shown = re.findall(r"CR0: \w+   CR4: \w+(.*)", log)[-1]
+        self.assertEqual({word for word in ("SMEP", "SMAP") if word in shown}, wanted)
+        self.assertIn("is stopped" if "SMAP" in wanted else "goes through", log[log.rindex("A stray read"):])
+        self.machine.put("/run/store", small_program(STORE_REGISTERS))
+        self.ok("chmod +x /run/store && /run/store")
+        self.work()
+
+
+HAS_GUEST = {"boot": False, "lifecycle": True, "destroy": True, "reboot": True, "cycle": True, "work": True,
+             "many": True, "protection": True}
+
+
+def table(path=cells.TABLE):
+    return cells.read(machines.MACHINES, HAS_GUEST, path)
+
+
+# --- one cell ---------------------------------------------------------------------------------------------------------
+
+def kernel_files(cell, build):
+    """(directory of the control domain's image or None, overlays)."""
+    kernels = os.path.join(build, "kernels")
+    image = None if cell.control == cells.IMAGE_KERNEL else os.path.join(kernels, cell.control)
+    own = cell.guest and cell.guest != cells.IMAGE_KERNEL
+    return image, ([os.path.join(kernels, cell.guest, "overlay")] if own else [])
+
+
+def why_not(cell, build):
+    """Why this cell cannot run here; None if it can."""
+    missing = emulators.make(build, machines.MACHINES[cell.machine]).missing()
+    image, overlays = kernel_files(cell, build)
+    for directory in [image] + overlays if image else overlays:
+        if not os.path.isdir(directory):
+            missing = missing or f"no {directory} (run make nightly-deps)"
+    return missing
+
+
+def run_cell(cell, build, log):
+    image, overlays = kernel_files(cell, build)
+    with labtest.new_machine(cell.machine, smp=cell.cpus, append=cell.options, overlays=overlays, image_dir=image,
+                             log=log) as machine:
+        try:
+            machine.boot()
+            say(f"{cell.machine} is up")
+            actions = Actions(cell, machine)
+            actions.check_start()
+            getattr(actions, cell.action)()
+            actions.check_end()
+            if not machine.poweroff():
+                raise verdict.MachineEnded(verdict.NO_POWEROFF, "the machine did not power off")
+        except (verdict.MachineEnded, AssertionError) as error:
+            say(f"FAILED: {error}")
+            print(machine.serial_tail(), flush=True)
+            if isinstance(error.__cause__, verdict.MachineEnded):
+                error = error.__cause__
+            return getattr(error, "status", 1)
+    say("passed")
+    return 0
+
+
+def stop(number, _):
+    signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cell")
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--log")
+    options = parser.parse_args()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    labtest.BUILD = options.build
+    cell = {each.name: each for each in table()}[options.cell]
+    reason = why_not(cell, options.build)
+    if reason:
+        print(reason)
+        return SKIPPED
+    try:
+        return run_cell(cell, options.build, options.log)
+    except verdict.LabError as error:
+        say(f"FAILED: {error}")
+        return error.status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
