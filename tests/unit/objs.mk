@@ -119,6 +119,12 @@ test_boot-srcs   := tests/unit/test_boot.c hypervisor/boot/cmdline.c hypervisor/
 test_boot-cflags := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include
 test_boot-libs   := -Wl,-T,tests/unit/params.lds
 
+# hypervisor/mm/shadow, against the oracle
+units                  += test_guest_walk
+test_guest_walk-srcs   := tests/unit/test_guest_walk.c tests/unit/mmu_oracle.c tests/unit/fake/base.c \
+                          hypervisor/mm/shadow/guest_fmt.c hypervisor/mm/shadow/guest_walk.c
+test_guest_walk-cflags := $(hv-unit-cflags) -Itests/unit
+
 # hypervisor/lib
 units           += test_lib
 test_lib-srcs   := tests/unit/test_lib.c tests/unit/lib_renamed.c tests/unit/fake/base.c hypervisor/lib/bitmap.c \

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A slow, obvious x86 MMU, written from the manuals and from nothing else in this tree: no tables of formats, one
+ * function per paging mode, one statement per rule. What it says is what every other translation is compared with.
+ * Source: Intel SDM volume 3, sections 4.3 to 4.7; AMD64 manual volume 2, sections 5.2 to 5.6.
+ */
+#ifndef MMU_ORACLE_H
+#define MMU_ORACLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct oracle_cpu {
+    /* fixed */
+    unsigned int maxphyaddr;
+    bool has_nx, has_pse36, has_1gb;
+    /* registers */
+    uint64_t cr0, cr3, cr4, efer;
+    uint64_t pdpte[4];
+    bool eflags_ac;
+    /* memory: all of it, from physical address 0; beyond it everything reads as ones and stores are lost */
+    uint8_t *memory;
+    uint64_t memory_size;
+};
+
+enum oracle_kind { ORACLE_READ, ORACLE_WRITE, ORACLE_FETCH };
+
+struct oracle_result {
+    bool faults;
+    uint32_t error_code; /* if it faults */
+    uint64_t physical;   /* if not */
+};
+
+/* Performs the translation with its side effects: A and D bits are set in memory when the access is allowed. */
+struct oracle_result oracle_access(struct oracle_cpu *c, uint64_t linear, enum oracle_kind kind, bool user);
+
+#endif
