@@ -9,6 +9,7 @@
 #include "internal.h"
 
 #define RELEASES_PER_SLICE 64u
+#define COUNTED_PER_SLICE  512u
 
 /* map_lock held, handle < nr_handles. */
 static struct mapping *mapping_at(const struct grant_table *t, unsigned int handle)
@@ -109,6 +110,27 @@ bool maptrack_unreserve(struct grant_table *t, unsigned int handle, unsigned int
         free_locked(t, handle);
     spin_unlock(&t->map_lock);
     return freed;
+}
+
+unsigned int grant_count_mappings(struct domain *mapper, const struct domain *granter, unsigned int handle,
+                                  unsigned int *host, unsigned int *device)
+{
+    struct grant_table *t = mapper->grant;
+    unsigned int end;
+
+    spin_lock(&t->map_lock);
+    end = MIN(t->nr_handles, handle + MIN(COUNTED_PER_SLICE, ~handle));
+    for (; handle < end; handle++) {
+        const struct mapping *m = mapping_at(t, (unsigned int)array_index_nospec(handle, t->nr_handles));
+
+        if (m->granter != granter)
+            continue;
+        *host += !!(m->flags & GNTMAP_host_map);
+        *device += !!(m->flags & GNTMAP_device_map);
+    }
+    end = handle < t->nr_handles ? handle : 0;
+    spin_unlock(&t->map_lock);
+    return end;
 }
 
 /*

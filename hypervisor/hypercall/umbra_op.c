@@ -17,11 +17,19 @@ static long build_info(struct domain *unused, struct umbra_op *op, bool *copybac
     return 0;
 }
 
+static long holders(struct domain *d, struct umbra_op *op, bool *copyback)
+{
+    domain_find_holders(d, &op->u.holders);
+    *copyback = true;
+    return 0;
+}
+
 static const struct {
     umbra_op_fn *fn;
     bool needs_domain;
 } table[] = {
     [UMBRA_OP_build_info] = {build_info, false},
+    [UMBRA_OP_holders] = {holders, true},
 };
 
 static_assert(sizeof(struct umbra_op) == 128, "the size is part of the interface");

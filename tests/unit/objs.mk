@@ -153,7 +153,7 @@ units            += test_core
 test_core-srcs   := tests/unit/test_core.c $(wildcard tests/unit/core_*.c) \
                     $(patsubst %,tests/unit/fake/%.c,core core_rest base ram tlb) \
                     hypervisor/mm/heap.c hypervisor/mm/objects.c $(mm-pv-srcs) \
-                    $(patsubst %,hypervisor/domain/%.c,domain vcpu pause teardown) \
+                    $(patsubst %,hypervisor/domain/%.c,domain vcpu pause teardown holders) \
                     $(filter-out %/switch.c,$(wildcard hypervisor/sched/*.c)) \
                     $(filter-out %/guest_copy.c %/physdev_op.c,$(wildcard hypervisor/hypercall/*.c)) \
                     $(wildcard hypervisor/event/*.c hypervisor/grant/*.c) \

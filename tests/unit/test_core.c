@@ -16,5 +16,6 @@ int main(void)
     failed += core_domctl_tests();
     failed += core_host_tests();
     failed += core_vcpu_tests();
+    failed += core_grants_tests();
     return failed;
 }

@@ -61,7 +61,7 @@ struct ctl;
 struct ctl *ctl_open(struct ctl_error *err);
 void ctl_close(struct ctl *ctl);
 
-/* --- domains (domain.c, lookup.c, destroy.c) --- */
+/* --- domains (domain.c, lookup.c, destroy.c, holders.c) --- */
 
 struct ctl_domain_info {
     uint32_t domid;
@@ -112,6 +112,29 @@ int ctl_domain_kill(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
  * is dying but others still hold some of its frames; the hint says so and the rest goes when they let go.
  */
 int ctl_domain_destroy(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
+
+/* What one domain has of another's memory. */
+struct ctl_holder {
+    uint32_t domid;
+    uint64_t grants;  /* grant mappings, each of one frame: by page table or for a device */
+    uint64_t foreign; /* entries of its page tables for frames that were not granted to it */
+};
+
+struct ctl_holders {
+    uint64_t frames;        /* of the domain's own memory that are left */
+    uint64_t shared_frames; /* left of those that the hypervisor shares with it: grant table, shared information */
+    uint64_t other;         /* references to these frames, once the domain is torn down, that no holder explains */
+};
+
+/*
+ * Who holds a domain's memory: for a dying one, why it is still there. *list, in order of id and freed by the caller,
+ * has every domain but itself that maps something of it. Returns their number; -ENOSYS on a hypervisor that is not
+ * Umbra. The search takes time in proportion to the host's memory, and what changes during it may be counted or not.
+ * Source: umbra_op holders.
+ */
+int ctl_domain_holders(struct ctl *ctl, uint32_t domid, struct ctl_holders *sums, struct ctl_holder **list,
+                       struct ctl_error *err);
+
 /* Limit of memory in KiB. Source: max_mem. */
 int ctl_domain_set_maxmem(struct ctl *ctl, uint32_t domid, uint64_t kib, struct ctl_error *err);
 /* Number of vCPUs the domain can ever have; once, before it runs. Source: max_vcpus. */

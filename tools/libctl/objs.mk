@@ -5,6 +5,7 @@ ctl-srcs += tools/libctl/error.c
 ctl-srcs += tools/libctl/domain.c
 ctl-srcs += tools/libctl/lookup.c
 ctl-srcs += tools/libctl/destroy.c
+ctl-srcs += tools/libctl/holders.c
 ctl-srcs += tools/libctl/request.c
 ctl-srcs += tools/libctl/vcpu.c
 ctl-srcs += tools/libctl/memory.c

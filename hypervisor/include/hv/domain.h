@@ -24,6 +24,7 @@ struct evtchn_vcpu;
 struct grant_table; /* grant.h */
 struct irq_domain;  /* irq.h */
 struct sched_vcpu;  /* sched.h */
+struct umbra_op_holders;
 
 /* How far teardown has come; only ever grows. domain_kill (destroydomain) drives it, restartably. */
 enum domain_dying { DOM_ALIVE, DOM_DYING, DOM_DEAD };
@@ -146,6 +147,8 @@ void vcpu_free(struct vcpu *v); /* by domain_free and failed creation */
 int domain_kill(struct domain *d);
 /* Takes the owner's reference from each hypervisor page shared with d, in bounded slices: -ERESTART or 0. */
 int release_hv_pages(struct domain *d);
+/* A slice of the search for what others have of d's frames, from h->position on: see <umbra/umbra_op.h>. */
+void domain_find_holders(struct domain *d, struct umbra_op_holders *h);
 
 void domain_pause(struct domain *d); /* returns when no vCPU of d runs; not for the current domain */
 void domain_pause_nosync(struct domain *d);

@@ -23,6 +23,30 @@ struct umbra_op_build_info {
 };
 #define UMBRA_BUILD_debug 1u /* assertions, lock ranks, local audits */
 
+/*
+ * Who holds a domain, dying or not: its frames that are left, and what other domains have of them. Looks at a slice of
+ * the host per call: the caller begins at position 0, adds up frames, references and rows, and calls again until
+ * position comes back as UMBRA_HOLDERS_end. The host goes on meanwhile; of a domain that has been torn down the sums
+ * can only be too large.
+ */
+#define UMBRA_OP_holders    4
+#define UMBRA_HOLDERS_end   UINT64_MAX
+#define UMBRA_HOLDERS_slice 4
+struct umbra_op_holder {
+    uint32_t domain;        /* who */
+    uint32_t host_grants;   /* grant mappings with a page-table entry */
+    uint32_t device_grants; /* grant mappings for devices */
+    uint32_t entries;       /* page-table entries that name a frame of the domain, those of host_grants among them */
+};
+struct umbra_op_holders {
+    uint64_t position;      /* IN, OUT: 0, then what came back */
+    uint64_t references;    /* OUT: to the frames seen, other than the owner's own */
+    uint32_t frames;        /* OUT: the domain's frames seen in this slice */
+    uint32_t shared_frames; /* OUT: likewise of the hypervisor's own that it shares with the domain */
+    uint32_t nr_rows, pad;  /* OUT: rows filled; a holder may come back in a later slice */
+    struct umbra_op_holder row[UMBRA_HOLDERS_slice];
+};
+
 struct umbra_op {
     uint32_t cmd;
     uint32_t interface_version;
@@ -30,6 +54,7 @@ struct umbra_op {
     uint32_t pad;
     union {
         struct umbra_op_build_info build_info;
+        struct umbra_op_holders holders;
         uint8_t space[112];
     } u;
 };

@@ -83,5 +83,6 @@ int core_control_tests(void);
 int core_domctl_tests(void);
 int core_host_tests(void);
 int core_vcpu_tests(void);
+int core_grants_tests(void);
 
 #endif
