@@ -8,6 +8,8 @@
  *     descriptors stay checked. References are dropped only after the mapping is gone from all TLBs.
  *   - GDT pages are mapped when the table is set, LDT pages when the processor first looks at them.
  *   - Only the vCPU itself, or code that paused it, changes its window.
+ *
+ * What looks at the tables through the processor is in desc_load.c.
  */
 #include <hv/guest_copy.h>
 #include <hv/hypercall.h>
@@ -122,21 +124,6 @@ bool pv_in_ldt_window(const struct vcpu *v, unsigned long linear)
     return linear - LDT_VIRT(v->vcpu_id) < LDT_PAGES * PAGE_SIZE;
 }
 
-/* Loads the LDT register with v's window; the descriptor lies in this CPU's own page of the GDT. */
-void pv_ldt_load(struct vcpu *v)
-{
-    unsigned long base = LDT_VIRT(v->vcpu_id), limit = v->pv.ldt_ents * 8ul - 1;
-    uint64_t *desc = (uint64_t *)mfn_to_virt(cpu_gdt_mfn(smp_processor_id())) + ((HV_LDT & 0xfff) >> 3);
-    uint16_t sel = v->pv.ldt_ents ? HV_LDT : 0;
-
-    if (sel) {
-        desc[0] = (limit & 0xffff) | ((base & 0xffffff) << 16) | (0x82ull << 40) | ((limit & 0xf0000) << 32) |
-                  ((base >> 24 & 0xff) << 56);
-        desc[1] = base >> 32;
-    }
-    __asm__ __volatile__("lldt %0" ::"r"(sel) : "memory");
-}
-
 void pv_ldt_invalidate(struct vcpu *v)
 {
     pte_t *window = ldt_window(v), old[LDT_PAGES];
@@ -232,31 +219,4 @@ long do_update_descriptor(struct hcall *hc)
     rc = write_descriptor(pg, hc->arg[0] & (PAGE_SIZE - 1), desc);
     put_page(pg);
     return rc;
-}
-
-static bool read_window(uint64_t *value, unsigned long linear)
-{
-    int rc = -EFAULT;
-
-    __asm__ __volatile__("1: movq (%2), %0\n"
-                         "movl $0, %1\n"
-                         "2:\n" EXTABLE(1b, 2b)
-                         : "+r"(*value), "+r"(rc)
-                         : "r"(linear)
-                         : "memory");
-    return rc == 0;
-}
-
-bool pv_read_descriptor(struct vcpu *v, uint16_t sel, uint64_t *desc)
-{
-    bool ldt = sel & 4;
-    unsigned long index = sel >> 3;
-
-    *desc = 0;
-    if (ldt)
-        return index < v->pv.ldt_ents && read_window(desc, LDT_VIRT(v->vcpu_id) + index * 8);
-    if (index < v->pv.gdt_ents)
-        return read_window(desc, GDT_VIRT(v->vcpu_id) + array_index_nospec(index, FIRST_RESERVED_GDT_ENTRY) * 8);
-    return index >= FIRST_RESERVED_GDT_ENTRY && index < FIRST_RESERVED_GDT_ENTRY + 512 &&
-           read_window(desc, GDT_VIRT(v->vcpu_id) + index * 8);
 }

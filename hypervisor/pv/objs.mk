@@ -8,6 +8,7 @@ hv-srcs += hypervisor/pv/hypercalls.c
 hv-srcs += hypervisor/pv/walk.c
 hv-srcs += hypervisor/pv/perdomain.c
 hv-srcs += hypervisor/pv/desc.c
+hv-srcs += hypervisor/pv/desc_load.c
 hv-srcs += hypervisor/pv/switch.c
 hv-srcs += hypervisor/pv/context.c
 hv-srcs += hypervisor/pv/domain.c
