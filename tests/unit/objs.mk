@@ -87,8 +87,13 @@ test_pv_pt-srcs       := tests/unit/test_pv_pt.c $(fake-machine) $(mm-pv-srcs)
 test_pv_pt-cflags     := $(hv-unit-cflags)
 
 units                 += test_pv_random
-test_pv_random-srcs   := tests/unit/test_pv_random.c tests/unit/pv_model.c $(fake-machine) $(mm-pv-srcs)
-test_pv_random-cflags := $(hv-unit-cflags)
+test_pv_random-srcs   := tests/unit/test_pv_random.c \
+                         $(patsubst %,tests/unit/%.c,pv_model pv_flight pv_ops_table pv_ops_desc pv_ops_memory) \
+                         $(fake-machine) tests/unit/fake/pv_parts.c $(mm-pv-srcs) \
+                         $(patsubst %,hypervisor/pv/%.c,desc desc_check perdomain context flags domain walk) \
+                         $(patsubst %,hypervisor/hypercall/%.c,memory_op reservation exchange) \
+                         $(wildcard hypervisor/grant/*.c) hypervisor/domain/teardown.c
+test_pv_random-cflags := $(hv-unit-cflags) -O2
 
 units              += test_grant
 test_grant-srcs    := tests/unit/test_grant.c $(hv-grant-srcs)

@@ -10,8 +10,8 @@
 
 /* References that the test itself holds, by frame (offset from FAKE_RAM_START). */
 extern uint32_t held_general[FAKE_FRAMES], held_typed[FAKE_FRAMES];
-/* May the domain have entries of the frame by a grant? */
-extern bool granted[MODEL_DOMAINS][FAKE_FRAMES];
+/* How many entries of the frame may the domain have by grants? */
+extern unsigned int granted[MODEL_DOMAINS][FAKE_FRAMES];
 
 /* Only these indices of tables ever hold anything. */
 extern const uint16_t model_index[];
@@ -23,6 +23,8 @@ void model_reset(void);
 void model_check(struct domain *const *domains, unsigned int n);
 /* Partial or dead tables about: foretelling is off. */
 bool model_unsettled(const struct domain *d);
+/* Partial tables that are not dead: only preempted calls have them. */
+bool model_orphans(const struct domain *d);
 
 /* Will the entry be accepted in a table of that level? */
 bool model_accepts(struct domain *pt_owner, struct domain *pg_owner, unsigned int level, pte_t e);
@@ -30,6 +32,7 @@ bool model_accepts(struct domain *pt_owner, struct domain *pg_owner, unsigned in
 bool model_accepts_update(struct domain *pt_owner, struct domain *pg_owner, unsigned int level, pte_t old, pte_t e);
 /* Will the frame get the type? */
 bool model_accepts_type(struct domain *d, mfn_t m, enum page_type type);
+bool model_descriptor_ok(uint64_t desc);
 /* As it will stand in the table. */
 pte_t model_adjust(unsigned int level, pte_t e);
 

@@ -70,7 +70,7 @@ void fake_domain_free(struct domain *d)
 
 struct domain *domain_get(domid_t id)
 {
-    struct domain *d = id < ARRAY_SIZE(domains) ? domains[id] : NULL;
+    struct domain *d = id == DOMID_SELF ? current->domain : id < ARRAY_SIZE(domains) ? domains[id] : NULL;
 
     if (d)
         d->refcount++;
@@ -109,13 +109,13 @@ int guest_copy_to(void *guest_dst, const void *src, size_t n)
     return 0;
 }
 
-/* Descriptors: the page may be a GDT if no entry has this bit. */
-bool pv_check_descriptor(uint64_t *desc)
+/* Tests without the real pv/: the page may be a GDT if no entry has this bit. */
+__attribute__((weak)) bool pv_check_descriptor(uint64_t *desc)
 {
     return !(*desc & (1ull << 63));
 }
 
-int pv_set_ldt(struct vcpu *v, unsigned long base, unsigned long ents)
+__attribute__((weak)) int pv_set_ldt(struct vcpu *v, unsigned long base, unsigned long ents)
 {
     return 0;
 }

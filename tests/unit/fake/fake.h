@@ -47,8 +47,11 @@ struct fake_access {
 };
 /* The MMU of a CPU that runs v's tables: through its TLB, its cache of table pointers, or a walk that fills both. */
 struct fake_access fake_mmu(unsigned int cpu, unsigned long linear, bool write);
-/* Does a TLB let a CPU write to the frame? Does one let it reach the frame at all? */
-bool fake_tlb_writable(mfn_t frame);
+/* The processor has looked at a descriptor through the hypervisor's own mapping of its page. */
+void fake_tlb_window(unsigned int cpu, unsigned long linear, mfn_t frame);
+/* Visits every CPU's translations. */
+void fake_tlb_each(void (*fn)(mfn_t frame, bool writable, bool window, void *data), void *data);
+/* Does a TLB let a CPU reach the frame at all? */
 bool fake_tlb_any(mfn_t frame);
 /* Visits every CPU's cached pointers to tables. */
 void fake_psc_each(void (*fn)(mfn_t table, unsigned int level, void *data), void *data);

@@ -10,6 +10,7 @@ uint64_t max_page, total_pages;
 
 static uint8_t *ram;
 static bool is_free[FAKE_FRAMES];
+static uint64_t nr_free;
 static uint32_t freed_at[FAKE_FRAMES];
 
 bool mfn_is_ram(mfn_t m)
@@ -45,47 +46,54 @@ void fake_memory_init(void)
         freed_at[i] = 0;
         list_init(&frame_table[FAKE_RAM_START + i].list);
     }
+    nr_free = FAKE_FRAMES;
     fake_tlb_reset();
 }
 
 uint64_t fake_frames_free(void)
 {
-    uint64_t n = 0;
-
-    for (unsigned int i = 0; i < FAKE_FRAMES; i++)
-        n += is_free[i];
-    return n;
+    return nr_free;
 }
 
-static struct page_info *take_frame(void)
+static bool block_free(unsigned int i, unsigned int order)
 {
-    unsigned int start = fake_below(FAKE_FRAMES);
+    for (unsigned int k = 0; k < 1u << order; k++)
+        if (i + k >= FAKE_FRAMES || !is_free[i + k])
+            return false;
+    return true;
+}
 
-    for (unsigned int n = 0; n < FAKE_FRAMES; n++) {
-        unsigned int i = (start + n) % FAKE_FRAMES;
-        struct page_info *pg = &frame_table[FAKE_RAM_START + i];
+static void take_frame(unsigned int i)
+{
+    struct page_info *pg = &frame_table[FAKE_RAM_START + i];
 
-        if (!is_free[i])
-            continue;
-        is_free[i] = false;
-        if (freed_at[i])
-            tlb_flush_mask(tlb_filter(cpu_online_map, freed_at[i]));
-        if (fake_tlb_any(page_to_mfn(pg)))
-            panic("mfn %lx is given out while a TLB knows it\n", page_to_mfn(pg).n);
-        pg->count_info = pg->type_info = 0;
-        pg->owner = NULL;
-        return pg;
-    }
-    return NULL;
+    is_free[i] = false;
+    nr_free--;
+    if (freed_at[i])
+        tlb_flush_mask(tlb_filter(cpu_online_map, freed_at[i]));
+    if (fake_tlb_any(page_to_mfn(pg)))
+        panic("mfn %lx is given out while a TLB knows it\n", page_to_mfn(pg).n);
+    pg->count_info = pg->type_info = 0;
+    pg->owner = NULL;
 }
 
 struct page_info *alloc_hv_pages(unsigned int order, unsigned int memf)
 {
-    struct page_info *pg = order ? NULL : take_frame();
+    unsigned int start = fake_below(FAKE_FRAMES);
 
-    if (pg && (memf & MEMF_ZERO))
-        memset(page_to_virt(pg), 0, PAGE_SIZE);
-    return pg;
+    for (unsigned int n = 0; n < FAKE_FRAMES; n++) {
+        unsigned int i = ((start + n) % FAKE_FRAMES) & ~((1u << order) - 1);
+        struct page_info *pg = &frame_table[FAKE_RAM_START + i];
+
+        if (!block_free(i, order))
+            continue;
+        for (unsigned int k = 0; k < 1u << order; k++)
+            take_frame(i + k);
+        if (memf & MEMF_ZERO)
+            memset(page_to_virt(pg), 0, PAGE_SIZE << order);
+        return pg;
+    }
+    return NULL;
 }
 
 static void give_frame(struct page_info *pg)
@@ -95,6 +103,7 @@ static void give_frame(struct page_info *pg)
     if (is_free[i])
         panic("mfn %lx is freed twice\n", page_to_mfn(pg).n);
     is_free[i] = true;
+    nr_free++;
     freed_at[i] = tlb_now();
     pg->owner = NULL;
     pg->count_info = pg->type_info = 0;
@@ -102,8 +111,8 @@ static void give_frame(struct page_info *pg)
 
 void free_hv_pages(struct page_info *pg, unsigned int order)
 {
-    if (pg)
-        give_frame(pg);
+    for (unsigned int i = 0; pg && i < 1u << order; i++)
+        give_frame(pg + i);
 }
 
 void *alloc_hv_mem(unsigned int order)
@@ -119,17 +128,36 @@ void free_hv_mem(void *p, unsigned int order)
         free_hv_pages(virt_to_page(p), order);
 }
 
+static void account(struct domain *d, struct page_info *pg, unsigned int order)
+{
+    for (unsigned int i = 0; i < 1u << order; i++) {
+        pg[i].owner = d;
+        pg[i].count_info = PGC_allocated | 1;
+        list_add_tail(&pg[i].list, &d->page_list);
+        d->tot_pages++;
+    }
+}
+
 struct page_info *alloc_domain_pages(struct domain *d, unsigned int order, unsigned int memf)
 {
-    struct page_info *pg = d->dying || d->tot_pages >= d->max_pages ? NULL : alloc_hv_pages(order, memf | MEMF_ZERO);
+    struct page_info *pg =
+        d->dying || d->tot_pages + (1u << order) > d->max_pages ? NULL : alloc_hv_pages(order, memf | MEMF_ZERO);
 
-    if (!pg)
-        return NULL;
-    pg->owner = d;
-    pg->count_info = PGC_allocated | 1;
-    list_add_tail(&pg->list, &d->page_list);
-    d->tot_pages++;
+    if (pg)
+        account(d, pg, order);
     return pg;
+}
+
+int exchange_pages(struct domain *d, struct page_info **in, unsigned int in_count, struct page_info **out,
+                   unsigned int out_count, unsigned int out_order)
+{
+    if (d->dying)
+        return -EINVAL;
+    for (unsigned int i = 0; i < out_count; i++)
+        account(d, out[i], out_order);
+    for (unsigned int i = 0; i < in_count; i++)
+        put_page(in[i]);
+    return 0;
 }
 
 void free_domain_page(struct page_info *pg)

@@ -10,7 +10,7 @@
 #define PSC_SIZE 24
 
 struct tlb_entry {
-    bool valid, writable;
+    bool valid, writable, window;
     unsigned long page;
     mfn_t frame;
 };
@@ -167,17 +167,21 @@ struct fake_access fake_mmu(unsigned int cpu, unsigned long linear, bool write)
             psc_add(cpu, linear, level - 1, m, writable);
     }
     /* Only a walk for a write, which sets D, makes an entry that writes go through. */
-    cpus[cpu].tlb[cpus[cpu].next_tlb++ % TLB_SIZE] = (struct tlb_entry){true, write, linear >> PAGE_SHIFT, m};
+    cpus[cpu].tlb[cpus[cpu].next_tlb++ % TLB_SIZE] = (struct tlb_entry){true, write, false, linear >> PAGE_SHIFT, m};
     return (struct fake_access){mfn_is_ram(m), m};
 }
 
-bool fake_tlb_writable(mfn_t frame)
+void fake_tlb_window(unsigned int cpu, unsigned long linear, mfn_t frame)
+{
+    cpus[cpu].tlb[cpus[cpu].next_tlb++ % TLB_SIZE] = (struct tlb_entry){true, false, true, linear >> PAGE_SHIFT, frame};
+}
+
+void fake_tlb_each(void (*fn)(mfn_t frame, bool writable, bool window, void *data), void *data)
 {
     for (unsigned int c = 0; c < FAKE_CPUS; c++)
         for (unsigned int i = 0; i < TLB_SIZE; i++)
-            if (cpus[c].tlb[i].valid && cpus[c].tlb[i].writable && mfn_eq(cpus[c].tlb[i].frame, frame))
-                return true;
-    return false;
+            if (cpus[c].tlb[i].valid)
+                fn(cpus[c].tlb[i].frame, cpus[c].tlb[i].writable, cpus[c].tlb[i].window, data);
 }
 
 bool fake_tlb_any(mfn_t frame)
