@@ -19,7 +19,7 @@ include $(wildcard hypervisor/*/objs.mk hypervisor/mm/*/objs.mk tools/*/objs.mk 
 Q := $(if $(filter 0,$(V)),@)
 say = @$(if $(filter 0,$(V)),printf '  %-7s %s\n' $(1) $(2),:)
 
-.PHONY: all hypervisor tools unit check demo lint deps image iso clean debug-run meta nightly nightly-deps
+.PHONY: all hypervisor tools unit check demo lint deps image iso clean debug-run meta model nightly nightly-deps
 all: hypervisor tools
 hypervisor: $(BUILD)/umbra.gz
 tools: $(BUILD)/umbra
@@ -90,6 +90,11 @@ unit: unit-programs
 meta:
 	$(Q)python3 tests/run --meta --build $(BUILD)
 
+# The random walk's objects are compiled once more, with faults in them.
+model: export UMBRA_UNIT_CC = $(CC) $(UNIT_CFLAGS) $(test_pv_random-cflags)
+model: unit-programs
+	$(Q)python3 tests/run --model --build $(BUILD)
+
 # --- whole-system targets -----------------------------------------------------------------------------------------
 deps:
 	$(Q)sh tools/image/deps.sh
@@ -98,6 +103,7 @@ image: all
 demo: deps
 	$(Q)$(MAKE) --no-print-directory all image
 	$(Q)python3 tests/lab/demo --build $(BUILD) $(if $(filter 1,$(INTERACTIVE)),--interactive)
+check: export UMBRA_UNIT_CC = $(CC) $(UNIT_CFLAGS) $(test_pv_random-cflags)
 check: deps
 	$(Q)$(MAKE) --no-print-directory -j2 all unit-programs
 	$(Q)$(MAKE) --no-print-directory image
