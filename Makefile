@@ -107,7 +107,7 @@ check: export UMBRA_UNIT_CC = $(CC) $(UNIT_CFLAGS) $(test_pv_random-cflags)
 check: deps
 	$(Q)$(MAKE) --no-print-directory -j2 all unit-programs
 	$(Q)$(MAKE) --no-print-directory image
-	$(Q)python3 tests/run --all --build $(BUILD)
+	$(Q)python3 tests/run --all --jobs 2 --build $(BUILD)
 nightly-deps: deps
 	$(Q)sh tools/image/deps.sh packages-nightly.txt
 	$(Q)$(MAKE) --no-print-directory image
