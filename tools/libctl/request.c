@@ -44,6 +44,13 @@ static int check_alive(struct ctl *ctl, uint32_t domid, const char *word, struct
     if (info.dying || info.shutdown) {
         return ctl_fail_domain(ctl, err, -ESRCH, CTL_AT(word, domid), "it has already shut down");
     }
+    if (info.paused) {
+        struct ctl_error where = {0};
+
+        ctl_fail_domain(ctl, &where, -EBUSY, CTL_AT(word, domid), "%s", "");
+        return ctl_error_set(err, -EBUSY, word, where.object, "unpause it first, or destroy it",
+                             "it is paused and cannot take a request");
+    }
     return 0;
 }
 
