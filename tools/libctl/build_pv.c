@@ -32,6 +32,9 @@ static int check_taken(struct ctl_build *b)
     int count = ctl_domain_list(b->ctl, &list, b->err), rc = 0;
 
     for (int i = 0; i < count && rc == 0; i++) {
+        if (list[i].dying) {
+            continue; /* what someone still holds of a guest that is gone must not stop its restart */
+        }
         if (strcmp(list[i].name, b->config->name) == 0) {
             rc = ctl_error_set(b->err, -EEXIST, "check the name", b->config->name,
                                "choose another name, or destroy that domain first", "domain %u has that name",

@@ -94,6 +94,8 @@ int ctl_domain_info(struct ctl *ctl, uint32_t domid, struct ctl_domain_info *inf
 /* All domains in order of id, names included where xenstore answers; *list is freed by the caller. Returns their
  * number. */
 int ctl_domain_list(struct ctl *ctl, struct ctl_domain_info **list, struct ctl_error *err);
+/* The same without names: one hypercall for 64 domains, no word with xenstored. */
+int ctl_domain_scan(struct ctl *ctl, struct ctl_domain_info **list, struct ctl_error *err);
 /* Finds a domain by name or by decimal id ("0x"-less); a name goes first. -ESRCH if there is none. */
 int ctl_domain_find(struct ctl *ctl, const char *name_or_id, uint32_t *domid, struct ctl_error *err);
 /* The name of a domain as a copy in *name. -ENOENT if it has none. Source: /local/domain/N/name. */
@@ -135,10 +137,14 @@ struct ctl_holders {
 int ctl_domain_holders(struct ctl *ctl, uint32_t domid, struct ctl_holders *sums, struct ctl_holder **list,
                        struct ctl_error *err);
 
+/* The nodes alone, of a domain that is gone: what a removal leaves that was ended in the middle. */
+int ctl_domain_forget(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
 /* Limit of memory in KiB. Source: max_mem. */
 int ctl_domain_set_maxmem(struct ctl *ctl, uint32_t domid, uint64_t kib, struct ctl_error *err);
 /* Number of vCPUs the domain can ever have; once, before it runs. Source: max_vcpus. */
 int ctl_domain_set_vcpus(struct ctl *ctl, uint32_t domid, uint32_t vcpus, struct ctl_error *err);
+/* Gives a domain another identity. Source: setdomainhandle. */
+int ctl_domain_set_uuid(struct ctl *ctl, uint32_t domid, const uint8_t uuid[16], struct ctl_error *err);
 /* Lets a domain go on that has shut down for suspending. Source: resumedomain. */
 int ctl_domain_resume(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
 /* Ends a domain from outside with a reason SHUTDOWN_*, as if it had asked. Source: sched_op remote_shutdown. */
@@ -150,8 +156,8 @@ enum ctl_request { CTL_REQUEST_POWEROFF, CTL_REQUEST_REBOOT, CTL_REQUEST_SUSPEND
 
 /*
  * Writes the request to control/shutdown and waits for the guest to take it (it empties the node). -ETIMEDOUT: the
- * guest did not answer in time (the request is withdrawn); -EOPNOTSUPP: its kernel cannot suspend; -ESRCH: no
- * such domain.
+ * guest did not answer in time (the request is withdrawn); -EBUSY: it is paused and cannot answer; -EOPNOTSUPP: its
+ * kernel cannot suspend; -ESRCH: no such domain.
  */
 int ctl_domain_request(struct ctl *ctl, uint32_t domid, enum ctl_request what, unsigned timeout_ms,
                        struct ctl_error *err);
@@ -229,6 +235,15 @@ int ctl_store_remove(struct ctl *ctl, const char *path, struct ctl_error *err);
 /* Names directly below a node: one allocation in *names, freed by the caller. Returns their number; 0 when the node is
  * absent. */
 int ctl_store_list(struct ctl *ctl, const char *path, char ***names, struct ctl_error *err);
+/*
+ * Watches, for a program that waits for several things. A watch fires once when it is set, and whenever the node or one
+ * below it changes; "@releaseDomain" when a domain has stopped or gone. A handle with watches waits for nothing else.
+ */
+int ctl_store_watch(struct ctl *ctl, const char *path, struct ctl_error *err);
+/* Readable while events are there; -1 before the first watch. */
+int ctl_store_fd(struct ctl *ctl);
+/* The node of the next event, a copy; NULL when none is there. */
+char *ctl_store_event(struct ctl *ctl);
 /* Tells xenstored of a domain's ring and channel, or that it is gone. */
 int ctl_store_introduce(struct ctl *ctl, uint32_t domid, uint64_t ring_frame, uint32_t port, struct ctl_error *err);
 int ctl_store_release(struct ctl *ctl, uint32_t domid, struct ctl_error *err);

@@ -52,11 +52,16 @@ static void prune(struct ctl *ctl, const char *path)
     }
 }
 
-static int remove_nodes(struct ctl *ctl, uint32_t domid, const char *vm, struct ctl_error *err)
+int ctl_domain_forget(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
 {
+    char *vm = ctl_store_read_domain(ctl, domid, "vm", NULL);
     char path[CTL_PATH_MAX];
     int rc;
 
+    if (domid == 0) {
+        free(vm);
+        return ctl_error_set(err, -EPERM, "remove nodes", "domain 0", NULL, "the control domain's nodes stay");
+    }
     remove_backends(ctl, domid);
     /* Only ever a node below /vm: the value was read from the store. */
     if (vm && strncmp(vm, "/vm/", 4) == 0 && vm[4]) {
@@ -64,6 +69,8 @@ static int remove_nodes(struct ctl *ctl, uint32_t domid, const char *vm, struct 
     }
     ctl_path(path, "/libxl/%u", domid);
     ctl_store_remove(ctl, path, NULL);
+    free(vm);
+    /* The last to go: while it is there, the others are found again if we are ended in between. */
     ctl_path(path, "/local/domain/%u", domid);
     rc = ctl_store_remove(ctl, path, err);
     prune(ctl, "/vm");
@@ -93,7 +100,6 @@ static int wait_gone(struct ctl *ctl, uint32_t domid)
 int ctl_domain_destroy(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
 {
     char object[64];
-    char *vm;
     int killed, removed, rc;
 
     if (domid == 0) {
@@ -101,16 +107,13 @@ int ctl_domain_destroy(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
                              "the control domain cannot be destroyed");
     }
     snprintf(object, sizeof(object), "domain %u", domid);
-    vm = ctl_store_read_domain(ctl, domid, "vm", NULL);
     killed = ctl_domain_kill(ctl, domid, err);
     if (killed < 0 && killed != -ESRCH) {
-        free(vm);
         return killed;
     }
     ctl_store_release(ctl, domid, NULL);
     rc = killed < 0 ? killed : wait_gone(ctl, domid);
-    removed = remove_nodes(ctl, domid, vm, killed < 0 ? NULL : err);
-    free(vm);
+    removed = ctl_domain_forget(ctl, domid, killed < 0 ? NULL : err);
     if (rc == -EBUSY) {
         return ctl_error_set(
             err, rc, "destroy", object,

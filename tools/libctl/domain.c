@@ -97,7 +97,7 @@ static int list_batch(struct ctl *ctl, xen_domctl_getdomaininfo_t *buffer, struc
     return rc;
 }
 
-int ctl_domain_list(struct ctl *ctl, struct ctl_domain_info **list, struct ctl_error *err)
+int ctl_domain_scan(struct ctl *ctl, struct ctl_domain_info **list, struct ctl_error *err)
 {
     xen_domctl_getdomaininfo_t *buffer = ctl_buffer_get(ctl, LIST_BATCH * sizeof(*buffer));
     struct ctl_domain_info *all = NULL;
@@ -112,10 +112,17 @@ int ctl_domain_list(struct ctl *ctl, struct ctl_domain_info **list, struct ctl_e
         free(all);
         return ctl_error_set(err, rc, "list the domains", NULL, ctl_hint(rc), "the hypervisor refused");
     }
-    for (int i = 0; i < count && ctl_store_handle(ctl, NULL); i++) {
-        info_name(ctl, &all[i]);
-    }
     *list = all;
+    return count;
+}
+
+int ctl_domain_list(struct ctl *ctl, struct ctl_domain_info **list, struct ctl_error *err)
+{
+    int count = ctl_domain_scan(ctl, list, err);
+
+    for (int i = 0; i < count && ctl_store_handle(ctl, NULL); i++) {
+        info_name(ctl, &(*list)[i]);
+    }
     return count;
 }
 
@@ -209,6 +216,19 @@ int ctl_domain_set_vcpus(struct ctl *ctl, uint32_t domid, uint32_t vcpus, struct
 
     if (rc < 0) {
         return ctl_fail_domain(ctl, err, rc, CTL_AT("make vCPUs", domid), "the hypervisor refused %u vCPUs", vcpus);
+    }
+    return 0;
+}
+
+int ctl_domain_set_uuid(struct ctl *ctl, uint32_t domid, const uint8_t uuid[16], struct ctl_error *err)
+{
+    struct xen_domctl domctl = {.cmd = XEN_DOMCTL_setdomainhandle, .domain = domid};
+    int rc;
+
+    memcpy(domctl.u.setdomainhandle.handle, uuid, sizeof(domctl.u.setdomainhandle.handle));
+    rc = domid > CTL_DOMID_MAX ? -ESRCH : ctl_call_domctl(ctl, &domctl);
+    if (rc < 0) {
+        return ctl_fail_domain(ctl, err, rc, CTL_AT("change the uuid", domid), "the hypervisor refused");
     }
     return 0;
 }

@@ -128,6 +128,33 @@ int ctl_store_release(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
     return 0;
 }
 
+int ctl_store_watch(struct ctl *ctl, const char *path, struct ctl_error *err)
+{
+    struct xs_handle *store = ctl_store_handle(ctl, err);
+
+    if (!store) {
+        return -ECONNREFUSED;
+    }
+    if (!xs_watch(store, path, path)) {
+        return store_fail(err, -errno, "watch in xenstore", path);
+    }
+    return 0;
+}
+
+int ctl_store_fd(struct ctl *ctl)
+{
+    return ctl->store ? xs_fileno(ctl->store) : -1;
+}
+
+char *ctl_store_event(struct ctl *ctl)
+{
+    char **event = ctl->store ? xs_check_watch(ctl->store) : NULL;
+    char *path = event ? strdup(event[XS_WATCH_PATH]) : NULL;
+
+    free(event);
+    return path;
+}
+
 uint64_t ctl_now_ms(void)
 {
     struct timespec now;
