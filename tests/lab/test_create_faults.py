@@ -3,18 +3,16 @@
 device or xenstored are made to fail, one per run, and the host has the same after it as before."""
 
 import os
-import struct
 import subprocess
 import tempfile
 import unittest
 
 from labtest import LabTest
+from tiny import tiny_kernel
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 STRIDE = 7
 RUNS = 30
-BASE = 0xffffffff80000000
-PLACE = 0x200000
 
 # One run: create with the N-th call failing; say how it ended; a guest that came to be is destroyed.
 LOOP = """
@@ -34,20 +32,6 @@ while [ $n -lt {last} ]; do
     n=$((n + {stride}))
 done
 """
-
-
-def note(kind, text):
-    data = text if isinstance(text, bytes) else struct.pack("<Q", text)
-    return struct.pack("<III4s", 4, len(data), kind, b"Xen\0") + data + bytes(-len(data) % 4)
-
-
-def tiny_kernel():
-    """The smallest file that the builder takes for a PV kernel: it is never run."""
-    notes = note(6, b"test\0") + note(3, BASE) + note(4, 0) + note(1, BASE + PLACE)
-    header = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, 62, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
-    load = struct.pack("<IIQQQQQQ", 1, 7, 0, 0, PLACE, 4096, 8192, 4096)
-    about = struct.pack("<IIQQQQQQ", 4, 4, 512, 0, 0, len(notes), len(notes), 4)
-    return (header + load + about).ljust(512, b"\0") + notes.ljust(3584, b"\0")
 
 
 def shared_library():

@@ -1,28 +1,75 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A stand-in for libctl with a host of its own in memory, so that verbs can be tested without a hypervisor. Tests set
- * fake.* and look at what the verbs did. Only what the verbs call exists.
+ * A stand-in for libctl with a host of its own in memory, so that verbs and the supervisor can be tested without a
+ * hypervisor. Tests set fake->* and look at what the verbs did. Only what the verbs call exists.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "fake_ctl.h"
 
-struct fake fake;
+struct fake *fake;
+
+static void lock(void)
+{
+    while (__atomic_test_and_set(&fake->busy, __ATOMIC_ACQUIRE))
+        sched_yield();
+}
+
+static void unlock(void)
+{
+    __atomic_clear(&fake->busy, __ATOMIC_RELEASE);
+}
+
+/* Wakes the supervisor. */
+static void changed(void)
+{
+    int fd = *fake->events ? open(fake->events, O_WRONLY | O_NONBLOCK) : -1;
+    ssize_t n = fd < 0 ? 0 : write(fd, "", 1);
+
+    (void)n; /* nobody need be there */
+    if (fd >= 0)
+        close(fd);
+}
+
+/* Every function that changes something counts, before it does and after. */
+static void count(void)
+{
+    if (++fake->calls == fake->kill_at)
+        kill(getpid(), SIGKILL);
+}
 
 static int fail(struct ctl_error *err, int code, const char *step, const char *message)
 {
     return ctl_error_set(err, code, step, NULL, NULL, "%s", message);
 }
 
+void fake_reset(void)
+{
+    if (!fake)
+        fake = mmap(NULL, sizeof(*fake), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    memset(fake, 0, sizeof(*fake));
+    fake->present = true;
+    fake->next_domid = 7;
+}
+
+/* --- domains ---------------------------------------------------------------------------------------------------------
+ */
+
 struct ctl_domain_info *fake_add(uint32_t domid, const char *name)
 {
-    struct ctl_domain_info *d = &fake.domains[fake.n++];
+    struct ctl_domain_info *d = &fake->domains[fake->n];
 
     memset(d, 0, sizeof(*d));
+    fake->pauses[fake->n++] = 0;
     d->domid = domid;
     d->uuid[0] = (uint8_t)(domid + 1);
     d->blocked = true;
@@ -35,18 +82,27 @@ struct ctl_domain_info *fake_add(uint32_t domid, const char *name)
 
 static struct ctl_domain_info *by_id(uint32_t domid, struct ctl_error *err)
 {
-    for (int i = 0; i < fake.n; i++) {
-        if (fake.domains[i].domid == domid)
-            return &fake.domains[i];
+    for (int i = 0; i < fake->n; i++) {
+        if (fake->domains[i].domid == domid)
+            return &fake->domains[i];
     }
     fail(err, -ESRCH, "find the domain", "no such domain");
     return NULL;
 }
 
+void fake_stop(uint32_t domid, unsigned reason)
+{
+    struct ctl_domain_info *d = by_id(domid, NULL);
+
+    d->shutdown = true;
+    d->shutdown_reason = (uint8_t)reason;
+    changed();
+}
+
 struct ctl *ctl_open(struct ctl_error *err)
 {
-    if (fake.present)
-        return (struct ctl *)&fake;
+    if (fake->present)
+        return (struct ctl *)fake;
     fail(err, -ENOENT, "open the control interface", "there is no hypervisor");
     snprintf(err->hint, sizeof(err->hint), "boot one");
     return NULL;
@@ -66,21 +122,31 @@ int ctl_domain_info(struct ctl *ctl, uint32_t domid, struct ctl_domain_info *inf
     return 0;
 }
 
+int ctl_domain_scan(struct ctl *ctl, struct ctl_domain_info **list, struct ctl_error *err)
+{
+    int n;
+
+    *list = malloc(FAKE_DOMAINS * sizeof(**list));
+    lock();
+    n = fake->n;
+    memcpy(*list, fake->domains, (size_t)n * sizeof(**list));
+    unlock();
+    return n;
+}
+
 int ctl_domain_list(struct ctl *ctl, struct ctl_domain_info **list, struct ctl_error *err)
 {
-    *list = malloc((size_t)(fake.n + 1) * sizeof(**list));
-    memcpy(*list, fake.domains, (size_t)fake.n * sizeof(**list));
-    return fake.n;
+    return ctl_domain_scan(ctl, list, err);
 }
 
 int ctl_domain_find(struct ctl *ctl, const char *name_or_id, uint32_t *domid, struct ctl_error *err)
 {
-    for (int i = 0; i < fake.n; i++) {
+    for (int i = 0; i < fake->n; i++) {
         char id[16];
 
-        snprintf(id, sizeof(id), "%u", fake.domains[i].domid);
-        if (strcmp(fake.domains[i].name, name_or_id) == 0 || strcmp(id, name_or_id) == 0) {
-            *domid = fake.domains[i].domid;
+        snprintf(id, sizeof(id), "%u", fake->domains[i].domid);
+        if (strcmp(fake->domains[i].name, name_or_id) == 0 || strcmp(id, name_or_id) == 0) {
+            *domid = fake->domains[i].domid;
             return 0;
         }
     }
@@ -89,30 +155,84 @@ int ctl_domain_find(struct ctl *ctl, const char *name_or_id, uint32_t *domid, st
 
 static int act(const char *what, uint32_t domid, struct ctl_error *err)
 {
+    size_t n = strlen(fake->acts);
+
+    count();
     if (!by_id(domid, err))
         return -ESRCH;
-    snprintf(fake.acts + strlen(fake.acts), sizeof(fake.acts) - strlen(fake.acts), "%s %u;", what, domid);
-    return fake.act_fails ? fail(err, fake.act_fails, what, "it does not want to") : 0;
+    snprintf(fake->acts + n, sizeof(fake->acts) - n, "%s %u;", what, domid);
+    return fake->act_fails ? fail(err, fake->act_fails, what, "it does not want to") : 0;
+}
+
+static int *pauses_of(uint32_t domid)
+{
+    return &fake->pauses[by_id(domid, NULL) - fake->domains];
 }
 
 int ctl_domain_pause(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
 {
-    return act("pause", domid, err);
+    int rc = act("pause", domid, err);
+
+    if (!rc)
+        by_id(domid, NULL)->paused = ++*pauses_of(domid) > 0;
+    return rc;
 }
 
 int ctl_domain_unpause(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
 {
-    return act("unpause", domid, err);
+    int rc = act("unpause", domid, err);
+
+    if (!rc)
+        by_id(domid, NULL)->paused = --*pauses_of(domid) > 0;
+    count();
+    return rc;
+}
+
+int ctl_domain_set_uuid(struct ctl *ctl, uint32_t domid, const uint8_t uuid[16], struct ctl_error *err)
+{
+    int rc = act("handle", domid, err);
+
+    if (!rc)
+        memcpy(by_id(domid, NULL)->uuid, uuid, 16);
+    count();
+    return rc;
+}
+
+int ctl_domain_forget(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
+{
+    char path[64], *vm;
+
+    snprintf(path, sizeof(path), "/local/domain/%u/vm", domid);
+    vm = ctl_store_read(ctl, path, NULL);
+    if (vm)
+        ctl_store_remove(ctl, vm, NULL);
+    free(vm);
+    snprintf(path, sizeof(path), "/local/domain/%u", domid);
+    return ctl_store_remove(ctl, path, err);
 }
 
 int ctl_domain_destroy(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
 {
-    struct ctl_domain_info *d = by_id(domid, err);
+    struct ctl_domain_info *d;
     int rc = act("destroy", domid, err);
 
-    if (d && !rc)
-        *d = fake.domains[--fake.n];
-    return rc;
+    if (rc && rc != -ESRCH)
+        return rc;
+    lock();
+    d = by_id(domid, NULL);
+    if (d && fake->held == (int)domid) {
+        d->dying = true;
+        d->name[0] = '\0';
+    } else if (d) {
+        size_t i = (size_t)(d - fake->domains);
+
+        *d = fake->domains[--fake->n];
+        fake->pauses[i] = fake->pauses[fake->n];
+    }
+    unlock();
+    count();
+    ctl_domain_forget(ctl, domid, NULL);
+    return d && fake->held == (int)domid ? fail(err, -EBUSY, "destroy", "others hold it") : rc;
 }
 
 int ctl_domain_request(struct ctl *ctl, uint32_t domid, enum ctl_request what, unsigned timeout_ms,
@@ -124,10 +244,10 @@ int ctl_domain_request(struct ctl *ctl, uint32_t domid, enum ctl_request what, u
 int ctl_domain_wait(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, struct ctl_domain_end *end,
                     struct ctl_error *err)
 {
-    *end = (struct ctl_domain_end){.gone = fake.ends[0] < 0};
-    if (fake.ends[0] >= 0) {
-        end->reason = (uint8_t)fake.ends[0];
-        memmove(fake.ends, fake.ends + 1, sizeof(fake.ends) - sizeof(fake.ends[0]));
+    *end = (struct ctl_domain_end){.gone = fake->ends[0] < 0};
+    if (fake->ends[0] >= 0) {
+        end->reason = (uint8_t)fake->ends[0];
+        memmove(fake->ends, fake->ends + 1, sizeof(fake->ends) - sizeof(fake->ends[0]));
     }
     return act("wait", domid, err);
 }
@@ -151,6 +271,9 @@ int ctl_vcpu_set_affinity(struct ctl *ctl, uint32_t domid, uint32_t vcpu, const 
 {
     return act("affinity", domid, err);
 }
+
+/* --- the host --------------------------------------------------------------------------------------------------------
+ */
 
 int ctl_host_info(struct ctl *ctl, struct ctl_host_info *info, struct ctl_error *err)
 {
@@ -178,9 +301,9 @@ const char *ctl_sched_name(uint32_t sched_id)
 
 long ctl_host_log(struct ctl *ctl, bool clear, char **text, struct ctl_error *err)
 {
-    *text = strdup(fake.log ? fake.log : "");
+    *text = strdup(fake->log ? fake->log : "");
     if (clear)
-        fake.log = NULL;
+        fake->log = NULL;
     return (long)strlen(*text);
 }
 
@@ -189,25 +312,104 @@ int ctl_host_debug_keys(struct ctl *ctl, const char *keys, struct ctl_error *err
     return strcmp(keys, "h") == 0 ? 0 : fail(err, -EINVAL, "send debug keys", "no such key");
 }
 
+static struct fake_node *find_node(const char *path)
+{
+    for (int i = 0; i < fake->n_nodes; i++) {
+        if (strcmp(fake->nodes[i].path, path) == 0)
+            return &fake->nodes[i];
+    }
+    return NULL;
+}
+
+const char *fake_node(const char *path)
+{
+    struct fake_node *node = find_node(path);
+
+    return node ? node->value : NULL;
+}
+
+char *ctl_store_read(struct ctl *ctl, const char *path, struct ctl_error *err)
+{
+    struct fake_node *node;
+    char *value;
+
+    lock();
+    node = find_node(path);
+    value = node ? strdup(node->value) : NULL;
+    unlock();
+    if (!value)
+        fail(err, -ENOENT, "read from xenstore", "the node does not exist");
+    return value;
+}
+
+/* As xenstored does: parents that do not exist are made, empty. */
+static void make_node(const char *path, const char *value)
+{
+    struct fake_node *node = find_node(path);
+    char parent[128];
+    char *slash;
+
+    if (!node) {
+        snprintf(parent, sizeof(parent), "%s", path);
+        slash = strrchr(parent, '/');
+        *slash = '\0';
+        if (*parent && !find_node(parent))
+            make_node(parent, "");
+        node = &fake->nodes[fake->n_nodes++];
+        snprintf(node->path, sizeof(node->path), "%s", path);
+    }
+    snprintf(node->value, sizeof(node->value), "%s", value);
+}
+
+/* --- building --------------------------------------------------------------------------------------------------------
+ */
+
 int ctl_build_check(const struct ctl_domain_config *config, struct ctl_build_facts *facts, struct ctl_error *errors,
                     unsigned max)
 {
     return 0;
 }
 
+/* One transaction, as the real one: nobody is killed in the middle. */
+static void make_nodes(const struct ctl_domain_config *config, uint32_t domid)
+{
+    char path[64], vm[64], id[CTL_UUID_TEXT];
+
+    ctl_uuid_format(config->uuid, id);
+    snprintf(vm, sizeof(vm), "/vm/%s", id);
+    snprintf(path, sizeof(path), "/local/domain/%u/vm", domid);
+    make_node(vm, "");
+    make_node(path, vm);
+    snprintf(path, sizeof(path), "/local/domain/%u/name", domid);
+    make_node(path, config->name);
+}
+
 int ctl_build_pv(struct ctl *ctl, const struct ctl_domain_config *config, uint32_t *domid, struct ctl_error *err)
 {
+    int rc = fake->build_fails ? fake->build_fails : fake->build_fails_once;
     struct ctl_domain_info *d;
 
-    if (fake.log_on_build)
-        fake.log = fake.log_on_build;
-    if (fake.build_fails) {
-        ctl_error_set(err, fake.build_fails, "populate memory", config->name, "free some", "131072 KiB are missing");
-        return fake.build_fails;
+    count();
+    fake->build_fails_once = 0;
+    if (fake->log_on_build)
+        fake->log = fake->log_on_build;
+    if (rc) {
+        ctl_error_set(err, rc, "populate memory", config->name, "free some", "131072 KiB are missing");
+        return rc;
     }
-    *domid = 7;
-    d = fake_add(7, config->name);
+    lock();
+    *domid = fake->next_domid++;
+    d = fake_add(*domid, "");
     memcpy(d->uuid, config->uuid, sizeof(d->uuid));
+    d->paused = ++*pauses_of(*domid);
+    unlock();
+    count();
+    lock();
+    make_nodes(config, *domid);
+    d = by_id(*domid, NULL);
+    snprintf(d->name, sizeof(d->name), "%s", config->name);
+    unlock();
+    count();
     return 0;
 }
 
@@ -216,17 +418,93 @@ int ctl_console_tty(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, char *
     return fail(err, -ETIMEDOUT, "find the console", "no terminal came");
 }
 
-char *ctl_store_read(struct ctl *ctl, const char *path, struct ctl_error *err)
-{
-    return NULL;
-}
-
-void *ctl_foreign_map(struct ctl *ctl, uint32_t domid, int prot, const uint64_t *frames, size_t count,
+void *ctl_foreign_map(struct ctl *ctl, uint32_t domid, int prot, const uint64_t *frames, size_t count_,
                       struct ctl_error *err)
 {
     return NULL;
 }
 
-void ctl_foreign_unmap(struct ctl *ctl, void *address, size_t count)
+void ctl_foreign_unmap(struct ctl *ctl, void *address, size_t count_)
 {
+}
+
+/* --- xenstore --------------------------------------------------------------------------------------------------------
+ */
+
+int ctl_store_write(struct ctl *ctl, const char *path, const char *value, struct ctl_error *err)
+{
+    count();
+    if (strlen(path) >= sizeof(fake->nodes->path) || strlen(value) >= sizeof(fake->nodes->value))
+        return fail(err, -E2BIG, "write to xenstore", "too long");
+    lock();
+    make_node(path, value);
+    unlock();
+    changed();
+    count();
+    return 0;
+}
+
+int ctl_store_remove(struct ctl *ctl, const char *path, struct ctl_error *err)
+{
+    size_t n = strlen(path);
+
+    count();
+    lock();
+    for (int i = 0; i < fake->n_nodes; i++) {
+        const char *p = fake->nodes[i].path;
+
+        if (strncmp(p, path, n) == 0 && (p[n] == '\0' || p[n] == '/'))
+            fake->nodes[i--] = fake->nodes[--fake->n_nodes];
+    }
+    unlock();
+    changed();
+    count();
+    return 0;
+}
+
+/* One allocation, as the real one: the pointers, then the names. */
+int ctl_store_list(struct ctl *ctl, const char *path, char ***names, struct ctl_error *err)
+{
+    size_t n = strlen(path);
+    char **list = malloc(FAKE_NODES * (sizeof(char *) + sizeof(fake->nodes->path)));
+    char *text = (char *)(list + FAKE_NODES);
+    int found = 0;
+
+    lock();
+    for (int i = 0; i < fake->n_nodes; i++) {
+        const char *p = fake->nodes[i].path;
+
+        if (strncmp(p, path, n) != 0 || p[n] != '/' || strchr(p + n + 1, '/'))
+            continue;
+        list[found++] = strcpy(text, p + n + 1);
+        text += strlen(text) + 1;
+    }
+    unlock();
+    *names = list;
+    return found;
+}
+
+/* --- watches ---------------------------------------------------------------------------------------------------------
+ */
+
+static int event_fd = -1;
+
+int ctl_store_watch(struct ctl *ctl, const char *path, struct ctl_error *err)
+{
+    if (event_fd < 0)
+        event_fd = open(fake->events, O_RDWR | O_NONBLOCK);
+    return 0;
+}
+
+int ctl_store_fd(struct ctl *ctl)
+{
+    return event_fd;
+}
+
+/* All that happened is one event, which says that anything may have. */
+char *ctl_store_event(struct ctl *ctl)
+{
+    char bytes[4096];
+
+    return read(event_fd, bytes, sizeof(bytes)) > 0 ? strdup("/umbra/guest") : NULL;
 }

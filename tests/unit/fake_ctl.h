@@ -1,26 +1,49 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What tests see of the stand-in for libctl (fake_ctl.c).
+ * What tests see of the stand-in for libctl (fake_ctl.c). The fake host lives in memory that a child shares with its
+ * parent, so that what a worker or a killed verb did is there afterwards.
  */
 #ifndef FAKE_CTL_H
 #define FAKE_CTL_H
 
 #include "libctl/ctl.h"
 
-struct fake {
-    bool present;
-    struct ctl_domain_info domains[8];
-    int n;
-    char acts[512]; /* "pause 3;unpause 3;" */
-    int act_fails;  /* error that every act returns */
-    int build_fails;
-    int ends[12];    /* reasons for which domains end, one after the other; negative: gone */
-    const char *log; /* the hypervisor's */
-    const char *log_on_build;
+#define FAKE_DOMAINS 16
+#define FAKE_NODES   256
+
+struct fake_node {
+    char path[128];
+    char value[2100];
 };
 
-extern struct fake fake;
+struct fake {
+    bool present;
+    struct ctl_domain_info domains[FAKE_DOMAINS];
+    int pauses[FAKE_DOMAINS]; /* of domains[i] */
+    int n;
+    uint32_t next_domid; /* that a build gives */
+    char acts[2048];     /* "pause 3;unpause 3;" */
+    int act_fails;       /* error that every act returns */
+    int build_fails, build_fails_once;
+    bool busy; /* some process is changing it; never held over a place where one may be killed */
+    int held;  /* a destroyed domain of this number stays, dying; 0: none */
+    int calls; /* calls so far; at number kill_at the process ends itself by SIGKILL */
+    int kill_at;
+    int ends[12];    /* reasons for which domains end that ctl_domain_wait() is asked for; negative: gone */
+    const char *log; /* the hypervisor's */
+    const char *log_on_build;
+    struct fake_node nodes[FAKE_NODES];
+    int n_nodes;
+    char events[128]; /* a FIFO: readable when something has changed; empty: nobody watches */
+};
 
+extern struct fake *fake;
+
+/* Maps it if need be, and empties it. */
+void fake_reset(void);
 struct ctl_domain_info *fake_add(uint32_t domid, const char *name);
+/* The domain stops by itself. */
+void fake_stop(uint32_t domid, unsigned reason);
+const char *fake_node(const char *path);
 
 #endif

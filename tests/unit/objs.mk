@@ -37,6 +37,11 @@ test_cli-srcs     := tests/unit/test_cli.c tests/unit/fake_ctl.c tools/libctl/uu
 test_cli-cflags   := $(cli-unit-cflags) -Itests/unit
 test_cli-libs     := -lyajl
 
+units             += test_guest
+test_guest-srcs   := tests/unit/test_guest.c $(filter-out tests/unit/test_cli.c,$(test_cli-srcs))
+test_guest-cflags := $(test_cli-cflags)
+test_guest-libs   := -lyajl
+
 # hypervisor: events and grants, on the fake machine
 hv-unit-cflags      := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include -Itests/unit -fno-strict-aliasing
 hv-machine-srcs     := tests/unit/fake/machine.c hypervisor/mm/frame.c \

@@ -19,14 +19,13 @@
 #include <cmocka.h>
 
 #include "cli/cli.h"
-#include "cli/guest_state.h"
+#include "cli/lock.h"
 #include "cli/output.h"
 #include "cli/terminal.h"
-#include "cli/watch.h"
 #include "fake_ctl.h"
 
 static char directory[64] = "/tmp/umbra-cli-";
-static char states[96];
+static char lock_path[96];
 static char out[16384], err[16384];
 
 static int redirect(int fd, const char *file)
@@ -71,13 +70,12 @@ static int umbra(const char *line)
 
 static int fresh(void **state)
 {
-    memset(&fake, 0, sizeof(fake));
-    fake.present = true;
+    fake_reset();
     fake_add(0, "Domain-0")->running = true;
-    fake.domains[0].blocked = false;
-    fake.domains[0].cpu_time_ns = 12345678901ull;
-    fake.domains[0].vcpus_online = 4;
-    fake.domains[0].memory_kib = 1048572;
+    fake->domains[0].blocked = false;
+    fake->domains[0].cpu_time_ns = 12345678901ull;
+    fake->domains[0].vcpus_online = 4;
+    fake->domains[0].memory_kib = 1048572;
     fake_add(3, "web1");
     return 0;
 }
@@ -168,7 +166,7 @@ static void test_usage_errors(void **state)
 
 static void test_no_hypervisor(void **state)
 {
-    fake.present = false;
+    fake->present = false;
     assert_int_equal(umbra("list"), 1);
     assert_string_equal(err, "umbra: list: open the control interface: there is no hypervisor (No such file or "
                              "directory)\nhint: boot one\n");
@@ -193,7 +191,7 @@ static void test_list(void **state)
                              "Domain-0                                     0  1023     4     r-----      12.3\n"
                              "web1                                         3   256     1     -b----       0.0\n"
                              "evil?name??                                 12   256     1     --pscd       0.0\n");
-    fake.domains[2].name[0] = '\0';
+    fake->domains[2].name[0] = '\0';
     assert_int_equal(umbra("list 12"), 0);
     assert_string_equal(out, "Name                                        ID   Mem VCPUs\tState\tTime(s)\n"
                              "(dying)                                     12   256     1     --pscd       0.0\n");
@@ -211,32 +209,14 @@ static void test_list_json(void **state)
                              "    \"state\": \"blocked\",\n    \"shutdown_reason\": null,\n    \"vcpus\": 1,\n"
                              "    \"memory_kib\": 262144,\n    \"max_memory_kib\": 262144,\n    \"cpu_time_ns\": 0,\n"
                              "    \"config\": null\n  }\n]\n");
-    fake.n = 0;
+    fake->n = 0;
     assert_int_equal(umbra("--json list"), 0);
     assert_string_equal(out, "[]\n");
 }
 
-/* A guest between two lives is in its state file only, and must be seen. */
-static void test_rebooting_guest(void **state)
-{
-    struct config c = {.name = "db1", .kernel = "/k", .memory = 65536, .maxmem = 65536, .vcpus = 1, .maxvcpus = 1};
-    uint8_t uuid[16] = {0xaa};
-
-    assert_int_equal(guest_state_write(uuid, 9, getpid(), "rebooting", &c), 0);
-    assert_int_equal(umbra("list db1"), 0);
-    assert_non_null(strstr(out, "db1                                          9     0     0     ---s--       0.0\n"));
-    assert_int_equal(umbra("list --json 9"), 0);
-    assert_non_null(strstr(out, "\"state\": \"rebooting\""));
-    assert_non_null(strstr(out, "\"shutdown_reason\": \"reboot\""));
-    assert_non_null(strstr(out, "\"memory\": 64"));
-    assert_int_equal(umbra("vcpu-list db1"), 0);
-    guest_state_remove(uuid);
-    assert_int_equal(umbra("list db1"), 1);
-}
-
 static void test_vcpu_list(void **state)
 {
-    fake.domains[1].vcpus_max = 2;
+    fake->domains[1].vcpus_max = 2;
     assert_int_equal(umbra("vcpu-list web1"), 0);
     assert_string_equal(out,
                         "Name                                ID  VCPU   CPU State   Time(s) Affinity (Hard / Soft)\n"
@@ -282,12 +262,12 @@ static void test_info(void **state)
 
 static void test_dmesg(void **state)
 {
-    fake.log = "(UM) one\n(UM) two\xff\n";
+    fake->log = "(UM) one\n(UM) two\xff\n";
     assert_int_equal(umbra("dmesg"), 0);
     assert_string_equal(out, "(UM) one\n(UM) two\xff\n");
     assert_int_equal(umbra("--json dmesg -c"), 0);
     assert_non_null(strstr(out, "    \"(UM) one\",\n    \"(UM) two\xef\xbf\xbd\"\n"));
-    assert_null(fake.log);
+    assert_null(fake->log);
     assert_int_equal(umbra("debug-keys h"), 0);
     assert_int_equal(umbra("debug-keys zz"), 1);
 }
@@ -312,7 +292,7 @@ static void test_control(void **state)
     assert_int_equal(umbra("reboot 3"), 0);
     assert_int_equal(umbra("shutdown -a"), 0);
     assert_int_equal(umbra("destroy web1"), 0);
-    assert_string_equal(fake.acts, "pause 3;unpause 3;poweroff 3;reboot 3;poweroff 3;destroy 3;");
+    assert_string_equal(fake->acts, "pause 3;unpause 3;poweroff 3;reboot 3;poweroff 3;destroy 3;");
     assert_int_equal(umbra("destroy web1"), 1);
 }
 
@@ -329,13 +309,13 @@ static void test_control_domain_is_protected(void **state)
         assert_non_null(strstr(err, text));
     }
     assert_int_equal(umbra("console 0"), 1);
-    assert_string_equal(fake.acts, "");
+    assert_string_equal(fake->acts, "");
 }
 
 static void test_failure_shows_log(void **state)
 {
-    fake.act_fails = -EBUSY;
-    fake.log = "(UM) d33 nothing\n(UM) d3v0 bad entry\n(UM) other\n(UM) dom3: killed\n";
+    fake->act_fails = -EBUSY;
+    fake->log = "(UM) d33 nothing\n(UM) d3v0 bad entry\n(UM) other\n(UM) dom3: killed\n";
     assert_int_equal(umbra("destroy web1"), 1);
     assert_string_equal(err, "umbra: destroy: web1: destroy: it does not want to (Device or resource busy)\n"
                              "hypervisor: (UM) d3v0 bad entry\nhypervisor: (UM) dom3: killed\n");
@@ -363,17 +343,17 @@ static void test_create(void **state)
     put("g.json", "{\"name\":\"web2\",\"kernel\":\"k\",\"memory\":64,\"cpus\":\"0\"}");
     assert_int_equal(umbra("create -n g.json memory=\"128M\""), 0);
     assert_non_null(strstr(out, "  \"memory\": 128,\n"));
-    assert_string_equal(fake.acts, "");
+    assert_string_equal(fake->acts, "");
     assert_int_equal(umbra("create -e g.json vcpus=2"), 0);
     assert_string_equal(out, "web2: created as domain 7\n");
-    assert_string_equal(fake.acts, "affinity 7;affinity 7;unpause 7;");
+    assert_string_equal(fake->acts, "affinity 7;affinity 7;unpause 7;");
     assert_int_equal(umbra("list --json web2"), 0);
     assert_non_null(strstr(out, "\"vcpus\": 2,\n      \"maxvcpus\": 2"));
     assert_int_equal(umbra("destroy web2"), 0);
-    fake.acts[0] = '\0';
+    fake->acts[0] = '\0';
     assert_int_equal(umbra("create -epq -f g.json name=\"web4\""), 0);
     assert_string_equal(out, "");
-    assert_string_equal(fake.acts, "affinity 7;");
+    assert_string_equal(fake->acts, "affinity 8;");
     assert_int_equal(umbra("destroy web4"), 0);
 }
 
@@ -383,24 +363,24 @@ static void test_create_failures(void **state)
     assert_memory_equal(err, "override: error: memroy: unknown key", 36);
     assert_int_equal(umbra("--json create g.json memroy=1"), 2);
     assert_non_null(strstr(err, "\"code\": \"E_UNKNOWN\""));
-    fake.build_fails = -ENOMEM;
-    fake.log = "(UM) old\n";
-    fake.log_on_build = "(UM) old\n(UM) d8 over-allocation\n";
+    fake->build_fails = -ENOMEM;
+    fake->log = "(UM) old\n";
+    fake->log_on_build = "(UM) old\n(UM) d8 over-allocation\n";
     assert_int_equal(umbra("create -e g.json"), 1);
     assert_string_equal(err, "umbra: create: web2: populate memory: 131072 KiB are missing (Cannot allocate memory)\n"
                              "hint: free some\nhypervisor: (UM) d8 over-allocation\n");
-    assert_int_equal(fake.n, 2);
+    assert_int_equal(fake->n, 2);
     /* No console: the guest, paused, is taken back. */
-    fake.build_fails = 0;
-    fake.acts[0] = '\0';
+    fake->build_fails = 0;
+    fake->acts[0] = '\0';
     assert_int_equal(umbra("create -ec g.json"), 1);
-    assert_string_equal(fake.acts, "affinity 7;destroy 7;");
-    assert_int_equal(fake.n, 2);
+    assert_string_equal(fake->acts, "affinity 7;destroy 7;");
+    assert_int_equal(fake->n, 2);
 }
 
 static void test_validate(void **state)
 {
-    fake.present = false;
+    fake->present = false;
     put("bad.json", "{");
     assert_int_equal(umbra("config validate g.json"), 0);
     assert_string_equal(out, "g.json: valid\n");
@@ -523,96 +503,23 @@ static void test_terminal_hangup(void **state)
     close(in);
 }
 
-static void test_name_of_rebooting_guest(void **state)
-{
-    struct config c = {.name = "web2", .kernel = "/k", .memory = 65536, .maxmem = 65536, .vcpus = 1, .maxvcpus = 1};
-    uint8_t uuid[16] = {0xbb};
-
-    assert_int_equal(guest_state_write(uuid, 9, getpid(), "rebooting", &c), 0);
-    assert_true(guest_state_rebooting("web2"));
-    assert_true(guest_state_rebooting("9"));
-    assert_false(guest_state_rebooting("web1"));
-    assert_int_equal(umbra("create -e g.json"), 1);
-    assert_non_null(strstr(err, "a guest of this name is just rebooting (File exists)\n"));
-    /* A watcher that died reboots nothing any more. */
-    assert_int_equal(guest_state_write(uuid, 9, 0, "rebooting", &c), 0);
-    assert_false(guest_state_rebooting("web2"));
-    assert_int_equal(umbra("domid web2"), 1);
-    guest_state_remove(uuid);
-}
-
-/* The watcher's log without its time stamps, once the watcher has left (its state file is gone). */
-static void run_watched(const char *line, char log[1024])
-{
-    struct guest_state *list;
-    size_t n = 1;
-    char text[128];
-    FILE *f;
-
-    unlink("web2.log");
-    assert_int_equal(umbra(line), 0);
-    for (int i = 0; i < 500 && n; i++) {
-        usleep(10000);
-        n = guest_state_list(&list);
-        guest_state_list_free(list, n);
-    }
-    assert_int_equal(n, 0);
-    f = fopen("web2.log", "r");
-    assert_non_null(f);
-    log[0] = '\0';
-    while (fgets(text, sizeof(text), f))
-        snprintf(log + strlen(log), 1024 - strlen(log), "%s", strchr(text, ' ') + 1);
-    fclose(f);
-    fake.n = 2;
-}
-
-static void test_watcher(void **state)
-{
-    static const int lives[][8] = {
-        {1, 0, -1}, {3, -1}, {2, -1}, {1, 1, 1, 1, 1, 1, -1}, {0, 4, -1},
-    };
-    static const struct {
-        const char *line, *log;
-    } cases[] = {
-        {"create g.json", "watching domain 7\ndomain 7 rebooted\nstarted again as domain 7\ndomain 7 powered off\n"
-                          "domain 7 is removed\n"},
-        {"create g.json", "watching domain 7\ndomain 7 crashed\ndomain 7 is removed\n"},
-        {"create g.json", "watching domain 7\ndomain 7 is gone\n"}, /* a suspended guest is someone else's matter */
-        {"create g.json", "watching domain 7\ndomain 7 rebooted\nstarted again as domain 7\ndomain 7 rebooted\n"
-                          "started again as domain 7\ndomain 7 rebooted\nstarted again as domain 7\ndomain 7 rebooted\n"
-                          "started again as domain 7\ndomain 7 rebooted\n"
-                          "it lived less than 10 seconds 5 times in a row: not restarted\ndomain 7 is removed\n"},
-        {"create g.json on_poweroff=restart on_crash=destroy",
-         "watching domain 7\ndomain 7 powered off\nstarted again as domain 7\n"
-         "domain 7 was bitten by its watchdog\ndomain 7 is removed\n"},
-    };
-    char log[1024];
-
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        memcpy(fake.ends, lives[i], sizeof(lives[i]));
-        run_watched(cases[i].line, log);
-        assert_string_equal(log, cases[i].log);
-    }
-}
-
 static int setup(void **state)
 {
     memset(directory + strlen(directory), 'X', 6); /* mkdtemp() replaces these */
     if (!mkdtemp(directory) || chdir(directory))
         return -1;
-    snprintf(states, sizeof(states), "%s/states/guests", directory); /* made when first written, both levels */
-    guest_state_dir = states;
-    watch_log_dir = directory;
+    snprintf(lock_path, sizeof(lock_path), "%s/run/lock", directory); /* its directory is made when first needed */
+    lock_file = lock_path;
     return 0;
 }
 
 static int teardown(void **state)
 {
-    static const char *const files[] = {"out", "err", "k", "g.json", "bad.json", "web2.log"};
+    static const char *const files[] = {"out", "err", "k", "g.json", "bad.json", "run/lock"};
 
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
         unlink(files[i]);
-    return rmdir("states/guests") || rmdir("states") || chdir("/") || rmdir(directory) ? -1 : 0;
+    return rmdir("run") || chdir("/") || rmdir(directory) ? -1 : 0;
 }
 
 int main(void)
@@ -624,7 +531,6 @@ int main(void)
         cmocka_unit_test_setup(test_no_hypervisor, fresh),
         cmocka_unit_test_setup(test_list, fresh),
         cmocka_unit_test_setup(test_list_json, fresh),
-        cmocka_unit_test_setup(test_rebooting_guest, fresh),
         cmocka_unit_test_setup(test_vcpu_list, fresh),
         cmocka_unit_test_setup(test_cpu_ranges, fresh),
         cmocka_unit_test_setup(test_info, fresh),
@@ -639,8 +545,6 @@ int main(void)
         cmocka_unit_test_setup(test_escape, fresh),
         cmocka_unit_test_setup(test_terminal, fresh),
         cmocka_unit_test_setup(test_terminal_hangup, fresh),
-        cmocka_unit_test_setup(test_watcher, fresh),
-        cmocka_unit_test_setup(test_name_of_rebooting_guest, fresh),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -105,6 +105,7 @@ int cmd_list(struct cli *cli, const struct cli_args *args);
 int cmd_pause(struct cli *cli, const struct cli_args *args);
 int cmd_reboot(struct cli *cli, const struct cli_args *args);
 int cmd_shutdown(struct cli *cli, const struct cli_args *args);
+int cmd_supervise(struct cli *cli, const struct cli_args *args);
 int cmd_unpause(struct cli *cli, const struct cli_args *args);
 int cmd_vcpu_list(struct cli *cli, const struct cli_args *args);
 

@@ -2,7 +2,7 @@
 /*
  * Verbs that act on a guest that exists: pause, unpause, shutdown, reboot, destroy. Domain 0 is refused by all.
  *
- * With -w, shutdown and reboot wait for the consequence as well: until the guest's watcher has done what the
+ * With -w, shutdown and reboot wait for the consequence as well: until the supervisor has done what the
  * configuration says (on_poweroff, on_reboot), so that memory has come back, or the guest runs again, when they return.
  */
 #include <errno.h>
@@ -11,11 +11,12 @@
 #include <time.h>
 
 #include "cli/cli.h"
-#include "cli/guest_state.h"
+#include "cli/guest.h"
+#include "cli/supervisor.h"
 
 #define REQUEST_TIMEOUT_MS 10000
 #define POLL_MS            50
-#define SETTLE_MS          120000 /* for the watcher to act */
+#define SETTLE_MS          120000 /* for whoever is at work on the guest */
 
 typedef int control_fn(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
 
@@ -46,45 +47,43 @@ static void nap(void)
     nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
 }
 
-/*
- * One look at the guest's watcher after its domain `*domid` was destroyed. False: there is nothing more to do. If the
- * watcher was just building the guest again, what it has built meanwhile goes as well.
- */
-static bool still_watched(struct ctl *ctl, const uint8_t uuid[16], uint32_t *domid)
-{
-    struct guest_state gs;
-    bool watched;
-
-    if (guest_state_read(uuid, &gs) < 0)
-        return false;
-    watched = guest_state_watched(&gs);
-    if (!watched)
-        guest_state_remove(uuid);
-    if (watched && strcmp(gs.state, "rebooting") != 0 && gs.domid != *domid) {
-        *domid = (uint32_t)gs.domid;
-        ctl_domain_destroy(ctl, *domid, NULL);
-    }
-    guest_state_free(&gs);
-    return watched;
-}
-
-/* Returns when the watcher has seen it and left, so that the name is free again. */
-static int destroy(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
+/* The record of a guest, by what the caller wrote or by the handle of the domain of that name. -ENOENT: it has none. */
+static int find_record(struct ctl *ctl, const char *operand, struct guest_state *gs)
 {
     struct ctl_domain_info info;
-    int rc = ctl_domain_info(ctl, domid, &info, err);
+    uint32_t domid;
+
+    if (ctl_domain_find(ctl, operand, &domid, NULL) == 0 && ctl_domain_info(ctl, domid, &info, NULL) == 0)
+        return domid ? guest_state_get(ctl, info.uuid, gs) : -ENOENT;
+    return guest_state_find(ctl, operand, gs);
+}
+
+/* Somebody may be building, restarting or removing it: what they leave is removed. */
+static int end_guest(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
+{
+    int rc = guest_lock(gs->uuid, SETTLE_MS, err);
 
     if (rc < 0)
         return rc;
-    rc = ctl_domain_destroy(ctl, domid, err);
-    for (int ms = 0; rc >= 0 && ms < SETTLE_MS && still_watched(ctl, info.uuid, &domid); ms += POLL_MS)
-        nap();
+    if (guest_state_get(ctl, gs->uuid, gs) == 0)
+        rc = guest_end(ctl, gs, err);
+    guest_unlock(gs->uuid);
     return rc;
 }
 
 int cmd_destroy(struct cli *cli, const struct cli_args *args)
 {
-    return control(cli, args, destroy);
+    const char *operand = args->operand[0];
+    struct ctl_error err = {0};
+    struct guest_state gs;
+
+    if (cli_open(cli))
+        return EXIT_FAILED;
+    if (find_record(cli->ctl, operand, &gs) < 0)
+        return control(cli, args, ctl_domain_destroy);
+    if (end_guest(cli->ctl, &gs, &err) < 0)
+        return cli_fail(cli, operand, &err, gs.domid >= 0 ? (uint32_t)gs.domid : CLI_NO_DOMAIN);
+    return EXIT_OK;
 }
 
 /* --- shutdown and reboot --------------------------------------------------------------------------------------------
@@ -99,35 +98,30 @@ struct stop {
     uint8_t uuid[16];
 };
 
-/* Has the consequence come? *failed: it never will. */
-static bool settled(const struct stop *s, bool *failed)
+/* Has the consequence come? */
+static bool settled(const struct stop *s)
 {
     struct ctl_domain_info info;
     struct guest_state gs;
-    bool exists = ctl_domain_info(s->cli->ctl, s->domid, &info, NULL) == 0, done, watched;
 
-    if (guest_state_read(s->uuid, &gs) < 0)
-        return !exists || !info.dying; /* nobody keeps it: what there is now is what remains */
-    watched = guest_state_watched(&gs);
-    done = strcmp(gs.state, "preserved") == 0 || (strcmp(gs.state, "running") == 0 && gs.domid != s->domid);
-    guest_state_free(&gs);
-    *failed = !done && !watched;
-    return done;
+    if (guest_state_get(s->cli->ctl, s->uuid, &gs) < 0) /* nobody keeps it: what there is now is what remains */
+        return ctl_domain_info(s->cli->ctl, s->domid, &info, NULL) < 0 || !info.dying;
+    return gs.phase == GUEST_PRESERVED || (gs.phase == GUEST_RUNNING && (gs.domid != s->domid || !gs.watched));
 }
 
 static int wait_settled(const struct stop *s)
 {
     struct ctl_error err = {0};
-    bool failed = false;
 
-    for (int ms = 0; ms < SETTLE_MS && !failed; ms += POLL_MS) {
-        if (settled(s, &failed))
+    for (int ms = 0; ms < SETTLE_MS; ms += POLL_MS) {
+        if (settled(s))
             return EXIT_OK;
+        if (supervisor_start(&err) < 0)
+            return cli_fail(s->cli, s->subject, &err, s->domid);
         nap();
     }
-    ctl_error_set(&err, failed ? -ECHILD : -ETIMEDOUT, "wait for the watcher", NULL,
-                  "see the guest's log in /var/log/umbra, and `umbra list`",
-                  failed ? "the guest has stopped and nobody watches it" : "the guest has stopped but is still there");
+    ctl_error_set(&err, -ETIMEDOUT, "wait for the supervisor", NULL,
+                  "see /var/log/umbra/supervisor.log, and `umbra list`", "the guest has stopped but is still there");
     return cli_fail(s->cli, s->subject, &err, s->domid);
 }
 
@@ -141,17 +135,29 @@ static int wait_end(const struct stop *s)
     return wait_settled(s);
 }
 
+/* A guest that stops needs the supervisor: it may have been killed. */
+static int ensure_supervised(const struct stop *s, struct ctl_error *err)
+{
+    struct guest_state gs;
+
+    if (guest_state_get(s->cli->ctl, s->uuid, &gs) < 0 || !gs.watched)
+        return 0;
+    return supervisor_start(err);
+}
+
 static int request(struct stop *s)
 {
     struct ctl_domain_info info;
     struct ctl_error err = {0};
+    int rc = ctl_domain_info(s->cli->ctl, s->domid, &info, &err);
 
-    if (ctl_domain_info(s->cli->ctl, s->domid, &info, &err) < 0)
-        return cli_fail(s->cli, s->subject, &err, s->domid);
-    memcpy(s->uuid, info.uuid, sizeof(s->uuid));
-    if (ctl_domain_request(s->cli->ctl, s->domid, s->what, REQUEST_TIMEOUT_MS, &err) < 0)
-        return cli_fail(s->cli, s->subject, &err, s->domid);
-    return EXIT_OK;
+    if (rc >= 0) {
+        memcpy(s->uuid, info.uuid, sizeof(s->uuid));
+        rc = ensure_supervised(s, &err);
+    }
+    if (rc >= 0)
+        rc = ctl_domain_request(s->cli->ctl, s->domid, s->what, REQUEST_TIMEOUT_MS, &err);
+    return rc < 0 ? cli_fail(s->cli, s->subject, &err, s->domid) : EXIT_OK;
 }
 
 /* Asks all of them before it waits for any. */

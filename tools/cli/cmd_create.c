@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * `create`: configuration -> checks -> domain -> watcher -> console -> run. In this order, so that everything that can
- * be wrong is found before anything exists, the watcher sees a guest that dies at once, and the console its first
- * line. A failure at any step takes back the ones before it.
+ * `create`: configuration -> checks -> supervisor -> record -> domain -> console -> run. In this order, so that
+ * everything that can be wrong is found before anything exists, what a killed builder leaves is found by
+ * the record, and the console shows the first line. A failure at any step takes back the ones before it.
  */
 #include <errno.h>
 #include <signal.h>
@@ -12,15 +12,19 @@
 #include "cli/cli.h"
 #include "cli/cmd_console.h"
 #include "cli/config.h"
-#include "cli/guest_state.h"
+#include "cli/guest.h"
+#include "cli/supervisor.h"
 #include "cli/terminal.h"
-#include "cli/watch.h"
+
+#define LOCK_MS 10000 /* for whoever has the guest in hand whose name is wanted */
 
 struct create {
     struct cli *cli;
     const struct cli_args *args;
     struct config config;
+    struct guest_state gs; /* locked, once it is recorded */
     uint32_t domid;
+    bool recorded;
     int console; /* descriptor, or -1 */
 };
 
@@ -121,21 +125,92 @@ static int dry_run(struct create *cr)
     return cli_json(cr->cli, o);
 }
 
-/* The uuid is fixed here so that it survives reboots of the guest. */
-static int build(struct create *cr, struct ctl_error *err)
+/* Kernel and RAM disk must be found again when the guest is rebuilt, from another directory. */
+static int make_absolute(char **path)
+{
+    char *absolute;
+
+    if (!*path || **path == '/')
+        return 0;
+    absolute = realpath(*path, NULL);
+    if (!absolute)
+        return -errno;
+    free(*path);
+    *path = absolute;
+    return 0;
+}
+
+/* What is fixed for all lives of the guest. */
+static int prepare(struct create *cr, struct ctl_error *err)
 {
     struct config_uuid *uuid = &cr->config.uuid;
-    int rc = 0;
+    int rc = uuid->given ? 0 : ctl_uuid_random(uuid->bytes);
 
-    if (guest_state_rebooting(cr->config.name))
-        return ctl_error_set(err, -EEXIST, "check the name", NULL, "choose another name, or wait",
-                             "a guest of this name is just rebooting");
-    if (!uuid->given)
-        rc = ctl_uuid_random(uuid->bytes);
     if (rc < 0)
         return ctl_error_set(err, rc, "make a uuid", NULL, NULL, "no random numbers");
     uuid->given = true;
-    return guest_build(cr->cli->ctl, &cr->config, &cr->domid, err);
+    rc = make_absolute(&cr->config.kernel);
+    if (!rc)
+        rc = make_absolute(&cr->config.ramdisk);
+    if (rc)
+        return ctl_error_set(err, rc, "find the files", NULL, NULL, "a path cannot be made absolute");
+    cr->gs = (struct guest_state){.phase = GUEST_BUILDING, .domid = -1, .watched = !cr->args->value['e']};
+    memcpy(cr->gs.uuid, uuid->bytes, sizeof(cr->gs.uuid));
+    snprintf(cr->gs.name, sizeof(cr->gs.name), "%s", cr->config.name);
+    return 0;
+}
+
+/*
+ * The guest that has the name may be one that is done with, only not yet removed. True: it is gone now. One that comes,
+ * or comes back, is not waited for.
+ */
+static bool name_freed(struct ctl *ctl, const struct guest_state *other)
+{
+    bool goes = other->phase == GUEST_RUNNING || other->phase == GUEST_DYING;
+    struct guest_state now;
+
+    if (guest_lock(other->uuid, goes ? LOCK_MS : 0, NULL) < 0)
+        return false;
+    guest_settle(ctl, other->uuid, NULL);
+    guest_unlock(other->uuid);
+    return guest_state_get(ctl, other->uuid, &now) < 0;
+}
+
+static int record(struct create *cr, struct ctl_error *err)
+{
+    struct json_out *o = json_out_new(false);
+    struct guest_state other = {0};
+    char *config;
+    int rc = guest_lock(cr->gs.uuid, 0, err);
+
+    config_json(&cr->config, o, NULL);
+    config = json_out_end(o);
+    if (rc == 0 && !config)
+        rc = ctl_error_set(err, -ENOMEM, "write the configuration", NULL, NULL, "out of memory");
+    if (rc == 0)
+        rc = guest_state_add(cr->cli->ctl, &cr->gs, config, &other, err);
+    if (rc == -EEXIST && name_freed(cr->cli->ctl, &other)) {
+        *err = (struct ctl_error){0};
+        rc = guest_lock(cr->gs.uuid, 0, err); /* it may have been the same uuid: then its lock was ours */
+        if (rc == 0)
+            rc = guest_state_add(cr->cli->ctl, &cr->gs, config, NULL, err);
+    }
+    free(config);
+    cr->recorded = rc == 0;
+    return rc;
+}
+
+static int build(struct create *cr, struct ctl_error *err)
+{
+    int rc = prepare(cr, err);
+
+    if (rc == 0)
+        rc = record(cr, err);
+    if (rc == 0)
+        rc = guest_build(cr->cli->ctl, &cr->config, &cr->domid, err);
+    if (rc == 0)
+        cr->gs.domid = cr->domid;
+    return rc;
 }
 
 /*
@@ -156,22 +231,9 @@ static int build_failed(struct create *cr, const struct ctl_error *err)
     return wrong ? EXIT_USAGE : cli_fail(cr->cli, cr->config.name, err, CLI_NO_DOMAIN);
 }
 
-static int watch(struct create *cr, struct ctl_error *err)
-{
-    int rc;
-
-    if (!cr->args->value['e'])
-        return watch_start(&cr->config, cr->cli->ctl, cr->domid, err);
-    rc = guest_state_write(cr->config.uuid.bytes, cr->domid, 0, "running", &cr->config);
-    return rc ? ctl_error_set(err, rc, "store the configuration", guest_state_dir, NULL, "it cannot be written") : 0;
-}
-
+/* The console is there before the guest's first instruction. */
 static int start(struct create *cr, struct ctl_error *err)
 {
-    int rc = interrupted ? 0 : watch(cr, err);
-
-    if (rc < 0)
-        return rc;
     if (cr->args->value['c'] && !interrupted) {
         cr->console = console_open(cr->cli->ctl, cr->domid, err);
         if (cr->console < 0)
@@ -179,7 +241,10 @@ static int start(struct create *cr, struct ctl_error *err)
     }
     if (interrupted)
         return ctl_error_set(err, -EINTR, "create", NULL, NULL, "interrupted; the guest is removed again");
-    return cr->args->value['p'] ? 0 : ctl_domain_unpause(cr->cli->ctl, cr->domid, err);
+    if (!cr->args->value['p'])
+        return guest_start(cr->cli->ctl, &cr->gs, err);
+    cr->gs.phase = GUEST_RUNNING;
+    return guest_state_put(cr->cli->ctl, &cr->gs, err);
 }
 
 static int report_created(const struct create *cr)
@@ -204,25 +269,35 @@ static int report_created(const struct create *cr)
     return cli_json(cr->cli, o);
 }
 
-static int create(struct create *cr)
+/* -e: whoever calls sees to the guest. */
+static int start_supervisor(struct create *cr)
 {
     struct ctl_error err = {0};
 
-    if (cli_open(cr->cli))
+    if (cr->args->value['e'] || supervisor_start(&err) >= 0)
+        return EXIT_OK;
+    return cli_fail(cr->cli, cr->config.name, &err, CLI_NO_DOMAIN);
+}
+
+static int create(struct create *cr)
+{
+    struct ctl_error err = {0};
+    int rc = EXIT_OK;
+
+    if (start_supervisor(cr) || cli_open(cr->cli))
         return EXIT_FAILED;
     cli_log_mark(cr->cli);
     hold_signals(note_signal);
     if (build(cr, &err) < 0)
-        return build_failed(cr, &err);
-    if (start(cr, &err) < 0) {
-        int rc = cli_fail(cr->cli, cr->config.name, &err, CLI_NO_DOMAIN);
-
-        ctl_domain_destroy(cr->cli->ctl, cr->domid, NULL);
-        if (cr->args->value['e'])
-            guest_state_remove(cr->config.uuid.bytes);
-        return rc;
-    }
+        rc = build_failed(cr, &err);
+    else if (start(cr, &err) < 0)
+        rc = cli_fail(cr->cli, cr->config.name, &err, CLI_NO_DOMAIN);
+    if (rc && cr->recorded)
+        guest_end(cr->cli->ctl, &cr->gs, NULL);
+    guest_unlock(cr->gs.uuid);
     hold_signals(SIG_DFL);
+    if (rc)
+        return rc;
     if (cr->console >= 0)
         return console_attach(cr->cli, cr->console, ESCAPE_DEFAULT);
     return report_created(cr);

@@ -3,7 +3,7 @@
  * Verbs that read domains: list, vcpu-list, domid, domname.
  *
  * A guest that is being rebuilt for a reboot does not exist for a moment as a domain. It stays in the list all the
- * same (its state file says so), because scripts start a guest that they do not see a second time.
+ * same (its record says so), because scripts start a guest that they do not see a second time.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -13,107 +13,141 @@
 #include <xen/sched.h>
 
 #include "cli/cli.h"
-#include "cli/guest_state.h"
+#include "cli/guest.h"
 #include "cli/output.h"
 
+#define LOOKS 3
+
+struct row {
+    struct ctl_domain_info info;
+    bool has_domain;
+    const struct guest_state *gs; /* in rows.states; NULL: another tool made it */
+};
+
 struct rows {
-    struct ctl_domain_info *info; /* live ones, then those that reboot */
-    size_t n, n_live;
+    struct row *row; /* those with a domain, then those without */
+    size_t n;
     struct guest_state *states;
-    size_t n_states;
+    int n_states;
 };
 
 static void free_rows(struct rows *r)
 {
-    free(r->info);
-    guest_state_list_free(r->states, r->n_states);
+    free(r->row);
+    free(r->states);
 }
 
-static const struct guest_state *state_of(const struct rows *r, const struct ctl_domain_info *info)
+static bool same(const uint8_t a[16], const uint8_t b[16])
 {
-    char uuid[CTL_UUID_TEXT];
+    return memcmp(a, b, 16) == 0;
+}
 
-    ctl_uuid_format(info->uuid, uuid);
-    for (size_t i = 0; i < r->n_states; i++) {
-        if (strcmp(r->states[i].uuid, uuid) == 0)
+static const struct guest_state *state_of(const struct rows *r, const uint8_t uuid[16])
+{
+    for (int i = 0; i < r->n_states; i++) {
+        if (same(r->states[i].uuid, uuid))
             return &r->states[i];
     }
     return NULL;
 }
 
-static bool is_live(const struct rows *r, const char *uuid)
+/* A domain that others hold has lost its nodes, and one half-built has none yet: the record knows the name. */
+static void add_domains(struct rows *r, const struct ctl_domain_info *list, int n)
 {
-    char text[CTL_UUID_TEXT];
+    for (int i = 0; i < n; i++) {
+        struct row *row = &r->row[r->n++];
 
-    for (size_t i = 0; i < r->n_live; i++) {
-        ctl_uuid_format(r->info[i].uuid, text);
-        if (strcmp(text, uuid) == 0)
-            return true;
+        *row = (struct row){.info = list[i], .has_domain = true, .gs = state_of(r, list[i].uuid)};
+        if (row->gs && *row->gs->name)
+            snprintf(row->info.name, sizeof(row->info.name), "%s", row->gs->name);
     }
-    return false;
 }
 
-static void add_rebooting(struct rows *r)
+/*
+ * Guests without a domain. Returns how many of them ought to have one: those that began to reboot after their record
+ * was read.
+ */
+static int add_absent(struct rows *r, const struct ctl_domain_info *list, int n)
 {
-    for (size_t i = 0; i < r->n_states; i++) {
-        const struct guest_state *gs = &r->states[i];
-        struct ctl_domain_info *bigger;
+    int puzzling = 0;
 
-        if (strcmp(gs->state, "rebooting") != 0 || is_live(r, gs->uuid) || !guest_state_watched(gs))
+    for (int i = 0; i < r->n_states; i++) {
+        const struct guest_state *gs = &r->states[i];
+        struct row *row = &r->row[r->n];
+
+        if (guest_domain(list, n, gs->uuid))
             continue;
-        bigger = realloc(r->info, (r->n + 1) * sizeof(*bigger));
-        if (!bigger)
-            return;
-        r->info = bigger;
-        bigger[r->n] = (struct ctl_domain_info){.domid = (uint32_t)gs->domid, .shutdown = true};
-        bigger[r->n].shutdown_reason = SHUTDOWN_reboot;
-        ctl_uuid_parse(gs->uuid, bigger[r->n].uuid);
-        snprintf(bigger[r->n].name, CTL_NAME_MAX, "%s", guest_state_text(gs, "name", ""));
+        puzzling += gs->phase == GUEST_RUNNING || gs->phase == GUEST_STARTING;
+        if (gs->phase != GUEST_REBOOTING && gs->phase != GUEST_RENAMING)
+            continue;
+        *row = (struct row){.gs = gs, .info = {.domid = (uint32_t)gs->domid, .shutdown = true}};
+        row->info.shutdown_reason = SHUTDOWN_reboot;
+        memcpy(row->info.uuid, gs->uuid, sizeof(gs->uuid));
+        snprintf(row->info.name, sizeof(row->info.name), "%s", gs->name);
         r->n++;
     }
+    return puzzling;
+}
+
+/* Records first: a guest that comes back in between is then found with a domain, never in neither place. */
+static int read_rows(struct ctl *ctl, struct rows *r, struct ctl_error *err)
+{
+    struct ctl_domain_info *list = NULL;
+    int n, puzzling = 0;
+
+    memset(r, 0, sizeof(*r));
+    r->n_states = guest_state_list(ctl, &r->states, err);
+    if (r->n_states < 0)
+        r->n_states = 0; /* without xenstored there are no guests but still domains */
+    n = ctl_domain_list(ctl, &list, err);
+    if (n < 0) {
+        free_rows(r);
+        return n;
+    }
+    r->row = calloc((size_t)(n + r->n_states) + 1, sizeof(*r->row));
+    if (r->row) {
+        add_domains(r, list, n);
+        puzzling = add_absent(r, list, n);
+    }
+    free(list);
+    return puzzling;
 }
 
 static int get_rows(struct cli *cli, struct rows *r)
 {
     struct ctl_error err = {0};
-    int n;
+    int rc;
 
-    memset(r, 0, sizeof(*r));
     if (cli_open(cli))
         return EXIT_FAILED;
-    /* States first: a guest that comes back in between is then found live, never in neither place. */
-    r->n_states = guest_state_list(&r->states);
-    n = ctl_domain_list(cli->ctl, &r->info, &err);
-    if (n < 0) {
-        r->info = NULL;
+    /* A second look tells a guest that began to reboot from one that is gone, of which the supervisor is to learn. */
+    rc = read_rows(cli->ctl, r, &err);
+    for (int i = 0; i < LOOKS && rc > 0; i++) {
         free_rows(r);
-        return cli_fail(cli, NULL, &err, CLI_NO_DOMAIN);
+        rc = read_rows(cli->ctl, r, &err);
     }
-    r->n = r->n_live = (size_t)n;
-    add_rebooting(r);
-    return EXIT_OK;
+    return rc < 0 ? cli_fail(cli, NULL, &err, CLI_NO_DOMAIN) : EXIT_OK;
 }
 
 /* By name first, then by number. */
-static const struct ctl_domain_info *find_row(const struct rows *r, const char *operand)
+static const struct row *find_row(const struct rows *r, const char *operand)
 {
+    const struct row *found = NULL;
     char name[CTL_NAME_MAX], *end;
     unsigned long id;
 
     for (size_t i = 0; i < r->n; i++) {
-        print_name(name, &r->info[i]);
-        if (strcmp(name, operand) == 0)
-            return &r->info[i];
+        print_name(name, &r->row[i].info);
+        if (strcmp(name, operand) == 0 && (!found || found->info.dying))
+            found = &r->row[i]; /* rather a guest's new domain than its old one that others still hold */
     }
     id = strtoul(operand, &end, 10);
-    for (size_t i = 0; i < r->n && *operand >= '0' && *operand <= '9' && !*end; i++) {
-        if (r->info[i].domid == id)
-            return &r->info[i];
-    }
-    return NULL;
+    for (size_t i = 0; i < r->n && !found && *operand >= '0' && *operand <= '9' && !*end; i++)
+        found = r->row[i].info.domid == id ? &r->row[i] : NULL;
+    return found;
 }
 
-typedef void row_fn(struct cli *cli, const struct rows *r, const struct ctl_domain_info *info, struct json_out *o);
+typedef void row_fn(struct cli *cli, const struct row *row, struct json_out *o);
 
 /* Calls fn for all, or for those named in their order. A name that does not exist fails, after the others. */
 static int each_row(struct cli *cli, const struct cli_args *args, const struct rows *r, row_fn *fn, struct json_out *o)
@@ -121,13 +155,13 @@ static int each_row(struct cli *cli, const struct cli_args *args, const struct r
     int rc = EXIT_OK;
 
     for (size_t i = 0; args->n == 0 && i < r->n; i++)
-        fn(cli, r, &r->info[i], o);
+        fn(cli, &r->row[i], o);
     for (int i = 0; i < args->n; i++) {
-        const struct ctl_domain_info *info = find_row(r, args->operand[i]);
+        const struct row *row = find_row(r, args->operand[i]);
         struct ctl_error err = {0};
 
-        if (info) {
-            fn(cli, r, info, o);
+        if (row) {
+            fn(cli, row, o);
             continue;
         }
         ctl_error_set(&err, -ESRCH, "find the domain", NULL, "`umbra list` shows the domains there are",
@@ -157,10 +191,33 @@ static int print_rows(struct cli *cli, const struct cli_args *args, void (*heade
     return rc ? rc : rc2;
 }
 
-static void put_list_json(const struct rows *r, const struct ctl_domain_info *info, struct json_out *o)
+/* What is going on with the guest goes before what its domain does. */
+static const char *row_state(const struct row *row)
 {
-    const struct guest_state *gs = state_of(r, info);
-    bool live = info < r->info + r->n_live;
+    enum guest_phase phase = row->gs ? row->gs->phase : GUEST_RUNNING;
+
+    if (row->info.dying || phase == GUEST_DYING)
+        return "dying";
+    if (phase == GUEST_REBOOTING || phase == GUEST_RENAMING)
+        return "rebooting";
+    return phase == GUEST_BUILDING ? "building" : domain_state(&row->info);
+}
+
+/* The configuration that the guest was created with; returns its tree, or NULL. */
+static struct json_value *row_config(struct cli *cli, const struct row *row)
+{
+    char *text = row->gs ? guest_state_config(cli->ctl, row->gs->uuid) : NULL;
+    struct json_value *tree = text ? json_parse(text, strlen(text), NULL, NULL) : NULL;
+
+    free(text);
+    return tree;
+}
+
+static void put_list_json(struct cli *cli, const struct row *row, struct json_out *o)
+{
+    const struct ctl_domain_info *info = &row->info;
+    struct json_value *config = row_config(cli, row);
+    const struct json_value *type = json_member(config, "type");
     char name[CTL_NAME_MAX], uuid[CTL_UUID_TEXT];
 
     print_name(name, info);
@@ -169,26 +226,27 @@ static void put_list_json(const struct rows *r, const struct ctl_domain_info *in
     json_out_uint(o, "domid", info->domid);
     json_out_str(o, "name", name);
     json_out_str(o, "uuid", uuid);
-    json_out_str(o, "type", gs ? guest_state_text(gs, "type", "pv") : info->hvm ? "hvm" : "pv");
-    json_out_str(o, "state", live ? domain_state(info) : "rebooting");
+    json_out_str(o, "type", type && type->type == JSON_STRING ? type->text : info->hvm ? "hvm" : "pv");
+    json_out_str(o, "state", row_state(row));
     json_out_str(o, "shutdown_reason", shutdown_reason(info));
     json_out_uint(o, "vcpus", info->vcpus_online);
     json_out_uint(o, "memory_kib", info->memory_kib);
     json_out_uint(o, "max_memory_kib", info->maxmem_kib);
     json_out_uint(o, "cpu_time_ns", info->cpu_time_ns);
-    if (gs)
-        json_out_copy(o, "config", gs->config);
+    if (config)
+        json_out_copy(o, "config", config);
     else
         json_out_null(o, "config");
     json_out_close(o);
+    json_free(config);
 }
 
-static void put_list(struct cli *cli, const struct rows *r, const struct ctl_domain_info *info, struct json_out *o)
+static void put_list(struct cli *cli, const struct row *row, struct json_out *o)
 {
     if (cli->json)
-        put_list_json(r, info, o);
+        put_list_json(cli, row, o);
     else
-        list_row(stdout, info);
+        list_row(stdout, &row->info);
 }
 
 int cmd_list(struct cli *cli, const struct cli_args *args)
@@ -239,13 +297,14 @@ static void put_vcpu_json(const struct ctl_domain_info *info, const struct ctl_v
     json_out_close(o);
 }
 
-static void put_vcpus(struct cli *cli, const struct rows *r, const struct ctl_domain_info *info, struct json_out *o)
+static void put_vcpus(struct cli *cli, const struct row *row, struct json_out *o)
 {
+    const struct ctl_domain_info *info = &row->info;
     struct ctl_vcpu_info v;
     struct affinity a;
 
     /* A domain that is being rebuilt or is dying has none to show. */
-    for (uint32_t i = 0; info < r->info + r->n_live && i < info->vcpus_max; i++) {
+    for (uint32_t i = 0; row->has_domain && i < info->vcpus_max; i++) {
         if (ctl_vcpu_info(cli->ctl, info->domid, i, &v, NULL) < 0)
             continue;
         get_affinity(cli, info->domid, i, &a);
@@ -269,6 +328,7 @@ static int print_identity(struct cli *cli, const char *operand, bool want_name)
     struct json_out *o;
     struct ctl_error err = {0};
     struct ctl_domain_info info;
+    struct guest_state gs;
     char name[CTL_NAME_MAX];
     uint32_t domid;
 
@@ -276,6 +336,8 @@ static int print_identity(struct cli *cli, const char *operand, bool want_name)
         return EXIT_FAILED;
     if (ctl_domain_info(cli->ctl, domid, &info, &err) < 0)
         return cli_fail(cli, operand, &err, CLI_NO_DOMAIN);
+    if (guest_state_get(cli->ctl, info.uuid, &gs) == 0 && *gs.name)
+        snprintf(info.name, sizeof(info.name), "%s", gs.name);
     print_name(name, &info);
     if (!cli->json) {
         if (want_name)

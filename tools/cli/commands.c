@@ -15,7 +15,7 @@ static const struct cli_option create_options[] = {
     {'n', "dry-run", NULL, "only check, and print the resulting configuration as JSON"},
     {'q', "quiet", NULL, "say nothing if all goes well"},
     {'f', "defconfig", "FILE", "the configuration file, instead of the first operand"},
-    {'e', "no-watch", NULL, "do not watch the guest: whoever calls cleans up when it ends"},
+    {'e', "no-watch", NULL, "do not supervise the guest: whoever calls cleans up when it ends"},
     {'U', "allow-unknown", NULL, "unknown keys are warnings"},
     {0},
 };
@@ -64,6 +64,8 @@ const struct command commands[] = {
      false},
     {"config", "validate FILE...", "Check configuration files; needs no hypervisor.", 1, -1, config_options, cmd_config,
      true},
+    {"supervise", "", "Be the supervisor, in the foreground; `create` starts it by itself.", 0, 0, NULL, cmd_supervise,
+     false},
     {"help", "[VERB]", "Show the verbs, or one of them.", 0, 1, NULL, cmd_help, false},
     {0},
 };

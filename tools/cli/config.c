@@ -414,12 +414,19 @@ static int read_file(const char *file, struct source *src)
     return rc;
 }
 
+static int copy_text(const char *text, struct source *src)
+{
+    src->text = strdup(text);
+    src->len = src->text ? strlen(text) : 0;
+    return src->text ? 0 : -ENOMEM;
+}
+
 static void load_file(struct config *c, const struct config_input *in, struct diags *d)
 {
     struct source *src = &c->sources[0];
     struct problem_ctx pc = {.d = d, .src = src};
     struct diag_at at = {.code = "E_FILE", .src = src};
-    int rc = read_file(in->file, src);
+    int rc = in->text ? copy_text(in->text, src) : read_file(in->file, src);
 
     if (rc) {
         diag_add(d, &at, "cannot be read: %s", strerror(-rc));

@@ -75,6 +75,7 @@ enum config_type { CONFIG_PV, CONFIG_PVH, CONFIG_HVM };
 
 struct config_input {
     const char *file;
+    char *text;             /* instead of what the file contains; or NULL */
     char *const *overrides; /* "key=value" */
     size_t n_overrides;
     bool allow_unknown; /* unknown keys are warnings */

@@ -21,7 +21,7 @@ static const struct config_word types[] = {
 
 static const struct config_word actions[] = {
     {"destroy", CTL_ACTION_DESTROY, false},         {"restart", CTL_ACTION_RESTART, false},
-    {"preserve", CTL_ACTION_PRESERVE, false},       {"rename-restart", CTL_ACTION_RENAME_RESTART, true},
+    {"preserve", CTL_ACTION_PRESERVE, false},       {"rename-restart", CTL_ACTION_RENAME_RESTART, false},
     {"coredump-destroy", CTL_ACTION_DESTROY, true}, {"coredump-restart", CTL_ACTION_RESTART, true},
     {"soft-reset", CTL_ACTION_RESTART, true},       {0},
 };

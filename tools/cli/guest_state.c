@@ -1,219 +1,317 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The state files of guests (see guest_state.h). A file that cannot be understood counts as absent: it can only be
- * left over from another version or a full disk, and must not stop anyone from listing guests.
+ * The records of guests (see guest_state.h). A record that cannot be understood counts as one that was never finished.
  */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "cli/guest_state.h"
+#include "cli/lock.h"
 
-#define PATH_SIZE 256
+#define ROOT      "/umbra/guest"
+#define PATH_SIZE 96
+#define PIECE     2048 /* bytes of a piece of the configuration: path and piece fit xenstore's 4096 */
+#define NAMES_MS  10000
 
-const char *guest_state_dir = "/run/umbra/guests";
+static const char *const phases[GUEST_PHASES] = {"partial",  "building",  "starting",  "running",
+                                                 "renaming", "rebooting", "preserved", "dying"};
 
-static void path_of(char path[PATH_SIZE], const char *uuid, const char *suffix)
+const char *guest_phase_name(enum guest_phase phase)
 {
-    snprintf(path, PATH_SIZE, "%s/%s%s", guest_state_dir, uuid, suffix);
+    return phases[phase];
 }
 
-static void make_dirs(const char *dir)
+static void path_of(char path[PATH_SIZE], const uint8_t uuid[16], const char *below)
 {
-    char path[PATH_SIZE];
-
-    snprintf(path, sizeof(path), "%s", dir);
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        mkdir(path, 0755);
-        *slash = '/';
-    }
-    mkdir(path, 0755);
-}
-
-static int write_file(const char *path, const char *text)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    size_t len = strlen(text);
-    int rc = 0;
-
-    if (fd < 0)
-        return -errno;
-    while (len && !rc) {
-        ssize_t n = write(fd, text, len);
-
-        if (n >= 0) {
-            text += n;
-            len -= (size_t)n;
-        } else if (errno != EINTR) {
-            rc = -errno;
-        }
-    }
-    if (close(fd) && !rc)
-        rc = -errno;
-    return rc;
-}
-
-int guest_state_write(const uint8_t uuid[16], uint32_t domid, pid_t watcher, const char *state, const struct config *c)
-{
-    char id[CTL_UUID_TEXT], path[PATH_SIZE], temporary[PATH_SIZE], *text;
-    struct json_out *o = json_out_new(true);
-    int rc;
+    char id[CTL_UUID_TEXT];
 
     ctl_uuid_format(uuid, id);
+    snprintf(path, PATH_SIZE, "%s/%s%s", ROOT, id, below);
+}
+
+/* --- the record -----------------------------------------------------------------------------------------------------
+ */
+
+static char *record_text(const struct guest_state *gs)
+{
+    struct json_out *o = json_out_new(false);
+    char kept[CTL_UUID_TEXT];
+
     json_out_object(o, NULL);
-    json_out_str(o, "schema", "umbra.guest/1");
-    json_out_int(o, "domid", domid);
-    json_out_int(o, "watcher", watcher);
-    json_out_str(o, "state", state);
-    config_json(c, o, "config");
+    json_out_str(o, "state", phases[gs->phase]);
+    json_out_str(o, "name", gs->name);
+    json_out_int(o, "domid", gs->domid);
+    json_out_bool(o, "watched", gs->watched);
+    json_out_int(o, "started", gs->started);
+    json_out_int(o, "short_lives", gs->short_lives);
+    if (gs->phase == GUEST_RENAMING) {
+        ctl_uuid_format(gs->kept, kept);
+        json_out_str(o, "kept", kept);
+    }
     json_out_close(o);
-    text = json_out_end(o);
+    return json_out_end(o);
+}
+
+static const char *member_text(const struct json_value *record, const char *key)
+{
+    const struct json_value *v = json_member(record, key);
+
+    return v && v->type == JSON_STRING ? v->text : "";
+}
+
+static int64_t member_int(const struct json_value *record, const char *key)
+{
+    const struct json_value *v = json_member(record, key);
+    int64_t n;
+
+    return v && json_int(v, &n) == 0 ? n : -1;
+}
+
+static void record_parse(const char *text, struct guest_state *gs)
+{
+    struct json_value *record = json_parse(text, strlen(text), NULL, NULL);
+    const struct json_value *watched = json_member(record, "watched");
+    const char *state = member_text(record, "state");
+
+    gs->phase = GUEST_PARTIAL;
+    gs->domid = member_int(record, "domid");
+    gs->watched = watched && watched->type == JSON_BOOL && watched->boolean;
+    gs->started = member_int(record, "started");
+    gs->short_lives = member_int(record, "short_lives");
+    snprintf(gs->name, sizeof(gs->name), "%s", member_text(record, "name"));
+    for (int i = 0; i < GUEST_PHASES; i++) {
+        if (strcmp(phases[i], state) == 0)
+            gs->phase = (enum guest_phase)i;
+    }
+    if (gs->phase == GUEST_RENAMING && ctl_uuid_parse(member_text(record, "kept"), gs->kept))
+        gs->phase = GUEST_RUNNING; /* to be decided again */
+    json_free(record);
+}
+
+int guest_state_put(struct ctl *ctl, const struct guest_state *gs, struct ctl_error *err)
+{
+    char path[PATH_SIZE], *text = record_text(gs);
+    int rc;
+
     if (!text)
-        return -ENOMEM;
-    make_dirs(guest_state_dir);
-    path_of(path, id, ".json");
-    path_of(temporary, id, ".new");
-    rc = write_file(temporary, text);
-    if (!rc && rename(temporary, path))
-        rc = -errno;
-    if (rc)
-        unlink(temporary);
+        return ctl_error_set(err, -ENOMEM, "write the guest's record", gs->name, NULL, "out of memory");
+    path_of(path, gs->uuid, "");
+    rc = ctl_store_write(ctl, path, text, err);
     free(text);
     return rc;
 }
 
-static char *read_text(const char *path, size_t *len)
+int guest_state_get(struct ctl *ctl, const uint8_t uuid[16], struct guest_state *gs)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    char *text = fd < 0 ? NULL : malloc(JSON_MAX_SIZE);
-    ssize_t n = 0;
+    struct guest_state fresh = {0};
+    char path[PATH_SIZE], *text;
 
-    *len = 0;
-    while (text && *len < JSON_MAX_SIZE && (n = read(fd, text + *len, JSON_MAX_SIZE - *len)) > 0)
-        *len += (size_t)n;
-    if (fd >= 0)
-        close(fd);
-    if (n >= 0)
-        return text;
-    free(text);
-    return NULL;
-}
-
-static int read_path(const char *path, struct guest_state *gs)
-{
-    const struct json_value *domid, *watcher, *state;
-    size_t len;
-    char *text;
-
-    text = read_text(path, &len);
+    path_of(path, uuid, "");
+    memcpy(fresh.uuid, uuid, sizeof(fresh.uuid)); /* which may be the one in *gs */
+    *gs = fresh;
+    text = ctl_store_read(ctl, path, NULL);
     if (!text)
         return -ENOENT;
-    gs->tree = json_parse(text, len, NULL, NULL);
+    record_parse(text, gs);
     free(text);
-    domid = json_member(gs->tree, "domid");
-    watcher = json_member(gs->tree, "watcher");
-    state = json_member(gs->tree, "state");
-    gs->config = json_member(gs->tree, "config");
-    if (!domid || json_int(domid, &gs->domid) || !watcher || json_int(watcher, &gs->watcher) || !state ||
-        state->type != JSON_STRING || !gs->config || gs->config->type != JSON_OBJECT) {
-        guest_state_free(gs);
-        return -EINVAL;
-    }
-    snprintf(gs->state, sizeof(gs->state), "%s", state->text);
     return 0;
 }
 
-int guest_state_read(const uint8_t uuid[16], struct guest_state *gs)
+int guest_state_list(struct ctl *ctl, struct guest_state **list, struct ctl_error *err)
+{
+    char **names;
+    int n = ctl_store_list(ctl, ROOT, &names, err), found = 0;
+
+    *list = NULL;
+    if (n < 0)
+        return n;
+    *list = calloc((size_t)n + 1, sizeof(**list));
+    for (int i = 0; *list && i < n; i++) {
+        uint8_t uuid[16];
+
+        if (ctl_uuid_parse(names[i], uuid) == 0 && guest_state_get(ctl, uuid, &(*list)[found]) == 0)
+            found++;
+    }
+    free(names);
+    return *list ? found : ctl_error_set(err, -ENOMEM, "list the guests", NULL, NULL, "out of memory");
+}
+
+int guest_state_remove(struct ctl *ctl, const uint8_t uuid[16], struct ctl_error *err)
 {
     char path[PATH_SIZE];
 
-    memset(gs, 0, sizeof(*gs));
-    ctl_uuid_format(uuid, gs->uuid);
-    path_of(path, gs->uuid, ".json");
-    return read_path(path, gs);
+    path_of(path, uuid, "");
+    return ctl_store_remove(ctl, path, err);
 }
 
-void guest_state_remove(const uint8_t uuid[16])
-{
-    char id[CTL_UUID_TEXT], path[PATH_SIZE];
-
-    ctl_uuid_format(uuid, id);
-    path_of(path, id, ".json");
-    unlink(path);
-}
-
-size_t guest_state_list(struct guest_state **list)
-{
-    DIR *dir = opendir(guest_state_dir);
-    struct dirent *e;
-    size_t n = 0;
-
-    *list = NULL;
-    while (dir && (e = readdir(dir)) != NULL) {
-        struct guest_state *bigger;
-        char text[CTL_UUID_TEXT];
-        uint8_t uuid[16];
-
-        if (strlen(e->d_name) != CTL_UUID_TEXT - 1 + 5 || strcmp(e->d_name + CTL_UUID_TEXT - 1, ".json") != 0)
-            continue;
-        snprintf(text, sizeof(text), "%.36s", e->d_name);
-        bigger = realloc(*list, (n + 1) * sizeof(*bigger));
-        if (!bigger)
-            break;
-        *list = bigger;
-        if (ctl_uuid_parse(text, uuid) == 0 && guest_state_read(uuid, &bigger[n]) == 0)
-            n++;
-    }
-    if (dir)
-        closedir(dir);
-    return n;
-}
-
-void guest_state_free(struct guest_state *gs)
-{
-    json_free(gs->tree);
-    gs->tree = NULL;
-    gs->config = NULL;
-}
-
-void guest_state_list_free(struct guest_state *list, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        guest_state_free(&list[i]);
-    free(list);
-}
-
-bool guest_state_watched(const struct guest_state *gs)
-{
-    return gs->watcher > 1 && (kill((pid_t)gs->watcher, 0) == 0 || errno == EPERM);
-}
-
-bool guest_state_rebooting(const char *name_or_id)
+int guest_state_find(struct ctl *ctl, const char *name_or_id, struct guest_state *gs)
 {
     struct guest_state *list;
-    size_t n = guest_state_list(&list);
-    bool found = false;
+    int n = guest_state_list(ctl, &list, NULL), found = -1;
 
-    for (size_t i = 0; i < n; i++) {
+    for (int i = 0; i < n && found < 0; i++)
+        found = list[i].phase != GUEST_PARTIAL && strcmp(list[i].name, name_or_id) == 0 ? i : -1;
+    for (int i = 0; i < n && found < 0; i++) {
         char id[24];
 
         snprintf(id, sizeof(id), "%lld", (long long)list[i].domid);
-        found |= strcmp(list[i].state, "rebooting") == 0 && guest_state_watched(&list[i]) &&
-                 (strcmp(guest_state_text(&list[i], "name", ""), name_or_id) == 0 || strcmp(id, name_or_id) == 0);
+        found = strcmp(id, name_or_id) == 0 ? i : -1;
     }
-    guest_state_list_free(list, n);
-    return found;
+    if (found >= 0)
+        *gs = list[found];
+    if (n >= 0)
+        free(list);
+    return found < 0 ? -ENOENT : 0;
 }
 
-const char *guest_state_text(const struct guest_state *gs, const char *key, const char *otherwise)
-{
-    const struct json_value *v = json_member(gs->config, key);
+/* --- the configuration ----------------------------------------------------------------------------------------------
+ */
 
-    return v && v->type == JSON_STRING ? v->text : otherwise;
+static int put_config(struct ctl *ctl, const uint8_t uuid[16], const char *config, struct ctl_error *err)
+{
+    size_t len = strlen(config);
+    int rc = 0;
+
+    for (size_t at = 0, i = 0; at < len && rc == 0; at += PIECE, i++) {
+        size_t n = len - at < PIECE ? len - at : PIECE;
+        char path[PATH_SIZE], below[40], piece[PIECE + 1];
+
+        snprintf(below, sizeof(below), "/config/%zu", i);
+        path_of(path, uuid, below);
+        memcpy(piece, config + at, n);
+        piece[n] = '\0';
+        rc = ctl_store_write(ctl, path, piece, err);
+    }
+    return rc;
+}
+
+char *guest_state_config(struct ctl *ctl, const uint8_t uuid[16])
+{
+    char *config = NULL;
+
+    for (int i = 0;; i++) {
+        char path[PATH_SIZE], below[40], *piece, *longer = NULL;
+
+        snprintf(below, sizeof(below), "/config/%d", i);
+        path_of(path, uuid, below);
+        piece = ctl_store_read(ctl, path, NULL);
+        if (!piece)
+            return config;
+        if (asprintf(&longer, "%s%s", config ? config : "", piece) < 0)
+            longer = NULL;
+        free(piece);
+        free(config);
+        config = longer;
+        if (!config)
+            return NULL;
+    }
+}
+
+/* --- names ----------------------------------------------------------------------------------------------------------
+ */
+
+static int taken(struct ctl_error *err, const struct guest_state *other, const char *field, const char *what)
+{
+    const char *hint = "choose another name, or destroy that guest first";
+
+    if (strcmp(field, "uuid") == 0)
+        hint = "leave the uuid out, so that a new one is made";
+    else if (other->phase == GUEST_REBOOTING)
+        hint = "choose another name, or wait";
+    ctl_error_set(err, -EEXIST, "take the name", NULL, hint, "%s%s", what,
+                  other->phase == GUEST_REBOOTING ? " is just rebooting"
+                  : other->phase == GUEST_DYING   ? " is being destroyed"
+                                                  : " exists");
+    return ctl_error_field(err, field);
+}
+
+/*
+ * -EEXIST if a record, of which none is the guest's own unless it is `recorded`, has the name or the uuid already. The
+ * names are locked, so whoever left a record unfinished is no more.
+ */
+static int check_records(struct ctl *ctl, const struct guest_state *gs, const char *name, bool recorded,
+                         struct guest_state *other, struct ctl_error *err)
+{
+    struct guest_state *list;
+    int n = guest_state_list(ctl, &list, err), rc = 0;
+
+    if (n < 0)
+        return n;
+    for (int i = 0; i < n && rc == 0; i++) {
+        bool same = memcmp(list[i].uuid, gs->uuid, sizeof(gs->uuid)) == 0;
+
+        if (list[i].phase == GUEST_PARTIAL)
+            rc = guest_state_remove(ctl, list[i].uuid, err);
+        else if (same && !recorded)
+            rc = taken(err, &list[i], "uuid", "a guest of this uuid");
+        else if (!same && strcmp(list[i].name, name) == 0)
+            rc = taken(err, &list[i], "name", "a guest of this name");
+        if (rc && other)
+            *other = list[i];
+    }
+    free(list);
+    return rc;
+}
+
+static int lock_names(struct ctl_error *err)
+{
+    int rc = lock_wait(LOCK_NAMES, NAMES_MS);
+
+    if (rc)
+        ctl_error_set(err, rc, "lock the names", lock_file, NULL, "process %d does not let go of them",
+                      (int)lock_holder(LOCK_NAMES));
+    return rc;
+}
+
+int guest_state_add(struct ctl *ctl, const struct guest_state *gs, const char *config, struct guest_state *other,
+                    struct ctl_error *err)
+{
+    int rc = lock_names(err);
+
+    if (rc)
+        return rc;
+    rc = check_records(ctl, gs, gs->name, false, other, err);
+    if (!rc) {
+        rc = put_config(ctl, gs->uuid, config, err);
+        if (!rc)
+            rc = guest_state_put(ctl, gs, err);
+        if (rc)
+            guest_state_remove(ctl, gs->uuid, NULL);
+    }
+    lock_drop(LOCK_NAMES);
+    return rc;
+}
+
+/* Domains that other tools made have no record. */
+static int check_domains(struct ctl *ctl, const char *name, struct ctl_error *err)
+{
+    struct ctl_domain_info *list;
+    int n = ctl_domain_list(ctl, &list, err), rc = n < 0 ? n : 0;
+
+    for (int i = 0; i < n && !rc; i++) {
+        if (!list[i].dying && strcmp(list[i].name, name) == 0)
+            rc = ctl_error_set(err, -EEXIST, "take the name", NULL, "choose another name", "domain %u has this name",
+                               list[i].domid);
+    }
+    if (n >= 0)
+        free(list);
+    return rc;
+}
+
+int guest_state_rename(struct ctl *ctl, struct guest_state *gs, const char *name, struct ctl_error *err)
+{
+    int rc = lock_names(err);
+
+    if (rc)
+        return rc;
+    rc = check_records(ctl, gs, name, true, NULL, err);
+    if (!rc)
+        rc = check_domains(ctl, name, err);
+    if (!rc) {
+        snprintf(gs->name, sizeof(gs->name), "%s", name);
+        rc = guest_state_put(ctl, gs, err);
+    }
+    lock_drop(LOCK_NAMES);
+    return rc;
 }

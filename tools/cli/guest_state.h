@@ -1,41 +1,57 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is remembered about a guest while it exists: its configuration, and the process that watches it. One small
- * JSON file a guest, named by its uuid (which stays the same when it reboots), in a directory that a host's reboot
- * empties. Written only by the process in charge: `create`, then the watcher.
+ * What is remembered about a guest, from the first step of its creation until nothing of it is left: a record in
+ * xenstore, named by its uuid, which is also the handle that the hypervisor keeps of its domains.
+ *
+ *   /umbra/guest/UUID           the record, one line of JSON: written as a whole, so it is the old one or the new one
+ *   /umbra/guest/UUID/config/N  the configuration as JSON, in pieces that fit a message; fixed before the record
+ *
+ * Written only by the process that holds the guest's lock (lock.h). A state together with a free lock says what is left
+ * to do; guest_settle() does it.
  */
 #ifndef CLI_GUEST_STATE_H
 #define CLI_GUEST_STATE_H
 
-#include <sys/types.h>
-
 #include "cli/config.h"
 
-struct guest_state {
-    char uuid[CTL_UUID_TEXT];
-    int64_t domid;   /* its last one, while it reboots */
-    int64_t watcher; /* process id; 0: nobody watches */
-    char state[16];  /* running, rebooting, preserved */
-    struct json_value *tree;
-    const struct json_value *config; /* in tree; or NULL */
+enum guest_phase {
+    GUEST_PARTIAL,   /* the record itself was never finished */
+    GUEST_BUILDING,  /* being created for the first time; whatever has its handle is half-built */
+    GUEST_STARTING,  /* complete, about to run */
+    GUEST_RUNNING,   /* created; its domain may have stopped since */
+    GUEST_RENAMING,  /* its stopped domain is to become another guest, `kept` */
+    GUEST_REBOOTING, /* whatever has its handle goes, then it is built again */
+    GUEST_PRESERVED, /* stopped, kept for inspection */
+    GUEST_DYING,     /* whatever has its handle goes, then the record */
+    GUEST_PHASES
 };
 
-extern const char *guest_state_dir; /* tests point it elsewhere */
+struct guest_state {
+    uint8_t uuid[16];
+    enum guest_phase phase;
+    char name[CTL_NAME_MAX];
+    int64_t domid;                /* the last one; -1: none yet */
+    bool watched;                 /* does the supervisor act when it ends? */
+    int64_t started, short_lives; /* seconds since the host's start; short lives in a row */
+    uint8_t kept[16];             /* GUEST_RENAMING */
+};
 
-/* 0 or -errno. The file is replaced as a whole: a reader sees the old one or the new one. */
-int guest_state_write(const uint8_t uuid[16], uint32_t domid, pid_t watcher, const char *state, const struct config *c);
-/* 0, -ENOENT, or another -errno; on 0 to be freed. */
-int guest_state_read(const uint8_t uuid[16], struct guest_state *gs);
-void guest_state_remove(const uint8_t uuid[16]);
-/* All of them; *list is freed with guest_state_list_free(). Returns their number; 0 if there is no directory. */
-size_t guest_state_list(struct guest_state **list);
-void guest_state_list_free(struct guest_state *list, size_t n);
-void guest_state_free(struct guest_state *gs);
-/* Is its watcher alive? */
-bool guest_state_watched(const struct guest_state *gs);
-/* Is there a guest of this name (or last number) that is being built again for a reboot right now? */
-bool guest_state_rebooting(const char *name_or_id);
-/* A string of its configuration, or `otherwise`. */
-const char *guest_state_text(const struct guest_state *gs, const char *key, const char *otherwise);
+const char *guest_phase_name(enum guest_phase phase);
+/* 0 or -errno. The record as a whole; the configuration stays. */
+int guest_state_put(struct ctl *ctl, const struct guest_state *gs, struct ctl_error *err);
+/* 0, or -ENOENT. */
+int guest_state_get(struct ctl *ctl, const uint8_t uuid[16], struct guest_state *gs);
+/* All of them; *list is freed by the caller. Returns their number or -errno. */
+int guest_state_list(struct ctl *ctl, struct guest_state **list, struct ctl_error *err);
+/* Takes the name and writes configuration and record. -EEXIST: *other (may be NULL) is the guest that has it. */
+int guest_state_add(struct ctl *ctl, const struct guest_state *gs, const char *config, struct guest_state *other,
+                    struct ctl_error *err);
+int guest_state_remove(struct ctl *ctl, const uint8_t uuid[16], struct ctl_error *err);
+/* Another name, if no guest or domain has it: -EEXIST. Nothing but the record is changed. */
+int guest_state_rename(struct ctl *ctl, struct guest_state *gs, const char *name, struct ctl_error *err);
+/* The configuration as text, freed by the caller; NULL if there is none. */
+char *guest_state_config(struct ctl *ctl, const uint8_t uuid[16]);
+/* By name, or by the number of its last domain; a name goes first. 0 or -ENOENT. */
+int guest_state_find(struct ctl *ctl, const char *name_or_id, struct guest_state *gs);
 
 #endif

@@ -198,6 +198,32 @@ int cli_open(struct cli *cli)
     return cli->ctl ? EXIT_OK : cli_fail(cli, NULL, &err, CLI_NO_DOMAIN);
 }
 
+static bool between_lives(struct ctl *ctl, const char *name_or_id)
+{
+    struct guest_state gs;
+
+    return guest_state_find(ctl, name_or_id, &gs) == 0 &&
+           (gs.phase == GUEST_RENAMING || gs.phase == GUEST_REBOOTING || gs.phase == GUEST_STARTING);
+}
+
+/* A domain that others hold has lost its nodes; the guest's record still knows its name. */
+static bool find_dying(struct ctl *ctl, const char *name_or_id, uint32_t *domid)
+{
+    struct ctl_domain_info *list;
+    struct guest_state gs;
+    bool found = false;
+    int n;
+
+    if (guest_state_find(ctl, name_or_id, &gs) < 0 || (n = ctl_domain_scan(ctl, &list, NULL)) < 0)
+        return false;
+    for (int i = 0; i < n && !found; i++) {
+        found = memcmp(list[i].uuid, gs.uuid, sizeof(gs.uuid)) == 0;
+        *domid = found ? list[i].domid : *domid;
+    }
+    free(list);
+    return found;
+}
+
 int cli_domain(struct cli *cli, const char *name_or_id, uint32_t *domid)
 {
     struct ctl_error err = {0};
@@ -205,11 +231,10 @@ int cli_domain(struct cli *cli, const char *name_or_id, uint32_t *domid)
     if (cli_open(cli))
         return EXIT_FAILED;
     /* A guest between two lives has no domain for a moment. By number it is another domain afterwards: not found. */
-    for (int ms = 0; ctl_domain_find(cli->ctl, name_or_id, domid, &err) < 0; ms += POLL_MS) {
-        if (ms >= REBOOT_MS || err.code != -ESRCH || !guest_state_rebooting(name_or_id))
-            return cli_fail(cli, name_or_id, &err, CLI_NO_DOMAIN);
+    for (int ms = 0; ms < REBOOT_MS && between_lives(cli->ctl, name_or_id); ms += POLL_MS)
         nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
-    }
+    if (ctl_domain_find(cli->ctl, name_or_id, domid, &err) < 0 && !find_dying(cli->ctl, name_or_id, domid))
+        return cli_fail(cli, name_or_id, &err, CLI_NO_DOMAIN);
     return EXIT_OK;
 }
 

@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A guest across its domains (see guest.h).
+ *
+ *   create:   building -> starting -> running        its builder died: building -> dying
+ *   stopped:  running -> dying                       destroy
+ *             running -> rebooting -> starting ...   restart
+ *             running -> renaming -> rebooting ...   rename-restart
+ *             running -> preserved                   preserve
+ *   removed:  any -> dying -> no record
+ *
+ * Invariant: a step may be done again from its beginning. The guest's domains are found by their handle, which is its
+ * uuid, so that a domain is found even if its builder was killed before it could write down its number.
+ *
+ * The console is drained before a domain goes because a guest's last words are still in its ring when it stops. A guest
+ * may keep its ring full for ever: the time for that is bounded.
+ */
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <xen/xen.h>
+#include <xen/sched.h>
+#include <xen/io/console.h>
+
+#include "cli/guest.h"
+#include "cli/lock.h"
+
+#define DRAIN_MS     2000 /* at most, for the console daemon to take what is in the ring */
+#define GRACE_MS     200  /* and to pass it on */
+#define POLL_MS      20
+#define BUILD_TRIES  5 /* memory of the old domain may come back late */
+#define KEEP_LOCK_MS 10000
+#define FAST_SECONDS 10 /* a guest that lived shorter than this ... */
+#define FAST_LIMIT   5  /* ... this often in a row is not restarted again */
+
+enum { SETTLED, GO_ON }; /* what a step returns, or -errno */
+
+static void nap(unsigned ms)
+{
+    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L}, NULL);
+}
+
+static int64_t now_seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return now.tv_sec;
+}
+
+int guest_lock(const uint8_t uuid[16], unsigned timeout_ms, struct ctl_error *err)
+{
+    int rc = lock_wait(lock_of_guest(uuid), timeout_ms);
+
+    if (rc == -EAGAIN)
+        ctl_error_set(err, rc, "lock the guest", NULL, "try again when it has finished", "process %d is at work on it",
+                      (int)lock_holder(lock_of_guest(uuid)));
+    else if (rc)
+        ctl_error_set(err, rc, "lock the guest", lock_file, NULL, "the file cannot be locked");
+    return rc;
+}
+
+void guest_unlock(const uint8_t uuid[16])
+{
+    lock_drop(lock_of_guest(uuid));
+}
+
+static bool same(const uint8_t a[16], const uint8_t b[16])
+{
+    return memcmp(a, b, 16) == 0;
+}
+
+const struct ctl_domain_info *guest_domain(const struct ctl_domain_info *list, int n, const uint8_t uuid[16])
+{
+    for (int i = 0; i < n; i++) {
+        if (same(list[i].uuid, uuid) && !list[i].dying)
+            return &list[i];
+    }
+    return NULL;
+}
+
+/* 1 and *info, 0 when it has none, or -errno. */
+static int look(struct ctl *ctl, const struct guest_state *gs, struct ctl_domain_info *info, struct ctl_error *err)
+{
+    const struct ctl_domain_info *found;
+    struct ctl_domain_info *list;
+    int n = ctl_domain_scan(ctl, &list, err);
+
+    if (n < 0)
+        return n;
+    found = guest_domain(list, n, gs->uuid);
+    if (found)
+        *info = *found;
+    free(list);
+    return found != NULL;
+}
+
+static int put_phase(struct ctl *ctl, struct guest_state *gs, enum guest_phase phase, struct ctl_error *err)
+{
+    gs->phase = phase;
+    return guest_state_put(ctl, gs, err);
+}
+
+/* --- building and starting ------------------------------------------------------------------------------------------
+ */
+
+static int set_affinity(struct ctl *ctl, const struct config *c, uint32_t domid, struct ctl_error *err)
+{
+    struct ctl_affinity map = {0};
+    int rc = 0;
+
+    if (!c->cpus || config_cpu_map(c->cpus, map.hard))
+        return 0;
+    memset(map.soft, 0xff, sizeof(map.soft));
+    for (uint32_t v = 0; v < (uint32_t)c->maxvcpus && rc >= 0; v++)
+        rc = ctl_vcpu_set_affinity(ctl, domid, v, &map, err);
+    if (rc < 0)
+        ctl_error_field(err, "cpus");
+    return rc;
+}
+
+int guest_build(struct ctl *ctl, const struct config *c, uint32_t *domid, struct ctl_error *err)
+{
+    struct ctl_domain_config build = config_build(c);
+    int rc = ctl_build_pv(ctl, &build, domid, err);
+
+    if (rc < 0)
+        return rc;
+    rc = set_affinity(ctl, c, *domid, err);
+    if (rc < 0)
+        ctl_domain_destroy(ctl, *domid, NULL);
+    return rc < 0 ? rc : 0;
+}
+
+/* A domain that runs already was let go by someone who was killed before they could say so. */
+static int step_start(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
+{
+    struct ctl_domain_info info;
+    int rc = look(ctl, gs, &info, err);
+
+    if (rc < 0)
+        return rc;
+    if (rc && info.paused)
+        rc = ctl_domain_unpause(ctl, info.domid, err);
+    if (rc < 0)
+        return rc;
+    rc = put_phase(ctl, gs, GUEST_RUNNING, err);
+    return rc < 0 ? rc : GO_ON;
+}
+
+int guest_start(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
+{
+    int rc;
+
+    gs->started = now_seconds();
+    rc = put_phase(ctl, gs, GUEST_STARTING, err);
+    if (rc >= 0)
+        rc = step_start(ctl, gs, err);
+    return rc < 0 ? rc : 0;
+}
+
+/* --- removing -------------------------------------------------------------------------------------------------------
+ */
+
+static bool ring_empty(const volatile struct xencons_interface *ring)
+{
+    return ring->out_cons == ring->out_prod;
+}
+
+static void drain_console(struct ctl *ctl, const struct guest_state *gs, uint32_t domid)
+{
+    const volatile struct xencons_interface *ring;
+    char path[64], *ref;
+    uint64_t frame;
+
+    snprintf(path, sizeof(path), "/local/domain/%u/console/ring-ref", domid);
+    ref = ctl_store_read(ctl, path, NULL);
+    if (!ref)
+        return;
+    frame = strtoull(ref, NULL, 10);
+    free(ref);
+    ring = ctl_foreign_map(ctl, domid, PROT_READ, &frame, 1, NULL);
+    if (!ring)
+        return;
+    for (int ms = 0; ms < DRAIN_MS && !ring_empty(ring); ms += POLL_MS)
+        nap(POLL_MS);
+    if (!ring_empty(ring))
+        guest_say(gs->name, "the console daemon leaves output of domain %u unread", domid);
+    ctl_foreign_unmap(ctl, (void *)(uintptr_t)ring, 1);
+    nap(GRACE_MS);
+}
+
+/* Nodes of the guest's last domain, which is gone: whoever removed it was killed before it came to them. */
+static int remove_nodes(struct ctl *ctl, const struct guest_state *gs, struct ctl_error *err)
+{
+    char path[64], ours[64], id[CTL_UUID_TEXT], *vm;
+    int rc = 0;
+
+    ctl_uuid_format(gs->uuid, id);
+    snprintf(ours, sizeof(ours), "/vm/%s", id);
+    snprintf(path, sizeof(path), "/local/domain/%u/vm", (uint32_t)gs->domid);
+    vm = ctl_store_read(ctl, path, NULL);
+    if (vm && strcmp(vm, ours) == 0)
+        rc = ctl_domain_forget(ctl, (uint32_t)gs->domid, err);
+    free(vm);
+    return rc;
+}
+
+/* Its number is written down first: if we are killed then, its nodes are found by it. */
+static int remove_domain(struct ctl *ctl, struct guest_state *gs, const struct ctl_domain_info *d,
+                         struct ctl_error *err)
+{
+    int rc = 0;
+
+    if (!d->dying && gs->domid != d->domid) {
+        gs->domid = d->domid;
+        rc = guest_state_put(ctl, gs, err);
+    }
+    if (!d->dying && d->shutdown)
+        drain_console(ctl, gs, d->domid);
+    if (rc >= 0)
+        rc = ctl_domain_destroy(ctl, d->domid, err);
+    return rc == -ESRCH ? 0 : rc;
+}
+
+/* All domains that have the guest's handle, and what is left of the last. -EBUSY: dead, but not gone. */
+static int remove_domains(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
+{
+    struct ctl_domain_info *list;
+    int n = ctl_domain_scan(ctl, &list, err), rc = 0;
+    bool exists = false;
+
+    if (n < 0)
+        return n;
+    for (int i = 0; i < n; i++) {
+        exists |= list[i].domid == gs->domid;
+        if (same(list[i].uuid, gs->uuid)) {
+            int one = remove_domain(ctl, gs, &list[i], rc ? NULL : err);
+
+            rc = rc ? rc : one;
+        }
+    }
+    free(list);
+    if (!exists && gs->domid > 0 && !rc)
+        rc = remove_nodes(ctl, gs, err);
+    return rc < 0 ? rc : 0;
+}
+
+int guest_end(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
+{
+    int rc = put_phase(ctl, gs, GUEST_DYING, err);
+
+    if (rc >= 0)
+        rc = remove_domains(ctl, gs, err);
+    return rc < 0 ? rc : guest_state_remove(ctl, gs->uuid, err);
+}
+
+/* --- what the configuration says -------------------------------------------------------------------------------------
+ */
+
+/* Reads it back from the record. The name is the record's: the guest may have been renamed. */
+static int load_config(struct ctl *ctl, const struct guest_state *gs, struct config *c, struct ctl_error *err)
+{
+    struct config_input in = {.file = "record", .text = guest_state_config(ctl, gs->uuid)};
+    struct diags d = {0};
+    bool failed;
+
+    config_load(&in, c, &d);
+    failed = diags_failed(&d) || !in.text;
+    if (failed)
+        ctl_error_set(err, -EINVAL, "read the configuration", gs->name, NULL, "%s",
+                      d.n && d.list[0].message ? d.list[0].message : "the record has none");
+    diags_free(&d);
+    free(in.text);
+    if (!failed) {
+        free(c->name);
+        c->name = strdup(gs->name);
+        memcpy(c->uuid.bytes, gs->uuid, sizeof(gs->uuid));
+        c->uuid.given = true;
+    }
+    return failed ? -EINVAL : c->name ? 0 : -ENOMEM;
+}
+
+static int build_again(struct ctl *ctl, struct guest_state *gs, const struct config *c, struct ctl_error *err)
+{
+    uint32_t domid;
+    int rc = -ENOMEM;
+
+    for (int i = 0; i < BUILD_TRIES && rc == -ENOMEM; i++) {
+        if (i)
+            nap(1000);
+        rc = guest_build(ctl, c, &domid, err);
+    }
+    if (rc < 0)
+        return rc;
+    gs->domid = domid;
+    return guest_start(ctl, gs, err);
+}
+
+/* The guest's old domain goes, a new one comes. One that cannot be built is given up. */
+static int step_restart(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
+{
+    struct config c;
+    int rc = remove_domains(ctl, gs, err);
+
+    if (rc == -EBUSY)
+        guest_say_error(gs->name, err); /* it goes when they let go; the guest need not wait for that */
+    else if (rc < 0)
+        return rc;
+    rc = load_config(ctl, gs, &c, err);
+    if (rc == 0)
+        rc = build_again(ctl, gs, &c, err);
+    config_free(&c);
+    if (rc < 0) {
+        guest_say_error(gs->name, err);
+        guest_say(gs->name, "it could not be started again, and is removed");
+        return guest_end(ctl, gs, err);
+    }
+    guest_say(gs->name, "started again as domain %lld", (long long)gs->domid);
+    return GO_ON;
+}
+
+/* The guest that the stopped domain becomes. Its name says when it stopped. */
+static int keep_as(struct ctl *ctl, const struct guest_state *gs, uint32_t domid, struct guest_state *kept,
+                   struct ctl_error *err)
+{
+    char stamp[24], *config;
+    time_t now = time(NULL);
+    struct tm tm;
+    int rc;
+
+    if (guest_state_get(ctl, gs->kept, kept) == 0 && kept->phase != GUEST_PARTIAL)
+        return 0;
+    *kept = (struct guest_state){.phase = GUEST_PRESERVED, .domid = domid, .watched = true, .started = gs->started};
+    memcpy(kept->uuid, gs->kept, sizeof(kept->uuid));
+    strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
+    snprintf(kept->name, sizeof(kept->name), "%.*s-%s", (int)(CTL_NAME_MAX - 2 - strlen(stamp)), gs->name, stamp);
+    config = guest_state_config(ctl, gs->uuid);
+    rc = guest_state_add(ctl, kept, config ? config : "", NULL, err);
+    free(config);
+    return rc;
+}
+
+/* A stopped domain changes hands: its nodes, then its handle. */
+static int hand_over(struct ctl *ctl, const struct guest_state *kept, uint32_t domid, struct ctl_error *err)
+{
+    char dom[64], vm[64], path[96], id[CTL_UUID_TEXT];
+    int rc;
+
+    ctl_uuid_format(kept->uuid, id);
+    snprintf(vm, sizeof(vm), "/vm/%s", id);
+    snprintf(dom, sizeof(dom), "/local/domain/%u", domid);
+    snprintf(path, sizeof(path), "%s/uuid", vm);
+    rc = ctl_store_write(ctl, path, id, err);
+    snprintf(path, sizeof(path), "%s/name", vm);
+    rc = rc < 0 ? rc : ctl_store_write(ctl, path, kept->name, err);
+    snprintf(path, sizeof(path), "%s/name", dom);
+    rc = rc < 0 ? rc : ctl_store_write(ctl, path, kept->name, err);
+    snprintf(path, sizeof(path), "%s/vm", dom);
+    rc = rc < 0 ? rc : ctl_store_write(ctl, path, vm, err);
+    return rc < 0 ? rc : ctl_domain_set_uuid(ctl, domid, kept->uuid, err);
+}
+
+/* Both are locked: a record without a domain would be taken for one that is gone. */
+static int keep(struct ctl *ctl, const struct guest_state *gs, uint32_t domid, struct ctl_error *err)
+{
+    struct guest_state kept;
+    int rc = guest_lock(gs->kept, KEEP_LOCK_MS, err);
+
+    if (rc < 0)
+        return rc;
+    rc = keep_as(ctl, gs, domid, &kept, err);
+    if (rc >= 0)
+        rc = hand_over(ctl, &kept, domid, err);
+    guest_unlock(gs->kept);
+    if (rc >= 0)
+        guest_say(gs->name, "domain %u is kept as %s", domid, kept.name);
+    return rc;
+}
+
+static int step_rename(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
+{
+    struct ctl_domain_info info;
+    int rc = look(ctl, gs, &info, err);
+
+    if (rc > 0)
+        rc = keep(ctl, gs, info.domid, err);
+    if (rc >= 0)
+        rc = put_phase(ctl, gs, GUEST_REBOOTING, err);
+    return rc < 0 ? rc : GO_ON;
+}
+
+/* A guest that stops again and again is not restarted for ever. */
+static bool too_fast(struct guest_state *gs)
+{
+    gs->short_lives = now_seconds() - gs->started < FAST_SECONDS ? gs->short_lives + 1 : 0;
+    if (gs->short_lives < FAST_LIMIT)
+        return false;
+    guest_say(gs->name, "it lived less than %d seconds %d times in a row: not restarted", FAST_SECONDS,
+              (int)gs->short_lives);
+    return true;
+}
+
+static int remove_for_good(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
+{
+    int rc = guest_end(ctl, gs, err);
+
+    if (rc >= 0)
+        guest_say(gs->name, "domain %lld is removed", (long long)gs->domid);
+    return rc < 0 ? rc : SETTLED;
+}
+
+static int act(struct ctl *ctl, struct guest_state *gs, enum ctl_action action, struct ctl_error *err)
+{
+    enum guest_phase phase = GUEST_REBOOTING;
+    int rc;
+
+    if (action == CTL_ACTION_PRESERVE) {
+        guest_say(gs->name, "domain %lld is preserved", (long long)gs->domid);
+        rc = put_phase(ctl, gs, GUEST_PRESERVED, err);
+        return rc < 0 ? rc : SETTLED;
+    }
+    if (action == CTL_ACTION_DESTROY || too_fast(gs))
+        return remove_for_good(ctl, gs, err);
+    if (action == CTL_ACTION_RENAME_RESTART) {
+        phase = GUEST_RENAMING;
+        if (ctl_uuid_random(gs->kept) < 0)
+            return ctl_error_set(err, -EIO, "make a uuid", gs->name, NULL, "no random numbers");
+    }
+    rc = put_phase(ctl, gs, phase, err);
+    return rc < 0 ? rc : GO_ON;
+}
+
+static int on_stop(struct ctl *ctl, struct guest_state *gs, unsigned reason, struct ctl_error *err)
+{
+    static const char *const names[] = {"powered off", "rebooted", "suspended", "crashed",
+                                        "was bitten by its watchdog"};
+    struct config c;
+    int action, rc = load_config(ctl, gs, &c, err);
+
+    guest_say(gs->name, "domain %lld %s", (long long)gs->domid,
+              reason < 5 ? names[reason] : "stopped for an unknown reason");
+    action = reason == SHUTDOWN_poweroff ? c.on_poweroff : reason == SHUTDOWN_reboot ? c.on_reboot : c.on_crash;
+    if (rc < 0) {
+        guest_say_error(gs->name, err);
+        action = CTL_ACTION_PRESERVE; /* whoever can repair it decides */
+    }
+    config_free(&c);
+    return act(ctl, gs, (enum ctl_action)action, err);
+}
+
+static int step_running(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
+{
+    struct ctl_domain_info info;
+    int rc = look(ctl, gs, &info, err);
+
+    if (rc < 0)
+        return rc;
+    if (rc == 0) {
+        guest_say(gs->name, "domain %lld is gone", (long long)gs->domid);
+        return guest_end(ctl, gs, err);
+    }
+    /* A suspended guest is the matter of whoever asked for that. */
+    if (gs->phase == GUEST_PRESERVED || !gs->watched || !info.shutdown || info.shutdown_reason == SHUTDOWN_suspend)
+        return SETTLED;
+    gs->domid = info.domid;
+    return on_stop(ctl, gs, info.shutdown_reason, err);
+}
+
+static int step(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
+{
+    switch (gs->phase) {
+    case GUEST_BUILDING:
+        guest_say(gs->name, "whoever built it was ended before it was complete: it is removed");
+        return guest_end(ctl, gs, err);
+    case GUEST_STARTING:
+        return step_start(ctl, gs, err);
+    case GUEST_RENAMING:
+        return step_rename(ctl, gs, err);
+    case GUEST_REBOOTING:
+        return step_restart(ctl, gs, err);
+    case GUEST_RUNNING:
+    case GUEST_PRESERVED:
+        return step_running(ctl, gs, err);
+    default:
+        return guest_end(ctl, gs, err);
+    }
+}
+
+int guest_settle(struct ctl *ctl, const uint8_t uuid[16], struct ctl_error *err)
+{
+    struct guest_state gs;
+    int rc = GO_ON;
+
+    if (guest_state_get(ctl, uuid, &gs) < 0)
+        return 0;
+    while (rc == GO_ON)
+        rc = step(ctl, &gs, err);
+    return rc;
+}

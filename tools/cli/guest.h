@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What is done with a guest across its domains: built, started, restarted, ended. Every function but guest_lock() is
+ * called with the guest's lock held, and may be ended by SIGKILL at any moment: the record (guest_state.h), written
+ * before each step, then says what is left to do, and guest_settle() does it.
+ */
+#ifndef CLI_GUEST_H
+#define CLI_GUEST_H
+
+#include "cli/guest_state.h"
+
+/* 0, or -EAGAIN when another process is at work on the guest longer than that. */
+int guest_lock(const uint8_t uuid[16], unsigned timeout_ms, struct ctl_error *err);
+void guest_unlock(const uint8_t uuid[16]);
+/* The domain of these that is the guest's and not dying; NULL: it has none. */
+const struct ctl_domain_info *guest_domain(const struct ctl_domain_info *list, int n, const uint8_t uuid[16]);
+/* A paused domain by the configuration, its vCPUs where it wants them. A failure leaves nothing. */
+int guest_build(struct ctl *ctl, const struct config *c, uint32_t *domid, struct ctl_error *err);
+/* Lets a domain run that is complete; from here on the guest is created. */
+int guest_start(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err);
+/*
+ * Removes whatever is left of the guest, then its record. -EBUSY: others hold some of a domain's memory; the record
+ * stays (GUEST_DYING) until they let go.
+ */
+int guest_end(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err);
+/* Brings a guest to where nothing is left to do: half-built and half-removed ones go, stopped ones go the way that
+ * their configuration says. */
+int guest_settle(struct ctl *ctl, const uint8_t uuid[16], struct ctl_error *err);
+
+/* --- guest_log.c: what the supervisor and its workers write ---------------------------------------------------- */
+
+extern const char *guest_log_dir; /* tests point it elsewhere */
+
+/* From here on, what is said goes to standard error; before, nowhere. */
+void guest_log_on(void);
+/* The log as standard error; the old one is moved aside when it is large. */
+int guest_log_open(void);
+void guest_say(const char *name, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void guest_say_error(const char *name, const struct ctl_error *err);
+
+#endif
