@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* From the kernel file that GRUB loaded to an ELF image: bzImage (Linux boot protocol 2.08 and later) with an xz
- * payload, or plain ELF. */
+/* From the kernel file that GRUB loaded to an ELF image: bzImage (Linux boot protocol 2.08 and later) with an xz or
+ * zstd payload, or plain ELF. */
 #include "elf.h"
-#include "lzma.h"
+#include "zstd.h"
 
 #include <hv/heap.h>
 
@@ -30,8 +30,17 @@ static bool find_payload(const uint8_t *file, size_t size, const uint8_t **paylo
     return true;
 }
 
+/* What the payloads begin with. */
+static const struct format {
+    uint8_t magic[5], magic_size;
+    int64_t (*decode)(const uint8_t *in, size_t in_size, uint8_t *out, size_t out_size);
+} formats[] = {
+    {{0xfd, '7', 'z', 'X', 'Z'}, 5, xz_decode},
+    {{0x28, 0xb5, 0x2f, 0xfd}, 4, zstd_decode},
+};
+
 /* The payload ends with its decoded size. */
-static const char *decode_xz(struct kernel_image *k, const uint8_t *payload, size_t len)
+static const char *decode(const struct format *f, struct kernel_image *k, const uint8_t *payload, size_t len)
 {
     size_t size = le32_at(payload + len - 4);
     int64_t got;
@@ -40,10 +49,10 @@ static const char *decode_xz(struct kernel_image *k, const uint8_t *payload, siz
     k->buffer = alloc_hv_mem(k->order);
     if (!k->buffer)
         return "no memory to decode it";
-    got = xz_decode(payload, len - 4, k->buffer, size);
+    got = f->decode(payload, len - 4, k->buffer, size);
     if (got < 0) {
         kernel_image_free(k);
-        return "its xz payload is damaged";
+        return got == -ENOMEM ? "no memory to decode it" : "its payload is damaged";
     }
     k->elf = k->buffer;
     k->size = (size_t)got;
@@ -65,12 +74,10 @@ const char *kernel_image_open(struct kernel_image *k, const void *file, size_t s
         k->size = len;
         return NULL;
     }
-    if (len > 16 && !memcmp(payload,
-                            "\xfd"
-                            "7zXZ",
-                            5))
-        return decode_xz(k, payload, len);
-    return "neither ELF nor a bzImage with an xz or ELF payload";
+    for (unsigned int i = 0; i < ARRAY_SIZE(formats); i++)
+        if (len > 16 && !memcmp(payload, formats[i].magic, formats[i].magic_size))
+            return decode(&formats[i], k, payload, len);
+    return "neither ELF nor a bzImage with an ELF, xz or zstd payload";
 }
 
 void kernel_image_free(struct kernel_image *k)

@@ -9,5 +9,7 @@ hv-srcs += hypervisor/domain/kernel_image.c
 hv-srcs += hypervisor/domain/elf.c
 hv-srcs += hypervisor/domain/xz.c
 hv-srcs += hypervisor/domain/lzma.c
+hv-srcs += hypervisor/domain/zstd.c
+hv-srcs += hypervisor/domain/zstd_entropy.c
 hv-srcs += hypervisor/domain/control_p2m.c
 hv-srcs += hypervisor/domain/build_control.c
