@@ -145,7 +145,8 @@ static void test_usage_errors(void **state)
         {"console -n 1 web1", "umbra: console: -n 1: only console 0 exists\n"},
         {"shutdown", "umbra: shutdown: an operand is missing: DOMAIN... | -a\n"},
         {"shutdown -a web1", "umbra: shutdown: -a takes no domain\n"},
-        {"config frob", "umbra: config: frob: not something config can do; there is only `config validate`\n"},
+        {"config frob",
+         "umbra: config: frob: not something config can do; there are `config validate` and `config schema`\n"},
         {"config validate", "umbra: config: validate: no file is named\n"},
         {"create", "umbra: create: no configuration file is named\n"},
         {"create name=x", "umbra: create: no configuration file is named\n"},
@@ -360,7 +361,7 @@ static void test_create(void **state)
 static void test_create_failures(void **state)
 {
     assert_int_equal(umbra("create g.json memroy=1"), 2);
-    assert_memory_equal(err, "override: error: memroy: unknown key", 36);
+    assert_memory_equal(err, "argument 2: error: memroy: unknown key", 38);
     assert_int_equal(umbra("--json create g.json memroy=1"), 2);
     assert_non_null(strstr(err, "\"code\": \"E_UNKNOWN\""));
     fake->build_fails = -ENOMEM;

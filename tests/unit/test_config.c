@@ -55,7 +55,7 @@ static const char *put_file(const char *text, size_t len)
 
 static void run(struct outcome *r, const char *file, char *const *overrides, size_t n)
 {
-    struct config_input in = {.file = file, .overrides = overrides, .n_overrides = n};
+    struct config_input in = {.file = file, .overrides = overrides, .n_overrides = n, .first = 2};
     size_t len;
     FILE *f;
 
@@ -307,7 +307,7 @@ static void test_overrides(void **state)
 
     put_file(valid(""), strlen(valid("")));
     run(&r, "g.json", good + 1, 7);
-    assert_string_equal(r.text, "override: warning: extra: ignored because cmdline is given\n"
+    assert_string_equal(r.text, "argument 7: warning: extra: ignored because cmdline is given\n"
                                 "      | extra=5\n"
                                 "      |       ^\n");
     assert_string_equal(r.c.name, "db1");
@@ -321,7 +321,7 @@ static void test_overrides(void **state)
     done(&r);
     run(&r, "g.json", good, 1);
     assert_string_equal(r.text,
-                        "override: error: name: \"db 1\" is not a legal name: letters, digits and _ . + - only, the "
+                        "argument 2: error: name: \"db 1\" is not a legal name: letters, digits and _ . + - only, the "
                         "first a letter, a digit or _\n"
                         "      | name=\"db 1\"\n"
                         "      |      ^~~~~~\n");
@@ -330,34 +330,38 @@ static void test_overrides(void **state)
 
 static void test_bad_overrides(void **state)
 {
-    char *const bad[] = {"memroy=1", "memory=1Q", "vcpus=[1]", "=3", "disk[0]=1", "vcpus=two", "memory=128\xff"};
+    char *const bad[] = {"memroy=1",  "memory=1Q", "vcpus=[1]",      "=3",
+                         "disk[0]=1", "vcpus=two", "memory=128\xff", "disk=[ 'phy:/x,xvda,w' ]"};
     struct outcome r;
 
     put_file(valid(""), strlen(valid("")));
-    run(&r, "g.json", bad, 7);
+    run(&r, "g.json", bad, 8);
     assert_string_equal(
         r.text,
-        "override: error: memroy: unknown key; did you mean \"memory\"?\n"
+        "argument 2: error: memroy: unknown key; did you mean \"memory\"?\n"
         "      | memroy=1\n"
         "      | ^~~~~~\n"
-        "override: error: memory: 1Q is not a size; write MiB as a bare number, or a string like \"512M\" or \"2G\"\n"
+        "argument 3: error: memory: 1Q is not a size; write MiB as a bare number, or a string like \"512M\" or \"2G\"\n"
         "      | memory=1Q\n"
         "      |        ^~\n"
-        "override: error: vcpus: must be a number, not a list\n"
+        "argument 4: error: vcpus: must be a number, not a list\n"
         "      | vcpus=[1]\n"
         "      |       ^~~\n"
-        "override: error: \"=3\" is not of the form key=value\n"
+        "argument 5: error: \"=3\" is not of the form key=value\n"
         "      | =3\n"
         "      | ^\n"
-        "override: error: disk[0]: unknown key; did you mean \"disk\"?\n"
+        "argument 6: error: disk[0]: unknown key; did you mean \"disk\"?\n"
         "      | disk[0]=1\n"
         "      | ^~~~~~~\n"
-        "override: error: vcpus: must be a number, not a string\n"
+        "argument 7: error: vcpus: must be a number, not a string\n"
         "      | vcpus=two\n"
         "      |       ^~~\n"
-        "override: error: \"memory=128?\" is not of the form key=value\n"
+        "argument 8: error: \"memory=128?\" is not of the form key=value\n"
         "      | memory=128?\n"
-        "      | ^~~~~~\n");
+        "      | ^~~~~~\n"
+        "argument 9: error: disk: not supported yet: the list must be empty\n"
+        "      | disk=[ 'phy:/x,xvda,w' ]\n"
+        "      |      ^~~~~~~~~~~~~~~~~~~\n");
     done(&r);
 }
 

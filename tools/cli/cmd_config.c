@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * `config validate FILE...`: everything that create would check, on any machine. One document with --json.
+ * `config schema`: the keys as a JSON Schema.
  */
 #include <string.h>
 
@@ -37,17 +38,12 @@ static bool validate(struct cli *cli, const struct cli_args *args, const char *f
     return ok;
 }
 
-int cmd_config(struct cli *cli, const struct cli_args *args)
+static int validate_all(struct cli *cli, const struct cli_args *args)
 {
-    struct json_out *o;
+    struct json_out *o = cli->json ? json_out_new(true) : NULL;
     bool ok = true;
     int rc = EXIT_OK;
 
-    if (strcmp(args->operand[0], "validate") != 0)
-        return cli_usage(cli, "%s: not something config can do; there is only `config validate`", args->operand[0]);
-    if (args->n < 2)
-        return cli_usage(cli, "validate: no file is named");
-    o = cli->json ? json_out_new(true) : NULL;
     json_out_object(o, NULL);
     json_out_str(o, "schema", "umbra.validate/1");
     json_out_array(o, "files");
@@ -58,4 +54,25 @@ int cmd_config(struct cli *cli, const struct cli_args *args)
     if (cli->json)
         rc = cli_json(cli, o);
     return ok ? rc : EXIT_USAGE;
+}
+
+static int print_schema(struct cli *cli)
+{
+    struct json_out *o = json_out_new(true);
+
+    config_schema(o);
+    return cli_json(cli, o);
+}
+
+int cmd_config(struct cli *cli, const struct cli_args *args)
+{
+    const char *what = args->operand[0];
+
+    if (strcmp(what, "schema") == 0)
+        return args->n == 1 ? print_schema(cli) : cli_usage(cli, "schema: %s: one operand too many", args->operand[1]);
+    if (strcmp(what, "validate") != 0)
+        return cli_usage(cli, "%s: not something config can do; there are `config validate` and `config schema`", what);
+    if (args->n < 2)
+        return cli_usage(cli, "validate: no file is named");
+    return validate_all(cli, args);
 }

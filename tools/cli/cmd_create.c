@@ -70,6 +70,7 @@ static int find_input(const struct create *cr, struct config_input *in)
             return cli_usage(cr->cli, "%s: not of the form KEY=VALUE", args->operand[i]);
     }
     in->overrides = args->operand + first;
+    in->first = first + 1;
     in->n_overrides = (size_t)(args->n - first);
     return EXIT_OK;
 }

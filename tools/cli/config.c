@@ -94,26 +94,31 @@ static bool set_path(const struct setting *s)
     return false;
 }
 
-static bool set_name(const struct setting *s)
+const char *config_name_fault(const char *name)
 {
     static const char legal[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.+-";
-    const char *text = s->v->text, *what = NULL;
+
+    if (!*name)
+        return "is empty";
+    if (strlen(name) >= CTL_NAME_MAX)
+        return "is longer than 63 characters";
+    if (name[strspn(name, legal)] || strchr(".+-", name[0]))
+        return "is not a legal name: letters, digits and _ . + - only, the first a letter, a digit or _";
+    if (strspn(name, "0123456789") == strlen(name))
+        return "is not a legal name: digits alone are read as a domain's number";
+    return strcmp(name, "Domain-0") == 0 ? "is the control domain's name" : NULL;
+}
+
+static bool set_name(const struct setting *s)
+{
+    const char *fault;
 
     if (!set_string(s))
         return false;
-    if (!*text)
-        what = "is empty";
-    else if (strlen(text) >= CTL_NAME_MAX)
-        what = "is longer than 63 characters";
-    else if (text[strspn(text, legal)] || strchr(".+-", text[0]))
-        what = "is not a legal name: letters, digits and _ . + - only, the first a letter, a digit or _";
-    else if (strspn(text, "0123456789") == strlen(text))
-        what = "is not a legal name: digits alone are read as a domain's number";
-    else if (strcmp(text, "Domain-0") == 0)
-        what = "is the control domain's name";
-    if (what)
-        bad_value(s, "E_NAME", NULL, what);
-    return what == NULL;
+    fault = config_name_fault(s->v->text);
+    if (fault)
+        bad_value(s, "E_NAME", NULL, fault);
+    return fault == NULL;
 }
 
 static bool set_cpus(const struct setting *s)
@@ -449,6 +454,22 @@ static bool takes_text(enum config_kind kind)
     return kind == KIND_STRING || kind == KIND_NAME || kind == KIND_PATH || kind == KIND_CPUS || kind == KIND_ENUM;
 }
 
+/* A list with the single quotes of xl.cfg(5), as JSON. Nothing moves, so what is reported about it is in its place. */
+static struct json_value *parse_xl_list(const char *text, size_t len)
+{
+    struct json_value *v;
+    char *copy;
+
+    if (*text != '[' || memchr(text, '"', len))
+        return NULL;
+    copy = strdup(text);
+    for (char *c = copy; c && *c; c++)
+        *c = *c == '\'' ? '"' : *c;
+    v = copy ? json_parse(copy, len, NULL, NULL) : NULL;
+    free(copy);
+    return v;
+}
+
 /* What is not JSON is a string: bare, or in the single quotes of xl.cfg(5). So is a number where a text is wanted. */
 static struct json_value *parse_override(const struct source *src, const struct config_key *key)
 {
@@ -456,6 +477,8 @@ static struct json_value *parse_override(const struct source *src, const struct 
     size_t len = src->len - src->base;
     struct json_value *v = json_parse(text, len, NULL, NULL);
 
+    if (!v)
+        v = parse_xl_list(text, len);
     if (v && takes_text(key->kind) && v->type <= JSON_NUMBER) {
         json_free(v);
         v = NULL;
@@ -518,7 +541,8 @@ static bool make_sources(struct config *c, const struct config_input *in)
     c->sources[0].label = strdup(in->file);
     for (size_t i = 1; i < c->n_sources; i++) {
         c->sources[i].is_override = true;
-        c->sources[i].label = strdup("override");
+        if (asprintf(&c->sources[i].label, "argument %d", in->first + (int)i - 1) < 0)
+            c->sources[i].label = NULL;
         c->sources[i].text = strdup(in->overrides[i - 1]);
         if (!c->sources[i].label || !c->sources[i].text)
             return false;

@@ -78,6 +78,7 @@ struct config_input {
     char *text;             /* instead of what the file contains; or NULL */
     char *const *overrides; /* "key=value" */
     size_t n_overrides;
+    int first;          /* which argument of the command line the first of them is, from 1 */
     bool allow_unknown; /* unknown keys are warnings */
 };
 
@@ -109,6 +110,10 @@ void config_json(const struct config *c, struct json_out *o, const char *key);
 /* Host CPUs of a "cpus" value into a bitmap. 0, -EINVAL (not a list of CPUs) or -ERANGE. */
 int config_cpu_map(const char *text, uint8_t map[CONFIG_MAX_CPUS / 8]);
 
+/* The table as a JSON Schema, a document of its own. */
+void config_schema(struct json_out *o);
+/* What is wrong with a name of a guest, or NULL. */
+const char *config_name_fault(const char *name);
 /* Prints the table of keys (for `help create`). */
 void config_keys_print(FILE *f);
 

@@ -17,7 +17,7 @@
 
 /* A text that configuration came from: a file, or one key=value of the command line. */
 struct source {
-    char *label; /* the file's name, or "override" */
+    char *label; /* the file's name, or "argument N" */
     bool is_override;
     char *text; /* NULL if it could not be read */
     size_t len;

@@ -7,6 +7,7 @@ cli-srcs += tools/cli/report.c
 cli-srcs += tools/cli/config_keys.c
 cli-srcs += tools/cli/config.c
 cli-srcs += tools/cli/config_check.c
+cli-srcs += tools/cli/config_schema.c
 cli-srcs += tools/cli/suggest.c
 cli-srcs += tools/cli/diag.c
 cli-srcs += tools/cli/json.c
