@@ -59,6 +59,7 @@ void fake_reset(void)
     memset(fake, 0, sizeof(*fake));
     fake->present = true;
     fake->next_domid = 7;
+    fake->share.weight = 256;
 }
 
 /* --- domains ---------------------------------------------------------------------------------------------------------
@@ -269,7 +270,37 @@ int ctl_vcpu_get_affinity(struct ctl *ctl, uint32_t domid, uint32_t vcpu, struct
 int ctl_vcpu_set_affinity(struct ctl *ctl, uint32_t domid, uint32_t vcpu, const struct ctl_affinity *in,
                           struct ctl_error *err)
 {
+    fake->pinned = *in;
     return act("affinity", domid, err);
+}
+
+int ctl_sched_get(struct ctl *ctl, uint32_t domid, struct ctl_sched *sched, struct ctl_error *err)
+{
+    *sched = fake->share;
+    return by_id(domid, err) ? 0 : -ESRCH;
+}
+
+int ctl_sched_set(struct ctl *ctl, uint32_t domid, const struct ctl_sched *sched, struct ctl_error *err)
+{
+    int rc = act("share", domid, err);
+
+    if (!rc)
+        fake->share = *sched;
+    return rc;
+}
+
+int ctl_domain_nmi(struct ctl *ctl, uint32_t domid, uint32_t vcpu, struct ctl_error *err)
+{
+    return act(vcpu ? "nmi other" : "nmi", domid, err);
+}
+
+int ctl_domain_holders(struct ctl *ctl, uint32_t domid, struct ctl_holders *sums, struct ctl_holder **list,
+                       struct ctl_error *err)
+{
+    *list = calloc(2, sizeof(**list));
+    (*list)[0] = (struct ctl_holder){.domid = 0, .grants = 3};
+    (*list)[1] = (struct ctl_holder){.domid = 4, .foreign = 1};
+    return 2;
 }
 
 /* --- the host --------------------------------------------------------------------------------------------------------

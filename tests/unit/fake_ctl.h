@@ -29,8 +29,10 @@ struct fake {
     int held;  /* a destroyed domain of this number stays, dying; 0: none */
     int calls; /* calls so far; at number kill_at the process ends itself by SIGKILL */
     int kill_at;
-    int ends[12];    /* reasons for which domains end that ctl_domain_wait() is asked for; negative: gone */
-    const char *log; /* the hypervisor's */
+    struct ctl_affinity pinned; /* what was set last */
+    struct ctl_sched share;     /* of every domain */
+    int ends[12];               /* reasons for which domains end that ctl_domain_wait() is asked for; negative: gone */
+    const char *log;            /* the hypervisor's */
     const char *log_on_build;
     struct fake_node nodes[FAKE_NODES];
     int n_nodes;

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -209,7 +210,7 @@ static void test_list_json(void **state)
                              "    \"uuid\": \"04000000-0000-0000-0000-000000000000\",\n    \"type\": \"pv\",\n"
                              "    \"state\": \"blocked\",\n    \"shutdown_reason\": null,\n    \"vcpus\": 1,\n"
                              "    \"memory_kib\": 262144,\n    \"max_memory_kib\": 262144,\n    \"cpu_time_ns\": 0,\n"
-                             "    \"config\": null\n  }\n]\n");
+                             "    \"holders\": null,\n    \"config\": null\n  }\n]\n");
     fake->n = 0;
     assert_int_equal(umbra("--json list"), 0);
     assert_string_equal(out, "[]\n");
@@ -223,7 +224,7 @@ static void test_vcpu_list(void **state)
                         "Name                                ID  VCPU   CPU State   Time(s) Affinity (Hard / Soft)\n"
                         "web1                                 3     0    3   -b-      11.2  0,2-3 / all\n"
                         "web1                                 3     1    -   --p      11.2  0,2-3 / all\n");
-    assert_int_equal(umbra("--json vcpu web1"), 0);
+    assert_int_equal(umbra("--json vcpu-l web1"), 0);
     assert_non_null(strstr(out, "\"state\": \"offline\""));
     assert_non_null(strstr(out, "\"hard_affinity\": \"0,2-3\""));
 }
@@ -295,6 +296,163 @@ static void test_control(void **state)
     assert_int_equal(umbra("destroy web1"), 0);
     assert_string_equal(fake->acts, "pause 3;unpause 3;poweroff 3;reboot 3;poweroff 3;destroy 3;");
     assert_int_equal(umbra("destroy web1"), 1);
+}
+
+static void test_holders(void **state)
+{
+    fake->domains[1].dying = true;
+    assert_int_equal(umbra("list --json web1"), 0);
+    assert_non_null(strstr(out, "\"holders\": [\n      {\n        \"domid\": 0,\n        \"granted_frames\": 3,\n"
+                                "        \"foreign_frames\": 0\n      },\n      {\n        \"domid\": 4,\n"));
+}
+
+static void test_rename(void **state)
+{
+    assert_int_equal(umbra("rename web1 web9"), 0);
+    assert_string_equal(fake_node("/local/domain/3/name"), "web9");
+    assert_string_equal(fake_node("/vm/04000000-0000-0000-0000-000000000000/name"), "web9");
+    assert_int_equal(umbra("rename web1 Domain-0"), 2);
+    assert_int_equal(umbra("rename web1 77"), 2);
+    assert_int_equal(umbra("rename web1 a/../b"), 2);
+    fake_add(4, "db1");
+    assert_int_equal(umbra("rename web1 db1"), 1);
+    assert_non_null(strstr(err, "domain 4 has this name"));
+    assert_int_equal(umbra("rename nobody db2"), 1);
+    assert_int_equal(umbra("rename 0 control"), 1);
+}
+
+/* The record's name is the guest's: it is what the list shows, and what it has when it is built again. */
+static void test_rename_of_ours(void **state)
+{
+    assert_int_equal(umbra("create -e g.json"), 0);
+    assert_int_equal(umbra("rename web2 db1"), 0);
+    assert_int_equal(umbra("list db1"), 0);
+    assert_int_equal(umbra("list web2"), 1);
+    assert_int_equal(umbra("create -e g.json name=db1"), 1);
+    assert_non_null(strstr(err, "a guest of this name exists"));
+}
+
+static void test_uptime(void **state)
+{
+    char line[64];
+
+    ctl_store_write((struct ctl *)fake, "/local/domain/3/vm", "/vm/x", NULL);
+    snprintf(line, sizeof(line), "%lld.96", (long long)time(NULL) - 2 * 86400 - 3 * 3600 - 4 * 60);
+    ctl_store_write((struct ctl *)fake, "/vm/x/start_time", line, NULL);
+    fake_add(5, "new");
+    assert_int_equal(umbra("uptime"), 0);
+    assert_memory_equal(out, "Name                                ID Uptime\nDomain-0                             0 ",
+                        83);
+    assert_non_null(strstr(out, "web1                                 3 2 days,  3:04:0"));
+    assert_non_null(strstr(out, "new                                  5 -\n"));
+    assert_int_equal(umbra("uptime -s web1"), 0);
+    assert_string_equal(out + 9, " up 2 days,  3:04, web1 (3)\n");
+    assert_int_equal(umbra("uptime --json web1 5"), 0);
+    assert_non_null(strstr(out, "\"uptime_seconds\": 18384"));
+    assert_non_null(strstr(out, "\"uptime_seconds\": null"));
+    assert_int_equal(umbra("uptime nobody"), 1);
+}
+
+static void test_sysrq_and_trigger(void **state)
+{
+    assert_int_equal(umbra("sysrq web1 h"), 0);
+    assert_string_equal(fake_node("/local/domain/3/control/sysrq"), "h");
+    assert_int_equal(umbra("sysrq web1 hh"), 2);
+    assert_int_equal(umbra("sysrq web1 \n"), 2);
+    assert_int_equal(umbra("sysrq 0 b"), 1);
+    assert_int_equal(umbra("trigger web1 nmi"), 0);
+    assert_int_equal(umbra("trigger web1 nmi 1"), 0);
+    assert_int_equal(umbra("trigger web1 reset"), 2);
+    assert_non_null(strstr(err, "PV guests take no such trigger; they take nmi"));
+    assert_int_equal(umbra("trigger web1 foo"), 2);
+    assert_int_equal(umbra("trigger web1 nmi -1"), 2);
+    assert_int_equal(umbra("trigger web1 nmi 99999"), 2);
+    assert_int_equal(umbra("trigger 0 nmi"), 1);
+    assert_string_equal(fake->acts, "nmi 3;nmi other 3;");
+    fake->act_fails = -ESRCH;
+    assert_int_equal(umbra("trigger web1 nmi 9"), 1);
+}
+
+static void test_vcpu_pin(void **state)
+{
+    fake->domains[1].vcpus_max = 2;
+    assert_int_equal(umbra("vcpu-pin web1 1 2"), 0);
+    assert_string_equal(fake->acts, "affinity 3;");
+    assert_int_equal(fake->pinned.hard[0], 0x04);
+    assert_int_equal(fake->pinned.soft[0], 0xff);
+    assert_int_equal(umbra("vcpu-pin web1 all - 0-1"), 0);
+    assert_string_equal(fake->acts, "affinity 3;affinity 3;affinity 3;");
+    assert_int_equal(fake->pinned.hard[0], 0x0d);
+    assert_int_equal(fake->pinned.soft[0], 0x03);
+    assert_int_equal(umbra("vcpu-pin web1 0 all"), 0);
+    assert_int_equal(umbra("vcpu-pin web1 2 0"), 2);
+    assert_non_null(strstr(err, "2: not a virtual CPU; they are 0 to 1, or all"));
+    assert_int_equal(umbra("vcpu-pin web1 0 5"), 2);
+    assert_non_null(strstr(err, "5: there is no CPU 5; the host has CPUs 0 to 3"));
+    assert_int_equal(umbra("vcpu-pin web1 0 0-"), 2);
+    assert_int_equal(umbra("vcpu-pin web1 0 99999999999999999999"), 2);
+    assert_int_equal(umbra("vcpu-pin nobody 0 0"), 1);
+    fake->act_fails = -EINVAL;
+    assert_int_equal(umbra("vcpu-pin web1 0 1"), 1);
+}
+
+static void test_vcpu_set(void **state)
+{
+    fake->domains[1].vcpus_max = 8;
+    assert_int_equal(umbra("vcpu-set web1 2"), 0);
+    assert_string_equal(fake_node("/local/domain/3/cpu/1/availability"), "online");
+    assert_string_equal(fake_node("/local/domain/3/cpu/2/availability"), "offline");
+    assert_string_equal(fake_node("/local/domain/3/cpu/7/availability"), "offline");
+    assert_int_equal(umbra("vcpu-set web1 9"), 1);
+    assert_non_null(strstr(err, "9 virtual CPUs are more than its maxvcpus, 8"));
+    assert_int_equal(umbra("vcpu-set web1 5"), 1);
+    assert_non_null(strstr(err, "more than the host's 4 CPUs (Numerical result out of range)\nhint: -i allows it"));
+    assert_int_equal(umbra("vcpu-set -i web1 5"), 0);
+    assert_string_equal(fake_node("/local/domain/3/cpu/4/availability"), "online");
+    assert_int_equal(umbra("vcpu-set web1 0"), 2);
+    assert_int_equal(umbra("vcpu-set web1 x"), 2);
+    assert_int_equal(umbra("vcpu-set nobody 1"), 1);
+}
+
+static void test_sched(void **state)
+{
+    fake->domains[1].vcpus_max = 2;
+    assert_int_equal(umbra("sched-credit2"), 0);
+    assert_string_equal(out, "Name                                ID Weight  Cap\n"
+                             "Domain-0                             0    256    0\n"
+                             "web1                                 3    256    0\n");
+    assert_int_equal(umbra("sched-credit2 -d web1 -w 512 -c 150"), 0);
+    assert_int_equal(umbra("sched-credit2 -d web1 -w 300"), 0);
+    assert_int_equal(umbra("sched-credit2 -d web1 --json"), 0);
+    assert_string_equal(out, "[\n  {\n    \"domid\": 3,\n    \"name\": \"web1\",\n    \"weight\": 300,\n"
+                             "    \"cap\": 150\n  }\n]\n");
+    assert_int_equal(umbra("sched-credit2 -w 300"), 2);
+    assert_int_equal(umbra("sched-credit2 -d web1 -w 0"), 2);
+    assert_int_equal(umbra("sched-credit2 -d web1 -w 65536"), 2);
+    assert_int_equal(umbra("sched-credit2 -d web1 -c 201"), 2);
+    assert_non_null(strstr(err, "-c 201: a cap is 0 (none) to 200, 100 for each virtual CPU"));
+    assert_int_equal(umbra("sched-credit2 -d web1 -c -1"), 2);
+    assert_int_equal(umbra("sched-credit2 -d nobody"), 1);
+    fake->act_fails = -EINVAL;
+    assert_int_equal(umbra("sched-credit2 -d web1 -w 5"), 1);
+}
+
+static void test_list_long(void **state)
+{
+    assert_int_equal(umbra("create -e g.json vcpus=2 cpus=1-2 cpu_weight=300 cmdline=quiet"), 0);
+    assert_int_equal(umbra("list -l web2"), 0);
+    assert_memory_equal(out,
+                        "[\n  {\n    \"domid\": 7,\n    \"config\": {\n      \"c_info\": {\n"
+                        "        \"type\": \"pv\",\n        \"name\": \"web2\",\n        \"uuid\": \"",
+                        119);
+    assert_non_null(strstr(out, "\"avail_vcpus\": [\n          0,\n          1\n        ]"));
+    assert_non_null(strstr(out, "\"max_memkb\": 65536,\n        \"target_memkb\": 65536,"));
+    assert_non_null(strstr(out, "\"weight\": 300,\n          \"cap\": 0\n"));
+    assert_non_null(strstr(out, "\"cmdline\": \"quiet\""));
+    assert_non_null(strstr(out, "\"disks\": [],\n      \"nics\": [],\n      \"on_poweroff\": \"destroy\","));
+    assert_int_equal(umbra("list -l web1"), 0);
+    assert_null(strstr(out, "disks"));
+    assert_int_equal(umbra("list -l nobody"), 1);
 }
 
 static void test_control_domain_is_protected(void **state)
@@ -539,9 +697,18 @@ int main(void)
         cmocka_unit_test_setup(test_identity, fresh),
         cmocka_unit_test_setup(test_control, fresh),
         cmocka_unit_test_setup(test_control_domain_is_protected, fresh),
+        cmocka_unit_test_setup(test_holders, fresh),
+        cmocka_unit_test_setup(test_rename, fresh),
+        cmocka_unit_test_setup(test_uptime, fresh),
+        cmocka_unit_test_setup(test_sysrq_and_trigger, fresh),
+        cmocka_unit_test_setup(test_vcpu_pin, fresh),
+        cmocka_unit_test_setup(test_vcpu_set, fresh),
+        cmocka_unit_test_setup(test_sched, fresh),
         cmocka_unit_test_setup(test_failure_shows_log, fresh),
         cmocka_unit_test_setup(test_create, fresh),
         cmocka_unit_test_setup(test_create_failures, fresh),
+        cmocka_unit_test_setup(test_rename_of_ours, fresh),
+        cmocka_unit_test_setup(test_list_long, fresh),
         cmocka_unit_test_setup(test_validate, fresh),
         cmocka_unit_test_setup(test_escape, fresh),
         cmocka_unit_test_setup(test_terminal, fresh),

@@ -104,9 +104,16 @@ int cmd_info(struct cli *cli, const struct cli_args *args);
 int cmd_list(struct cli *cli, const struct cli_args *args);
 int cmd_pause(struct cli *cli, const struct cli_args *args);
 int cmd_reboot(struct cli *cli, const struct cli_args *args);
+int cmd_rename(struct cli *cli, const struct cli_args *args);
+int cmd_sched_credit2(struct cli *cli, const struct cli_args *args);
 int cmd_shutdown(struct cli *cli, const struct cli_args *args);
 int cmd_supervise(struct cli *cli, const struct cli_args *args);
+int cmd_sysrq(struct cli *cli, const struct cli_args *args);
+int cmd_trigger(struct cli *cli, const struct cli_args *args);
 int cmd_unpause(struct cli *cli, const struct cli_args *args);
+int cmd_uptime(struct cli *cli, const struct cli_args *args);
 int cmd_vcpu_list(struct cli *cli, const struct cli_args *args);
+int cmd_vcpu_pin(struct cli *cli, const struct cli_args *args);
+int cmd_vcpu_set(struct cli *cli, const struct cli_args *args);
 
 #endif

@@ -14,6 +14,7 @@
 
 #include "cli/cli.h"
 #include "cli/guest.h"
+#include "cli/list_long.h"
 #include "cli/output.h"
 
 #define LOOKS 3
@@ -213,6 +214,29 @@ static struct json_value *row_config(struct cli *cli, const struct row *row)
     return tree;
 }
 
+/* Why a dead domain is still there; null for all others, and if the hypervisor cannot tell. */
+static void put_holders(struct cli *cli, const struct row *row, struct json_out *o)
+{
+    struct ctl_holder *list;
+    struct ctl_holders sums;
+    int n = row->info.dying ? ctl_domain_holders(cli->ctl, row->info.domid, &sums, &list, NULL) : -1;
+
+    if (n < 0) {
+        json_out_null(o, "holders");
+        return;
+    }
+    json_out_array(o, "holders");
+    for (int i = 0; i < n; i++) {
+        json_out_object(o, NULL);
+        json_out_uint(o, "domid", list[i].domid);
+        json_out_uint(o, "granted_frames", list[i].grants);
+        json_out_uint(o, "foreign_frames", list[i].foreign);
+        json_out_close(o);
+    }
+    json_out_close(o);
+    free(list);
+}
+
 static void put_list_json(struct cli *cli, const struct row *row, struct json_out *o)
 {
     const struct ctl_domain_info *info = &row->info;
@@ -233,11 +257,25 @@ static void put_list_json(struct cli *cli, const struct row *row, struct json_ou
     json_out_uint(o, "memory_kib", info->memory_kib);
     json_out_uint(o, "max_memory_kib", info->maxmem_kib);
     json_out_uint(o, "cpu_time_ns", info->cpu_time_ns);
+    put_holders(cli, row, o);
     if (config)
         json_out_copy(o, "config", config);
     else
         json_out_null(o, "config");
     json_out_close(o);
+    json_free(config);
+}
+
+/* Not of domains that are gone or going: libxl shows none of these either. */
+static void put_long(struct cli *cli, const struct row *row, struct json_out *o)
+{
+    struct json_value *config = row_config(cli, row);
+    struct ctl_domain_info named = row->info;
+    struct ctl_sched sched;
+    bool known = ctl_sched_get(cli->ctl, row->info.domid, &sched, NULL) >= 0;
+
+    print_name(named.name, &row->info);
+    list_long(&named, config, known ? &sched : NULL, o);
     json_free(config);
 }
 
@@ -251,7 +289,10 @@ static void put_list(struct cli *cli, const struct row *row, struct json_out *o)
 
 int cmd_list(struct cli *cli, const struct cli_args *args)
 {
-    return print_rows(cli, args, list_header, put_list);
+    bool detailed = args->value['l'] != NULL;
+
+    cli->json |= detailed;
+    return print_rows(cli, args, list_header, detailed ? put_long : put_list);
 }
 
 /* --- vcpu-list ------------------------------------------------------------------------------------------------------

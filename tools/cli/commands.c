@@ -39,6 +39,28 @@ static const struct cli_option dmesg_options[] = {
     {0},
 };
 
+static const struct cli_option list_options[] = {
+    {'l', "long", NULL, "the configurations, as JSON in the form of xl's `list -l`"},
+    {0},
+};
+
+static const struct cli_option uptime_options[] = {
+    {'s', "short", NULL, "a sentence for each"},
+    {0},
+};
+
+static const struct cli_option vcpu_set_options[] = {
+    {'i', "ignore-host", NULL, "even if there are more than the host has CPUs"},
+    {0},
+};
+
+static const struct cli_option sched_options[] = {
+    {'d', "domain", "DOMAIN", "of this domain; all if not given"},
+    {'w', "weight", "WEIGHT", "set its weight: 1 to 65535"},
+    {'c', "cap", "CAP", "set its cap, in percent of one CPU; 0 is none"},
+    {0},
+};
+
 static const struct cli_option config_options[] = {
     {'q', "quiet", NULL, "say nothing about files that are valid"},
     {'U', "allow-unknown", NULL, "unknown keys are warnings"},
@@ -48,7 +70,7 @@ static const struct cli_option config_options[] = {
 const struct command commands[] = {
     {"create", "FILE [KEY=VALUE]...", "Build a guest from its configuration and start it.", 0, -1, create_options,
      cmd_create, true},
-    {"list", "[DOMAIN]...", "List domains.", 0, -1, NULL, cmd_list, false},
+    {"list", "[DOMAIN]...", "List domains.", 0, -1, list_options, cmd_list, false},
     {"console", "DOMAIN", "Attach to a guest's console.", 1, 1, console_options, cmd_console, false},
     {"pause", "DOMAIN", "Stop a guest's processors.", 1, 1, NULL, cmd_pause, false},
     {"unpause", "DOMAIN", "Let a paused guest run.", 1, 1, NULL, cmd_unpause, false},
@@ -57,6 +79,15 @@ const struct command commands[] = {
     {"destroy", "DOMAIN", "End a guest at once and free what it holds.", 1, 1, NULL, cmd_destroy, false},
     {"domid", "NAME", "Print the number of a domain.", 1, 1, NULL, cmd_domid, false},
     {"domname", "DOMAIN", "Print the name of a domain.", 1, 1, NULL, cmd_domname, false},
+    {"rename", "DOMAIN NAME", "Give a guest another name.", 2, 2, NULL, cmd_rename, false},
+    {"uptime", "[DOMAIN]...", "Show how long domains have been up.", 0, -1, uptime_options, cmd_uptime, false},
+    {"sysrq", "DOMAIN KEY", "Send a guest's kernel a magic SysRq key.", 2, 2, NULL, cmd_sysrq, false},
+    {"trigger", "DOMAIN nmi [VCPU]", "Send a guest a non-maskable interrupt.", 2, 3, NULL, cmd_trigger, false},
+    {"vcpu-pin", "DOMAIN VCPU|all CPUS|- [CPUS|-]", "Choose the host CPUs of virtual CPUs: must run on, prefer.", 3, 4,
+     NULL, cmd_vcpu_pin, false},
+    {"vcpu-set", "DOMAIN NUMBER", "Choose how many virtual CPUs are online.", 2, 2, vcpu_set_options, cmd_vcpu_set,
+     false},
+    {"sched-credit2", "", "Show or set shares of CPU time.", 0, 0, sched_options, cmd_sched_credit2, false},
     {"vcpu-list", "[DOMAIN]...", "List virtual CPUs.", 0, -1, NULL, cmd_vcpu_list, false},
     {"info", "", "Show the host and the hypervisor.", 0, 0, NULL, cmd_info, false},
     {"dmesg", "", "Show the hypervisor's log.", 0, 0, dmesg_options, cmd_dmesg, false},

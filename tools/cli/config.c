@@ -525,7 +525,7 @@ static void set_defaults(struct config *c)
 {
     c->version = 1;
     c->vcpus = 1;
-    c->cpu_weight = 256;
+    c->cpu_weight = CONFIG_WEIGHT;
     c->on_poweroff = CTL_ACTION_DESTROY;
     c->on_reboot = CTL_ACTION_RESTART;
     c->on_crash = CTL_ACTION_DESTROY;

@@ -13,6 +13,7 @@
 #include "libctl/ctl.h"
 
 #define CONFIG_MAX_KEYS 40
+#define CONFIG_WEIGHT   256  /* share of CPU time, if none is given */
 #define CONFIG_MAX_CPUS 1024 /* of the host, in "cpus" */
 
 enum config_kind {

@@ -122,6 +122,17 @@ static int set_affinity(struct ctl *ctl, const struct config *c, uint32_t domid,
     return rc;
 }
 
+/* Only what differs from what every domain starts with. */
+static int set_share(struct ctl *ctl, const struct config *c, uint32_t domid, struct ctl_error *err)
+{
+    struct ctl_sched sched = {.weight = (uint32_t)c->cpu_weight, .cap = (uint32_t)c->cap};
+    int rc = 0;
+
+    if (sched.weight != CONFIG_WEIGHT || sched.cap)
+        rc = ctl_sched_set(ctl, domid, &sched, err);
+    return rc < 0 ? ctl_error_field(err, sched.cap ? "cap" : "cpu_weight") : rc;
+}
+
 int guest_build(struct ctl *ctl, const struct config *c, uint32_t *domid, struct ctl_error *err)
 {
     struct ctl_domain_config build = config_build(c);
@@ -130,6 +141,8 @@ int guest_build(struct ctl *ctl, const struct config *c, uint32_t *domid, struct
     if (rc < 0)
         return rc;
     rc = set_affinity(ctl, c, *domid, err);
+    if (rc >= 0)
+        rc = set_share(ctl, c, *domid, err);
     if (rc < 0)
         ctl_domain_destroy(ctl, *domid, NULL);
     return rc < 0 ? rc : 0;

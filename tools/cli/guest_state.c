@@ -299,6 +299,14 @@ static int check_domains(struct ctl *ctl, const char *name, struct ctl_error *er
     return rc;
 }
 
+int guest_name_free(struct ctl *ctl, const char *name, struct ctl_error *err)
+{
+    static const struct guest_state nobody;
+    int rc = check_records(ctl, &nobody, name, true, NULL, err);
+
+    return rc ? rc : check_domains(ctl, name, err);
+}
+
 int guest_state_rename(struct ctl *ctl, struct guest_state *gs, const char *name, struct ctl_error *err)
 {
     int rc = lock_names(err);

@@ -49,6 +49,8 @@ int guest_state_add(struct ctl *ctl, const struct guest_state *gs, const char *c
 int guest_state_remove(struct ctl *ctl, const uint8_t uuid[16], struct ctl_error *err);
 /* Another name, if no guest or domain has it: -EEXIST. Nothing but the record is changed. */
 int guest_state_rename(struct ctl *ctl, struct guest_state *gs, const char *name, struct ctl_error *err);
+/* 0, or -EEXIST: a guest or domain has the name. */
+int guest_name_free(struct ctl *ctl, const char *name, struct ctl_error *err);
 /* The configuration as text, freed by the caller; NULL if there is none. */
 char *guest_state_config(struct ctl *ctl, const uint8_t uuid[16]);
 /* By name, or by the number of its last domain; a name goes first. 0 or -ENOENT. */

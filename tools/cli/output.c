@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 #define __XEN_TOOLS__ 1
 #include <xen/xen.h>
 #include <xen/sched.h>
@@ -85,6 +86,56 @@ void vcpu_row(FILE *f, const struct ctl_domain_info *info, const struct ctl_vcpu
     else
         fprintf(f, "%5c %3c%cp ", '-', '-', '-');
     fprintf(f, "%9.1f  %s\n", (double)vcpu->cpu_time_ns / 1e9, affinity);
+}
+
+/* --- sched-credit2, uptime ------------------------------------------------------------------------------------------
+ */
+
+void sched_header(FILE *f)
+{
+    fprintf(f, "%-33s %4s %6s %4s\n", "Name", "ID", "Weight", "Cap");
+}
+
+void sched_row(FILE *f, const char *name, uint32_t domid, const struct ctl_sched *sched)
+{
+    fprintf(f, "%-33s %4u %6u %4u\n", name, domid, sched->weight, sched->cap);
+}
+
+void uptime_header(FILE *f)
+{
+    fprintf(f, "%-33s %4s %s\n", "Name", "ID", "Uptime");
+}
+
+/* "2 days,  3:04:05"; brief: without days none, and without seconds. */
+static void uptime_text(char out[48], int64_t seconds, bool brief)
+{
+    int64_t days = seconds / 86400, hours = seconds / 3600 % 24, minutes = seconds / 60 % 60;
+    int n = 0;
+
+    if (seconds < 0) {
+        snprintf(out, 48, "-");
+        return;
+    }
+    if (days)
+        n = snprintf(out, 48, "%lld day%s, ", (long long)days, days > 1 ? "s" : "");
+    n += snprintf(out + n, 48 - (size_t)n, "%2lld:%02lld", (long long)hours, (long long)minutes);
+    if (!brief)
+        snprintf(out + n, 48 - (size_t)n, ":%02lld", (long long)(seconds % 60));
+}
+
+void uptime_row(FILE *f, const char *name, uint32_t domid, int64_t seconds, bool brief)
+{
+    time_t now = time(NULL);
+    char text[48], clock[16];
+    struct tm tm;
+
+    uptime_text(text, seconds, brief);
+    if (!brief) {
+        fprintf(f, "%-33s %4u %s\n", name, domid, text);
+        return;
+    }
+    strftime(clock, sizeof(clock), "%H:%M:%S", localtime_r(&now, &tm));
+    fprintf(f, " %s up %s, %s (%u)\n", clock, text, name, domid);
 }
 
 static bool bit(const uint8_t *map, unsigned i)

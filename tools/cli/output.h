@@ -29,4 +29,11 @@ void info_line(FILE *f, const char *key, const char *fmt, ...) __attribute__((fo
 /* virt_caps in xl's words; returns out. */
 const char *virt_caps(char *out, size_t size, uint32_t capabilities);
 
+/* sched-credit2 */
+void sched_header(FILE *f);
+void sched_row(FILE *f, const char *name, uint32_t domid, const struct ctl_sched *sched);
+/* uptime; seconds -1: not known. brief: a sentence with the time of day instead of a row. */
+void uptime_header(FILE *f);
+void uptime_row(FILE *f, const char *name, uint32_t domid, int64_t seconds, bool brief);
+
 #endif

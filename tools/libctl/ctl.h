@@ -201,6 +201,19 @@ int ctl_vcpu_get_affinity(struct ctl *ctl, uint32_t domid, uint32_t vcpu, struct
 int ctl_vcpu_set_affinity(struct ctl *ctl, uint32_t domid, uint32_t vcpu, const struct ctl_affinity *in,
                           struct ctl_error *err);
 
+/* --- shares of CPU time, events from outside (sched.c) --- */
+
+struct ctl_sched {
+    uint32_t weight; /* relative to other domains */
+    uint32_t cap;    /* percent of one CPU; 0: none */
+};
+
+/* Source: domctl scheduler_op, for credit2. */
+int ctl_sched_get(struct ctl *ctl, uint32_t domid, struct ctl_sched *sched, struct ctl_error *err);
+int ctl_sched_set(struct ctl *ctl, uint32_t domid, const struct ctl_sched *sched, struct ctl_error *err);
+/* A non-maskable interrupt for a vCPU. Source: sendtrigger. */
+int ctl_domain_nmi(struct ctl *ctl, uint32_t domid, uint32_t vcpu, struct ctl_error *err);
+
 /* --- memory (memory.c, foreign.c) --- */
 
 /*

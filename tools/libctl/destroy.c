@@ -97,9 +97,28 @@ static int wait_gone(struct ctl *ctl, uint32_t domid)
     }
 }
 
+/* "domain 0 (3 granted frames), domain 5 (1 foreign frame)" for as many as fit. */
+static void name_holders(struct ctl *ctl, uint32_t domid, char *out, size_t size)
+{
+    struct ctl_holder *list;
+    struct ctl_holders sums;
+    int count = ctl_domain_holders(ctl, domid, &sums, &list, NULL);
+    size_t n = 0;
+
+    snprintf(out, size, "others");
+    for (int i = 0; i < count && n + 64 < size; i++) {
+        n += snprintf(out + n, size - n, "%sdomain %u (", i ? ", " : "", list[i].domid);
+        n += snprintf(out + n, size - n, "%llu granted, %llu foreign frames)", (unsigned long long)list[i].grants,
+                      (unsigned long long)list[i].foreign);
+    }
+    if (count >= 0) {
+        free(list);
+    }
+}
+
 int ctl_domain_destroy(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
 {
-    char object[64];
+    char object[64], holders[200];
     int killed, removed, rc;
 
     if (domid == 0) {
@@ -115,10 +134,11 @@ int ctl_domain_destroy(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
     rc = killed < 0 ? killed : wait_gone(ctl, domid);
     removed = ctl_domain_forget(ctl, domid, killed < 0 ? NULL : err);
     if (rc == -EBUSY) {
+        name_holders(ctl, domid, holders, sizeof(holders));
         return ctl_error_set(
             err, rc, "destroy", object,
             "end the programs or back ends that map or were granted its frames; the rest goes by itself then",
-            "it is dead, but others still hold some of its memory");
+            "it is dead, but its memory is still held by %s", holders);
     }
     return rc < 0 ? rc : removed;
 }

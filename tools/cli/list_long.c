@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Domains in libxl's form (see list_long.h), as Debian's xl 4.17 prints PV guests: its names, sizes in KiB, truth
+ * values as the strings "True" and "False".
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/config.h"
+#include "cli/list_long.h"
+
+static void put_empty(struct json_out *o, const char *key)
+{
+    json_out_object(o, key);
+    json_out_close(o);
+}
+
+static const char *text_of(const struct json_value *config, const char *key)
+{
+    const struct json_value *v = json_member(config, key);
+
+    return v && v->type == JSON_STRING ? v->text : NULL;
+}
+
+static void put_text(struct json_out *o, const struct json_value *config, const char *key)
+{
+    const char *text = text_of(config, key);
+
+    if (text)
+        json_out_str(o, key, text);
+}
+
+static void put_identity(const struct ctl_domain_info *info, bool ours, struct json_out *o)
+{
+    char uuid[CTL_UUID_TEXT];
+
+    json_out_object(o, "c_info");
+    json_out_str(o, "type", info->hvm ? "hvm" : "pv");
+    json_out_str(o, "name", info->name);
+    if (info->domid) {
+        ctl_uuid_format(info->uuid, uuid);
+        json_out_str(o, "uuid", uuid);
+    }
+    if (ours)
+        json_out_str(o, "run_hotplug_scripts", "True");
+    json_out_close(o);
+}
+
+/* Numbers of the first n; or of a list as in "cpus", once for each virtual CPU. */
+static void put_numbers(struct json_out *o, const char *key, uint32_t n)
+{
+    json_out_array(o, key);
+    for (uint32_t i = 0; i < n; i++)
+        json_out_uint(o, NULL, i);
+    json_out_close(o);
+}
+
+static void put_affinity(struct json_out *o, const struct json_value *config, uint32_t vcpus)
+{
+    const char *cpus = text_of(config, "cpus");
+    uint8_t map[CONFIG_MAX_CPUS / 8];
+
+    if (!cpus || strncmp(cpus, "all", 3) == 0 || config_cpu_map(cpus, map))
+        return;
+    json_out_array(o, "vcpu_hard_affinity");
+    for (uint32_t v = 0; v < vcpus; v++) {
+        json_out_array(o, NULL);
+        for (unsigned i = 0; i < CONFIG_MAX_CPUS; i++) {
+            if (map[i / 8] >> i % 8 & 1)
+                json_out_uint(o, NULL, i);
+        }
+        json_out_close(o);
+    }
+    json_out_close(o);
+}
+
+static void put_sched(struct json_out *o, const struct ctl_sched *sched)
+{
+    json_out_object(o, "sched_params");
+    json_out_str(o, "sched", "credit2");
+    json_out_uint(o, "weight", sched->weight);
+    json_out_uint(o, "cap", sched->cap);
+    json_out_close(o);
+}
+
+static int64_t int_of(const struct json_value *config, const char *key, int64_t otherwise)
+{
+    const struct json_value *v = json_member(config, key);
+    int64_t n;
+
+    return v && json_int(v, &n) == 0 ? n : otherwise;
+}
+
+/* A size as the configuration is kept: MiB, or a string of KiB. */
+static uint64_t size_of(const struct json_value *config, const char *key, uint64_t otherwise)
+{
+    const char *text = text_of(config, key);
+    int64_t mib = int_of(config, key, 0);
+
+    return text ? strtoull(text, NULL, 10) : mib > 0 ? (uint64_t)mib << 10 : otherwise;
+}
+
+static void put_build(const struct ctl_domain_info *info, const struct json_value *config,
+                      const struct ctl_sched *sched, struct json_out *o)
+{
+    json_out_object(o, "b_info");
+    if (config) {
+        json_out_uint(o, "max_vcpus", info->vcpus_max);
+        put_numbers(o, "avail_vcpus", (uint32_t)int_of(config, "vcpus", info->vcpus_online));
+        put_affinity(o, config, info->vcpus_max);
+    }
+    json_out_uint(o, "max_memkb", size_of(config, "maxmem", info->maxmem_kib));
+    json_out_uint(o, "target_memkb", size_of(config, "memory", info->memory_kib));
+    if (config)
+        json_out_uint(o, "video_memkb", 0);
+    if (sched)
+        put_sched(o, sched);
+    put_text(o, config, "kernel");
+    put_text(o, config, "cmdline");
+    put_text(o, config, "ramdisk");
+    put_empty(o, "type.pv");
+    put_empty(o, "arch_arm");
+    put_empty(o, "arch_x86");
+    json_out_close(o);
+}
+
+/* libxl writes the words with _ where its configuration files have -. */
+static void put_action(struct json_out *o, const struct json_value *config, const char *key)
+{
+    const char *text = text_of(config, key);
+    char word[32];
+
+    if (!text)
+        return;
+    snprintf(word, sizeof(word), "%s", text);
+    for (char *c = word; *c; c++)
+        *c = *c == '-' ? '_' : *c;
+    json_out_str(o, key, word);
+}
+
+void list_long(const struct ctl_domain_info *info, const struct json_value *config, const struct ctl_sched *sched,
+               struct json_out *o)
+{
+    json_out_object(o, NULL);
+    json_out_uint(o, "domid", info->domid);
+    json_out_object(o, "config");
+    put_identity(info, config != NULL, o);
+    put_build(info, config, sched, o);
+    if (config) {
+        json_out_array(o, "disks");
+        json_out_close(o);
+        json_out_array(o, "nics");
+        json_out_close(o);
+        put_action(o, config, "on_poweroff");
+        put_action(o, config, "on_reboot");
+        put_action(o, config, "on_crash");
+    }
+    json_out_close(o);
+    json_out_close(o);
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A domain in the form in which xl's `list -l` prints it: {"domid", "config"}, where config is libxl's structure.
+ */
+#ifndef CLI_LIST_LONG_H
+#define CLI_LIST_LONG_H
+
+#include "cli/json.h"
+#include "libctl/ctl.h"
+
+/* config: the guest's configuration as umbra keeps it; NULL if another tool made it. sched: NULL if not known. */
+void list_long(const struct ctl_domain_info *info, const struct json_value *config, const struct ctl_sched *sched,
+               struct json_out *o);
+
+#endif
