@@ -17,6 +17,10 @@ HV_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-builtin-printf -fPIE -fvisibi
              -fno-strict-aliasing -fno-common -fno-jump-tables -fno-omit-frame-pointer \
              -Ihypervisor/include -D__XEN_TOOLS__ -DUMBRA_VERSION='"$(VERSION)"' -DDEBUG=$(DEBUG) $(WARN)
 
+GUEST_CFLAGS := -std=gnu11 -Os -ffreestanding -fno-pic -fno-pie -mno-red-zone -mgeneral-regs-only -mcmodel=kernel \
+                -fno-stack-protector -fno-asynchronous-unwind-tables -fno-strict-aliasing -fno-common -fno-jump-tables \
+                -Itests/guests/lib -D__XEN_INTERFACE_VERSION__=__XEN_LATEST_INTERFACE_VERSION__ $(WARN)
+
 TOOL_CFLAGS := -std=gnu11 -O2 -g -Itools -Ihypervisor/include -D_GNU_SOURCE -DUMBRA_VERSION='"$(VERSION)"' $(WARN)
 
 UNIT_CFLAGS := -std=gnu11 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \

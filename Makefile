@@ -5,12 +5,15 @@
 #   cli-srcs      tools/cli sources                                 -> build/umbra
 #   units         names of host test programs; for each NAME:
 #                 NAME-srcs (sources), NAME-cflags, NAME-libs       -> build/unit/NAME (ASan, UBSan)
+#   guests        names of test guests, tests/guests/NAME.c; guest-srcs: what they share -> build/guests/NAME
 include Config.mk
 
 hv-srcs  :=
 ctl-srcs :=
 cli-srcs :=
 units    :=
+guests   :=
+guest-srcs :=
 ctl-libs := -lxencall -lxenforeignmemory -lxenevtchn -lxengnttab -lxenstore -lxentoollog -lz -llzma -lzstd -llz4
 cli-libs := -lyajl
 
@@ -70,6 +73,24 @@ $(BUILD)/libctl.a: $(patsubst %.c,$(BUILD)/tools/%.o,$(ctl-srcs))
 $(BUILD)/umbra: $(patsubst %.c,$(BUILD)/tools/%.o,$(cli-srcs)) $(BUILD)/libctl.a
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ctl-libs) $(cli-libs)
+
+# --- test guests: one source each, and the library ------------------------------------------------------------------
+$(BUILD)/guest-objs/%.o: %.c Makefile Config.mk
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(GUEST_CFLAGS) $(if $(findstring /lib/,$<),,-DGUEST_NAME='"$(basename $(<F))"') -MMD -MP -c $< -o $@
+$(BUILD)/guest-objs/%.o: %.S Makefile Config.mk
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(GUEST_CFLAGS) -D__ASSEMBLY__ -MMD -MP -c $< -o $@
+guest-objs := $(patsubst %,$(BUILD)/guest-objs/%.o,$(basename $(guest-srcs)))
+$(BUILD)/guests/%: $(BUILD)/guest-objs/tests/guests/%.o $(guest-objs) tests/guests/lib/guest.lds
+	@mkdir -p $(@D)
+	$(call say,GUEST,$@)
+	$(Q)$(LD) -static -s -z noexecstack --no-warn-rwx-segments -T tests/guests/lib/guest.lds $(filter %.o,$^) -o $@
+# Objects are kept: make would take them for steps on the way and delete them.
+.SECONDARY:
+.PHONY: guests
+all: guests
+guests: $(patsubst %,$(BUILD)/guests/%,$(guests))
 
 # --- host tests ---------------------------------------------------------------------------------------------------
 # Each program has objects of its own: the same source is compiled with different flags for different programs.

@@ -51,6 +51,17 @@ def quick_kernel_overlay():
     return directory
 
 
+def test_guests_overlay():
+    """The kernels of tests/guests, for tests/lab/test_hostile.py. Returns the directory."""
+    directory = os.path.join(BUILD, "image", "guests-overlay")
+    target = os.path.join(directory, "boot", "guest", "hostile")
+    shutil.rmtree(directory, ignore_errors=True)
+    shutil.copytree(os.path.join(BUILD, "guests"), target)
+    with open(os.path.join(target, "guest.json"), "w", encoding="utf-8") as file:
+        json.dump({"name": "guest", "memory": 8, "kernel": "replaced by the test"}, file)
+    return directory
+
+
 def hypervisor_file():
     if HYPERVISOR == "xen":
         return os.path.join(BUILD, "image", "xen-4.17-amd64.gz")
@@ -58,7 +69,7 @@ def hypervisor_file():
 
 
 def new_machine(name=machines.DEFAULT, **options):
-    overlays = [quick_kernel_overlay(), *options.pop("overlays", ())]
+    overlays = [quick_kernel_overlay(), test_guests_overlay(), *options.pop("overlays", ())]
     return Machine(build=BUILD, name=name, hypervisor=hypervisor_file(), overlays=overlays, **options)
 
 

@@ -19,7 +19,7 @@ format() {
 }
 
 compile_with() { # COMPILER BUILD
-    make --no-print-directory -j2 CC="$1" BUILD="$2" hypervisor tools unit-programs >"$build/lint.log" 2>&1 || {
+    make --no-print-directory -j2 CC="$1" BUILD="$2" hypervisor tools guests unit-programs >"$build/lint.log" 2>&1 || {
         cat "$build/lint.log"
         return 1
     }
@@ -41,7 +41,7 @@ cppcheck() {
     command cppcheck --quiet -j2 --std=c11 --error-exitcode=1 --inline-suppr \
         --enable=warning,performance,portability --suppress=missingIncludeSystem --suppress=unknownMacro \
         --suppress=comparePointers --suppress=subtractPointers \
-        -Ihypervisor/include -Itools --file-list="$build/lint-files"
+        -Ihypervisor/include -Itools -Itests/guests/lib --file-list="$build/lint-files"
 }
 
 shell() {

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The guests of tests/guests: short, explained, built, and run by the lab."""
+
+import os
+import re
+import sys
+import unittest
+
+import tree
+
+sys.path.insert(0, os.path.join(tree.TOP, "tests", "lab"))
+import test_hostile  # noqa: E402
+
+FOLDER = "tests/guests"
+GUEST_LINES = 100
+PROSE_WORDS = 25
+
+
+class Guests(unittest.TestCase):
+    def setUp(self):
+        self.sources = [path for path in tree.files(FOLDER)
+                        if path.endswith(".c") and os.path.dirname(path) == FOLDER]
+        self.names = [os.path.basename(path)[:-2] for path in self.sources]
+
+    def test_there_are_guests(self):
+        self.assertGreater(len(self.names), 5)
+
+    def test_lengths(self):
+        for path in self.sources:
+            self.assertLessEqual(tree.read(path).count("\n"), GUEST_LINES, path)
+
+    def test_prose_first(self):
+        """After the licence line a comment that begins with the kind and tells it in words."""
+        for path in self.sources:
+            match = re.match(r"// SPDX[^\n]*\n/\*\n \* (Rule|Attack): (.*?)\*/\n", tree.read(path), re.S)
+            self.assertTrue(match, f"{path}: no comment at its head that begins with Rule: or Attack:")
+            self.assertGreaterEqual(len(match.group(2).split()), PROSE_WORDS, path)
+
+    def test_built(self):
+        listed = re.findall(r"^guests \+= (\w+)$", tree.read(FOLDER + "/objs.mk"), re.M)
+        self.assertEqual(sorted(listed), sorted(self.names))
+
+    def test_run_in_the_lab(self):
+        listed = re.findall(r"^guests \+= (\w+)$", tree.read(FOLDER + "/objs.mk"), re.M)
+        self.assertEqual([guest.name for guest in test_hostile.GUESTS], listed)
