@@ -70,7 +70,7 @@ static struct domain *create(uint64_t nr_pages, uint64_t max_pages)
         .max_evtchn_port = ~0u,
         .max_grant_frames = 64,
         .max_maptrack_frames = 1024,
-        .grant_opts = XEN_DOMCTL_GRANT_version(1),
+        .grant_opts = XEN_DOMCTL_GRANT_version(2),
     };
     struct domain *d;
     int rc = domain_create(0, &config, true, &d);

@@ -166,7 +166,7 @@ static int init_parts(struct domain *d, const struct xen_domctl_createdomain *co
     if (!rc)
         rc = irq_domain_init(d);
     if (!rc)
-        rc = grant_domain_init(d, config->max_grant_frames, config->max_maptrack_frames);
+        rc = grant_domain_init(d, config->max_grant_frames, config->max_maptrack_frames, config->grant_opts);
     return rc;
 }
 

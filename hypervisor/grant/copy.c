@@ -3,15 +3,25 @@
  * GNTTABOP_copy: bytes between two frames, each named by a grant or, for the caller's own frames, by number. Both sides
  * are pinned and referenced for the time of the copy, which goes through the direct map: no TLB and no page table is
  * touched.
+ *
+ * A transitive grant of domain A names a grant of domain B that A may use. Both are pinned, one after the other: the
+ * first pin fixes which grant is meant, so nothing has to be looked at again after the second, and the locks of the two
+ * tables are never held together. The second grant must not be transitive: no chain is longer.
  */
 #include <hv/frame.h>
 #include "internal.h"
 
-struct side {
-    struct domain *d; /* reference held */
+/* One pinned grant; a reference on its domain is held. */
+struct pinned {
+    struct domain *d;
     grant_ref_t ref;
-    bool gref, writable;
-    uint32_t frame;
+};
+
+struct side {
+    struct pinned pin[2]; /* the second one is that which a transitive grant led to */
+    unsigned int pins;
+    bool writable;
+    struct granted what; /* the frame, and the bytes of it that may be copied */
 };
 
 static unsigned int side_kind(const struct side *s)
@@ -19,54 +29,87 @@ static unsigned int side_kind(const struct side *s)
     return s->writable ? PIN_HOST_WRITE : PIN_HOST_READ;
 }
 
+static void unpin_side(struct side *s)
+{
+    while (s->pins) {
+        struct pinned *p = &s->pin[--s->pins];
+
+        grant_unpin(p->d, p->ref, side_kind(s));
+        domain_put(p->d);
+    }
+}
+
+/* Takes over the reference on d, whatever happens. */
+static int16_t pin_one(struct side *s, struct domain *d, grant_ref_t ref, domid_t user)
+{
+    enum grant_use use = s->pins ? USE_THROUGH : USE_COPY;
+    int16_t status = d->grant ? grant_pin(d, ref, user, side_kind(s), use, &s->what) : GNTST_bad_domain;
+
+    if (status == GNTST_okay)
+        s->pin[s->pins++] = (struct pinned){d, ref};
+    else
+        domain_put(d);
+    return status;
+}
+
+/* The grant that the pinned one stands for. */
+static int16_t follow(struct side *s)
+{
+    const struct domain *via = s->pin[0].d;
+    domid_t id = s->what.trans_domid;
+    struct domain *d = id < DOMID_FIRST_RESERVED && id != via->id ? domain_get(id) : NULL;
+
+    return d ? pin_one(s, d, s->what.trans_ref, via->id) : GNTST_general_error;
+}
+
 static int16_t pin_side(struct side *s, const struct gnttab_copy_ptr *p)
 {
-    int16_t status = GNTST_okay;
+    struct domain *d = domain_get(p->domid);
+    int16_t status = d ? pin_one(s, d, p->u.ref, current->domain->id) : GNTST_bad_domain;
 
-    if (s->gref) {
-        s->ref = p->u.ref;
-        status = grant_pin(s->d, s->ref, current->domain->id, side_kind(s), false, &s->frame);
-    } else if (p->u.gmfn != (uint32_t)p->u.gmfn) {
-        status = GNTST_bad_page;
-    } else {
-        s->frame = (uint32_t)p->u.gmfn;
-    }
+    if (status == GNTST_okay && s->what.kind == GRANT_TRANSITIVE)
+        status = follow(s);
+    if (status == GNTST_okay)
+        status = grant_take_page(s->pin[s->pins - 1].d, s->what.frame, s->writable);
     if (status != GNTST_okay)
-        return status;
-    status = grant_take_page(s->d, s->frame, s->writable);
-    if (status != GNTST_okay && s->gref)
-        grant_unpin(s->d, s->ref, side_kind(s));
+        unpin_side(s);
     return status;
 }
 
 static int16_t claim_side(struct side *s, const struct gnttab_copy_ptr *p, bool gref, bool writable)
 {
-    int16_t status;
-
-    if (!gref && p->domid != DOMID_SELF)
+    *s = (struct side){.writable = writable, .what.length = PAGE_SIZE};
+    if (gref)
+        return pin_side(s, p);
+    if (p->domid != DOMID_SELF)
         return GNTST_permission_denied;
-    s->gref = gref;
-    s->writable = writable;
-    s->d = domain_get(p->domid);
-    if (!s->d)
-        return GNTST_bad_domain;
-    status = s->d->grant ? pin_side(s, p) : GNTST_bad_domain;
-    if (status != GNTST_okay)
-        domain_put(s->d);
-    return status;
+    s->what.frame = p->u.gmfn;
+    return grant_take_page(current->domain, s->what.frame, writable);
 }
 
 static void release_side(struct side *s)
 {
-    grant_drop_page(s->frame, s->writable);
-    if (s->gref)
-        grant_unpin(s->d, s->ref, side_kind(s));
-    domain_put(s->d);
+    grant_drop_page(s->what.frame, s->writable);
+    unpin_side(s);
+}
+
+/* The caller has checked that the bytes are within a frame. */
+static bool in_bounds(const struct side *s, uint16_t offset, uint16_t len)
+{
+    return offset >= s->what.start && offset + len <= s->what.start + s->what.length;
 }
 
 static char *side_address(const struct side *s, uint16_t offset)
 {
-    return (char *)mfn_to_virt(_mfn(s->frame)) + offset;
+    return (char *)mfn_to_virt(_mfn(array_index_nospec(s->what.frame, max_page))) + offset;
+}
+
+static int16_t copy_bytes(const struct gnttab_copy *op, const struct side *src, const struct side *dst)
+{
+    if (!in_bounds(src, op->source.offset, op->len) || !in_bounds(dst, op->dest.offset, op->len))
+        return GNTST_bad_copy_arg;
+    memmove(side_address(dst, op->dest.offset), side_address(src, op->source.offset), op->len);
+    return GNTST_okay;
 }
 
 void grant_copy_one(struct gnttab_copy *op)
@@ -82,7 +125,7 @@ void grant_copy_one(struct gnttab_copy *op)
         return;
     op->status = claim_side(&dst, &op->dest, op->flags & GNTCOPY_dest_gref, true);
     if (op->status == GNTST_okay) {
-        memmove(side_address(&dst, op->dest.offset), side_address(&src, op->source.offset), op->len);
+        op->status = copy_bytes(op, &src, &dst);
         release_side(&dst);
     }
     release_side(&src);

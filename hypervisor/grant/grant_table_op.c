@@ -4,7 +4,7 @@
  * it back. Errors of an element go into its status and do not stop the rest; a bad array ends the call. Between
  * elements the call is restartable: the array and the count move past what is done.
  *
- * Version 1 only: set_version(2) and get_status_frames answer as a hypervisor limited to version 1 does.
+ * What depends on the table's version is in entry.c, table.c and version.c.
  */
 #include <hv/frame.h>
 #include <hv/guest_copy.h>
@@ -60,12 +60,13 @@ static int do_swap(void *arg)
     return 0;
 }
 
-static int write_frame_list(struct domain *d, const struct gnttab_setup_table *op)
+/* The numbers of the first nr frames of an array that only grows. */
+static int write_frame_list(void *const *frames, unsigned int nr, xen_pfn_t *guest)
 {
-    for (unsigned int i = 0; i < op->nr_frames; i++) {
-        xen_pfn_t frame = mfn_x(virt_to_mfn(d->grant->shared[i]));
+    for (unsigned int i = 0; i < nr; i++) {
+        xen_pfn_t frame = mfn_x(virt_to_mfn(frames[i]));
 
-        if (guest_copy_to(op->frame_list.p + i, &frame, sizeof(frame)))
+        if (guest_copy_to(guest + i, &frame, sizeof(frame)))
             return -EFAULT;
     }
     return 0;
@@ -83,7 +84,7 @@ static int do_setup_table(void *arg)
     rc = grant_grow(d, op->nr_frames);
     if (rc && rc != -ERESTART)
         op->status = GNTST_general_error;
-    else if (!rc && write_frame_list(d, op))
+    else if (!rc && write_frame_list(d->grant->shared, op->nr_frames, op->frame_list.p))
         op->status = GNTST_bad_virt_addr;
     domain_put(d);
     return rc == -ERESTART ? rc : 0;
@@ -109,10 +110,13 @@ static int do_get_status_frames(void *arg)
     struct domain *d;
 
     op->status = named_domain(op->dom, &d);
-    if (op->status == GNTST_okay) {
-        op->status = GNTST_general_error; /* version 1 tables have none */
-        domain_put(d);
-    }
+    if (op->status != GNTST_okay)
+        return 0;
+    if (op->nr_frames > grant_nr_status_frames(d))
+        op->status = GNTST_general_error;
+    else if (write_frame_list((void *const *)d->grant->status, op->nr_frames, op->frame_list.p))
+        op->status = GNTST_bad_virt_addr;
+    domain_put(d);
     return 0;
 }
 
@@ -136,11 +140,11 @@ static int do_dump_table(void *arg)
 static int do_set_version(void *arg)
 {
     struct gnttab_set_version *op = arg;
-    uint32_t wanted = op->version;
+    int rc = grant_set_version(current->domain, op->version);
 
-    if (wanted != 1 && wanted != 2)
-        return -EINVAL;
-    return wanted == 1 ? 0 : -ENOSYS;
+    if (rc != -ERESTART)
+        op->version = grant_version(current->domain);
+    return rc;
 }
 
 static int do_get_version(void *arg)
@@ -151,7 +155,7 @@ static int do_get_version(void *arg)
 
     if (status != GNTST_okay)
         return status == GNTST_bad_domain ? -ESRCH : -EPERM;
-    op->version = 1;
+    op->version = grant_version(d);
     domain_put(d);
     return 0;
 }
@@ -253,10 +257,10 @@ static long run_elements(struct hcall *hc, const struct grant_op *op, unsigned i
         rc = op->fn(&e);
         if (rc == -ERESTART)
             return restart_after(hc, i, op->size);
-        if (rc)
-            return rc;
         if (guest_copy_to(guest, &e, op->size))
             return -EFAULT;
+        if (rc)
+            return rc;
     }
     return 0;
 }

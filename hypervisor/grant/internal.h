@@ -3,16 +3,23 @@
  * Private to grant/. A domain's struct grant_table has two independent halves: what it grants (shared frames and the
  * active entries that count the uses, under t->lock) and what it has mapped from others (the maptrack, under
  * t->map_lock). No operation holds both halves' locks, of whatever domains, at once.
+ *
+ * A shared frame holds entries of version 1 or of version 2, which are twice as large; those of version 2 have their
+ * "in use" bits in status frames. Active entries are the same for both and stay where they are when the version
+ * changes.
  */
 #ifndef GRANT_INTERNAL_H
 #define GRANT_INTERNAL_H
 
 #include <hv/grant.h>
 
-#define GRANTS_PER_FRAME   ((unsigned int)(PAGE_SIZE / sizeof(grant_entry_v1_t)))
-#define MAX_GRANT_FRAMES   256u  /* largest limit a tool may set */
-#define DFLT_GRANT_FRAMES  64u   /* for max_frames ~0 */
-#define MAX_TRACK_FRAMES   4096u /* likewise, in frames of 256 handles each */
+#define V1_PER_FRAME       ((unsigned int)(PAGE_SIZE / sizeof(grant_entry_v1_t)))
+#define V2_PER_FRAME       ((unsigned int)(PAGE_SIZE / sizeof(grant_entry_v2_t)))
+#define STATUS_PER_FRAME   ((unsigned int)(PAGE_SIZE / sizeof(grant_status_t)))
+#define FRAMES_PER_STATUS  (STATUS_PER_FRAME / V2_PER_FRAME) /* shared frames whose entries one status frame serves */
+#define MAX_GRANT_FRAMES   256u                              /* largest limit a tool may set */
+#define DFLT_GRANT_FRAMES  64u                               /* for max_frames ~0 */
+#define MAX_TRACK_FRAMES   4096u                             /* likewise, in frames of 256 handles each */
 #define DFLT_TRACK_FRAMES  1024u
 #define HANDLES_PER_FRAME  256u
 #define MAPPINGS_PER_CHUNK ((unsigned int)(PAGE_SIZE / sizeof(struct mapping)))
@@ -26,11 +33,31 @@
 #define PIN_WRITES     (PIN_HOST_WRITE | PIN_DEV_WRITE)
 #define NR_PINS        4u
 
+enum grant_kind {
+    GRANT_PAGE,
+    GRANT_SUB_PAGE,   /* for copies of the bytes [start, start + length) */
+    GRANT_TRANSITIVE, /* another grant that the granter may use, for copies */
+};
+
+/* What an entry grants. */
+struct granted {
+    union {
+        uint64_t frame;
+        struct {
+            grant_ref_t trans_ref;
+            domid_t trans_domid;
+        };
+    };
+    uint16_t start, length;
+    uint8_t kind; /* enum grant_kind */
+};
+
 struct active {
-    uint32_t frame; /* the entry's, as it was at the first use; valid while a count is not 0 */
-    domid_t domid;  /* who uses it; likewise */
+    struct granted what; /* the entry, as it was at the first use; valid while a count is not 0 */
+    domid_t domid;       /* who uses it; likewise */
     uint16_t pin[NR_PINS];
 };
+static_assert(sizeof(struct active) * V1_PER_FRAME <= 4 * PAGE_SIZE, "four frames of active entries per shared frame");
 
 struct mapping {
     struct domain *granter; /* reference held */
@@ -43,9 +70,14 @@ struct mapping {
 struct grant_table {
     spinlock_t lock;
     bool closed; /* teardown has begun: no more frames */
-    unsigned int max_frames, nr_frames;
-    grant_entry_v1_t **shared; /* [max_frames] */
-    struct active **active;    /* [max_frames][GRANTS_PER_FRAME] */
+    uint8_t version, max_version;
+    uint8_t next_version;    /* a change of version is under way; 0: none */
+    unsigned int next_clear; /* its progress: shared frames [1, next_clear) are empty */
+    unsigned int nr_used;    /* entries in use, the reserved ones not counted */
+    unsigned int max_frames, nr_frames, nr_status;
+    void **shared;           /* [max_frames] */
+    grant_status_t **status; /* [max_frames / FRAMES_PER_STATUS, rounded up]; once there, they stay */
+    struct active **active;  /* [max_frames][V1_PER_FRAME] */
 
     spinlock_t map_lock;
     unsigned int max_handles, nr_handles; /* handles [0, nr_handles) have a struct mapping */
@@ -55,17 +87,51 @@ struct grant_table {
     struct mapping **track;       /* [max_handles / MAPPINGS_PER_CHUNK], allocated with the first mapping */
 };
 
+/* entry.c: one entry, of either version. */
+struct entry {
+    struct active *active;
+    uint32_t *word; /* flags in the low half, domid in the high half */
+    uint16_t *use;  /* where GTF_reading and GTF_writing are */
+    grant_entry_v1_t *v1;
+    grant_entry_v2_t *v2; /* the other one is NULL */
+};
+/* t->lock held. False: no such reference. */
+bool grant_find_entry(const struct grant_table *t, grant_ref_t ref, struct entry *e);
+unsigned int grant_pins(const struct active *a, unsigned int kinds); /* number of uses of these kinds */
+/* GTF_reading and GTF_writing as the uses want them. */
+uint16_t grant_use_bits(const struct active *a);
+
 /* table.c: the granting side. Results are GNTST_*. */
+enum grant_use {
+    USE_MAP,     /* whole pages only */
+    USE_COPY,    /* anything */
+    USE_THROUGH, /* the copy came here by a transitive grant: no second one */
+};
 /*
- * Counts a use of grant ref by domain user and marks it in the shared entry; *frame is the granted frame, unchecked.
- * for_map: sub-page grants are refused. kinds: PIN_* bits, all read or all write.
+ * Counts a use of grant ref by domain user and marks it in the shared entry; *what is what it grants, unchecked. kinds:
+ * PIN_* bits, all read or all write.
  */
-int16_t grant_pin(struct domain *granter, grant_ref_t ref, domid_t user, unsigned int kinds, bool for_map,
-                  uint32_t *frame);
+int16_t grant_pin(struct domain *granter, grant_ref_t ref, domid_t user, unsigned int kinds, enum grant_use use,
+                  struct granted *what);
 void grant_unpin(struct domain *granter, grant_ref_t ref, unsigned int kinds);
-/* Grows the table to nr frames, at most 64 at a time: 0, -EINVAL, -ENOMEM or -ERESTART (some are there already). */
+/* Grows the table to nr frames, at most 16 at a time: 0, -EINVAL, -ENOMEM or -ERESTART (some are there already). */
 int grant_grow(struct domain *d, unsigned int nr);
+/* t->lock held. Status frames for nr shared frames: 0 or -ENOMEM. */
+int grant_add_status(struct domain *d, unsigned int nr);
 int16_t grant_swap(struct domain *d, grant_ref_t a, grant_ref_t b);
+
+/* Frames of status in force: none in version 1. */
+unsigned int grant_nr_status_frames(struct domain *d);
+
+/* version.c */
+unsigned int grant_version(struct domain *d);
+/*
+ * Changes the version of d's table: 0, -EINVAL no such version, -ENOSYS not allowed to d, -EBUSY entries are in use,
+ * -ERANGE a reserved entry cannot be said in it, -ENOMEM, -ERESTART. Unless 0 or -ERESTART the version stays.
+ */
+int grant_set_version(struct domain *d, unsigned int version);
+
+/* dump.c */
 void grant_dump_domain(struct domain *d);
 
 /* maptrack.c: the mapping side. */
@@ -96,7 +162,7 @@ struct unmap {
 void grant_unmap_batch(struct unmap *u, unsigned int n);
 unsigned int grant_kinds(unsigned int flags, unsigned int parts);
 /* References of one use of the frame. take: GNTST_okay, or why not, then nothing is held. */
-int16_t grant_take_page(struct domain *granter, uint32_t frame, bool writable);
-void grant_drop_page(uint32_t frame, bool writable);
+int16_t grant_take_page(struct domain *granter, uint64_t frame, bool writable);
+void grant_drop_page(uint64_t frame, bool writable);
 
 #endif

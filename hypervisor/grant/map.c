@@ -13,6 +13,8 @@
 
 #define MAP_PARTS (GNTMAP_host_map | GNTMAP_device_map)
 
+static_assert(DIRECTMAP_SIZE >> PAGE_SHIFT <= 1ull << 32, "numbers of RAM frames have 32 bits");
+
 unsigned int grant_kinds(unsigned int flags, unsigned int parts)
 {
     unsigned int kinds = 0;
@@ -24,7 +26,7 @@ unsigned int grant_kinds(unsigned int flags, unsigned int parts)
     return kinds;
 }
 
-int16_t grant_take_page(struct domain *granter, uint32_t frame, bool writable)
+int16_t grant_take_page(struct domain *granter, uint64_t frame, bool writable)
 {
     struct page_info *pg = get_page_from_mfn(_mfn(frame), granter);
 
@@ -37,7 +39,7 @@ int16_t grant_take_page(struct domain *granter, uint32_t frame, bool writable)
     return GNTST_okay;
 }
 
-void grant_drop_page(uint32_t frame, bool writable)
+void grant_drop_page(uint64_t frame, bool writable)
 {
     struct page_info *pg = mfn_to_page(_mfn(frame));
 
@@ -48,7 +50,7 @@ void grant_drop_page(uint32_t frame, bool writable)
 }
 
 /* The L1 entry for a host mapping. PV kernels run in ring 3: every entry is a user entry. */
-static pte_t host_entry(uint32_t frame, unsigned int flags)
+static pte_t host_entry(uint64_t frame, unsigned int flags)
 {
     uint64_t avail = ((uint64_t)(flags >> _GNTMAP_guest_avail0) << 9) & PTE_AVAIL;
 
@@ -56,7 +58,7 @@ static pte_t host_entry(uint32_t frame, unsigned int flags)
 }
 
 /* References and entries for a pinned frame. */
-static int16_t map_parts(struct domain *granter, uint32_t frame, const struct gnttab_map_grant_ref *op)
+static int16_t map_parts(struct domain *granter, uint64_t frame, const struct gnttab_map_grant_ref *op)
 {
     bool writable = !(op->flags & GNTMAP_readonly);
     int16_t status;
@@ -85,13 +87,14 @@ static int16_t map_from(struct domain *granter, struct gnttab_map_grant_ref *op)
     struct grant_table *t = current->domain->grant;
     unsigned int kinds = grant_kinds(op->flags, op->flags), handle = maptrack_alloc(t);
     struct mapping m = {.granter = granter, .ref = op->ref};
+    struct granted what;
     int16_t status;
 
     if (handle == NO_HANDLE)
         return GNTST_no_space;
-    status = grant_pin(granter, op->ref, current->domain->id, kinds, true, &m.frame);
+    status = grant_pin(granter, op->ref, current->domain->id, kinds, USE_MAP, &what);
     if (status == GNTST_okay) {
-        status = map_parts(granter, m.frame, op);
+        status = map_parts(granter, what.frame, op);
         if (status != GNTST_okay)
             grant_unpin(granter, op->ref, kinds);
     }
@@ -99,6 +102,7 @@ static int16_t map_from(struct domain *granter, struct gnttab_map_grant_ref *op)
         maptrack_free(t, handle);
         return status;
     }
+    m.frame = (uint32_t)what.frame; /* a frame of RAM: see the assertion on DIRECTMAP_SIZE */
     m.flags = op->flags & (MAP_PARTS | GNTMAP_readonly | GNTMAP_contains_pte);
     maptrack_commit(t, handle, &m);
     op->handle = handle;

@@ -95,40 +95,59 @@ static long domain_info(unsigned int cmd, unsigned long guest)
     return rc;
 }
 
+static bool is_status(const struct xen_mem_acquire_resource *r)
+{
+    return r->id == XENMEM_resource_grant_table_id_status;
+}
+
+/* Writes the list of frames from number *start on; *start follows. */
+static long list_resource(struct domain *d, const struct xen_mem_acquire_resource *r, unsigned int *start)
+{
+    for (; *start < r->nr_frames; ++*start) {
+        unsigned long idx = r->frame + *start;
+        mfn_t m = INVALID_MFN;
+        long rc = is_status(r) ? grant_get_status_frame(d, idx, &m) : grant_get_frame(d, idx, &m);
+
+        if (!rc)
+            rc = guest_copy_to(r->frame_list.p + *start, &m.n, sizeof(m.n));
+        if (rc)
+            return rc;
+        if (*start + 1 < r->nr_frames && preempt_needed()) {
+            ++*start;
+            return -ERESTART;
+        }
+    }
+    return 0;
+}
+
 /* The frames of a resource that the caller will map by page-table updates naming the domain. */
 static long acquire_resource(struct hcall *hc, unsigned int start)
 {
     struct xen_mem_acquire_resource r;
     struct xen_mem_acquire_resource *g = guest_ptr(struct xen_mem_acquire_resource, hc->arg[1]);
     struct domain *d;
-    long rc = 0;
+    long rc;
 
     if (copy_from_guest(&r, g, 1))
         return -EFAULT;
     if (r.pad)
         return -EINVAL;
-    if (r.type != XENMEM_resource_grant_table || r.id != XENMEM_resource_grant_table_id_shared)
+    if (r.type != XENMEM_resource_grant_table || r.id > XENMEM_resource_grant_table_id_status)
         return -EOPNOTSUPP;
     d = get_target_domain(r.domid);
     if (!d)
         return -ESRCH;
-    if (!r.frame_list.p) {
-        r.nr_frames = d->config.max_grant_frames;
-        rc = copy_field_to_guest(g, &r, nr_frames);
-    }
-    for (unsigned int i = start; r.frame_list.p && i < r.nr_frames && !rc; i++) {
-        mfn_t m = INVALID_MFN;
-
-        rc = grant_get_frame(d, r.frame + i, &m);
-        if (!rc)
-            rc = guest_copy_to(r.frame_list.p + i, &m.n, sizeof(m.n));
-        if (!rc && i + 1 < r.nr_frames && preempt_needed()) {
-            hc->arg[0] = XENMEM_acquire_resource | ((unsigned long)(i + 1) << CMD_BITS);
-            rc = hypercall_restart(hc);
-        }
+    if (r.frame_list.p) {
+        rc = list_resource(d, &r, &start);
+    } else {
+        r.nr_frames = is_status(&r) ? grant_max_status_frames(d) : grant_max_frames(d);
+        rc = r.nr_frames ? copy_field_to_guest(g, &r, nr_frames) : -EINVAL;
     }
     domain_put(d);
-    return rc;
+    if (rc != -ERESTART)
+        return rc;
+    hc->arg[0] = XENMEM_acquire_resource | ((unsigned long)start << CMD_BITS);
+    return hypercall_restart(hc);
 }
 
 void set_owned_gpfns(struct domain *d, mfn_t first, unsigned long pfn, unsigned long n)

@@ -22,7 +22,7 @@ long sysctl_physinfo(struct xen_sysctl *op, bool *copyback)
     p->max_cpu_id = nr_cpus - 1;
     p->nr_nodes = 1;
     p->cpu_khz = (uint32_t)tsc_khz;
-    p->capabilities = XEN_SYSCTL_PHYSCAP_pv | XEN_SYSCTL_PHYSCAP_gnttab_v1;
+    p->capabilities = XEN_SYSCTL_PHYSCAP_pv | XEN_SYSCTL_PHYSCAP_gnttab_v1 | XEN_SYSCTL_PHYSCAP_gnttab_v2;
     p->total_pages = total_pages;
     p->free_pages = heap_free_pages();
     p->max_mfn = max_page - 1;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Grants on the whole machine: who holds a domain (umbra_op holders), with real page tables and teardown in every
- * order, slice by slice.
+ * order, slice by slice; tables as resources.
  */
 #include <string.h>
 #include <hv/grant.h>
 #include <umbra/umbra_op.h>
+#include <xen/memory.h>
 #include "fake/core.h"
 
 /* ---- a granting guest and an L1 table of the control domain ---- */
@@ -239,12 +240,91 @@ static void test_holders_anywhere(void **state)
     end();
 }
 
+/* ---- XENMEM_acquire_resource ---- */
+
+static long acquire(unsigned int id, uint64_t first, uint32_t nr, xen_pfn_t *list)
+{
+    struct xen_mem_acquire_resource *r = guest_new(struct xen_mem_acquire_resource);
+    long rc;
+
+    *r = (struct xen_mem_acquire_resource){
+        .domid = d->id, .type = XENMEM_resource_grant_table, .id = id, .nr_frames = nr, .frame = first};
+    r->frame_list.p = list;
+    rc = CALL(memory_op, XENMEM_acquire_resource, r, 0);
+    if (!rc && !list)
+        return r->nr_frames;
+    return rc;
+}
+
+static void set_version(unsigned int version)
+{
+    struct gnttab_set_version *s = guest_new(struct gnttab_set_version);
+
+    core_as(d->vcpu[0]);
+    s->version = version;
+    assert_int_equal(CALL(grant_table_op, GNTTABOP_set_version, s, 0), 0);
+    core_as(control_domain->vcpu[0]);
+}
+
+static void test_grant_resources(void **state)
+{
+    xen_pfn_t *list = guest_alloc(300 * sizeof(*list));
+    struct xen_domctl_createdomain config = core_config(1);
+    mfn_t m;
+
+    config.max_grant_frames = 250;
+    assert_int_equal(domain_create(7, &config, false, &d), 0);
+    assert_int_equal(vcpu_create(d, 0), 0);
+    assert_int_equal(acquire(0, 0, 0, NULL), 250);
+    assert_int_equal(acquire(1, 0, 0, NULL), 32);
+    assert_int_equal(acquire(2, 0, 0, NULL), -EOPNOTSUPP);
+    assert_int_equal(acquire(1, 0, 1, list), -EINVAL); /* version 1 */
+    assert_int_equal(acquire(0, 250, 1, list), -EINVAL);
+    assert_int_equal(acquire(0, ~0ull, 2, list), -EINVAL);
+    assert_int_equal(acquire(0, 0, 1, FAULT), -EFAULT);
+    core.preempt = 3;
+    assert_int_equal(acquire(0, 200, 50, list), 0);
+    assert_true(core.restarts >= 249 / 16);
+    core.preempt = 0;
+    assert_int_equal(grant_get_frame(d, 249, &m), 0);
+    assert_int_equal(list[49], m.n);
+    clear_bit(VPF_down, &d->vcpu[0]->pause_flags);
+    d->controller_pause_count = 0;
+    domain_unpause(d);
+    core_settle();
+    set_version(2);
+    assert_int_equal(acquire(1, 0, 32, list), 0);
+    assert_int_equal(grant_get_status_frame(d, 31, &m), 0);
+    assert_int_equal(list[31], m.n);
+    assert_int_equal(acquire(1, 31, 2, list), -EINVAL);
+    set_version(1);
+    assert_int_equal(acquire(1, 0, 1, list), -EINVAL);
+}
+
+/* The limits of a domain by default, and the versions that createdomain allows. */
+static void test_grant_limits(void **state)
+{
+    struct xen_domctl_createdomain config = core_config(1);
+    static const uint32_t refused[] = {0, 3, 15, 0x12, ~0u};
+
+    config.max_grant_frames = config.max_maptrack_frames = -1;
+    config.grant_opts = XEN_DOMCTL_GRANT_version(1);
+    assert_int_equal(domain_create(7, &config, false, &d), 0);
+    assert_int_equal(acquire(0, 0, 0, NULL), 64);
+    assert_int_equal(acquire(1, 0, 0, NULL), -EINVAL);
+    for (unsigned int i = 0; i < ARRAY_SIZE(refused); i++) {
+        config.grant_opts = refused[i];
+        assert_int_equal(domain_create(8, &config, false, &d), -EINVAL);
+        core_settle();
+        assert_null(domain_get(8));
+    }
+}
+
 int core_grants_tests(void)
 {
     static const struct CMUnitTest tests[] = {
-        CORE_TEST(test_holders_of_a_dead_domain),
-        CORE_TEST(test_holders_in_slices),
-        CORE_TEST(test_holders_anywhere),
+        CORE_TEST(test_holders_of_a_dead_domain), CORE_TEST(test_holders_in_slices), CORE_TEST(test_holders_anywhere),
+        CORE_TEST(test_grant_resources),          CORE_TEST(test_grant_limits),
     };
 
     return cmocka_run_group_tests_name("grants", tests, NULL, NULL);

@@ -31,7 +31,8 @@ static void test_physinfo(void **state)
     assert_int_equal(p->nr_nodes, 1);
     assert_int_equal(p->max_node_id, 0);
     assert_int_equal(p->cpu_khz, tsc_khz);
-    assert_int_equal(p->capabilities, XEN_SYSCTL_PHYSCAP_pv | XEN_SYSCTL_PHYSCAP_gnttab_v1);
+    assert_int_equal(p->capabilities,
+                     XEN_SYSCTL_PHYSCAP_pv | XEN_SYSCTL_PHYSCAP_gnttab_v1 | XEN_SYSCTL_PHYSCAP_gnttab_v2);
     assert_int_equal(p->total_pages, RAM_FRAMES);
     assert_int_equal(p->free_pages, heap_free_pages());
     assert_int_equal(p->max_mfn, RAM_END - 1);

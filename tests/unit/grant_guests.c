@@ -13,7 +13,7 @@ struct domain *new_domain(domid_t id, bool control, unsigned int frames, unsigne
     struct domain *d = machine_domain(id, 1, control);
 
     assert_int_equal(evtchn_domain_init(d, 63), 0);
-    assert_int_equal(grant_domain_init(d, frames, track), 0);
+    assert_int_equal(grant_domain_init(d, frames, track, XEN_DOMCTL_GRANT_version(2)), 0);
     return d;
 }
 

@@ -109,6 +109,11 @@ test_grant_map-srcs   := tests/unit/test_grant_map.c $(hv-grant-srcs)
 test_grant_map-cflags := $(hv-unit-cflags)
 test_grant_map-libs   := -lpthread
 
+units                += test_grant_v2
+test_grant_v2-srcs   := tests/unit/test_grant_v2.c $(hv-grant-srcs)
+test_grant_v2-cflags := $(hv-unit-cflags)
+test_grant_v2-libs   := -lpthread
+
 # hypervisor/pv
 units              += test_insn
 test_insn-srcs     := tests/unit/test_insn.c hypervisor/x86/insn.c

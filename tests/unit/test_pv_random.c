@@ -56,7 +56,7 @@ static struct domain *start_domain(domid_t id, unsigned int vcpus, unsigned int 
 
     d->max_pages = PAGE_LIMIT;
     assert_int_equal(pv_domain_init(d), 0);
-    assert_int_equal(grant_domain_init(d, 1, 1), 0);
+    assert_int_equal(grant_domain_init(d, 1, 1, XEN_DOMCTL_GRANT_version(1)), 0);
     for (unsigned int i = 0; i < vcpus; i++) {
         assert_int_equal(pv_vcpu_init(d->vcpu[i]), 0);
         start_vcpu(d->vcpu[i]);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Grant tables, version 1. Source: <xen/grant_table.h>. */
+/* Grant tables, versions 1 and 2. Source: <xen/grant_table.h>. */
 #ifndef HV_GRANT_H
 #define HV_GRANT_H
 
 #include <hv/domain.h>
 #include <xen/grant_table.h>
 
-int grant_domain_init(struct domain *d, unsigned int max_frames, unsigned int max_maptrack);
+/* opts: XEN_DOMCTL_GRANT_version of the highest version that the domain may use; it begins with 1. */
+int grant_domain_init(struct domain *d, unsigned int max_frames, unsigned int max_maptrack, uint32_t opts);
 /* Teardown of d's own mappings of others' frames, in bounded slices: -ERESTART or 0. */
 int grant_relinquish_mappings(struct domain *d);
 void grant_domain_free(struct domain *d);
@@ -14,12 +15,20 @@ void grant_domain_free(struct domain *d);
  * to go on, 0: there are no more. */
 unsigned int grant_count_mappings(struct domain *mapper, const struct domain *granter, unsigned int handle,
                                   unsigned int *host, unsigned int *device);
-/* Frame number idx of d's grant table, growing it up to the limit (XENMAPSPACE_grant_table, acquire_resource). 0 or
- * -errno. */
+/* Frame number idx of d's grant table, growing it up to the limit (acquire_resource). 0, -ERESTART when there are some
+ * more, but not that many, or -errno. */
 int grant_get_frame(struct domain *d, unsigned long idx, mfn_t *mfn);
+/* Likewise for status frames, which a table has in version 2 only. */
+int grant_get_status_frame(struct domain *d, unsigned long idx, mfn_t *mfn);
 unsigned int grant_nr_frames(struct domain *d);
-/* Status of the frame's mappings by others; lists for debug key 'g'. */
+/* The limits; status frames: 0 when the domain may not use version 2. */
+unsigned int grant_max_frames(const struct domain *d);
+unsigned int grant_max_status_frames(const struct domain *d);
+/* Debug key 'g'. */
 void grant_dump(void);
+/* Recounts d's grants and mappings while no grant operation is under way: number of broken invariants G1-G5, reported
+ * on the console, or -ENOMEM. */
+int grant_audit(struct domain *d);
 
 /*
  * Services of mm/pv for grant mappings: sets or clears the L1 entry of the current domain that maps the frame.

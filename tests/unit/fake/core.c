@@ -240,8 +240,11 @@ long core_call(unsigned int op, unsigned long a0, unsigned long a1, unsigned lon
 
 struct xen_domctl_createdomain core_config(unsigned int vcpus)
 {
-    return (struct xen_domctl_createdomain){
-        .max_vcpus = vcpus, .max_evtchn_port = 1023, .max_grant_frames = 4, .max_maptrack_frames = 4};
+    return (struct xen_domctl_createdomain){.max_vcpus = vcpus,
+                                            .max_evtchn_port = 1023,
+                                            .max_grant_frames = 4,
+                                            .max_maptrack_frames = 4,
+                                            .grant_opts = XEN_DOMCTL_GRANT_version(2)};
 }
 
 static struct domain *start(domid_t id, unsigned int vcpus, unsigned int pages)
