@@ -64,6 +64,7 @@ class NoHardwareVirtualisation(LabTest):
         info = self.json("umbra --json info")
         self.assertIn("pv", info["virt_caps"].split())
         self.assertNotIn("hvm", info["virt_caps"].split())
+        self.assertIn("gnttab-v2", info["virt_caps"].split())
 
 
 class Devices(LabTest):

@@ -83,6 +83,7 @@ static int step_create(struct ctl_build *b)
         .max_event_ports = EVENT_PORTS + EVENT_PORTS_VCPU * (b->maxvcpus - 1),
         .grant_frames = -1,
         .maptrack_frames = -1,
+        .grant_version = b->config->grant_version,
     };
     int rc;
 

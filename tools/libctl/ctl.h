@@ -85,6 +85,7 @@ struct ctl_domain_create {
     uint32_t vcpus;
     uint32_t max_event_ports;
     int32_t grant_frames, maptrack_frames; /* negative: the hypervisor's default */
+    uint32_t grant_version;                /* highest that it may use; 0 = 2 */
     uint32_t ssidref, cpupool;
     uint32_t emulation; /* XEN_X86_EMU_*; 0 for PV */
 };
@@ -312,6 +313,7 @@ struct ctl_domain_config {
     uint64_t maxmem_kib;                              /* 0: as memory_kib */
     uint32_t vcpus;                                   /* online at start; 0 = 1 */
     uint32_t maxvcpus;                                /* 0: as vcpus */
+    uint32_t grant_version;                           /* highest version of grant tables; 0 = 2 */
     const char *kernel;                               /* path */
     const char *ramdisk;                              /* path, or NULL */
     const char *cmdline;                              /* or NULL */

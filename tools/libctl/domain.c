@@ -140,7 +140,7 @@ int ctl_domain_create(struct ctl *ctl, const struct ctl_domain_create *args, uin
     create->max_evtchn_port = args->max_event_ports;
     create->max_grant_frames = args->grant_frames;
     create->max_maptrack_frames = args->maptrack_frames;
-    create->grant_opts = XEN_DOMCTL_GRANT_version(1);
+    create->grant_opts = XEN_DOMCTL_GRANT_version(args->grant_version ? args->grant_version : 2);
     create->cpupool_id = args->cpupool;
     create->arch.emulation_flags = args->emulation;
     rc = ctl_call_domctl(ctl, &domctl);
