@@ -218,6 +218,7 @@ static void test_defaults(void **state)
     assert_int_equal(b.maxmem_kib, 256 * 1024);
     assert_int_equal(b.vcpus, 1);
     assert_int_equal(b.maxvcpus, 1);
+    assert_int_equal(b.grant_version, 2);
     assert_int_equal(b.on_poweroff, CTL_ACTION_DESTROY);
     assert_int_equal(b.on_reboot, CTL_ACTION_RESTART);
     assert_int_equal(b.on_crash, CTL_ACTION_DESTROY);
@@ -268,6 +269,8 @@ static void test_values(void **state)
     expect_one(",\"on_crash\":\"coredump-restart\"", "\"coredump-restart\" is not supported yet");
     expect_one(",\"type\":\"pv\",\"version\":1,\"$schema\":\"s\",\"cpu_weight\":256,\"cap\":0,\"disk\":[]", NULL);
     expect_one(",\"version\":2", "2 is out of range: 1 to 1");
+    expect_one(",\"max_grant_version\":1", NULL);
+    expect_one(",\"max_grant_version\":3", "3 is out of range: 1 to 2");
     expect_one(",\"root\":\"/dev/xvda1\",\"cmdline\":\"quiet\"", "ignored because cmdline is given");
     expect_one(",\"vif\":{}", "must be a list, not an object");
 }
@@ -455,7 +458,8 @@ static void test_printed_configuration(void **state)
         "{\"version\":1,\"name\":\"web1\",\"type\":\"pv\",\"uuid\":\"6f1a9d2e-3b4c-4d5e-8f60-718293a4b5c6\","
         "\"memory\":256,\"maxmem\":\"300000K\",\"vcpus\":2,\"maxvcpus\":4,\"kernel\":\"k\","
         "\"cmdline\":\"root=/dev/xvda1 ro console=hvc0\",\"on_poweroff\":\"destroy\",\"on_reboot\":\"destroy\","
-        "\"on_crash\":\"destroy\",\"cpus\":\"0-1\",\"cpu_weight\":256,\"cap\":0}\n";
+        "\"on_crash\":\"destroy\",\"cpus\":\"0-1\",\"cpu_weight\":256,\"cap\":0,"
+        "\"max_grant_version\":2}\n";
     const char *input = valid(more);
 
     for (int round = 0; round < 2; round++) {

@@ -526,6 +526,7 @@ static void set_defaults(struct config *c)
     c->version = 1;
     c->vcpus = 1;
     c->cpu_weight = CONFIG_WEIGHT;
+    c->max_grant_version = 2;
     c->on_poweroff = CTL_ACTION_DESTROY;
     c->on_reboot = CTL_ACTION_RESTART;
     c->on_crash = CTL_ACTION_DESTROY;

@@ -190,6 +190,7 @@ struct ctl_domain_config config_build(const struct config *c)
         .maxmem_kib = c->maxmem,
         .vcpus = (uint32_t)c->vcpus,
         .maxvcpus = (uint32_t)c->maxvcpus,
+        .grant_version = (uint32_t)c->max_grant_version,
         .kernel = c->kernel,
         .ramdisk = c->ramdisk,
         .cmdline = c->cmdline,
