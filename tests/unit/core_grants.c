@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Grants on the whole machine: who holds a domain (umbra_op holders), with real page tables and teardown in every
- * order, slice by slice; tables as resources.
+ * order, slice by slice; hostile arrays; tables as resources.
  */
 #include <string.h>
 #include <hv/grant.h>
@@ -240,6 +240,74 @@ static void test_holders_anywhere(void **state)
     end();
 }
 
+/* ---- hostile arrays ---- */
+
+static const struct {
+    unsigned int op;
+    size_t size, status; /* of an element; where its status is */
+} arrays[] = {
+#define ARRAY(op, type)                                                   \
+    {                                                                     \
+        GNTTABOP_##op, sizeof(struct type), offsetof(struct type, status) \
+    }
+    ARRAY(map_grant_ref, gnttab_map_grant_ref),
+    ARRAY(unmap_grant_ref, gnttab_unmap_grant_ref),
+    ARRAY(unmap_and_replace, gnttab_unmap_and_replace),
+    ARRAY(copy, gnttab_copy),
+    ARRAY(transfer, gnttab_transfer),
+    ARRAY(swap_grant_ref, gnttab_swap_grant_ref),
+};
+
+/* The largest count, in memory that ends after three elements: they are done, one per slice, then the call faults. */
+static void test_longest_batches(void **state)
+{
+    begin();
+    for (unsigned int i = 0; i < ARRAY_SIZE(arrays); i++) {
+        uint8_t *array = guest_memory + GUEST_SIZE - 3 * arrays[i].size;
+
+        memset(array, 0xff, 3 * arrays[i].size);
+        core.preempt = 1;
+        assert_int_equal(CALL(grant_table_op, arrays[i].op, array, INT32_MAX), -EFAULT);
+        core.preempt = 0;
+        for (unsigned int n = 0; n < 3; n++) {
+            int16_t status;
+
+            memcpy(&status, array + n * arrays[i].size + arrays[i].status, sizeof(status));
+            assert_true(status < 0 && status >= GNTST_no_space);
+        }
+        assert_int_equal(CALL(grant_table_op, arrays[i].op, array, INT32_MAX + 1u), -EINVAL);
+        for (unsigned int kind = 0; kind < NR_BAD_POINTERS; kind++)
+            assert_int_equal(CALL(grant_table_op, arrays[i].op, core_bad_pointer(kind, arrays[i].size), 1), -EFAULT);
+    }
+    assert_int_equal(grant_audit(d) + grant_audit(control_domain), 0);
+    end();
+}
+
+/* A status that cannot be told: what was mapped stays, under a handle that nobody knows, until the mapper dies. */
+static void test_untold_handles(void **state)
+{
+    struct gnttab_map_grant_ref *m = guest_new(struct gnttab_map_grant_ref);
+    struct domain *mapper = core_guest(1, 0);
+    mfn_t frame;
+
+    begin();
+    frame = frame_of(d, 0);
+    grant(8, mapper->id, frame);
+    core_as(mapper->vcpu[0]);
+    for (unsigned int i = 0; i < 4; i++) {
+        *m = (struct gnttab_map_grant_ref){.ref = 8, .dom = d->id, .flags = GNTMAP_device_map};
+        core.fail_copy = 2;
+        assert_int_equal(CALL(grant_table_op, GNTTABOP_map_grant_ref, m, 1), -EFAULT);
+    }
+    core_as(control_domain->vcpu[0]);
+    assert_int_equal(search(0).of[mapper->id].device_grants, 4);
+    assert_int_equal(grant_audit(d) + grant_audit(mapper), 0);
+    core_kill(mapper);
+    assert_int_equal(mfn_to_page(frame)->count_info, PGC_allocated | 1);
+    assert_int_equal(grant_audit(d), 0);
+    end();
+}
+
 /* ---- XENMEM_acquire_resource ---- */
 
 static long acquire(unsigned int id, uint64_t first, uint32_t nr, xen_pfn_t *list)
@@ -323,8 +391,13 @@ static void test_grant_limits(void **state)
 int core_grants_tests(void)
 {
     static const struct CMUnitTest tests[] = {
-        CORE_TEST(test_holders_of_a_dead_domain), CORE_TEST(test_holders_in_slices), CORE_TEST(test_holders_anywhere),
-        CORE_TEST(test_grant_resources),          CORE_TEST(test_grant_limits),
+        CORE_TEST(test_holders_of_a_dead_domain),
+        CORE_TEST(test_holders_in_slices),
+        CORE_TEST(test_holders_anywhere),
+        CORE_TEST(test_longest_batches),
+        CORE_TEST(test_untold_handles),
+        CORE_TEST(test_grant_resources),
+        CORE_TEST(test_grant_limits),
     };
 
     return cmocka_run_group_tests_name("grants", tests, NULL, NULL);
