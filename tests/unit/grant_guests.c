@@ -102,3 +102,82 @@ void assert_quiet(mfn_t m, grant_ref_t ref)
     assert_int_equal(frame_refs(m), 1);
     assert_int_equal(frame_type_refs(m), 0);
 }
+
+/* ---- version 2 ---- */
+
+grant_entry_v2_t *table2;
+grant_status_t *status2;
+mfn_t copy_side;
+
+int set_version(struct domain *d, unsigned int version)
+{
+    struct gnttab_set_version s = {.version = version};
+    struct vcpu *v = current;
+    long rc;
+
+    run_on(d->vcpu[0]);
+    rc = op(GNTTABOP_set_version, &s, 1);
+    run_on(v);
+    assert_int_equal(grant_audit(d), 0);
+    if (!rc)
+        assert_int_equal(s.version, version);
+    return (int)rc;
+}
+
+int16_t get_status_frames(domid_t id, unsigned int nr, uint64_t *list)
+{
+    struct gnttab_get_status_frames f = {.dom = id, .nr_frames = nr};
+
+    f.frame_list.p = list;
+    assert_int_equal(op(GNTTABOP_get_status_frames, &f, 1), 0);
+    return f.status;
+}
+
+void to_v2(void)
+{
+    uint64_t list = 0;
+
+    assert_int_equal(set_version(a, 2), 0);
+    assert_int_equal(get_status_frames(1, 1, &list), GNTST_okay);
+    table2 = (grant_entry_v2_t *)(void *)table;
+    status2 = mfn_to_virt(_mfn(list));
+}
+
+void grant2(grant_ref_t ref, domid_t to, mfn_t frame, uint16_t flags)
+{
+    table2[ref] = (grant_entry_v2_t){.full_page.frame = frame.n};
+    table2[ref].hdr = (grant_entry_header_t){.flags = (uint16_t)(GTF_permit_access | flags), .domid = to};
+}
+
+void grant_part(grant_ref_t ref, mfn_t frame, uint16_t start, uint16_t length)
+{
+    table2[ref] = (grant_entry_v2_t){.sub_page = {.page_off = start, .length = length, .frame = frame.n}};
+    table2[ref].hdr = (grant_entry_header_t){.flags = GTF_permit_access | GTF_sub_page, .domid = 0};
+}
+
+void grant_through(grant_ref_t ref, domid_t to, domid_t trans, grant_ref_t trans_ref)
+{
+    table2[ref] = (grant_entry_v2_t){.transitive = {.trans_domid = trans, .gref = trans_ref}};
+    table2[ref].hdr = (grant_entry_header_t){.flags = GTF_transitive, .domid = to};
+}
+
+void assert_quiet2(mfn_t m, grant_ref_t ref)
+{
+    assert_int_equal(status2[ref], 0);
+    assert_int_equal(frame_refs(m), 1);
+    assert_int_equal(frame_type_refs(m), 0);
+}
+
+int copy(domid_t dom, grant_ref_t ref, bool to, uint16_t offset, uint16_t len)
+{
+    struct gnttab_copy c = {.len = len, .source.domid = DOMID_SELF, .dest.domid = DOMID_SELF};
+    struct gnttab_copy_ptr *theirs = to ? &c.dest : &c.source, *mine = to ? &c.source : &c.dest;
+
+    c.flags = to ? GNTCOPY_dest_gref : GNTCOPY_source_gref;
+    theirs->domid = dom;
+    theirs->u.ref = ref;
+    theirs->offset = offset;
+    mine->u.gmfn = copy_side.n;
+    assert_int_equal(op(GNTTABOP_copy, &c, 1), 0);
+    return c.status;
+}

@@ -36,4 +36,21 @@ uint16_t in_use(grant_ref_t ref);
 /* Nobody but the owner uses m, nobody uses the entry. */
 void assert_quiet(mfn_t m, grant_ref_t ref);
 
+/* ---- version 2 ---- */
+
+extern grant_entry_v2_t *table2; /* table in version 2 */
+extern grant_status_t *status2;  /* its status */
+extern mfn_t copy_side;          /* the caller's side of copies */
+
+/* d asks for a version of its table; the result of the call. */
+int set_version(struct domain *d, unsigned int version);
+int16_t get_status_frames(domid_t id, unsigned int nr, uint64_t *list);
+void to_v2(void); /* a's */
+void grant2(grant_ref_t ref, domid_t to, mfn_t frame, uint16_t flags);
+void grant_part(grant_ref_t ref, mfn_t frame, uint16_t start, uint16_t length); /* to domain 0 */
+void grant_through(grant_ref_t ref, domid_t to, domid_t trans, grant_ref_t trans_ref);
+void assert_quiet2(mfn_t m, grant_ref_t ref);
+/* Between copy_side and a grant of dom, at the same place of the page or at its beginning; the status. */
+int copy(domid_t dom, grant_ref_t ref, bool to, uint16_t offset, uint16_t len);
+
 #endif

@@ -112,7 +112,11 @@ test_grant_map-libs   := -lpthread
 units                += test_grant_v2
 test_grant_v2-srcs   := tests/unit/test_grant_v2.c $(hv-grant-srcs)
 test_grant_v2-cflags := $(hv-unit-cflags)
-test_grant_v2-libs   := -lpthread
+
+units                   += test_grant_races
+test_grant_races-srcs   := tests/unit/test_grant_races.c $(hv-grant-srcs)
+test_grant_races-cflags := $(hv-unit-cflags)
+test_grant_races-libs   := -lpthread
 
 # hypervisor/pv
 units              += test_insn

@@ -174,7 +174,7 @@ static struct gnttab_copy copy_op(void)
     return (struct gnttab_copy){.len = 16, .source.domid = DOMID_SELF, .dest.domid = DOMID_SELF};
 }
 
-static int copy(struct gnttab_copy *c)
+static int run_copy(struct gnttab_copy *c)
 {
     assert_int_equal(op(GNTTABOP_copy, c, 1), 0);
     return c->status;
@@ -192,7 +192,7 @@ static void copies(void **state)
     c.source.u.ref = 8;
     c.dest.u.gmfn = own.n;
     c.dest.offset = 100;
-    assert_int_equal(copy(&c), GNTST_okay);
+    assert_int_equal(run_copy(&c), GNTST_okay);
     assert_string_equal((char *)mfn_to_virt(own) + 100, "from the guest");
     assert_quiet(page, 8);
     assert_quiet(own, 8);
@@ -202,22 +202,22 @@ static void copies(void **state)
     c.source.u.gmfn = own.n;
     c.dest.domid = 1;
     c.dest.u.ref = 8;
-    assert_int_equal(copy(&c), GNTST_general_error);
+    assert_int_equal(run_copy(&c), GNTST_general_error);
     grant(8, 0, page, 0);
     strcpy(mfn_to_virt(own), "to the guest");
-    assert_int_equal(copy(&c), GNTST_okay);
+    assert_int_equal(run_copy(&c), GNTST_okay);
     assert_string_equal(mfn_to_virt(page), "to the guest");
     assert_quiet(page, 8);
 
     c = copy_op(); /* within the caller, overlapping */
     c.source.u.gmfn = c.dest.u.gmfn = own.n;
     c.dest.offset = 3;
-    assert_int_equal(copy(&c), GNTST_okay);
+    assert_int_equal(run_copy(&c), GNTST_okay);
     assert_string_equal((char *)mfn_to_virt(own) + 3, "to the guest");
     c.dest.u.gmfn = own2.n;
     c.len = 4096;
     c.dest.offset = 0;
-    assert_int_equal(copy(&c), GNTST_okay);
+    assert_int_equal(run_copy(&c), GNTST_okay);
     assert_memory_equal(mfn_to_virt(own), mfn_to_virt(own2), 4096);
     assert_quiet(own2, 8);
 }
@@ -230,38 +230,38 @@ static void copy_errors(void **state)
     grant(8, 0, page, 0);
     c.source.u.gmfn = own.n;
     c.dest.u.gmfn = page.n;
-    assert_int_equal(copy(&c), GNTST_bad_page); /* not the caller's */
+    assert_int_equal(run_copy(&c), GNTST_bad_page); /* not the caller's */
     c.dest.u.gmfn = own.n | (1ull << 40);
-    assert_int_equal(copy(&c), GNTST_bad_page);
+    assert_int_equal(run_copy(&c), GNTST_bad_page);
     c.dest.domid = 1;
-    assert_int_equal(copy(&c), GNTST_permission_denied);
+    assert_int_equal(run_copy(&c), GNTST_permission_denied);
     c.flags = GNTCOPY_dest_gref;
     c.dest.u.ref = 8;
     c.dest.domid = 9;
-    assert_int_equal(copy(&c), GNTST_bad_domain);
+    assert_int_equal(run_copy(&c), GNTST_bad_domain);
     c.dest.domid = 1;
     c.dest.u.ref = 5000;
-    assert_int_equal(copy(&c), GNTST_bad_gntref);
+    assert_int_equal(run_copy(&c), GNTST_bad_gntref);
     c.dest.u.ref = 8;
     c.dest.offset = 4081;
-    assert_int_equal(copy(&c), GNTST_bad_copy_arg);
+    assert_int_equal(run_copy(&c), GNTST_bad_copy_arg);
     c.dest.offset = 4080;
-    assert_int_equal(copy(&c), GNTST_okay);
+    assert_int_equal(run_copy(&c), GNTST_okay);
     c.source.offset = 4095;
-    assert_int_equal(copy(&c), GNTST_bad_copy_arg);
+    assert_int_equal(run_copy(&c), GNTST_bad_copy_arg);
     grant(9, 0, own, 0); /* a frame that the granter does not own: the claim is taken back */
     c = copy_op();
     c.source.u.gmfn = own.n;
     c.flags = GNTCOPY_dest_gref;
     c.dest.domid = 1;
     c.dest.u.ref = 9;
-    assert_int_equal(copy(&c), GNTST_bad_page);
+    assert_int_equal(run_copy(&c), GNTST_bad_page);
     assert_int_equal(in_use(9), 0);
     c = copy_op();
     c.source.u.gmfn = own.n;
     c.dest.u.gmfn = typed.n;
     assert_int_equal(get_page_and_type(mfn_to_page(typed), ctl, PT_SEGDESC), 0);
-    assert_int_equal(copy(&c), GNTST_general_error);
+    assert_int_equal(run_copy(&c), GNTST_general_error);
     put_page_and_type(mfn_to_page(typed));
     assert_quiet(page, 8);
     assert_quiet(own, 8);

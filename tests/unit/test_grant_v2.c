@@ -1,32 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Grant tables, version 2: the change of version both ways, status frames, sub-page and transitive grants, a granter
- * that races, random operations over many changes of version. What is common to both versions: test_grant.c and
- * test_grant_map.c.
+ * Grant tables, version 2: the change of version both ways, status frames, sub-page and transitive grants. What is
+ * common to both versions: test_grant.c and test_grant_map.c; a granter that races: test_grant_races.c.
  */
-#include <pthread.h>
 #include "grant_guests.h"
+#include "../../hypervisor/grant/internal.h"
 
-#define STATUS(ref) status[0][ref]
-static grant_entry_v2_t *table2; /* a's first frame */
-static grant_status_t *status[8];
-
-/* ---- as the granter ---- */
-
-static int set_version(struct domain *d, unsigned int version)
-{
-    struct gnttab_set_version s = {.version = version};
-    struct vcpu *v = current;
-    long rc;
-
-    run_on(d->vcpu[0]);
-    rc = op(GNTTABOP_set_version, &s, 1);
-    run_on(v);
-    assert_int_equal(grant_audit(d), 0);
-    if (!rc)
-        assert_int_equal(s.version, version);
-    return (int)rc;
-}
+/* ---- the change of version ---- */
 
 static unsigned int get_version(domid_t id)
 {
@@ -35,53 +15,6 @@ static unsigned int get_version(domid_t id)
     assert_int_equal(op(GNTTABOP_get_version, &g, 1), 0);
     return g.version;
 }
-
-static int16_t get_status_frames(domid_t id, unsigned int nr, uint64_t *list)
-{
-    struct gnttab_get_status_frames f = {.dom = id, .nr_frames = nr};
-
-    f.frame_list.p = list;
-    assert_int_equal(op(GNTTABOP_get_status_frames, &f, 1), 0);
-    return f.status;
-}
-
-/* a's table in version 2, and where its status is. */
-static void to_v2(void)
-{
-    uint64_t list = 0;
-
-    assert_int_equal(set_version(a, 2), 0);
-    assert_int_equal(get_status_frames(1, 1, &list), GNTST_okay);
-    table2 = (grant_entry_v2_t *)(void *)table;
-    status[0] = mfn_to_virt(_mfn(list));
-}
-
-static void grant2(grant_ref_t ref, domid_t to, mfn_t frame, uint16_t flags)
-{
-    table2[ref] = (grant_entry_v2_t){.full_page.frame = frame.n};
-    table2[ref].hdr = (grant_entry_header_t){.flags = (uint16_t)(GTF_permit_access | flags), .domid = to};
-}
-
-static void grant_part(grant_ref_t ref, mfn_t frame, uint16_t start, uint16_t length)
-{
-    table2[ref] = (grant_entry_v2_t){.sub_page = {.page_off = start, .length = length, .frame = frame.n}};
-    table2[ref].hdr = (grant_entry_header_t){.flags = GTF_permit_access | GTF_sub_page, .domid = 0};
-}
-
-static void grant_through(grant_ref_t ref, domid_t to, domid_t trans, grant_ref_t trans_ref)
-{
-    table2[ref] = (grant_entry_v2_t){.transitive = {.trans_domid = trans, .gref = trans_ref}};
-    table2[ref].hdr = (grant_entry_header_t){.flags = GTF_transitive, .domid = to};
-}
-
-static void assert_quiet2(mfn_t m, grant_ref_t ref)
-{
-    assert_int_equal(STATUS(ref), 0);
-    assert_int_equal(frame_refs(m), 1);
-    assert_int_equal(frame_type_refs(m), 0);
-}
-
-/* ---- the change of version ---- */
 
 static void reserved_entries_stay(void **state)
 {
@@ -105,9 +38,9 @@ static void reserved_entries_stay(void **state)
     assert_int_equal(table2[3].sub_page.length, PAGE_SIZE);
     assert_true(table2[7].hdr.domid == 2 && table2[7].full_page.frame == other.n);
     for (unsigned int i = 8; i < 256; i++)
-        assert_true(table2[i].hdr.flags == 0 && STATUS(i) == 0);
-    assert_int_equal(STATUS(0), GTF_reading | GTF_writing);
-    assert_int_equal(STATUS(1), GTF_reading);
+        assert_true(table2[i].hdr.flags == 0 && status2[i] == 0);
+    assert_int_equal(status2[0], GTF_reading | GTF_writing);
+    assert_int_equal(status2[1], GTF_reading);
     assert_int_equal(unmap(w.handle, VA(1), 0), GNTST_okay);
     assert_quiet2(page, 0);
 
@@ -202,7 +135,10 @@ static void change_in_slices(void **state)
     struct gnttab_map_grant_ref m;
     grant_entry_v2_t *second;
     unsigned int slices = 1;
+    mfn_t last;
 
+    assert_int_equal(grant_get_frame(d, 255, &last), 0);
+    memset(mfn_to_virt(last), 0xff, PAGE_SIZE);
     first[1] = first[8] = (grant_entry_v1_t){.flags = GTF_permit_access, .domid = 0, .frame = (uint32_t)frame.n};
     assert_int_equal(one_slice(d, 2), -ERESTART);
     assert_int_equal(map_status(3, 8, GNTMAP_device_map, 0), GNTST_eagain);
@@ -216,6 +152,8 @@ static void change_in_slices(void **state)
     while (one_slice(d, 2) == -ERESTART)
         slices++;
     assert_int_equal(slices, 255 / 32);
+    for (unsigned int i = 0; i < PAGE_SIZE; i++)
+        assert_int_equal(((char *)mfn_to_virt(last))[i], 0);
     assert_int_equal(get_version(3), 2);
     second = (grant_entry_v2_t *)(void *)first;
     assert_true(second[1].full_page.frame == frame.n && second[8].hdr.flags == 0);
@@ -331,18 +269,18 @@ static void map_whole_pages(void **state)
     grant2(8, 0, page, 0);
     w = map(1, 8, GNTMAP_host_map, VA(1));
     assert_int_equal(w.status, GNTST_okay);
-    assert_int_equal(STATUS(8), GTF_reading | GTF_writing);
+    assert_int_equal(status2[8], GTF_reading | GTF_writing);
     assert_int_equal(table2[8].hdr.flags, GTF_permit_access); /* the guest's word is the guest's */
     assert_int_equal(frame_type_refs(page), 1);
     r = map(1, 8, GNTMAP_device_map | GNTMAP_readonly, 0);
     assert_int_equal(r.status, GNTST_okay);
     assert_int_equal(unmap(w.handle, VA(1), 0), GNTST_okay);
-    assert_int_equal(STATUS(8), GTF_reading);
+    assert_int_equal(status2[8], GTF_reading);
     assert_int_equal(grant_audit(a) + grant_audit(ctl), 0);
-    STATUS(8) = 0xffff; /* the guest writes nonsense into its status */
+    status2[8] = 0xffff; /* the guest writes nonsense into its status */
     assert_int_equal(unmap(r.handle, 0, r.dev_bus_addr), GNTST_okay);
-    assert_int_equal(STATUS(8), (uint16_t) ~(GTF_reading | GTF_writing));
-    STATUS(8) = 0;
+    assert_int_equal(status2[8], (uint16_t) ~(GTF_reading | GTF_writing));
+    status2[8] = 0;
     assert_quiet2(page, 8);
     assert_int_equal(map_status(1, 255, GNTMAP_device_map, 0), GNTST_general_error);
     assert_int_equal(map_status(1, 256, GNTMAP_device_map, 0), GNTST_bad_gntref);
@@ -378,26 +316,10 @@ static void map_refused(void **state)
 
 /* ---- copies ---- */
 
-static mfn_t own;
-
-static int copy(domid_t dom, grant_ref_t ref, bool to, uint16_t offset, uint16_t len)
-{
-    struct gnttab_copy c = {.len = len, .source.domid = DOMID_SELF, .dest.domid = DOMID_SELF};
-    struct gnttab_copy_ptr *theirs = to ? &c.dest : &c.source, *mine = to ? &c.source : &c.dest;
-
-    c.flags = to ? GNTCOPY_dest_gref : GNTCOPY_source_gref;
-    theirs->domid = dom;
-    theirs->u.ref = ref;
-    theirs->offset = offset;
-    mine->u.gmfn = own.n;
-    assert_int_equal(op(GNTTABOP_copy, &c, 1), 0);
-    return c.status;
-}
-
 static void copy_parts(void **state)
 {
     to_v2();
-    own = guest_frame(ctl);
+    copy_side = guest_frame(ctl);
     memset(mfn_to_virt(page), 'x', PAGE_SIZE);
     grant_part(8, page, 100, 50);
     assert_int_equal(copy(1, 8, false, 100, 50), GNTST_okay);
@@ -406,7 +328,7 @@ static void copy_parts(void **state)
     assert_int_equal(copy(1, 8, false, 99, 2), GNTST_bad_copy_arg);
     assert_int_equal(copy(1, 8, false, 149, 2), GNTST_bad_copy_arg);
     assert_int_equal(copy(1, 8, true, 0, 100), GNTST_bad_copy_arg);
-    memset(mfn_to_virt(own), 'y', PAGE_SIZE);
+    memset(mfn_to_virt(copy_side), 'y', PAGE_SIZE);
     assert_int_equal(copy(1, 8, true, 100, 50), GNTST_okay);
     for (unsigned int i = 0; i < PAGE_SIZE; i++)
         assert_int_equal(((char *)mfn_to_virt(page))[i], i >= 100 && i < 150 ? 'y' : 'x');
@@ -418,7 +340,7 @@ static void copy_parts(void **state)
     grant_part(8, page, 0, 0);
     assert_int_equal(copy(1, 8, false, 0, 1), GNTST_bad_copy_arg);
     assert_quiet2(page, 8);
-    assert_quiet2(own, 8);
+    assert_quiet2(copy_side, 8);
     assert_int_equal(grant_audit(a), 0);
 }
 
@@ -429,14 +351,14 @@ static void copy_through(void **state)
     grant_entry_v1_t *bt;
 
     to_v2();
-    own = guest_frame(ctl);
+    copy_side = guest_frame(ctl);
     assert_int_equal(grant_get_frame(b, 0, &m), 0);
     bt = mfn_to_virt(m);
     bt[20] = (grant_entry_v1_t){.flags = GTF_permit_access, .domid = 1, .frame = (uint32_t)theirs.n};
     grant_through(8, 0, 2, 20);
     strcpy(mfn_to_virt(theirs), "of a third domain");
     assert_int_equal(copy(1, 8, false, 0, 100), GNTST_okay);
-    assert_string_equal(mfn_to_virt(own), "of a third domain");
+    assert_string_equal(mfn_to_virt(copy_side), "of a third domain");
     assert_int_equal(copy(1, 8, true, 0, 100), GNTST_okay);
     bt[20].flags |= GTF_readonly;
     assert_int_equal(copy(1, 8, false, 0, 100), GNTST_okay);
@@ -473,7 +395,7 @@ static void no_chains(void **state)
     mfn_t theirs = guest_frame(b), m;
 
     to_v2();
-    own = guest_frame(ctl);
+    copy_side = guest_frame(ctl);
     assert_int_equal(set_version(b, 2), 0);
     assert_int_equal(grant_get_frame(b, 0, &m), 0);
     bt = mfn_to_virt(m);
@@ -514,17 +436,48 @@ static void copy_there_and_back(void **state)
     grant_entry_v1_t *ct;
 
     to_v2();
-    own = guest_frame(ctl);
+    copy_side = guest_frame(ctl);
     assert_int_equal(grant_get_frame(ctl, 0, &m), 0);
     ct = mfn_to_virt(m);
     ct[30] = (grant_entry_v1_t){.flags = GTF_permit_access, .domid = 1, .frame = (uint32_t)mine.n};
     grant_through(8, 0, 0, 30);
-    strcpy(mfn_to_virt(own), "there and back");
+    strcpy(mfn_to_virt(copy_side), "there and back");
     assert_int_equal(copy(1, 8, true, 0, 100), GNTST_okay);
     assert_string_equal(mfn_to_virt(mine), "there and back");
     assert_quiet2(mine, 8);
     assert_int_equal(ct[30].flags, GTF_permit_access);
     assert_int_equal(copy(1, 8, false, 4000, 97), GNTST_bad_copy_arg);
+    grant_through(8, 0, DOMID_SELF, 30); /* no name of a domain in an entry */
+    assert_int_equal(copy(1, 8, false, 0, 1), GNTST_general_error);
+    grant_through(8, 0, 0, 30);
+    assert_int_equal(copy(1, 8, false, 0, 1), GNTST_okay);
+    assert_int_equal(set_version(a, 1), 0); /* which has no such grants */
+    table[8] = (grant_entry_v1_t){.flags = GTF_transitive, .domid = 0, .frame = 30};
+    assert_int_equal(copy(1, 8, false, 0, 1), GNTST_general_error);
+    assert_int_equal(table[8].flags, GTF_transitive);
+}
+
+/* A use under way, as a copy on another CPU: what cannot be mapped cannot be mapped now either. */
+static void join_a_copy(void **state)
+{
+    struct granted what;
+
+    to_v2();
+    grant_part(8, page, 0, 10);
+    assert_int_equal(grant_pin(a, 8, 0, PIN_HOST_READ, USE_COPY, &what), GNTST_okay);
+    assert_int_equal(map_status(1, 8, GNTMAP_device_map | GNTMAP_readonly, 0), GNTST_general_error);
+    grant2(8, 0, page, 0);
+    assert_int_equal(map_status(1, 8, GNTMAP_device_map | GNTMAP_readonly, 0), GNTST_general_error);
+    assert_int_equal(map_status(1, 8, GNTMAP_device_map, 0), GNTST_general_error);
+    assert_int_equal(status2[8], GTF_reading);
+    grant_unpin(a, 8, PIN_HOST_READ);
+    grant_through(8, 0, 2, 3);
+    assert_int_equal(grant_pin(a, 8, 0, PIN_HOST_WRITE, USE_COPY, &what), GNTST_okay);
+    assert_true(what.kind == GRANT_TRANSITIVE && what.trans_domid == 2 && what.trans_ref == 3);
+    assert_int_equal(grant_pin(a, 8, 0, PIN_HOST_READ, USE_THROUGH, &what), GNTST_general_error);
+    assert_int_equal(map_status(1, 8, GNTMAP_device_map | GNTMAP_readonly, 0), GNTST_general_error);
+    grant_unpin(a, 8, PIN_HOST_WRITE);
+    assert_quiet2(page, 8);
 }
 
 /* The entry changes its kind while it is in use: the first use's meaning stays, and none is mixed from both. */
@@ -533,13 +486,13 @@ static void kind_changes_under_use(void **state)
     struct gnttab_map_grant_ref r;
 
     to_v2();
-    own = guest_frame(ctl);
+    copy_side = guest_frame(ctl);
     grant2(8, 0, page, 0);
     r = map(1, 8, GNTMAP_device_map | GNTMAP_readonly, 0);
-    grant_part(8, own, 0, 10);
+    grant_part(8, copy_side, 0, 10);
     assert_int_equal(copy(1, 8, false, 1000, 10), GNTST_okay); /* the page that is in use */
     assert_int_equal(copy(1, 8, true, 0, 10), GNTST_general_error);
-    assert_int_equal(STATUS(8), GTF_reading);
+    assert_int_equal(status2[8], GTF_reading);
     grant_through(8, 0, 2, 3);
     assert_int_equal(map_status(1, 8, GNTMAP_device_map, 0), GNTST_general_error);
     assert_int_equal(map_status(1, 8, GNTMAP_device_map | GNTMAP_readonly, 0), GNTST_okay);
@@ -547,207 +500,24 @@ static void kind_changes_under_use(void **state)
     assert_int_equal(grant_audit(a) + grant_audit(ctl), 0);
 }
 
-/* ---- a granter that races ---- */
-
-static volatile bool stop_racing;
-
-static void *racer(void *arg)
-{
-    for (uint32_t n = 0; !stop_racing; n++) {
-        uint32_t flags = n % 3 ? GTF_permit_access | (n % 2 ? GTF_sub_page : 0) : n % 4 ? GTF_transitive : 0;
-
-        __atomic_store_n(&table2[8].sub_page.page_off, (uint16_t)(n % 2 ? 100 : 2), __ATOMIC_SEQ_CST);
-        __atomic_store_n(&table2[8].sub_page.length, (uint16_t)(n % 7 * 10), __ATOMIC_SEQ_CST);
-        __atomic_store_n(&table2[8].full_page.frame, n % 5 ? page.n : n % 2 ? 20 : ~0ull, __ATOMIC_SEQ_CST);
-        __atomic_store_n(&STATUS(8), (uint16_t)n, __ATOMIC_SEQ_CST);
-        __atomic_store_n((uint32_t *)(void *)&table2[8], flags | (n % 11 == 0) << 16, __ATOMIC_SEQ_CST);
-    }
-    return NULL;
-}
-
-static void racing_granter(void **state)
-{
-    unsigned int okay = 0, maps = 0;
-    pthread_t thread;
-
-    to_v2();
-    own = guest_frame(ctl);
-    stop_racing = false;
-    assert_int_equal(pthread_create(&thread, NULL, racer, NULL), 0);
-    for (unsigned int i = 0; i < 50000; i++) {
-        int rc = copy(1, 8, i % 2, (uint16_t)(i % 200), 3);
-        struct gnttab_map_grant_ref m = map(1, 8, GNTMAP_device_map | (i % 3 ? GNTMAP_readonly : 0), 0);
-
-        okay += rc == GNTST_okay;
-        assert_true(rc == GNTST_okay || rc == GNTST_general_error || rc == GNTST_bad_page || rc == GNTST_bad_copy_arg ||
-                    rc == GNTST_bad_gntref);
-        if (m.status == GNTST_okay) {
-            maps++;
-            assert_int_equal(m.dev_bus_addr, page.n << PAGE_SHIFT);
-            assert_int_equal(unmap(m.handle, 0, m.dev_bus_addr), GNTST_okay);
-        }
-        assert_int_equal(frame_refs(page) + frame_type_refs(page) + frame_refs(own) + frame_type_refs(own), 2);
-    }
-    stop_racing = true;
-    pthread_join(thread, NULL);
-    assert_int_equal(grant_audit(a) + grant_audit(ctl), 0);
-    print_message("racing granter: %u of 50000 copies, %u maps succeeded\n", okay, maps);
-}
-
-/* ---- random operations over changes of version ---- */
-
-#define SLOTS 60
-#define REFS  24 /* the first 8 are the reserved ones */
-static struct {
-    bool used;
-    uint32_t flags, handle;
-    unsigned int ref;
-} slot[SLOTS];
-static mfn_t frame[REFS];
-static unsigned int version;
-
-static void random_grant(void)
-{
-    unsigned int ref = random_below(REFS);
-    uint16_t flags = random_below(3) ? 0 : GTF_readonly;
-
-    for (unsigned int i = 0; i < SLOTS; i++)
-        if (slot[i].used && slot[i].ref == ref)
-            return;
-    if (version == 1)
-        grant(ref, 0, frame[ref], flags);
-    else
-        grant2(ref, 0, frame[ref], flags);
-}
-
-static uint16_t flags_of(unsigned int ref)
-{
-    return version == 1 ? table[ref].flags : table2[ref].hdr.flags;
-}
-
-static void random_slot(void)
-{
-    static const uint32_t kinds[] = {GNTMAP_host_map, GNTMAP_device_map, GNTMAP_host_map | GNTMAP_device_map};
-    unsigned int i = random_below(SLOTS), ref = random_below(REFS);
-    uint32_t flags = kinds[random_below(3)] | (random_below(2) ? GNTMAP_readonly : 0);
-    struct gnttab_map_grant_ref m;
-    bool granted;
-
-    if (slot[i].used) {
-        uint64_t dev = slot[i].flags & GNTMAP_device_map ? frame[slot[i].ref].n << PAGE_SHIFT : 0;
-
-        assert_int_equal(unmap(slot[i].handle, VA(i), dev), GNTST_okay);
-        slot[i].used = false;
-        return;
-    }
-    granted = (flags_of(ref) & GTF_permit_access) && (!(flags_of(ref) & GTF_readonly) || (flags & GNTMAP_readonly));
-    m = map(1, ref, flags, VA(i));
-    assert_int_equal(m.status, granted ? GNTST_okay : GNTST_general_error);
-    if (!granted)
-        return;
-    slot[i].used = true;
-    slot[i].flags = flags;
-    slot[i].handle = m.handle;
-    slot[i].ref = ref;
-}
-
-static void random_copy(void)
-{
-    unsigned int ref = random_below(REFS);
-    bool to = random_below(2);
-    bool granted = (flags_of(ref) & GTF_permit_access) && !(to && (flags_of(ref) & GTF_readonly));
-
-    assert_int_equal(copy(1, ref, to, 0, 8), granted ? GNTST_okay : GNTST_general_error);
-}
-
-static void random_version(void)
-{
-    unsigned int wanted = 1 + random_below(2);
-    bool busy = false;
-    int rc;
-
-    for (unsigned int i = 0; i < SLOTS; i++)
-        busy = busy || (slot[i].used && slot[i].ref >= GNTTAB_NR_RESERVED_ENTRIES);
-    rc = set_version(a, wanted);
-    assert_int_equal(rc, wanted != version && busy ? -EBUSY : 0);
-    if (rc == 0 && wanted == 2 && version == 1)
-        to_v2();
-    version = rc ? version : wanted;
-}
-
-/* So that a change may succeed. */
-static void unmap_some(void)
-{
-    for (unsigned int i = 0; i < SLOTS; i++)
-        if (slot[i].used && (slot[i].ref >= GNTTAB_NR_RESERVED_ENTRIES || random_below(2))) {
-            uint64_t dev = slot[i].flags & GNTMAP_device_map ? frame[slot[i].ref].n << PAGE_SHIFT : 0;
-
-            assert_int_equal(unmap(slot[i].handle, VA(i), dev), GNTST_okay);
-            slot[i].used = false;
-        }
-    random_version();
-}
-
-static void check_counts(void)
-{
-    for (unsigned int r = 0; r < REFS; r++) {
-        unsigned int refs = 1, types = 0;
-        uint16_t use;
-
-        for (unsigned int i = 0; i < SLOTS; i++)
-            if (slot[i].used && slot[i].ref == r) {
-                unsigned int n = !!(slot[i].flags & GNTMAP_host_map) + !!(slot[i].flags & GNTMAP_device_map);
-
-                refs += n;
-                types += slot[i].flags & GNTMAP_readonly ? 0 : n;
-            }
-        use = (uint16_t)((refs > 1 ? GTF_reading : 0) | (types ? GTF_writing : 0));
-        assert_int_equal(frame_refs(frame[r]), refs);
-        assert_int_equal(frame_type_refs(frame[r]), types);
-        assert_int_equal(version == 1 ? in_use(r) : STATUS(r), use);
-    }
-    assert_int_equal(grant_audit(a) + grant_audit(ctl), 0);
-}
-
-static void random_operations(void **state)
-{
-    unsigned int changes = 0;
-
-    seed_init("random_operations");
-    memset(slot, 0, sizeof(slot));
-    version = 1;
-    own = guest_frame(ctl);
-    for (unsigned int r = 0; r < REFS; r++)
-        frame[r] = guest_frame(a);
-    for (unsigned int n = random_ops(200000); n-- > 0;) {
-        unsigned int what = random_below(100), before = version;
-
-        if (what < 20)
-            random_grant();
-        else if (what < 75)
-            random_slot();
-        else if (what < 95)
-            random_copy();
-        else if (what < 98)
-            random_version();
-        else
-            unmap_some();
-        changes += version != before;
-        if (n % 64 == 0)
-            check_counts();
-    }
-    print_message("random operations: %u changes of version\n", changes);
-}
-
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, grant_setup, grant_teardown)
     const struct CMUnitTest tests[] = {
-        T(reserved_entries_stay),  T(change_refused), T(change_in_slices),
-        T(status_frames),          T(status_grows),   T(swap_entries),
-        T(map_whole_pages),        T(map_refused),    T(copy_parts),
-        T(copy_through),           T(no_chains),      T(copy_there_and_back),
-        T(kind_changes_under_use), T(racing_granter), T(random_operations),
+        T(reserved_entries_stay),
+        T(change_refused),
+        T(change_in_slices),
+        T(status_frames),
+        T(status_grows),
+        T(swap_entries),
+        T(map_whole_pages),
+        T(map_refused),
+        T(copy_parts),
+        T(copy_through),
+        T(no_chains),
+        T(copy_there_and_back),
+        T(join_a_copy),
+        T(kind_changes_under_use),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
