@@ -101,7 +101,7 @@ h1 {{ font-size: 1.4em; }} h2 {{ font-size: 1.1em; margin-top: 2em; }}
 table {{ border-collapse: collapse; width: 100%; }}
 th, td {{ text-align: left; padding: .3em .6em; border-bottom: 1px solid #ddd; vertical-align: top; }}
 td.seconds, th.seconds {{ text-align: right; font-variant-numeric: tabular-nums; }}
-.passed {{ color: #17692b; }} .failed {{ color: #a81c1c; font-weight: bold; }} .skipped {{ color: #6b5a00; }}
+td.passed {{ color: #17692b; }} td.failed {{ color: #a81c1c; font-weight: bold; }} td.skipped {{ color: #6b5a00; }}
 tr.failed {{ background: #fdf0f0; }}
 pre {{ white-space: pre-wrap; font-size: 12px; margin: .3em 0; }}
 </style>

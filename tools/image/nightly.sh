@@ -70,13 +70,15 @@ fetch_emulator() {
     fi
 }
 
-fetch_kernel() { # NAME SUITE METAPACKAGE
+fetch_kernel() { # NAME SUITE METAPACKAGE USES
     [ ! -e "$cache/kernels/$1/complete" ] || return 0
     options=$sandbox
     [ "$2" = - ] || { prepare_backports && options=$backports; }
     package=$(apt-cache $options depends "$3" | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n1)
     [ -n "$package" ] || fail "$3 depends on no kernel"
     fetch "$cache/kernels/$1" "$2" "$package"
+    # Guests here have no modules.
+    [ "$4" != guest ] || rm -rf "$cache/kernels/$1/lib"
 }
 
 build_guest_overlay() { # NAME
@@ -97,7 +99,7 @@ build_control_image() { # NAME
 
 fetch_emulator
 list_of "$here/kernels.txt" | while read -r name suite package uses; do
-    fetch_kernel "$name" "$suite" "$package"
+    fetch_kernel "$name" "$suite" "$package" "$uses"
     for use in $uses; do
         case $use in
         guest) build_guest_overlay "$name" ;;
