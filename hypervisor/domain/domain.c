@@ -86,6 +86,7 @@ static void domain_free(void *data)
     rangeset_free(d->irq_caps);
     rangeset_free(d->ioport_caps);
     free_hv_mem(d->shared_info, 0);
+    hv_free(d->memory_map);
     hv_free(d->vcpu);
     hv_free(d);
 }

@@ -119,4 +119,5 @@ int domain_kill(struct domain *d)
     domain_put(d);
     send_global_virq(VIRQ_DOM_EXC);
     return 0;
+        domain_unclaim_pages(d);
 }

@@ -130,6 +130,7 @@ void get_domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
     info->flags |= d->shutdown_code << XEN_DOMINF_shutdownshift;
     info->tot_pages = d->tot_pages;
     info->max_pages = d->max_pages;
+    info->outstanding_pages = READ_ONCE(d->claimed_pages);
     info->shared_info_frame = virt_to_mfn(d->shared_info).n;
     memcpy(info->handle, d->handle, sizeof(info->handle));
     info->gpaddr_bits = 52;

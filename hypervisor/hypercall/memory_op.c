@@ -10,7 +10,6 @@
 #include <hv/guest_copy.h>
 #include <hv/layout.h>
 #include <hv/sched.h>
-#include <xen/hvm/e820.h>
 
 #define CMD_BITS 6
 
@@ -42,33 +41,6 @@ static long machphys_list(unsigned long guest)
     }
     l.nr_extents = n;
     return guest_copy_to((void *)guest, &l, sizeof(l));
-}
-
-struct e820_entry {
-    uint64_t addr, size;
-    uint32_t type;
-} __attribute__((packed));
-
-static long machine_memory_map(unsigned long guest)
-{
-    struct xen_memory_map m;
-    unsigned int n;
-
-    if (!current->domain->is_control)
-        return -EPERM;
-    if (guest_copy_from(&m, (void *)guest, sizeof(m)))
-        return -EFAULT;
-    if (m.nr_entries < boot_info.region_count)
-        return -EINVAL;
-    for (n = 0; n < boot_info.region_count; n++) {
-        const struct mem_region *r = &boot_info.region[n];
-        struct e820_entry e = {r->start, r->size, r->type};
-
-        if (guest_copy_to((char *)m.buffer.p + n * sizeof(e), &e, sizeof(e)))
-            return -EFAULT;
-    }
-    m.nr_entries = n;
-    return guest_copy_to((void *)guest, &m, sizeof(m));
 }
 
 static long domain_info(unsigned int cmd, unsigned long guest)
@@ -199,6 +171,12 @@ long do_memory_op(struct hcall *hc)
         return machphys_list(guest);
     case XENMEM_machine_memory_map:
         return machine_memory_map(guest);
+    case XENMEM_memory_map:
+        return memory_map(guest);
+    case XENMEM_set_memory_map:
+        return set_memory_map(guest);
+    case XENMEM_claim_pages:
+        return start ? -EINVAL : memory_claim(guest);
     case XENMEM_acquire_resource:
         return acquire_resource(hc, start);
     case XENMEM_add_to_physmap:

@@ -14,6 +14,12 @@ void set_owned_gpfns(struct domain *d, mfn_t first, unsigned long pfn, unsigned 
 /* increase, decrease, populate from extent start on: extents done, or fewer when memory ran out; -errno when the
  * arguments are bad. */
 long memory_reservation(struct hcall *hc, unsigned int cmd, unsigned int start, unsigned int cmd_bits);
+/* Sets frames aside for a domain, before it is populated. */
+long memory_claim(unsigned long guest);
+/* Memory maps: the machine's, the caller's, one for a domain. */
+long machine_memory_map(unsigned long guest);
+long memory_map(unsigned long guest);
+long set_memory_map(unsigned long guest);
 /* XENMEM_exchange: 0 or -errno, nr_exchanged says how far it came. */
 long memory_exchange(struct hcall *hc, unsigned long guest);
 

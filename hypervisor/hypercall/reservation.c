@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Growing and shrinking a domain: increase_reservation, populate_physmap, decrease_reservation. Extents are handled one
- * at a time with a preemption check after each; an extent has at most 512 frames.
+ * Growing and shrinking a domain: increase_reservation, populate_physmap, decrease_reservation, claim_pages. Extents
+ * are handled one at a time with a preemption check after each; an extent has at most 512 frames.
  */
 #include "memory_op.h"
 
@@ -99,5 +99,29 @@ long memory_reservation(struct hcall *hc, unsigned int cmd, unsigned int start, 
         return start;
     rc = run_extents(hc, &res, start, cmd_bits);
     domain_put(res.d);
+    return rc;
+}
+
+/* A claim is a number of frames; 0 gives it up. */
+long memory_claim(unsigned long guest)
+{
+    struct xen_memory_reservation r;
+    struct domain *d;
+    long rc = 0;
+
+    if (guest_copy_from(&r, (void *)guest, sizeof(r)))
+        return -EFAULT;
+    if (r.extent_start.p || r.extent_order || r.mem_flags)
+        return -EINVAL;
+    d = domain_get(r.domid);
+    if (!d)
+        return -EINVAL;
+    if (!current->domain->is_control)
+        rc = -EPERM;
+    else if (r.nr_extents)
+        rc = domain_claim_pages(d, r.nr_extents);
+    else
+        domain_unclaim_pages(d);
+    domain_put(d);
     return rc;
 }

@@ -25,6 +25,7 @@ long sysctl_physinfo(struct xen_sysctl *op, bool *copyback)
     p->capabilities = XEN_SYSCTL_PHYSCAP_pv | XEN_SYSCTL_PHYSCAP_gnttab_v1 | XEN_SYSCTL_PHYSCAP_gnttab_v2;
     p->total_pages = total_pages;
     p->free_pages = heap_free_pages();
+    p->outstanding_pages = heap_claimed_pages();
     p->max_mfn = max_page - 1;
     cpuid(1, 0, r);
     p->hw_cap[0] = r[3];

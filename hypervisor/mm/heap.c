@@ -7,6 +7,11 @@
  * A frame that a guest could reach may still be in a TLB: freeing stamps it, allocation flushes the CPUs that have not
  * flushed since. Domain frames are zeroed when given out, so that nothing leaks between domains.
  *
+ * Claims. A domain may have free frames set aside for it, as a number only: nobody else's allocation, the
+ * hypervisor's own included, leaves fewer free frames than are claimed. d->claimed_pages and the sum of them change
+ * under heap_lock. Invariant: the sum is at most the number of free frames, but for the moment between a frame's return
+ * to its claimant's account and to the heap.
+ *
  * Deliberately simple: one lock, no NUMA, no deferred scrubbing.
  */
 #include <hv/domain.h>
@@ -20,7 +25,7 @@
 
 static spinlock_t heap_lock = SPINLOCK_INIT(RANK_HEAP);
 static struct list_head free_list[NR_ZONES][MAX_ORDER + 1];
-static uint64_t free_pages;
+static uint64_t free_pages, claimed_pages;
 static bool heap_ready;
 
 static unsigned int zone_of(mfn_t m)
@@ -112,8 +117,30 @@ static struct page_info *take_from_zone(unsigned int z, unsigned int order)
     return NULL;
 }
 
-/* High zones first: memory that narrow devices can reach is the scarcer. */
-static struct page_info *take_block(unsigned int order, unsigned int bits)
+/* Takes n frames off d's claim, or gives them back. heap_lock held. */
+static void change_claim(struct domain *d, int64_t n)
+{
+    d->claimed_pages += (uint64_t)n;
+    claimed_pages += (uint64_t)n;
+}
+
+/* What of n frames that d is given comes off its claim. heap_lock held. */
+static uint64_t use_claim(struct domain *d, uint64_t n)
+{
+    uint64_t from_claim = MIN(d->claimed_pages, n);
+
+    change_claim(d, -(int64_t)from_claim);
+    return from_claim;
+}
+
+/* d: whose claim may be used, or NULL. heap_lock held. */
+static bool enough_unclaimed(const struct domain *d, uint64_t n)
+{
+    return free_pages >= claimed_pages - (d ? d->claimed_pages : 0) + n;
+}
+
+/* High zones first: memory that narrow devices can reach is the scarcer. *from_claim: frames that d had claimed. */
+static struct page_info *take_block(struct domain *d, unsigned int order, unsigned int bits, uint64_t *from_claim)
 {
     unsigned int top = NR_ZONES;
     unsigned long flags = spin_lock_irqsave(&heap_lock);
@@ -121,8 +148,11 @@ static struct page_info *take_block(unsigned int order, unsigned int bits)
 
     if (bits) /* up to PAGE_SHIFT bits: no frame is that low */
         top = bits > PAGE_SHIFT ? MIN(bits - PAGE_SHIFT, NR_ZONES) : 0;
+    if (!enough_unclaimed(d, 1ul << order))
+        top = 0;
     for (unsigned int z = top; z-- > 0 && !pg;)
         pg = take_from_zone(z, order);
+    *from_claim = pg && d ? use_claim(d, 1ul << order) : 0;
     spin_unlock_irqrestore(&heap_lock, flags);
     return pg;
 }
@@ -145,9 +175,9 @@ static void prepare_block(struct page_info *pg, unsigned int order)
         tlb_flush_mask(mask);
 }
 
-struct page_info *alloc_hv_pages(unsigned int order, unsigned int memf)
+static struct page_info *alloc_pages_for(struct domain *d, unsigned int order, unsigned int memf, uint64_t *from_claim)
 {
-    struct page_info *pg = order <= MAX_ORDER ? take_block(order, MEMF_GET_BITS(memf)) : NULL;
+    struct page_info *pg = order <= MAX_ORDER ? take_block(d, order, MEMF_GET_BITS(memf), from_claim) : NULL;
 
     if (!pg)
         return NULL;
@@ -155,6 +185,13 @@ struct page_info *alloc_hv_pages(unsigned int order, unsigned int memf)
     if (memf & MEMF_ZERO)
         memset(page_to_virt(pg), 0, PAGE_SIZE << order);
     return pg;
+}
+
+struct page_info *alloc_hv_pages(unsigned int order, unsigned int memf)
+{
+    uint64_t from_claim;
+
+    return alloc_pages_for(NULL, order, memf, &from_claim);
 }
 
 void free_hv_pages(struct page_info *pg, unsigned int order)
@@ -184,6 +221,16 @@ void free_hv_mem(void *p, unsigned int order)
 {
     if (p)
         free_hv_pages(virt_to_page(p), order);
+}
+
+/* Frames of a living domain's claim that were not used after all, or that it gave back. page_alloc_lock held. */
+static void return_to_claim(struct domain *d, uint64_t n)
+{
+    unsigned long flags = spin_lock_irqsave(&heap_lock);
+
+    if (!d->dying)
+        change_claim(d, (int64_t)n);
+    spin_unlock_irqrestore(&heap_lock, flags);
 }
 
 /* page_alloc_lock held. */
@@ -219,6 +266,7 @@ int assign_pages(struct domain *d, struct page_info *pg, unsigned int order)
 int exchange_pages(struct domain *d, struct page_info **in, unsigned int in_count, struct page_info **out,
                    unsigned int out_count, unsigned int out_order)
 {
+    unsigned long flags;
     int rc = 0;
 
     spin_lock(&d->page_alloc_lock);
@@ -226,6 +274,10 @@ int exchange_pages(struct domain *d, struct page_info **in, unsigned int in_coun
         rc = -EINVAL;
     for (unsigned int i = 0; i < out_count && !rc; i++)
         account(d, out[i], 1ul << out_order);
+    flags = spin_lock_irqsave(&heap_lock);
+    if (!rc) /* what goes out below is added again */
+        (void)use_claim(d, (uint64_t)out_count << out_order);
+    spin_unlock_irqrestore(&heap_lock, flags);
     spin_unlock(&d->page_alloc_lock);
     for (unsigned int i = 0; i < in_count && !rc; i++)
         put_page(in[i]);
@@ -234,16 +286,59 @@ int exchange_pages(struct domain *d, struct page_info **in, unsigned int in_coun
 
 struct page_info *alloc_domain_pages(struct domain *d, unsigned int order, unsigned int memf)
 {
+    uint64_t from_claim;
     struct page_info *pg;
 
     if (READ_ONCE(d->tot_pages) + (1ul << order) > d->max_pages)
         return NULL;
-    pg = alloc_hv_pages(order, memf | MEMF_ZERO);
+    pg = alloc_pages_for(d, order, memf | MEMF_ZERO, &from_claim);
     if (pg && assign_pages(d, pg, order)) {
         free_hv_pages(pg, order);
+        spin_lock(&d->page_alloc_lock);
+        return_to_claim(d, from_claim);
+        spin_unlock(&d->page_alloc_lock);
         return NULL;
     }
     return pg;
+}
+
+static int stake_claim(struct domain *d, uint64_t n)
+{
+    unsigned long flags = spin_lock_irqsave(&heap_lock);
+    int rc = 0;
+
+    if (d->claimed_pages)
+        rc = -EINVAL;
+    else if (!enough_unclaimed(NULL, n))
+        rc = -ENOMEM;
+    else
+        change_claim(d, (int64_t)n);
+    spin_unlock_irqrestore(&heap_lock, flags);
+    return rc;
+}
+
+int domain_claim_pages(struct domain *d, uint64_t total)
+{
+    int rc = -EINVAL;
+
+    spin_lock(&d->page_alloc_lock);
+    if (!d->dying && total > d->tot_pages && total <= d->max_pages)
+        rc = stake_claim(d, total - d->tot_pages);
+    spin_unlock(&d->page_alloc_lock);
+    return rc;
+}
+
+void domain_unclaim_pages(struct domain *d)
+{
+    unsigned long flags = spin_lock_irqsave(&heap_lock);
+
+    change_claim(d, -(int64_t)d->claimed_pages);
+    spin_unlock_irqrestore(&heap_lock, flags);
+}
+
+uint64_t heap_claimed_pages(void)
+{
+    return READ_ONCE(claimed_pages);
 }
 
 /* The owner loses the frame; the domain itself may go with its last frame. */
@@ -257,6 +352,8 @@ static void unaccount(struct domain *d, struct page_info *pg)
         last = list_empty(&d->hv_page_list);
     else
         last = --d->tot_pages == 0;
+    if (!(pg->count_info & PGC_hv_page) && READ_ONCE(d->claimed_pages))
+        return_to_claim(d, 1);
     pg->owner = NULL;
     spin_unlock(&d->page_alloc_lock);
     if (last)

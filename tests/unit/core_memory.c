@@ -5,6 +5,7 @@
  */
 #include <hv/boot.h>
 #include <xen/memory.h>
+#include <xen/sysctl.h>
 #include "fake/core.h"
 
 static struct domain *d;
@@ -200,6 +201,185 @@ static void test_exchange_errors(void **state)
     assert_int_equal(CALL(memory_op, XENMEM_exchange, FAULT, 0), -EFAULT);
 }
 
+/* ---- claims ---- */
+static uint64_t claimed(void)
+{
+    struct xen_sysctl *s = guest_new(struct xen_sysctl);
+    uint64_t sum;
+
+    core_as(control_domain->vcpu[0]);
+    s->cmd = XEN_SYSCTL_physinfo;
+    s->interface_version = XEN_SYSCTL_INTERFACE_VERSION;
+    assert_int_equal(CALL(sysctl, s, 0, 0), 0);
+    sum = s->u.physinfo.outstanding_pages;
+    assert_int_equal(sum, heap_claimed_pages());
+    return sum;
+}
+
+static long claim(domid_t id, unsigned long pages)
+{
+    core_as(control_domain->vcpu[0]);
+    *res = (struct xen_memory_reservation){.nr_extents = pages, .domid = id};
+    return CALL(memory_op, XENMEM_claim_pages, res, 0);
+}
+
+static long populate(domid_t id, unsigned long extents, unsigned int order)
+{
+    *res = (struct xen_memory_reservation){
+        .extent_start.p = list, .nr_extents = extents, .extent_order = order, .domid = id};
+    return CALL(memory_op, XENMEM_increase_reservation, res, 0);
+}
+
+/* A claim is for a total; it shrinks as the domain grows, grows as it shrinks, and is over when it is used up. */
+static void test_claim(void **state)
+{
+    uint64_t free;
+
+    guest_with_list(3, 100);
+    free = heap_free_pages();
+    assert_int_equal(claim(d->id, 20), 0);
+    assert_int_equal(claimed(), 17);
+    assert_int_equal(heap_free_pages(), free);
+    assert_int_equal(claim(d->id, 30), -EINVAL); /* one at a time */
+    assert_int_equal(populate(d->id, 10, 0), 10);
+    assert_int_equal(claimed(), 7);
+    *res = (struct xen_memory_reservation){.extent_start.p = list, .nr_extents = 2, .domid = d->id};
+    assert_int_equal(CALL(memory_op, XENMEM_decrease_reservation, res, 0), 2);
+    assert_int_equal(claimed(), 9);
+    assert_int_equal(populate(d->id, 2, 3), 2); /* beyond the claim, which is over */
+    assert_int_equal(d->tot_pages, 27);
+    assert_int_equal(claimed(), 0);
+    assert_int_equal(populate(d->id, 1, 0), 1);
+    assert_int_equal(claim(d->id, 50), 0);
+    assert_int_equal(claim(d->id, 0), 0);
+    assert_int_equal(claimed(), 0);
+    assert_int_equal(claim(d->id, 50), 0);
+    core_kill(d);
+    assert_int_equal(claimed(), 0);
+}
+
+/* What is claimed is neither another domain's nor the hypervisor's to take. */
+static void test_claimed_memory_is_kept(void **state)
+{
+    struct domain *other;
+    struct page_info *pg;
+    uint64_t free;
+
+    guest_with_list(0, RAM_FRAMES);
+    other = core_guest(1, 0);
+    other->max_pages = RAM_FRAMES;
+    free = heap_free_pages();
+    assert_int_equal(claim(d->id, free), 0);
+    assert_int_equal(claimed(), free);
+    assert_int_equal(populate(other->id, 1, 0), 0);
+    assert_int_equal(claim(other->id, 1), -ENOMEM);
+    assert_null(alloc_hv_pages(0, 0));
+    assert_int_equal(populate(d->id, 5, 0), 5);
+    assert_int_equal(populate(other->id, 1, 0), 0);
+    assert_int_equal(claim(d->id, 0), 0);
+    assert_int_equal(claim(d->id, free - 3), 0); /* all but three */
+    assert_int_equal(populate(other->id, 5, 0), 3);
+    pg = alloc_hv_pages(0, 0);
+    assert_null(pg);
+    assert_int_equal(claimed(), heap_free_pages());
+    d->max_pages = d->tot_pages + 1;
+    assert_int_equal(populate(d->id, 2, 0), 1); /* a refused frame leaves the claim as it was */
+    assert_int_equal(claimed(), heap_free_pages());
+}
+
+static void test_claim_and_exchange(void **state)
+{
+    struct xen_memory_exchange *x;
+
+    guest_with_list(16, 64);
+    assert_int_equal(claim(d->id, 48), 0);
+    core_as(d->vcpu[0]);
+    x = exchange(16, 0, 2);
+    assert_int_equal(CALL(memory_op, XENMEM_exchange, x, 0), 0);
+    assert_int_equal(d->tot_pages, 16);
+    assert_int_equal(claimed(), 32);
+}
+
+static void test_claim_errors(void **state)
+{
+    guest_with_list(4, 40);
+    assert_int_equal(claim(d->id, 4), -EINVAL); /* as large already */
+    assert_int_equal(claim(d->id, 41), -EINVAL);
+    d->max_pages = ~0ul;
+    assert_int_equal(claim(d->id, 1ul << 62), -ENOMEM);
+    assert_int_equal(claim(d->id, ~0ul), -ENOMEM);
+    assert_int_equal(claim(999, 10), -EINVAL);
+    *res = (struct xen_memory_reservation){.nr_extents = 10, .domid = d->id, .extent_order = 1};
+    assert_int_equal(CALL(memory_op, XENMEM_claim_pages, res, 0), -EINVAL);
+    *res = (struct xen_memory_reservation){.nr_extents = 10, .domid = d->id, .mem_flags = 1};
+    assert_int_equal(CALL(memory_op, XENMEM_claim_pages, res, 0), -EINVAL);
+    *res = (struct xen_memory_reservation){.nr_extents = 10, .domid = d->id, .extent_start.p = list};
+    assert_int_equal(CALL(memory_op, XENMEM_claim_pages, res, 0), -EINVAL);
+    *res = (struct xen_memory_reservation){.nr_extents = 10, .domid = d->id};
+    assert_int_equal(CALL(memory_op, XENMEM_claim_pages | 1 << 6, res, 0), -EINVAL);
+    assert_int_equal(CALL(memory_op, XENMEM_claim_pages, FAULT, 0), -EFAULT);
+    core_as(d->vcpu[0]);
+    assert_int_equal(CALL(memory_op, XENMEM_claim_pages, res, 0), -EPERM);
+    res->domid = 0;
+    assert_int_equal(CALL(memory_op, XENMEM_claim_pages, res, 0), -EPERM);
+    assert_int_equal(claimed(), 0);
+}
+
+/* ---- memory maps ---- */
+static long set_map(domid_t id, unsigned int n, void *buffer)
+{
+    struct xen_foreign_memory_map *f = guest_new(struct xen_foreign_memory_map);
+
+    *f = (struct xen_foreign_memory_map){.domid = id, .map.nr_entries = n};
+    f->map.buffer.p = buffer;
+    return CALL(memory_op, XENMEM_set_memory_map, f, 0);
+}
+
+static void test_memory_map(void **state)
+{
+    struct xen_memory_map *m = guest_new(struct xen_memory_map);
+    uint8_t *map = guest_alloc(1024 * 20), *got = guest_alloc(1024 * 20);
+
+    guest_with_list(1, 1);
+    for (unsigned int i = 0; i < 1024 * 20; i++)
+        map[i] = (uint8_t)(i % 251);
+    m->buffer.p = got;
+    m->nr_entries = 8;
+    assert_int_equal(CALL(memory_op, XENMEM_memory_map, m, 0), -ENOSYS);
+    assert_int_equal(set_map(d->id, 3, map), -EPERM);
+    core_as(control_domain->vcpu[0]);
+    assert_int_equal(set_map(d->id, 1025, map), -EINVAL);
+    assert_int_equal(set_map(d->id, ~0u, map), -EINVAL);
+    assert_int_equal(set_map(999, 1, map), -ESRCH);
+    assert_int_equal(set_map(d->id, 1, FAULT), -EFAULT);
+    core.fail_alloc = 1;
+    assert_int_equal(set_map(d->id, 1, map), -ENOMEM);
+    assert_int_equal(CALL(memory_op, XENMEM_set_memory_map, FAULT, 0), -EFAULT);
+    assert_int_equal(set_map(d->id, 1024, map), 0);
+    assert_int_equal(set_map(d->id, 3, map), 0); /* instead of the other */
+    core_as(d->vcpu[0]);
+    assert_int_equal(CALL(memory_op, XENMEM_memory_map, m, 0), 0);
+    assert_int_equal(m->nr_entries, 3);
+    assert_memory_equal(got, map, 60);
+    assert_int_equal(got[60], 0);
+    m->nr_entries = 2; /* as many as there is room for */
+    assert_int_equal(CALL(memory_op, XENMEM_memory_map, m, 0), 0);
+    assert_int_equal(m->nr_entries, 2);
+    m->buffer.p = FAULT;
+    assert_int_equal(CALL(memory_op, XENMEM_memory_map, m, 0), -EFAULT);
+    assert_int_equal(CALL(memory_op, XENMEM_memory_map, FAULT, 0), -EFAULT);
+    core.fail_alloc = 1;
+    assert_int_equal(CALL(memory_op, XENMEM_memory_map, m, 0), -ENOMEM);
+    core_as(control_domain->vcpu[0]);
+    assert_int_equal(CALL(memory_op, XENMEM_memory_map, m, 0), -ENOSYS); /* it has none of its own */
+    assert_int_equal(set_map(d->id, 0, NULL), 0);
+    core_as(d->vcpu[0]);
+    m->buffer.p = got;
+    assert_int_equal(CALL(memory_op, XENMEM_memory_map, m, 0), -ENOSYS);
+    core_as(control_domain->vcpu[0]);
+    assert_int_equal(set_map(d->id, 5, map), 0); /* goes with the domain */
+}
+
 /* ---- what only informs ---- */
 static void test_information(void **state)
 {
@@ -228,6 +408,9 @@ static void test_information(void **state)
     assert_int_equal(map->nr_entries, boot_info.region_count);
     map->nr_entries = 1;
     assert_int_equal(CALL(memory_op, XENMEM_machine_memory_map, map, 0), -EINVAL);
+    map->buffer.p = NULL; /* how many are there? */
+    assert_int_equal(CALL(memory_op, XENMEM_machine_memory_map, map, 0), 0);
+    assert_int_equal(map->nr_entries, boot_info.region_count);
     map->nr_entries = ~0u;
     map->buffer.p = FAULT;
     assert_int_equal(CALL(memory_op, XENMEM_machine_memory_map, map, 0), -EFAULT);
@@ -268,10 +451,12 @@ static void test_acquire_resource(void **state)
 int core_memory_tests(void)
 {
     static const struct CMUnitTest tests[] = {
-        CORE_TEST(test_populate_and_decrease), CORE_TEST(test_increase),
-        CORE_TEST(test_hostile_reservations),  CORE_TEST(test_exchange),
-        CORE_TEST(test_exchange_errors),       CORE_TEST(test_information),
-        CORE_TEST(test_acquire_resource),
+        CORE_TEST(test_populate_and_decrease),  CORE_TEST(test_increase),
+        CORE_TEST(test_hostile_reservations),   CORE_TEST(test_exchange),
+        CORE_TEST(test_exchange_errors),        CORE_TEST(test_information),
+        CORE_TEST(test_acquire_resource),       CORE_TEST(test_claim),
+        CORE_TEST(test_claimed_memory_is_kept), CORE_TEST(test_claim_and_exchange),
+        CORE_TEST(test_claim_errors),           CORE_TEST(test_memory_map),
     };
 
     return cmocka_run_group_tests_name("memory", tests, NULL, NULL);

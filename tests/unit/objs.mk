@@ -96,7 +96,7 @@ test_pv_random-srcs   := tests/unit/test_pv_random.c \
                          $(patsubst %,tests/unit/%.c,pv_model pv_flight pv_ops_table pv_ops_desc pv_ops_memory) \
                          $(fake-machine) tests/unit/fake/pv_parts.c $(mm-pv-srcs) \
                          $(patsubst %,hypervisor/pv/%.c,desc desc_check perdomain context flags domain walk) \
-                         $(patsubst %,hypervisor/hypercall/%.c,memory_op reservation exchange) \
+                         $(patsubst %,hypervisor/hypercall/%.c,memory_op memory_map reservation exchange) \
                          $(wildcard hypervisor/grant/*.c) hypervisor/domain/teardown.c
 test_pv_random-cflags := $(hv-unit-cflags) -O2
 

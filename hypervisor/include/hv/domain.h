@@ -23,6 +23,7 @@ struct evtchn_domain; /* event.h */
 struct evtchn_vcpu;
 struct grant_table; /* grant.h */
 struct irq_domain;  /* irq.h */
+struct memory_map;  /* hypercall/memory_map.c */
 struct sched_vcpu;  /* sched.h */
 struct umbra_op_holders;
 
@@ -48,6 +49,7 @@ struct domain {
     struct list_head hv_page_list; /* PGC_hv_page frames */
     struct list_head relinquished; /* teardown: frames looked at, still referenced by others */
     uint64_t tot_pages, max_pages;
+    uint64_t claimed_pages;     /* set aside for it in the heap; also under the heap's lock */
     unsigned int teardown_step; /* domain_relinquish: where to go on */
 
     /* life_lock */
@@ -57,6 +59,7 @@ struct domain {
     int pause_count;            /* atomic: paused while not 0 */
     int controller_pause_count; /* of these, held by control-domain pauses */
 
+    struct memory_map *memory_map;   /* XENMEM_set_memory_map, or NULL (life_lock) */
     struct shared_info *shared_info; /* one PGC_hv_page */
     cpumask_t dirty_cpus;            /* CPUs that run a vCPU of this domain now, and may hold its TLB entries; atomic */
     uint64_t time_offset_s;

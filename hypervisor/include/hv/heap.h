@@ -46,6 +46,14 @@ int assign_pages(struct domain *d, struct page_info *pg, unsigned int order);
  */
 int exchange_pages(struct domain *d, struct page_info **in, unsigned int in_count, struct page_info **out,
                    unsigned int out_count, unsigned int out_order);
+/*
+ * Claims: sets free frames aside so that d can grow to total frames, 0 or -EINVAL (it has a claim, is as large already,
+ * may not be as large, is dying) or -ENOMEM; gives a claim up. What d allocates is taken off its claim, a frame that it
+ * gives back while it has one is added to it.
+ */
+int domain_claim_pages(struct domain *d, uint64_t total);
+void domain_unclaim_pages(struct domain *d);
+uint64_t heap_claimed_pages(void);
 /* put_page's last step: gives an owned frame back. */
 void free_domain_page(struct page_info *pg);
 
