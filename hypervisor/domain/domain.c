@@ -124,6 +124,7 @@ static struct domain *domain_alloc(domid_t id, unsigned int max_vcpus)
     d->id = id;
     d->refcount = 1;
     d->max_vcpus = max_vcpus;
+    d->shutdown_code = SHUTDOWN_CODE_INVALID;
     d->weight = SCHED_WEIGHT_DEFAULT;
     spin_lock_init(&d->page_alloc_lock, RANK_PAGE_ALLOC);
     spin_lock_init(&d->life_lock, RANK_DOMAIN_LIFE);

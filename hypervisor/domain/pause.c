@@ -75,15 +75,16 @@ void domain_shutdown(struct domain *d, unsigned int reason)
 {
     struct vcpu *v;
 
-    if (d->is_control)
-        control_shutdown(reason);
     spin_lock(&d->life_lock);
     if (d->is_shutting_down) {
         spin_unlock(&d->life_lock);
         return;
     }
+    if (d->shutdown_code == SHUTDOWN_CODE_INVALID)
+        d->shutdown_code = reason;
+    if (d->is_control)
+        control_shutdown(d->shutdown_code);
     d->is_shutting_down = true;
-    d->shutdown_code = reason;
     for_each_vcpu (d, v)
         vcpu_pause_nosync(v);
     d->is_shut_down = true;
@@ -99,6 +100,7 @@ void domain_resume(struct domain *d)
     spin_lock(&d->life_lock);
     was = d->is_shut_down;
     d->is_shutting_down = d->is_shut_down = false;
+    d->shutdown_code = SHUTDOWN_CODE_INVALID;
     spin_unlock(&d->life_lock);
     if (was)
         for_each_vcpu (d, v)

@@ -134,6 +134,7 @@ void get_domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
     info->shared_info_frame = virt_to_mfn(d->shared_info).n;
     memcpy(info->handle, d->handle, sizeof(info->handle));
     info->gpaddr_bits = 52;
+    info->arch_config = d->config.arch;
 }
 
 long domctl_getinfo(struct domain *unused, struct xen_domctl *op, bool *copyback)

@@ -78,6 +78,14 @@ static void test_domain_life(void **state)
     assert_int_equal(op->domain, id);
     assert_int_equal(op->u.getdomaininfo.max_pages, 10);
     assert_true(op->u.getdomaininfo.flags & XEN_DOMINF_paused);
+    assert_int_equal(op->u.getdomaininfo.flags >> XEN_DOMINF_shutdownshift, 0xffff); /* no code yet */
+    assert_int_equal(op->u.getdomaininfo.outstanding_pages, 0);
+    assert_int_equal(domain_claim_pages(d, 4), 0);
+    assert_int_equal(domctl(XEN_DOMCTL_getdomaininfo, id), 0);
+    assert_int_equal(op->u.getdomaininfo.outstanding_pages, 4);
+    assert_int_equal(op->u.getdomaininfo.shared_info_frame, virt_to_mfn(d->shared_info).n);
+    assert_int_equal(op->u.getdomaininfo.cpupool, 0);
+    assert_int_equal(op->u.getdomaininfo.arch_config.emulation_flags, 0);
     assert_int_equal(domctl(XEN_DOMCTL_getdomaininfo, (domid_t)(id + 1)), -ESRCH);
     domain_put(d);
     assert_int_equal(domctl(XEN_DOMCTL_destroydomain, 0), -EINVAL);

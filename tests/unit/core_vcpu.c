@@ -188,6 +188,10 @@ static void test_shutdown_code(void **state)
     sd->reason = SHUTDOWN_reboot;
     assert_int_equal(CALL(sched_op, SCHEDOP_shutdown_code, sd, 0), 0);
     assert_int_equal(d->shutdown_code, SHUTDOWN_reboot);
+    domain_shutdown(d, SHUTDOWN_poweroff); /* what the guest has said before counts */
+    assert_int_equal(d->shutdown_code, SHUTDOWN_reboot);
+    domain_resume(d);
+    assert_int_equal(d->shutdown_code, SHUTDOWN_CODE_INVALID);
     assert_int_equal(CALL(sched_op, SCHEDOP_watchdog, sd, 0), -ENOSYS);
     assert_int_equal(CALL(sched_op, SCHEDOP_pin_override, sd, 0), -ENOSYS);
 }

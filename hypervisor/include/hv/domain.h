@@ -30,6 +30,8 @@ struct umbra_op_holders;
 /* How far teardown has come; only ever grows. domain_kill (destroydomain) drives it, restartably. */
 enum domain_dying { DOM_ALIVE, DOM_DYING, DOM_DEAD };
 
+#define SHUTDOWN_CODE_INVALID (~0u)
+
 struct domain {
     domid_t id;
     bool is_control; /* privileged: may use control hypercalls and hardware */
@@ -55,7 +57,7 @@ struct domain {
     /* life_lock */
     spinlock_t life_lock;
     bool is_shutting_down, is_shut_down;
-    unsigned int shutdown_code;
+    unsigned int shutdown_code; /* why it is shut down, or will be: the guest may say so before */
     int pause_count;            /* atomic: paused while not 0 */
     int controller_pause_count; /* of these, held by control-domain pauses */
 
