@@ -8,6 +8,7 @@
 #include <hv/hypercall.h>
 #include <hv/sched.h>
 #include <xen/callback.h>
+#include <xen/nmi.h>
 #include "internal.h"
 
 #define TRAP_BATCH 32u
@@ -133,6 +134,25 @@ long do_callback_op(struct hcall *hc)
         if (copy_from_guest(&unreg, guest_ptr(struct callback_unregister, hc->arg[1]), 1))
             return -EFAULT;
         return unregister_callback(current, unreg.type);
+    default:
+        return -ENOSYS;
+    }
+}
+
+/* The older way to say what callback_op says of CALLBACKTYPE_nmi. Source: <xen/nmi.h>. */
+long do_nmi_op(struct hcall *hc)
+{
+    struct callback_register reg = {.type = CALLBACKTYPE_nmi};
+    struct xennmi_callback cb;
+
+    switch ((unsigned int)hc->arg[0]) {
+    case XENNMI_register_callback:
+        if (copy_from_guest(&cb, guest_ptr(struct xennmi_callback, hc->arg[1]), 1))
+            return -EFAULT;
+        reg.address = cb.handler_address;
+        return pv_set_callback(current, &reg);
+    case XENNMI_unregister_callback:
+        return unregister_callback(current, CALLBACKTYPE_nmi);
     default:
         return -ENOSYS;
     }

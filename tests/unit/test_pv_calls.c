@@ -12,6 +12,7 @@
 #include <hv/hypercall.h>
 #include <hv/sched.h>
 #include <xen/callback.h>
+#include <xen/nmi.h>
 #include "../../hypervisor/pv/internal.h"
 
 #define BAD           ((void *)16)         /* a guest address that faults */
@@ -132,6 +133,24 @@ static void test_unknown_callback_op(void **state)
     assert_int_equal(call(do_callback_op, ~0ul, 0, 0), -ENOSYS);
 }
 
+static void test_nmi_op(void **state)
+{
+    struct xennmi_callback cb = {.handler_address = KERNEL};
+
+    assert_int_equal(call(do_nmi_op, XENNMI_register_callback, (unsigned long)&cb, 0), 0);
+    assert_int_equal(self.pv.trap[TRAP_NMI].address, KERNEL);
+    assert_true(TI_GET_IF(&self.pv.trap[TRAP_NMI]));
+    cb.handler_address = NOT_CANONICAL;
+    assert_int_equal(call(do_nmi_op, XENNMI_register_callback, (unsigned long)&cb, 0), -EINVAL);
+    assert_int_equal(call(do_nmi_op, XENNMI_register_callback, (unsigned long)BAD, 0), -EFAULT);
+    assert_int_equal(self.pv.trap[TRAP_NMI].address, KERNEL);
+    assert_int_equal(call(do_nmi_op, XENNMI_unregister_callback, 0, 0), 0);
+    assert_int_equal(self.pv.trap[TRAP_NMI].address, 0);
+    assert_int_equal(call(do_nmi_op, XENNMI_unregister_callback, 0, 0), 0);
+    assert_int_equal(call(do_nmi_op, 2, 0, 0), -ENOSYS);
+    assert_int_equal(other.pv.trap[TRAP_NMI].address, 0);
+}
+
 /* Set while the vCPU is not running, which leaves the processor alone; read by the vCPU itself. */
 static void test_get_debugreg(void **state)
 {
@@ -181,7 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_set_callbacks),         TEST(test_register),     TEST(test_unregister),
         TEST(test_unknown_callback_op),   TEST(test_get_debugreg), TEST(test_vm_assist),
-        TEST(test_segment_base_refusals),
+        TEST(test_segment_base_refusals), TEST(test_nmi_op),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

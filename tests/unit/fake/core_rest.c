@@ -195,6 +195,7 @@ mfn_t m2p_frame(unsigned long rw_address)
     }
 UNUSED_CALL(callback_op)
 UNUSED_CALL(fpu_taskswitch)
+UNUSED_CALL(nmi_op)
 UNUSED_CALL(get_debugreg)
 UNUSED_CALL(physdev_op)
 UNUSED_CALL(set_callbacks)
