@@ -405,6 +405,32 @@ static void test_unknown_ext_ops(void **state)
     }
 }
 
+/* m2p_strict: the table that user mode walks does not show the M2P, the kernel's does. */
+static void test_m2p_strict(void **state)
+{
+    struct page_info *user = new_frame(d);
+
+    (void)state;
+    idle_l4[M2P_L4_SLOT] = to(t[3], 0);
+    assert_int_equal(ext(MMUEXT_NEW_BASEPTR, t[4]), 0);
+    assert_int_equal(ext(MMUEXT_NEW_USER_BASEPTR, user), 0);
+    assert_int_equal(entry(user, M2P_L4_SLOT)->n, idle_l4[M2P_L4_SLOT].n);
+    d->vm_assist = 1ul << VMASST_TYPE_m2p_strict;
+    assert_int_equal(ext(MMUEXT_NEW_USER_BASEPTR, user), 0);
+    assert_int_equal(entry(user, M2P_L4_SLOT)->n, 0);
+    assert_int_equal(entry(t[4], M2P_L4_SLOT)->n, idle_l4[M2P_L4_SLOT].n);
+    assert_int_not_equal(entry(user, PERDOMAIN_L4_SLOT)->n, 0);
+    /* As a kernel's table it shows it again; as both, the last word counts. */
+    assert_int_equal(ext(MMUEXT_NEW_USER_BASEPTR, t[4]), 0);
+    assert_int_equal(ext(MMUEXT_NEW_BASEPTR, user), 0);
+    assert_int_equal(entry(user, M2P_L4_SLOT)->n, idle_l4[M2P_L4_SLOT].n);
+    assert_int_equal(entry(t[4], M2P_L4_SLOT)->n, 0);
+    d->vm_assist = 0;
+    assert_int_equal(ext(MMUEXT_NEW_USER_BASEPTR, t[4]), 0);
+    assert_int_equal(entry(t[4], M2P_L4_SLOT)->n, idle_l4[M2P_L4_SLOT].n);
+    idle_l4[M2P_L4_SLOT] = _pte(0);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
@@ -421,6 +447,7 @@ int main(void)
         TEST(test_audit_finds),
         TEST(test_no_translate),
         TEST(test_unknown_ext_ops),
+        TEST(test_m2p_strict),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

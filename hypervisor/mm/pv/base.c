@@ -32,6 +32,23 @@ static int get_base(struct domain *d, mfn_t old, mfn_t new)
     return rc;
 }
 
+/*
+ * With VMASST_TYPE_m2p_strict user mode does not see the M2P: its L4 shows the table while it is a kernel's base only.
+ * A table that serves both modes is as it was last set.
+ */
+static void show_m2p(const struct domain *d, mfn_t l4, bool to_user)
+{
+    bool hide = to_user && test_bit(VMASST_TYPE_m2p_strict, &d->vm_assist);
+    uint64_t e = hide ? 0 : idle_l4[M2P_L4_SLOT].n;
+    pte_t *slot;
+
+    if (mfn_eq(l4, INVALID_MFN))
+        return;
+    slot = (pte_t *)mfn_to_virt(l4) + M2P_L4_SLOT;
+    if (slot->n != e)
+        WRITE_ONCE(slot->n, e);
+}
+
 /* Drops the base that was replaced by another. */
 static void put_base(mfn_t gone, mfn_t other)
 {
@@ -79,6 +96,8 @@ int pv_set_base(struct vcpu *v, mfn_t kernel_l4, mfn_t user_l4)
         old_user = v->pv.l4_user;
         v->pv.l4_kernel = kernel_l4;
         v->pv.l4_user = user_l4;
+        show_m2p(d, user_l4, true);
+        show_m2p(d, kernel_l4, false);
         reload(v, cr3, !mfn_eq(old_kernel, kernel_l4) || !mfn_eq(old_user, user_l4));
         put_base(old_kernel, kernel_l4);
         put_base(old_user, user_l4);
