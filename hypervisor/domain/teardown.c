@@ -24,6 +24,13 @@ static int stop_vcpus(struct domain *d)
     return 0;
 }
 
+static bool holds_frames(const struct vcpu *v)
+{
+    return !mfn_eq(v->vcpu_info_mfn, INVALID_MFN) || !mfn_eq(v->pv.l4_kernel, INVALID_MFN) ||
+           !mfn_eq(v->pv.l4_user, INVALID_MFN);
+}
+
+/* Descriptor frames are let go before the tables, so a vCPU without tables has none of them either. */
 static int drop_vcpu_state(struct domain *d)
 {
     struct vcpu *v;
@@ -32,9 +39,13 @@ static int drop_vcpu_state(struct domain *d)
         int rc;
 
         v->runstate_guest = v->time_area_guest = 0;
+        if (!holds_frames(v))
+            continue;
         vcpu_unregister_info(v);
         pv_drop_descriptors(v);
         rc = pv_drop_base(v);
+        if (!rc && preempt_needed())
+            rc = -ERESTART;
         if (rc)
             return rc;
     }
@@ -108,6 +119,7 @@ int domain_kill(struct domain *d)
         spin_lock(&d->page_alloc_lock);
         d->dying = DOM_DYING;
         spin_unlock(&d->page_alloc_lock);
+        domain_unclaim_pages(d);
     }
     for (; d->teardown_step < ARRAY_SIZE(steps); d->teardown_step++) {
         int rc = steps[d->teardown_step](d);
@@ -119,5 +131,4 @@ int domain_kill(struct domain *d)
     domain_put(d);
     send_global_virq(VIRQ_DOM_EXC);
     return 0;
-        domain_unclaim_pages(d);
 }
