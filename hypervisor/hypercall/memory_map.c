@@ -74,11 +74,12 @@ static struct memory_map *copy_of_map(struct domain *d, long *rc)
 long memory_map(unsigned long guest)
 {
     struct xen_memory_map m;
+    struct memory_map *map;
     long rc;
-    struct memory_map *map = copy_of_map(current->domain, &rc);
 
-    if (!rc && guest_copy_from(&m, (void *)guest, sizeof(m)))
-        rc = -EFAULT;
+    if (guest_copy_from(&m, (void *)guest, sizeof(m)))
+        return -EFAULT;
+    map = copy_of_map(current->domain, &rc);
     if (!rc) {
         m.nr_entries = MIN(m.nr_entries, map->n);
         rc = guest_copy_to(m.buffer.p, map->entry, m.nr_entries * sizeof(map->entry[0]));
@@ -126,4 +127,18 @@ long set_memory_map(unsigned long guest)
     hv_free(old);
     domain_put(d);
     return 0;
+}
+
+/* Without an IOMMU no region has to be left to a device. */
+long reserved_device_memory(unsigned long guest)
+{
+    struct xen_reserved_device_memory_map *g = guest_ptr(struct xen_reserved_device_memory_map, guest);
+    struct xen_reserved_device_memory_map m;
+
+    if (copy_from_guest(&m, g, 1))
+        return -EFAULT;
+    if (m.flags & ~(uint32_t)XENMEM_RDM_ALL)
+        return -EINVAL;
+    m.nr_entries = 0;
+    return copy_field_to_guest(g, &m, nr_entries);
 }

@@ -105,7 +105,7 @@ static long acquire_resource(struct hcall *hc, unsigned int start)
     if (r.pad)
         return -EINVAL;
     if (r.type != XENMEM_resource_grant_table || r.id > XENMEM_resource_grant_table_id_status)
-        return -EOPNOTSUPP;
+        return -EINVAL;
     d = get_target_domain(r.domid);
     if (!d)
         return -ESRCH;
@@ -120,6 +120,21 @@ static long acquire_resource(struct hcall *hc, unsigned int start)
         return rc;
     hc->arg[0] = XENMEM_acquire_resource | ((unsigned long)start << CMD_BITS);
     return hypercall_restart(hc);
+}
+
+/* What Xen says no to when it is about a PV domain, after a look at whom it is about. */
+static long refuse_for(unsigned long guest, long error)
+{
+    struct domain *d;
+    domid_t id;
+
+    if (guest_copy_from(&id, (void *)guest, sizeof(id)))
+        return -EFAULT;
+    d = get_target_domain(id);
+    if (!d)
+        return -ESRCH;
+    domain_put(d);
+    return error;
 }
 
 void set_owned_gpfns(struct domain *d, mfn_t first, unsigned long pfn, unsigned long n)
@@ -179,10 +194,22 @@ long do_memory_op(struct hcall *hc)
         return start ? -EINVAL : memory_claim(guest);
     case XENMEM_acquire_resource:
         return acquire_resource(hc, start);
+    case XENMEM_reserved_device_memory_map:
+        return reserved_device_memory(guest);
+    case XENMEM_get_sharing_freed_pages:
+    case XENMEM_get_sharing_shared_pages:
+        return 0; /* nothing is shared so */
     case XENMEM_add_to_physmap:
     case XENMEM_add_to_physmap_batch:
     case XENMEM_remove_from_physmap:
-        return -EACCES; /* PV guests keep their own map */
+        return refuse_for(guest, -EACCES); /* PV guests keep their own map */
+    case XENMEM_set_pod_target:
+    case XENMEM_get_pod_target:
+        return current->domain->is_control ? refuse_for(guest, -EINVAL) : -EPERM;
+    case XENMEM_get_vnumainfo:
+        return refuse_for(guest, -EOPNOTSUPP);
+    case XENMEM_machphys_compat_mfn_list:
+        return -EOPNOTSUPP;
     default:
         return -ENOSYS;
     }

@@ -20,6 +20,7 @@ long memory_claim(unsigned long guest);
 long machine_memory_map(unsigned long guest);
 long memory_map(unsigned long guest);
 long set_memory_map(unsigned long guest);
+long reserved_device_memory(unsigned long guest);
 /* XENMEM_exchange: 0 or -errno, nr_exchanged says how far it came. */
 long memory_exchange(struct hcall *hc, unsigned long guest);
 

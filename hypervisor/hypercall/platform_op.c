@@ -25,6 +25,8 @@ static long set_time(const struct xen_platform_op *op)
 /* S5 only: the values for the PM1 control registers come from the control domain's ACPI interpreter. */
 static long enter_sleep(const struct xenpf_enter_acpi_sleep *s)
 {
+    if (s->sleep_state < 1 || s->sleep_state > 5)
+        return -EINVAL;
     if (s->sleep_state != 5 || (s->flags & XENPF_ACPI_SLEEP_EXTENDED))
         return -EOPNOTSUPP;
     printk("Entering ACPI S5\n");
@@ -72,6 +74,8 @@ static long firmware_info(struct xenpf_firmware_info *f)
         return -ESRCH;
     case XEN_FW_VBEDDC_INFO:
         return -ESRCH;
+    case XEN_FW_EFI_INFO:
+        return -ENOSYS;
     case XEN_FW_KBD_SHIFT_FLAGS:
         f->u.kbd_shift_flags = 0;
         return 0;
@@ -115,6 +119,8 @@ static long run(struct xen_platform_op *op, bool *copyback)
         return firmware_info(&op->u.firmware_info);
     case XENPF_getidletime:
         return idle_times(op);
+    case XENPF_platform_quirk:
+        return -EINVAL;
     default:
         *copyback = false;
         return -ENOSYS;

@@ -94,6 +94,19 @@ static sysctl_fn *const table[] = {
     [XEN_SYSCTL_scheduler_op] = sysctl_scheduler,
 };
 
+/* Commands without a function here: how Xen 4.17 refuses them on a machine without what they are about. */
+static const int refused[] = {
+    [XEN_SYSCTL_get_pmstat] = -ENODEV,      [XEN_SYSCTL_pm_op] = -EINVAL,      [XEN_SYSCTL_coverage_op] = -EOPNOTSUPP,
+    [XEN_SYSCTL_cpu_hotplug] = -EOPNOTSUPP, [XEN_SYSCTL_psr_cmt_op] = -ENODEV, [XEN_SYSCTL_psr_alloc] = -ENODEV,
+};
+
+static long refuse(uint32_t cmd)
+{
+    int error = cmd < ARRAY_SIZE(refused) ? refused[array_index_nospec(cmd, ARRAY_SIZE(refused))] : 0;
+
+    return error ? error : -ENOSYS;
+}
+
 long do_sysctl(struct hcall *hc)
 {
     struct xen_sysctl *g = guest_ptr(struct xen_sysctl, hc->arg[0]);
@@ -107,10 +120,10 @@ long do_sysctl(struct hcall *hc)
     if (op.interface_version != XEN_SYSCTL_INTERFACE_VERSION)
         return -EACCES;
     if (op.cmd >= ARRAY_SIZE(table))
-        return -ENOSYS;
+        return refuse(op.cmd);
     fn = table[array_index_nospec(op.cmd, ARRAY_SIZE(table))];
     if (!fn)
-        return -ENOSYS;
+        return refuse(op.cmd);
     rc = fn(&op, &copyback);
     if (rc == -ERESTART)
         return hypercall_restart(hc);

@@ -101,8 +101,14 @@ long sysctl_cpupool(struct xen_sysctl *op, bool *copyback)
     case XEN_SYSCTL_CPUPOOL_OP_FREEINFO:
         *copyback = true;
         return mask_to_guest(&p->cpumap, CPUMASK_NONE);
-    default:
+    case XEN_SYSCTL_CPUPOOL_OP_CREATE:
+    case XEN_SYSCTL_CPUPOOL_OP_DESTROY:
+    case XEN_SYSCTL_CPUPOOL_OP_ADDCPU:
+    case XEN_SYSCTL_CPUPOOL_OP_RMCPU:
+    case XEN_SYSCTL_CPUPOOL_OP_MOVEDOMAIN:
         return -EOPNOTSUPP;
+    default:
+        return -ENOSYS;
     }
 }
 

@@ -76,7 +76,7 @@ int pv_check_debugreg(unsigned int reg, unsigned long *value)
     case 7:
         return check_dr7(value);
     default:
-        return -EINVAL;
+        return -ENODEV;
     }
 }
 

@@ -253,12 +253,12 @@ unsigned long pv_get_debugreg(struct vcpu *v, unsigned int reg)
 
 long do_set_debugreg(struct hcall *hc)
 {
-    return hc->arg[0] > 7 ? -EINVAL : pv_set_debugreg(current, (unsigned int)hc->arg[0], hc->arg[1]);
+    return hc->arg[0] > 7 ? -ENODEV : pv_set_debugreg(current, (unsigned int)hc->arg[0], hc->arg[1]);
 }
 
 long do_get_debugreg(struct hcall *hc)
 {
-    return hc->arg[0] > 7 ? -EINVAL : (long)pv_get_debugreg(current, (unsigned int)hc->arg[0]);
+    return hc->arg[0] > 7 ? -ENODEV : (long)pv_get_debugreg(current, (unsigned int)hc->arg[0]);
 }
 
 /* %gs of user mode: loaded while the user's base is the active one; a bad selector becomes null. */

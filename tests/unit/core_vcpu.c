@@ -165,7 +165,7 @@ static void test_physmap_calls(void **state)
 
     core_as(d->vcpu[0]);
     for (unsigned int i = 0; i < ARRAY_SIZE(refused); i++)
-        assert_int_equal(CALL(memory_op, refused[i], FAULT, 0), -EACCES);
+        assert_int_equal(CALL(memory_op, refused[i], FAULT, 0), -EFAULT);
     *id = DOMID_SELF;
     assert_int_equal(CALL(memory_op, XENMEM_maximum_gpfn, id, 0), 0); /* the guest has not said yet */
     d->shared_info->arch.max_pfn = 0x1000;

@@ -165,8 +165,8 @@ static void test_get_debugreg(void **state)
     assert_int_equal(call(do_get_debugreg, 6, 0, 0), DR6_DEFAULT | 0xf);
     assert_int_equal(call(do_get_debugreg, 5, 0, 0), DR7_DEFAULT | 13ul << 16 | 2);
     assert_int_equal(call(do_get_debugreg, 7, 0, 0), DR7_DEFAULT | 13ul << 16 | 2);
-    assert_int_equal(call(do_get_debugreg, 8, 0, 0), -EINVAL);
-    assert_int_equal(call(do_get_debugreg, 1ul << 32, 0, 0), -EINVAL);
+    assert_int_equal(call(do_get_debugreg, 8, 0, 0), -ENODEV);
+    assert_int_equal(call(do_get_debugreg, 1ul << 32, 0, 0), -ENODEV);
 }
 
 static void test_vm_assist(void **state)

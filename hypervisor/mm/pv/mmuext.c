@@ -93,11 +93,11 @@ static int flush_all(bool one, unsigned long linear)
 static int flush_multi(const struct mmuext_op *op, bool one)
 {
     cpumask_t mask;
-    int rc = pv_vcpumask(op->arg2.vcpumask.p, &mask);
 
-    if (!rc)
-        pv_flush(mask, one, op->arg1.linear_addr);
-    return rc;
+    if (pv_vcpumask(op->arg2.vcpumask.p, &mask))
+        return -EINVAL;
+    pv_flush(mask, one, op->arg1.linear_addr);
+    return 0;
 }
 
 static int flush_op(const struct mmuext_op *op)

@@ -35,6 +35,8 @@ struct core {
     const char *typed;          /* what console_read finds */
     hypercall_fn *stack_switch; /* stands for hypercall 3 */
     uint64_t wallclock;
+    uint32_t physdev_cmd; /* of the last physdev_op */
+    void *physdev_arg;
 };
 extern struct core core;
 
@@ -84,5 +86,6 @@ int core_domctl_tests(void);
 int core_host_tests(void);
 int core_vcpu_tests(void);
 int core_grants_tests(void);
+int core_compat_tests(void);
 
 #endif

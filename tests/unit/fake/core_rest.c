@@ -197,7 +197,6 @@ UNUSED_CALL(callback_op)
 UNUSED_CALL(fpu_taskswitch)
 UNUSED_CALL(nmi_op)
 UNUSED_CALL(get_debugreg)
-UNUSED_CALL(physdev_op)
 UNUSED_CALL(set_callbacks)
 UNUSED_CALL(set_debugreg)
 UNUSED_CALL(set_gdt)
@@ -205,6 +204,13 @@ UNUSED_CALL(set_segment_base)
 UNUSED_CALL(set_trap_table)
 UNUSED_CALL(update_descriptor)
 UNUSED_CALL(vm_assist)
+
+long do_physdev_op(struct hcall *hc)
+{
+    core.physdev_cmd = (uint32_t)hc->arg[0];
+    core.physdev_arg = (void *)hc->arg[1];
+    return -EOPNOTSUPP;
+}
 
 /* The entry frame must not change inside a multicall. */
 long do_iret(struct hcall *hc)
