@@ -88,7 +88,10 @@ void domain_shutdown(struct domain *d, unsigned int reason)
     for_each_vcpu (d, v)
         vcpu_pause_nosync(v);
     d->is_shut_down = true;
+    reason = d->shutdown_code;
     spin_unlock(&d->life_lock);
+    if (reason == SHUTDOWN_suspend && READ_ONCE(d->suspend_port))
+        (void)evtchn_send(d, d->suspend_port);
     send_global_virq(VIRQ_DOM_EXC);
 }
 

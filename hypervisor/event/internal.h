@@ -134,7 +134,6 @@ int evtchn_close(struct domain *d, evtchn_port_t port);
 int evtchn_reset(struct domain *d);
 
 /* send.c */
-int evtchn_send(struct domain *d, evtchn_port_t port);
 int evtchn_unmask(struct domain *d, evtchn_port_t port);
 void channel_raise(struct domain *d, struct channel *ch);
 /* The port became pending: ends SCHEDOP_poll of the vCPUs that wait for it. */

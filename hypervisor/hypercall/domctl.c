@@ -11,7 +11,13 @@
 struct entry {
     domctl_fn *fn;
     bool needs_domain;
+    int error; /* without fn: how Xen 4.17 refuses the command about a PV domain, or without the hardware for it */
 };
+
+#define REFUSED(error)        \
+    {                         \
+        NULL, true, -(error), \
+    }
 
 static const struct entry table[] = {
     [XEN_DOMCTL_createdomain] = {domctl_create, false},
@@ -41,6 +47,32 @@ static const struct entry table[] = {
     [XEN_DOMCTL_settscinfo] = {domctl_tsc_info, true},
     [XEN_DOMCTL_gettscinfo] = {domctl_tsc_info, true},
     [XEN_DOMCTL_set_virq_handler] = {domctl_set_virq_handler, true},
+    [XEN_DOMCTL_subscribe] = {domctl_subscribe, true},
+    [XEN_DOMCTL_setnodeaffinity] = {domctl_setnodeaffinity, true},
+    [XEN_DOMCTL_getnodeaffinity] = {domctl_getnodeaffinity, true},
+    [XEN_DOMCTL_shadow_op] = REFUSED(EINVAL),
+    [XEN_DOMCTL_gethvmcontext] = REFUSED(EINVAL),
+    [XEN_DOMCTL_sethvmcontext] = REFUSED(EINVAL),
+    [XEN_DOMCTL_gethvmcontext_partial] = REFUSED(EINVAL),
+    [XEN_DOMCTL_assign_device] = REFUSED(EOPNOTSUPP),
+    [XEN_DOMCTL_test_assign_device] = REFUSED(EOPNOTSUPP),
+    [XEN_DOMCTL_deassign_device] = REFUSED(EOPNOTSUPP),
+    [XEN_DOMCTL_get_device_group] = REFUSED(EOPNOTSUPP),
+    [XEN_DOMCTL_bind_pt_irq] = REFUSED(EINVAL),
+    [XEN_DOMCTL_unbind_pt_irq] = REFUSED(EINVAL),
+    [XEN_DOMCTL_memory_mapping] = REFUSED(EINVAL),
+    [XEN_DOMCTL_ioport_mapping] = REFUSED(EOPNOTSUPP),
+    [XEN_DOMCTL_set_target] = REFUSED(EOPNOTSUPP),
+    [XEN_DOMCTL_debug_op] = REFUSED(EINVAL),
+    [XEN_DOMCTL_set_broken_page_p2m] = REFUSED(EINVAL),
+    [XEN_DOMCTL_psr_cmt_op] = REFUSED(ENODEV),
+    [XEN_DOMCTL_psr_alloc] = REFUSED(ENODEV),
+    [XEN_DOMCTL_monitor_op] = REFUSED(EOPNOTSUPP),
+    [XEN_DOMCTL_soft_reset] = REFUSED(EINVAL),
+    [23] = REFUSED(EINVAL), /* soft_reset_cont: a name for the hypervisor itself */
+    [XEN_DOMCTL_vmtrace_op] = REFUSED(EINVAL),
+    [XEN_DOMCTL_get_paging_mempool_size] = REFUSED(EOPNOTSUPP),
+    [XEN_DOMCTL_set_paging_mempool_size] = REFUSED(EOPNOTSUPP),
 };
 
 static spinlock_t domctl_lock = SPINLOCK_INIT(RANK_DOMCTL);
@@ -55,7 +87,9 @@ static long run(const struct entry *e, struct xen_domctl *op, bool *copyback)
         if (!d)
             return -ESRCH;
     }
-    if (!spin_trylock(&domctl_lock))
+    if (!e->fn)
+        rc = e->error;
+    else if (!spin_trylock(&domctl_lock))
         rc = -ERESTART;
     else {
         rc = e->fn(d, op, copyback);
@@ -81,7 +115,7 @@ long do_domctl(struct hcall *hc)
     if (op.cmd >= ARRAY_SIZE(table))
         return -ENOSYS;
     e = &table[array_index_nospec(op.cmd, ARRAY_SIZE(table))];
-    if (!e->fn)
+    if (!e->fn && !e->error)
         return -ENOSYS;
     rc = run(e, &op, &copyback);
     if (rc == -ERESTART)

@@ -14,12 +14,13 @@ typedef long domctl_fn(struct domain *d, struct xen_domctl *op, bool *copyback);
 
 domctl_fn domctl_create, domctl_destroy, domctl_pause, domctl_unpause, domctl_resume, domctl_getinfo, domctl_max_mem,
     domctl_max_vcpus, domctl_sethandle, domctl_settimeoffset, domctl_hypercall_init, domctl_set_virq_handler,
-    domctl_address_size;
+    domctl_address_size, domctl_subscribe, domctl_setnodeaffinity, domctl_getnodeaffinity;
 domctl_fn domctl_setcontext, domctl_getcontext, domctl_getvcpuinfo, domctl_setaffinity, domctl_getaffinity,
     domctl_scheduler, domctl_sendtrigger;
 domctl_fn domctl_ioport, domctl_iomem, domctl_irq, domctl_pageframeinfo, domctl_tsc_info;
 
-/* Copies as many bits as the caller's map has. 0 or -EFAULT. */
+/* Copy as many bits as the caller's map has. 0 or -EFAULT. */
+int mask_from_guest(cpumask_t *m, const struct xenctl_bitmap *b);
 int mask_to_guest(const struct xenctl_bitmap *b, cpumask_t m);
 void get_domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info);
 

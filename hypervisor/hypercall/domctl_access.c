@@ -18,9 +18,7 @@ long domctl_ioport(struct domain *d, struct xen_domctl *op, bool *copyback)
 {
     uint32_t first = op->u.ioport_permission.first_port, n = op->u.ioport_permission.nr_ports;
 
-    if (n == 0)
-        return 0;
-    if (first >= 65536 || n > 65536 - first)
+    if (n == 0 || first >= 65536 || n > 65536 - first)
         return -EINVAL;
     if (!ioport_permitted(current->domain, first, n))
         return -EPERM;

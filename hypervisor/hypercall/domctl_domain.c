@@ -202,11 +202,11 @@ long domctl_hypercall_init(struct domain *d, struct xen_domctl *op, bool *copyba
     int rc;
 
     if (!mfn_valid(m))
-        return -EACCES;
+        return -EINVAL;
     pg = mfn_to_page(_mfn(array_index_nospec(m.n, max_page)));
     rc = get_page_and_type(pg, d, PT_WRITABLE);
     if (rc)
-        return -EACCES;
+        return -EINVAL;
     hypercall_page_init(page_to_virt(pg));
     put_page_and_type(pg);
     return 0;
@@ -224,4 +224,26 @@ long domctl_address_size(struct domain *d, struct xen_domctl *op, bool *copyback
     op->u.address_size.size = 64;
     *copyback = true;
     return 0;
+}
+
+/* The port by which the domain is to say that it is shut down for suspension. */
+long domctl_subscribe(struct domain *d, struct xen_domctl *op, bool *copyback)
+{
+    WRITE_ONCE(d->suspend_port, op->u.subscribe.port);
+    return 0;
+}
+
+/* There is one node: it can be asked for, and is what everybody has. */
+long domctl_setnodeaffinity(struct domain *d, struct xen_domctl *op, bool *copyback)
+{
+    cpumask_t nodes;
+
+    if (mask_from_guest(&nodes, &op->u.nodeaffinity.nodemap))
+        return -EFAULT;
+    return nodes.bits & 1 ? 0 : -EINVAL;
+}
+
+long domctl_getnodeaffinity(struct domain *d, struct xen_domctl *op, bool *copyback)
+{
+    return mask_to_guest(&op->u.nodeaffinity.nodemap, cpumask_of(0));
 }

@@ -27,15 +27,29 @@ static long set_context(struct domain *d, struct vcpu *v, struct xen_domctl *op)
     return rc;
 }
 
+/* As if it had just been made. A restart finds what is left to do in its tables. */
+static long reset_vcpu(struct domain *d, struct vcpu *v)
+{
+    long rc;
+
+    domain_pause(d);
+    set_bit(VPF_down, &v->pause_flags);
+    clear_bit(VPF_blocked, &v->pause_flags);
+    v->is_initialised = v->nmi_pending = false;
+    v->pv.nmi_masked = false;
+    pv_drop_descriptors(v);
+    rc = pv_drop_base(v);
+    domain_unpause(d);
+    return rc;
+}
+
 long domctl_setcontext(struct domain *d, struct xen_domctl *op, bool *copyback)
 {
     struct vcpu *v = domain_vcpu(d, op->u.vcpucontext.vcpu);
 
     if (d == current->domain || !v)
         return -EINVAL;
-    if (op->u.vcpucontext.ctxt.p)
-        return set_context(d, v, op);
-    return -EOPNOTSUPP;
+    return op->u.vcpucontext.ctxt.p ? set_context(d, v, op) : reset_vcpu(d, v);
 }
 
 long domctl_getcontext(struct domain *d, struct xen_domctl *op, bool *copyback)
@@ -80,7 +94,7 @@ long domctl_getvcpuinfo(struct domain *d, struct xen_domctl *op, bool *copyback)
     return 0;
 }
 
-static int mask_from_guest(cpumask_t *m, const struct xenctl_bitmap *b)
+int mask_from_guest(cpumask_t *m, const struct xenctl_bitmap *b)
 {
     unsigned int bytes = (MIN(b->nr_bits, 64u) + 7) / 8;
 

@@ -17,5 +17,6 @@ int main(void)
     failed += core_host_tests();
     failed += core_vcpu_tests();
     failed += core_grants_tests();
+    failed += core_compat_tests();
     return failed;
 }

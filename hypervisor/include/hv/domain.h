@@ -17,6 +17,7 @@
 #include <hv/timer.h>
 #include <xen/xen.h>
 #include <xen/domctl.h>
+#include <xen/event_channel.h>
 #include <xen/vcpu.h>
 
 struct evtchn_domain; /* event.h */
@@ -58,6 +59,7 @@ struct domain {
     spinlock_t life_lock;
     bool is_shutting_down, is_shut_down;
     unsigned int shutdown_code; /* why it is shut down, or will be: the guest may say so before */
+    evtchn_port_t suspend_port; /* of the domain: told when it has shut down for suspension; 0: none */
     int pause_count;            /* atomic: paused while not 0 */
     int controller_pause_count; /* of these, held by control-domain pauses */
 

@@ -22,6 +22,8 @@ void send_global_virq(unsigned int virq);
 int set_global_virq_handler(struct domain *d, unsigned int virq);
 /* A physical interrupt for d: false when no channel is bound to the pirq. Any context. */
 bool send_pirq(struct domain *d, unsigned int pirq);
+/* Sends on a port of d, as its own EVTCHNOP_send. 0 or -EINVAL. */
+int evtchn_send(struct domain *d, evtchn_port_t port);
 /* Tells d's vCPU of the port; used by tools-independent code (console of the control domain). */
 void evtchn_send_port(struct domain *d, unsigned int port);
 /* An event waits for v and is not masked (upcall pending and not upcall mask). */
