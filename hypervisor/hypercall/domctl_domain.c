@@ -6,19 +6,24 @@
 #include <hv/guest_copy.h>
 #include <hv/sched.h>
 
+static bool id_taken(domid_t id)
+{
+    struct domain *d = domain_get(id);
+
+    if (d)
+        domain_put(d);
+    return d != NULL;
+}
+
 /* Ids are handed out round robin, so that one that just died is not at once somebody else's. */
 static domid_t next_free_id(void)
 {
     static domid_t last;
 
     for (unsigned int i = 0; i < DOMID_FIRST_RESERVED; i++) {
-        struct domain *d;
-
         last = (domid_t)(last + 1u >= DOMID_FIRST_RESERVED ? 1 : last + 1);
-        d = domain_get(last);
-        if (!d)
+        if (!id_taken(last))
             return last;
-        domain_put(d);
     }
     return DOMID_INVALID;
 }
@@ -38,8 +43,11 @@ long domctl_create(struct domain *unused, struct xen_domctl *op, bool *copyback)
 {
     domid_t id = op->domain;
     struct domain *d;
-    int rc = check_config(&op->u.createdomain);
+    int rc;
 
+    if (id > 0 && id < DOMID_FIRST_RESERVED && id_taken(id))
+        return -EEXIST;
+    rc = check_config(&op->u.createdomain);
     if (rc)
         return rc;
     if (id == 0 || id >= DOMID_FIRST_RESERVED)

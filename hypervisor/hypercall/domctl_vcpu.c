@@ -170,8 +170,15 @@ long domctl_sendtrigger(struct domain *d, struct xen_domctl *op, bool *copyback)
 
     if (!v)
         return -ESRCH;
-    if (op->u.sendtrigger.trigger != XEN_DOMCTL_SENDTRIGGER_NMI)
+    switch (op->u.sendtrigger.trigger) {
+    case XEN_DOMCTL_SENDTRIGGER_NMI:
+        break;
+    case XEN_DOMCTL_SENDTRIGGER_POWER:
+    case XEN_DOMCTL_SENDTRIGGER_SLEEP:
+        return -EINVAL; /* buttons that PV domains do not have */
+    default:
         return -ENOSYS;
+    }
     v->nmi_pending = true;
     vcpu_unblock(v);
     return 0;

@@ -241,8 +241,8 @@ static void test_scheduler(void **state)
 /* ---- what happens to a domain ---- */
 static void test_sendtrigger(void **state)
 {
-    static const unsigned int others[] = {XEN_DOMCTL_SENDTRIGGER_RESET, XEN_DOMCTL_SENDTRIGGER_INIT,
-                                          XEN_DOMCTL_SENDTRIGGER_POWER, XEN_DOMCTL_SENDTRIGGER_SLEEP, ~0u};
+    static const unsigned int others[] = {XEN_DOMCTL_SENDTRIGGER_RESET, XEN_DOMCTL_SENDTRIGGER_INIT, ~0u};
+    static const unsigned int buttons[] = {XEN_DOMCTL_SENDTRIGGER_POWER, XEN_DOMCTL_SENDTRIGGER_SLEEP};
     struct vcpu *v;
 
     guest(1, 0);
@@ -256,6 +256,10 @@ static void test_sendtrigger(void **state)
     for (unsigned int i = 0; i < ARRAY_SIZE(others); i++) {
         op->u.sendtrigger.trigger = others[i];
         assert_int_equal(domctl(XEN_DOMCTL_sendtrigger), -ENOSYS);
+    }
+    for (unsigned int i = 0; i < ARRAY_SIZE(buttons); i++) {
+        op->u.sendtrigger.trigger = buttons[i];
+        assert_int_equal(domctl(XEN_DOMCTL_sendtrigger), -EINVAL);
     }
     assert_false(v->nmi_pending);
     op->u.sendtrigger.trigger = XEN_DOMCTL_SENDTRIGGER_NMI;
