@@ -3,6 +3,7 @@
 and the handling of guests. A machine that ended is replaced; one that cannot boot fails once and is then skipped."""
 
 import contextlib
+import gzip
 import json
 import lzma
 import os
@@ -10,6 +11,7 @@ import re
 import shutil
 import struct
 import subprocess
+import tempfile
 import time
 import unittest
 import weakref
@@ -18,6 +20,7 @@ import machines
 from machine import Machine, TOP
 from verdict import LabError, MachineEnded
 
+HERE = os.path.join(TOP, "tests", "lab")
 BUILD = os.environ.get("UMBRA_BUILD", os.path.join(TOP, "build"))
 HYPERVISOR = os.environ.get("UMBRA_LAB_HYPERVISOR")
 ON_PEER = HYPERVISOR is not None and "xen" in os.path.basename(HYPERVISOR)
@@ -150,6 +153,16 @@ class LabTest(unittest.TestCase):
             return json.loads(text)
         except ValueError as error:
             raise AssertionError(f"{command}: not JSON ({error}):\n{text}") from error
+
+    def put_program(self, path, source, *libraries):
+        """Compiles a C source of tests/lab here and puts the program there, compressed on its way."""
+        with tempfile.TemporaryDirectory() as directory:
+            program = os.path.join(directory, "program")
+            command = ["gcc", "-s", "-Os", "-Wall", "-Wextra", "-Werror", os.path.join(HERE, source), "-o", program]
+            subprocess.run([*command, *libraries], check=True)
+            with open(program, "rb") as file:
+                self.machine.put(path + ".gz", gzip.compress(file.read()))
+        self.ok(f"gunzip -f {path}.gz && chmod +x {path}")
 
     # --- guests ---------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A stock guest that is told to suspend does so, is seen as suspended, and goes on or is destroyed."""
+
+import time
+
+from labtest import LabTest
+
+
+class Suspend(LabTest):
+    def shutdown_reason(self, name):
+        return next(each for each in self.json("umbra --json list") if each["name"] == name)["shutdown_reason"]
+
+    def suspend(self, domid):
+        self.ok(f"xenstore-write /local/domain/{domid}/control/shutdown suspend")
+        deadline = time.monotonic() + 60
+        while self.shutdown_reason("sleeper") != "suspend":
+            self.assertLess(time.monotonic(), deadline, f"not suspended; its console:\n{self.console_log('sleeper')}")
+            time.sleep(0.5)
+
+    def ticks(self):
+        return self.console_log("sleeper").count("umbra-guest: tick")
+
+    def test_suspend_and_resume(self):
+        domid = self.create("sleeper", vcpus=2)
+        self.wait_console("sleeper", "umbra-guest: tick 2")
+        self.suspend(domid)
+        self.assertEqual(self.guests()["sleeper"][3][3], "s")
+        before = self.ticks()
+        time.sleep(2)
+        self.assertEqual(self.ticks(), before, "it runs on")
+        self.put_program("/run/resume", "resume.c", "-lxenguest", "-lxenctrl")
+        self.ok(f"/run/resume {domid}")
+        self.wait_console("sleeper", f"umbra-guest: tick {before + 3}\n")
+        self.assertEqual(self.guests()["sleeper"][3][3], "-")
+        self.suspend(domid)
+        self.ok("umbra destroy sleeper")
+        self.wait_gone("sleeper")
