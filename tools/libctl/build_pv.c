@@ -159,6 +159,10 @@ static int step_memory(struct ctl_build *b)
         return ctl_error_set(b->err, -ENOMEM, "populate memory", b->config->name, NULL,
                              "no memory for the list of frames");
     }
+    rc = ctl_memory_claim(b->ctl, b->domid, pages, b->err);
+    if (rc < 0) {
+        return rc;
+    }
     done = populate_large(b);
     for (uint64_t pfn = done; pfn < pages; pfn++) {
         b->p2m[pfn] = pfn;

@@ -217,6 +217,9 @@ int ctl_domain_nmi(struct ctl *ctl, uint32_t domid, uint32_t vcpu, struct ctl_er
 
 /* --- memory (memory.c, foreign.c) --- */
 
+/* Has that many pages set aside for the domain, so that populating cannot run out half-way; 0 gives it up. A
+ * hypervisor without claims sets nothing aside, which is no error. */
+int ctl_memory_claim(struct ctl *ctl, uint32_t domid, uint64_t pages, struct ctl_error *err);
 /*
  * Populates `count` extents of 2^order frames. frames[] holds the guest frame numbers on entry and, for a PV domain,
  * the first machine frame of each extent on return. Returns how many were done; fewer than `count` means that memory

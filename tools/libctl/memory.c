@@ -24,6 +24,18 @@ static long reservation(struct ctl *ctl, unsigned op, uint32_t domid, unsigned o
     return rc > (long)count ? -EIO : rc;
 }
 
+int ctl_memory_claim(struct ctl *ctl, uint32_t domid, uint64_t pages, struct ctl_error *err)
+{
+    struct xen_memory_reservation arg = {.nr_extents = pages, .domid = domid};
+    long rc = ctl_call_memory(ctl, XENMEM_claim_pages, &arg, sizeof(arg));
+
+    if (rc < 0 && rc != -ENOSYS) {
+        return ctl_fail_domain(ctl, err, rc, CTL_AT("claim memory", domid), "the host cannot set %llu MiB aside",
+                               (unsigned long long)pages / 256);
+    }
+    return 0;
+}
+
 long ctl_memory_populate(struct ctl *ctl, uint32_t domid, unsigned order, uint64_t *frames, size_t count,
                          struct ctl_error *err)
 {
