@@ -201,6 +201,51 @@ static void test_exchange_errors(void **state)
     assert_int_equal(CALL(memory_op, XENMEM_exchange, FAULT, 0), -EFAULT);
 }
 
+/* ---- the machine-to-phys table ---- */
+static long machphys(uint64_t mfn, uint64_t pfn)
+{
+    struct mmu_update *u = guest_new(struct mmu_update);
+
+    *u = (struct mmu_update){.ptr = mfn << PAGE_SHIFT | MMU_MACHPHYS_UPDATE, .val = pfn};
+    return core_call4(__HYPERVISOR_mmu_update, (unsigned long)u, 1, 0, DOMID_SELF);
+}
+
+/* What a guest writes there about its own frames is its business; about others' it writes nothing. */
+static void test_m2p(void **state)
+{
+    unsigned long foreign;
+
+    guest_with_list(0, 8);
+    res->nr_extents = 2;
+    res->extent_order = 1;
+    list[0] = ~0ul;
+    list[1] = INVALID_M2P_ENTRY - 1;
+    assert_int_equal(CALL(memory_op, XENMEM_populate_physmap, res, 0), 2);
+    assert_int_equal(get_gpfn_from_mfn(_mfn(list[0])), ~0ul);
+    assert_int_equal(get_gpfn_from_mfn(_mfn(list[0] + 1)), 0);
+    assert_int_equal(machphys(list[0], 1ul << 63), 0);
+    assert_int_equal(get_gpfn_from_mfn(_mfn(list[0])), 1ul << 63);
+
+    foreign = virt_to_mfn(control_domain->shared_info).n;
+    assert_int_equal(get_gpfn_from_mfn(_mfn(foreign)), INVALID_M2P_ENTRY);
+    assert_int_equal(machphys(foreign, 5), -EINVAL);
+    assert_int_equal(get_gpfn_from_mfn(_mfn(foreign)), INVALID_M2P_ENTRY);
+    assert_int_equal(get_gpfn_from_mfn(virt_to_mfn(d->shared_info)), INVALID_M2P_ENTRY);
+    assert_int_equal(machphys(RAM_HOLE, 5), -EINVAL);
+    assert_int_equal(machphys(RAM_END, 5), -EINVAL);
+    assert_int_equal(machphys((1ul << 52) - 1, 5), -EINVAL);
+
+    res->nr_extents = 1;
+    assert_int_equal(CALL(memory_op, XENMEM_decrease_reservation, res, 0), 1);
+    assert_int_equal(get_gpfn_from_mfn(_mfn(list[0])), INVALID_M2P_ENTRY);
+    assert_int_equal(machphys(list[0], 5), -EINVAL); /* it was his */
+    assert_int_equal(get_gpfn_from_mfn(_mfn(list[0])), INVALID_M2P_ENTRY);
+    core_as(control_domain->vcpu[0]);
+    core_kill(d);
+    assert_int_equal(get_gpfn_from_mfn(_mfn(list[1])), INVALID_M2P_ENTRY);
+    assert_int_equal(get_gpfn_from_mfn(_mfn(list[1] + 1)), INVALID_M2P_ENTRY);
+}
+
 /* ---- claims ---- */
 static uint64_t claimed(void)
 {
@@ -450,12 +495,19 @@ static void test_acquire_resource(void **state)
 int core_memory_tests(void)
 {
     static const struct CMUnitTest tests[] = {
-        CORE_TEST(test_populate_and_decrease),  CORE_TEST(test_increase),
-        CORE_TEST(test_hostile_reservations),   CORE_TEST(test_exchange),
-        CORE_TEST(test_exchange_errors),        CORE_TEST(test_information),
-        CORE_TEST(test_acquire_resource),       CORE_TEST(test_claim),
-        CORE_TEST(test_claimed_memory_is_kept), CORE_TEST(test_claim_and_exchange),
-        CORE_TEST(test_claim_errors),           CORE_TEST(test_memory_map),
+        CORE_TEST(test_populate_and_decrease),
+        CORE_TEST(test_increase),
+        CORE_TEST(test_hostile_reservations),
+        CORE_TEST(test_exchange),
+        CORE_TEST(test_exchange_errors),
+        CORE_TEST(test_information),
+        CORE_TEST(test_acquire_resource),
+        CORE_TEST(test_m2p),
+        CORE_TEST(test_claim),
+        CORE_TEST(test_claimed_memory_is_kept),
+        CORE_TEST(test_claim_and_exchange),
+        CORE_TEST(test_claim_errors),
+        CORE_TEST(test_memory_map),
     };
 
     return cmocka_run_group_tests_name("memory", tests, NULL, NULL);

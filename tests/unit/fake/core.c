@@ -221,7 +221,12 @@ int guest_copy_to(void *guest_dst, const void *src, size_t n)
 
 long core_call(unsigned int op, unsigned long a0, unsigned long a1, unsigned long a2)
 {
-    struct cpu_user_regs regs = {.rax = op, .rdi = a0, .rsi = a1, .rdx = a2, .rip = 0x1000};
+    return core_call4(op, a0, a1, a2, 0);
+}
+
+long core_call4(unsigned int op, unsigned long a0, unsigned long a1, unsigned long a2, unsigned long a3)
+{
+    struct cpu_user_regs regs = {.rax = op, .rdi = a0, .rsi = a1, .rdx = a2, .r10 = a3, .rip = 0x1000};
 
     for (core.restarts = 0; core.restarts < MAX_RESTARTS; core.restarts++) {
         pv_hypercall(&regs);

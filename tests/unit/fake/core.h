@@ -63,6 +63,7 @@ void core_finish_switch(void);
 
 /* A hypercall of the current vCPU through its registers, repeated while it restarts. */
 long core_call(unsigned int op, unsigned long a0, unsigned long a1, unsigned long a2);
+long core_call4(unsigned int op, unsigned long a0, unsigned long a1, unsigned long a2, unsigned long a3);
 #define CALL(op, a0, a1, a2) core_call(__HYPERVISOR_##op, (unsigned long)(a0), (unsigned long)(a1), (unsigned long)(a2))
 
 /* Guest memory; all of it is forgotten at the next test. */
