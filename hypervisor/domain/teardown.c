@@ -120,6 +120,7 @@ int domain_kill(struct domain *d)
         d->dying = DOM_DYING;
         spin_unlock(&d->page_alloc_lock);
         domain_unclaim_pages(d);
+        drop_fresh_pages(d);
     }
     for (; d->teardown_step < ARRAY_SIZE(steps); d->teardown_step++) {
         int rc = steps[d->teardown_step](d);

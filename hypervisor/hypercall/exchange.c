@@ -92,11 +92,17 @@ static int claim_chunk(struct exchange *ex, unsigned long chunk)
 static int allocate_chunk(struct exchange *ex)
 {
     unsigned int bits = XENMEMF_get_address_bits(ex->x.out.mem_flags);
-    unsigned int memf = MEMF_ZERO | (bits && bits < 52 ? MEMF_BITS(bits) : 0);
+    unsigned int memf = bits && bits < 52 ? MEMF_BITS(bits) : 0;
     unsigned long per = 1ul << (ex->chunk_order - ex->x.out.extent_order);
 
+    if (per == 1) {
+        int rc = alloc_fresh_pages(ex->d, ex->x.out.extent_order, memf, &ex->out[0]);
+
+        ex->out_count = !rc;
+        return rc;
+    }
     while (ex->out_count < per) {
-        struct page_info *pg = alloc_hv_pages(ex->x.out.extent_order, memf);
+        struct page_info *pg = alloc_hv_pages(ex->x.out.extent_order, memf | MEMF_ZERO);
 
         if (!pg)
             return -ENOMEM;
@@ -184,6 +190,8 @@ static long run_chunks(struct hcall *hc, struct exchange *ex, struct xen_memory_
 
     while (chunk < chunks && !rc) {
         rc = exchange_chunk(ex, chunk);
+        if (rc == -ERESTART)
+            rc = hypercall_restart(hc);
         if (rc)
             break;
         ex->x.nr_exchanged = ++chunk << shift;

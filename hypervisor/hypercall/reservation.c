@@ -24,21 +24,22 @@ static unsigned int memf_of(const struct reservation *res)
     return bits && bits < 52 ? MEMF_BITS(bits) : 0;
 }
 
-/* False: no memory, or the caller's list cannot be accessed. */
-static bool populate_extent(const struct reservation *res, unsigned long i)
+/* 0, -ERESTART, or another error: no memory, or the caller's list cannot be accessed. */
+static int populate_extent(const struct reservation *res, unsigned long i)
 {
     xen_pfn_t pfn = 0, mfn;
     struct page_info *pg;
+    int rc;
 
     if (res->cmd == XENMEM_populate_physmap && guest_copy_from(&pfn, res->r.extent_start.p + i, sizeof(pfn)))
-        return false;
-    pg = alloc_domain_pages(res->d, res->r.extent_order, memf_of(res));
-    if (!pg)
-        return false;
+        return -EFAULT;
+    rc = populate_domain_pages(res->d, res->r.extent_order, memf_of(res), &pg);
+    if (rc)
+        return rc;
     mfn = page_to_mfn(pg).n;
     if (res->cmd == XENMEM_populate_physmap)
         set_owned_gpfns(res->d, _mfn(mfn), pfn, 1ul << res->r.extent_order);
-    return !res->r.extent_start.p || !guest_copy_to(res->r.extent_start.p + i, &mfn, sizeof(mfn));
+    return res->r.extent_start.p ? guest_copy_to(res->r.extent_start.p + i, &mfn, sizeof(mfn)) : 0;
 }
 
 /* Drops the owner's reference; mappings that the guest still has keep the frame until they go. */
@@ -54,27 +55,28 @@ static bool release_frame(struct domain *d, mfn_t m)
     return true;
 }
 
-static bool decrease_extent(const struct reservation *res, unsigned long i)
+static int decrease_extent(const struct reservation *res, unsigned long i)
 {
     xen_pfn_t mfn;
 
     if (guest_copy_from(&mfn, res->r.extent_start.p + i, sizeof(mfn)))
-        return false;
+        return -EFAULT;
     for (unsigned long j = 0; j < 1ul << res->r.extent_order; j++)
         if (!release_frame(res->d, _mfn(mfn + j)))
-            return false;
-    return true;
+            return -EINVAL;
+    return 0;
 }
 
 static long run_extents(struct hcall *hc, const struct reservation *res, unsigned long start, unsigned int cmd_bits)
 {
     for (unsigned long i = start; i < res->r.nr_extents; i++) {
-        bool ok = res->cmd == XENMEM_decrease_reservation ? decrease_extent(res, i) : populate_extent(res, i);
+        int rc = res->cmd == XENMEM_decrease_reservation ? decrease_extent(res, i) : populate_extent(res, i);
+        bool again = rc == -ERESTART;
 
-        if (!ok)
+        if (rc && !again)
             return (long)i;
-        if (i + 1 < res->r.nr_extents && preempt_needed()) {
-            hc->arg[0] = res->cmd | ((i + 1) << cmd_bits);
+        if (again || (i + 1 < res->r.nr_extents && preempt_needed())) {
+            hc->arg[0] = res->cmd | ((again ? i : i + 1) << cmd_bits);
             return hypercall_restart(hc);
         }
     }

@@ -175,7 +175,7 @@ static void prepare_block(struct page_info *pg, unsigned int order)
         tlb_flush_mask(mask);
 }
 
-static struct page_info *alloc_pages_for(struct domain *d, unsigned int order, unsigned int memf, uint64_t *from_claim)
+struct page_info *alloc_claimed_pages(struct domain *d, unsigned int order, unsigned int memf, uint64_t *from_claim)
 {
     struct page_info *pg = order <= MAX_ORDER ? take_block(d, order, MEMF_GET_BITS(memf), from_claim) : NULL;
 
@@ -191,7 +191,7 @@ struct page_info *alloc_hv_pages(unsigned int order, unsigned int memf)
 {
     uint64_t from_claim;
 
-    return alloc_pages_for(NULL, order, memf, &from_claim);
+    return alloc_claimed_pages(NULL, order, memf, &from_claim);
 }
 
 void free_hv_pages(struct page_info *pg, unsigned int order)
@@ -284,6 +284,13 @@ int exchange_pages(struct domain *d, struct page_info **in, unsigned int in_coun
     return rc;
 }
 
+void unused_claim(struct domain *d, uint64_t from_claim)
+{
+    spin_lock(&d->page_alloc_lock);
+    return_to_claim(d, from_claim);
+    spin_unlock(&d->page_alloc_lock);
+}
+
 struct page_info *alloc_domain_pages(struct domain *d, unsigned int order, unsigned int memf)
 {
     uint64_t from_claim;
@@ -291,12 +298,10 @@ struct page_info *alloc_domain_pages(struct domain *d, unsigned int order, unsig
 
     if (READ_ONCE(d->tot_pages) + (1ul << order) > d->max_pages)
         return NULL;
-    pg = alloc_pages_for(d, order, memf | MEMF_ZERO, &from_claim);
+    pg = alloc_claimed_pages(d, order, memf | MEMF_ZERO, &from_claim);
     if (pg && assign_pages(d, pg, order)) {
         free_hv_pages(pg, order);
-        spin_lock(&d->page_alloc_lock);
-        return_to_claim(d, from_claim);
-        spin_unlock(&d->page_alloc_lock);
+        unused_claim(d, from_claim);
         return NULL;
     }
     return pg;

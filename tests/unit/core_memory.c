@@ -370,6 +370,92 @@ static void test_claim_errors(void **state)
     assert_int_equal(claimed(), 0);
 }
 
+/* ---- large blocks are zeroed in slices ---- */
+static void dirty_heap(void)
+{
+    struct page_info *pg = alloc_hv_pages(9, 0);
+
+    assert_non_null(pg);
+    memset(page_to_virt(pg), 0xee, PAGE_SIZE << 9);
+    free_hv_pages(pg, 9);
+}
+
+static bool all_zero(xen_pfn_t mfn, unsigned long n)
+{
+    const uint64_t *p = mfn_to_virt(_mfn(mfn));
+
+    for (unsigned long i = 0; i < n * PAGE_SIZE / sizeof(*p); i++)
+        if (p[i])
+            return false;
+    return true;
+}
+
+static void test_large_extents(void **state)
+{
+    uint64_t free;
+
+    guest_with_list(0, 2048);
+    free = heap_free_pages();
+    dirty_heap();
+    *res = (struct xen_memory_reservation){
+        .extent_start.p = list, .nr_extents = 2, .extent_order = 9, .domid = DOMID_SELF};
+    core.preempt = 1;
+    assert_int_equal(CALL(memory_op, XENMEM_populate_physmap, res, 0), 2);
+    assert_int_equal(core.restarts, 2 * 8 - 1); /* 64 frames at a time */
+    assert_true(all_zero(list[0], 512) && all_zero(list[1], 512));
+    assert_int_equal(d->tot_pages, 1024);
+    assert_int_equal(heap_free_pages(), free - 1024);
+    assert_int_equal(claim(d->id, 1600), 0);
+    core_as(d->vcpu[0]);
+    d->max_pages = 1535;
+    assert_int_equal(populate(DOMID_SELF, 1, 9), 0);
+    assert_int_equal(heap_claimed_pages(), 576);
+    assert_int_equal(heap_free_pages(), free - 1024);
+}
+
+/* A caller that does not come again leaves one block behind: the next one of another size, or the end, lets it go. */
+static void test_abandoned_extent(void **state)
+{
+    struct hcall hc = {.arg = {XENMEM_increase_reservation}};
+    uint64_t free;
+
+    guest_with_list(0, 2048);
+    free = heap_free_pages();
+    *res = (struct xen_memory_reservation){
+        .extent_start.p = list, .nr_extents = 1, .extent_order = 9, .domid = DOMID_SELF};
+    hc.arg[1] = (unsigned long)res;
+    core.preempt = 1;
+    for (unsigned int i = 0; i < 3; i++) {
+        assert_int_equal(do_memory_op(&hc), -ERESTART);
+        assert_int_equal(heap_free_pages(), free - 512);
+    }
+    core.preempt = 0;
+    assert_int_equal(populate(DOMID_SELF, 1, 7), 1);
+    assert_int_equal(heap_free_pages(), free - 128);
+    assert_int_equal(d->tot_pages, 128);
+    core.preempt = 1;
+    res->extent_order = 9;
+    assert_int_equal(do_memory_op(&hc), -ERESTART);
+    core.preempt = 0;
+    core_as(control_domain->vcpu[0]);
+    core_kill(d);
+    assert_int_equal(heap_claimed_pages(), 0); /* and core_end looks for the block */
+}
+
+static void test_large_exchange(void **state)
+{
+    struct xen_memory_exchange *x;
+
+    guest_with_list(512, 512);
+    dirty_heap();
+    x = exchange(512, 0, 9);
+    core.preempt = 1;
+    assert_int_equal(CALL(memory_op, XENMEM_exchange, x, 0), 0);
+    assert_int_equal(core.restarts, 7);
+    assert_true(all_zero(list[512], 512));
+    assert_int_equal(d->tot_pages, 512);
+}
+
 /* ---- memory maps ---- */
 static long set_map(domid_t id, unsigned int n, void *buffer)
 {
@@ -502,6 +588,9 @@ int core_memory_tests(void)
         CORE_TEST(test_exchange_errors),
         CORE_TEST(test_information),
         CORE_TEST(test_acquire_resource),
+        CORE_TEST(test_large_extents),
+        CORE_TEST(test_abandoned_extent),
+        CORE_TEST(test_large_exchange),
         CORE_TEST(test_m2p),
         CORE_TEST(test_claim),
         CORE_TEST(test_claimed_memory_is_kept),

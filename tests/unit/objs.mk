@@ -97,7 +97,7 @@ test_pv_random-srcs   := tests/unit/test_pv_random.c \
                          $(fake-machine) tests/unit/fake/pv_parts.c $(mm-pv-srcs) \
                          $(patsubst %,hypervisor/pv/%.c,desc desc_check perdomain context flags domain walk) \
                          $(patsubst %,hypervisor/hypercall/%.c,memory_op memory_map reservation exchange) \
-                         $(wildcard hypervisor/grant/*.c) hypervisor/domain/teardown.c
+                         $(wildcard hypervisor/grant/*.c) hypervisor/domain/teardown.c hypervisor/mm/fresh.c
 test_pv_random-cflags := $(hv-unit-cflags) -O2
 
 units              += test_grant
@@ -177,7 +177,7 @@ core-wrapped     := vcpu_sleep_sync preempt_needed hv_alloc alloc_hv_pages alloc
 units            += test_core
 test_core-srcs   := tests/unit/test_core.c $(wildcard tests/unit/core_*.c) \
                     $(patsubst %,tests/unit/fake/%.c,core core_rest base ram tlb) \
-                    hypervisor/mm/heap.c hypervisor/mm/objects.c $(mm-pv-srcs) \
+                    hypervisor/mm/heap.c hypervisor/mm/fresh.c hypervisor/mm/objects.c $(mm-pv-srcs) \
                     $(patsubst %,hypervisor/domain/%.c,domain vcpu pause teardown holders) \
                     $(filter-out %/switch.c,$(wildcard hypervisor/sched/*.c)) \
                     $(filter-out %/guest_copy.c %/physdev_op.c,$(wildcard hypervisor/hypercall/*.c)) \

@@ -31,6 +31,14 @@ struct umbra_op_holders;
 /* How far teardown has come; only ever grows. domain_kill (destroydomain) drives it, restartably. */
 enum domain_dying { DOM_ALIVE, DOM_DYING, DOM_DEAD };
 
+/* A block on its way to a domain, of which a part is zeroed: mm/fresh.c. */
+struct fresh_block {
+    struct page_info *pg; /* NULL: none */
+    unsigned int order, memf;
+    unsigned long zeroed;
+    uint64_t from_claim;
+};
+
 #define SHUTDOWN_CODE_INVALID (~0u)
 
 struct domain {
@@ -52,7 +60,8 @@ struct domain {
     struct list_head hv_page_list; /* PGC_hv_page frames */
     struct list_head relinquished; /* teardown: frames looked at, still referenced by others */
     uint64_t tot_pages, max_pages;
-    uint64_t claimed_pages;     /* set aside for it in the heap; also under the heap's lock */
+    uint64_t claimed_pages; /* set aside for it in the heap; also under the heap's lock */
+    struct fresh_block fresh;
     unsigned int teardown_step; /* domain_relinquish: where to go on */
 
     /* life_lock */

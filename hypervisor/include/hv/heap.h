@@ -37,6 +37,14 @@ static inline void *hv_alloc_array(size_t size, size_t n)
  * of earlier owners leaks). NULL: over the limit, dying, or no memory.
  */
 struct page_info *alloc_domain_pages(struct domain *d, unsigned int order, unsigned int memf);
+/*
+ * The same in slices of 64 frames: 0 with *pg set, -ENOMEM (as NULL above), -EINVAL the domain is dying, or -ERESTART:
+ * the caller is to be preempted and to come again with the same arguments. The second one leaves the block without an
+ * owner. The third gives up what waits for a caller to come again.
+ */
+int populate_domain_pages(struct domain *d, unsigned int order, unsigned int memf, struct page_info **pg);
+int alloc_fresh_pages(struct domain *d, unsigned int order, unsigned int memf, struct page_info **pg);
+void drop_fresh_pages(struct domain *d);
 /* Accounts frames that already lie in the heap's hands to d (control-domain build, exchange). 0 or -errno. */
 int assign_pages(struct domain *d, struct page_info *pg, unsigned int order);
 /*
@@ -54,6 +62,9 @@ int exchange_pages(struct domain *d, struct page_info **in, unsigned int in_coun
 int domain_claim_pages(struct domain *d, uint64_t total);
 void domain_unclaim_pages(struct domain *d);
 uint64_t heap_claimed_pages(void);
+/* Frames without an owner, not zeroed, from d's claim as far as it goes; that part of it when they are not used. */
+struct page_info *alloc_claimed_pages(struct domain *d, unsigned int order, unsigned int memf, uint64_t *from_claim);
+void unused_claim(struct domain *d, uint64_t from_claim);
 /* put_page's last step: gives an owned frame back. */
 void free_domain_page(struct page_info *pg);
 

@@ -138,6 +138,14 @@ static void account(struct domain *d, struct page_info *pg, unsigned int order)
     }
 }
 
+int assign_pages(struct domain *d, struct page_info *pg, unsigned int order)
+{
+    if (d->dying || d->tot_pages + (1u << order) > d->max_pages)
+        return d->dying ? -EINVAL : -ENOMEM;
+    account(d, pg, order);
+    return 0;
+}
+
 struct page_info *alloc_domain_pages(struct domain *d, unsigned int order, unsigned int memf)
 {
     struct page_info *pg =
@@ -161,6 +169,16 @@ int exchange_pages(struct domain *d, struct page_info **in, unsigned int in_coun
 }
 
 /* ---- claims: nobody makes any ---- */
+
+struct page_info *alloc_claimed_pages(struct domain *d, unsigned int order, unsigned int memf, uint64_t *from_claim)
+{
+    *from_claim = 0;
+    return alloc_hv_pages(order, memf);
+}
+
+void unused_claim(struct domain *d, uint64_t from_claim)
+{
+}
 
 int domain_claim_pages(struct domain *d, uint64_t total)
 {
