@@ -91,8 +91,9 @@ void domain_shutdown(struct domain *d, unsigned int reason)
     reason = d->shutdown_code;
     spin_unlock(&d->life_lock);
     if (reason == SHUTDOWN_suspend && READ_ONCE(d->suspend_port))
-        (void)evtchn_send(d, d->suspend_port);
-    send_global_virq(VIRQ_DOM_EXC);
+        (void)evtchn_send(d, d->suspend_port); /* the subscriber is told instead of everybody */
+    else
+        send_global_virq(VIRQ_DOM_EXC);
 }
 
 void domain_resume(struct domain *d)

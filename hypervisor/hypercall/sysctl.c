@@ -92,6 +92,9 @@ static sysctl_fn *const table[] = {
     [XEN_SYSCTL_numainfo] = sysctl_numa,
     [XEN_SYSCTL_cpupool_op] = sysctl_cpupool,
     [XEN_SYSCTL_scheduler_op] = sysctl_scheduler,
+    [XEN_SYSCTL_get_cpu_levelling_caps] = sysctl_levelling_caps,
+    [XEN_SYSCTL_get_cpu_featureset] = sysctl_cpu_featureset,
+    [XEN_SYSCTL_get_cpu_policy] = sysctl_cpu_policy,
 };
 
 /* Commands without a function here: how Xen 4.17 refuses them on a machine without what they are about. */

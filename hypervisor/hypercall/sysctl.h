@@ -9,6 +9,6 @@
 typedef long sysctl_fn(struct xen_sysctl *op, bool *copyback);
 
 sysctl_fn sysctl_physinfo, sysctl_cputopo, sysctl_numa, sysctl_cpupool, sysctl_getcpuinfo, sysctl_availheap,
-    sysctl_scheduler;
+    sysctl_scheduler, sysctl_cpu_policy, sysctl_cpu_featureset, sysctl_levelling_caps;
 
 #endif

@@ -3,7 +3,7 @@
 
 import re
 
-from labtest import LabTest
+from labtest import CMDLINE, GUEST_INITRD, LabTest, QUICK_KERNEL
 
 
 class StockTools(LabTest):
@@ -37,3 +37,14 @@ class StockTools(LabTest):
 
     def test_lsevtchn(self):
         self.assertRegex(self.ok("lsevtchn 0"), "Virtual IRQ")
+
+    def test_xl_create(self):
+        """A guest of xl's from creation to its end, as seen by both tools."""
+        config = (f'name = "xlguest"\ntype = "pv"\nmemory = 128\nvcpus = 2\nkernel = "{QUICK_KERNEL}"\n'
+                  f'ramdisk = "{GUEST_INITRD}"\nextra = "{CMDLINE}"\n')
+        self.machine.put("/root/xlguest.cfg", config.encode())
+        self.ok("xl create -q /root/xlguest.cfg")
+        self.wait_console("xlguest", "umbra-guest: up, 2 cpus")
+        self.assertEqual(self.guests()["xlguest"][1:3], (128, 2))
+        self.ok("xl destroy xlguest")
+        self.wait_gone("xlguest")

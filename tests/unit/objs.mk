@@ -182,6 +182,7 @@ test_core-srcs   := tests/unit/test_core.c $(wildcard tests/unit/core_*.c) \
                     $(filter-out %/switch.c,$(wildcard hypervisor/sched/*.c)) \
                     $(filter-out %/guest_copy.c %/physdev_op.c,$(wildcard hypervisor/hypercall/*.c)) \
                     $(wildcard hypervisor/event/*.c hypervisor/grant/*.c) \
-                    $(patsubst %,hypervisor/pv/%.c,domain perdomain) $(patsubst %,hypervisor/lib/%.c,bitmap rangeset)
+                    $(patsubst %,hypervisor/pv/%.c,domain perdomain cpuid) \
+                    $(patsubst %,hypervisor/lib/%.c,bitmap rangeset)
 test_core-cflags := $(hv-unit-cflags) -Itests/unit
 test_core-libs   := $(patsubst %,-Wl$(comma)--wrap=%,$(core-wrapped))

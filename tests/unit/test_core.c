@@ -18,5 +18,6 @@ int main(void)
     failed += core_vcpu_tests();
     failed += core_grants_tests();
     failed += core_compat_tests();
+    failed += core_policy_tests();
     return failed;
 }

@@ -88,5 +88,6 @@ int core_host_tests(void);
 int core_vcpu_tests(void);
 int core_grants_tests(void);
 int core_compat_tests(void);
+int core_policy_tests(void);
 
 #endif

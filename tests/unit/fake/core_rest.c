@@ -127,11 +127,6 @@ void fpu_vcpu_free(struct vcpu *v)
     v->xsave_area = NULL;
 }
 
-void pv_cpuid_init(void);
-void pv_cpuid_init(void)
-{
-}
-
 void pv_drop_descriptors(struct vcpu *v)
 {
 }
