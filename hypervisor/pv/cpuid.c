@@ -74,21 +74,26 @@ static void add_cache_leaves(struct cpuid_policy *p)
 {
     uint32_t r[4];
 
-    for (uint32_t sub = 0; sub < 8; sub++) {
+    for (uint32_t sub = 0; sub < 6; sub++) {
         cpuid(4, sub, r);
+        r[0] &= 0x3fff; /* not shared with other processors, one core */
+        if (!(r[0] & 31))
+            memset(r, 0, sizeof(r));
+        add_leaf(p, 4, sub, r);
         if (!(r[0] & 31))
             break;
-        r[0] &= 0x3fff; /* not shared with other processors, one core */
-        add_leaf(p, 4, sub, r);
     }
 }
 
 static void add_xstate_leaves(struct cpuid_policy *p)
 {
-    uint32_t r[4];
+    uint32_t r[4] = {0};
 
-    if (!cpu_features.xsave)
+    if (!cpu_features.xsave) {
+        add_leaf(p, 0xd, 0, r);
+        add_leaf(p, 0xd, 1, r);
         return;
+    }
     add_leaf(p, 0xd, 0,
              (uint32_t[4]){(uint32_t)cpu_features.xcr0_mask, cpu_features.xsave_size, cpu_features.xsave_size,
                            (uint32_t)(cpu_features.xcr0_mask >> 32)});
@@ -104,29 +109,56 @@ static void add_xstate_leaves(struct cpuid_policy *p)
     }
 }
 
-static void add_basic_leaves(struct cpuid_policy *p)
+static void add_basic_leaf(struct cpuid_policy *p, uint32_t leaf, uint32_t max)
 {
-    uint32_t r[4];
+    uint32_t r[4] = {0};
 
-    cpuid(0, 0, r);
-    r[0] = MIN(r[0], 0xdu);
-    add_leaf(p, 0, XEN_CPUID_NO_SUBLEAF, r);
-    cpuid(1, 0, r);
-    filter_leaf1(r);
-    add_leaf(p, 1, XEN_CPUID_NO_SUBLEAF, r);
-    if (cpu_features.max_leaf >= 2) {
+    switch (leaf) {
+    case 0:
+        cpuid(0, 0, r);
+        r[0] = max;
+        break;
+    case 1:
+        cpuid(1, 0, r);
+        filter_leaf1(r);
+        break;
+    case 2:
         cpuid(2, 0, r);
-        add_leaf(p, 2, XEN_CPUID_NO_SUBLEAF, r);
-    }
-    if (cpu_features.max_leaf >= 4)
+        break;
+    case 4:
         add_cache_leaves(p);
-    if (cpu_features.max_leaf >= 7) {
+        return;
+    case 7:
         cpuid(7, 0, r);
         filter_leaf7(r);
         add_leaf(p, 7, 0, r);
-    }
-    if (cpu_features.max_leaf >= 0xd)
+        return;
+    case 0xb:
+        add_leaf(p, 0xb, 0, r);
+        return;
+    case 0xd:
         add_xstate_leaves(p);
+        return;
+    }
+    add_leaf(p, leaf, XEN_CPUID_NO_SUBLEAF, r);
+}
+
+/* All of them, also those that show nothing: tools count on the list being as long as they make it themselves. */
+static void add_basic_leaves(struct cpuid_policy *p)
+{
+    uint32_t max = MIN(cpu_features.max_leaf, 0xdu);
+
+    for (uint32_t leaf = 0; leaf <= max; leaf++)
+        add_basic_leaf(p, leaf, max);
+}
+
+/* Where the hypervisor's own leaves begin. What they show depends on the domain and is not part of a policy. */
+static void add_hypervisor_leaves(struct cpuid_policy *p)
+{
+    const uint32_t r[4] = {0};
+
+    add_leaf(p, 0x40000000, XEN_CPUID_NO_SUBLEAF, r);
+    add_leaf(p, 0x40000100, XEN_CPUID_NO_SUBLEAF, r);
 }
 
 static void filter_ext1(uint32_t r[4], const xen_cpuid_leaf_t *leaf1)
@@ -165,6 +197,7 @@ void pv_cpuid_init(void)
     if (p->count)
         return;
     add_basic_leaves(p);
+    add_hypervisor_leaves(p);
     add_extended_leaves(p);
 }
 
