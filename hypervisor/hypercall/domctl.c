@@ -11,13 +11,7 @@
 struct entry {
     domctl_fn *fn;
     bool needs_domain;
-    int error; /* without fn: how Xen 4.17 refuses the command about a PV domain, or without the hardware for it */
 };
-
-#define REFUSED(error)        \
-    {                         \
-        NULL, true, -(error), \
-    }
 
 static const struct entry table[] = {
     [XEN_DOMCTL_createdomain] = {domctl_create, false},
@@ -52,30 +46,47 @@ static const struct entry table[] = {
     [XEN_DOMCTL_getnodeaffinity] = {domctl_getnodeaffinity, true},
     [XEN_DOMCTL_get_cpu_policy] = {domctl_get_cpu_policy, true},
     [XEN_DOMCTL_set_cpu_policy] = {domctl_set_cpu_policy, true},
-    [XEN_DOMCTL_shadow_op] = REFUSED(EINVAL),
-    [XEN_DOMCTL_gethvmcontext] = REFUSED(EINVAL),
-    [XEN_DOMCTL_sethvmcontext] = REFUSED(EINVAL),
-    [XEN_DOMCTL_gethvmcontext_partial] = REFUSED(EINVAL),
-    [XEN_DOMCTL_assign_device] = REFUSED(EOPNOTSUPP),
-    [XEN_DOMCTL_test_assign_device] = REFUSED(EOPNOTSUPP),
-    [XEN_DOMCTL_deassign_device] = REFUSED(EOPNOTSUPP),
-    [XEN_DOMCTL_get_device_group] = REFUSED(EOPNOTSUPP),
-    [XEN_DOMCTL_bind_pt_irq] = REFUSED(EINVAL),
-    [XEN_DOMCTL_unbind_pt_irq] = REFUSED(EINVAL),
-    [XEN_DOMCTL_memory_mapping] = REFUSED(EINVAL),
-    [XEN_DOMCTL_ioport_mapping] = REFUSED(EOPNOTSUPP),
-    [XEN_DOMCTL_set_target] = REFUSED(EOPNOTSUPP),
-    [XEN_DOMCTL_debug_op] = REFUSED(EINVAL),
-    [XEN_DOMCTL_set_broken_page_p2m] = REFUSED(EINVAL),
-    [XEN_DOMCTL_psr_cmt_op] = REFUSED(ENODEV),
-    [XEN_DOMCTL_psr_alloc] = REFUSED(ENODEV),
-    [XEN_DOMCTL_monitor_op] = REFUSED(EOPNOTSUPP),
-    [XEN_DOMCTL_soft_reset] = REFUSED(EINVAL),
-    [23] = REFUSED(EINVAL), /* soft_reset_cont: a name for the hypervisor itself */
-    [XEN_DOMCTL_vmtrace_op] = REFUSED(EINVAL),
-    [XEN_DOMCTL_get_paging_mempool_size] = REFUSED(EOPNOTSUPP),
-    [XEN_DOMCTL_set_paging_mempool_size] = REFUSED(EOPNOTSUPP),
 };
+
+/* Commands without a function: how Xen 4.17 refuses them about a PV domain, or without the hardware for them. */
+static const int refused[] = {
+    [XEN_DOMCTL_shadow_op] = -EINVAL,
+    [XEN_DOMCTL_gethvmcontext] = -EINVAL,
+    [XEN_DOMCTL_sethvmcontext] = -EINVAL,
+    [XEN_DOMCTL_gethvmcontext_partial] = -EINVAL,
+    [XEN_DOMCTL_assign_device] = -EOPNOTSUPP,
+    [XEN_DOMCTL_test_assign_device] = -EOPNOTSUPP,
+    [XEN_DOMCTL_deassign_device] = -EOPNOTSUPP,
+    [XEN_DOMCTL_get_device_group] = -EOPNOTSUPP,
+    [XEN_DOMCTL_bind_pt_irq] = -EINVAL,
+    [XEN_DOMCTL_unbind_pt_irq] = -EINVAL,
+    [XEN_DOMCTL_memory_mapping] = -EINVAL,
+    [XEN_DOMCTL_ioport_mapping] = -EOPNOTSUPP,
+    [XEN_DOMCTL_set_target] = -EOPNOTSUPP,
+    [XEN_DOMCTL_debug_op] = -EINVAL,
+    [XEN_DOMCTL_set_broken_page_p2m] = -EINVAL,
+    [XEN_DOMCTL_psr_cmt_op] = -ENODEV,
+    [XEN_DOMCTL_psr_alloc] = -ENODEV,
+    [XEN_DOMCTL_monitor_op] = -EOPNOTSUPP,
+    [XEN_DOMCTL_soft_reset] = -EINVAL,
+    [23] = -EINVAL, /* soft_reset_cont: a name for the hypervisor itself */
+    [XEN_DOMCTL_vmtrace_op] = -EINVAL,
+    [XEN_DOMCTL_get_paging_mempool_size] = -EOPNOTSUPP,
+    [XEN_DOMCTL_set_paging_mempool_size] = -EOPNOTSUPP,
+};
+
+static long refuse(const struct xen_domctl *op)
+{
+    int error = op->cmd < ARRAY_SIZE(refused) ? refused[array_index_nospec(op->cmd, ARRAY_SIZE(refused))] : 0;
+    struct domain *d = error ? domain_get(op->domain) : NULL;
+
+    if (!error)
+        return -ENOSYS;
+    if (!d)
+        return -ESRCH;
+    domain_put(d);
+    return error;
+}
 
 static spinlock_t domctl_lock = SPINLOCK_INIT(RANK_DOMCTL);
 
@@ -89,9 +100,7 @@ static long run(const struct entry *e, struct xen_domctl *op, bool *copyback)
         if (!d)
             return -ESRCH;
     }
-    if (!e->fn)
-        rc = e->error;
-    else if (!spin_trylock(&domctl_lock))
+    if (!spin_trylock(&domctl_lock))
         rc = -ERESTART;
     else {
         rc = e->fn(d, op, copyback);
@@ -115,10 +124,10 @@ long do_domctl(struct hcall *hc)
     if (op.interface_version != XEN_DOMCTL_INTERFACE_VERSION)
         return -EACCES;
     if (op.cmd >= ARRAY_SIZE(table))
-        return -ENOSYS;
+        return refuse(&op);
     e = &table[array_index_nospec(op.cmd, ARRAY_SIZE(table))];
-    if (!e->fn && !e->error)
-        return -ENOSYS;
+    if (!e->fn)
+        return refuse(&op);
     rc = run(e, &op, &copyback);
     if (rc == -ERESTART)
         return hypercall_restart(hc);
