@@ -73,12 +73,15 @@ class Holders(LabTest):
         self.assertGreater(alive[0], 8000)
         self.assertGreaterEqual(alive[3][0][0], 1)
 
-        self.fails("umbra destroy held", 1, "others still hold some of its memory")
-        rows = [row for row in self.json("umbra --json list") if row["domid"] == domid]
-        self.assertEqual([row["state"] for row in rows], ["dying"])
+        self.fails("umbra destroy held", 1, "its memory is still held by domain 0 (", "granted, 1 foreign frames)")
+        self.assertEqual((self.guests()["held"][0], self.guests()["held"][3][5]), (domid, "d"))
+        self.fails(f"umbra create -q -p {path}", 1, "a guest of this name is being destroyed")
+        (row,) = [row for row in self.json("umbra --json list") if row["domid"] == domid]
         frames, shared, other, holders = self.show(domid)
         self.assertEqual((frames, shared, other, list(holders)), (2, 0, 0, [0]))
         grants, foreign = holders[0]
+        self.assertEqual((row["name"], row["state"]), ("held", "dying"))
+        self.assertEqual(row["holders"], [{"domid": 0, "granted_frames": grants, "foreign_frames": foreign}])
         self.assertEqual(foreign, 1)
         self.assertGreaterEqual(grants, 1)
         self.ok(f"rm {mapping}")
@@ -86,4 +89,5 @@ class Holders(LabTest):
         self.ok(f"rm {grant}")
         self.wait_id_gone(domid)
         self.fails(f"/root/holder show {domid}", 1, "does not exist")
+        self.wait_gone("held")
         self.wait_footprint(before)

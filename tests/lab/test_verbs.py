@@ -4,7 +4,7 @@
 import re
 import time
 
-from labtest import CMDLINE, LabTest, QUICK_KERNEL, STOCK_KERNEL
+from labtest import CMDLINE, GUEST_INITRD, LabTest, QUICK_KERNEL, STOCK_KERNEL
 
 LIST_HEADER = "Name                                        ID   Mem VCPUs\tState\tTime(s)"
 LIST_ROW = re.compile(r"^\S{1,40} +\d+ +\d+ +\d+     [r-][b-][p-][s-][c-][d-]  +\d+\.\d$")
@@ -36,9 +36,10 @@ class General(LabTest):
                     self.fails(f"umbra {verb} 4711", 1, "4711")
 
     def test_control_domain_is_refused(self):
-        for verb in ("pause", "unpause", "shutdown", "reboot", "destroy", "console"):
+        for verb in ("pause 0", "unpause 0", "shutdown 0", "reboot 0", "destroy 0", "console 0", "rename 0 other",
+                     "sysrq 0 b", "trigger 0 nmi"):
             with self.subTest(verb=verb):
-                self.fails(f"umbra {verb} 0", 1, "domain")
+                self.fails(f"umbra {verb}", 1, "domain")
 
 
 class Reading(LabTest):
@@ -92,6 +93,72 @@ class Reading(LabTest):
         lines = [line.split() for line in self.ok("umbra vcpu-list reader").strip().split("\n")]
         self.assertEqual([line[2] for line in lines[1:]], ["0", "1"])
         self.assertEqual([row["vcpu"] for row in self.json("umbra --json vcpu-list reader")], [0, 1])
+
+    def test_list_long(self):
+        """libxl's shape, as Debian's xl on Xen 4.17 prints it for a guest of the same configuration."""
+        self.reader()
+        (row,) = self.json("umbra list -l reader")
+        self.assertEqual(sorted(row), ["config", "domid"])
+        config = row["config"]
+        self.assertEqual({key: config["c_info"][key] for key in ("type", "name", "run_hotplug_scripts")},
+                         {"type": "pv", "name": "reader", "run_hotplug_scripts": "True"})
+        build = config["b_info"]
+        self.assertEqual((build["max_vcpus"], build["avail_vcpus"]), (2, [0, 1]))
+        self.assertEqual((build["max_memkb"], build["target_memkb"]), (128 << 10, 128 << 10))
+        self.assertEqual(build["sched_params"], {"sched": "credit2", "weight": 256, "cap": 0})
+        self.assertEqual((build["kernel"], build["ramdisk"], build["cmdline"]), (QUICK_KERNEL, GUEST_INITRD, CMDLINE))
+        self.assertEqual((build["type.pv"], config["disks"], config["nics"]), ({}, [], []))
+        self.assertEqual(config["on_reboot"], "restart")
+
+    def test_uptime(self):
+        domid = self.reader()
+        lines = self.ok("umbra uptime").rstrip("\n").split("\n")
+        self.assertEqual(lines[0].split(), ["Name", "ID", "Uptime"])
+        self.assertRegex(lines[1], r"^Domain-0 +0 +\d+:\d\d:\d\d$")
+        self.assertRegex(lines[2], rf"^reader +{domid} +\d+:\d\d:\d\d$")
+        self.assertRegex(self.ok("umbra uptime -s reader"), rf"^ \d\d:\d\d:\d\d up +\d+:\d\d, reader \({domid}\)\n$")
+        self.assertGreater(self.json("umbra --json uptime reader")[0]["uptime_seconds"], 0)
+
+    def test_rename(self):
+        self.reader()
+        self.ok("umbra rename reader reader-2")
+        self.assertIn("reader-2", self.guests())
+        self.fails("umbra domid reader", 1, "reader")
+        self.fails("umbra rename reader-2 Domain-0", 2, "control domain")
+        self.ok("umbra rename reader-2 reader")
+        self.assertIn("reader", self.guests())
+
+    def test_vcpu_pin(self):
+        self.reader()
+        self.ok("umbra vcpu-pin reader 1 0")
+        rows = self.json("umbra --json vcpu-list reader")
+        self.assertEqual([row["hard_affinity"] for row in rows], ["all", "0"])
+        self.ok("umbra vcpu-pin reader all all")
+        self.fails("umbra vcpu-pin reader 0 9", 2, "no CPU 9")
+
+    def test_vcpu_set(self):
+        self.reader()
+        for count in (1, 2):
+            self.ok(f"umbra vcpu-set reader {count}")
+            deadline = time.monotonic() + 60
+            while self.guests()["reader"][2] != count:
+                self.assertLess(time.monotonic(), deadline, f"not {count} online")
+                time.sleep(0.5)
+
+    def test_sched_credit2(self):
+        domid = self.reader()
+        self.ok("umbra sched-credit2 -d reader -w 512")
+        self.assertRegex(self.ok("umbra sched-credit2"), rf"(?m)^reader +{domid} +512 +0$")
+        self.ok("umbra sched-credit2 -d reader -w 256")
+        self.fails("umbra sched-credit2 -d reader -w 0", 2, "weight")
+
+    def test_sysrq_and_trigger(self):
+        self.reader()
+        self.ok("umbra sysrq reader h")
+        self.wait_console("reader", "sysrq: HELP")
+        self.ok("umbra trigger reader nmi 1")
+        self.wait_console("reader", "NMI received for unknown reason")
+        self.fails("umbra trigger reader nmi 7", 1, "vCPU 7")
 
     def test_dmesg(self):
         self.assertIn("(XEN)", self.ok("umbra dmesg"))
@@ -171,8 +238,9 @@ class Acting(LabTest):
         self.assertEqual(self.guests(), {})
 
     def test_shutdown_of_a_paused_guest_is_refused(self):
+        """At once, with what to do."""
         self.ok(f"umbra create -p {self.guest_file('actor')}")
-        self.fails("umbra shutdown actor", 1, "actor")
+        self.fails("timeout 5 umbra shutdown actor", 1, "actor", "paused", "unpause it first")
         self.assertIn("actor", self.guests())
 
     def test_reboot(self):

@@ -242,10 +242,7 @@ static int start(struct create *cr, struct ctl_error *err)
     }
     if (interrupted)
         return ctl_error_set(err, -EINTR, "create", NULL, NULL, "interrupted; the guest is removed again");
-    if (!cr->args->value['p'])
-        return guest_start(cr->cli->ctl, &cr->gs, err);
-    cr->gs.phase = GUEST_RUNNING;
-    return guest_state_put(cr->cli->ctl, &cr->gs, err);
+    return guest_start(cr->cli->ctl, &cr->gs, cr->args->value['p'] != NULL, err);
 }
 
 static int report_created(const struct create *cr)

@@ -164,13 +164,13 @@ static int step_start(struct ctl *ctl, struct guest_state *gs, struct ctl_error 
     return rc < 0 ? rc : GO_ON;
 }
 
-int guest_start(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
+int guest_start(struct ctl *ctl, struct guest_state *gs, bool paused, struct ctl_error *err)
 {
     int rc;
 
     gs->started = now_seconds();
-    rc = put_phase(ctl, gs, GUEST_STARTING, err);
-    if (rc >= 0)
+    rc = put_phase(ctl, gs, paused ? GUEST_RUNNING : GUEST_STARTING, err);
+    if (rc >= 0 && !paused)
         rc = step_start(ctl, gs, err);
     return rc < 0 ? rc : 0;
 }
@@ -310,7 +310,7 @@ static int build_again(struct ctl *ctl, struct guest_state *gs, const struct con
     if (rc < 0)
         return rc;
     gs->domid = domid;
-    return guest_start(ctl, gs, err);
+    return guest_start(ctl, gs, false, err);
 }
 
 /* The guest's old domain goes, a new one comes. One that cannot be built is given up. */

@@ -16,8 +16,8 @@ void guest_unlock(const uint8_t uuid[16]);
 const struct ctl_domain_info *guest_domain(const struct ctl_domain_info *list, int n, const uint8_t uuid[16]);
 /* A paused domain by the configuration, its vCPUs where it wants them. A failure leaves nothing. */
 int guest_build(struct ctl *ctl, const struct config *c, uint32_t *domid, struct ctl_error *err);
-/* Lets a domain run that is complete; from here on the guest is created. */
-int guest_start(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err);
+/* The domain is complete: from here on the guest is created. Lets it run, or leaves it paused. */
+int guest_start(struct ctl *ctl, struct guest_state *gs, bool paused, struct ctl_error *err);
 /*
  * Removes whatever is left of the guest, then its record. -EBUSY: others hold some of a domain's memory; the record
  * stays (GUEST_DYING) until they let go.
