@@ -119,6 +119,12 @@ class Reading(LabTest):
         self.assertRegex(self.ok("umbra uptime -s reader"), rf"^ \d\d:\d\d:\d\d up +\d+:\d\d, reader \({domid}\)\n$")
         self.assertGreater(self.json("umbra --json uptime reader")[0]["uptime_seconds"], 0)
 
+    def test_claims(self):
+        """What a build claimed is populated when it is done."""
+        self.reader()
+        self.assertIn("Claimed", self.ok("umbra claims"))
+        self.assertEqual([row["claimed_kib"] for row in self.json("umbra --json claims")], [0, 0])
+
     def test_rename(self):
         self.reader()
         self.ok("umbra rename reader reader-2")

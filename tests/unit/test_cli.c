@@ -306,6 +306,26 @@ static void test_holders(void **state)
                                 "        \"foreign_frames\": 0\n      },\n      {\n        \"domid\": 4,\n"));
 }
 
+static void test_claims(void **state)
+{
+    fake->domains[1].outstanding_kib = 2048;
+    assert_int_equal(umbra("claims"), 0);
+    assert_string_equal(out, "Name                                        ID   Mem VCPUs\tState\tTime(s)  Claimed\n"
+                             "Domain-0                                     0  1023     4     r-----      12.3     0\n"
+                             "web1                                         3   258     1     -b----       0.0     2\n");
+    assert_int_equal(umbra("claims --json"), 0);
+    assert_non_null(strstr(out, "\"claimed_kib\": 2048"));
+    assert_int_equal(umbra("claims web1"), 2);
+}
+
+static void test_schema(void **state)
+{
+    fake->present = false;
+    assert_int_equal(umbra("config schema"), 0);
+    assert_non_null(strstr(out, "https://json-schema.org/draft/2020-12/schema"));
+    assert_int_equal(umbra("config schema g.json"), 2);
+}
+
 static void test_rename(void **state)
 {
     assert_int_equal(umbra("rename web1 web9"), 0);
@@ -698,6 +718,8 @@ int main(void)
         cmocka_unit_test_setup(test_control, fresh),
         cmocka_unit_test_setup(test_control_domain_is_protected, fresh),
         cmocka_unit_test_setup(test_holders, fresh),
+        cmocka_unit_test_setup(test_claims, fresh),
+        cmocka_unit_test_setup(test_schema, fresh),
         cmocka_unit_test_setup(test_rename, fresh),
         cmocka_unit_test_setup(test_uptime, fresh),
         cmocka_unit_test_setup(test_sysrq_and_trigger, fresh),

@@ -295,6 +295,31 @@ int cmd_list(struct cli *cli, const struct cli_args *args)
     return print_rows(cli, args, list_header, detailed ? put_long : put_list);
 }
 
+/* --- claims ---------------------------------------------------------------------------------------------------------
+ */
+
+static void put_claim(struct cli *cli, const struct row *row, struct json_out *o)
+{
+    char name[CTL_NAME_MAX];
+
+    if (!cli->json) {
+        claim_row(stdout, &row->info);
+        return;
+    }
+    print_name(name, &row->info);
+    json_out_object(o, NULL);
+    json_out_uint(o, "domid", row->info.domid);
+    json_out_str(o, "name", name);
+    json_out_uint(o, "memory_kib", row->info.memory_kib);
+    json_out_uint(o, "claimed_kib", row->info.outstanding_kib);
+    json_out_close(o);
+}
+
+int cmd_claims(struct cli *cli, const struct cli_args *args)
+{
+    return print_rows(cli, args, claim_header, put_claim);
+}
+
 /* --- vcpu-list ------------------------------------------------------------------------------------------------------
  */
 

@@ -88,6 +88,7 @@ const struct command commands[] = {
     {"vcpu-set", "DOMAIN NUMBER", "Choose how many virtual CPUs are online.", 2, 2, vcpu_set_options, cmd_vcpu_set,
      false},
     {"sched-credit2", "", "Show or set shares of CPU time.", 0, 0, sched_options, cmd_sched_credit2, false},
+    {"claims", "", "List domains with the memory set aside for them.", 0, 0, NULL, cmd_claims, false},
     {"vcpu-list", "[DOMAIN]...", "List virtual CPUs.", 0, -1, NULL, cmd_vcpu_list, false},
     {"info", "", "Show the host and the hypervisor.", 0, 0, NULL, cmd_info, false},
     {"dmesg", "", "Show the hypervisor's log.", 0, 0, dmesg_options, cmd_dmesg, false},

@@ -31,16 +31,33 @@ void list_header(FILE *f)
     fputs("Name                                        ID   Mem VCPUs\tState\tTime(s)\n", f);
 }
 
-void list_row(FILE *f, const struct ctl_domain_info *info)
+static void list_columns(FILE *f, const struct ctl_domain_info *info)
 {
     bool crashed = info->shutdown && info->shutdown_reason == SHUTDOWN_crash;
     char name[CTL_NAME_MAX];
 
     print_name(name, info);
-    fprintf(f, "%-40s %5u %5lu %5u     %c%c%c%c%c%c  %8.1f\n", name, info->domid,
+    fprintf(f, "%-40s %5u %5lu %5u     %c%c%c%c%c%c  %8.1f", name, info->domid,
             (unsigned long)((info->memory_kib + info->outstanding_kib) / 1024), info->vcpus_online,
             info->running ? 'r' : '-', info->blocked ? 'b' : '-', info->paused ? 'p' : '-', info->shutdown ? 's' : '-',
             crashed ? 'c' : '-', info->dying ? 'd' : '-', (double)info->cpu_time_ns / 1e9);
+}
+
+void list_row(FILE *f, const struct ctl_domain_info *info)
+{
+    list_columns(f, info);
+    fputc('\n', f);
+}
+
+void claim_header(FILE *f)
+{
+    fputs("Name                                        ID   Mem VCPUs\tState\tTime(s)  Claimed\n", f);
+}
+
+void claim_row(FILE *f, const struct ctl_domain_info *info)
+{
+    list_columns(f, info);
+    fprintf(f, " %5lu\n", (unsigned long)(info->outstanding_kib / 1024));
 }
 
 const char *domain_state(const struct ctl_domain_info *info)

@@ -14,6 +14,9 @@
 void print_name(char out[CTL_NAME_MAX], const struct ctl_domain_info *info);
 void list_header(FILE *f);
 void list_row(FILE *f, const struct ctl_domain_info *info);
+/* claims: the columns of list, and one more */
+void claim_header(FILE *f);
+void claim_row(FILE *f, const struct ctl_domain_info *info);
 /* One word for JSON: dying crashed shutdown paused running blocked runnable. */
 const char *domain_state(const struct ctl_domain_info *info);
 /* poweroff reboot suspend crash watchdog soft_reset, or NULL if it has not shut down. */
