@@ -10,6 +10,7 @@
 #include <hv/console.h>
 #include <hv/irq.h>
 #include <hv/sched.h>
+#include <hv/stretch.h>
 #include <hv/timer.h>
 #include <hv/x86.h>
 
@@ -65,6 +66,7 @@ void hv_main(uint32_t magic, uint32_t info)
     ioapic_init();
     time_init();
 
+    stretch_init();
     timer_boot_init();
     sched_init();
     domain_boot_init();

@@ -49,4 +49,7 @@ void console_rx(char c);
 void keys_init(void);
 void keys_queue(char key); /* any context; handled in a softirq */
 
+/* stretch.c: debug key 'b' */
+void stretch_dump(void);
+
 #endif

@@ -158,5 +158,6 @@ void keys_init(void)
     register_debug_key('i', "dump interrupt bindings", irq_dump);
     register_debug_key('k', "processor protection, and a stray read of guest memory", cpu_protection_dump);
     register_debug_key('t', "display multi-cpu clock info", key_time);
+    register_debug_key('b', "longest stretches between preemption points", stretch_dump);
     register_debug_key('R', "reboot machine", machine_restart);
 }

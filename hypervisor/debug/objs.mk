@@ -5,6 +5,7 @@ hv-srcs += hypervisor/debug/console.c
 hv-srcs += hypervisor/debug/serial.c
 hv-srcs += hypervisor/debug/vga.c
 hv-srcs += hypervisor/debug/keys.c
+hv-srcs += hypervisor/debug/stretch.c
 hv-srcs += hypervisor/debug/panic.c
 hv-srcs += hypervisor/debug/backtrace.c
 hv-srcs += hypervisor/debug/symbols.c

@@ -9,6 +9,7 @@
 #include "dispatch.h"
 
 #include <hv/event.h>
+#include <hv/stretch.h>
 
 #define NR_HYPERCALLS 64
 
@@ -23,6 +24,14 @@ static const struct entry table[NR_HYPERCALLS] = {
 };
 #undef HYPERCALL
 
+/* Does the first argument say which sub-operation? Those of domctl and the like name it when they have copied it. */
+static bool names_sub_operation(unsigned int op)
+{
+    return op == __HYPERVISOR_memory_op || op == __HYPERVISOR_sched_op || op == __HYPERVISOR_event_channel_op ||
+           op == __HYPERVISOR_grant_table_op || op == __HYPERVISOR_vcpu_op || op == __HYPERVISOR_physdev_op ||
+           op == __HYPERVISOR_console_io;
+}
+
 long hypercall_run(struct hcall *hc)
 {
     const struct entry *e;
@@ -34,6 +43,7 @@ long hypercall_run(struct hcall *hc)
         return -ENOSYS;
     if (e->who == HC_CONTROL && !current->domain->is_control)
         return -EPERM;
+    stretch_name(hc->op, names_sub_operation(hc->op) ? hc->arg[0] & 63 : 0);
     return e->fn(hc);
 }
 
@@ -43,8 +53,11 @@ void pv_hypercall(struct cpu_user_regs *regs)
         .op = (unsigned int)regs->rax,
         .arg = {regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9},
     };
-    long ret = hypercall_run(&hc);
+    long ret;
 
+    stretch_begin(MIN(hc.op, NR_HYPERCALLS - 1u), 0);
+    ret = hypercall_run(&hc);
+    stretch_end();
     if (!hc.restart) {
         regs->rax = (unsigned long)ret;
         return;

@@ -7,6 +7,7 @@
 #include "domctl.h"
 
 #include <hv/guest_copy.h>
+#include <hv/stretch.h>
 
 struct entry {
     domctl_fn *fn;
@@ -128,6 +129,7 @@ long do_domctl(struct hcall *hc)
     e = &table[array_index_nospec(op.cmd, ARRAY_SIZE(table))];
     if (!e->fn)
         return refuse(&op);
+    stretch_name(__HYPERVISOR_domctl, op.cmd);
     rc = run(e, &op, &copyback);
     if (rc == -ERESTART)
         return hypercall_restart(hc);

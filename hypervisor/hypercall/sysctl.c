@@ -7,6 +7,7 @@
 #include <hv/console.h>
 #include <hv/guest_copy.h>
 #include <hv/sched.h>
+#include <hv/stretch.h>
 
 #define CHUNK 256
 
@@ -127,6 +128,7 @@ long do_sysctl(struct hcall *hc)
     fn = table[array_index_nospec(op.cmd, ARRAY_SIZE(table))];
     if (!fn)
         return refuse(op.cmd);
+    stretch_name(__HYPERVISOR_sysctl, op.cmd);
     rc = fn(&op, &copyback);
     if (rc == -ERESTART)
         return hypercall_restart(hc);

@@ -6,6 +6,7 @@
  */
 #include <hv/guest_copy.h>
 #include <hv/hypercall.h>
+#include <hv/stretch.h>
 #include <umbra/umbra_op.h>
 
 typedef long umbra_op_fn(struct domain *d, struct umbra_op *op, bool *copyback);
@@ -65,6 +66,7 @@ long do_umbra_op(struct hcall *hc)
         return -EACCES;
     if (op.cmd >= ARRAY_SIZE(table) || !table[array_index_nospec(op.cmd, ARRAY_SIZE(table))].fn)
         return -ENOSYS;
+    stretch_name(__HYPERVISOR_umbra_op, op.cmd);
     rc = run(&op, &copyback);
     if (rc == -ERESTART)
         return hypercall_restart(hc);

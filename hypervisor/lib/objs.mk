@@ -6,3 +6,4 @@ hv-srcs += hypervisor/lib/int128.c
 hv-srcs += hypervisor/lib/bitmap.c
 hv-srcs += hypervisor/lib/spinlock.c
 hv-srcs += hypervisor/lib/rangeset.c
+hv-srcs += hypervisor/lib/stretch.c

@@ -8,6 +8,7 @@
 
 #include <hv/console.h>
 #include <hv/event.h>
+#include <hv/stretch.h>
 #include <hv/x86.h>
 
 #define TIME_SLICE   MILLISECS(10)
@@ -345,5 +346,6 @@ int sched_adjust(struct domain *d, struct xen_domctl_scheduler_op *op)
 
 bool preempt_needed(void)
 {
+    stretch_point();
     return this_cpu(softirq_pending) || (!is_idle_vcpu(current) && vcpu_event_pending(current));
 }

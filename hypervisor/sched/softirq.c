@@ -6,6 +6,7 @@
  */
 #include <hv/irq.h>
 #include <hv/sched.h>
+#include <hv/stretch.h>
 #include <hv/x86.h>
 
 DEFINE_PER_CPU(unsigned long, softirq_pending);
@@ -46,7 +47,9 @@ void do_softirq(void)
         if (i == ARRAY_SIZE(order))
             return;
         clear_bit(order[i], &this_cpu(softirq_pending));
+        stretch_begin(STRETCH_SOFTIRQ, order[i]);
         handlers[order[i]]();
+        stretch_end();
     }
 }
 

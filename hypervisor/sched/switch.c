@@ -5,6 +5,7 @@
  * throughout.
  */
 #include <hv/sched.h>
+#include <hv/stretch.h>
 #include <hv/timer.h>
 #include <hv/x86.h>
 
@@ -48,6 +49,7 @@ void context_switch(struct vcpu *prev, struct vcpu *next)
     if (!is_idle_vcpu(prev) && prev->domain != next->domain)
         cpumask_clear(&prev->domain->dirty_cpus, cpu);
     sched_context_saved(prev);
+    stretch_end();
     if (is_idle_vcpu(next)) {
         irq_enable();
         reset_stack_and_jump(idle_loop);

@@ -7,6 +7,7 @@
  * Interrupts are off on entry. CR2 and DR6 are read before they are enabled: another fault would overwrite them.
  */
 #include <hv/console.h>
+#include <hv/stretch.h>
 #include "../pv/internal.h"
 
 static const char *const trap_names[20] = {
@@ -200,5 +201,7 @@ void do_trap(struct cpu_user_regs *regs)
         reset_dr6();
     }
     irq_enable();
+    stretch_begin(STRETCH_TRAP, regs->entry_vector);
     trap_from_guest(regs, cr2, dr6);
+    stretch_end();
 }

@@ -44,7 +44,7 @@ test_guest-libs   := -lyajl
 
 # hypervisor: events and grants, on the fake machine
 hv-unit-cflags      := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include -Itests/unit -fno-strict-aliasing
-hv-machine-srcs     := tests/unit/fake/machine.c hypervisor/mm/frame.c \
+hv-machine-srcs     := tests/unit/fake/machine.c hypervisor/mm/frame.c hypervisor/lib/stretch.c \
                        $(wildcard hypervisor/event/*.c hypervisor/grant/*.c)
 hv-event-srcs       := tests/unit/event_guests.c $(hv-machine-srcs)
 hv-grant-srcs       := tests/unit/grant_guests.c $(hv-machine-srcs)
@@ -74,12 +74,12 @@ test_printk-cflags     := $(hv-plain-cflags)
 
 units                  += test_irq
 test_irq-srcs          := tests/unit/test_irq.c hypervisor/x86/irq.c hypervisor/x86/pirq.c \
-                          hypervisor/hypercall/physdev_op.c
+                          hypervisor/hypercall/physdev_op.c hypervisor/lib/stretch.c
 test_irq-cflags        := $(hv-plain-cflags)
 
 # hypervisor/mm
 hv-unit-cflags := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include
-fake-machine   := $(patsubst %,tests/unit/fake/%.c,base mem tlb domains)
+fake-machine   := $(patsubst %,tests/unit/fake/%.c,base mem tlb domains) hypervisor/lib/stretch.c
 mm-pv-srcs     := hypervisor/mm/frame.c $(patsubst %,hypervisor/mm/pv/%.c,pt_check pt_commit pt_type base batch \
                   mmu_update va_mapping mmuext ptwrite grant_pte relinquish audit) hypervisor/x86/insn.c
 
@@ -146,8 +146,8 @@ test_guest_walk-cflags := $(hv-unit-cflags) -Itests/unit
 
 # hypervisor/lib
 units           += test_lib
-test_lib-srcs   := tests/unit/test_lib.c tests/unit/lib_renamed.c tests/unit/fake/base.c hypervisor/lib/bitmap.c \
-                   hypervisor/lib/rangeset.c
+test_lib-srcs   := tests/unit/test_lib.c tests/unit/lib_renamed.c tests/unit/fake/base.c \
+                   $(patsubst %,hypervisor/lib/%.c,bitmap rangeset stretch)
 test_lib-cflags := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include
 
 # hypervisor/domain: the control domain's kernel file
@@ -165,7 +165,8 @@ test_zstd-libs   := -lzstd
 
 # hypervisor/mm: the heap itself
 units            += test_heap
-test_heap-srcs   := tests/unit/test_heap.c $(patsubst %,tests/unit/fake/%.c,base ram tlb domains) \
+test_heap-srcs   := tests/unit/test_heap.c hypervisor/lib/stretch.c \
+                    $(patsubst %,tests/unit/fake/%.c,base ram tlb domains) \
                     $(patsubst %,hypervisor/mm/%.c,heap objects frame)
 test_heap-cflags := $(hv-unit-cflags)
 test_heap-libs   := -Wl,--wrap=tlb_flush_mask
@@ -183,6 +184,6 @@ test_core-srcs   := tests/unit/test_core.c $(wildcard tests/unit/core_*.c) \
                     $(filter-out %/guest_copy.c %/physdev_op.c,$(wildcard hypervisor/hypercall/*.c)) \
                     $(wildcard hypervisor/event/*.c hypervisor/grant/*.c) \
                     $(patsubst %,hypervisor/pv/%.c,domain perdomain cpuid) \
-                    $(patsubst %,hypervisor/lib/%.c,bitmap rangeset)
+                    $(patsubst %,hypervisor/lib/%.c,bitmap rangeset stretch)
 test_core-cflags := $(hv-unit-cflags) -Itests/unit
 test_core-libs   := $(patsubst %,-Wl$(comma)--wrap=%,$(core-wrapped))

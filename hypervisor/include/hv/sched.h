@@ -8,6 +8,7 @@
 #define HV_SCHED_H
 
 #include <hv/domain.h>
+#include <hv/stretch.h>
 #include <xen/sched.h>
 
 enum softirq { SOFTIRQ_TIMER, SOFTIRQ_SCHEDULE, SOFTIRQ_KEYS, SOFTIRQ_TASKLET, NR_SOFTIRQS };
@@ -51,5 +52,10 @@ void idle_loop(void) __attribute__((noreturn));
 
 /* True when a long operation should be restarted: a softirq or an event for the current vCPU waits. */
 bool preempt_needed(void);
+/* The same, asked only if work was counted since the last time, so that a slice which has done nothing yet goes on. */
+static inline bool preempt_after_work(void)
+{
+    return this_cpu(stretch_now).work && preempt_needed();
+}
 
 #endif

@@ -6,6 +6,7 @@
 #include <hv/guest_copy.h>
 #include <hv/hypercall.h>
 #include <hv/sched.h>
+#include <hv/stretch.h>
 #include "pt.h"
 
 /* ---- pins: a typed and a general reference held in the guest's name, marked PGT_pinned ---- */
@@ -203,6 +204,7 @@ static int self_op(const struct mmuext_op *op)
 
 static int one_op(struct domain *d, const struct mmuext_op *op)
 {
+    stretch_name(__HYPERVISOR_mmuext_op, op->cmd);
     switch (op->cmd) {
     case MMUEXT_PIN_L1_TABLE:
     case MMUEXT_PIN_L2_TABLE:

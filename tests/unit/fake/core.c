@@ -147,6 +147,7 @@ bool __wrap_preempt_needed(void)
 {
     static unsigned int asked;
 
+    stretch_point();
     return core.preempt ? ++asked % core.preempt == 0 : __real_preempt_needed();
 }
 
@@ -318,6 +319,7 @@ static void kill_all(void)
 static void boot(void)
 {
     ram_init();
+    stretch_init();
     domain_boot_init();
     timer_boot_init();
     sched_init();
@@ -352,6 +354,20 @@ int core_begin(void **state)
     return 0;
 }
 
+/* No hypercall of the test worked longer than it may. */
+static unsigned int beyond_the_bound(void)
+{
+    unsigned int next = 0, found = 0;
+    struct stretch s;
+
+    while (stretch_read(&next, true, &s))
+        if (s.work > STRETCH_BOUND) {
+            print_error("operation %u %u: %u units between two preemption points\n", s.family, s.sub, s.work);
+            found++;
+        }
+    return found;
+}
+
 int core_end(void **state)
 {
     core.fail_alloc = core.fail_copy = core.preempt = 0;
@@ -365,5 +381,5 @@ int core_end(void **state)
         print_error("%u locks are held\n", fake_locks_held);
     if (heap_free_pages() != free_at_begin)
         print_error("%ld pages are lost\n", (long)(free_at_begin - heap_free_pages()));
-    return fake_locks_held || heap_free_pages() != free_at_begin ? -1 : 0;
+    return beyond_the_bound() || fake_locks_held || heap_free_pages() != free_at_begin ? -1 : 0;
 }

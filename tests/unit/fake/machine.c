@@ -401,6 +401,7 @@ long hypercall(hypercall_fn *fn, unsigned long a0, const void *a1, unsigned long
 /* ---- scheduling ---- */
 bool preempt_needed(void)
 {
+    stretch_point();
     assert_int_equal(machine.locks_held, 0);
     return machine.preempt_every && ++machine.preempt_asked % machine.preempt_every == 0;
 }

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Debug key 'b': the longest stretch of each operation between two preemption points (<hv/stretch.h>), by name. */
+#include <hv/console.h>
+#include <hv/domain.h>
+#include <hv/stretch.h>
+#include <hv/timer.h>
+#include "console_private.h"
+
+#define HYPERCALL(nr, name, nargs, who) [nr] = #name,
+static const char *const names[STRETCH_FAMILIES] = {
+#include "../hypercall/table.def"
+    [STRETCH_TRAP] = "exception",
+    [STRETCH_SOFTIRQ] = "softirq",
+    [STRETCH_TEARDOWN] = "teardown step",
+    [STRETCH_FREE] = "end of a domain",
+};
+#undef HYPERCALL
+
+void stretch_dump(void)
+{
+    unsigned int next = 0;
+    struct stretch s;
+
+    printk("Longest stretches between preemption points (bound: %u units; an entry is 1, a frame %u):\n", STRETCH_BOUND,
+           STRETCH_FRAME);
+    while (stretch_read(&next, false, &s))
+        printk("  %s %u: %u units%s, %lu us\n", names[s.family] ? names[s.family] : "unknown hypercall", s.sub, s.work,
+               s.work > STRETCH_BOUND ? " (over the bound)" : "", s.ticks * 1000 / tsc_khz);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * How long the hypervisor works between two preemption points. A stretch begins where an operation is entered and at
+ * every question whether it should be preempted (preempt_needed), and ends at the next one, or where the operation
+ * ends. Of each operation the longest stretch is kept: in units of work, which are the bound, and in ticks of the TSC,
+ * which are what the guests feel and also count interrupts and whatever the machine does meanwhile.
+ *
+ * Cost: two readings of the TSC for a hypercall, one for each question, and an addition where work is done.
+ */
+#ifndef HV_STRETCH_H
+#define HV_STRETCH_H
+
+#include <hv/percpu.h>
+
+/* An entry that is looked at is one unit, a frame that is cleared or copied eight: 512 entries, or 64 frames. The
+ * request, extent or element that a call is about is not counted by itself. */
+#define STRETCH_FRAME 8u
+#define STRETCH_BOUND 512u
+
+/* Families of operations: a hypercall's number, or one of these. */
+enum { STRETCH_TRAP = 64, STRETCH_SOFTIRQ, STRETCH_TEARDOWN, STRETCH_FREE, STRETCH_FAMILIES };
+
+struct stretch_now {
+    uint64_t start;
+    uint32_t work;
+    uint16_t slot; /* operation under way; 0: none */
+};
+DECLARE_PER_CPU(struct stretch_now, stretch_now);
+
+/* An operation is entered; it turns out to be this one; it is asked whether it should be preempted; it ends. */
+void stretch_begin(unsigned int family, unsigned int sub);
+void stretch_name(unsigned int family, unsigned int sub);
+void stretch_point(void);
+void stretch_end(void);
+/* The family of the operation under way on this CPU; STRETCH_FAMILIES: none. */
+unsigned int stretch_family(void);
+
+/* Work that is done, its progress noted where a restarted call finds it: see preempt_after_work in <hv/sched.h>. */
+static inline void stretch_work(unsigned int units)
+{
+    this_cpu(stretch_now).work += units;
+}
+
+struct stretch {
+    uint16_t family, sub;
+    uint32_t work;  /* units in the stretch with most of them */
+    uint64_t ticks; /* of the stretch that took longest */
+};
+/* The next operation from number *next on that was ever measured, and its number plus one; false: no more. With reset
+ * it is forgotten. */
+bool stretch_read(unsigned int *next, bool reset, struct stretch *out);
+void stretch_init(void);
+
+#endif
