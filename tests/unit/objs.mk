@@ -91,6 +91,10 @@ units                 += test_pv_pt
 test_pv_pt-srcs       := tests/unit/test_pv_pt.c $(fake-machine) $(mm-pv-srcs)
 test_pv_pt-cflags     := $(hv-unit-cflags)
 
+units                 += test_bounds
+test_bounds-srcs      := tests/unit/test_bounds.c $(fake-machine) $(mm-pv-srcs)
+test_bounds-cflags    := $(hv-unit-cflags)
+
 units                 += test_pv_random
 test_pv_random-srcs   := tests/unit/test_pv_random.c \
                          $(patsubst %,tests/unit/%.c,pv_model pv_flight pv_ops_table pv_ops_desc pv_ops_memory) \

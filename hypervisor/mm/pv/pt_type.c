@@ -16,12 +16,14 @@
  * its own type less one, which also refuses tables that name themselves. Devalidation does not recurse: a child that
  * loses its last reference joins the list.
  *
- * Bounds: preemption is looked for after each child of an upper level and after each dead table; an L1 table is checked
- * or released in one go. So at most 512 entries lie between two looks, and each slice makes progress.
+ * Bounds: preemption is looked for before and after each child of an upper level and before each dead table, if
+ * anything was done since the last look; an L1 table is checked or released in one go. So at most 512 entries lie
+ * between two looks, and each slice makes progress.
  *
  * Deliberately not here: tables shared between domains, linear (recursive) page tables.
  */
 #include <hv/sched.h>
+#include <hv/stretch.h>
 #include "pt.h"
 
 #define PT_WORD(type, rest) (((uint64_t)(type) << PGT_type_shift) | (rest))
@@ -94,6 +96,7 @@ static void drain_table(struct page_info *pg)
     unsigned int level = page_type(pg);
 
     list_del(&pg->pt_link);
+    stretch_work(pg->nr_validated);
     while (pg->nr_validated > 0) {
         unsigned int i = --pg->nr_validated;
 
@@ -108,9 +111,9 @@ int pv_drain_dead(struct domain *d)
 {
     ASSERT(spin_is_locked(&d->pv.pt_lock));
     while (!list_empty(&d->pv.dead_tables)) {
-        drain_table(list_first(&d->pv.dead_tables, struct page_info, pt_link));
-        if (!list_empty(&d->pv.dead_tables) && preempt_needed())
+        if (preempt_after_work())
             return -ERESTART;
+        drain_table(list_first(&d->pv.dead_tables, struct page_info, pt_link));
     }
     return 0;
 }
@@ -132,24 +135,32 @@ static int validate_entry(struct domain *d, unsigned int level, pte_t *slot)
     return rc;
 }
 
+/* A child may be a table's worth of work: preemption is looked for on both sides of it. */
+static int validate_slot(struct page_info *pg, unsigned int level, unsigned int i)
+{
+    int rc;
+
+    if (level > 1 && preempt_after_work())
+        return -ERESTART;
+    rc = validate_entry(pg->owner, level, pt_slot(pg, i));
+    if (rc)
+        return rc;
+    pg->nr_validated = (uint16_t)(i + 1);
+    return level > 1 && preempt_after_work() ? -ERESTART : 0;
+}
+
 /* From pg->nr_validated on; 0, -EINVAL, -EPERM or -ERESTART. nr_validated says how far it came. */
 static int validate(struct page_info *pg, unsigned int level)
 {
-    struct domain *d = pg->owner;
-
     for (unsigned int i = pg->nr_validated; i < PT_ENTRIES; i++) {
-        pte_t *slot = pt_slot(pg, i);
-        int rc;
-
         pg->nr_validated = (uint16_t)i;
-        if (pt_is_hv_slot(level, i) || !(pt_read(slot).n & PTE_P))
-            continue;
-        rc = validate_entry(d, level, slot);
-        if (rc)
-            return rc;
-        pg->nr_validated = (uint16_t)(i + 1);
-        if (level > 1 && i + 1 < PT_ENTRIES && preempt_needed())
-            return -ERESTART;
+        if (!pt_is_hv_slot(level, i) && (pt_read(pt_slot(pg, i)).n & PTE_P)) {
+            int rc = validate_slot(pg, level, i);
+
+            if (rc)
+                return rc;
+        }
+        stretch_work(1);
     }
     pg->nr_validated = PT_ENTRIES;
     return 0;

@@ -5,6 +5,7 @@
  * to tail, as often as there are frames. No table can come into use meanwhile (pv_get_table_type), so one turn is all.
  */
 #include <hv/sched.h>
+#include <hv/stretch.h>
 #include "pt.h"
 
 #define FRAMES_PER_SLICE 64
@@ -40,9 +41,12 @@ static int relinquish_slice(struct domain *d)
 {
     if (!d->pv.relinquish_left)
         d->pv.relinquish_left = READ_ONCE(d->tot_pages) + 1;
+    if (preempt_after_work())
+        return -ERESTART;
     while (d->pv.relinquish_left > 1) {
         struct page_info *pg = next_frame(d);
 
+        stretch_work(1);
         if (pg) {
             let_go(pg);
             put_page(pg);
