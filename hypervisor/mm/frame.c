@@ -31,6 +31,7 @@
 #include <hv/boot.h>
 #include <hv/domain.h>
 #include <hv/heap.h>
+#include <hv/stretch.h>
 #include <hv/x86.h>
 
 /* The first megabyte is treated as I/O memory, whatever the firmware says: nobody owns its frames. */
@@ -140,6 +141,7 @@ static int check_segdesc_page(struct page_info *pg)
 {
     uint64_t *desc = page_to_virt(pg);
 
+    stretch_work(PAGE_SIZE / sizeof(*desc));
     for (unsigned int i = 0; i < PAGE_SIZE / sizeof(*desc); i++) {
         uint64_t v = READ_ONCE(desc[i]);
 
@@ -209,17 +211,10 @@ int get_page_type(struct page_info *pg, enum page_type type)
     return get_plain_type(pg, type);
 }
 
-/* SEGDESC is checked anew each time it comes into use; WRITABLE stays what it is until another type is wanted. */
-static uint64_t plain_type_after_put(uint64_t x)
-{
-    uint64_t n = x - 1;
-
-    if (!(n & PGT_count_mask) && x >> PGT_type_shift == PT_SEGDESC)
-        n &= ~PGT_validated;
-    return n;
-}
-
 /*
+ * WRITABLE and SEGDESC stay what they are until another type is wanted: a page of descriptors that nobody uses cannot
+ * be written either, so it need not be checked again, and a call that was preempted between two pages goes on.
+ *
  * The last use ends in two steps, busy in between. Were the stamp taken before a single step, others could come and go
  * unnoticed meanwhile - the word would be the same again - and what they leave in TLBs would be younger than the stamp.
  */
@@ -238,7 +233,7 @@ void put_page_type(struct page_info *pg)
     } while (!change_type_info(pg, &x, last ? x | PGT_busy : x - 1));
     if (last) {
         pg->tlb_stamp = tlb_now();
-        __atomic_store_n(&pg->type_info, plain_type_after_put(x), __ATOMIC_RELEASE);
+        __atomic_store_n(&pg->type_info, x - 1, __ATOMIC_RELEASE);
     }
 }
 

@@ -13,6 +13,7 @@
  */
 #include <hv/guest_copy.h>
 #include <hv/hypercall.h>
+#include <hv/sched.h>
 #include "internal.h"
 
 /* The processor sets the accessed bit of descriptors, so the window is writable for it. */
@@ -52,6 +53,7 @@ static void put_frames(const mfn_t *frame, unsigned int n)
         put_page_and_type(mfn_to_page(frame[i]));
 }
 
+/* All or none. A page that was checked stays so without a reference: a restarted call goes on behind it. */
 static int get_frames(struct domain *d, const unsigned long *gfn, mfn_t *frame, unsigned int n)
 {
     for (unsigned int i = 0; i < n; i++) {
@@ -60,6 +62,10 @@ static int get_frames(struct domain *d, const unsigned long *gfn, mfn_t *frame, 
             gprintk("GDT frame %lx refused\n", gfn[i]);
             put_frames(frame, i);
             return -EINVAL;
+        }
+        if (i + 1 < n && preempt_needed()) {
+            put_frames(frame, i + 1);
+            return -ERESTART;
         }
     }
     return 0;
@@ -109,12 +115,14 @@ long do_set_gdt(struct hcall *hc)
 {
     unsigned long frames[FIRST_RESERVED_GDT_PAGE];
     unsigned long entries = hc->arg[1];
+    int rc;
 
     if (entries > FIRST_RESERVED_GDT_ENTRY)
         return -EINVAL;
     if (copy_from_guest(frames, guest_ptr(unsigned long, hc->arg[0]), gdt_frame_count((unsigned int)entries)))
         return -EFAULT;
-    return pv_set_gdt(current, frames, (unsigned int)entries);
+    rc = pv_set_gdt(current, frames, (unsigned int)entries);
+    return rc == -ERESTART ? hypercall_restart(hc) : rc;
 }
 
 /* ---- LDT ---- */

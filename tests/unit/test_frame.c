@@ -91,7 +91,7 @@ static void test_types_exclude(void **state)
     release(pg);
 }
 
-static void test_descriptors_are_checked_each_time(void **state)
+static void test_descriptors_are_checked_after_writes(void **state)
 {
     struct page_info *pg = alloc_domain_pages(d, 0, 0);
     uint64_t *desc = page_to_virt(pg);
@@ -99,7 +99,10 @@ static void test_descriptors_are_checked_each_time(void **state)
     (void)state;
     assert_int_equal(get_page_and_type(pg, d, PT_SEGDESC), 0);
     put_page_and_type(pg);
+    /* Nobody can write without WRITABLE in between. */
+    assert_int_equal(get_page_and_type(pg, d, PT_WRITABLE), 0);
     desc[511] = 1ull << 63;
+    put_page_and_type(pg);
     assert_int_equal(get_page_and_type(pg, d, PT_SEGDESC), -EINVAL);
     /* The refusal leaves no type behind. */
     assert_int_equal(get_page_and_type(pg, d, PT_WRITABLE), 0);
@@ -196,7 +199,7 @@ int main(void)
         TEST(test_numbers),
         TEST(test_general),
         TEST(test_types_exclude),
-        TEST(test_descriptors_are_checked_each_time),
+        TEST(test_descriptors_are_checked_after_writes),
         TEST(test_counts_do_not_overflow),
         TEST(test_flush_at_change_of_type),
         TEST(test_shared_pages),
