@@ -11,6 +11,8 @@
 #include <hv/irq.h>
 #include <hv/sched.h>
 
+#define FRAMES_PER_SLICE 64u
+
 static int stop_vcpus(struct domain *d)
 {
     struct vcpu *v;
@@ -24,37 +26,26 @@ static int stop_vcpus(struct domain *d)
     return 0;
 }
 
-static bool holds_frames(const struct vcpu *v)
-{
-    return !mfn_eq(v->vcpu_info_mfn, INVALID_MFN) || !mfn_eq(v->pv.l4_kernel, INVALID_MFN) ||
-           !mfn_eq(v->pv.l4_user, INVALID_MFN);
-}
-
-/* Descriptor frames are let go before the tables, so a vCPU without tables has none of them either. */
 static int drop_vcpu_state(struct domain *d)
 {
     struct vcpu *v;
 
-    for_each_vcpu (d, v) {
+    for (; d->teardown_next < d->max_vcpus; d->teardown_next++) {
         int rc;
 
-        v->runstate_guest = v->time_area_guest = 0;
-        if (!holds_frames(v))
+        if (preempt_after_work())
+            return -ERESTART;
+        v = d->vcpu[d->teardown_next];
+        if (!v)
             continue;
+        v->runstate_guest = v->time_area_guest = 0;
         vcpu_unregister_info(v);
         pv_drop_descriptors(v);
         rc = pv_drop_base(v);
-        if (!rc && preempt_needed())
-            rc = -ERESTART;
         if (rc)
             return rc;
+        stretch_work(GDT_PAGES + LDT_PAGES);
     }
-    return 0;
-}
-
-static int release_irqs(struct domain *d)
-{
-    irq_domain_free(d);
     return 0;
 }
 
@@ -79,34 +70,48 @@ static bool release_one_frame(struct domain *d)
 
 static int release_frames(struct domain *d)
 {
-    for (unsigned int n = 0; release_one_frame(d); n++)
-        if (n % 64 == 63 && preempt_needed())
+    for (unsigned int n = 1; release_one_frame(d); n++) {
+        stretch_work(1);
+        if (n % FRAMES_PER_SLICE == 0 && preempt_needed())
             return -ERESTART;
+    }
     return 0;
+}
+
+/* One that still has the owner's reference, or NULL. Those that have lost it and are mapped by others gather at the end
+ * of the list. */
+static struct page_info *next_hv_page(struct domain *d)
+{
+    struct page_info *pg = NULL;
+
+    spin_lock(&d->page_alloc_lock);
+    if (!list_empty(&d->hv_page_list))
+        pg = list_first(&d->hv_page_list, struct page_info, list);
+    if (pg && (pg->count_info & PGC_allocated)) {
+        list_del(&pg->list);
+        list_add_tail(&pg->list, &d->hv_page_list);
+    } else
+        pg = NULL;
+    spin_unlock(&d->page_alloc_lock);
+    return pg;
 }
 
 int release_hv_pages(struct domain *d)
 {
     for (unsigned int n = 1;; n++) {
-        struct page_info *pg = NULL;
+        struct page_info *pg = next_hv_page(d);
 
-        spin_lock(&d->page_alloc_lock);
-        list_for_each (pg, &d->hv_page_list, list)
-            if (pg->count_info & PGC_allocated)
-                break;
-        if (&pg->list == &d->hv_page_list)
-            pg = NULL;
-        spin_unlock(&d->page_alloc_lock);
         if (!pg)
             return 0;
         unshare_hv_page(pg);
-        if (n % 64 == 0 && preempt_needed())
+        stretch_work(1);
+        if (n % FRAMES_PER_SLICE == 0 && preempt_needed())
             return -ERESTART;
     }
 }
 
 static int (*const steps[])(struct domain *) = {
-    stop_vcpus,           evtchn_relinquish, grant_relinquish_mappings, drop_vcpu_state, release_irqs,
+    stop_vcpus,           evtchn_relinquish, grant_relinquish_mappings, drop_vcpu_state, irq_relinquish,
     pv_relinquish_tables, release_frames,    release_hv_pages,
 };
 
@@ -123,10 +128,13 @@ int domain_kill(struct domain *d)
         drop_fresh_pages(d);
     }
     for (; d->teardown_step < ARRAY_SIZE(steps); d->teardown_step++) {
-        int rc = steps[d->teardown_step](d);
+        int rc;
 
+        stretch_name(STRETCH_TEARDOWN, d->teardown_step);
+        rc = preempt_after_work() ? -ERESTART : steps[d->teardown_step](d);
         if (rc)
             return rc;
+        d->teardown_next = 0;
     }
     d->dying = DOM_DEAD;
     domain_put(d);

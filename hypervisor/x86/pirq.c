@@ -10,10 +10,13 @@
 #include <hv/event.h>
 #include <hv/heap.h>
 #include <hv/irq_desc.h>
+#include <hv/sched.h>
 
 #define NO_IRQ     (-1)
 #define RESERVED   (-2) /* PHYSDEVOP_get_free_pirq */
 #define PIRQ_LIMIT 1024u
+
+#define UNMAPS_PER_SLICE 64u
 
 struct irq_domain {
     spinlock_t lock;
@@ -395,28 +398,33 @@ int pirq_unmap(struct domain *d, unsigned int pirq)
     return 0;
 }
 
-/*
- * Called at teardown and again at the domain's end. Tools may still look the domain up between the two, so that the
- * memory goes with the last reference only. At most nr_irqs mappings.
- */
-void irq_domain_free(struct domain *d)
+/* Tools may still look the domain up afterwards: the memory goes with the last reference. */
+int irq_relinquish(struct domain *d)
 {
     struct irq_domain *m = d->irq;
 
     if (!m)
-        return;
-    if (m->irq)
-        for (unsigned int pirq = 0; pirq < nr_irqs; pirq++)
-            pirq_unmap(d, pirq);
+        return 0;
+    while (m->irq && d->teardown_next < nr_irqs) {
+        pirq_unmap(d, d->teardown_next);
+        stretch_work(1);
+        if (++d->teardown_next % UNMAPS_PER_SLICE == 0 && preempt_needed())
+            return -ERESTART;
+    }
     spin_lock(&m->lock);
     m->eoi_map = NULL;
     if (m->eoi_page)
         put_page_and_type(m->eoi_page);
     m->eoi_page = NULL;
     spin_unlock(&m->lock);
-    if (__atomic_load_n(&d->refcount, __ATOMIC_ACQUIRE) > 0)
+    return 0;
+}
+
+void irq_domain_free(struct domain *d)
+{
+    if (!d->irq)
         return;
-    hv_free(m->irq);
-    hv_free(m);
+    hv_free(d->irq->irq);
+    hv_free(d->irq);
     d->irq = NULL;
 }

@@ -62,7 +62,7 @@ struct domain {
     uint64_t tot_pages, max_pages;
     uint64_t claimed_pages; /* set aside for it in the heap; also under the heap's lock */
     struct fresh_block fresh;
-    unsigned int teardown_step; /* domain_relinquish: where to go on */
+    unsigned int teardown_step, teardown_next; /* domain_kill: the step to go on with, and where in it */
 
     /* life_lock */
     spinlock_t life_lock;

@@ -27,7 +27,8 @@ void irq_init(void);
 int irq_request_internal(unsigned int gsi, void (*fn)(void *), void *data);
 
 int irq_domain_init(struct domain *d);
-/* Unbinds all pirqs; cannot fail. */
+/* Teardown: unmaps all pirqs, in bounded slices from d->teardown_next on: -ERESTART or 0. */
+int irq_relinquish(struct domain *d);
 void irq_domain_free(struct domain *d);
 /* EVTCHNOP_bind_pirq: routes the pirq of v's domain to events; share: level interrupts may be shared. */
 int pirq_guest_bind(struct vcpu *v, unsigned int pirq, bool share);

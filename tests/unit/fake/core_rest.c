@@ -84,6 +84,11 @@ int irq_domain_init(struct domain *d)
     return d->irq ? 0 : -ENOMEM;
 }
 
+int irq_relinquish(struct domain *d)
+{
+    return 0;
+}
+
 void irq_domain_free(struct domain *d)
 {
     hv_free(d->irq);

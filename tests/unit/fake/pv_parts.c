@@ -51,6 +51,11 @@ int evtchn_relinquish(struct domain *d)
     return 0;
 }
 
+int irq_relinquish(struct domain *d)
+{
+    return 0;
+}
+
 void irq_domain_free(struct domain *d)
 {
 }
