@@ -4,8 +4,8 @@
  * while it is dying, so that tools can see it and who still holds it.
  *
  * References: one from creation to the end of domain_kill, one while it owns any frame, one while any of its hypervisor
- * pages is still mapped by others, and those of domain_get. The last one frees it from a tasklet, since it may be
- * dropped with locks held.
+ * pages is still mapped by others, and those of domain_get. The last one, which may be dropped with locks held, arms a
+ * timer that frees it, in slices with room for guests between them.
  */
 #include <hv/console.h>
 #include <hv/domain.h>
@@ -18,7 +18,12 @@
 struct domain *control_domain, *dom_idle, *dom_xen, *dom_io;
 struct vcpu *idle_vcpu[NR_CPUS];
 
-static struct list_head domains = LIST_HEAD_INIT(domains);
+#define FREE_PAUSE    MICROSECS(100) /* between two slices of freeing */
+#define WORK_PER_VCPU 32u            /* its descriptor pages */
+
+/* domlist_lock. Both are indexed by id: a look-up takes as long with many domains as with one. */
+static struct domain *domains[DOMID_FIRST_RESERVED];
+static unsigned long ids_in_use[BITS_TO_LONGS(DOMID_FIRST_RESERVED)];
 static spinlock_t domlist_lock = SPINLOCK_INIT(RANK_DOMLIST);
 
 static bool hold_unless_zero(struct domain *d)
@@ -33,16 +38,30 @@ static bool hold_unless_zero(struct domain *d)
 
 struct domain *domain_get_next(domid_t id)
 {
-    struct domain *d, *found = NULL;
+    struct domain *found = NULL;
 
     spin_lock(&domlist_lock);
-    list_for_each (d, &domains, link)
-        if (d->id >= id && hold_unless_zero(d)) {
-            found = d;
+    for (unsigned int i = id; !found; i++) {
+        i = find_next_bit(ids_in_use, DOMID_FIRST_RESERVED, i);
+        if (i == DOMID_FIRST_RESERVED)
             break;
-        }
+        if (hold_unless_zero(domains[i]))
+            found = domains[i];
+    }
     spin_unlock(&domlist_lock);
     return found;
+}
+
+domid_t domain_unused_id(domid_t after)
+{
+    unsigned int id;
+
+    spin_lock(&domlist_lock);
+    id = find_next_zero_bit(ids_in_use, DOMID_FIRST_RESERVED, after + 1u);
+    if (id == DOMID_FIRST_RESERVED)
+        id = find_next_zero_bit(ids_in_use, DOMID_FIRST_RESERVED, 1);
+    spin_unlock(&domlist_lock);
+    return id == DOMID_FIRST_RESERVED ? (domid_t)DOMID_INVALID : (domid_t)id;
 }
 
 struct domain *domain_get(domid_t id)
@@ -55,11 +74,11 @@ struct domain *domain_get(domid_t id)
     }
     if (id >= DOMID_FIRST_RESERVED)
         return NULL;
-    d = domain_get_next(id);
-    if (d && d->id != id) {
-        domain_put(d);
-        return NULL;
-    }
+    spin_lock(&domlist_lock);
+    d = domains[array_index_nospec(id, DOMID_FIRST_RESERVED)];
+    if (d && !hold_unless_zero(d))
+        d = NULL;
+    spin_unlock(&domlist_lock);
     return d;
 }
 
@@ -68,18 +87,38 @@ void domain_hold(struct domain *d)
     __atomic_fetch_add(&d->refcount, 1, __ATOMIC_SEQ_CST);
 }
 
+/* What there may be much of: 0, or -ERESTART after a slice. */
+static int free_many(struct domain *d)
+{
+    int rc;
+
+    for (; d->teardown_next < d->max_vcpus; d->teardown_next++) {
+        if (preempt_before_work(WORK_PER_VCPU))
+            return -ERESTART;
+        if (d->vcpu[d->teardown_next])
+            vcpu_free(d->vcpu[d->teardown_next]);
+        d->vcpu[d->teardown_next] = NULL;
+        stretch_work(WORK_PER_VCPU);
+    }
+    rc = grant_domain_free(d);
+    return rc ? rc : evtchn_domain_free(d);
+}
+
 static void domain_free(void *data)
 {
     struct domain *d = data;
-    struct vcpu *v;
 
-    spin_lock(&domlist_lock);
-    list_del(&d->link);
-    spin_unlock(&domlist_lock);
-    for_each_vcpu (d, v)
-        vcpu_free(v);
-    grant_domain_free(d);
-    evtchn_domain_free(d);
+    stretch_name(STRETCH_FREE, 0);
+    if (free_many(d)) {
+        timer_set(&d->free_timer, system_time() + FREE_PAUSE);
+        return;
+    }
+    if (d->is_listed) {
+        spin_lock(&domlist_lock);
+        domains[d->id] = NULL;
+        clear_bit(d->id, ids_in_use);
+        spin_unlock(&domlist_lock);
+    }
     irq_domain_free(d);
     pv_domain_free(d);
     rangeset_free(d->iomem_caps);
@@ -94,25 +133,20 @@ static void domain_free(void *data)
 void domain_put(struct domain *d)
 {
     if (__atomic_sub_fetch(&d->refcount, 1, __ATOMIC_SEQ_CST) == 0)
-        tasklet_schedule(&d->free_tasklet);
+        timer_set(&d->free_timer, system_time());
 }
 
-/* Sorted by id; refuses an id in use. */
+/* Refuses an id in use. */
 static int domlist_add(struct domain *d)
 {
-    struct domain *pos;
-    int rc = 0;
-
     spin_lock(&domlist_lock);
-    list_for_each (pos, &domains, link)
-        if (pos->id >= d->id)
-            break;
-    if (&pos->link != &domains && pos->id == d->id)
-        rc = -EEXIST;
-    else
-        list_add_tail(&d->link, &pos->link);
+    if (!domains[d->id]) {
+        domains[d->id] = d;
+        set_bit(d->id, ids_in_use);
+        d->is_listed = true;
+    }
     spin_unlock(&domlist_lock);
-    return rc;
+    return d->is_listed ? 0 : -EEXIST;
 }
 
 static struct domain *domain_alloc(domid_t id, unsigned int max_vcpus)
@@ -128,11 +162,10 @@ static struct domain *domain_alloc(domid_t id, unsigned int max_vcpus)
     d->weight = SCHED_WEIGHT_DEFAULT;
     spin_lock_init(&d->page_alloc_lock, RANK_PAGE_ALLOC);
     spin_lock_init(&d->life_lock, RANK_DOMAIN_LIFE);
-    list_init(&d->link);
     list_init(&d->page_list);
     list_init(&d->hv_page_list);
     list_init(&d->relinquished);
-    tasklet_init(&d->free_tasklet, domain_free, d);
+    timer_init(&d->free_timer, domain_free, d, smp_processor_id());
     if (max_vcpus && (d->vcpu = hv_new_array(struct vcpu *, max_vcpus)) == NULL) {
         hv_free(d);
         return NULL;

@@ -8,6 +8,7 @@
  * guest that scribbles over its words can produce.
  */
 #include <hv/heap.h>
+#include <hv/sched.h>
 #include "internal.h"
 
 #define MAX_BUSY_PORTS 512u
@@ -191,29 +192,33 @@ int evtchn_domain_init(struct domain *d, unsigned int max_port)
     e->ops = &two_level_ops;
     d->evtchn = e;
     if (add_bucket(e)) {
-        evtchn_domain_free(d);
+        (void)evtchn_domain_free(d); /* no bucket: nothing that takes long */
         return -ENOMEM;
     }
     channel_take(d, channel_lookup(d, 0), CHANNEL_RESERVED, 0);
     return 0;
 }
 
-void evtchn_domain_free(struct domain *d)
+int evtchn_domain_free(struct domain *d)
 {
     struct evtchn_domain *e = d->evtchn;
 
     if (!e)
-        return;
-    for (unsigned int g = 0; g < NR_GROUPS && e->group[g]; g++) {
-        for (unsigned int b = 0; b < BUCKETS_PER_GROUP; b++)
-            hv_free(e->group[g]->bucket[b]);
-        hv_free(e->group[g]);
+        return 0;
+    for (; e->nr_ports; stretch_work(1)) {
+        if (preempt_before_work(1))
+            return -ERESTART;
+        e->nr_ports -= CHANNELS_PER_BUCKET;
+        hv_free(bucket_of(e, e->nr_ports));
     }
+    for (unsigned int g = 0; g < NR_GROUPS; g++)
+        hv_free(e->group[g]);
     hv_free(e->pirq_port);
     hv_free(e->fifo);
     hv_free(e->old_fifo);
     hv_free(e);
     d->evtchn = NULL;
+    return 0;
 }
 
 int evtchn_vcpu_init(struct vcpu *v)

@@ -10,6 +10,7 @@
  */
 #include <hv/frame.h>
 #include <hv/heap.h>
+#include <hv/sched.h>
 #include "internal.h"
 
 #define CLAIM_TRIES    5u
@@ -367,24 +368,32 @@ int grant_domain_init(struct domain *d, unsigned int max_frames, unsigned int ma
     return rc ? rc : grant_grow(d, 1);
 }
 
-void grant_domain_free(struct domain *d)
+int grant_domain_free(struct domain *d)
 {
     struct grant_table *t = d->grant;
 
     if (!t)
-        return;
-    for (unsigned int i = 0; i < t->nr_frames; i++) {
-        free_hv_mem(t->shared[i], 0);
-        hv_free(t->active[i]);
+        return 0;
+    for (; t->nr_frames; stretch_work(1)) {
+        if (preempt_before_work(1))
+            return -ERESTART;
+        t->nr_frames--;
+        free_hv_mem(t->shared[t->nr_frames], 0);
+        hv_free(t->active[t->nr_frames]);
+    }
+    for (; t->nr_handles; stretch_work(1)) {
+        if (preempt_before_work(1))
+            return -ERESTART;
+        t->nr_handles -= MAPPINGS_PER_CHUNK;
+        hv_free(t->track[t->nr_handles / MAPPINGS_PER_CHUNK]);
     }
     for (unsigned int i = 0; i < t->nr_status; i++)
         free_hv_mem(t->status[i], 0);
-    for (unsigned int i = 0; i < t->nr_handles / MAPPINGS_PER_CHUNK; i++)
-        hv_free(t->track[i]);
     hv_free(t->track);
     hv_free(t->shared);
     hv_free(t->active);
     hv_free(t->status);
     hv_free(t);
     d->grant = NULL;
+    return 0;
 }

@@ -19,13 +19,11 @@ static bool id_taken(domid_t id)
 static domid_t next_free_id(void)
 {
     static domid_t last;
+    domid_t id = domain_unused_id(last);
 
-    for (unsigned int i = 0; i < DOMID_FIRST_RESERVED; i++) {
-        last = (domid_t)(last + 1u >= DOMID_FIRST_RESERVED ? 1 : last + 1);
-        if (!id_taken(last))
-            return last;
-    }
-    return DOMID_INVALID;
+    if (id != DOMID_INVALID)
+        last = id;
+    return id;
 }
 
 static int check_config(const struct xen_domctl_createdomain *c)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Softirqs: work raised from anywhere, run with interrupts on and no locks held on the way back to a guest or in the
- * idle loop. The schedule softirq comes last, since it may not return. Tasklets are small pieces of such work with
- * data.
+ * idle loop. The schedule softirq comes last, since it may not return.
  */
 #include <hv/irq.h>
 #include <hv/sched.h>
@@ -12,12 +11,6 @@
 DEFINE_PER_CPU(unsigned long, softirq_pending);
 
 static void (*handlers[NR_SOFTIRQS])(void);
-
-struct tasklet_queue {
-    spinlock_t lock;
-    struct list_head list;
-};
-static DEFINE_PER_CPU(struct tasklet_queue, tasklets);
 
 void open_softirq(enum softirq nr, void (*fn)(void))
 {
@@ -37,7 +30,7 @@ void cpu_raise_softirq(unsigned int cpu, enum softirq nr)
 
 void do_softirq(void)
 {
-    static const enum softirq order[] = {SOFTIRQ_TIMER, SOFTIRQ_TASKLET, SOFTIRQ_KEYS, SOFTIRQ_SCHEDULE};
+    static const enum softirq order[] = {SOFTIRQ_TIMER, SOFTIRQ_KEYS, SOFTIRQ_SCHEDULE};
 
     for (;;) {
         unsigned int i = 0;
@@ -51,57 +44,4 @@ void do_softirq(void)
         handlers[order[i]]();
         stretch_end();
     }
-}
-
-static struct tasklet_queue *my_queue(void)
-{
-    struct tasklet_queue *q = &this_cpu(tasklets);
-
-    if (!q->list.next) {
-        spin_lock_init(&q->lock, RANK_TIMER);
-        list_init(&q->list);
-    }
-    return q;
-}
-
-static void run_tasklets(void)
-{
-    struct tasklet_queue *q = my_queue();
-
-    for (;;) {
-        unsigned long flags = spin_lock_irqsave(&q->lock);
-        struct tasklet *t = list_empty(&q->list) ? NULL : list_first(&q->list, struct tasklet, link);
-
-        if (t)
-            list_del(&t->link);
-        spin_unlock_irqrestore(&q->lock, flags);
-        if (!t)
-            return;
-        t->fn(t->data);
-    }
-}
-
-void tasklet_init(struct tasklet *t, void (*fn)(void *), void *data)
-{
-    list_init(&t->link);
-    t->fn = fn;
-    t->data = data;
-}
-
-void tasklet_schedule(struct tasklet *t)
-{
-    unsigned long flags = irq_save();
-    struct tasklet_queue *q = my_queue();
-
-    spin_lock(&q->lock);
-    if (list_empty(&t->link))
-        list_add_tail(&t->link, &q->list);
-    spin_unlock(&q->lock);
-    irq_restore(flags);
-    raise_softirq(SOFTIRQ_TASKLET);
-}
-
-void softirq_boot_init(void)
-{
-    open_softirq(SOFTIRQ_TASKLET, run_tasklets);
 }

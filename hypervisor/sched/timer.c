@@ -183,5 +183,4 @@ void timer_init_cpu(unsigned int cpu)
 void timer_boot_init(void)
 {
     open_softirq(SOFTIRQ_TIMER, timer_softirq);
-    softirq_boot_init();
 }

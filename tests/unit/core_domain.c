@@ -120,6 +120,26 @@ static void test_zombie(void **state)
     assert_null(domain_get(id));
 }
 
+/* The last reference of a large domain: freed in slices with time between them, its id not given again until then. */
+static void test_freed_in_slices(void **state)
+{
+    uint64_t before = heap_free_pages();
+    struct domain *d = core_guest(64, 0);
+    domid_t id = d->id;
+
+    while (domain_kill(d) == -ERESTART)
+        ;
+    core.preempt = 1;
+    core_settle();
+    assert_true(heap_free_pages() < before);
+    assert_null(domain_get(id));
+    assert_int_not_equal(domain_unused_id((domid_t)(id - 1)), id);
+    core_pass(MILLISECS(10));
+    core.preempt = 0;
+    assert_int_equal(heap_free_pages(), before);
+    assert_int_equal(domain_unused_id((domid_t)(id - 1)), id);
+}
+
 static void test_reference_outlives_kill(void **state)
 {
     struct domain *d = core_guest(1, 1);
@@ -260,6 +280,7 @@ int core_domain_tests(void)
         CORE_TEST(test_lookup),
         CORE_TEST(test_teardown_restarts),
         CORE_TEST(test_zombie),
+        CORE_TEST(test_freed_in_slices),
         CORE_TEST(test_reference_outlives_kill),
         CORE_TEST(test_register_info),
         CORE_TEST(test_pause_nests),

@@ -13,7 +13,6 @@
 #include <hv/pv.h>
 #include <hv/rangeset.h>
 #include <hv/spinlock.h>
-#include <hv/tasklet.h>
 #include <hv/timer.h>
 #include <xen/xen.h>
 #include <xen/domctl.h>
@@ -48,7 +47,7 @@ struct domain {
     bool is_system;          /* dom_xen, dom_io: owners only, no vCPUs */
     enum domain_dying dying; /* written under RANK_DOMCTL */
     int refcount;            /* atomic */
-    struct list_head link;   /* list of all domains (RANK_DOMLIST), ascending id */
+    bool is_listed;          /* is found by its id (RANK_DOMLIST) */
     xen_domain_handle_t handle;
     struct xen_domctl_createdomain config; /* as given at creation */
     unsigned int max_vcpus;
@@ -85,7 +84,7 @@ struct domain {
     struct rangeset *ioport_caps; /* x86 ports */
     uint16_t weight, cap;         /* scheduler parameters (credit2 ABI) */
     unsigned long vm_assist;      /* bits VMASST_TYPE_* */
-    struct tasklet free_tasklet;  /* frees the domain after its last reference */
+    struct timer free_timer;      /* frees the domain after its last reference */
     struct pv_domain pv;
 };
 
@@ -148,6 +147,8 @@ extern struct vcpu *idle_vcpu[NR_CPUS];
 struct domain *domain_get(domid_t id);
 /* The domain with the lowest id >= id, with a reference; NULL: none. For listing. */
 struct domain *domain_get_next(domid_t id);
+/* An id that nobody has, the first behind the one given, or else from 1 on; DOMID_INVALID: none. */
+domid_t domain_unused_id(domid_t after);
 void domain_hold(struct domain *d);
 void domain_put(struct domain *d);
 /* vCPU of d by guest-supplied number; NULL when there is none. Speculation-safe. */

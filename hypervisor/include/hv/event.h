@@ -11,7 +11,8 @@ int evtchn_domain_init(struct domain *d, unsigned int max_port);
 int evtchn_vcpu_init(struct vcpu *v);
 /* Teardown: closes channels, bounded slices: -ERESTART or 0. Afterwards peers see them closed. */
 int evtchn_relinquish(struct domain *d);
-void evtchn_domain_free(struct domain *d);
+/* At the domain's end, in bounded slices: -ERESTART or 0. */
+int evtchn_domain_free(struct domain *d);
 void evtchn_vcpu_free(struct vcpu *v);
 
 /* Marks VIRQ pending on v (per-vCPU VIRQs) or on the vCPU to which d bound it (global ones). Any context. */

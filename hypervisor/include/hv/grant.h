@@ -10,7 +10,8 @@
 int grant_domain_init(struct domain *d, unsigned int max_frames, unsigned int max_maptrack, uint32_t opts);
 /* Teardown of d's own mappings of others' frames, in bounded slices: -ERESTART or 0. */
 int grant_relinquish_mappings(struct domain *d);
-void grant_domain_free(struct domain *d);
+/* At the domain's end, likewise. */
+int grant_domain_free(struct domain *d);
 /* Counts, from handle on, mappings that mapper has of granter's frames; looks at 512 handles at most and returns where
  * to go on, 0: there are no more. */
 unsigned int grant_count_mappings(struct domain *mapper, const struct domain *granter, unsigned int handle,

@@ -11,15 +11,13 @@
 #include <hv/stretch.h>
 #include <xen/sched.h>
 
-enum softirq { SOFTIRQ_TIMER, SOFTIRQ_SCHEDULE, SOFTIRQ_KEYS, SOFTIRQ_TASKLET, NR_SOFTIRQS };
+enum softirq { SOFTIRQ_TIMER, SOFTIRQ_SCHEDULE, SOFTIRQ_KEYS, NR_SOFTIRQS };
 
 void open_softirq(enum softirq nr, void (*fn)(void));
 void raise_softirq(enum softirq nr);                       /* on this CPU */
 void cpu_raise_softirq(unsigned int cpu, enum softirq nr); /* elsewhere: with an IPI when it was not pending */
 DECLARE_PER_CPU(unsigned long, softirq_pending);
 void do_softirq(void); /* runs all pending ones; may switch vCPU and not return */
-
-void softirq_boot_init(void);
 
 void sched_init(void);
 void sched_init_cpu(unsigned int cpu);
@@ -56,6 +54,11 @@ bool preempt_needed(void);
 static inline bool preempt_after_work(void)
 {
     return this_cpu(stretch_now).work && preempt_needed();
+}
+/* Likewise, and only if with so many units more the stretch would be beyond the bound. */
+static inline bool preempt_before_work(unsigned int units)
+{
+    return this_cpu(stretch_now).work + units > STRETCH_BOUND && preempt_after_work();
 }
 
 #endif

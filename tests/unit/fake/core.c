@@ -314,6 +314,7 @@ static void kill_all(void)
         domain_put(d);
         core_settle();
     }
+    core_pass(MILLISECS(100)); /* what was freed in slices */
 }
 
 static void boot(void)

@@ -350,8 +350,8 @@ void machine_destroy(struct domain *d)
         evtchn_vcpu_free(d->vcpu[i]);
         free(d->vcpu[i]);
     }
-    grant_domain_free(d);
-    evtchn_domain_free(d);
+    while (grant_domain_free(d) == -ERESTART || evtchn_domain_free(d) == -ERESTART)
+        ;
     for (unsigned int i = 0; i < MAX_DOMAINS; i++)
         if (domains[i] == d)
             domains[i] = NULL;
