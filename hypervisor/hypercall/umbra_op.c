@@ -5,6 +5,7 @@
  * <umbra/umbra_op.h>.
  */
 #include <hv/guest_copy.h>
+#include <hv/heap.h>
 #include <hv/hypercall.h>
 #include <hv/stretch.h>
 #include <umbra/umbra_op.h>
@@ -25,12 +26,42 @@ static long holders(struct domain *d, struct umbra_op *op, bool *copyback)
     return 0;
 }
 
+static long stretch(struct domain *unused, struct umbra_op *op, bool *copyback)
+{
+    struct umbra_op_stretch *u = &op->u.stretch;
+    unsigned int next = u->first;
+    struct stretch s;
+
+    if (u->flags & ~UMBRA_STRETCH_reset)
+        return -EINVAL;
+    for (u->count = 0; u->count < UMBRA_STRETCHES && stretch_read(&next, u->flags, &s); u->count++) {
+        u->entry[u->count].family = s.family;
+        u->entry[u->count].sub = s.sub;
+        u->entry[u->count].work = s.work;
+        u->entry[u->count].ticks = s.ticks;
+    }
+    u->first = next;
+    *copyback = true;
+    return 0;
+}
+
+static long alloc_fault(struct domain *unused, struct umbra_op *op, bool *copyback)
+{
+    if (!DEBUG)
+        return -EOPNOTSUPP;
+    op->u.alloc_fault.n = alloc_fault_arm(op->u.alloc_fault.n);
+    *copyback = true;
+    return 0;
+}
+
 static const struct {
     umbra_op_fn *fn;
     bool needs_domain;
 } table[] = {
     [UMBRA_OP_build_info] = {build_info, false},
     [UMBRA_OP_holders] = {holders, true},
+    [UMBRA_OP_stretch] = {stretch, false},
+    [UMBRA_OP_alloc_fault] = {alloc_fault, false},
 };
 
 static_assert(sizeof(struct umbra_op) == 128, "the size is part of the interface");

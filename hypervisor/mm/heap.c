@@ -177,8 +177,10 @@ static void prepare_block(struct page_info *pg, unsigned int order)
 
 struct page_info *alloc_claimed_pages(struct domain *d, unsigned int order, unsigned int memf, uint64_t *from_claim)
 {
-    struct page_info *pg = order <= MAX_ORDER ? take_block(d, order, MEMF_GET_BITS(memf), from_claim) : NULL;
+    struct page_info *pg = NULL;
 
+    if (order <= MAX_ORDER && !alloc_fault_due())
+        pg = take_block(d, order, MEMF_GET_BITS(memf), from_claim);
     if (!pg)
         return NULL;
     prepare_block(pg, order);

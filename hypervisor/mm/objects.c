@@ -85,7 +85,7 @@ void *hv_alloc(size_t size)
 {
     unsigned int c;
 
-    if (size > PAGE_SIZE << MAX_ORDER)
+    if (size > PAGE_SIZE << MAX_ORDER || alloc_fault_due())
         return NULL;
     c = class_of(size);
     return c <= CLASS_LAST ? alloc_small(c) : alloc_large(size);

@@ -3,4 +3,5 @@ hv-srcs += hypervisor/mm/map.c
 hv-srcs += hypervisor/mm/heap.c
 hv-srcs += hypervisor/mm/fresh.c
 hv-srcs += hypervisor/mm/objects.c
+hv-srcs += hypervisor/mm/alloc_fault.c
 hv-srcs += hypervisor/mm/frame.c

@@ -2,15 +2,12 @@
 """Whatever fails while a guest is created, nothing is left: calls that the tool makes to the hypervisor, the mapping
 device or xenstored are made to fail, one per run, and the host has the same after it as before."""
 
-import os
-import subprocess
-import tempfile
 import unittest
 
+from compiled import compiled
 from labtest import LabTest
 from tiny import tiny_kernel
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 STRIDE = 7
 RUNS = 30
 
@@ -34,20 +31,10 @@ done
 """
 
 
-def shared_library():
-    with tempfile.TemporaryDirectory() as directory:
-        out = os.path.join(directory, "faults.so")
-        flags = ["-std=gnu11", "-D_GNU_SOURCE", "-fPIC", "-shared", "-O2", "-s"]
-        source = os.path.join(HERE, "faults.c")
-        subprocess.run([os.environ.get("CC", "gcc"), *flags, "-o", out, source], check=True)
-        with open(out, "rb") as file:
-            return file.read()
-
-
 class Faults(LabTest):
     def setUp(self):
         super().setUp()
-        self.machine.put("/root/faults.so", shared_library())
+        self.machine.put("/root/faults.so", compiled("faults.c", "-fPIC", "-shared"))
         self.machine.put("/root/tiny.elf", tiny_kernel())
         self.path = self.guest_file("fault", memory=32, kernel="/root/tiny.elf", ramdisk=None)
         self.ok(f"umbra create -q -p {self.path} && umbra destroy fault")

@@ -362,6 +362,61 @@ static void test_build_info(void **state)
     assert_int_equal(u->u.build_info.flags, UMBRA_BUILD_debug);
 }
 
+/* What a call did is there to be read, and is forgotten with a reset. */
+static void test_read_stretches(void **state)
+{
+    struct umbra_op *u = guest_new(struct umbra_op);
+    struct domain *d = core_guest(1, 0);
+    unsigned int seen = 0, rounds = 0;
+
+    core_kill(d);
+    assert_int_equal(umbra_op(u, UMBRA_OP_build_info), 0);
+    u->u.stretch = (struct umbra_op_stretch){.flags = UMBRA_STRETCH_reset};
+    do {
+        assert_int_equal(umbra_op(u, UMBRA_OP_stretch), 0);
+        assert_in_range(u->u.stretch.count, 0, UMBRA_STRETCHES);
+        for (unsigned int i = 0; i < u->u.stretch.count; i++) {
+            assert_in_range(u->u.stretch.entry[i].work, 0, STRETCH_BOUND);
+            assert_true(u->u.stretch.entry[i].ticks > 0);
+            seen += u->u.stretch.entry[i].family == __HYPERVISOR_umbra_op;
+        }
+        assert_true(rounds++ < 1000);
+    } while (u->u.stretch.count);
+    assert_true(seen > 0);
+    u->u.stretch = (struct umbra_op_stretch){.first = ~0u};
+    assert_int_equal(umbra_op(u, UMBRA_OP_stretch), 0);
+    assert_int_equal(u->u.stretch.count, 0);
+    u->u.stretch = (struct umbra_op_stretch){.flags = 2};
+    assert_int_equal(umbra_op(u, UMBRA_OP_stretch), -EINVAL);
+}
+
+/* Allocations of other calls do not count; the one that is due fails, and no other. */
+static void test_armed_failure(void **state)
+{
+    struct umbra_op *u = guest_new(struct umbra_op);
+    struct xen_domctl *op = guest_new(struct xen_domctl);
+    struct xen_domctl create = {.cmd = XEN_DOMCTL_createdomain, .interface_version = XEN_DOMCTL_INTERFACE_VERSION};
+
+    create.u.createdomain = core_config(1);
+    for (unsigned int n = 1; n <= 5; n++) {
+        u->u.alloc_fault.n = n;
+        assert_int_equal(umbra_op(u, UMBRA_OP_alloc_fault), 0);
+        hv_free(hv_alloc(64));
+        *op = create;
+        assert_int_equal(CALL(domctl, op, 0, 0), -ENOMEM);
+        core_settle();
+        assert_int_equal(umbra_op(u, UMBRA_OP_alloc_fault), 0);
+        assert_int_equal(u->u.alloc_fault.n, 0);
+    }
+    u->u.alloc_fault.n = 1000;
+    assert_int_equal(umbra_op(u, UMBRA_OP_alloc_fault), 0);
+    *op = create;
+    assert_int_equal(CALL(domctl, op, 0, 0), 0);
+    u->u.alloc_fault.n = 0;
+    assert_int_equal(umbra_op(u, UMBRA_OP_alloc_fault), 0);
+    assert_in_range(u->u.alloc_fault.n, 1, 999);
+}
+
 static void test_umbra_op_envelope(void **state)
 {
     struct umbra_op *u = guest_new(struct umbra_op);
@@ -395,6 +450,8 @@ int core_host_tests(void)
         CORE_TEST(test_firmware_info),
         CORE_TEST(test_getidletime),
         CORE_TEST(test_build_info),
+        CORE_TEST(test_read_stretches),
+        CORE_TEST(test_armed_failure),
         CORE_TEST(test_umbra_op_envelope),
     };
 

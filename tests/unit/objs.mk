@@ -171,7 +171,7 @@ test_zstd-libs   := -lzstd
 units            += test_heap
 test_heap-srcs   := tests/unit/test_heap.c hypervisor/lib/stretch.c \
                     $(patsubst %,tests/unit/fake/%.c,base ram tlb domains) \
-                    $(patsubst %,hypervisor/mm/%.c,heap objects frame)
+                    $(patsubst %,hypervisor/mm/%.c,heap objects alloc_fault frame)
 test_heap-cflags := $(hv-unit-cflags)
 test_heap-libs   := -Wl,--wrap=tlb_flush_mask
 
@@ -182,7 +182,7 @@ core-wrapped     := vcpu_sleep_sync preempt_needed hv_alloc alloc_hv_pages alloc
 units            += test_core
 test_core-srcs   := tests/unit/test_core.c $(wildcard tests/unit/core_*.c) \
                     $(patsubst %,tests/unit/fake/%.c,core core_rest base ram tlb) \
-                    hypervisor/mm/heap.c hypervisor/mm/fresh.c hypervisor/mm/objects.c $(mm-pv-srcs) \
+                    $(patsubst %,hypervisor/mm/%.c,heap fresh objects alloc_fault) $(mm-pv-srcs) \
                     $(patsubst %,hypervisor/domain/%.c,domain vcpu pause teardown holders) \
                     $(filter-out %/switch.c,$(wildcard hypervisor/sched/*.c)) \
                     $(filter-out %/guest_copy.c %/physdev_op.c,$(wildcard hypervisor/hypercall/*.c)) \

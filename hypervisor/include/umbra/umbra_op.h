@@ -47,6 +47,37 @@ struct umbra_op_holders {
     struct umbra_op_holder row[UMBRA_HOLDERS_slice];
 };
 
+/*
+ * The longest stretches of work between two preemption points, operation by operation, since the boot or the last
+ * reset. Up to UMBRA_STRETCHES per call; the next call begins with first as it was returned, until count is 0. Takes no
+ * domain.
+ */
+#define UMBRA_OP_stretch 10
+#define UMBRA_STRETCHES  6
+struct umbra_op_stretch {
+    uint32_t first; /* IN: 0 for the first call; OUT: where to go on */
+    uint32_t flags; /* IN: UMBRA_STRETCH_* */
+    uint32_t count; /* OUT */
+    uint32_t pad;
+    struct {
+        uint16_t family;      /* number of a hypercall, or 64 exceptions, 65 softirqs, 66 steps of teardown, 67 end */
+        uint16_t sub;         /* sub-operation, vector, softirq, step */
+        uint32_t work;        /* most units: an entry is 1, a frame 8; bound 512 */
+        uint64_t ticks;       /* longest time, by the time-stamp counter */
+    } entry[UMBRA_STRETCHES]; /* OUT */
+};
+#define UMBRA_STRETCH_reset 1u /* what was read is forgotten */
+
+/*
+ * Debug builds: the n-th allocation that domctl and memory_op make from now on fails, once; 0 disarms. -EOPNOTSUPP in
+ * other builds. Takes no domain.
+ */
+#define UMBRA_OP_alloc_fault 11
+struct umbra_op_alloc_fault {
+    uint32_t n; /* IN; OUT: what was left of the number armed before, 0 when it has come */
+    uint32_t pad;
+};
+
 struct umbra_op {
     uint32_t cmd;
     uint32_t interface_version;
@@ -55,6 +86,8 @@ struct umbra_op {
     union {
         struct umbra_op_build_info build_info;
         struct umbra_op_holders holders;
+        struct umbra_op_stretch stretch;
+        struct umbra_op_alloc_fault alloc_fault;
         uint8_t space[112];
     } u;
 };
