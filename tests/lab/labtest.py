@@ -8,7 +8,6 @@ import json
 import lzma
 import os
 import re
-import shutil
 import struct
 import subprocess
 import tempfile
@@ -49,8 +48,9 @@ def quick_kernel_overlay():
     offset, length = struct.unpack_from("<II", image, 0x248)
     offset += (image[0x1f1] + 1) * 512
     elf = lzma.LZMADecompressor().decompress(image[offset:offset + length])
-    subprocess.run(["zstd", "-q", "-f", "-9", "-o", target + ".new"], input=elf, check=True)
-    shutil.move(target + ".new", target)
+    unfinished = f"{target}.{os.getpid()}"  # another process may be at it too
+    subprocess.run(["zstd", "-q", "-f", "-9", "-o", unfinished], input=elf, check=True)
+    os.replace(unfinished, target)
     return directory
 
 
