@@ -142,13 +142,27 @@ static void fifo_raise(struct vcpu *v, struct channel *ch)
         wake_pollers(v->domain, ch->port);
 }
 
+/* Raised before the array reached the port: after the switch to this ABI, or under the one before. */
+static bool waits(const struct domain *d, const struct channel *ch)
+{
+    return READ_ONCE(ch->pending) ||
+           (ch->port < EVTCHN_2L_NR_CHANNELS && test_bit(ch->port, d->shared_info->evtchn_pending));
+}
+
+static void wait_no_more(struct domain *d, struct channel *ch)
+{
+    ch->pending = false;
+    if (ch->port < EVTCHN_2L_NR_CHANNELS)
+        clear_bit(ch->port, d->shared_info->evtchn_pending);
+}
+
 /* A port still queued stays LINKED; the guest finds it not pending and drops it. */
 static void fifo_clear(struct domain *d, struct channel *ch)
 {
     unsigned long flags = spin_lock_irqsave(&d->evtchn->queue_lock);
     event_word_t *word = word_of(d, ch->port);
 
-    ch->pending = false;
+    wait_no_more(d, ch);
     if (word)
         word_clear(word, WORD_PENDING);
     spin_unlock_irqrestore(&d->evtchn->queue_lock, flags);
@@ -169,7 +183,7 @@ static uint32_t read_word(struct domain *d, const struct channel *ch)
 {
     unsigned long flags = spin_lock_irqsave(&d->evtchn->queue_lock);
     const event_word_t *word = word_of(d, ch->port);
-    uint32_t w = word ? READ_ONCE(*word) : WORD_MASKED | (ch->pending ? WORD_PENDING : 0);
+    uint32_t w = word ? READ_ONCE(*word) : WORD_MASKED | (waits(d, ch) ? WORD_PENDING : 0);
 
     spin_unlock_irqrestore(&d->evtchn->queue_lock, flags);
     return w;
@@ -223,19 +237,11 @@ static int take_frame(struct domain *d, uint64_t gfn, struct page_info **out)
     return 0;
 }
 
-/* e->lock held. Events pending under the 2-level ABI are kept until the array reaches their ports. */
+/* e->lock held. Events pending under the 2-level ABI stay there until the array reaches their ports. */
 static void switch_to_fifo(struct domain *d, struct evtchn_fifo *f)
 {
     struct evtchn_domain *e = d->evtchn;
-    const unsigned long *pending = d->shared_info->evtchn_pending;
-    unsigned int limit = MIN(e->nr_ports, (unsigned int)EVTCHN_2L_NR_CHANNELS);
 
-    for (unsigned int i = 0; i < limit / BITS_PER_LONG; i++)
-        for (uint64_t w = READ_ONCE(pending[i]); w; w &= w - 1) {
-            struct channel *ch = channel_lookup(d, i * BITS_PER_LONG + ffs_u64(w));
-
-            ch->pending = channel_usable(ch);
-        }
     WRITE_ONCE(e->fifo, f);
     WRITE_ONCE(e->ops, &fifo_ops);
 }
@@ -296,10 +302,10 @@ static void raise_waiting(struct domain *d, unsigned int first)
         struct channel *ch = channel_lookup(d, port);
         unsigned long flags;
 
-        if (!READ_ONCE(ch->pending))
+        if (!waits(d, ch))
             continue;
         flags = spin_lock_irqsave(&ch->lock);
-        ch->pending = false;
+        wait_no_more(d, ch);
         if (channel_usable(ch))
             channel_raise(d, ch);
         spin_unlock_irqrestore(&ch->lock, flags);

@@ -2,7 +2,8 @@
 /*
  * domctl: the control domain's calls about domains. One at a time (RANK_DOMCTL): a second caller restarts until the
  * first is through, so that it stays preemptible. The structure is copied once, checked for its version, handed to the
- * sub-operation of the table below.
+ * sub-operation of the table below, and copied back if that has changed it: with results, or with what is left to do
+ * when the call restarts.
  */
 #include "domctl.h"
 
@@ -131,9 +132,7 @@ long do_domctl(struct hcall *hc)
         return refuse(&op);
     stretch_name(__HYPERVISOR_domctl, op.cmd);
     rc = run(e, &op, &copyback);
-    if (rc == -ERESTART)
-        return hypercall_restart(hc);
-    if (copyback && copy_to_guest(g, &op, 1) && !rc)
+    if (copyback && copy_to_guest(g, &op, 1) && (!rc || rc == -ERESTART))
         rc = -EFAULT;
-    return rc;
+    return rc == -ERESTART ? hypercall_restart(hc) : rc;
 }

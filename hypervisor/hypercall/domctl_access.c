@@ -61,23 +61,31 @@ static xen_pfn_t frame_info(struct domain *d, mfn_t m)
     return info;
 }
 
+/* The answers stand where the questions were: a restart goes on with the rest of the array, as the structure then says.
+ */
 long domctl_pageframeinfo(struct domain *d, struct xen_domctl *op, bool *copyback)
 {
-    uint64_t n = op->u.getpageframeinfo3.num;
+    struct xen_domctl_getpageframeinfo3 *p = &op->u.getpageframeinfo3;
     xen_pfn_t buf[BATCH];
 
-    if (n > 1024)
+    if (p->num > 1024)
         return -E2BIG;
-    for (uint64_t done = 0; done < n; done += BATCH) {
-        unsigned int count = (unsigned int)MIN(n - done, (uint64_t)BATCH);
-        xen_pfn_t *g = op->u.getpageframeinfo3.array.p + done;
+    while (p->num) {
+        unsigned int count = (unsigned int)MIN(p->num, (uint64_t)BATCH);
 
-        if (copy_from_guest(buf, g, count))
+        if (copy_from_guest(buf, p->array.p, count))
             return -EFAULT;
         for (unsigned int i = 0; i < count; i++)
             buf[i] = frame_info(d, _mfn(buf[i]));
-        if (copy_to_guest(g, buf, count))
+        if (copy_to_guest(p->array.p, buf, count))
             return -EFAULT;
+        p->num -= count;
+        p->array.p += count;
+        stretch_work(count);
+        if (p->num && preempt_needed()) {
+            *copyback = true;
+            return -ERESTART;
+        }
     }
     return 0;
 }

@@ -58,6 +58,23 @@ static void mmuext(unsigned int cmd, xen_pfn_t mfn)
     core_as(control_domain->vcpu[0]);
 }
 
+/* The most that may be asked for at once, preempted at every chance: each is answered, and once. */
+static void test_many_frame_types(void **state)
+{
+    xen_pfn_t *frames = guest_alloc(1025 * sizeof(*frames));
+
+    guest(1, 1);
+    for (unsigned int i = 0; i < 1025; i++)
+        frames[i] = i % 2 ? first_frame() : RAM_HOLE;
+    core.preempt = 1;
+    assert_int_equal(frame_types(frames, 1024), 0);
+    assert_int_equal(core.restarts, 1024 / 64 - 1);
+    for (unsigned int i = 0; i < 1024; i++)
+        assert_int_equal(frames[i], i % 2 ? XEN_DOMCTL_PFINFO_NOTAB : XEN_DOMCTL_PFINFO_XTAB);
+    assert_int_equal(frames[1024], RAM_HOLE);
+    assert_int_equal(frame_types(frames, 1025), -E2BIG);
+}
+
 static void test_frame_types(void **state)
 {
     xen_pfn_t *frames = guest_alloc(6 * sizeof(*frames)), table;
@@ -379,11 +396,11 @@ static void test_virq_handler(void **state)
 int core_domctl_tests(void)
 {
     static const struct CMUnitTest tests[] = {
-        CORE_TEST(test_frame_types),   CORE_TEST(test_frame_type_lists), CORE_TEST(test_hard_affinity),
-        CORE_TEST(test_soft_affinity), CORE_TEST(test_affinity_errors),  CORE_TEST(test_scheduler),
-        CORE_TEST(test_sendtrigger),   CORE_TEST(test_resume),           CORE_TEST(test_context_refusals),
-        CORE_TEST(test_tsc_info),      CORE_TEST(test_address_size),     CORE_TEST(test_handle_and_offset),
-        CORE_TEST(test_virq_handler),
+        CORE_TEST(test_many_frame_types),  CORE_TEST(test_frame_types),   CORE_TEST(test_frame_type_lists),
+        CORE_TEST(test_hard_affinity),     CORE_TEST(test_soft_affinity), CORE_TEST(test_affinity_errors),
+        CORE_TEST(test_scheduler),         CORE_TEST(test_sendtrigger),   CORE_TEST(test_resume),
+        CORE_TEST(test_context_refusals),  CORE_TEST(test_tsc_info),      CORE_TEST(test_address_size),
+        CORE_TEST(test_handle_and_offset), CORE_TEST(test_virq_handler),
     };
 
     return cmocka_run_group_tests_name("domctl", tests, NULL, NULL);
