@@ -104,6 +104,7 @@ static int close_all(struct domain *d, unsigned int *next)
             closed++;
         }
         WRITE_ONCE(*next, port + 1);
+        stretch_work(1);
         if ((closed == CLOSES_PER_SLICE || ++looked == PORTS_LOOKED_AT_ONCE)) {
             if (preempt_needed())
                 return -ERESTART;

@@ -20,6 +20,7 @@
 
 #define LINK_TRIES        4u
 #define DROPPED_PER_SLICE 64u
+#define PORTS_PER_SLICE   512u
 
 /* What raising a port asks to be done once the queue lock is free. */
 struct aftermath {
@@ -293,15 +294,24 @@ int fifo_init_control(struct domain *d, unsigned int vcpu, uint64_t gfn, unsigne
     return rc;
 }
 
-/* e->lock held. Raises what was waiting for the page with ports first... */
-static void raise_waiting(struct domain *d, unsigned int first)
+static unsigned int end_of_array(const struct evtchn_fifo *f)
 {
-    unsigned int end = MIN(first + (unsigned int)FIFO_WORDS_PER_PAGE, d->evtchn->nr_ports);
+    return f->nr_pages * (unsigned int)FIFO_WORDS_PER_PAGE;
+}
 
-    for (unsigned int port = first; port < end; port++) {
-        struct channel *ch = channel_lookup(d, port);
+/* e->lock held. Raises, of the ports that the array has reached, some that were waiting for it. True: no more are left.
+ */
+static bool raise_waiting(struct domain *d, struct evtchn_fifo *f)
+{
+    unsigned int end = MIN(end_of_array(f), d->evtchn->nr_ports);
+
+    for (unsigned int n = 0; f->raise_next < end; n++, f->raise_next++) {
+        struct channel *ch = channel_lookup(d, f->raise_next);
         unsigned long flags;
 
+        if (n == PORTS_PER_SLICE)
+            return false;
+        stretch_work(1);
         if (!waits(d, ch))
             continue;
         flags = spin_lock_irqsave(&ch->lock);
@@ -310,31 +320,45 @@ static void raise_waiting(struct domain *d, unsigned int first)
             channel_raise(d, ch);
         spin_unlock_irqrestore(&ch->lock, flags);
     }
+    f->raise_next = end_of_array(f);
+    return true;
 }
 
 /* e->lock held. */
-static int expand_array_locked(struct domain *d, struct page_info *pg)
+static void add_page(struct domain *d, struct evtchn_fifo *f, struct page_info *pg)
 {
-    struct evtchn_domain *e = d->evtchn;
-    struct evtchn_fifo *f = e->fifo;
-    unsigned long flags;
+    unsigned long flags = spin_lock_irqsave(&d->evtchn->queue_lock);
 
-    if (!f || e->closed)
-        return -EOPNOTSUPP;
-    if (f->nr_pages == FIFO_MAX_ARRAY_PAGES)
-        return -ENOSPC;
-    flags = spin_lock_irqsave(&e->queue_lock);
     f->page[f->nr_pages] = page_to_virt(pg);
     smp_wmb();
     WRITE_ONCE(f->nr_pages, f->nr_pages + 1);
-    spin_unlock_irqrestore(&e->queue_lock, flags);
-    raise_waiting(d, (f->nr_pages - 1) * (unsigned int)FIFO_WORDS_PER_PAGE);
-    return 0;
+    spin_unlock_irqrestore(&d->evtchn->queue_lock, flags);
+}
+
+/*
+ * e->lock held. A page is added when the ports of those before have all been raised; a call that restarts finds its
+ * page as the last one. *added: the references of pg now belong to the array.
+ */
+static int expand_array_locked(struct domain *d, struct page_info *pg, bool *added)
+{
+    struct evtchn_domain *e = d->evtchn;
+    struct evtchn_fifo *f = e->fifo;
+
+    if (!f || e->closed)
+        return -EOPNOTSUPP;
+    if (f->raise_next == end_of_array(f)) {
+        if (f->nr_pages == FIFO_MAX_ARRAY_PAGES)
+            return -ENOSPC;
+        add_page(d, f, pg);
+        *added = true;
+    }
+    return raise_waiting(d, f) && f->page[f->nr_pages - 1] == page_to_virt(pg) ? 0 : -ERESTART;
 }
 
 int fifo_expand_array(struct domain *d, uint64_t gfn)
 {
     struct page_info *pg;
+    bool added = false;
     int rc;
 
     if (!READ_ONCE(d->evtchn->fifo))
@@ -343,9 +367,9 @@ int fifo_expand_array(struct domain *d, uint64_t gfn)
     if (rc)
         return rc;
     spin_lock(&d->evtchn->lock);
-    rc = expand_array_locked(d, pg);
+    rc = expand_array_locked(d, pg, &added);
     spin_unlock(&d->evtchn->lock);
-    if (rc)
+    if (!added)
         put_page_and_type(pg);
     return rc;
 }
@@ -402,6 +426,7 @@ int fifo_drop_old(struct domain *d)
         if (!pg)
             return 0;
         put_page_and_type(pg);
+        stretch_work(1);
         if (++dropped % DROPPED_PER_SLICE == 0 && preempt_needed())
             return -ERESTART;
     }

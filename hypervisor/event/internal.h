@@ -76,6 +76,7 @@ struct event_ops {
 
 struct evtchn_fifo {
     unsigned int nr_pages;
+    unsigned int raise_next; /* e->lock: ports below it, of those in the array, no longer wait for it */
     event_word_t *page[FIFO_MAX_ARRAY_PAGES];      /* general and WRITABLE reference each */
     struct page_info *control_page[MAX_VIRT_CPUS]; /* likewise */
 };

@@ -161,6 +161,7 @@ int grant_relinquish_mappings(struct domain *d)
     spin_unlock(&t->lock);
     while (t->relinquish_next < t->nr_handles) {
         release_one(t, t->relinquish_next++);
+        stretch_work(1);
         if (t->relinquish_next % RELEASES_PER_SLICE == 0 && preempt_needed())
             return -ERESTART;
     }

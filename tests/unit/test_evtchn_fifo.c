@@ -199,6 +199,30 @@ static void fifo_keeps_early_events(void **state)
     assert_int_equal(fifo_next(&g, 0), later);
 }
 
+/* A whole page of them: the call that brings the array restarts, and another vCPU's comes after it. */
+static void fifo_many_early_events(void **state)
+{
+    mfn_t control = guest_frame(ctl), array = guest_frame(ctl);
+    struct fifo_guest g = {.d = ctl, .control = {mfn_to_virt(control)}, .word = mfn_to_virt(array)};
+    unsigned int seen = 0;
+
+    for (long i = 1; i < 1100; i++) {
+        assert_int_equal(bind_ipi(ctl, 0), i);
+        send_port(ctl, (evtchn_port_t)i);
+    }
+    assert_int_equal(close_port(ctl, 1000), 0); /* its event goes with it */
+    assert_int_equal(init_control(ctl, control.n, 0, 0), 0);
+    assert_true(evtchn_port_pending(ctl->vcpu[0], 1023));
+    assert_int_equal(frame_refs(array), 1);
+    assert_int_equal(expand(ctl, array.n), 0);
+    assert_int_equal(machine.restarts, 1);
+    assert_int_equal(frame_refs(array), 2);
+    while (fifo_next(&g, 0))
+        seen++;
+    assert_int_equal(seen, 1022);
+    assert_true(evtchn_port_pending(ctl->vcpu[0], 1050)); /* waits for the next page */
+}
+
 static void fifo_more_ports(void **state)
 {
     struct fifo_guest g;
@@ -329,8 +353,14 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, event_setup, event_teardown)
     const struct CMUnitTest tests[] = {
-        T(fifo_errors),     T(fifo_order),   T(fifo_masks),         T(fifo_keeps_early_events),
-        T(fifo_more_ports), T(fifo_hostile), T(fifo_loses_nothing),
+        T(fifo_errors),
+        T(fifo_order),
+        T(fifo_masks),
+        T(fifo_keeps_early_events),
+        T(fifo_many_early_events),
+        T(fifo_more_ports),
+        T(fifo_hostile),
+        T(fifo_loses_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
