@@ -3,7 +3,7 @@
 
 import re
 
-from labtest import CMDLINE, GUEST_INITRD, LabTest, QUICK_KERNEL
+from labtest import CMDLINE, GUEST_INITRD, LabTest, STOCK_KERNEL
 
 
 class StockTools(LabTest):
@@ -40,7 +40,7 @@ class StockTools(LabTest):
 
     def test_xl_create(self):
         """A guest of xl's from creation to its end, as seen by both tools."""
-        config = (f'name = "xlguest"\ntype = "pv"\nmemory = 128\nvcpus = 2\nkernel = "{QUICK_KERNEL}"\n'
+        config = (f'name = "xlguest"\ntype = "pv"\nmemory = 128\nvcpus = 2\nkernel = "{STOCK_KERNEL}"\n'
                   f'ramdisk = "{GUEST_INITRD}"\nextra = "{CMDLINE}"\n')
         self.machine.put("/root/xlguest.cfg", config.encode())
         self.ok("xl create -q /root/xlguest.cfg")
