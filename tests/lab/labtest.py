@@ -2,12 +2,14 @@
 """What the lab's tests share: booted machines, kept from test to test because a boot costs many seconds of emulation,
 and the handling of guests. A machine that ended is replaced; one that cannot boot fails once and is then skipped."""
 
+import atexit
 import contextlib
 import gzip
 import json
 import lzma
 import os
 import re
+import shutil
 import struct
 import subprocess
 import tempfile
@@ -55,10 +57,11 @@ def quick_kernel_overlay():
 
 
 def test_guests_overlay():
-    """The kernels of tests/guests, for tests/lab/test_hostile.py. Returns the directory."""
-    directory = os.path.join(BUILD, "image", "guests-overlay")
+    """The kernels of tests/guests, for tests/lab/test_hostile.py. Returns the directory, this process's own."""
+    directory = os.path.join(BUILD, "image", f"guests-overlay.{os.getpid()}")
     target = os.path.join(directory, "boot", "guest", "hostile")
     shutil.rmtree(directory, ignore_errors=True)
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
     shutil.copytree(os.path.join(BUILD, "guests"), target)
     with open(os.path.join(target, "guest.json"), "w", encoding="utf-8") as file:
         json.dump({"name": "guest", "memory": 8, "kernel": "replaced by the test"}, file)
