@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,15 +17,26 @@
 
 struct fake *fake;
 
+/* Robust: whoever is killed while looking leaves everything as it was. */
 static void lock(void)
 {
-    while (__atomic_test_and_set(&fake->busy, __ATOMIC_ACQUIRE))
-        sched_yield();
+    if (pthread_mutex_lock(&fake->busy) == EOWNERDEAD)
+        pthread_mutex_consistent(&fake->busy);
 }
 
 static void unlock(void)
 {
-    __atomic_clear(&fake->busy, __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&fake->busy);
+}
+
+static void make_mutex(void)
+{
+    pthread_mutexattr_t attributes;
+
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+    pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+    pthread_mutex_init(&fake->busy, &attributes);
 }
 
 /* Wakes the supervisor. */
@@ -57,6 +67,7 @@ void fake_reset(void)
     if (!fake)
         fake = mmap(NULL, sizeof(*fake), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     memset(fake, 0, sizeof(*fake));
+    make_mutex();
     fake->present = true;
     fake->next_domid = 7;
     fake->share.weight = 256;

@@ -6,6 +6,8 @@
 #ifndef FAKE_CTL_H
 #define FAKE_CTL_H
 
+#include <pthread.h>
+
 #include "libctl/ctl.h"
 
 #define FAKE_DOMAINS 16
@@ -25,9 +27,9 @@ struct fake {
     char acts[2048];     /* "pause 3;unpause 3;" */
     int act_fails;       /* error that every act returns */
     int build_fails, build_fails_once;
-    bool busy; /* some process is changing it; never held over a place where one may be killed */
-    int held;  /* a destroyed domain of this number stays, dying; 0: none */
-    int calls; /* calls so far; at number kill_at the process ends itself by SIGKILL */
+    pthread_mutex_t busy; /* some process is looking or changing; tests kill processes that hold it */
+    int held;             /* a destroyed domain of this number stays, dying; 0: none */
+    int calls;            /* calls so far; at number kill_at the process ends itself by SIGKILL */
     int kill_at;
     struct ctl_affinity pinned; /* what was set last */
     struct ctl_sched share;     /* of every domain */

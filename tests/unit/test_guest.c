@@ -72,8 +72,22 @@ static int umbra(const char *line)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
+static int kill_supervisor(void)
+{
+    pid_t pid = lock_holder(LOCK_SUPERVISOR);
+
+    if (pid)
+        kill(pid, SIGKILL);
+    for (int i = 0; i < 500 && lock_holder(LOCK_SUPERVISOR); i++)
+        usleep(10000);
+    return lock_holder(LOCK_SUPERVISOR) ? -1 : 0;
+}
+
+/* A test that failed may have left its supervisor. */
 static int fresh(void **state)
 {
+    if (kill_supervisor())
+        return -1;
     fake_reset();
     snprintf(fake->events, sizeof(fake->events), "%s/events", directory);
     fake_add(0, "Domain-0");
@@ -620,17 +634,6 @@ static pid_t supervisor_pid(void)
     return text ? (pid_t)atoi(text) : 0;
 }
 
-static void kill_supervisor(void)
-{
-    pid_t pid = lock_holder(LOCK_SUPERVISOR);
-
-    if (pid)
-        kill(pid, SIGKILL);
-    for (int i = 0; i < 500 && lock_holder(LOCK_SUPERVISOR); i++)
-        usleep(10000);
-    assert_int_equal(lock_holder(LOCK_SUPERVISOR), 0);
-}
-
 static void wait_records(int n)
 {
     for (int i = 0; i < 500 && records() != n; i++)
@@ -671,7 +674,7 @@ static void test_supervisor(void **state)
     assert_non_null(strstr(log, "Z web2: domain 7 rebooted\n"));
     assert_non_null(strstr(log, "Z web2: started again as domain 8\n"));
     assert_non_null(strstr(log, "Z web2: domain 8 powered off\n"));
-    kill_supervisor();
+    assert_int_equal(kill_supervisor(), 0);
 }
 
 /* Nothing is lost while there is none, and the next verb that needs it starts it. */
@@ -681,7 +684,7 @@ static void test_supervisor_killed(void **state)
 
     assert_int_equal(umbra("create g.json"), 0);
     first = supervisor_pid();
-    kill_supervisor();
+    assert_int_equal(kill_supervisor(), 0);
     fake_stop(7, REBOOT);
     usleep(50000);
     assert_int_equal(fake->domains[1].domid, 7);
@@ -691,7 +694,7 @@ static void test_supervisor_killed(void **state)
     assert_non_null(strstr(fake->acts, "destroy 7;"));
     assert_int_equal(fake->n, 3);
     assert_int_not_equal(supervisor_pid(), first);
-    kill_supervisor();
+    assert_int_equal(kill_supervisor(), 0);
 }
 
 /* Its builder is killed while the supervisor runs: it notices by the lock, without an event. */
@@ -706,7 +709,7 @@ static void test_supervisor_removes_half_built(void **state)
     for (int i = 0; i < 500 && fake->n != 2; i++)
         usleep(10000);
     assert_int_equal(fake->n, 2);
-    kill_supervisor();
+    assert_int_equal(kill_supervisor(), 0);
 }
 
 /* Its worker is killed: another one goes on. */
@@ -727,7 +730,7 @@ static void test_worker_killed(void **state)
     assert_true(fake->domains[1].domid > 7 && !fake->domains[1].paused);
     slurp(log_path, log, sizeof(log));
     assert_non_null(strstr(log, "web2: its worker was ended by signal 9\n"));
-    kill_supervisor();
+    assert_int_equal(kill_supervisor(), 0);
 }
 
 static int setup(void **state)
@@ -750,6 +753,7 @@ static int teardown(void **state)
 {
     static const char *const files[] = {"out", "err", "events", "g.json", "lock", "supervisor.log"};
 
+    kill_supervisor();
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
         unlink(files[i]);
     return chdir("/") || rmdir(directory) ? -1 : 0;
