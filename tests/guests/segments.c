@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Attack: trap tables, callbacks and segment bases with addresses that are not canonical are refused. Selectors of the
+ * hypervisor in a trap's entry and as user GS give nothing: the trap arrives as a failsafe callback, GS is null. A
+ * segment base in the hypervisor's range makes faults like any other address there.
+ */
+#include "guest.h"
+
+static long set_base(unsigned int which, unsigned long value)
+{
+    return HYPERCALL2(__HYPERVISOR_set_segment_base, which, value);
+}
+
+static long callback(unsigned int type, unsigned long address)
+{
+    struct callback_register c = {.type = (uint16_t)type, .address = address};
+
+    return HYPERCALL2(__HYPERVISOR_callback_op, CALLBACKOP_register, &c);
+}
+
+void guest_main(void)
+{
+    struct trap_info traps[2] = {{.vector = TRAP_UD, .cs = FLAT_KERNEL_CS, .address = NONCANONICAL}};
+    static const uint8_t read_gs[] = {0x65, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0}; /* mov %gs:0, %rax */
+    static const uint8_t undefined[] = {0x0f, 0x0b};
+
+    CHECK_IS(HYPERCALL2(__HYPERVISOR_set_trap_table, traps, 0), -XEN_EINVAL);
+    CHECK_IS(HYPERCALL2(__HYPERVISOR_set_trap_table, HV_TEXT, 0), -XEN_EFAULT);
+    for (unsigned int i = 0; i < 3; i++) {
+        CHECK_IS(hypercall(__HYPERVISOR_set_callbacks, i == 0 ? NONCANONICAL : 0, i == 1 ? NONCANONICAL : 0,
+                           i == 2 ? NONCANONICAL : 0, 0, 0),
+                 -XEN_EINVAL);
+        CHECK_IS(set_base(i, NONCANONICAL), -XEN_EINVAL);
+        CHECK_IS(set_base(i, 1ul << 63), -XEN_EINVAL);
+    }
+    for (unsigned int type = 0; type < 8; type++)
+        CHECK(callback(type, NONCANONICAL) < 0);
+    CHECK(set_base(4, 0) < 0);
+
+    CHECK_IS(set_base(SEGBASE_GS_KERNEL, HV_TEXT), 0);
+    CHECK_IS(run_code(read_gs, sizeof(read_gs)), TRAP_PF);
+    CHECK_IS(set_base(SEGBASE_GS_KERNEL, P(traps)), 0);
+    CHECK_IS(run_code(read_gs, sizeof(read_gs)), -1);
+    for (unsigned long selector = 0; selector < 0x10000; selector += 0x1008)
+        CHECK(set_base(SEGBASE_GS_USER_SEL, selector) == 0);
+    CHECK(set_base(SEGBASE_GS_USER_SEL, 0xe008) == 0);
+    CHECK(set_base(SEGBASE_GS_USER_SEL, 0xe010) == 0);
+
+    CHECK_IS(run_code(undefined, 2), TRAP_UD);
+    traps[0].address = P(guest_main);
+    traps[0].cs = 0xe008;
+    set_traps(traps);
+    CHECK_IS(run_code(undefined, 2), VEC_FAILSAFE);
+    traps[0].cs = 0xe02b;
+    set_traps(traps);
+    CHECK_IS(run_code(undefined, 2), VEC_FAILSAFE);
+}
