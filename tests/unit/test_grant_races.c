@@ -4,6 +4,8 @@
  * by the rules, and random operations over many changes of version against a model.
  */
 #include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
 #include "grant_guests.h"
 
 /* ---- a granter that races ---- */
@@ -117,6 +119,54 @@ static void revoking_granter(void **state)
     pthread_join(thread, NULL);
     assert_quiet2(page, 8);
     print_message("revoking granter: %u of 200000 maps, %lu times revoked\n", okay, rounds);
+}
+
+/*
+ * The narrowest moment of it: the entry was looked at, the mark is not yet set. The status page is read-only then, so
+ * the mark faults, and the handler is the granter.
+ */
+static uint16_t new_flags;
+
+static void revoke_now(int sig)
+{
+    mprotect(status2, PAGE_SIZE, PROT_READ | PROT_WRITE);
+    table2[8].hdr.flags = new_flags;
+    revoked = !(status2[8] & GTF_writing);
+}
+
+static int map_while_revoked(uint16_t flags)
+{
+    struct sigaction granter = {.sa_handler = revoke_now}, old;
+    int status;
+
+    new_flags = flags;
+    revoked = false;
+    assert_int_equal(sigaction(SIGSEGV, &granter, &old), 0);
+    assert_int_equal(mprotect(status2, PAGE_SIZE, PROT_READ), 0);
+    status = map_status(1, 8, GNTMAP_device_map, 0);
+    assert_int_equal(sigaction(SIGSEGV, &old, NULL), 0);
+    assert_true(revoked);
+    return status;
+}
+
+static void revoked_in_between(void **state)
+{
+    struct gnttab_map_grant_ref r;
+
+    to_v2();
+    grant2(8, 0, page, 0);
+    assert_int_equal(map_while_revoked(0), GNTST_general_error);
+    assert_quiet2(page, 8);
+    grant2(8, 0, page, 0);
+    r = map(1, 8, GNTMAP_device_map | GNTMAP_readonly, 0);
+    assert_int_equal(r.status, GNTST_okay);
+    assert_int_equal(map_while_revoked(GTF_permit_access | GTF_readonly), GNTST_general_error);
+    assert_int_equal(status2[8], GTF_reading);
+    table2[8].hdr.flags = GTF_permit_access;
+    assert_int_equal(map_while_revoked(GTF_permit_access | GTF_sub_page), GNTST_general_error);
+    assert_int_equal(status2[8], GTF_reading);
+    assert_int_equal(unmap(r.handle, 0, r.dev_bus_addr), GNTST_okay);
+    assert_quiet2(page, 8);
 }
 
 /* ---- random operations over changes of version ---- */
@@ -270,6 +320,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(racing_granter),
         T(revoking_granter),
+        T(revoked_in_between),
         T(random_operations),
     };
 
