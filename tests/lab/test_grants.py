@@ -2,11 +2,12 @@
 """Grant tables of stock guests: one whose kernel asks for version 2."""
 
 import os
+import re
 import subprocess
 import tempfile
 
 from labtest import CMDLINE, GUEST_INITRD, LabTest
-from test_holders import holder_program
+from test_holders import install_holder
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 RAMDISK = f"""
@@ -30,8 +31,7 @@ class Versions(LabTest):
     def setUp(self):
         super().setUp()
         self.machine.put("/root/extra/share", share_program())
-        self.machine.put("/root/holder", holder_program())
-        self.ok("chmod +x /root/holder")
+        install_holder(self)
         self.ok(RAMDISK)
 
     def test_version_2(self):
@@ -46,7 +46,9 @@ class Versions(LabTest):
         reference = self.wait_console("second", r"shared reference (\d+)").group(1)
         self.assertGreaterEqual(int(reference), 8)
         self.ok("umbra dmesg -c >/dev/null; umbra debug-keys g")
-        self.assertIn(f"Grants of domain {domid}: version 2", self.ok("umbra dmesg"))
+        dump = self.ok("umbra dmesg")
+        self.assertIn(f"Grants of domain {domid}: version 2", dump)
+        self.assertEqual(set(re.findall(r"audit: (.*)", dump)), {"0 disagreements"})
         seen = self.ok(f"/root/holder exchange {domid} {reference} good-morning")
         self.assertEqual(seen.strip(), "a page of the guest")
         self.wait_console("second", "answer: good-morning")

@@ -26,13 +26,18 @@ def holder_program():
             return file.read()
 
 
+def install_holder(test):
+    """Once for each machine."""
+    if test.run_in("test -x /root/holder").status:
+        test.machine.put("/root/holder", holder_program())
+        test.ok("chmod +x /root/holder")
+
+
 class Holders(LabTest):
     def setUp(self):
         super().setUp()
-        if self.run_in("test -x /root/holder").status:
-            self.machine.put("/root/tiny.elf", tiny_kernel())
-            self.machine.put("/root/holder", holder_program())
-            self.ok("chmod +x /root/holder")
+        install_holder(self)
+        self.machine.put("/root/tiny.elf", tiny_kernel())
 
     def show(self, domid):
         """(frames, shared frames, other references, {holder: (grants, foreign mappings)})"""

@@ -500,6 +500,55 @@ static void kind_changes_under_use(void **state)
     assert_int_equal(grant_audit(a) + grant_audit(ctl), 0);
 }
 
+/* ---- the audit ---- */
+
+#define BROKEN(d, what, wrong)               \
+    do {                                     \
+        __typeof__(what) was = (what);       \
+                                             \
+        (what) = (wrong);                    \
+        assert_true(grant_audit(d) > 0);     \
+        (what) = was;                        \
+        assert_int_equal(grant_audit(d), 0); \
+    } while (0)
+
+/* Each invariant, broken by hand. */
+static void audit_finds(void **state)
+{
+    struct grant_table *t = a->grant, *ct = ctl->grant;
+    struct active *active = &t->active[0][8];
+    struct mapping *m;
+    struct gnttab_map_grant_ref first;
+
+    to_v2();
+    grant2(8, 0, page, 0);
+    first = map(1, 8, GNTMAP_device_map, 0);
+    map(1, 8, GNTMAP_host_map | GNTMAP_readonly, VA(1));
+    m = &ct->track[0][first.handle];
+    BROKEN(a, active->pin[0], 2); /* G1 */
+    BROKEN(a, active->pin[3], 0);
+    BROKEN(a, t->active[0][9].pin[1], 1);
+    BROKEN(a, m->flags, GNTMAP_device_map | GNTMAP_readonly);
+    BROKEN(a, m->frame, m->frame + 1); /* G2 */
+    BROKEN(a, active->domid, 2);
+    BROKEN(a, active->what.kind, GRANT_SUB_PAGE);
+    BROKEN(a, m->ref, 100000);
+    BROKEN(a, t->nr_used, 0);   /* G3 */
+    BROKEN(ctl, m->busy, true); /* G4 */
+    BROKEN(ctl, m->flags, 0);
+    BROKEN(ctl, ct->in_use, 1);
+    BROKEN(ctl, ct->free_handle, ct->track[0][ct->free_handle].ref);
+    BROKEN(ctl, ct->max_handles, 1);
+    BROKEN(a, t->version, 3); /* G5 */
+    BROKEN(a, t->max_version, 1);
+    BROKEN(a, t->nr_status, 0);
+    machine.fail_alloc = 1;
+    assert_int_equal(grant_audit(a), -ENOMEM);
+    finish_domain(ctl);
+    fake_ptes_drop();
+    assert_int_equal(grant_audit(a), 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, grant_setup, grant_teardown)
@@ -518,6 +567,7 @@ int main(void)
         T(copy_there_and_back),
         T(join_a_copy),
         T(kind_changes_under_use),
+        T(audit_finds),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
