@@ -27,6 +27,10 @@ test_builder-srcs   := tests/unit/test_builder.c $(ctl-image-srcs) $(patsubst %,
 test_builder-cflags := -Itools -Ihypervisor/include
 test_builder-libs   := -lz -llzma -lzstd -llz4
 
+units                   += test_ctl_holders
+test_ctl_holders-srcs   := tests/unit/test_ctl_holders.c tools/libctl/holders.c
+test_ctl_holders-cflags := -Itools -Ihypervisor/include
+
 units                 += test_ctl_error
 test_ctl_error-srcs   := tests/unit/test_ctl_error.c tools/libctl/error.c tools/libctl/uuid.c
 test_ctl_error-cflags := -Itools -Ihypervisor/include
