@@ -119,6 +119,7 @@ static struct sums search(uint64_t from)
         s.references += h->references;
         for (unsigned int i = 0; i < h->nr_rows; i++) {
             assert_true(h->row[i].domain < ARRAY_SIZE(s.of));
+            assert_true(i == 0 || h->row[i].domain != h->row[i - 1].domain);
             s.of[h->row[i].domain].host_grants += h->row[i].host_grants;
             s.of[h->row[i].domain].device_grants += h->row[i].device_grants;
             s.of[h->row[i].domain].entries += h->row[i].entries;
@@ -137,6 +138,18 @@ static bool listed_as_dying(domid_t id)
     return CALL(domctl, op, 0, 0) == 0 && op->domain == id && (op->u.getdomaininfo.flags & XEN_DOMINF_dying);
 }
 
+/* Something of another guest, which is no concern of d's holders. */
+static void map_of_another(void)
+{
+    struct domain *mine = d;
+
+    d = core_guest(1, 1);
+    grant(8, 0, frame_of(d, 0));
+    map(8, 0);
+    map(8, 6);
+    d = mine;
+}
+
 /* Every kind of holder, before the domain dies and after it, and each that lets go. */
 static void test_holders_of_a_dead_domain(void **state)
 {
@@ -152,6 +165,7 @@ static void test_holders_of_a_dead_domain(void **state)
     grant(8, 0, f[0]);
     host = map(8, 3);
     device = map(8, 0);
+    map_of_another();
     set_foreign(4, f[1].n << PAGE_SHIFT | PTE_P | PTE_US);
     set_foreign(5, f[1].n << PAGE_SHIFT | PTE_P | PTE_US | PTE_RW);
     assert_true(get_page(mfn_to_page(f[2]), d));
