@@ -37,6 +37,8 @@ GUESTS = (
     Guest("race_arguments", vcpus=2),
     Guest("multicall_nested"),
     Guest("sweep_pointers"),
+    Guest("sweep_numbers"),
+    Guest("reserved_fields"),
     Guest("segments"),
     Guest("areas_on_tables", vcpus=2),
     Guest("grant_copy"),
