@@ -119,6 +119,7 @@ static void domain_free(void *data)
         clear_bit(d->id, ids_in_use);
         spin_unlock(&domlist_lock);
     }
+    timer_kill(&d->sched.refill);
     irq_domain_free(d);
     pv_domain_free(d);
     rangeset_free(d->iomem_caps);
@@ -159,7 +160,7 @@ static struct domain *domain_alloc(domid_t id, unsigned int max_vcpus)
     d->refcount = 1;
     d->max_vcpus = max_vcpus;
     d->shutdown_code = SHUTDOWN_CODE_INVALID;
-    d->weight = SCHED_WEIGHT_DEFAULT;
+    sched_domain_init(d);
     spin_lock_init(&d->page_alloc_lock, RANK_PAGE_ALLOC);
     spin_lock_init(&d->life_lock, RANK_DOMAIN_LIFE);
     list_init(&d->page_list);

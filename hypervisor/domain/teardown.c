@@ -18,6 +18,7 @@ static int stop_vcpus(struct domain *d)
     struct vcpu *v;
 
     domain_pause(d);
+    timer_kill(&d->sched.refill);
     for_each_vcpu (d, v) {
         timer_kill(&v->poll_timer);
         timer_kill(&v->singleshot_timer);

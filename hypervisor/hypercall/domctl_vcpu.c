@@ -115,33 +115,48 @@ int mask_to_guest(const struct xenctl_bitmap *b, cpumask_t m)
     return guest_copy_to(b->bitmap.p, &m, bytes);
 }
 
+#define AFFINITY_FLAGS (XEN_VCPUAFFINITY_HARD | XEN_VCPUAFFINITY_SOFT | XEN_VCPUAFFINITY_FORCE)
+
 static struct vcpu *affinity_vcpu(struct domain *d, const struct xen_domctl_vcpuaffinity *a, long *rc)
 {
     struct vcpu *v = domain_vcpu(d, a->vcpu);
 
     *rc = 0;
-    if (a->vcpu >= d->max_vcpus || !(a->flags & (XEN_VCPUAFFINITY_HARD | XEN_VCPUAFFINITY_SOFT)))
+    if (a->vcpu >= d->max_vcpus)
         *rc = -EINVAL;
     else if (!v)
         *rc = -ESRCH;
+    else if (!(a->flags & AFFINITY_FLAGS) || (a->flags & ~AFFINITY_FLAGS) ||
+             ((a->flags & XEN_VCPUAFFINITY_HARD) && !a->cpumap_hard.bitmap.p) ||
+             ((a->flags & XEN_VCPUAFFINITY_SOFT) && !a->cpumap_soft.bitmap.p))
+        *rc = -EINVAL;
     return v;
 }
 
-/* Soft affinity is accepted and has no effect: any CPU of the hard affinity is as good as another here. */
+/* Both masks are read before either is set, and a soft affinity is never refused once the hard one was taken. */
 long domctl_setaffinity(struct domain *d, struct xen_domctl *op, bool *copyback)
 {
     struct xen_domctl_vcpuaffinity *a = &op->u.vcpuaffinity;
-    cpumask_t hard;
+    cpumask_t hard = CPUMASK_NONE, soft = CPUMASK_NONE, effective;
     long rc;
     struct vcpu *v = affinity_vcpu(d, a, &rc);
 
-    if (rc || !(a->flags & XEN_VCPUAFFINITY_HARD))
+    if (rc)
         return rc;
-    if (mask_from_guest(&hard, &a->cpumap_hard))
+    if (((a->flags & XEN_VCPUAFFINITY_HARD) && mask_from_guest(&hard, &a->cpumap_hard)) ||
+        ((a->flags & XEN_VCPUAFFINITY_SOFT) && mask_from_guest(&soft, &a->cpumap_soft)))
         return -EFAULT;
-    rc = vcpu_set_affinity(v, hard);
-    if (!rc)
-        rc = mask_to_guest(&a->cpumap_hard, cpumask_and(hard, cpu_online_map));
+    if (a->flags & XEN_VCPUAFFINITY_FORCE)
+        (void)vcpu_override_affinity(v, -1);
+    if (a->flags & XEN_VCPUAFFINITY_HARD)
+        rc = vcpu_set_affinity(v, hard);
+    if (!rc && (a->flags & XEN_VCPUAFFINITY_SOFT))
+        rc = vcpu_set_soft_affinity(v, soft);
+    effective = cpumask_and(v->hard_affinity, cpu_online_map);
+    if (!rc && (a->flags & XEN_VCPUAFFINITY_HARD))
+        rc = mask_to_guest(&a->cpumap_hard, effective);
+    if (!rc && (a->flags & XEN_VCPUAFFINITY_SOFT))
+        rc = mask_to_guest(&a->cpumap_soft, cpumask_and(soft, effective));
     return rc;
 }
 
@@ -154,7 +169,7 @@ long domctl_getaffinity(struct domain *d, struct xen_domctl *op, bool *copyback)
     if (!rc && (a->flags & XEN_VCPUAFFINITY_HARD))
         rc = mask_to_guest(&a->cpumap_hard, v->hard_affinity);
     if (!rc && (a->flags & XEN_VCPUAFFINITY_SOFT))
-        rc = mask_to_guest(&a->cpumap_soft, CPUMASK_ALL);
+        rc = mask_to_guest(&a->cpumap_soft, v->soft_affinity);
     return rc;
 }
 

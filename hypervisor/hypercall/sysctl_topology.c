@@ -143,15 +143,6 @@ long sysctl_availheap(struct xen_sysctl *op, bool *copyback)
 
 long sysctl_scheduler(struct xen_sysctl *op, bool *copyback)
 {
-    struct xen_sysctl_scheduler_op *s = &op->u.scheduler_op;
-
-    if (s->cpupool_id != 0)
-        return -ESRCH;
-    if (s->sched_id != XEN_SCHEDULER_CREDIT2)
-        return -EINVAL;
-    if (s->cmd != XEN_SYSCTL_SCHEDOP_getinfo)
-        return -EOPNOTSUPP;
-    s->u.sched_credit2.ratelimit_us = 1000;
     *copyback = true;
-    return 0;
+    return sched_adjust_global(&op->u.scheduler_op);
 }

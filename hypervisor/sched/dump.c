@@ -9,10 +9,10 @@ static void dump_queue(unsigned int cpu)
     const struct run_queue *q = &per_cpu(run_queue, cpu);
     struct sched_vcpu *s;
 
-    printk("CPU%u: runs d%uv%u, %u queued, minimum %lu, softirqs %#lx\n", cpu, q->running->domain->id,
-           q->running->vcpu_id, q->count, q->min_vruntime, per_cpu(softirq_pending, cpu));
+    printk("CPU%u: runs d%uv%u, %u queued, clock %lu, softirqs %#lx\n", cpu, q->running->domain->id,
+           q->running->vcpu_id, q->count, q->clock, per_cpu(softirq_pending, cpu));
     list_for_each (s, &q->list, link)
-        printk("    d%uv%u vruntime %lu\n", s->vcpu->domain->id, s->vcpu->vcpu_id, s->vruntime);
+        printk("    d%uv%u vruntime %lu\n", s->vcpu->domain->id, s->vcpu->vcpu_id, s->vcpu->domain->sched.vruntime);
 }
 
 static void dump_queues(void)

@@ -2,6 +2,9 @@
 /*
  * Waking, sleeping, accounting and the schedule softirq. One lock, sched_lock, guards all queues: held for a few list
  * operations only, never across a switch.
+ *
+ * A vCPU that may run runs, is queued, or is parked: its domain has used up its cap, and it is runnable to all eyes but
+ * on no queue until the refill timer.
  */
 #include "queue.h"
 #include <hv/heap.h>
@@ -11,10 +14,7 @@
 #include <hv/stretch.h>
 #include <hv/x86.h>
 
-#define TIME_SLICE   MILLISECS(10)
-#define PREEMPT_LEAD MILLISECS(1)
-
-static spinlock_t sched_lock = SPINLOCK_INIT(RANK_SCHED);
+spinlock_t sched_lock = SPINLOCK_INIT(RANK_SCHED);
 
 static void set_runstate(struct vcpu *v, int state, s_time_t now)
 {
@@ -41,37 +41,114 @@ static void account(struct vcpu *v, s_time_t now)
     if (is_idle_vcpu(v) || ran <= 0)
         return;
     v->sched->started = now;
-    v->sched->cpu_time += (uint64_t)ran;
     queue_charge(v, (uint64_t)ran);
+    if (v->domain->sched.cap)
+        v->sched->grant -= ran;
 }
 
-/* sched_lock held: makes a CPU look at its queue if v should run before what runs there. */
-static void tickle(unsigned int cpu, const struct vcpu *v)
+void sched_account(s_time_t now)
 {
-    struct run_queue *q = &per_cpu(run_queue, cpu);
-    unsigned int other;
+    unsigned int cpu;
 
-    if (is_idle_vcpu(q->running) || v->sched->vruntime + PREEMPT_LEAD < q->running->sched->vruntime) {
-        cpu_raise_softirq(cpu, SOFTIRQ_SCHEDULE);
-        return;
-    }
-    if (list_empty(&q->slice.link))
-        timer_set(&q->slice, system_time() + TIME_SLICE);
-    for_each_cpu (other, cpumask_and(v->hard_affinity, cpu_online_map))
-        if (!v->is_running && cpu_is_idle(other)) {
-            cpu_raise_softirq(other, SOFTIRQ_SCHEDULE);
-            return;
+    for_each_cpu (cpu, cpu_online_map)
+        account(per_cpu(run_queue, cpu).running, now);
+}
+
+/* ---- waking ---- */
+
+/* sched_lock held: the CPU whose domain is furthest ahead; all get an end of their time slice. False: none runs one. */
+static bool furthest_ahead(cpumask_t cpus, s_time_t now, unsigned int *best)
+{
+    const struct domain *ahead = NULL;
+    unsigned int cpu;
+
+    for_each_cpu (cpu, cpus) {
+        struct run_queue *q = &per_cpu(run_queue, cpu);
+
+        if (is_idle_vcpu(q->running))
+            continue;
+        if (list_empty(&q->slice.link))
+            timer_set(&q->slice, now + TIME_SLICE);
+        if (!ahead || before(ahead->sched.vruntime, q->running->domain->sched.vruntime)) {
+            ahead = q->running->domain;
+            *best = cpu;
         }
+    }
+    return ahead;
+}
+
+void sched_tickle(const struct vcpu *v, s_time_t now)
+{
+    cpumask_t cpus = v->is_running ? cpumask_of(v->processor) : allowed_cpus(v);
+    unsigned int cpu = v->processor;
+
+    if ((cpumask_test(&cpus, cpu) && is_idle_vcpu(per_cpu(run_queue, cpu).running)) ||
+        idle_cpu_of(cpumask_and(cpus, liked_cpus(v)), cpu, &cpu) || idle_cpu_of(cpus, cpu, &cpu) ||
+        (furthest_ahead(cpus, now, &cpu) && queue_preempts(v, cpu)))
+        cpu_raise_softirq(cpu, SOFTIRQ_SCHEDULE);
 }
 
 /*
- * sched_lock held: queues v. What runs there is charged first: alone on its CPU it may not have been for long, and v
- * would join far behind it and keep it waiting as long.
+ * What runs is charged first: alone on its CPU it may not have been for long, and v would join far behind it and keep
+ * it waiting as long.
  */
-static void enqueue(struct vcpu *v, unsigned int cpu, s_time_t now)
+void sched_enqueue(struct vcpu *v, unsigned int cpu, s_time_t now)
 {
-    account(per_cpu(run_queue, cpu).running, now);
-    queue_insert(v, cpu);
+    sched_account(now);
+    queue_join(v, cpu, now);
+    sched_tickle(v, now);
+}
+
+/* sched_lock held: v waits for its domain's budget. */
+static void park(struct vcpu *v)
+{
+    struct sched_domain *d = &v->domain->sched;
+
+    v->sched->parked = true;
+    if (d->parked++ == 0) {
+        timer_migrate(&d->refill, smp_processor_id());
+        timer_set(&d->refill, d->period_end);
+    }
+}
+
+static void unpark(struct vcpu *v)
+{
+    v->sched->parked = false;
+    v->domain->sched.parked--;
+}
+
+/* sched_lock held: v, which may run, joins a queue or those that wait for the budget. */
+static void make_ready(struct vcpu *v, s_time_t now)
+{
+    if (!budget_left(&v->domain->sched, now)) {
+        park(v);
+        return;
+    }
+    sched_enqueue(v, queue_place(v), now);
+}
+
+void sched_unpark(struct domain *d, s_time_t now)
+{
+    struct vcpu *v;
+
+    if (!d->sched.parked || !budget_left(&d->sched, now))
+        return;
+    for_each_vcpu (d, v)
+        if (v->sched->parked) {
+            unpark(v);
+            make_ready(v, now);
+        }
+}
+
+static void refill(void *data)
+{
+    struct domain *d = data;
+    unsigned long flags = spin_lock_irqsave(&sched_lock);
+
+    sched_unpark(d, system_time());
+    if (d->sched.parked)
+        timer_set(&d->sched.refill, d->sched.period_end);
+    spin_unlock_irqrestore(&sched_lock, flags);
 }
 
 void vcpu_wake(struct vcpu *v)
@@ -83,12 +160,20 @@ void vcpu_wake(struct vcpu *v)
         set_runstate(v, stopped_state(v), now);
     } else if (v->is_running && per_cpu(run_queue, v->processor).running == v) {
         /* It runs, or is about to be scheduled away: the softirq finds it runnable again. */
-    } else if (!queue_has(v)) {
+    } else if (!queue_has(v) && !v->sched->parked) {
         set_runstate(v, RUNSTATE_runnable, now);
-        enqueue(v, queue_place(v), now);
-        tickle(v->processor, v);
+        make_ready(v, now);
     }
     spin_unlock_irqrestore(&sched_lock, flags);
+}
+
+/* sched_lock held: v, which does not run, is not runnable any more. */
+static void take_off(struct vcpu *v, s_time_t now)
+{
+    queue_remove(v);
+    if (v->sched->parked)
+        unpark(v);
+    set_runstate(v, stopped_state(v), now);
 }
 
 void vcpu_sleep_nosync(struct vcpu *v)
@@ -98,10 +183,8 @@ void vcpu_sleep_nosync(struct vcpu *v)
     if (!vcpu_runnable(v)) {
         if (per_cpu(run_queue, v->processor).running == v)
             cpu_raise_softirq(v->processor, SOFTIRQ_SCHEDULE);
-        else {
-            queue_remove(v);
-            set_runstate(v, stopped_state(v), system_time());
-        }
+        else
+            take_off(v, system_time());
     }
     spin_unlock_irqrestore(&sched_lock, flags);
 }
@@ -127,40 +210,107 @@ void vcpu_unblock(struct vcpu *v)
 
 void vcpu_yield(void)
 {
-    unsigned long flags = spin_lock_irqsave(&sched_lock);
-
-    account(current, system_time());
-    current->sched->vruntime += MILLISECS(1);
-    spin_unlock_irqrestore(&sched_lock, flags);
+    current->sched->yielded = true;
     raise_softirq(SOFTIRQ_SCHEDULE);
 }
 
-/* sched_lock held. */
-static struct vcpu *choose(unsigned int cpu, struct vcpu *prev, s_time_t now)
-{
-    struct run_queue *q = &per_cpu(run_queue, cpu);
-    struct vcpu *next;
+/* ---- choosing ---- */
 
-    if (!is_idle_vcpu(prev)) {
-        account(prev, now);
-        if (vcpu_runnable(prev)) {
-            set_runstate(prev, RUNSTATE_runnable, now);
-            enqueue(prev, cpumask_test(&prev->hard_affinity, cpu) ? cpu : queue_place(prev), now);
-        } else
-            set_runstate(prev, stopped_state(prev), now);
+/* sched_lock held: prev has not had its CPU for as long as the rate limit grants it. */
+static bool stays(const struct vcpu *prev, unsigned int cpu, s_time_t now)
+{
+    return now - (s_time_t)prev->runstate.state_entry_time < sched_ratelimit() && vcpu_runnable(prev) &&
+           cpumask_test(&prev->hard_affinity, cpu) && !queue_wants_away(prev) && !prev->sched->yielded &&
+           budget_deadline(prev, now) > now;
+}
+
+/* sched_lock held: prev, which ran, is queued again, parked or stopped. What it leaves of the budget is for the others.
+ */
+static void put_back(struct vcpu *prev, s_time_t now)
+{
+    budget_give_back(prev);
+    if (vcpu_runnable(prev) && budget_left(&prev->domain->sched, now)) {
+        queue_put_back(prev, now);
+        return;
     }
-    next = queue_pick(cpu);
-    if (!next)
-        next = idle_vcpu[cpu];
-    if (is_idle_vcpu(prev) && !is_idle_vcpu(next))
+    if (vcpu_runnable(prev))
+        park(prev);
+    sched_unpark(prev->domain, now);
+}
+
+/* sched_lock held. A vCPU whose domain has no budget left is found out here. */
+static struct vcpu *pick(unsigned int cpu, struct vcpu *last, s_time_t now)
+{
+    struct vcpu *v;
+
+    while ((v = queue_pick(cpu, last)) != NULL && !budget_take(v, now))
+        park(v);
+    return v ? v : idle_vcpu[cpu];
+}
+
+/* sched_lock held: states and times of the two. */
+static void hand_over(struct run_queue *q, struct vcpu *prev, struct vcpu *next, s_time_t now)
+{
+    bool waits = queue_has(prev) || prev->sched->parked;
+
+    if (!is_idle_vcpu(prev))
+        set_runstate(prev, waits ? RUNSTATE_runnable : stopped_state(prev), now);
+    if (is_idle_vcpu(prev))
         q->idle_time += now - q->idle_since;
-    if (!is_idle_vcpu(prev) && is_idle_vcpu(next))
+    if (is_idle_vcpu(next))
         q->idle_since = now;
     q->running = next;
     next->is_running = true;
     next->sched->started = now;
     set_runstate(next, RUNSTATE_running, now);
+}
+
+/* sched_lock held. */
+static struct vcpu *choose(unsigned int cpu, struct vcpu *prev, s_time_t now)
+{
+    bool yielded = prev->sched->yielded;
+    struct vcpu *next;
+
+    sched_account(now);
+    if (!is_idle_vcpu(prev)) {
+        if (stays(prev, cpu, now))
+            return prev;
+        put_back(prev, now);
+    }
+    prev->sched->yielded = false;
+    next = pick(cpu, yielded ? prev : NULL, now);
+    if (yielded && !is_idle_vcpu(next))
+        queue_forgo(prev->domain, next->domain);
+    if (next != prev)
+        hand_over(&per_cpu(run_queue, cpu), prev, next, now);
     return next;
+}
+
+/* sched_lock held: when this CPU has to choose again. */
+static void set_slice(struct run_queue *q, unsigned int cpu, const struct vcpu *next, s_time_t now)
+{
+    s_time_t end = is_idle_vcpu(next) ? STIME_MAX : budget_deadline(next, now);
+    s_time_t limit = (s_time_t)next->runstate.state_entry_time + sched_ratelimit();
+
+    if (!is_idle_vcpu(next) && queue_waits_for(cpu))
+        end = MIN(end, next == current && stays(next, cpu, now) ? limit : now + MAX(TIME_SLICE, sched_ratelimit()));
+    timer_set(&q->slice, end);
+}
+
+/* sched_lock held: a vCPU that runs where it does not like to, and likes this CPU, which idles, is made to move. */
+static void invite(unsigned int idle)
+{
+    unsigned int cpu;
+
+    for_each_cpu (cpu, cpu_online_map) {
+        const struct vcpu *v = per_cpu(run_queue, cpu).running;
+        cpumask_t liked = liked_cpus(v);
+
+        if (!is_idle_vcpu(v) && cpumask_test(&liked, idle) && !cpumask_test(&liked, cpu)) {
+            cpu_raise_softirq(cpu, SOFTIRQ_SCHEDULE);
+            return;
+        }
+    }
 }
 
 /* sched_lock held: what stays queued behind the one that was chosen goes to a CPU that idles, if one may take it. */
@@ -194,11 +344,11 @@ static void schedule(void)
     s_time_t now = system_time();
 
     next = choose(cpu, prev, now);
-    if (q->count) {
-        timer_set(&q->slice, now + TIME_SLICE);
+    set_slice(q, cpu, next, now);
+    if (is_idle_vcpu(next))
+        invite(cpu);
+    else
         offer_queued(q);
-    } else
-        timer_stop(&q->slice);
     if (next != prev) {
         spin_unlock(&sched_lock);
         context_switch(prev, next);
@@ -209,17 +359,19 @@ static void schedule(void)
 /* The state of v is saved: others may run it. */
 void sched_context_saved(struct vcpu *v)
 {
+    s_time_t now = system_time();
+
     spin_lock(&sched_lock);
     WRITE_ONCE(v->is_running, false);
     if (!is_idle_vcpu(v) && queue_has(v)) {
-        if (!cpumask_test(&v->hard_affinity, v->processor)) {
+        if (!cpumask_test(&v->hard_affinity, v->processor) || queue_wants_away(v)) {
             unsigned int old = v->processor;
 
             queue_remove(v);
-            enqueue(v, queue_place(v), system_time());
+            sched_enqueue(v, queue_place(v), now);
             cpu_raise_softirq(old, SOFTIRQ_SCHEDULE); /* it looked busy to others as long as v was queued there */
-        }
-        tickle(v->processor, v);
+        } else
+            sched_tickle(v, now);
     }
     spin_unlock(&sched_lock);
 }
@@ -253,6 +405,12 @@ void sched_init_cpu(unsigned int cpu)
     get_cpu_info()->cur_vcpu = idle_vcpu[cpu];
 }
 
+void sched_domain_init(struct domain *d)
+{
+    queue_set_weight(d, SCHED_WEIGHT_DEFAULT);
+    timer_init(&d->sched.refill, refill, d, 0);
+}
+
 int sched_vcpu_init(struct vcpu *v)
 {
     v->sched = hv_new(struct sched_vcpu);
@@ -260,7 +418,7 @@ int sched_vcpu_init(struct vcpu *v)
         return -ENOMEM;
     v->sched->vcpu = v;
     list_init(&v->sched->link);
-    v->hard_affinity = CPUMASK_ALL;
+    v->hard_affinity = v->soft_affinity = CPUMASK_ALL;
     v->runstate.state = RUNSTATE_offline;
     v->runstate.state_entry_time = (uint64_t)system_time();
     v->processor = is_idle_vcpu(v) ? v->vcpu_id : cpumask_first(cpu_online_map);
@@ -271,26 +429,6 @@ void sched_vcpu_free(struct vcpu *v)
 {
     hv_free(v->sched);
     v->sched = NULL;
-}
-
-int vcpu_set_affinity(struct vcpu *v, cpumask_t hard)
-{
-    unsigned long flags;
-
-    if (cpumask_empty(cpumask_and(hard, cpu_online_map)))
-        return -EINVAL;
-    flags = spin_lock_irqsave(&sched_lock);
-    v->hard_affinity = hard;
-    if (queue_has(v)) {
-        if (!cpumask_test(&hard, v->processor) && !v->is_running) {
-            queue_remove(v);
-            enqueue(v, queue_place(v), system_time());
-        }
-        tickle(v->processor, v); /* a CPU that may take it now may be idle */
-    } else if (v->is_running && !cpumask_test(&hard, v->processor))
-        cpu_raise_softirq(v->processor, SOFTIRQ_SCHEDULE);
-    spin_unlock_irqrestore(&sched_lock, flags);
-    return 0;
 }
 
 uint64_t vcpu_cpu_time(struct vcpu *v)
@@ -322,26 +460,6 @@ uint64_t cpu_idle_time(unsigned int cpu)
         t += system_time() - q->idle_since;
     spin_unlock_irqrestore(&sched_lock, flags);
     return (uint64_t)t;
-}
-
-int sched_adjust(struct domain *d, struct xen_domctl_scheduler_op *op)
-{
-    if (op->sched_id != XEN_SCHEDULER_CREDIT2)
-        return -EINVAL;
-    switch (op->cmd) {
-    case XEN_DOMCTL_SCHEDOP_getinfo:
-        op->u.credit2.weight = d->weight;
-        op->u.credit2.cap = 0;
-        return 0;
-    case XEN_DOMCTL_SCHEDOP_putinfo:
-        if (op->u.credit2.cap)
-            return -EOPNOTSUPP;
-        if (op->u.credit2.weight)
-            d->weight = op->u.credit2.weight;
-        return 0;
-    default:
-        return -EINVAL;
-    }
 }
 
 bool preempt_needed(void)

@@ -180,15 +180,30 @@ static void test_soft_affinity(void **state)
 {
     guest_with_maps();
     affinity_of(0, XEN_VCPUAFFINITY_SOFT, 64);
-    *hard = *soft = 2;
+    *hard = *soft = 1ull << 40 | 2;
     assert_int_equal(domctl(XEN_DOMCTL_setvcpuaffinity), 0);
     assert_int_equal(d->vcpu[0]->hard_affinity.bits, ~0ull);
+    assert_int_equal(*soft, 2);
+    assert_int_equal(*hard, 1ull << 40 | 2);
     affinity_of(0, XEN_VCPUAFFINITY_SOFT | XEN_VCPUAFFINITY_HARD, 64);
+    *hard = 1ull << 40 | 6;
+    *soft = 1ull << 41 | 12;
     assert_int_equal(domctl(XEN_DOMCTL_setvcpuaffinity), 0);
+    assert_int_equal(*hard, 6); /* what takes effect: of the CPUs that there are, and of the hard affinity */
+    assert_int_equal(*soft, 4);
     *hard = *soft = 0;
     assert_int_equal(domctl(XEN_DOMCTL_getvcpuaffinity), 0);
-    assert_int_equal(*hard, 2);
-    assert_int_equal(*soft, ~0ull);
+    assert_int_equal(*hard, 1ull << 40 | 6); /* what was set */
+    assert_int_equal(*soft, 1ull << 41 | 12);
+    *hard = 0; /* refused, and the soft one stays too */
+    *soft = 1;
+    assert_int_equal(domctl(XEN_DOMCTL_setvcpuaffinity), -EINVAL);
+    assert_int_equal(d->vcpu[0]->hard_affinity.bits, 1ull << 40 | 6);
+    assert_int_equal(d->vcpu[0]->soft_affinity.bits, 1ull << 41 | 12);
+    *hard = 6; /* a soft affinity that leaves nothing is none */
+    *soft = 1;
+    assert_int_equal(domctl(XEN_DOMCTL_setvcpuaffinity), 0);
+    assert_int_equal(*soft, 0);
 }
 
 static void test_affinity_errors(void **state)
@@ -204,8 +219,10 @@ static void test_affinity_errors(void **state)
     for (unsigned int i = 0; i < 2; i++) {
         affinity_of(0, 0, 64);
         assert_int_equal(domctl(cmds[i]), -EINVAL);
-        affinity_of(0, XEN_VCPUAFFINITY_FORCE, 64);
+        affinity_of(0, XEN_VCPUAFFINITY_FORCE << 1, 64);
         assert_int_equal(domctl(cmds[i]), -EINVAL);
+        affinity_of(0, XEN_VCPUAFFINITY_FORCE, 64); /* nothing to end, nothing to say */
+        assert_int_equal(domctl(cmds[i]), 0);
         affinity_of(2, XEN_VCPUAFFINITY_HARD, 64);
         assert_int_equal(domctl(cmds[i]), -EINVAL);
         affinity_of(~0u, XEN_VCPUAFFINITY_HARD, 64);
@@ -219,6 +236,9 @@ static void test_affinity_errors(void **state)
     affinity_of(0, XEN_VCPUAFFINITY_SOFT, 64);
     op->u.vcpuaffinity.cpumap_soft.bitmap.p = FAULT;
     assert_int_equal(domctl(XEN_DOMCTL_getvcpuaffinity), -EFAULT);
+    assert_int_equal(domctl(XEN_DOMCTL_setvcpuaffinity), -EFAULT);
+    op->u.vcpuaffinity.cpumap_soft.bitmap.p = NULL;
+    assert_int_equal(domctl(XEN_DOMCTL_setvcpuaffinity), -EINVAL);
     affinity_of(0, XEN_VCPUAFFINITY_HARD, 64);
     *hard = 0;
     assert_int_equal(domctl(XEN_DOMCTL_setvcpuaffinity), -EINVAL);
@@ -241,12 +261,15 @@ static void test_scheduler(void **state)
     s->u.credit2.weight = 512;
     assert_int_equal(domctl(XEN_DOMCTL_scheduler_op), 0);
     s->u.credit2.weight = 1;
+    s->u.credit2.cap = 150;
+    assert_int_equal(domctl(XEN_DOMCTL_scheduler_op), -EINVAL);
+    s->u.credit2.weight = 0;
     s->u.credit2.cap = 50;
-    assert_int_equal(domctl(XEN_DOMCTL_scheduler_op), -EOPNOTSUPP);
+    assert_int_equal(domctl(XEN_DOMCTL_scheduler_op), 0);
     s->cmd = XEN_DOMCTL_SCHEDOP_getinfo;
     assert_int_equal(domctl(XEN_DOMCTL_scheduler_op), 0);
     assert_int_equal(s->u.credit2.weight, 512);
-    assert_int_equal(s->u.credit2.cap, 0);
+    assert_int_equal(s->u.credit2.cap, 50);
     s->cmd = XEN_DOMCTL_SCHEDOP_getvcpuinfo;
     assert_int_equal(domctl(XEN_DOMCTL_scheduler_op), -EINVAL);
     s->cmd = XEN_DOMCTL_SCHEDOP_getinfo;

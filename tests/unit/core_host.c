@@ -181,6 +181,13 @@ static void test_cpupool(void **state)
 
 static void test_scheduler_parameters(void **state)
 {
+    static const struct {
+        uint32_t us;
+        long result;
+        uint32_t after;
+    } limits[] = {{0, 0, 0},           {99, -EINVAL, 0},          {100, 0, 100},
+                  {500000, 0, 500000}, {500001, -EINVAL, 500000}, {~0u, -EINVAL, 500000},
+                  {1000, 0, 1000}};
     struct xen_sysctl_scheduler_op *o;
 
     s = guest_new(struct xen_sysctl);
@@ -192,8 +199,17 @@ static void test_scheduler_parameters(void **state)
     o->cmd = XEN_SYSCTL_SCHEDOP_getinfo;
     assert_int_equal(sysctl(XEN_SYSCTL_scheduler_op), 0);
     assert_int_equal(o->u.sched_credit2.ratelimit_us, 1000);
-    o->cmd = XEN_SYSCTL_SCHEDOP_putinfo;
-    assert_int_equal(sysctl(XEN_SYSCTL_scheduler_op), -EOPNOTSUPP);
+    for (unsigned int i = 0; i < ARRAY_SIZE(limits); i++) {
+        o->cmd = XEN_SYSCTL_SCHEDOP_putinfo;
+        o->u.sched_credit2.ratelimit_us = limits[i].us;
+        assert_int_equal(sysctl(XEN_SYSCTL_scheduler_op), limits[i].result);
+        o->cmd = XEN_SYSCTL_SCHEDOP_getinfo;
+        assert_int_equal(sysctl(XEN_SYSCTL_scheduler_op), 0);
+        assert_int_equal(o->u.sched_credit2.ratelimit_us, limits[i].after);
+    }
+    o->cmd = 2;
+    assert_int_equal(sysctl(XEN_SYSCTL_scheduler_op), -EINVAL);
+    o->cmd = XEN_SYSCTL_SCHEDOP_getinfo;
     o->sched_id = XEN_SCHEDULER_CREDIT;
     assert_int_equal(sysctl(XEN_SYSCTL_scheduler_op), -EINVAL);
     o->cpupool_id = 1;

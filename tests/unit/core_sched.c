@@ -43,13 +43,13 @@ static void check_vcpu(struct vcpu *v)
 static void check_queue(unsigned int cpu)
 {
     const struct run_queue *q = &per_cpu(run_queue, cpu);
-    uint64_t last = 0;
+    s_time_t last = 0;
     unsigned int n = 0;
     struct sched_vcpu *s;
 
     list_for_each (s, &q->list, link) {
-        assert_true(s->vruntime >= last);
-        last = s->vruntime;
+        assert_true(s->queued_at >= last);
+        last = s->queued_at;
         n++;
     }
     assert_int_equal(q->count, n);
@@ -309,9 +309,22 @@ static void test_parameters(void **state)
     op.cmd = XEN_DOMCTL_SCHEDOP_putinfo;
     op.u.credit2.weight = 0; /* 0: leave as it is */
     assert_int_equal(sched_adjust(control_domain, &op), 0);
-    assert_int_equal(control_domain->weight, SCHED_WEIGHT_DEFAULT);
-    op.u.credit2.cap = 50;
-    assert_int_equal(sched_adjust(control_domain, &op), -EOPNOTSUPP);
+    assert_int_equal(control_domain->sched.weight, SCHED_WEIGHT_DEFAULT);
+    op.u.credit2.cap = 101; /* it has one vCPU */
+    op.u.credit2.weight = 512;
+    assert_int_equal(sched_adjust(control_domain, &op), -EINVAL);
+    assert_int_equal(control_domain->sched.weight, SCHED_WEIGHT_DEFAULT);
+    op.u.credit2.cap = 100;
+    assert_int_equal(sched_adjust(control_domain, &op), 0);
+    op.cmd = XEN_DOMCTL_SCHEDOP_getinfo;
+    memset(&op.u, 0, sizeof(op.u));
+    assert_int_equal(sched_adjust(control_domain, &op), 0);
+    assert_int_equal(op.u.credit2.weight, 512);
+    assert_int_equal(op.u.credit2.cap, 100);
+    op.cmd = XEN_DOMCTL_SCHEDOP_putvcpuinfo; /* credit2 has no parameters of vCPUs */
+    assert_int_equal(sched_adjust(control_domain, &op), -EINVAL);
+    op.cmd = XEN_DOMCTL_SCHEDOP_getvcpuinfo;
+    assert_int_equal(sched_adjust(control_domain, &op), -EINVAL);
     op.cmd = 99;
     assert_int_equal(sched_adjust(control_domain, &op), -EINVAL);
     op.sched_id = XEN_SCHEDULER_CREDIT;

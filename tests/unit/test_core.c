@@ -8,6 +8,7 @@ int main(void)
 
     fake_seed("test_core");
     failed = core_sched_tests();
+    failed += core_fair_tests();
     failed += core_timer_tests();
     failed += core_domain_tests();
     failed += core_call_tests();

@@ -27,6 +27,17 @@ struct memory_map;  /* hypercall/memory_map.c */
 struct sched_vcpu;  /* sched.h */
 struct umbra_op_holders;
 
+/* A domain as the scheduler sees it (RANK_SCHED). */
+struct sched_domain {
+    uint16_t weight, cap; /* as credit2's: share relative to others; per cent of one CPU, 0: no limit */
+    uint64_t vruntime;    /* run time of all vCPUs by weight; compared by difference, so that it may wrap */
+    uint64_t per_ms;      /* what a millisecond of running adds */
+    unsigned int parked;  /* vCPUs that wait for the next period of the cap */
+    s_time_t budget;      /* ns left of this period beside what running vCPUs hold; negative: used beforehand */
+    s_time_t period_end;
+    struct timer refill;
+};
+
 /* How far teardown has come; only ever grows. domain_kill (destroydomain) drives it, restartably. */
 enum domain_dying { DOM_ALIVE, DOM_DYING, DOM_DEAD };
 
@@ -82,9 +93,9 @@ struct domain {
     struct rangeset *iomem_caps;  /* mfns */
     struct rangeset *irq_caps;    /* pirqs */
     struct rangeset *ioport_caps; /* x86 ports */
-    uint16_t weight, cap;         /* scheduler parameters (credit2 ABI) */
-    unsigned long vm_assist;      /* bits VMASST_TYPE_* */
-    struct timer free_timer;      /* frees the domain after its last reference */
+    struct sched_domain sched;
+    unsigned long vm_assist; /* bits VMASST_TYPE_* */
+    struct timer free_timer; /* frees the domain after its last reference */
     struct pv_domain pv;
 };
 
@@ -103,7 +114,8 @@ struct vcpu {
     bool is_initialised;       /* context was set */
     unsigned long pause_flags; /* VPF_*, atomic */
     int pause_count;           /* atomic */
-    cpumask_t hard_affinity;
+    cpumask_t hard_affinity;   /* where it may run, and where it would rather (RANK_SCHED) */
+    cpumask_t soft_affinity;
     struct sched_vcpu *sched;
 
     vcpu_info_t *vcpu_info; /* in shared_info, or in the guest's registered frame */

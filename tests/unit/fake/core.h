@@ -78,6 +78,7 @@ void *core_bad_pointer(unsigned int kind, size_t n);
 
 /* The groups of tests. */
 int core_sched_tests(void);
+int core_fair_tests(void);
 int core_timer_tests(void);
 int core_domain_tests(void);
 int core_call_tests(void);

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Caps: a domain may use cap per cent of one CPU's time in each period. A vCPU takes a part of what is left before it
+ * runs and gives back what it did not use, so that several CPUs together cannot use more than there is. What a late
+ * timer lets it use beyond is taken from the next periods. Periods begin only when somebody asks: a domain within its
+ * cap has no timer.
+ */
+#include "queue.h"
+
+#define PERIOD      MILLISECS(10)
+#define LEAST       MICROSECS(50)  /* less is not worth a switch */
+#define LEAST_GRANT MICROSECS(500) /* if there is so much */
+#define MAX_PERIODS 100000         /* of overuse that a pause makes up for */
+
+static s_time_t quota(const struct sched_domain *d)
+{
+    return PERIOD * d->cap / 100;
+}
+
+static void begin_period(struct sched_domain *d, s_time_t now)
+{
+    s_time_t periods;
+
+    if (now < d->period_end)
+        return;
+    periods = (now - d->period_end) / PERIOD + 1;
+    d->period_end += periods * PERIOD;
+    d->budget = MIN(quota(d), d->budget + MIN(periods, (s_time_t)MAX_PERIODS) * quota(d));
+}
+
+bool budget_left(struct sched_domain *d, s_time_t now)
+{
+    if (!d->cap)
+        return true;
+    begin_period(d, now);
+    return d->budget >= LEAST;
+}
+
+bool budget_take(struct vcpu *v, s_time_t now)
+{
+    struct sched_domain *d = &v->domain->sched;
+
+    if (!budget_left(d, now))
+        return false;
+    if (d->cap) {
+        v->sched->grant = MIN(d->budget, MAX(d->budget / (s_time_t)MIN(v->domain->max_vcpus, nr_cpus), LEAST_GRANT));
+        d->budget -= v->sched->grant;
+    }
+    return true;
+}
+
+void budget_give_back(struct vcpu *v)
+{
+    v->domain->sched.budget += v->sched->grant;
+    v->sched->grant = 0;
+}
+
+/* A grant ends with its period, or the next one would see more than its own budget used. */
+s_time_t budget_deadline(const struct vcpu *v, s_time_t now)
+{
+    const struct sched_domain *d = &v->domain->sched;
+
+    return d->cap ? MIN(now + MAX(v->sched->grant, (s_time_t)0), d->period_end) : STIME_MAX;
+}
+
+void budget_set_cap(struct sched_domain *d, uint16_t cap, s_time_t now)
+{
+    d->cap = cap;
+    d->budget = quota(d);
+    d->period_end = now + PERIOD;
+}
