@@ -126,10 +126,13 @@ void pv_toggle_mode(struct vcpu *v)
     v->pv.kernel_mode = !v->pv.kernel_mode;
     __asm__ __volatile__("swapgs" ::: "memory");
     switch_cr3(pv_cr3(v));
+    if (v->pv.cr4_guest & CR4_TSD)
+        pv_load_tsd(v);
     irq_restore(flags);
-    if (v->pv.kernel_mode && v->pv.runstate_due) {
-        v->pv.runstate_due = false;
+    if (v->pv.kernel_mode && v->pv.areas_due) {
+        v->pv.areas_due = false;
         vcpu_update_runstate_area(v);
+        time_update_vcpu(v);
     }
 }
 

@@ -199,6 +199,23 @@ static enum emul_result emul_xsetbv(struct pv_emul *e)
     return EMUL_DONE;
 }
 
+static enum emul_result emul_rdtsc(struct pv_emul *e)
+{
+    if (!e->v->pv.kernel_mode && (e->v->pv.cr4_guest & CR4_TSD))
+        return EMUL_REFUSED;
+    set_pair(e->regs, rdtsc());
+    return EMUL_DONE;
+}
+
+static enum emul_result emul_rdtscp(struct pv_emul *e)
+{
+    enum emul_result result = emul_rdtsc(e);
+
+    if (result == EMUL_DONE)
+        e->regs->rcx = 0;
+    return result;
+}
+
 /* Group 0f 01: XSETBV and RDTSCP by their whole modrm byte. */
 static enum emul_result emul_group7(struct pv_emul *e, bool kernel)
 {
@@ -206,9 +223,7 @@ static enum emul_result emul_group7(struct pv_emul *e, bool kernel)
     case 0xd1:
         return kernel ? emul_xsetbv(e) : EMUL_REFUSED;
     case 0xf9:
-        set_pair(e->regs, rdtsc());
-        e->regs->rcx = 0;
-        return EMUL_DONE;
+        return emul_rdtscp(e);
     default:
         return EMUL_REFUSED;
     }
@@ -279,8 +294,7 @@ static enum emul_result emul_map1(struct pv_emul *e)
     case 0x01:
         return emul_group7(e, e->v->pv.kernel_mode);
     case 0x31:
-        set_pair(e->regs, rdtsc());
-        return EMUL_DONE;
+        return emul_rdtsc(e);
     case 0xa2:
         emul_cpuid(e->v, e->regs);
         return EMUL_DONE;

@@ -122,4 +122,7 @@ int pv_wrmsr(struct vcpu *v, uint32_t msr, uint64_t value);
 void pv_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub, uint32_t r[4]);
 void pv_cpuid_init(void);
 
+/* CR4.TSD of the guest's kernel, which is for its user mode: the kernel itself may always read the counter. */
+void pv_load_tsd(const struct vcpu *v);
+
 #endif

@@ -75,6 +75,14 @@ static bool load_segments(struct vcpu *v)
     return ok;
 }
 
+void pv_load_tsd(const struct vcpu *v)
+{
+    unsigned long cr4 = read_cr4(), tsd = v->pv.kernel_mode ? 0 : v->pv.cr4_guest & CR4_TSD;
+
+    if ((cr4 & CR4_TSD) != tsd)
+        write_cr4(cr4 ^ CR4_TSD);
+}
+
 void pv_switch_to(struct vcpu *v)
 {
     struct pv_selectors sel = {.ds = v->pv.ds, .es = v->pv.es, .fs = v->pv.fs, .gs = v->pv.gs};
@@ -86,7 +94,8 @@ void pv_switch_to(struct vcpu *v)
     fpu_restore(v);
     if (v->pv.cr0_guest & CR0_TS)
         write_cr0(read_cr0() | CR0_TS);
-    v->pv.runstate_due = !v->pv.kernel_mode;
+    pv_load_tsd(v);
+    v->pv.areas_due = !v->pv.kernel_mode;
     if (!segments_ok)
         pv_failsafe(v, &sel);
 }

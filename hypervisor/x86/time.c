@@ -239,7 +239,10 @@ static void publish(struct vcpu_time_info *to, const struct vcpu_time_info *t, u
     WRITE_ONCE(to->version, version + 2);
 }
 
-/* The copy in the guest's own memory, reached through its page tables: only the current vCPU's. */
+/*
+ * The copy in the guest's own memory, reached through its kernel's page tables: only the current vCPU's. In user mode
+ * it waits for the kernel (pv_toggle_mode).
+ */
 static void publish_area(struct vcpu_time_info *area, struct vcpu_time_info *t, uint32_t version)
 {
     t->version = version | 1;
@@ -261,7 +264,7 @@ void time_update_vcpu(struct vcpu *v)
     time_record(&t);
     if (v->vcpu_info)
         publish(&v->vcpu_info->time, &t, version);
-    if (v->time_area_guest && v == current)
+    if (v->time_area_guest && v == current && v->pv.kernel_mode)
         publish_area((struct vcpu_time_info *)v->time_area_guest, &t, version);
     v->time_version = version + 2;
 }

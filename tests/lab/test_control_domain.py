@@ -31,6 +31,10 @@ class ControlDomain(LabTest):
         for cpu, (old, new) in enumerate(zip(before, self.interrupts())):
             self.assertGreater(new, old, f"cpu {cpu}")
 
+    def test_counter_is_refused_to_whom_the_kernel_says(self):
+        self.put_program("/run/tsc", "tsc_denied.c")
+        self.assertEqual(self.ok("/run/tsc").strip(), "read refused refused read")
+
     def interrupts(self):
         lines = self.ok("cat /proc/interrupts").split("\n")
         processors = len(lines[0].split())

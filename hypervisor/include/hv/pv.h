@@ -44,9 +44,9 @@ struct pv_vcpu {
     unsigned int iopl;   /* virtual IOPL set by PHYSDEVOP_set_iopl */
     unsigned long iobmp; /* guest linear address of its I/O bitmap */
     unsigned int iobmp_limit;
-    bool nmi_masked;   /* an NMI was delivered: the next iret hypercall ends it */
-    bool runstate_due; /* the runstate record was not written, for want of the kernel's tables */
-    uint32_t pci_cf8;  /* last value written to I/O port 0xcf8 */
+    bool nmi_masked;  /* an NMI was delivered: the next iret hypercall ends it */
+    bool areas_due;   /* the records of run state and time were not written, for want of the kernel's tables */
+    uint32_t pci_cf8; /* last value written to I/O port 0xcf8 */
 
     /* pt_lock: references of type L4, or INVALID_MFN */
     mfn_t l4_kernel, l4_user;
