@@ -120,6 +120,7 @@ static void domain_free(void *data)
         spin_unlock(&domlist_lock);
     }
     timer_kill(&d->sched.refill);
+    watchdog_kill(d);
     irq_domain_free(d);
     pv_domain_free(d);
     rangeset_free(d->iomem_caps);
@@ -161,6 +162,7 @@ static struct domain *domain_alloc(domid_t id, unsigned int max_vcpus)
     d->max_vcpus = max_vcpus;
     d->shutdown_code = SHUTDOWN_CODE_INVALID;
     sched_domain_init(d);
+    watchdog_init(d);
     spin_lock_init(&d->page_alloc_lock, RANK_PAGE_ALLOC);
     spin_lock_init(&d->life_lock, RANK_DOMAIN_LIFE);
     list_init(&d->page_list);

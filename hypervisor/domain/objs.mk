@@ -3,6 +3,7 @@
 hv-srcs += hypervisor/domain/domain.c
 hv-srcs += hypervisor/domain/vcpu.c
 hv-srcs += hypervisor/domain/pause.c
+hv-srcs += hypervisor/domain/watchdog.c
 hv-srcs += hypervisor/domain/teardown.c
 hv-srcs += hypervisor/domain/holders.c
 hv-srcs += hypervisor/domain/kernel_image.c

@@ -31,13 +31,32 @@ static void singleshot_expired(void *data)
     send_vcpu_virq(data, VIRQ_TIMER);
 }
 
+/* The next tick in the rhythm of the last one; ticks that were missed are not made up for. */
+static void next_tick(struct vcpu *v)
+{
+    s_time_t period = READ_ONCE(v->periodic_period), now = system_time();
+
+    if (period)
+        timer_set(&v->periodic_timer, now + period - (now - v->periodic_timer.expires) % period);
+}
+
+/* A vCPU that does not run has one tick pending; more come when it runs again. */
 static void periodic_expired(void *data)
 {
     struct vcpu *v = data;
 
     send_vcpu_virq(v, VIRQ_TIMER);
-    if (v->periodic_period)
-        timer_set(&v->periodic_timer, system_time() + v->periodic_period);
+    if (READ_ONCE(v->is_running))
+        next_tick(v);
+}
+
+void vcpu_load_timers(struct vcpu *v)
+{
+    timer_migrate(&v->poll_timer, v->processor);
+    timer_migrate(&v->singleshot_timer, v->processor);
+    timer_migrate(&v->periodic_timer, v->processor);
+    if (v->periodic_period && list_empty(&v->periodic_timer.link))
+        next_tick(v);
 }
 
 static void init_timers(struct vcpu *v)

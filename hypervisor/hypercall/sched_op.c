@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sched_op: yield, block, poll, shutdown. Source: <xen/sched.h>. */
+/* sched_op: yield, block, poll, shutdown, watchdogs, a CPU for a while. Source: <xen/sched.h>. */
 #include <hv/event.h>
 #include <hv/guest_copy.h>
 #include <hv/hypercall.h>
@@ -111,6 +111,26 @@ static long remote_shutdown(unsigned long guest)
     return 0;
 }
 
+static long watchdog(unsigned long guest)
+{
+    struct sched_watchdog w;
+
+    if (guest_copy_from(&w, (void *)guest, sizeof(w)))
+        return -EFAULT;
+    return domain_watchdog(current->domain, w.id, w.timeout);
+}
+
+static long pin_override(unsigned long guest)
+{
+    struct sched_pin_override p;
+
+    if (!current->domain->is_control)
+        return -EPERM;
+    if (guest_copy_from(&p, (void *)guest, sizeof(p)))
+        return -EFAULT;
+    return vcpu_override_affinity(current, p.pcpu);
+}
+
 long do_sched_op(struct hcall *hc)
 {
     switch ((unsigned int)hc->arg[0]) {
@@ -127,6 +147,10 @@ long do_sched_op(struct hcall *hc)
         return shutdown_code(hc->arg[1]);
     case SCHEDOP_remote_shutdown:
         return remote_shutdown(hc->arg[1]);
+    case SCHEDOP_watchdog:
+        return watchdog(hc->arg[1]);
+    case SCHEDOP_pin_override:
+        return pin_override(hc->arg[1]);
     default:
         return -ENOSYS;
     }

@@ -134,7 +134,7 @@ static long set_singleshot(struct vcpu *v, unsigned long guest)
         return -EINVAL;
     if (guest_copy_from(&t, (void *)guest, sizeof(t)))
         return -EFAULT;
-    if ((t.flags & VCPU_SSHOTTMR_future) && (s_time_t)t.timeout_abs_ns < system_time())
+    if ((t.flags & VCPU_SSHOTTMR_future) && t.timeout_abs_ns < (uint64_t)system_time())
         return -ETIME;
     timer_migrate(&v->singleshot_timer, smp_processor_id());
     timer_set(&v->singleshot_timer, (s_time_t)MIN(t.timeout_abs_ns, (uint64_t)STIME_MAX));

@@ -69,7 +69,7 @@ static int override(struct vcpu *v, int cpu)
         return -EINVAL;
     if (cpu >= 0 && v->sched->overridden)
         return -EBUSY;
-    if (cpu >= NR_CPUS || (cpu >= 0 && !cpumask_test(&cpu_online_map, (unsigned int)cpu)))
+    if (cpu >= NR_CPUS || (cpu >= 0 && !cpumask_test(&cpu_online_map, array_index_nospec((unsigned int)cpu, NR_CPUS))))
         return -EINVAL;
     if (cpu >= 0)
         v->sched->saved_affinity = v->hard_affinity;

@@ -29,9 +29,7 @@ static void load_guest(struct vcpu *v)
     cpumask_set(&v->domain->dirty_cpus, smp_processor_id());
     *guest_cpu_user_regs() = v->regs;
     pv_switch_to(v);
-    timer_migrate(&v->poll_timer, v->processor);
-    timer_migrate(&v->singleshot_timer, v->processor);
-    timer_migrate(&v->periodic_timer, v->processor);
+    vcpu_load_timers(v);
 }
 
 void context_switch(struct vcpu *prev, struct vcpu *next)

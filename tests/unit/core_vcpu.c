@@ -112,6 +112,87 @@ static void test_timers(void **state)
     assert_true(armed(&v->singleshot_timer));
     assert_int_equal(CALL(vcpu_op, VCPUOP_stop_singleshot_timer, 0, 0), 0);
     assert_false(armed(&v->singleshot_timer));
+    one->timeout_abs_ns = (uint64_t)core.now - 1;
+    assert_int_equal(CALL(vcpu_op, VCPUOP_set_singleshot_timer, 0, one), -ETIME);
+    one->timeout_abs_ns = ~0ull; /* later than ever, which is not the past */
+    assert_int_equal(CALL(vcpu_op, VCPUOP_set_singleshot_timer, 0, one), 0);
+    assert_false(armed(&v->singleshot_timer));
+}
+
+/* The rhythm survives lateness; a guest that does not run has one tick pending and costs no timers. */
+static void test_periodic(void **state)
+{
+    struct vcpu_set_periodic_timer *t = guest_new(struct vcpu_set_periodic_timer);
+    struct evtchn_bind_virq *bind = guest_new(struct evtchn_bind_virq);
+    struct vcpu *v = core_guest(1, 0)->vcpu[0];
+    s_time_t start;
+
+    core_as(v);
+    bind->virq = VIRQ_TIMER;
+    assert_int_equal(CALL(event_channel_op, EVTCHNOP_bind_virq, bind, 0), 0);
+    t->period_ns = (uint64_t)MILLISECS(2);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_set_periodic_timer, 0, t), 0);
+    start = core.now;
+    core_settle();
+    core_pass(MILLISECS(2));
+    assert_true(evtchn_port_pending(v, bind->port));
+    assert_int_equal(v->periodic_timer.expires, start + MILLISECS(4));
+    core.now += MILLISECS(7); /* three ticks late */
+    core_pass(0);
+    assert_int_equal(v->periodic_timer.expires, start + MILLISECS(10));
+    vcpu_pause_nosync(v);
+    core_settle();
+    core_pass(MILLISECS(50));
+    assert_false(armed(&v->periodic_timer));
+    assert_true(evtchn_port_pending(v, bind->port));
+    core_pass(MICROSECS(300));
+    vcpu_unpause(v);
+    core_settle();
+    assert_true(armed(&v->periodic_timer));
+    assert_int_equal((v->periodic_timer.expires - start) % MILLISECS(2), 0);
+    assert_in_range(v->periodic_timer.expires, core.now + 1, core.now + MILLISECS(2));
+    core_as(v);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_stop_periodic_timer, 0, 0), 0);
+    vcpu_pause_nosync(v);
+    core_settle();
+    vcpu_unpause(v);
+    core_settle();
+    assert_false(armed(&v->periodic_timer));
+}
+
+/* Areas: anywhere in guest memory and across pages, replaced, taken back; an address gone bad later is the guest's
+ * loss. */
+static void test_areas(void **state)
+{
+    struct vcpu_register_runstate_memory_area *area = guest_new(struct vcpu_register_runstate_memory_area);
+    struct domain *d = core_guest(2, 0);
+    char *across = (char *)ROUND_UP((unsigned long)guest_memory + 1, PAGE_SIZE) + PAGE_SIZE - 13;
+    struct vcpu_runstate_info r;
+
+    assert_true(across > (char *)(area + 1));
+    core_as(d->vcpu[0]);
+    for (unsigned int kind = 0; kind < NR_BAD_POINTERS; kind++) {
+        area->addr.h.p = core_bad_pointer(kind, sizeof(r));
+        if (!guest_range_ok((unsigned long)area->addr.h.p, sizeof(r)))
+            assert_int_equal(CALL(vcpu_op, VCPUOP_register_runstate_memory_area, 0, area), -EFAULT);
+        else
+            assert_int_equal(CALL(vcpu_op, VCPUOP_register_runstate_memory_area, 0, area), 0); /* mapped later, maybe */
+    }
+    area->addr.h.p = (void *)across;
+    for (unsigned int i = 0; i < 2; i++) {
+        memset(across, 0xff, sizeof(r));
+        assert_int_equal(CALL(vcpu_op, VCPUOP_register_runstate_memory_area, i, area), 0);
+        memcpy(&r, across, sizeof(r));
+        assert_int_equal(r.state, RUNSTATE_running);
+        assert_int_equal(r.state_entry_time, d->vcpu[i]->runstate.state_entry_time);
+    }
+    assert_int_equal(CALL(vcpu_op, VCPUOP_register_runstate_memory_area, 2, area), -ENOENT);
+    area->addr.h.p = NULL;
+    assert_int_equal(CALL(vcpu_op, VCPUOP_register_runstate_memory_area, 0, area), 0);
+    memset(across, 0xff, sizeof(r));
+    core_pass(MILLISECS(1));
+    vcpu_update_runstate_area(d->vcpu[0]);
+    assert_int_equal((uint8_t)across[0], 0xff);
 }
 
 static void test_set_timer_op(void **state)
@@ -192,16 +273,112 @@ static void test_shutdown_code(void **state)
     assert_int_equal(d->shutdown_code, SHUTDOWN_reboot);
     domain_resume(d);
     assert_int_equal(d->shutdown_code, SHUTDOWN_CODE_INVALID);
-    assert_int_equal(CALL(sched_op, SCHEDOP_watchdog, sd, 0), -ENOSYS);
-    assert_int_equal(CALL(sched_op, SCHEDOP_pin_override, sd, 0), -ENOSYS);
+    assert_int_equal(CALL(sched_op, SCHEDOP_pin_override + 1, sd, 0), -ENOSYS);
+}
+
+static long watchdog(uint32_t id, uint32_t timeout)
+{
+    struct sched_watchdog *w = guest_new(struct sched_watchdog);
+
+    *w = (struct sched_watchdog){id, timeout};
+    return CALL(sched_op, SCHEDOP_watchdog, w, 0);
+}
+
+static void test_watchdog(void **state)
+{
+    struct domain *d = core_guest(1, 0);
+
+    core_as(d->vcpu[0]);
+    assert_int_equal(CALL(sched_op, SCHEDOP_watchdog, FAULT, 0), -EFAULT);
+    for (uint32_t id = 1; id < 4; id++)
+        assert_int_equal(watchdog(id, 5), -EINVAL); /* none is in use */
+    assert_int_equal(watchdog(~0u, 5), -EINVAL);
+    assert_int_equal(watchdog(0, ~0u), 1);
+    assert_int_equal(watchdog(0, 5), 2);
+    assert_int_equal(watchdog(0, 5), -ENOSPC);
+    assert_int_equal(watchdog(1, 0), 0);
+    assert_int_equal(watchdog(1, 0), -EINVAL);
+    assert_int_equal(watchdog(0, 30), 1);
+    for (unsigned int i = 0; i < 3; i++) { /* poked in time */
+        core_settle();
+        core_pass(SECONDS(5) - 1);
+        core_as(d->vcpu[0]);
+        assert_int_equal(watchdog(2, 5), 0);
+    }
+    core_settle();
+    core_pass(SECONDS(5) - 1);
+    assert_false(d->is_shut_down);
+    core_pass(1);
+    assert_true(d->is_shut_down);
+    assert_int_equal(d->shutdown_code, SHUTDOWN_watchdog);
+}
+
+/* It does not outlive its domain, nor change the reason of one that has ended. */
+static void test_watchdog_of_the_dead(void **state)
+{
+    struct domain *d = core_guest(1, 0), *ended = core_guest(1, 0);
+
+    core_as(d->vcpu[0]);
+    assert_int_equal(watchdog(0, 1), 1);
+    core_as(ended->vcpu[0]);
+    assert_int_equal(watchdog(0, 1), 1);
+    domain_shutdown(ended, SHUTDOWN_poweroff);
+    core_settle();
+    core_as(control_domain->vcpu[0]);
+    core_kill(d);
+    core_pass(SECONDS(2));
+    assert_int_equal(ended->shutdown_code, SHUTDOWN_poweroff);
+}
+
+static long pin_override(int32_t pcpu)
+{
+    struct sched_pin_override *p = guest_new(struct sched_pin_override);
+
+    p->pcpu = pcpu;
+    return CALL(sched_op, SCHEDOP_pin_override, p, 0);
+}
+
+static void test_pin_override(void **state)
+{
+    struct vcpu *v = control_domain->vcpu[0];
+
+    assert_int_equal(CALL(sched_op, SCHEDOP_pin_override, FAULT, 0), -EFAULT);
+    assert_int_equal(pin_override(-1), -EINVAL); /* nothing to end */
+    assert_int_equal(pin_override(FAKE_CPUS), -EINVAL);
+    assert_int_equal(pin_override(INT32_MAX), -EINVAL);
+    assert_int_equal(vcpu_set_affinity(v, (cpumask_t){5}), 0);
+    assert_int_equal(pin_override(3), 0);
+    core_settle();
+    assert_int_equal(v->processor, 3);
+    core_as(v);
+    assert_int_equal(pin_override(1), -EBUSY);
+    assert_int_equal(vcpu_set_affinity(v, CPUMASK_ALL), -EBUSY);
+    assert_int_equal(vcpu_set_soft_affinity(v, CPUMASK_ALL), -EBUSY);
+    assert_int_equal(pin_override(INT32_MIN), 0);
+    core_settle();
+    assert_int_equal(v->hard_affinity.bits, 5);
+    assert_true(v->processor == 0 || v->processor == 2);
+    core_as(core_guest(1, 0)->vcpu[0]);
+    assert_int_equal(pin_override(0), -EPERM);
 }
 
 int core_vcpu_tests(void)
 {
     static const struct CMUnitTest tests[] = {
-        CORE_TEST(test_runstate),      CORE_TEST(test_time_area),     CORE_TEST(test_send_nmi),
-        CORE_TEST(test_physid),        CORE_TEST(test_timers),        CORE_TEST(test_set_timer_op),
-        CORE_TEST(test_machphys_list), CORE_TEST(test_physmap_calls), CORE_TEST(test_shutdown_code),
+        CORE_TEST(test_runstate),
+        CORE_TEST(test_time_area),
+        CORE_TEST(test_send_nmi),
+        CORE_TEST(test_physid),
+        CORE_TEST(test_timers),
+        CORE_TEST(test_set_timer_op),
+        CORE_TEST(test_machphys_list),
+        CORE_TEST(test_physmap_calls),
+        CORE_TEST(test_shutdown_code),
+        CORE_TEST(test_watchdog),
+        CORE_TEST(test_watchdog_of_the_dead),
+        CORE_TEST(test_pin_override),
+        CORE_TEST(test_periodic),
+        CORE_TEST(test_areas),
     };
 
     return cmocka_run_group_tests_name("vcpu", tests, NULL, NULL);

@@ -38,6 +38,13 @@ struct sched_domain {
     struct timer refill;
 };
 
+/* SCHEDOP_watchdog: not poked in time, it shuts the domain down. */
+struct watchdog {
+    struct timer timer;
+    bool armed;
+};
+#define NR_WATCHDOGS 2
+
 /* How far teardown has come; only ever grows. domain_kill (destroydomain) drives it, restartably. */
 enum domain_dying { DOM_ALIVE, DOM_DYING, DOM_DEAD };
 
@@ -79,6 +86,7 @@ struct domain {
     bool is_shutting_down, is_shut_down;
     unsigned int shutdown_code; /* why it is shut down, or will be: the guest may say so before */
     evtchn_port_t suspend_port; /* of the domain: told when it has shut down for suspension; 0: none */
+    struct watchdog watchdog[NR_WATCHDOGS];
     int pause_count;            /* atomic: paused while not 0 */
     int controller_pause_count; /* of these, held by control-domain pauses */
 
@@ -196,8 +204,15 @@ void domain_crash(struct domain *d, const char *fmt, ...) __attribute__((format(
 /* The guest linear address at which the vCPU's shared record lives; updates after a wake-up. */
 int vcpu_register_info(struct vcpu *v, mfn_t mfn, unsigned int offset);
 void vcpu_unregister_info(struct vcpu *v);
+/* SCHEDOP_watchdog. id 0: takes a free one and returns its id, or -ENOSPC. Else sets it to seconds from now, or lets it
+ * go with seconds 0: 0, or -EINVAL when that one is not in use. */
+int domain_watchdog(struct domain *d, uint32_t id, uint32_t seconds);
+void watchdog_init(struct domain *d);
+void watchdog_kill(struct domain *d);
 /* After SHUTDOWN_suspend: the domain runs on. */
 void domain_resume(struct domain *d);
+/* v starts to run on v->processor: its timers go there too. */
+void vcpu_load_timers(struct vcpu *v);
 /* Copies a changed runstate record to the guest's area of the current vCPU (on switch-in). */
 void vcpu_update_runstate_area(struct vcpu *v);
 

@@ -41,11 +41,8 @@ void context_switch(struct vcpu *prev, struct vcpu *next)
     assert_int_equal(fake_locks_held, 0);
     running[cpu_now] = next;
     core_on(cpu_now);
-    if (!is_idle_vcpu(next)) {
-        timer_migrate(&next->poll_timer, next->processor);
-        timer_migrate(&next->singleshot_timer, next->processor);
-        timer_migrate(&next->periodic_timer, next->processor);
-    }
+    if (!is_idle_vcpu(next))
+        vcpu_load_timers(next);
     if (prev == core.hold && prev)
         prev = NULL;
     if (prev)

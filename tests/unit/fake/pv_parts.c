@@ -46,6 +46,10 @@ void timer_kill(struct timer *t)
 {
 }
 
+void watchdog_kill(struct domain *d)
+{
+}
+
 int evtchn_relinquish(struct domain *d)
 {
     return 0;
