@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * XENMEM_exchange: the control domain's drivers trade scattered frames for a contiguous block below an address, and
- * back. A chunk is the larger of both extents (at most 512 frames): its frames are claimed (nobody else may hold a
- * reference), new ones allocated, then both sides committed. A chunk that fails changes nothing; nr_exchanged tells the
+ * back. A chunk is the larger of both extents (at most 512 frames): new frames are allocated, its own claimed (nobody
+ * else may hold a reference), then both sides committed. A chunk that fails changes nothing; nr_exchanged tells the
  * caller how many went through.
  */
 #include "memory_op.h"
@@ -68,6 +68,7 @@ static int claim_extent(struct exchange *ex, xen_pfn_t mfn)
             return -EBUSY;
         }
         ex->in[ex->in_count++] = pg;
+        stretch_work(1);
     }
     return 0;
 }
@@ -107,6 +108,7 @@ static int allocate_chunk(struct exchange *ex)
         if (!pg)
             return -ENOMEM;
         ex->out[ex->out_count++] = pg;
+        stretch_work(STRETCH_FRAME << ex->x.out.extent_order);
     }
     return 0;
 }
@@ -148,9 +150,9 @@ static int exchange_chunk(struct exchange *ex, unsigned long chunk)
     int rc;
 
     ex->in_count = ex->out_count = 0;
-    rc = claim_chunk(ex, chunk);
+    rc = allocate_chunk(ex); /* first: it may be preempted, and then nothing is claimed for nothing */
     if (!rc)
-        rc = allocate_chunk(ex);
+        rc = claim_chunk(ex, chunk);
     if (!rc)
         rc = announce_chunk(ex, chunk);
     if (!rc)

@@ -61,9 +61,11 @@ static int decrease_extent(const struct reservation *res, unsigned long i)
 
     if (guest_copy_from(&mfn, res->r.extent_start.p + i, sizeof(mfn)))
         return -EFAULT;
-    for (unsigned long j = 0; j < 1ul << res->r.extent_order; j++)
+    for (unsigned long j = 0; j < 1ul << res->r.extent_order; j++) {
         if (!release_frame(res->d, _mfn(mfn + j)))
             return -EINVAL;
+        stretch_work(1);
+    }
     return 0;
 }
 

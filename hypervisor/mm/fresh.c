@@ -52,12 +52,14 @@ static bool zero(struct fresh_block *f)
     while (f->zeroed < 1ul << f->order) {
         unsigned long n = MIN(SLICE, (1ul << f->order) - f->zeroed);
 
+        if (preempt_before_work((unsigned int)n * STRETCH_FRAME))
+            return false;
         memset(page_to_virt(f->pg + f->zeroed), 0, n << PAGE_SHIFT);
         f->zeroed += n;
-        if (f->zeroed < 1ul << f->order && preempt_needed())
-            return false;
+        stretch_work((unsigned int)n * STRETCH_FRAME);
     }
-    return true;
+    /* Who gets it accounts for each frame. */
+    return !preempt_before_work(1u << f->order);
 }
 
 /* 0, -ENOMEM, -ERESTART. */
@@ -69,9 +71,10 @@ static int make(struct domain *d, unsigned int order, unsigned int memf, struct 
     if (!f->pg) {
         *f = (struct fresh_block){.order = order, .memf = memf};
         f->pg = alloc_claimed_pages(d, order, memf, &f->from_claim);
+        if (!f->pg)
+            return -ENOMEM;
+        stretch_work(1u << order); /* its frame-table entries */
     }
-    if (!f->pg)
-        return -ENOMEM;
     if (zero(f))
         return 0;
     leave(d, f);
@@ -83,7 +86,8 @@ int populate_domain_pages(struct domain *d, unsigned int order, unsigned int mem
     struct fresh_block f;
     int rc;
 
-    if (1ul << order <= SLICE) {
+    if (1ul << order < SLICE) {
+        stretch_work((1u << order) * STRETCH_FRAME);
         *pg = alloc_domain_pages(d, order, memf);
         return *pg ? 0 : -ENOMEM;
     }
@@ -92,6 +96,7 @@ int populate_domain_pages(struct domain *d, unsigned int order, unsigned int mem
     rc = make(d, order, memf, &f);
     if (rc)
         return rc;
+    stretch_work(1u << order);
     rc = assign_pages(d, f.pg, order);
     if (rc)
         drop(d, &f);
