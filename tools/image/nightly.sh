@@ -23,14 +23,23 @@ exec 9>"$cache/lock"
 flock 9
 
 apt_state=$cache/backports
+refreshed=
 sandbox=
 [ "$(id -u)" != 0 ] || sandbox='-o APT::Sandbox::User=root'
 backports="$sandbox -o Dir::Etc::SourceList=$apt_state/sources.list -o Dir::Etc::SourceParts=/dev/null
     -o Dir::State::Lists=$apt_state/lists -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache="
 
+# The archive forgets old versions, so what is to be fetched is looked up in lists of today.
+refresh() { # SUITE
+    case " $refreshed " in
+    *" $1 "*) return 0 ;;
+    esac
+    refreshed="$refreshed $1"
+    if [ "$1" = - ]; then refresh_lists; else refresh_backports; fi
+}
+
 # The archive that this system's packages come from has the backports too.
-prepare_backports() {
-    [ ! -e "$apt_state/ready" ] || return 0
+refresh_backports() {
     say "package lists of the backports"
     . /etc/os-release
     site=$(apt-get indextargets --format '$(SITE) $(CODENAME)' 'Created-By: Packages' |
@@ -40,7 +49,6 @@ prepare_backports() {
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site $VERSION_CODENAME-backports main" \
         >"$apt_state/sources.list"
     apt-get $backports -qq update >&2 || fail "no lists of the backports (see above)"
-    touch "$apt_state/ready"
 }
 
 # Unpacks packages below DIRECTORY, once.
@@ -62,7 +70,7 @@ fetch() { # DIRECTORY SUITE PACKAGE...
 # Its libraries are those of the installed QEMU.
 fetch_emulator() {
     [ ! -e "$cache/qemu10/complete" ] || return 0
-    prepare_backports
+    refresh backports
     fetch "$cache/qemu10" backports qemu-system-x86 qemu-system-common qemu-system-data
     if ldd "$cache/qemu10/usr/bin/qemu-system-x86_64" | grep 'not found' >&2; then
         rm "$cache/qemu10/complete"
@@ -72,8 +80,9 @@ fetch_emulator() {
 
 fetch_kernel() { # NAME SUITE METAPACKAGE USES
     [ ! -e "$cache/kernels/$1/complete" ] || return 0
+    refresh "$2"
     options=$sandbox
-    [ "$2" = - ] || { prepare_backports && options=$backports; }
+    [ "$2" = - ] || options=$backports
     package=$(apt-cache $options depends "$3" | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n1)
     [ -n "$package" ] || fail "$3 depends on no kernel"
     fetch "$cache/kernels/$1" "$2" "$package"
