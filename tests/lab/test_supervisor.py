@@ -44,6 +44,7 @@ class Supervisor(LabTest):
             time.sleep(0.2)
 
     def start_looking(self, name):
+        self.addCleanup(self.run_in, "rm -f /run/watching")
         self.ok(LOOKER.format(name=name))
 
     def stop_looking(self, least):

@@ -153,9 +153,9 @@ class Reading(LabTest):
 
     def test_sched_credit2(self):
         domid = self.reader()
-        self.ok("umbra sched-credit2 -d reader -w 512")
-        self.assertRegex(self.ok("umbra sched-credit2"), rf"(?m)^reader +{domid} +512 +0$")
-        self.ok("umbra sched-credit2 -d reader -w 256")
+        self.ok("umbra sched-credit2 -d reader -w 512 -c 150")
+        self.assertRegex(self.ok("umbra sched-credit2"), rf"(?m)^reader +{domid} +512 +150$")
+        self.ok("umbra sched-credit2 -d reader -w 256 -c 0")
         self.fails("umbra sched-credit2 -d reader -w 0", 2, "weight")
 
     def test_sysrq_and_trigger(self):
@@ -203,8 +203,10 @@ class Acting(LabTest):
 
     def test_create_overrides(self):
         path = self.guest_file("actor")
-        self.ok(f"umbra create -p {path} vcpus=2 memory=150 'name=\"other\"'")
+        self.ok(f"umbra create -p {path} vcpus=2 memory=150 'name=\"other\"' cpu_weight=300 cap=120")
         self.assertEqual(self.guests()["other"][1], 150)
+        (share,) = self.json("umbra --json sched-credit2 -d other")
+        self.assertEqual((share["weight"], share["cap"]), (300, 120))
         self.assertEqual(len(self.json("umbra --json vcpu-list other")), 2)
 
     def test_create_quiet(self):

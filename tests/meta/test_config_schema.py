@@ -20,6 +20,7 @@ ONLY_PARSER = {
     "memory-odd": "nor a divisor",
     "memory-order": "two keys cannot be compared",
     "vcpus-order": "two keys cannot be compared",
+    "cap-vcpus": "two keys cannot be compared",
     "cpus-order": "numbers inside a string cannot be compared",
     "cpus-nothing": "nor computed with",
     "cpus-range": "nor limited",

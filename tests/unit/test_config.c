@@ -100,7 +100,7 @@ static void test_everything_at_once(void **state)
                    "  \"memory\": 12,\n"
                    "  \"maxvcpus\": 1.5,\n"
                    "  \"vcpus\": \"2\",\n"
-                   "  \"cap\": 3, \"x-mine\": {\"a\": [null]}\n"
+                   "  \"cap\": -3, \"x-mine\": {\"a\": [null]}\n"
                    "}\n",
                    "g.json:2:11: error: name: \"web 1\" is not a legal name: letters, digits and _ . + - only, the "
                    "first a letter, a digit or _\n"
@@ -139,9 +139,9 @@ static void test_everything_at_once(void **state)
                    "g.json:12:12: error: vcpus: must be a number, not a string\n"
                    "   12 |   \"vcpus\": \"2\",\n"
                    "      |            ^~~\n"
-                   "g.json:13:10: error: cap: 3 is not supported yet: only 0 is; leave the key out\n"
-                   "   13 |   \"cap\": 3, \"x-mine\": {\"a\": [null]}\n"
-                   "      |          ^\n");
+                   "g.json:13:10: error: cap: -3 is out of range: 0 to 12800\n"
+                   "   13 |   \"cap\": -3, \"x-mine\": {\"a\": [null]}\n"
+                   "      |          ^~\n");
 }
 
 static void test_whole_file_reports(void **state)
@@ -268,6 +268,10 @@ static void test_values(void **state)
     expect_one(",\"ramdisk\":\".\"", "\".\" is not a regular file");
     expect_one(",\"on_crash\":\"coredump-restart\"", "\"coredump-restart\" is not supported yet");
     expect_one(",\"type\":\"pv\",\"version\":1,\"$schema\":\"s\",\"cpu_weight\":256,\"cap\":0,\"disk\":[]", NULL);
+    expect_one(",\"cpu_weight\":512,\"cap\":100", NULL);
+    expect_one(",\"cpu_weight\":0", "0 is out of range: 1 to 65535");
+    expect_one(",\"cap\":150,\"vcpus\":2", NULL);
+    expect_one(",\"cap\":101", "101 is more than 100 for each of 1 virtual CPUs");
     expect_one(",\"version\":2", "2 is out of range: 1 to 1");
     expect_one(",\"max_grant_version\":1", NULL);
     expect_one(",\"max_grant_version\":3", "3 is out of range: 1 to 2");

@@ -223,13 +223,6 @@ static bool set_int(const struct setting *s)
         bad_value(s, "E_VALUE", NULL, "is not a whole number");
         return false;
     }
-    if (s->key->internal_default && rc == 0 && n == s->key->min)
-        return true;
-    if (s->key->internal_default) {
-        snprintf(what, sizeof(what), "is not supported yet: only %lld is", (long long)s->key->min);
-        bad_value(s, "E_UNSUPPORTED", "leave the key out", what);
-        return false;
-    }
     if (rc || n < s->key->min || n > s->key->max) {
         snprintf(what, sizeof(what), "is out of range: %lld to %lld", (long long)s->key->min, (long long)s->key->max);
         bad_value(s, "E_RANGE", NULL, what);

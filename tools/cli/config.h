@@ -42,8 +42,7 @@ struct config_key {
     int64_t min, max; /* KIND_INT; KIND_SIZE in KiB; both in the messages */
     const struct config_word *words;
     bool required;
-    bool internal_default; /* only the default is supported yet (min is it) */
-    const char *fallback;  /* for people; NULL: none */
+    const char *fallback; /* for people; NULL: none */
     const char *help;
 };
 

@@ -86,6 +86,16 @@ static void check_vcpus(struct config *c, struct diags *d)
     diag_add(d, &at, "%lld is less than vcpus, %lld", (long long)c->maxvcpus, (long long)c->vcpus);
 }
 
+static void check_cap(struct config *c, struct diags *d)
+{
+    struct diag_at at;
+
+    if (faulty(c, "cap") || faulty(c, "vcpus") || faulty(c, "maxvcpus") || c->cap <= 100 * c->maxvcpus)
+        return;
+    at = at_key(c, "cap", "E_RANGE");
+    diag_add(d, &at, "%lld is more than 100 for each of %lld virtual CPUs", (long long)c->cap, (long long)c->maxvcpus);
+}
+
 /* root and extra are the older way to say it: cmdline wins. */
 static void check_cmdline(struct config *c, struct diags *d)
 {
@@ -172,6 +182,7 @@ void config_check_keys(struct config *c, struct diags *d)
     check_required(c, d);
     check_memory(c, d);
     check_vcpus(c, d);
+    check_cap(c, d);
     check_cmdline(c, d);
     check_file(c, d, "kernel", c->kernel);
     check_file(c, d, "ramdisk", c->ramdisk);

@@ -83,7 +83,7 @@ static void put_kind(struct json_out *o, const struct config_key *k)
         return;
     case KIND_INT:
         json_out_str(o, "type", "integer");
-        put_range(o, k->min, k->internal_default ? k->min : k->max);
+        put_range(o, k->min, k->max);
         return;
     case KIND_ENUM:
         put_words(o, k);
