@@ -133,6 +133,19 @@ unsigned int grant_count_mappings(struct domain *mapper, const struct domain *gr
     return end;
 }
 
+/* Without the lock: only the domain itself, and its teardown, change its handles. */
+bool grant_host_mapping(const struct domain *d, unsigned int handle, mfn_t *frame)
+{
+    const struct grant_table *t = d->grant;
+
+    *frame = INVALID_MFN;
+    if (!t || handle >= READ_ONCE(t->nr_handles))
+        return false;
+    if (mapping_at(t, handle)->flags & GNTMAP_host_map)
+        *frame = _mfn(mapping_at(t, handle)->frame);
+    return true;
+}
+
 /*
  * The references of host mappings belong to the entries of d's page tables, which teardown devalidates later: only
  * device uses have one here.

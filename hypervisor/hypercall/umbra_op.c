@@ -19,6 +19,51 @@ static long build_info(struct domain *unused, struct umbra_op *op, bool *copybac
     return 0;
 }
 
+static int tell_findings(struct umbra_op_audit *a, const struct pv_audit_report *r)
+{
+    struct umbra_audit_finding *g = guest_ptr(struct umbra_audit_finding, a->findings);
+
+    for (a->nr = 0; a->nr < MIN(MIN(r->broken, PV_AUDIT_FINDINGS), a->room); a->nr++) {
+        const struct pv_audit_finding *from = &r->finding[a->nr];
+        struct umbra_audit_finding f = {.frame = from->mfn.n,
+                                        .count_info = from->count_info,
+                                        .type_info = from->type_info};
+
+        strlcpy(f.rule, from->rule, sizeof(f.rule));
+        strlcpy(f.what, from->what, sizeof(f.what));
+        if (copy_to_guest(g + a->nr, &f, 1))
+            return -EFAULT;
+    }
+    return 0;
+}
+
+/* While an audit is under way it holds a pause of its own: the domain stays as it is between the slices. */
+static long audit(struct domain *d, struct umbra_op *op, bool *copyback)
+{
+    struct umbra_op_audit *a = &op->u.audit;
+    struct pv_audit_report r;
+    long rc;
+
+    if (d->is_control || d == current->domain)
+        return -EOPNOTSUPP;
+    domain_pause(d);
+    rc = pv_audit(d, &r);
+    for (int n = 1 - r.pauses; n > 0; n--)
+        domain_unpause(d);
+    if (rc)
+        return rc;
+    *a = (struct umbra_op_audit){.room = a->room,
+                                 .findings = a->findings,
+                                 .broken = r.broken,
+                                 .frames = r.frames,
+                                 .tables = r.tables,
+                                 .entries = r.entries,
+                                 .descriptor_pages = r.windows,
+                                 .shared = r.shared};
+    *copyback = true;
+    return tell_findings(a, &r);
+}
+
 static long holders(struct domain *d, struct umbra_op *op, bool *copyback)
 {
     domain_find_holders(d, &op->u.holders);
@@ -58,9 +103,8 @@ static const struct {
     umbra_op_fn *fn;
     bool needs_domain;
 } table[] = {
-    [UMBRA_OP_build_info] = {build_info, false},
-    [UMBRA_OP_holders] = {holders, true},
-    [UMBRA_OP_stretch] = {stretch, false},
+    [UMBRA_OP_build_info] = {build_info, false},   [UMBRA_OP_audit] = {audit, true},
+    [UMBRA_OP_holders] = {holders, true},          [UMBRA_OP_stretch] = {stretch, false},
     [UMBRA_OP_alloc_fault] = {alloc_fault, false},
 };
 

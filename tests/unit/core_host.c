@@ -433,6 +433,82 @@ static void test_armed_failure(void **state)
     assert_in_range(u->u.alloc_fault.n, 1, 999);
 }
 
+/* The guest runs before and after; who is the control domain, dying or nobody gets an error. */
+static void test_audit(void **state)
+{
+    struct umbra_op *u = guest_new(struct umbra_op);
+    struct domain *d = core_guest(2, 200);
+
+    core_as(control_domain->vcpu[0]);
+    for (unsigned int every = 0; every < 2; every++) {
+        core.preempt = every;
+        memset(u, 0, sizeof(*u));
+        u->domain = d->id;
+        assert_int_equal(umbra_op(u, UMBRA_OP_audit), 0);
+        assert_int_equal(core.restarts > 3, every);
+        assert_int_equal(u->u.audit.broken, 0);
+        assert_true(u->u.audit.frames >= d->tot_pages);
+        assert_int_equal(d->pause_count, 0);
+    }
+    core.preempt = 0;
+    u->domain = control_domain->id;
+    assert_int_equal(umbra_op(u, UMBRA_OP_audit), -EOPNOTSUPP);
+    u->domain = d->id + 1;
+    assert_int_equal(umbra_op(u, UMBRA_OP_audit), -ESRCH);
+}
+
+static struct page_info *first_frame(struct domain *d)
+{
+    return list_first(&d->page_list, struct page_info, list);
+}
+
+static void test_audit_findings(void **state)
+{
+    struct umbra_audit_finding *f = guest_alloc(2 * sizeof(*f));
+    struct umbra_op *u = guest_new(struct umbra_op);
+    struct domain *d = core_guest(1, 4);
+    struct page_info *pg = first_frame(d);
+
+    core_as(control_domain->vcpu[0]);
+    pg->type_info |= PGT_pinned;
+    u->domain = d->id;
+    for (unsigned int room = 0; room < 3; room++) {
+        u->u.audit = (struct umbra_op_audit){.room = room, .findings = (unsigned long)f};
+        assert_int_equal(umbra_op(u, UMBRA_OP_audit), 0);
+        assert_true(u->u.audit.broken > 0);
+        assert_int_equal(u->u.audit.nr, MIN(room, u->u.audit.broken));
+    }
+    assert_string_equal(f->rule, "P7");
+    assert_int_equal(f->frame, page_to_mfn(pg).n);
+    for (unsigned int i = 0; i < NR_BAD_POINTERS; i++) {
+        u->u.audit = (struct umbra_op_audit){.room = 1, .findings = (unsigned long)core_bad_pointer(i, sizeof(*f))};
+        assert_int_equal(umbra_op(u, UMBRA_OP_audit), -EFAULT);
+    }
+    assert_int_equal(d->pause_count, 0);
+    pg->type_info &= ~PGT_pinned;
+}
+
+/* No memory for the counters: the domain runs on, and nothing is kept. */
+static void test_audit_without_memory(void **state)
+{
+    struct umbra_op *u = guest_new(struct umbra_op);
+    struct domain *d = core_guest(1, 4);
+    unsigned int n = 0;
+    long rc;
+
+    core_as(control_domain->vcpu[0]);
+    u->domain = d->id;
+    do {
+        core.fail_alloc = ++n;
+        rc = umbra_op(u, UMBRA_OP_audit);
+        assert_true(rc == 0 || rc == -ENOMEM);
+        assert_int_equal(d->pause_count, 0);
+        assert_null(d->pv.audit);
+    } while (rc);
+    core.fail_alloc = 0;
+    assert_true(n > 2);
+}
+
 static void test_umbra_op_envelope(void **state)
 {
     struct umbra_op *u = guest_new(struct umbra_op);
@@ -468,6 +544,9 @@ int core_host_tests(void)
         CORE_TEST(test_build_info),
         CORE_TEST(test_read_stretches),
         CORE_TEST(test_armed_failure),
+        CORE_TEST(test_audit),
+        CORE_TEST(test_audit_findings),
+        CORE_TEST(test_audit_without_memory),
         CORE_TEST(test_umbra_op_envelope),
     };
 

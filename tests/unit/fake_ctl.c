@@ -336,6 +336,14 @@ int ctl_host_info(struct ctl *ctl, struct ctl_host_info *info, struct ctl_error 
     return 0;
 }
 
+int ctl_domain_audit(struct ctl *ctl, uint32_t domid, struct ctl_audit *out, struct ctl_error *err)
+{
+    if (!by_id(domid, err))
+        return -ESRCH;
+    *out = fake->audit;
+    return fake->act_fails ? fail(err, fake->act_fails, "audit", "not now") : 0;
+}
+
 const char *ctl_sched_name(uint32_t sched_id)
 {
     return "credit2";

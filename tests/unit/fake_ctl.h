@@ -36,6 +36,7 @@ struct fake {
     int ends[12];               /* reasons for which domains end that ctl_domain_wait() is asked for; negative: gone */
     const char *log;            /* the hypervisor's */
     const char *log_on_build;
+    struct ctl_audit audit; /* what an audit finds */
     struct fake_node nodes[FAKE_NODES];
     int n_nodes;
     char events[128]; /* a FIFO: readable when something has changed; empty: nobody watches */

@@ -99,14 +99,21 @@ units                 += test_bounds
 test_bounds-srcs      := tests/unit/test_bounds.c $(fake-machine) $(mm-pv-srcs)
 test_bounds-cflags    := $(hv-unit-cflags)
 
-units                 += test_pv_random
-test_pv_random-srcs   := tests/unit/test_pv_random.c \
-                         $(patsubst %,tests/unit/%.c,pv_model pv_flight pv_ops_table pv_ops_desc pv_ops_memory) \
-                         $(fake-machine) tests/unit/fake/pv_parts.c $(mm-pv-srcs) \
+# whole PV guests but for their processor
+pv-guest-srcs         := $(fake-machine) tests/unit/fake/pv_parts.c $(mm-pv-srcs) \
                          $(patsubst %,hypervisor/pv/%.c,desc desc_check perdomain context flags domain walk) \
                          $(patsubst %,hypervisor/hypercall/%.c,memory_op memory_map reservation exchange) \
                          $(wildcard hypervisor/grant/*.c) hypervisor/domain/teardown.c hypervisor/mm/fresh.c
+
+units                 += test_pv_random
+test_pv_random-srcs   := tests/unit/test_pv_random.c \
+                         $(patsubst %,tests/unit/%.c,pv_model pv_flight pv_ops_table pv_ops_desc pv_ops_memory) \
+                         $(pv-guest-srcs)
 test_pv_random-cflags := $(hv-unit-cflags) -O2
+
+units                 += test_pv_audit
+test_pv_audit-srcs    := tests/unit/test_pv_audit.c $(pv-guest-srcs)
+test_pv_audit-cflags  := $(hv-unit-cflags)
 
 units              += test_grant
 test_grant-srcs    := tests/unit/test_grant.c $(hv-grant-srcs)

@@ -274,6 +274,29 @@ static void test_dmesg(void **state)
     assert_int_equal(umbra("debug-keys zz"), 1);
 }
 
+static void test_audit(void **state)
+{
+    fake->audit = (struct ctl_audit){.frames = 100, .tables = 3, .entries = 40, .descriptor_pages = 1, .shared = 2};
+    assert_int_equal(umbra("audit web1"), 0);
+    assert_string_equal(out, "web1: 0 invariants broken\n"
+                             "looked at: 100 frames, 3 tables, 40 entries, 1 descriptor pages\n"
+                             "shared with others: 2 frames\n");
+    assert_int_equal(umbra("audit web1 --json"), 0);
+    assert_non_null(strstr(out, "\"schema\": \"umbra.audit/1\""));
+    assert_non_null(strstr(out, "\"findings\": []"));
+    fake->audit.broken = 3;
+    fake->audit.n = 1;
+    fake->audit.finding[0] = (struct ctl_audit_finding){"P2", "writable mapping", 0x1234, 0x8000000000000002, 0x10};
+    assert_int_equal(umbra("audit web1"), 1);
+    assert_non_null(strstr(out, "\nP2: writable mapping: frame 1234 count 8000000000000002 type 10\nand 2 more\n"));
+    assert_int_equal(umbra("--json audit web1"), 1);
+    assert_non_null(strstr(out, "\"rule\": \"P2\""));
+    fake->act_fails = -EBUSY;
+    assert_int_equal(umbra("audit web1"), 1);
+    assert_non_null(strstr(err, "not now"));
+    assert_int_equal(umbra("audit nobody"), 1);
+}
+
 /* --- acting on domains
  * ------------------------------------------------------------------------------------------------ */
 
@@ -714,6 +737,7 @@ int main(void)
         cmocka_unit_test_setup(test_cpu_ranges, fresh),
         cmocka_unit_test_setup(test_info, fresh),
         cmocka_unit_test_setup(test_dmesg, fresh),
+        cmocka_unit_test_setup(test_audit, fresh),
         cmocka_unit_test_setup(test_identity, fresh),
         cmocka_unit_test_setup(test_control, fresh),
         cmocka_unit_test_setup(test_control_domain_is_protected, fresh),

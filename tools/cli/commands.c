@@ -90,6 +90,8 @@ const struct command commands[] = {
     {"sched-credit2", "", "Show or set shares of CPU time.", 0, 0, sched_options, cmd_sched_credit2, false},
     {"claims", "", "List domains with the memory set aside for them.", 0, 0, NULL, cmd_claims, false},
     {"vcpu-list", "[DOMAIN]...", "List virtual CPUs.", 0, -1, NULL, cmd_vcpu_list, false},
+    {"audit", "DOMAIN", "Check the invariants of a guest's page tables; the guest is paused meanwhile.", 1, 1, NULL,
+     cmd_audit, false},
     {"info", "", "Show the host and the hypervisor.", 0, 0, NULL, cmd_info, false},
     {"dmesg", "", "Show the hypervisor's log.", 0, 0, dmesg_options, cmd_dmesg, false},
     {"debug-keys", "KEYS", "Send debug keys to the hypervisor; `dmesg` shows the answers.", 1, 1, NULL, cmd_debug_keys,

@@ -27,4 +27,5 @@ cli-srcs += tools/cli/list_long.c
 cli-srcs += tools/cli/cmd_control.c
 cli-srcs += tools/cli/cmd_guest.c
 cli-srcs += tools/cli/cmd_tune.c
+cli-srcs += tools/cli/cmd_audit.c
 cli-srcs += tools/cli/cmd_host.c

@@ -215,6 +215,31 @@ int ctl_sched_set(struct ctl *ctl, uint32_t domid, const struct ctl_sched *sched
 /* A non-maskable interrupt for a vCPU. Source: sendtrigger. */
 int ctl_domain_nmi(struct ctl *ctl, uint32_t domid, uint32_t vcpu, struct ctl_error *err);
 
+/* --- the audit (audit.c) --- */
+
+#define CTL_AUDIT_FINDINGS 16
+
+struct ctl_audit_finding {
+    char rule[8];  /* number of the invariant: docs/invariants.md */
+    char what[72]; /* in words */
+    uint64_t frame, count_info, type_info;
+};
+
+struct ctl_audit {
+    uint32_t broken;                                    /* invariants found broken, counted each time */
+    uint64_t frames, tables, entries, descriptor_pages; /* looked at */
+    uint64_t shared;                                    /* frames on which others hold references */
+    unsigned n;                                         /* of the first findings */
+    struct ctl_audit_finding finding[CTL_AUDIT_FINDINGS];
+};
+
+/*
+ * Are the invariants of a PV guest's page tables kept? It is paused for as long as that takes. Succeeds when some are
+ * broken, too. -EOPNOTSUPP: the control domain; -EBUSY: it is dying; -ENOMEM: no memory for the counters; -ENOSYS:
+ * another hypervisor. Source: umbra_op audit.
+ */
+int ctl_domain_audit(struct ctl *ctl, uint32_t domid, struct ctl_audit *out, struct ctl_error *err);
+
 /* --- memory (memory.c, foreign.c) --- */
 
 /* Has that many pages set aside for the domain, so that populating cannot run out half-way; 0 gives it up. A

@@ -9,6 +9,7 @@ ctl-srcs += tools/libctl/holders.c
 ctl-srcs += tools/libctl/request.c
 ctl-srcs += tools/libctl/vcpu.c
 ctl-srcs += tools/libctl/sched.c
+ctl-srcs += tools/libctl/audit.c
 ctl-srcs += tools/libctl/memory.c
 ctl-srcs += tools/libctl/foreign.c
 ctl-srcs += tools/libctl/evtchn.c

@@ -22,6 +22,9 @@ int grant_get_frame(struct domain *d, unsigned long idx, mfn_t *mfn);
 /* Likewise for status frames, which a table has in version 2 only. */
 int grant_get_status_frame(struct domain *d, unsigned long idx, mfn_t *mfn);
 unsigned int grant_nr_frames(struct domain *d);
+/* For audits of a paused domain: the frame that a handle stands for in d's page tables; INVALID_MFN: none. False: no
+ * handle so high. */
+bool grant_host_mapping(const struct domain *d, unsigned int handle, mfn_t *frame);
 /* The limits; status frames: 0 when the domain may not use version 2. */
 unsigned int grant_max_frames(const struct domain *d);
 unsigned int grant_max_status_frames(const struct domain *d);

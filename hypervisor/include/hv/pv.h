@@ -17,6 +17,8 @@ struct pv_domain {
     spinlock_t pt_lock;           /* RANK_PT: contents and types of the domain's page tables */
     struct list_head dead_tables; /* pt_lock: tables without typed references whose entries still hold some */
     uint64_t relinquish_left;     /* pt_lock: frames that teardown has still to look at, plus one; 0: not begun */
+    uint64_t changes;             /* pt_lock: grows with each change of the tables or their types */
+    struct pv_audit *audit;       /* pt_lock: the audit under way, or NULL */
     mfn_t perdomain_l3;           /* per-domain area, slot 260 of each of its L4s */
     pte_t **gdt_ldt_l1;           /* [max_vcpus]: 32 entries each, inside the L1s of the per-domain area */
     struct cpuid_policy *cpuid;   /* what CPUID shows; NULL: host default */
@@ -82,11 +84,33 @@ unsigned long pv_cr3(const struct vcpu *v);
 /* frame.c's way to the table types; pt_lock held. Everyone else calls get_page_type and put_page_type. */
 int pv_get_table_type(struct page_info *pg, enum page_type type);
 void pv_put_table_type(struct page_info *pg);
+
+/* ---- mm/pv/audit.c ---- */
+#define PV_AUDIT_FINDINGS 16 /* the first so many are told one by one */
+
+struct pv_audit_finding {
+    const char *rule, *what; /* number in docs/invariants.md, and in words */
+    mfn_t mfn;
+    uint64_t count_info, type_info;
+};
+
+struct pv_audit_report {
+    uint32_t broken; /* invariants found broken, each time counted */
+    int pauses; /* what this slice adds to the reasons for d to stay paused: 1 begun, -1 ended, 0 both or neither */
+    uint64_t frames, tables, entries, windows; /* looked at */
+    uint64_t shared;                           /* frames with references from outside the domain's tables */
+    struct pv_audit_finding finding[PV_AUDIT_FINDINGS];
+};
+
 /*
- * Recomputes the references that d's tables hold and compares them with the frame table: number of broken invariants
- * (docs/invariants.md), each reported on the console; -ENOMEM. d is paused. Debug builds and host tests.
+ * A slice of d's audit: recounts what its tables and descriptor windows hold, and compares with the frame table. d is
+ * paused, and stays so until the audit ends. -ERESTART: call again, *r has nothing but pauses. 0: done, what is broken
+ * is in *r and on the console. -EBUSY: d is dying. -ENOMEM: not enough memory for the counters. -EAGAIN: somebody
+ * changed d's tables meanwhile.
  */
-int pv_audit(struct domain *d);
+int pv_audit(struct domain *d, struct pv_audit_report *r);
+/* Teardown: frees what an audit under way has. pt_lock held. -ERESTART or 0. */
+int pv_audit_cancel(struct domain *d);
 
 /* ---- pv/: the processor as the guest sees it ---- */
 int pv_domain_init(struct domain *d);

@@ -24,6 +24,26 @@ struct umbra_op_build_info {
 #define UMBRA_BUILD_debug 1u /* assertions, lock ranks, local audits */
 
 /*
+ * Audit of a PV guest (docs/invariants.md), which is paused for it. EOPNOTSUPP: the control domain, which cannot be
+ * paused. EBUSY: the domain is dying. ENOMEM: no memory for the counters, 16 bytes for each frame of the domain.
+ * EAGAIN: its tables were changed meanwhile, by a control tool.
+ */
+#define UMBRA_OP_audit 2
+struct umbra_audit_finding {
+    char rule[8];  /* number of the invariant */
+    char what[72]; /* in words */
+    uint64_t frame, count_info, type_info;
+};
+struct umbra_op_audit {
+    uint32_t room;     /* IN: findings that fit */
+    uint32_t broken;   /* OUT: invariants found broken, counted each time */
+    uint64_t findings; /* IN: pointer to struct umbra_audit_finding[room]: the first ones are told one by one */
+    uint32_t nr, pad;  /* OUT: findings stored there */
+    uint64_t frames, tables, entries, descriptor_pages; /* OUT: looked at */
+    uint64_t shared; /* OUT: frames on which others hold references: grants, foreign mappings, registered areas */
+};
+
+/*
  * Who holds a domain, dying or not: its frames that are left, and what other domains have of them. Looks at a slice of
  * the host per call: the caller begins at position 0, adds up frames, references and rows, and calls again until
  * position comes back as UMBRA_HOLDERS_end. The host goes on meanwhile; of a domain that has been torn down the sums
@@ -85,6 +105,7 @@ struct umbra_op {
     uint32_t pad;
     union {
         struct umbra_op_build_info build_info;
+        struct umbra_op_audit audit;
         struct umbra_op_holders holders;
         struct umbra_op_stretch stretch;
         struct umbra_op_alloc_fault alloc_fault;

@@ -1,137 +1,512 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Audit of one domain: counts, from the tables alone, which references they hold, and compares with the frame table.
- * Numbers are those of docs/invariants.md. Slow and obvious on purpose; it shares no code with the route that it
- * checks. Holders outside the tables - grants, descriptor tables, shared pages, foreign mappings - are not known here,
- * so counts in the frame table may be higher than those found, never lower.
+ * Audit of one domain: counts, from the tables and descriptor windows alone, which references they hold, and compares
+ * with the frame table. Numbers are those of docs/invariants.md. Slow and obvious on purpose; it shares no code with
+ * the routes that it checks.
+ *
+ * The domain is paused, the rest of the machine is not. Three passes: what vCPUs and mappings by grant hold; every
+ * frame of the domain, and what tables among them hold on others; every frame again, to compare. Between slices
+ * anything may happen but a change of the domain's tables: d->pv.changes counts those, and an audit that sees one has
+ * no result. Holders outside - other domains' mappings, registered areas - are not known here, so the counts of a frame
+ * that is no table may be higher than those found, never lower.
+ *
+ * The counters take 16 bytes for each frame that the domain owns or names, in single pages, made when first needed.
+ * What an audit has so far belongs to the domain: whoever calls next goes on with it, and teardown frees it.
  */
+#include <hv/grant.h>
 #include <hv/heap.h>
+#include <hv/sched.h>
 #include "pt.h"
+
+#define COUNTS_PER_PAGE 256u
+#define PAGES_PER_MID   512u
+#define FRAME_COST      8u   /* of looking at one frame, in entries of a table */
+#define SLICE           512u /* entries between two looks whether to go on later */
+#define FREE_PER_SLICE  64u
+#define MAX_LOOKS       1000u
 
 struct audit_count {
     uint32_t general, typed;
+    uint32_t granted, entries; /* of another domain's frame: what may be mapped of it, and what is */
 };
 
-struct audit {
+enum audit_phase { AUDIT_VCPUS, AUDIT_GRANTS, AUDIT_FRAMES, AUDIT_COMPARE, AUDIT_RELEASE };
+
+struct pv_audit {
     struct domain *d;
-    struct audit_count *count; /* [max_page] */
-    int broken;
+    enum audit_phase phase;
+    unsigned long next; /* vCPU, handle or frame */
+    unsigned int cost;
+    uint64_t changes;          /* d->pv.changes when it began */
+    int rc;                    /* why there is no result */
+    struct list_head memory;   /* frames of the counters */
+    struct audit_count ***top; /* by frame number: pointers to pages of pointers to pages of counters */
+    struct pv_audit_report r;
 };
 
-static void report(struct audit *a, const char *which, const char *what, const struct page_info *pg)
+static void found(struct pv_audit *a, const char *rule, const char *what, mfn_t m)
 {
-    a->broken++;
-    printk(XLOG_ERR "audit d%u: %s: %s: mfn %lx count %lx type %lx nr %u\n", a->d->id, which, what, page_to_mfn(pg).n,
-           pg->count_info, pg->type_info, pg->nr_validated);
+    if (a->r.broken++ < PV_AUDIT_FINDINGS) {
+        const struct page_info *pg = mfn_valid(m) ? mfn_to_page(m) : NULL;
+
+        a->r.finding[a->r.broken - 1] = (struct pv_audit_finding){
+            .rule = rule,
+            .what = what,
+            .mfn = m,
+            .count_info = pg ? pg->count_info : 0,
+            .type_info = pg ? pg->type_info : 0,
+        };
+    }
 }
 
-static void expect_one(struct audit *a, mfn_t m, bool typed)
+/* ---- counters ---- */
+
+static void *new_page(struct pv_audit *a)
 {
-    if (!mfn_valid(m))
-        return;
-    a->count[m.n].general++;
-    a->count[m.n].typed += typed;
+    struct page_info *pg = alloc_hv_pages(0, MEMF_ZERO);
+
+    if (!pg) {
+        a->rc = -ENOMEM;
+        return NULL;
+    }
+    list_add(&pg->list, &a->memory);
+    return page_to_virt(pg);
 }
 
-/* What one present entry says about the frame it names. */
-static void audit_entry(struct audit *a, const struct page_info *table, unsigned int level, pte_t e)
+/* NULL: none yet, or with make: no memory. */
+static struct audit_count *count_of(struct pv_audit *a, mfn_t m, bool make)
+{
+    struct audit_count ***mid = &a->top[m.n / COUNTS_PER_PAGE / PAGES_PER_MID], **leaf;
+
+    if (!*mid && make)
+        *mid = new_page(a);
+    if (!*mid)
+        return NULL;
+    leaf = &(*mid)[m.n / COUNTS_PER_PAGE % PAGES_PER_MID];
+    if (!*leaf && make)
+        *leaf = new_page(a);
+    return *leaf ? &(*leaf)[m.n % COUNTS_PER_PAGE] : NULL;
+}
+
+static void expect(struct pv_audit *a, mfn_t m, unsigned int general, unsigned int typed)
+{
+    struct audit_count *c = count_of(a, m, true);
+
+    if (c) {
+        c->general += general;
+        c->typed += typed;
+    }
+}
+
+/* ---- vCPUs: base pointers and descriptor windows ---- */
+
+static void audit_base(struct pv_audit *a, mfn_t m)
 {
     const struct page_info *pg;
 
-    if (!(e.n & PTE_US))
-        report(a, "P6", "entry without US", table);
+    if (mfn_eq(m, INVALID_MFN))
+        return;
+    if (!mfn_valid(m)) {
+        found(a, "P3", "base pointer names no RAM", m);
+        return;
+    }
+    pg = mfn_to_page(m);
+    expect(a, m, 1, 1);
+    if (page_type(pg) != PT_L4 || !(pg->type_info & PGT_validated) || pg->owner != a->d)
+        found(a, "P3", "base pointer names no live L4 of the domain", m);
+}
+
+static void audit_window_page(struct pv_audit *a, pte_t e)
+{
+    mfn_t m = pte_mfn(e);
+
+    if (!mfn_valid(m) || page_type(mfn_to_page(m)) != PT_SEGDESC || !(mfn_to_page(m)->type_info & PGT_validated)) {
+        found(a, "D1", "descriptor window shows a frame of another type", m);
+        return;
+    }
+    if (mfn_to_page(m)->owner != a->d)
+        found(a, "P4", "descriptor window shows another domain's frame", m);
+    expect(a, m, 1, 1);
+}
+
+static void audit_windows(struct pv_audit *a, const struct vcpu *v)
+{
+    const pte_t *window = a->d->pv.gdt_ldt_l1 ? a->d->pv.gdt_ldt_l1[v->vcpu_id] : NULL;
+    unsigned int gdt_pages = (v->pv.gdt_ents + 511u) / 512, ldt_pages = (v->pv.ldt_ents + 511) / 512;
+
+    for (unsigned int i = 0; window && i < GDT_PAGES + LDT_PAGES; i++) {
+        bool gdt = i < GDT_PAGES;
+        unsigned int page = gdt ? i : i - GDT_PAGES;
+
+        /* The last pages of the GDT's window are the hypervisor's own. */
+        if ((gdt && page >= FIRST_RESERVED_GDT_PAGE) || !(window[i].n & PTE_P))
+            continue;
+        if (page >= (gdt ? gdt_pages : ldt_pages))
+            found(a, "D1", "descriptor window shows a page behind the table's end", pte_mfn(window[i]));
+        audit_window_page(a, window[i]);
+        a->r.windows++;
+    }
+}
+
+static bool audit_vcpu(struct pv_audit *a)
+{
+    const struct vcpu *v = a->d->vcpu[a->next];
+
+    if (v) {
+        audit_base(a, v->pv.l4_kernel);
+        audit_base(a, v->pv.l4_user);
+        audit_windows(a, v);
+    }
+    a->cost += GDT_PAGES + LDT_PAGES;
+    return ++a->next < a->d->max_vcpus;
+}
+
+/* ---- mappings by grant ---- */
+
+static bool audit_mapping(struct pv_audit *a)
+{
+    mfn_t m;
+
+    if (!grant_host_mapping(a->d, (unsigned int)a->next++, &m))
+        return false;
+    if (mfn_valid(m)) {
+        struct audit_count *c = count_of(a, m, true);
+
+        if (c)
+            c->granted++;
+    }
+    a->cost++;
+    return true;
+}
+
+/* ---- frames: each by itself, and what tables hold on others ---- */
+
+static void audit_foreign(struct pv_audit *a, mfn_t m)
+{
+    struct audit_count *c = count_of(a, m, true);
+
+    if (c && ++c->entries > c->granted)
+        found(a, "P4", "entry names another domain's frame that was not granted", m);
+}
+
+/* An entry of an L1 table, of RAM. */
+static void audit_l1_entry(struct pv_audit *a, pte_t e)
+{
+    const struct page_info *pg = mfn_to_page(pte_mfn(e));
+
+    if (!(pg->count_info & PGC_count_mask))
+        found(a, "P4", "entry names a free frame", pte_mfn(e));
+    else if (pg->owner != a->d && !a->d->is_control)
+        audit_foreign(a, pte_mfn(e));
+    if ((e.n & PTE_RW) && page_type(pg) != PT_WRITABLE)
+        found(a, "P2", "writable mapping of a frame of another type", pte_mfn(e));
+}
+
+static bool attributes_ok(const struct pv_audit *a, unsigned int level, pte_t e)
+{
+    uint64_t bad = level > 1 ? PTE_PWT | PTE_PCD | PTE_PSE | PTE_G : PTE_G;
+
+    if (level == 1 && !a->d->is_control)
+        bad |= PTE_PWT | PTE_PCD | PTE_PAT;
+    return (e.n & PTE_US) && !(e.n & bad);
+}
+
+static void audit_entry(struct pv_audit *a, const struct page_info *table, unsigned int level, pte_t e)
+{
+    const struct page_info *pg;
+
+    a->r.entries++;
+    if (!attributes_ok(a, level, e))
+        found(a, "P6", "entry with attributes that it may not have", page_to_mfn(table));
     if (!mfn_valid(pte_mfn(e))) {
         if (level > 1 || !iomem_permitted(a->d, pte_mfn(e)))
-            report(a, "P4", "entry names memory that is not the domain's", table);
+            found(a, "P4", "entry names memory that is not the domain's", page_to_mfn(table));
+        return;
+    }
+    expect(a, pte_mfn(e), 1, level > 1 || (e.n & PTE_RW));
+    if (level == 1) {
+        audit_l1_entry(a, e);
         return;
     }
     pg = mfn_to_page(pte_mfn(e));
-    expect_one(a, pte_mfn(e), level > 1 || (e.n & PTE_RW));
-    if (level > 1 && (page_type(pg) != level - 1 || !(pg->type_info & PGT_validated) || pg->owner != a->d))
-        report(a, "P3", "entry names a frame that is no table of the next level", pg);
-    if (level == 1 && (e.n & PTE_RW) && page_type(pg) != PT_WRITABLE)
-        report(a, "P2", "writable mapping of a frame of another type", pg);
+    if (page_type(pg) != level - 1 || !(pg->type_info & PGT_validated) || pg->owner != a->d)
+        found(a, "P3", "entry names a frame that is no table of the next level", pte_mfn(e));
 }
 
-static void audit_table(struct audit *a, const struct page_info *pg)
+static void audit_hv_slot(struct pv_audit *a, const struct page_info *pg, unsigned int i)
+{
+    pte_t own = idle_l4[i], e = pt_read(pt_slot(pg, i));
+
+    if (i == PERDOMAIN_L4_SLOT)
+        own = pte_make(a->d->pv.perdomain_l3, PTE_P | PTE_RW | PTE_A | PTE_D);
+    if (i == M2P_L4_SLOT && !e.n) /* hidden from user mode: base.c */
+        return;
+    /* The processor marks its own copy of an entry as it walks. */
+    if ((e.n ^ own.n) & ~(PTE_A | PTE_D))
+        found(a, "P6", "slot of the hypervisor that is not its own", page_to_mfn(pg));
+}
+
+static void audit_table(struct pv_audit *a, const struct page_info *pg)
 {
     unsigned int level = page_type(pg);
-    unsigned int n = (pg->type_info & PGT_partial) ? pg->nr_validated : PT_ENTRIES;
+    bool partial = pg->type_info & PGT_partial;
+    unsigned int n = partial ? pg->nr_validated : PT_ENTRIES;
 
+    a->r.tables++;
+    a->cost += n;
     for (unsigned int i = 0; i < n; i++) {
         pte_t e = pt_read(pt_slot(pg, i));
 
-        if (!pt_is_hv_slot(level, i) && (e.n & PTE_P))
+        if (pt_is_hv_slot(level, i)) {
+            if (!partial)
+                audit_hv_slot(a, pg, i);
+        } else if (e.n & PTE_P)
             audit_entry(a, pg, level, e);
     }
 }
 
-/* First pass: every frame by itself, and what it holds on others. */
-static void audit_frame(struct audit *a, const struct page_info *pg)
+/* Present ones: code and data of ring 3, or the null system type. */
+static bool harmless(uint64_t desc)
 {
-    uint64_t t = pg->type_info;
-    enum page_type type = page_type(pg);
-    bool table = type >= PT_L1 && type <= PT_L4;
+    if (!((desc >> 47) & 1))
+        return true;
+    return (desc >> 44) & 1 ? ((desc >> 45) & 3) == 3 : ((desc >> 40) & 15) == 0;
+}
 
-    if (t & PGT_busy)
-        report(a, "S3", "busy while the domain is paused", pg);
+static void audit_descriptors(struct pv_audit *a, const struct page_info *pg)
+{
+    const uint64_t *desc = page_to_virt(pg);
+    unsigned int bad = 0;
+
+    a->cost += 512;
+    for (unsigned int i = 0; i < PAGE_SIZE / sizeof(*desc); i++)
+        bad += !harmless(READ_ONCE(desc[i]));
+    if (bad)
+        found(a, "D1", "descriptor page with a gate, a system segment or another ring", page_to_mfn(pg));
+}
+
+/* Another CPU may be giving the frame a type just now, for a grant. */
+static bool stays_busy(const struct page_info *pg)
+{
+    for (unsigned int i = 0; i < MAX_LOOKS; i++) {
+        if (!(READ_ONCE(pg->type_info) & PGT_busy))
+            return false;
+        cpu_relax();
+    }
+    return true;
+}
+
+static void audit_type(struct pv_audit *a, const struct page_info *pg, uint64_t t)
+{
+    mfn_t m = page_to_mfn(pg);
+    bool table = page_type(pg) >= PT_L1 && page_type(pg) <= PT_L4, used = t & PGT_count_mask;
+
+    if (stays_busy(pg))
+        found(a, "S3", "busy although nobody works on it", m);
     if ((t & PGT_partial) && (!table || (t & (PGT_count_mask | PGT_validated | PGT_pinned))))
-        report(a, "P5", "partial and in use", pg);
-    if (table && (t & PGT_count_mask) && !(t & PGT_validated))
-        report(a, "P5", "in use and not validated", pg);
-    if ((t & PGT_pinned) && !(t & PGT_count_mask))
-        report(a, "P7", "pinned without a reference", pg);
-    if (t & (PGT_pinned | PGT_partial))
-        expect_one(a, page_to_mfn(pg), t & PGT_pinned);
-    if (pg->count_info & PGC_allocated)
-        expect_one(a, page_to_mfn(pg), false);
-    if (table && ((t & PGT_validated) || (t & PGT_partial)))
+        found(a, "P5", "partial and in use", m);
+    if (table && used && !(t & PGT_validated))
+        found(a, "P5", "in use and not validated", m);
+    if ((t & PGT_pinned) && (!used || !table))
+        found(a, "P7", "pinned without a reference", m);
+    if ((pg->count_info & PGC_hv_page) && (table || !used))
+        found(a, "S6", "shared page of the hypervisor without its type", m);
+}
+
+static void audit_frame(struct pv_audit *a, const struct page_info *pg)
+{
+    uint64_t t = READ_ONCE(pg->type_info);
+    bool table = page_type(pg) >= PT_L1 && page_type(pg) <= PT_L4;
+    unsigned int self = ((t & PGT_pinned) ? 1 : 0) + ((t & PGT_partial) ? 1 : 0);
+
+    a->r.frames++;
+    audit_type(a, pg, t);
+    expect(a, page_to_mfn(pg), self + ((pg->count_info & PGC_allocated) ? 1 : 0),
+           ((t & PGT_pinned) ? 1 : 0) + ((pg->count_info & PGC_hv_page) ? 1 : 0));
+    if (table && (t & (PGT_validated | PGT_partial)) && (t & (PGT_count_mask | PGT_partial)))
         audit_table(a, pg);
+    if (page_type(pg) == PT_SEGDESC && (t & PGT_count_mask))
+        audit_descriptors(a, pg);
 }
 
-/* Second pass: are the counts at least what was found? For tables there are no other holders: exactly. */
-static void compare_frame(struct audit *a, const struct page_info *pg)
+/* ---- comparison ---- */
+
+/* Both words as they were at one moment. */
+static void read_words(const struct page_info *pg, uint64_t *count, uint64_t *type)
 {
-    const struct audit_count *c = &a->count[page_to_mfn(pg).n];
-    uint64_t typed = pg->type_info & PGT_count_mask;
+    unsigned int i = 0;
+
+    do {
+        *count = READ_ONCE(pg->count_info);
+        *type = READ_ONCE(pg->type_info);
+    } while ((*count != READ_ONCE(pg->count_info) || *type != READ_ONCE(pg->type_info)) && ++i < MAX_LOOKS);
+}
+
+static void compare_frame(struct pv_audit *a, const struct page_info *pg)
+{
+    const struct audit_count *c = count_of(a, page_to_mfn(pg), false);
+    mfn_t m = page_to_mfn(pg);
     enum page_type type = page_type(pg);
+    uint64_t general, typed;
 
-    if (c->general > (pg->count_info & PGC_count_mask))
-        report(a, "S1", "fewer general references than holders", pg);
+    if (!c) /* it came to the domain after its turn */
+        return;
+    read_words(pg, &general, &typed);
+    general &= PGC_count_mask;
+    typed &= PGT_count_mask;
+    if (c->general > general)
+        found(a, "S1", "fewer general references than holders", m);
     if (c->typed > typed)
-        report(a, "S2", "fewer typed references than holders", pg);
-    if (type >= PT_L1 && type <= PT_L4 && c->typed != typed)
-        report(a, "P1", "typed references of a table without a holder", pg);
-    if (typed > (pg->count_info & PGC_count_mask))
-        report(a, "S2", "typed references without general ones", pg);
+        found(a, "S2", "fewer typed references than holders", m);
+    else if (c->typed < typed && type >= PT_L1 && type <= PT_L4)
+        found(a, "P1", "typed reference of a table without a holder", m);
+    else if (c->typed < typed && type == PT_SEGDESC)
+        found(a, "D1", "typed reference of a descriptor page without a window", m);
+    /* That of a shared page is the sharer's: it stays when the domain gives the page up. */
+    if (typed > general + ((pg->count_info & PGC_hv_page) ? 1 : 0))
+        found(a, "S2", "typed references without general ones", m);
+    a->r.shared += c->general < general;
 }
 
-static void audit_bases(struct audit *a)
-{
-    struct vcpu *v;
+/* ---- slices ---- */
 
-    for_each_vcpu (a->d, v) {
-        if (!mfn_eq(v->pv.l4_kernel, INVALID_MFN))
-            expect_one(a, v->pv.l4_kernel, true);
-        if (!mfn_eq(v->pv.l4_user, INVALID_MFN))
-            expect_one(a, v->pv.l4_user, true);
+static bool each_frame(struct pv_audit *a, void (*look)(struct pv_audit *a, const struct page_info *pg))
+{
+    const struct page_info *pg = mfn_to_page(_mfn(a->next));
+
+    a->cost++;
+    if (READ_ONCE(pg->owner) == a->d && (READ_ONCE(pg->count_info) & PGC_count_mask)) {
+        a->cost += FRAME_COST;
+        look(a, pg);
+    }
+    return ++a->next < max_page;
+}
+
+/* Some work of the present phase. False: the phase is done. */
+static bool work(struct pv_audit *a)
+{
+    switch (a->phase) {
+    case AUDIT_VCPUS:
+        return a->next < a->d->max_vcpus && audit_vcpu(a);
+    case AUDIT_GRANTS:
+        return audit_mapping(a);
+    case AUDIT_FRAMES:
+        return each_frame(a, audit_frame);
+    default:
+        return each_frame(a, compare_frame);
     }
 }
 
-int pv_audit(struct domain *d)
+static void say(const struct pv_audit *a)
 {
-    struct audit a = {.d = d, .count = hv_new_array(struct audit_count, max_page)};
-    struct page_info *pg;
+    for (unsigned int i = 0; i < MIN(a->r.broken, PV_AUDIT_FINDINGS); i++) {
+        const struct pv_audit_finding *f = &a->r.finding[i];
 
-    if (!a.count)
+        printk(XLOG_ERR "audit d%u: %s: %s: mfn %lx count %lx type %lx\n", a->d->id, f->rule, f->what, f->mfn.n,
+               f->count_info, f->type_info);
+    }
+}
+
+/* -ERESTART, or 0: all is looked at, or a->rc says why not. */
+static int audit_slice(struct pv_audit *a)
+{
+    while (a->phase != AUDIT_RELEASE) {
+        if (!a->rc && a->changes != a->d->pv.changes)
+            a->rc = -EAGAIN;
+        if (a->rc || !work(a)) {
+            a->phase = a->rc ? AUDIT_RELEASE : a->phase + 1;
+            a->next = 0;
+        }
+        if (a->cost >= SLICE) {
+            a->cost = 0;
+            if (preempt_needed())
+                return -ERESTART;
+        }
+    }
+    return 0;
+}
+
+/* -ERESTART, or 0: nothing is left of it. */
+static int release(struct pv_audit *a)
+{
+    for (unsigned int n = 1; !list_empty(&a->memory); n++) {
+        struct page_info *pg = list_first(&a->memory, struct page_info, list);
+
+        list_del(&pg->list);
+        free_hv_pages(pg, 0);
+        if (n % FREE_PER_SLICE == 0 && preempt_needed())
+            return -ERESTART;
+    }
+    a->d->pv.audit = NULL;
+    hv_free(a->top);
+    hv_free(a);
+    return 0;
+}
+
+static int begin(struct domain *d)
+{
+    struct pv_audit *a = hv_new(struct pv_audit);
+
+    if (a)
+        a->top = hv_new_array(struct audit_count **, max_page / COUNTS_PER_PAGE / PAGES_PER_MID + 1);
+    if (!a || !a->top) {
+        hv_free(a);
         return -ENOMEM;
+    }
+    a->d = d;
+    a->changes = d->pv.changes;
+    list_init(&a->memory);
+    d->pv.audit = a;
+    return 0;
+}
+
+/* pt_lock held. */
+static int audit_locked(struct domain *d, struct pv_audit_report *r)
+{
+    struct pv_audit *a;
+    int rc;
+
+    if (d->dying)
+        return -EBUSY;
+    if (!d->pv.audit) {
+        rc = begin(d);
+        if (rc)
+            return rc;
+        r->pauses++;
+    }
+    a = d->pv.audit;
+    if (a->phase != AUDIT_RELEASE) {
+        rc = audit_slice(a);
+        if (rc)
+            return rc;
+        if (!a->rc)
+            say(a);
+    }
+    a->r.pauses = r->pauses - 1;
+    *r = a->r;
+    rc = a->rc;
+    if (release(a)) {
+        r->pauses++;
+        return -ERESTART;
+    }
+    return rc;
+}
+
+int pv_audit(struct domain *d, struct pv_audit_report *r)
+{
+    int rc;
+
+    memset(r, 0, sizeof(*r));
     spin_lock(&d->pv.pt_lock);
-    audit_bases(&a);
-    list_for_each (pg, &d->page_list, list)
-        audit_frame(&a, pg);
-    list_for_each (pg, &d->page_list, list)
-        compare_frame(&a, pg);
+    rc = audit_locked(d, r);
     spin_unlock(&d->pv.pt_lock);
-    hv_free(a.count);
-    return a.broken;
+    return rc;
+}
+
+int pv_audit_cancel(struct domain *d)
+{
+    if (!d->pv.audit)
+        return 0;
+    d->pv.audit->phase = AUDIT_RELEASE;
+    return release(d->pv.audit);
 }

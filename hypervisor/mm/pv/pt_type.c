@@ -43,6 +43,7 @@ void pv_pt_domain_init(struct domain *d)
     spin_lock_init(&d->pv.pt_lock, RANK_PT);
     list_init(&d->pv.dead_tables);
     d->pv.relinquish_left = 0;
+    d->pv.audit = NULL;
 }
 
 void pv_init_l4_slots(pte_t *l4, struct domain *d)
@@ -74,6 +75,7 @@ void pv_put_table_type(struct page_info *pg)
 
     assert_locked(pg);
     ASSERT(x & PGT_count_mask);
+    pg->owner->pv.changes++;
     if ((x & PGT_count_mask) > 1) {
         set_type_word(pg, x - 1);
         return;
@@ -96,6 +98,7 @@ static void drain_table(struct page_info *pg)
     unsigned int level = page_type(pg);
 
     list_del(&pg->pt_link);
+    pg->owner->pv.changes++;
     stretch_work(pg->nr_validated);
     while (pg->nr_validated > 0) {
         unsigned int i = --pg->nr_validated;
@@ -216,6 +219,7 @@ int pv_get_table_type(struct page_info *pg, enum page_type type)
     /* Teardown relies on it: once it has had the lock, no table comes into use any more. */
     if (READ_ONCE(pg->owner->dying))
         return -EINVAL;
+    pg->owner->pv.changes++;
     if (x & PGT_partial) {
         int rc;
 

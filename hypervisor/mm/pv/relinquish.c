@@ -62,7 +62,9 @@ int pv_relinquish_tables(struct domain *d)
     int rc;
 
     spin_lock(&d->pv.pt_lock);
-    rc = pv_drain_dead(d);
+    rc = pv_audit_cancel(d);
+    if (!rc)
+        rc = pv_drain_dead(d);
     if (!rc)
         rc = relinquish_slice(d);
     spin_unlock(&d->pv.pt_lock);

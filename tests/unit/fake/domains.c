@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* Domains and vCPUs as bare structures, permissions, guest memory (host pointers), exceptions that are only counted. */
 #include <stdlib.h>
+#include <hv/grant.h>
 #include <hv/guest_copy.h>
 #include "fake.h"
 
@@ -113,6 +114,11 @@ int guest_copy_to(void *guest_dst, const void *src, size_t n)
 __attribute__((weak)) bool pv_check_descriptor(uint64_t *desc)
 {
     return !(*desc & (1ull << 63));
+}
+
+__attribute__((weak)) bool grant_host_mapping(const struct domain *d, unsigned int handle, mfn_t *frame)
+{
+    return false;
 }
 
 __attribute__((weak)) int pv_set_ldt(struct vcpu *v, unsigned long base, unsigned long ents)

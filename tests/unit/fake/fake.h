@@ -38,6 +38,16 @@ uint64_t fake_frames_free(void);
 /* domains.c: a domain with its vCPUs, on CPUs cpu, cpu + 1, ... */
 struct domain *fake_domain(domid_t id, bool control, unsigned int vcpus, unsigned int cpu);
 void fake_domain_free(struct domain *d);
+/* A whole audit: how many invariants are broken, or -errno. */
+static inline int fake_audit(struct domain *d)
+{
+    struct pv_audit_report r;
+    int rc;
+
+    while ((rc = pv_audit(d, &r)) == -ERESTART)
+        ;
+    return rc ? rc : (int)r.broken;
+}
 extern unsigned int fake_injected; /* exceptions given to guests */
 
 /* tlb.c */

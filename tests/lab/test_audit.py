@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The audit of live guests: nothing is broken, and the guest goes on."""
+
+from labtest import CMDLINE, LabTest, ON_PEER
+
+WORK = "(while :; do (ls -R /bin /etc >/dev/null) & dd if=/dev/zero of=/tmp/y bs=256k count=4 2>/dev/null; wait; done)"
+
+
+class Audit(LabTest):
+    def setUp(self):
+        super().setUp()
+        if ON_PEER:
+            self.skipTest("Xen has no audit")
+
+    def test_busy_guest(self):
+        """Two vCPUs that make and end processes all the time; after each audit they still do."""
+        self.create("busy", vcpus=2, cmdline=CMDLINE + " umbra.test=quiet")
+        self.wait_console("busy", "guest# ")
+        self.type_in("busy", f"{WORK} & {WORK} & echo at-$((40 + 2))-work", "at-42-work")
+        for _ in range(6):
+            found = self.json("umbra --json audit busy")
+            self.assertEqual((found["schema"], found["broken"], found["findings"]), ("umbra.audit/1", 0, []))
+            self.assertGreaterEqual(found["frames"], 120 << 8)
+            self.assertGreater(found["tables"], 50)
+            self.assertGreater(found["entries"], 10000)
+            self.assertGreaterEqual(found["descriptor_pages"], 2)
+        self.type_in("busy", "echo still-$((40 + 2))-there", "still-42-there")
+        self.assertEqual(self.guests()["busy"][3][2], "-")
+
+    def test_paused_guest_stays_paused(self):
+        self.ok(f"umbra create -p {self.guest_file('asleep')}")
+        text = self.ok("umbra audit asleep")
+        self.assertRegex(text, r"^asleep: 0 invariants broken\nlooked at: \d+ frames, \d+ tables, ")
+        self.assertEqual(self.guests()["asleep"][3][2], "p")
+        self.ok("umbra unpause asleep")
+        self.wait_console("asleep", "umbra-guest: tick 1")
+
+    def test_memory_comes_back(self):
+        before = self.footprint()
+        self.create("brief")
+        self.wait_console("brief", "umbra-guest: up")
+        for _ in range(3):
+            self.ok("umbra audit brief")
+        self.ok("umbra destroy brief")
+        self.wait_footprint(before)
+
+    def test_errors(self):
+        self.fails("umbra audit", 2)
+        self.fails("umbra audit one two", 2)
+        self.fails("umbra audit nobody", 1, "nobody")
+        self.fails("umbra audit 0", 1, "control domain", "not be audited")
+
+    def test_dying_guest(self):
+        """The console daemon, stopped, does not let go of its ring: the guest stays, dying."""
+        domid = self.create("held")
+        self.wait_console("held", "umbra-guest: up")
+        self.ok("kill -STOP $(pidof xenconsoled)")
+        try:
+            self.run_in("umbra destroy held")
+            self.fails(f"umbra audit {domid}", 1, "dying")
+        finally:
+            self.ok("kill -CONT $(pidof xenconsoled)")
+        self.wait_gone("held")
