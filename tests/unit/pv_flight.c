@@ -11,11 +11,18 @@ struct tally tally;
 static struct flight flights[MAX_FLIGHTS];
 static const struct flight *last_mover;
 static unsigned long now;
+static bool book_behind;  /* a grant call is under way */
+static int busy_cpu = -1; /* it is inside a call that others intrude on */
 
 void act_as(struct vcpu *v)
 {
     actor = v;
     fake_run_on(v->processor, v);
+}
+
+bool may_act(const struct vcpu *v)
+{
+    return v->is_running && (int)v->processor != busy_cpu;
 }
 
 void put_on(struct vcpu *v)
@@ -36,6 +43,8 @@ void take_off(struct vcpu *v)
 
 void check_all(void)
 {
+    if (busy_cpu >= 0) /* the call intruded on holds this and that */
+        return;
     for (unsigned int i = 0; i < 3; i++)
         if (dom[i]->dying && dom[i]->teardown_step < STEP_AFTER_GRANTS)
             return;
@@ -162,6 +171,11 @@ void moment_passes(void)
     now++;
 }
 
+unsigned long moment_now(void)
+{
+    return now;
+}
+
 static void moved_by(const struct flight *f)
 {
     now += last_mover != f;
@@ -221,14 +235,9 @@ static void flight_end(struct flight *f, long rc)
     rc < 0 ? tally.refused++ : tally.accepted++;
 }
 
-static void flight_slice(struct flight *f)
+/* What became of a slice; the book of grants is up to date afterwards. */
+static void flight_sliced(struct flight *f, long rc)
 {
-    long rc;
-
-    moved_by(f);
-    act_as(f->v);
-    f->hc.restart = false;
-    rc = f->fn(&f->hc);
     if (fake_locks_held)
         panic("%s returns with a lock held\n", f->what);
     if (!f->hc.restart) {
@@ -240,6 +249,22 @@ static void flight_slice(struct flight *f)
         panic("%s makes no progress\n", f->what);
     if (f->after)
         f->after(f, rc, false);
+}
+
+static void flight_slice(struct flight *f)
+{
+    bool outer = book_behind;
+    unsigned long intrusions = tally.intrusions;
+    long rc;
+
+    moved_by(f);
+    act_as(f->v);
+    f->hc.restart = false;
+    book_behind = f->fn == do_grant_table_op;
+    rc = f->fn(&f->hc);
+    f->intruded = tally.intrusions != intrusions;
+    flight_sliced(f, rc);
+    book_behind = outer;
 }
 
 void flight_go(struct flight *f)
@@ -268,14 +293,62 @@ void flight_any(bool may_give_up)
     for (unsigned int i = 0; i < MAX_FLIGHTS; i++) {
         struct flight *f = &flights[(start + i) % MAX_FLIGHTS];
 
-        if (!f->v || !f->v->is_running)
+        if (!f->v || !may_act(f->v))
             continue;
+        if (fake_copy_hook && fake_chance(5))
+            flights_scribble();
         if (may_give_up && fake_chance(10))
             flight_end(f, GIVEN_UP);
         else
             flight_slice(f);
         return;
     }
+}
+
+static void scribble(struct flight *f)
+{
+    unsigned int k = fake_below(MAX_ELEMS), other = fake_below(MAX_BATCH);
+
+    f->told = false;
+    if (f->fn == do_mmu_update) {
+        f->u.mmu[k].val = f->u.mmu[other].val;
+        f->u.mmu[other].ptr = f->u.mmu[k].ptr;
+    } else if (f->fn == do_mmuext_op) {
+        f->u.ext[k].arg1.mfn = page_to_mfn(random_frame(f->v->domain)).n;
+        f->u.ext[k].cmd = fake_chance(50) ? MMUEXT_PIN_L1_TABLE + fake_below(5) : f->u.ext[0].cmd;
+    } else if (f->fn == do_memory_op) {
+        f->u.mem.in[k] = page_to_mfn(random_frame(f->v->domain)).n;
+        f->u.mem.out[k] = fake_below(256);
+        f->u.mem.x.out.extent_order = fake_below(3);
+        f->u.mem.r.extent_order = fake_below(2);
+    }
+}
+
+void flights_scribble(void)
+{
+    struct flight *f = &flights[fake_below(MAX_FLIGHTS)];
+
+    if (f->v)
+        scribble(f);
+}
+
+void intrude(void (*step)(void))
+{
+    struct vcpu *before = actor, *running = current;
+    unsigned int cpu = smp_processor_id();
+
+    if (busy_cpu >= 0 || book_behind || fake_locks_held || !fake_chance(3))
+        return;
+    busy_cpu = (int)cpu;
+    tally.intrusions++;
+    if (fake_chance(30))
+        flights_scribble();
+    moment_passes();
+    step();
+    moment_passes();
+    busy_cpu = -1;
+    actor = before;
+    fake_run_on(cpu, running);
 }
 
 void flights_give_up(void)

@@ -128,8 +128,10 @@ static void op_ldt_page(void)
     if (call_now(do_update_va_mapping, (unsigned long[4]){linear, e.n, 0, 0}) ||
         mmuext_now(MMUEXT_SET_LDT, linear, 512))
         return;
-    if (pv_ldt_fault(actor, LDT_VIRT(actor->vcpu_id)))
+    if (pv_ldt_fault(actor, LDT_VIRT(actor->vcpu_id))) {
+        e = self()->pv.gdt_ldt_l1[actor->vcpu_id][GDT_PAGES];
         fake_tlb_window(actor->processor, LDT_VIRT(actor->vcpu_id), pte_mfn(e));
+    }
     if (fake_chance(50))
         mmuext_now(MMUEXT_SET_LDT, 0, 0);
     check_all();
@@ -165,7 +167,7 @@ static void op_context(void)
     struct flight *f;
     struct vcpu_guest_context *c;
 
-    if (target == actor || !target->is_running || t->dying)
+    if (target == actor || !may_act(target) || t->dying)
         return;
     take_off(target);
     act_as(actor);

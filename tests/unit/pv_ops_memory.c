@@ -82,7 +82,7 @@ static void reuse(const struct mapped *m)
 {
     struct vcpu *before = actor;
 
-    if (!m->granter->is_running || m->pg->owner != m->granter->domain)
+    if (!may_act(m->granter) || m->pg->owner != m->granter->domain)
         return;
     act_as(m->granter);
     mmuext_now(MMUEXT_PIN_L1_TABLE, page_to_mfn(m->pg).n, 0);
@@ -91,8 +91,12 @@ static void reuse(const struct mapped *m)
 
 static void book_unmap(const struct flight *f, uint32_t handle, bool host, bool device)
 {
-    struct mapped *m = find_mapped(f->v->domain, handle), copy = *m;
+    struct mapped *m, copy;
 
+    if (!host && !device) /* nothing was asked for */
+        return;
+    m = find_mapped(f->v->domain, handle);
+    copy = *m;
     if (host && (m->flags & GNTMAP_host_map)) {
         count_host(m, -1);
         m->flags &= ~GNTMAP_host_map;

@@ -33,12 +33,14 @@ static inline struct domain *self(void)
 
 /* Operations: calls of guests and emulated faults. Loads and stores of guests are counted by themselves. */
 struct tally {
-    unsigned long calls, accesses, accepted, refused, foretold, restarts, overlapped, given_up;
+    unsigned long calls, accesses, accepted, refused, foretold, restarts, overlapped, given_up, intrusions;
 };
 extern struct tally tally;
 
 /* The vCPU goes on as the acting one. */
 void act_as(struct vcpu *v);
+/* It runs, and its CPU is not inside a call that another CPU intrudes on. */
+bool may_act(const struct vcpu *v);
 /* On its CPU, or off it: then nothing of it is in that CPU's TLB. */
 void put_on(struct vcpu *v);
 void take_off(struct vcpu *v);
@@ -70,6 +72,7 @@ struct flight {
     struct hcall hc;
     const char *what;
     bool told, expected;  /* does the model say how it ends? */
+    bool intruded;        /* another CPU acted during the last slice */
     unsigned long moment; /* when it began; the model's word is good until something else happens */
     unsigned int tries;
     /* After each slice; ended: rc is the result, or GIVEN_UP. */
@@ -104,6 +107,13 @@ void flight_tell(struct flight *f, bool known, bool expected);
 /* Starts it: one slice. */
 void flight_go(struct flight *f);
 unsigned int flights_in_the_air(void);
+/* Another vCPU of the caller's domain writes to the arguments of a call that has begun. */
+void flights_scribble(void);
+/*
+ * What other CPUs do while the hypervisor copies from or to a guest, without a lock: step is made by a vCPU of another
+ * CPU. Not during grant calls, whose book is behind until they are done.
+ */
+void intrude(void (*step)(void));
 /* Another slice of any of them; may_give_up: or it is never taken up again. */
 void flight_any(bool may_give_up);
 void flights_give_up(void);
@@ -113,8 +123,9 @@ long mmuext_now(unsigned int cmd, uint64_t arg1, uint64_t arg2);
 /* Did nothing else happen since the call began? */
 bool flight_alone(const struct flight *f);
 void tell(bool expected, long rc, const char *what);
-/* Something happened that is no flight. */
+/* Something happened that is no flight; a number that grows with all that happens. */
 void moment_passes(void);
+unsigned long moment_now(void);
 
 /* The book of mappings that grants made: pv_ops_memory.c. */
 void grants_forget(void);

@@ -113,7 +113,7 @@ static struct vcpu *random_vcpu(void)
         struct domain *d = fake_chance(60) ? dom[GUEST] : dom[fake_below(3)];
         struct vcpu *v = d->vcpu[fake_below(d->max_vcpus)];
 
-        if (v->is_running)
+        if (may_act(v))
             return v;
     }
     return NULL;
@@ -129,10 +129,9 @@ static void step(void)
 
     if (n && (n == MAX_FLIGHTS || fake_chance(go_on_percent))) {
         flight_any(may_give_up);
-        if (flights_in_the_air() < MAX_FLIGHTS)
-            return;
+        return;
     }
-    v = n == MAX_FLIGHTS ? NULL : random_vcpu();
+    v = random_vcpu();
     if (v) {
         act_as(v);
         pick_operation();
@@ -147,6 +146,11 @@ static void check_orphans(void)
     for (unsigned int k = 0; k < 3; k++)
         if (model_orphans(dom[k]))
             panic("P5: a table of domain %u stays partial after every call is done\n", k);
+}
+
+static void meanwhile(void)
+{
+    intrude(step);
 }
 
 static void check(unsigned long steps)
@@ -230,12 +234,13 @@ static void test_random(void **state)
         go_on_percent = e % 7 == 6 ? 100 : e % 7 > 3 ? 50 : 10;
         may_give_up = e % 4 == 3 && go_on_percent < 100;
         cpu_features.nx = e % 5 != 4;
+        fake_copy_hook = e % 3 && go_on_percent < 100 ? meanwhile : NULL;
         episode(MIN(EPISODE, ops - tally.calls));
     }
     printf("%lu operations (accepted %lu, refused %lu, foretold %lu, given up %lu), %lu restarts, %lu begun while "
-           "others were in flight, %lu loads and stores\n",
+           "others were in flight, %lu intrusions, %lu loads and stores\n",
            tally.calls, tally.accepted, tally.refused, tally.foretold, tally.given_up, tally.restarts, tally.overlapped,
-           tally.accesses);
+           tally.intrusions, tally.accesses);
 }
 
 int main(void)

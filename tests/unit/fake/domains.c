@@ -7,6 +7,7 @@
 
 struct domain *control_domain, *dom_idle, *dom_xen, *dom_io;
 unsigned int fake_injected;
+void (*fake_copy_hook)(void);
 
 static struct domain *domains[8];
 static struct domain system_domains[2];
@@ -96,6 +97,8 @@ bool iomem_permitted(const struct domain *d, mfn_t m)
 
 int guest_copy_from(void *dst, const void *guest_src, size_t n)
 {
+    if (fake_copy_hook)
+        fake_copy_hook();
     if ((unsigned long)guest_src < PAGE_SIZE)
         return -EFAULT;
     memcpy(dst, guest_src, n);
@@ -104,6 +107,8 @@ int guest_copy_from(void *dst, const void *guest_src, size_t n)
 
 int guest_copy_to(void *guest_dst, const void *src, size_t n)
 {
+    if (fake_copy_hook)
+        fake_copy_hook();
     if ((unsigned long)guest_dst < PAGE_SIZE)
         return -EFAULT;
     memcpy(guest_dst, src, n);

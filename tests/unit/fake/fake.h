@@ -38,6 +38,8 @@ uint64_t fake_frames_free(void);
 /* domains.c: a domain with its vCPUs, on CPUs cpu, cpu + 1, ... */
 struct domain *fake_domain(domid_t id, bool control, unsigned int vcpus, unsigned int cpu);
 void fake_domain_free(struct domain *d);
+/* Called before each copy from or to guest memory, or NULL: what other CPUs do meanwhile. */
+extern void (*fake_copy_hook)(void);
 /* A whole audit: how many invariants are broken, or -errno. */
 static inline int fake_audit(struct domain *d)
 {
