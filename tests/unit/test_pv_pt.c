@@ -300,6 +300,35 @@ static void test_abandoned_validation(void **state)
     assert_int_equal(update(t[1], 0, to(l2, PTE_RW)), 0);
 }
 
+/*
+ * A half-validated table is all that keeps another in use, and an entry of that other is to name it as a table of
+ * another level. It has to be undone first, and with it goes the table that was to be changed.
+ */
+static void test_update_undoes_its_own_table(void **state)
+{
+    struct page_info *l3 = new_frame(d), *l2 = new_frame(d), *l1 = new_frame(d);
+    struct mmuext_op op = {.cmd = MMUEXT_PIN_L3_TABLE, .arg1.mfn = page_to_mfn(l3).n};
+    struct hcall hc = {.arg = {(unsigned long)&op, 1, 0, DOMID_SELF}};
+
+    (void)state;
+    *entry(l3, 0) = to(l2, PTE_RW);
+    *entry(l3, 1) = to(new_frame(d), PTE_RW);
+    *entry(l2, 0) = to(l1, PTE_RW);
+    fake_preempt_percent = 100;
+    do
+        assert_int_equal(do_mmuext_op(&hc), -ERESTART);
+    while (!(l2->type_info & PGT_validated));
+    fake_preempt_percent = 0;
+    assert_int_equal(l3->type_info & PGT_partial, PGT_partial);
+    assert_int_equal(update(l2, 0, to(l3, PTE_RW)), 0);
+    /* What was a table is plain memory now, and so is what it referred to. */
+    assert_int_equal(entry(l2, 0)->n, to(l3, PTE_RW).n);
+    assert_int_equal(l1->type_info & PGT_count_mask, 0);
+    assert_int_equal(l3->type_info & PGT_count_mask, 0);
+    assert_int_equal(l1->count_info & PGC_count_mask, 1);
+    assert_int_equal(l3->count_info & PGC_count_mask, 1);
+}
+
 static void test_va_mapping(void **state)
 {
     struct page_info *pg = new_frame(d);
@@ -442,6 +471,7 @@ int main(void)
         TEST(test_batch_counts),
         TEST(test_preempted_validation),
         TEST(test_abandoned_validation),
+        TEST(test_update_undoes_its_own_table),
         TEST(test_va_mapping),
         TEST(test_grant_entries),
         TEST(test_audit_finds),

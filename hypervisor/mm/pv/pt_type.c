@@ -221,16 +221,14 @@ int pv_get_table_type(struct page_info *pg, enum page_type type)
         return -EINVAL;
     pg->owner->pv.changes++;
     if (x & PGT_partial) {
-        int rc;
-
         if (x >> PGT_type_shift == type)
             return resume(pg, type);
-        /* It has to be undone before the frame can be anything else. */
+        /*
+         * It has to be undone before the frame can be anything else; not here: what it refers to may be the very table
+         * whose entry the caller is about to change. The restarted call begins with the dead tables.
+         */
         pv_abandon_partial(pg);
-        rc = pv_drain_dead(pg->owner);
-        if (rc || preempt_needed())
-            return -ERESTART;
-        x = READ_ONCE(pg->type_info);
+        return -ERESTART;
     }
     if (!(x & PGT_count_mask))
         return promote_fresh(pg, type, x);
