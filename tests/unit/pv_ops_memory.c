@@ -3,6 +3,7 @@
  * test_pv_random: grants, and frames that come and go. The book holds what mappings by grant there are, from the
  * results of the calls alone: an L1 entry of another domain's frame needs one, and a device's use holds references.
  */
+#include "../../hypervisor/grant/internal.h"
 #include "pv_random.h"
 
 #define MAX_MAPPED 64u
@@ -112,20 +113,39 @@ static void book_unmap(const struct flight *f, uint32_t handle, bool host, bool 
 
 /* ---- grant table calls ---- */
 
+/* References whose words in the table are among those of model_index, in both versions or in version 1. */
+static grant_ref_t random_ref(void)
+{
+    return fake_chance(60) ? fake_below(3) : random_index();
+}
+
 /* The acting domain writes an entry of its table: as it likes, in use or not. */
 static void op_grant(void)
 {
-    grant_entry_v1_t *e;
+    bool v2 = grant_version(self()) == 2;
+    grant_ref_t ref = v2 ? fake_below(3) : random_ref();
+    uint64_t flags, frame, *word;
     mfn_t m;
 
     if (grant_get_frame(self(), 0, &m))
         return;
     moment_passes();
     tally.accesses++;
-    e = (grant_entry_v1_t *)mfn_to_virt(m) + random_index();
-    e->domid = dom[fake_below(3)]->id;
-    e->frame = (uint32_t)page_to_mfn(random_frame(fake_chance(90) ? self() : dom[fake_below(3)])).n;
-    e->flags = fake_chance(90) ? GTF_permit_access | (fake_chance(30) ? GTF_readonly : 0) : (uint16_t)fake_rand();
+    word = (uint64_t *)mfn_to_virt(m) + (v2 ? 2 * ref : ref);
+    frame = page_to_mfn(random_frame(fake_chance(90) ? self() : dom[fake_below(3)])).n;
+    flags = fake_chance(90) ? GTF_permit_access | (fake_chance(30) ? GTF_readonly : 0) : fake_rand() & 0xffff;
+    word[0] = flags | (uint64_t)dom[fake_below(3)]->id << 16 | (v2 ? 0 : frame << 32);
+    if (v2)
+        word[1] = frame;
+}
+
+static void op_grant_version(void)
+{
+    struct flight *f = flight_new(do_grant_table_op, "grant version");
+
+    f->u.version.version = fake_chance(90) ? 1 + fake_below(2) : fake_below(5);
+    flight_args(f, GNTTABOP_set_version, (unsigned long)&f->u.version, 1, 0);
+    flight_go(f);
 }
 
 static void after_map(struct flight *f, long rc, bool ended)
@@ -147,8 +167,7 @@ static void op_grant_map(void)
         struct gnttab_map_grant_ref *op = &f->u.map[i];
         bool by_pte = fake_chance(40);
 
-        *op =
-            (struct gnttab_map_grant_ref){.status = STATUS_OPEN, .ref = random_index(), .dom = dom[fake_below(3)]->id};
+        *op = (struct gnttab_map_grant_ref){.status = STATUS_OPEN, .ref = random_ref(), .dom = dom[fake_below(3)]->id};
         op->flags = fake_chance(85) ? GNTMAP_host_map : 0;
         op->flags |= !op->flags || fake_chance(15) ? GNTMAP_device_map : 0;
         op->flags |= (fake_chance(40) ? GNTMAP_readonly : 0) | (by_pte ? GNTMAP_contains_pte : 0);
@@ -245,7 +264,7 @@ static void random_side(struct gnttab_copy_ptr *p, bool by_ref)
 {
     p->domid = by_ref ? dom[fake_below(3)]->id : (domid_t)DOMID_SELF;
     if (by_ref)
-        p->u.ref = random_index();
+        p->u.ref = random_ref();
     else
         p->u.gmfn = page_to_mfn(random_frame(fake_chance(95) ? self() : dom[fake_below(3)])).n;
 }
@@ -344,6 +363,6 @@ static void op_exchange(void)
 }
 
 const struct pv_operation memory_ops[] = {{op_grant, 3},         {op_grant_map, 5},       {op_grant_unmap, 4},
-                                          {op_grant_replace, 1}, {op_grant_overwrite, 2}, {op_grant_copy, 1},
-                                          {op_reservation, 2},   {op_exchange, 1}};
+                                          {op_grant_replace, 1}, {op_grant_overwrite, 2}, {op_grant_version, 1},
+                                          {op_grant_copy, 1},    {op_reservation, 2},     {op_exchange, 1}};
 const unsigned int nr_memory_ops = ARRAY_SIZE(memory_ops);

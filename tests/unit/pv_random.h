@@ -89,6 +89,7 @@ struct flight {
         struct gnttab_unmap_grant_ref unmap[MAX_ELEMS];
         struct gnttab_unmap_and_replace replace[MAX_ELEMS];
         struct gnttab_copy copy[MAX_ELEMS];
+        struct gnttab_set_version version;
         struct {
             struct xen_memory_reservation r;
             struct xen_memory_exchange x;

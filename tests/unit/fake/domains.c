@@ -79,6 +79,13 @@ struct domain *domain_get(domid_t id)
     return d;
 }
 
+struct domain *domain_get_next(domid_t id)
+{
+    while (id < ARRAY_SIZE(domains) && !domains[id])
+        id++;
+    return id < ARRAY_SIZE(domains) ? domain_get(id) : NULL;
+}
+
 void domain_hold(struct domain *d)
 {
     d->refcount++;

@@ -71,8 +71,3 @@ void vcpu_unregister_info(struct vcpu *v)
 void send_global_virq(unsigned int virq)
 {
 }
-
-struct domain *domain_get_next(domid_t id)
-{
-    return NULL;
-}
