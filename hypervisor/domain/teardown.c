@@ -80,36 +80,51 @@ static int release_frames(struct domain *d)
     return 0;
 }
 
-/* One that still has the owner's reference, or NULL. Those that have lost it and are mapped by others gather at the end
- * of the list. */
+/* The next in turn if it still has the owner's reference, or NULL. The guest may have given some up itself. */
 static struct page_info *next_hv_page(struct domain *d)
 {
     struct page_info *pg = NULL;
 
     spin_lock(&d->page_alloc_lock);
-    if (!list_empty(&d->hv_page_list))
+    if (!list_empty(&d->hv_page_list)) {
         pg = list_first(&d->hv_page_list, struct page_info, list);
-    if (pg && (pg->count_info & PGC_allocated)) {
         list_del(&pg->list);
         list_add_tail(&pg->list, &d->hv_page_list);
-    } else
-        pg = NULL;
+        if (!(pg->count_info & PGC_allocated))
+            pg = NULL;
+    }
     spin_unlock(&d->page_alloc_lock);
     return pg;
 }
 
+static unsigned int count_hv_pages(struct domain *d)
+{
+    const struct page_info *pg;
+    unsigned int n = 0;
+
+    spin_lock(&d->page_alloc_lock);
+    list_for_each (pg, &d->hv_page_list, list)
+        n++;
+    spin_unlock(&d->page_alloc_lock);
+    return n;
+}
+
+/* The list is turned once: pages leave it meanwhile, none comes. */
 int release_hv_pages(struct domain *d)
 {
-    for (unsigned int n = 1;; n++) {
+    if (!d->teardown_next)
+        d->teardown_next = count_hv_pages(d) + 1;
+    while (d->teardown_next > 1) {
         struct page_info *pg = next_hv_page(d);
 
-        if (!pg)
-            return 0;
-        unshare_hv_page(pg);
+        if (pg)
+            unshare_hv_page(pg);
         stretch_work(1);
-        if (n % FRAMES_PER_SLICE == 0 && preempt_needed())
+        if (--d->teardown_next % FRAMES_PER_SLICE == 0 && preempt_needed())
             return -ERESTART;
     }
+    d->teardown_next = 0;
+    return 0;
 }
 
 static int (*const steps[])(struct domain *) = {

@@ -246,6 +246,29 @@ static void test_new_vcpu_in_shutdown(void **state)
 }
 
 /* ---- runstate area ---- */
+/* A guest gives up its first shared page while somebody has it mapped: the others come back all the same. */
+static void test_given_up_shared_page(void **state)
+{
+    struct domain *d = core_guest(1, 4);
+    struct page_info *pg = list_first(&d->hv_page_list, struct page_info, list), *other;
+    unsigned int kept = 0;
+
+    assert_true(get_page(pg, d));
+    domain_hold(d);
+    unshare_hv_page(pg);
+    assert_ptr_equal(list_first(&d->hv_page_list, struct page_info, list), pg);
+    core_kill(d);
+    list_for_each (other, &d->hv_page_list, list) {
+        assert_ptr_equal(other, pg);
+        kept++;
+    }
+    assert_int_equal(kept, 1);
+    put_page(pg);
+    assert_true(list_empty(&d->hv_page_list));
+    domain_put(d);
+    core_settle();
+}
+
 static void test_runstate_area(void **state)
 {
     struct vcpu *v = core_guest(1, 0)->vcpu[0];
@@ -286,6 +309,7 @@ int core_domain_tests(void)
         CORE_TEST(test_pause_nests),
         CORE_TEST(test_shutdown_and_resume),
         CORE_TEST(test_new_vcpu_in_shutdown),
+        CORE_TEST(test_given_up_shared_page),
         CORE_TEST(test_runstate_area),
     };
 
