@@ -32,6 +32,7 @@ guests += sweep_numbers
 guests += reserved_fields
 guests += segments
 guests += areas_on_tables
+guests += vcpu_context
 guests += grant_copy
 guests += race_grant
 guests += exchange

@@ -41,6 +41,7 @@ GUESTS = (
     Guest("reserved_fields"),
     Guest("segments"),
     Guest("areas_on_tables", vcpus=2),
+    Guest("vcpu_context", vcpus=2),
     Guest("grant_copy"),
     Guest("race_grant", vcpus=2),
     Guest("exchange"),

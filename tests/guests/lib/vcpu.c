@@ -12,6 +12,7 @@ unsigned int this_vcpu(void)
 
 void fill_context(struct vcpu_guest_context *c, unsigned int id)
 {
+    ((struct cpu *)stacks[id])->id = id;
     __builtin_memset(c, 0, sizeof(*c));
     c->flags = VGCF_in_kernel;
     c->user_regs.rip = P(vcpu_entry);
@@ -45,7 +46,6 @@ void start_vcpu(unsigned int id, void (*fn)(void))
     REQUIRE(id < MAX_VCPUS);
     fill_context(&c, id);
     c.user_regs.rdi = P(fn);
-    ((struct cpu *)stacks[id])->id = id;
     REQUIRE(HYPERCALL3(__HYPERVISOR_vcpu_op, VCPUOP_initialise, id, &c) == 0);
     REQUIRE(HYPERCALL3(__HYPERVISOR_vcpu_op, VCPUOP_up, id, 0) == 0);
 }
