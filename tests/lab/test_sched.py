@@ -58,5 +58,5 @@ class Shares(LabTest):
             self.ok(f"umbra vcpu-pin two all {hard}")
             self.ok("sleep 1")
             self.assertEqual(self.places("two"), there)
-        self.fails("umbra vcpu-pin two all 7", 1, "cpu")
+        self.fails("umbra vcpu-pin two all 7", 2, "no cpu 7")
         self.assertEqual({row["hard_affinity"] for row in self.json("umbra --json vcpu-list two")}, {"1"})
