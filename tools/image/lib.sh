@@ -41,12 +41,12 @@ fetch_packages() {
 }
 
 download() {
-    kernel=$(apt-cache depends linux-image-amd64 | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n1)
-    [ -n "$kernel" ] || return 1
+    package=$(apt-cache depends linux-image-amd64 | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n1)
+    [ -n "$package" ] || return 1
     sandbox=
     [ "$(id -u)" != 0 ] || sandbox='-o APT::Sandbox::User=root'
     (cd "$cache/debs" &&
-        apt-get $sandbox -qq download "$kernel" xen-hypervisor-4.17-amd64 $(list_of "$here/image-packages.txt")) >&2
+        apt-get $sandbox -qq download "$package" xen-hypervisor-4.17-amd64 $(list_of "$here/image-packages.txt")) >&2
 }
 
 refresh_lists() {
