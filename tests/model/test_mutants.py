@@ -12,7 +12,7 @@ import model
 from mutants import MUTANTS
 
 LEAST = 15
-SEEDS = (1, 2, 3)
+SEEDS = (1, 2, 3, 4, 5, 6)
 OPERATIONS = 150_000  # for each seed
 AT_ONCE = 2
 TIMEOUT = 300

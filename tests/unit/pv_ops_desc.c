@@ -123,7 +123,7 @@ static void op_use_selector(void)
 static void op_ldt_page(void)
 {
     unsigned long linear = random_linear() & PAGE_MASK;
-    pte_t e = pte_make(page_to_mfn(frame_leaning_to(self(), PT_SEGDESC)), PTE_P);
+    pte_t e = pte_make(page_to_mfn(random_frame(self())), PTE_P);
 
     if (call_now(do_update_va_mapping, (unsigned long[4]){linear, e.n, 0, 0}) ||
         mmuext_now(MMUEXT_SET_LDT, linear, 512))
@@ -191,5 +191,5 @@ static void op_context(void)
 }
 
 const struct pv_operation desc_ops[] = {{op_set_gdt, 2},      {op_update_descriptor, 3}, {op_set_ldt, 1},
-                                        {op_use_selector, 3}, {op_ldt_page, 1},          {op_context, 1}};
+                                        {op_use_selector, 3}, {op_ldt_page, 2},          {op_context, 1}};
 const unsigned int nr_desc_ops = ARRAY_SIZE(desc_ops);
