@@ -104,10 +104,10 @@ static void count_table(const struct page_info *pg, unsigned int n)
 {
     unsigned int level = page_type(pg);
 
-    for (unsigned int k = 0; k < model_indices; k++) {
-        pte_t e = ((pte_t *)page_to_virt(pg))[model_index[k]];
+    for (unsigned int i = 0; i < n; i++) {
+        pte_t e = ((pte_t *)page_to_virt(pg))[i];
 
-        if (model_index[k] < n && !hv_slot(level, model_index[k]) && (e.n & PTE_P))
+        if ((e.n & PTE_P) && !hv_slot(level, i))
             count_entry(pg, level, e);
     }
 }
@@ -157,8 +157,8 @@ static void count_window_page(mfn_t m)
     typed[slot_of(m)]++;
     if (page_type(pg) != PT_SEGDESC || !(pg->type_info & PGT_validated))
         broken("D1", "a descriptor window shows a frame of another type", slot_of(m));
-    for (unsigned int k = 0; k < model_indices; k++)
-        if (!harmless(((uint64_t *)page_to_virt(pg))[model_index[k]]))
+    for (unsigned int i = 0; i < PT_ENTRIES; i++)
+        if (!harmless(((uint64_t *)page_to_virt(pg))[i]))
             broken("D1", "a descriptor window shows a harmful descriptor", slot_of(m));
 }
 
@@ -315,10 +315,10 @@ static bool foretell_table(struct domain *d, unsigned int f, enum page_type type
     plan[f].type = type;
     plan[f].set = true;
     plan[f].done = false;
-    for (unsigned int k = 0; k < model_indices; k++) {
-        pte_t e = ((pte_t *)page_to_virt(page_of(f)))[model_index[k]];
+    for (unsigned int i = 0; i < PT_ENTRIES; i++) {
+        pte_t e = ((pte_t *)page_to_virt(page_of(f)))[i];
 
-        if (!hv_slot(type, model_index[k]) && !foretell_entry(d, d, type, e))
+        if (e.n && !hv_slot(type, i) && !foretell_entry(d, d, type, e))
             return false;
     }
     plan[f].done = true;
@@ -340,8 +340,8 @@ static bool foretell_type(struct domain *d, unsigned int f, enum page_type type)
     plan[f].type = type;
     plan[f].set = plan[f].done = true;
     if (type == PT_SEGDESC)
-        for (unsigned int k = 0; k < model_indices; k++)
-            if (!model_descriptor_ok(((uint64_t *)page_to_virt(pg))[model_index[k]]))
+        for (unsigned int i = 0; i < PT_ENTRIES; i++)
+            if (!model_descriptor_ok(((uint64_t *)page_to_virt(pg))[i]))
                 return false;
     return true;
 }
