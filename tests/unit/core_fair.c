@@ -603,7 +603,7 @@ static void fair_shares(unsigned int cpus, unsigned int want[MAX_SIM])
 
 static void check_fair_shares(unsigned int cpus)
 {
-    unsigned int want[MAX_SIM];
+    unsigned int want[MAX_SIM] = {0};
 
     fair_shares(cpus, want);
     for (unsigned int i = 0; i < sim.domains; i++)
@@ -620,7 +620,7 @@ static bool as_well_off(const struct domain *a, const struct domain *b)
  * it could have used while it was parked. */
 static void check_capped_shares(unsigned int cpus)
 {
-    unsigned int want[MAX_SIM];
+    unsigned int want[MAX_SIM] = {0};
 
     fair_shares(cpus, want);
     for (unsigned int i = 0; i < sim.domains; i++) {
