@@ -88,6 +88,8 @@ static int run_slice(const struct mmu_context *c, const struct mmu_update *u, un
 {
     int rc = pv_drain_dead(c->pt_owner);
 
+    if (!rc && preempt_after_work())
+        rc = -ERESTART;
     for (*i = 0; !rc && *i < n;) {
         int drained;
 

@@ -237,6 +237,8 @@ static int run_slice(struct domain *d, const struct mmuext_op *op, unsigned int 
 {
     int rc = drain(d);
 
+    if (!rc && preempt_after_work())
+        rc = -ERESTART;
     for (*i = 0; !rc && *i < n;) {
         int drained;
 
