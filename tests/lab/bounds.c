@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <xencall.h>
+#define __XEN_TOOLS__ 1 /* without it the headers name the older calls */
 #include <xen/xen.h>
 #include <xen/event_channel.h>
 #include <xen/grant_table.h>

@@ -143,9 +143,14 @@ class Reading(LabTest):
         self.fails("umbra vcpu-pin reader 0 9", 2, "no CPU 9")
 
     def test_vcpu_set(self):
-        self.reader()
-        for count in (1, 2):
+        """A Linux guest takes a processor away by itself; one that comes back is brought up by its user space."""
+        domid = self.reader()
+        bring_up = "echo 1 >/sys/devices/system/cpu/cpu1/online; echo cpus-$((40 + 2))"
+        for count, available in ((1, "offline"), (2, "online")):
             self.ok(f"umbra vcpu-set reader {count}")
+            self.assertEqual(self.ok(f"xenstore-read /local/domain/{domid}/cpu/1/availability").strip(), available)
+            if count == 2:
+                self.type_in("reader", bring_up, "cpus-42")
             deadline = time.monotonic() + 60
             while self.guests()["reader"][2] != count:
                 self.assertLess(time.monotonic(), deadline, f"not {count} online")

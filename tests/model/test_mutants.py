@@ -12,8 +12,8 @@ import model
 from mutants import MUTANTS
 
 LEAST = 15
-SEEDS = (1, 2, 3, 4, 5, 6)
-OPERATIONS = 150_000  # for each seed
+SEEDS = (1, 2, 3, 4, 5, 6, 7, 8)
+OPERATIONS = 400_000  # for each seed
 AT_ONCE = 2
 TIMEOUT = 300
 
