@@ -176,9 +176,11 @@ class Reading(LabTest):
         self.assertTrue(self.json("umbra --json dmesg")["lines"])
 
     def test_debug_keys(self):
-        before = len(self.ok("umbra dmesg"))
+        before = self.ok("umbra dmesg")
         self.ok("umbra debug-keys h")
-        self.assertNotEqual(len(self.ok("umbra dmesg")), before)
+        after = self.ok("umbra dmesg")
+        self.assertNotEqual(after, before)
+        self.assertIn("'h' pressed", after[-8000:])
         self.fails("umbra debug-keys", 2)
 
     def test_z_dmesg_clear(self):
