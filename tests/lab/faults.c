@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * A library to preload before a tool of the control domain: the N-th call that leaves the process for the hypervisor,
- * the mapping device or xenstored fails with "no memory". N is in the environment as FAULT_AT; what failed is said on
- * standard error. Only the process that was started is disturbed, not the children that it forks.
+ * A library to preload before a tool of the control domain. With FAULT_AT=N in the environment the N-th call that
+ * leaves the process for the hypervisor, the mapping device or xenstored fails with "no memory", which is said on
+ * standard error. With KILL_AT=N the process is killed before its N-th call. With FAULT_COUNT=FILE a line is added to
+ * the file when the process ends: how many calls it made, those that only read xenstore included. Only the process that
+ * was started is meant, not the children that it forks.
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,25 +17,60 @@
 #include <xenforeignmemory.h>
 #include <xenstore.h>
 
-static long calls;
+static long calls, reads;
+static pid_t started;
+
+static long number(const char *name)
+{
+    const char *text = getenv(name);
+
+    return text ? atol(text) : 0;
+}
 
 static bool due(const char *name)
 {
-    static long at;
-    static pid_t started;
+    static long at, kill_at;
 
     if (!started) {
-        const char *text = getenv("FAULT_AT");
-
         started = getpid();
-        at = text ? atol(text) : 0;
+        at = number("FAULT_AT");
+        kill_at = number("KILL_AT");
     }
-    if (getpid() != started || ++calls != at) {
+    if (getpid() != started) {
+        return false;
+    }
+    if (++calls == kill_at) {
+        kill(getpid(), SIGKILL);
+    }
+    if (calls != at) {
         return false;
     }
     fprintf(stderr, "fault %ld: %s\n", at, name);
     errno = ENOMEM;
     return true;
+}
+
+static void __attribute__((destructor)) say_count(void)
+{
+    const char *path = getenv("FAULT_COUNT");
+    FILE *file = path && getpid() == started ? fopen(path, "a") : NULL;
+
+    if (file) {
+        fprintf(file, "%ld %ld\n", calls, reads);
+        fclose(file);
+    }
+}
+
+/* Only counted: that a node cannot be read means that it is not there. */
+void *xs_read(struct xs_handle *h, xs_transaction_t t, const char *path, unsigned *len)
+{
+    static void *(*real)(struct xs_handle *, xs_transaction_t, const char *, unsigned *);
+
+    if (!real) {
+        *(void **)&real = dlsym(RTLD_NEXT, "xs_read");
+    }
+    reads++;
+    return real(h, t, path, len);
 }
 
 #define DISTURB(type, name, params, args, failed)      \

@@ -7,6 +7,7 @@ import struct
 BASE = 0xffffffff80000000
 PLACE = 0x200000
 CODE = 2048
+ZEROS = 4096 - 64
 
 # Stops at once, for the reason that is the first character of the command line: 0 power off, 1 reboot, 3 crash.
 STOP = bytes([
@@ -18,6 +19,14 @@ STOP = bytes([
     0xb8, 0x1d, 0x00, 0x00, 0x00,              # mov $__HYPERVISOR_sched_op, %eax
     0x0f, 0x05,                                # syscall
     0x0f, 0x0b])                               # ud2
+
+# Waits for ever for an event that never comes: SCHEDOP_poll of no port, with a structure of zeros.
+SLEEP = bytes([
+    0xb8, 0x1d, 0x00, 0x00, 0x00,              # 1: mov $__HYPERVISOR_sched_op, %eax
+    0xbf, 0x03, 0x00, 0x00, 0x00,              # mov $SCHEDOP_poll, %edi
+    0x48, 0xbe, *struct.pack("<Q", BASE + PLACE + ZEROS),  # movabs $ZEROS, %rsi
+    0x0f, 0x05,                                # syscall
+    0xeb, 0xe8])                               # jmp 1b
 
 
 def note(kind, text):
