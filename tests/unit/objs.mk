@@ -42,9 +42,15 @@ test_cli-cflags   := $(cli-unit-cflags) -Itests/unit
 test_cli-libs     := -lyajl
 
 units             += test_guest
-test_guest-srcs   := tests/unit/test_guest.c $(filter-out tests/unit/test_cli.c,$(test_cli-srcs))
+test_guest-srcs   := tests/unit/test_guest.c tests/unit/guest_world.c \
+                     $(filter-out tests/unit/test_cli.c,$(test_cli-srcs))
 test_guest-cflags := $(test_cli-cflags)
 test_guest-libs   := -lyajl
+
+units                  += test_supervisor
+test_supervisor-srcs   := tests/unit/test_supervisor.c $(filter-out tests/unit/test_guest.c,$(test_guest-srcs))
+test_supervisor-cflags := $(test_cli-cflags)
+test_supervisor-libs   := -lyajl
 
 # hypervisor: events and grants, on the fake machine
 hv-unit-cflags      := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include -Itests/unit -fno-strict-aliasing

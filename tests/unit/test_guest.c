@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * tools/cli: guests across their domains, and the supervisor, on the stand-in for libctl. The fake host is shared with
- * children: the supervisor here is a real process with real workers, and processes are really killed, at every call
- * that changes something.
+ * tools/cli: guests across their domains, on the stand-in for libctl. The fake host is shared with children: processes
+ * are really killed, at every call that changes something.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -13,122 +12,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "cli/cli.h"
-#include "cli/guest.h"
+#include "guest_world.h"
 #include "cli/lock.h"
-#include "cli/supervisor.h"
 #include "fake_ctl.h"
-
-#define POWEROFF 0
-#define REBOOT   1
-#define SUSPEND  2
-#define CRASH    3
-
-static char directory[64] = "/tmp/umbra-guest-";
-static char lock_path[96], log_path[112];
-static char out[16384], err_text[4096];
-static struct ctl *ctl;
-
-static void slurp(const char *file, char *buf, size_t size)
-{
-    FILE *f = fopen(file, "r");
-    size_t n = f ? fread(buf, 1, size - 1, f) : 0;
-
-    buf[n] = '\0';
-    if (f)
-        fclose(f);
-}
-
-/* Runs a command line in a child, since it may be killed: its exit code, or minus the signal. */
-static int umbra(const char *line)
-{
-    int status;
-    pid_t child;
-
-    fflush(NULL);
-    child = fork();
-    if (child == 0) {
-        char copy[512], *argv[16] = {"umbra"};
-        int argc = 1;
-
-        lock_forget();
-        snprintf(copy, sizeof(copy), "%s", line);
-        for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
-            argv[argc++] = word;
-        if (!freopen("out", "w", stdout) || !freopen("err", "w", stderr))
-            _exit(99);
-        status = cli_main(argc, argv);
-        fflush(NULL);
-        _exit(status);
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    slurp("out", out, sizeof(out));
-    slurp("err", err_text, sizeof(err_text));
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-}
-
-static int kill_supervisor(void)
-{
-    pid_t pid = lock_holder(LOCK_SUPERVISOR);
-
-    if (pid)
-        kill(pid, SIGKILL);
-    for (int i = 0; i < 500 && lock_holder(LOCK_SUPERVISOR); i++)
-        usleep(10000);
-    return lock_holder(LOCK_SUPERVISOR) ? -1 : 0;
-}
-
-/* A test that failed may have left its supervisor. */
-static int fresh(void **state)
-{
-    if (kill_supervisor())
-        return -1;
-    fake_reset();
-    snprintf(fake->events, sizeof(fake->events), "%s/events", directory);
-    fake_add(0, "Domain-0");
-    unlink(log_path);
-    ctl = (struct ctl *)fake;
-    return 0;
-}
-
-/* A guest as a killed or living process left it: a record in a phase, and perhaps a domain. */
-static struct guest_state left(enum guest_phase phase, const char *config)
-{
-    struct guest_state gs = {.phase = phase, .name = "web2", .uuid = {0xaa}, .domid = 5, .watched = true};
-
-    gs.started = 0;
-    assert_int_equal(guest_state_add(ctl, &gs, config, NULL, NULL), 0);
-    return gs;
-}
-
-static struct ctl_domain_info *domain_of(const struct guest_state *gs, uint32_t domid)
-{
-    struct ctl_domain_info *d = fake_add(domid, gs->name);
-
-    memcpy(d->uuid, gs->uuid, sizeof(d->uuid));
-    return d;
-}
-
-#define CONFIG(rest) "{\"name\":\"web2\",\"kernel\":\"/k\",\"memory\":64" rest "}"
-
-static int settle(const struct guest_state *gs)
-{
-    struct ctl_error err = {0};
-
-    return guest_settle(ctl, gs->uuid, &err);
-}
-
-static enum guest_phase phase_of(const struct guest_state *gs)
-{
-    struct guest_state now;
-
-    return guest_state_get(ctl, gs->uuid, &now) < 0 ? GUEST_PHASES : now.phase; /* GUEST_PHASES: no record */
-}
 
 /* --- records --------------------------------------------------------------------------------------------------------
  */
@@ -485,24 +375,6 @@ static void test_destroy_waits_for_others(void **state)
 /* --- killed at every moment -----------------------------------------------------------------------------------------
  */
 
-static int records(void)
-{
-    struct guest_state *list;
-    int n = guest_state_list(ctl, &list, NULL);
-
-    free(list);
-    return n;
-}
-
-static int nodes_below(const char *path)
-{
-    int found = 0;
-
-    for (int i = 0; i < fake->n_nodes; i++)
-        found += strncmp(fake->nodes[i].path, path, strlen(path)) == 0;
-    return found;
-}
-
 static void settle_all(void)
 {
     struct guest_state *list;
@@ -624,141 +496,6 @@ static void test_rename_restart_killed_anywhere(void **state)
     killed_restart(state, CONFIG(",\"on_reboot\":\"rename-restart\""), 3);
 }
 
-/* --- the supervisor -------------------------------------------------------------------------------------------------
- */
-
-static pid_t supervisor_pid(void)
-{
-    const char *text = fake_node("/umbra/supervisor");
-
-    return text ? (pid_t)atoi(text) : 0;
-}
-
-static void wait_records(int n)
-{
-    for (int i = 0; i < 500 && records() != n; i++)
-        usleep(10000);
-    assert_int_equal(records(), n);
-}
-
-static void wait_domain(uint32_t domid)
-{
-    for (int i = 0; i < 500; i++) {
-        if (fake->n > 1 && fake->domains[1].domid == domid && !fake->domains[1].paused)
-            return;
-        usleep(10000);
-    }
-    fail_msg("domain %u does not come", domid);
-}
-
-static void test_supervisor(void **state)
-{
-    char log[4096];
-    pid_t first;
-
-    assert_int_equal(umbra("create g.json"), 0);
-    first = supervisor_pid();
-    assert_int_equal(lock_holder(LOCK_SUPERVISOR), first);
-    fake_stop(7, REBOOT);
-    wait_domain(8);
-    /* A second guest finds it running; a third one cannot be it. */
-    assert_int_equal(umbra("create g.json name=web3"), 0);
-    assert_int_equal(supervisor_pid(), first);
-    assert_int_equal(umbra("supervise"), 1);
-    assert_non_null(strstr(err_text, "is it already"));
-    fake_stop(8, POWEROFF);
-    wait_records(1);
-    assert_int_equal(umbra("destroy web3"), 0);
-    wait_records(0);
-    slurp(log_path, log, sizeof(log));
-    assert_non_null(strstr(log, "Z web2: domain 7 rebooted\n"));
-    assert_non_null(strstr(log, "Z web2: started again as domain 8\n"));
-    assert_non_null(strstr(log, "Z web2: domain 8 powered off\n"));
-    assert_int_equal(kill_supervisor(), 0);
-}
-
-/* Nothing is lost while there is none, and the next verb that needs it starts it. */
-static void test_supervisor_killed(void **state)
-{
-    pid_t first;
-
-    assert_int_equal(umbra("create g.json"), 0);
-    first = supervisor_pid();
-    assert_int_equal(kill_supervisor(), 0);
-    fake_stop(7, REBOOT);
-    usleep(50000);
-    assert_int_equal(fake->domains[1].domid, 7);
-    assert_int_equal(umbra("create g.json name=web3"), 0);
-    for (int i = 0; i < 500 && !(strstr(fake->acts, "unpause 8;") && strstr(fake->acts, "unpause 9;")); i++)
-        usleep(10000);
-    assert_non_null(strstr(fake->acts, "destroy 7;"));
-    assert_int_equal(fake->n, 3);
-    assert_int_not_equal(supervisor_pid(), first);
-    assert_int_equal(kill_supervisor(), 0);
-}
-
-/* Its builder is killed while the supervisor runs: it notices by the lock, without an event. */
-static void test_supervisor_removes_half_built(void **state)
-{
-    assert_int_equal(umbra("create g.json"), 0);
-    fake->calls = 0;
-    fake->kill_at = 6; /* the domain is there, its nodes are not */
-    assert_int_equal(umbra("create g.json name=web3"), -SIGKILL);
-    fake->kill_at = 0;
-    wait_records(1);
-    for (int i = 0; i < 500 && fake->n != 2; i++)
-        usleep(10000);
-    assert_int_equal(fake->n, 2);
-    assert_int_equal(kill_supervisor(), 0);
-}
-
-/* Its worker is killed: another one goes on. */
-static void test_worker_killed(void **state)
-{
-    char log[4096];
-
-    assert_int_equal(umbra("create g.json"), 0);
-    fake->calls = 0;
-    fake->kill_at = 9;
-    fake_stop(7, REBOOT);
-    for (int i = 0; i < 500 && !strstr(fake->acts, "unpause 8;unpause") && fake->n; i++) {
-        if (fake->n == 2 && fake->domains[1].domid > 7 && !fake->domains[1].paused)
-            break;
-        usleep(10000);
-    }
-    assert_int_equal(fake->n, 2);
-    assert_true(fake->domains[1].domid > 7 && !fake->domains[1].paused);
-    slurp(log_path, log, sizeof(log));
-    assert_non_null(strstr(log, "web2: its worker was ended by signal 9\n"));
-    assert_int_equal(kill_supervisor(), 0);
-}
-
-static int setup(void **state)
-{
-    FILE *f;
-
-    memset(directory + strlen(directory), 'X', 6); /* mkdtemp() replaces these */
-    if (!mkdtemp(directory) || chdir(directory) || mkfifo("events", 0600))
-        return -1;
-    snprintf(lock_path, sizeof(lock_path), "%s/lock", directory);
-    snprintf(log_path, sizeof(log_path), "%s/supervisor.log", directory);
-    lock_file = lock_path;
-    guest_log_dir = directory;
-    f = fopen("g.json", "w");
-    fputs("{\"name\":\"web2\",\"kernel\":\"g.json\",\"memory\":64}", f);
-    return fclose(f);
-}
-
-static int teardown(void **state)
-{
-    static const char *const files[] = {"out", "err", "events", "g.json", "lock", "supervisor.log"};
-
-    kill_supervisor();
-    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-        unlink(files[i]);
-    return chdir("/") || rmdir(directory) ? -1 : 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -783,11 +520,7 @@ int main(void)
         cmocka_unit_test_setup(test_destroy_killed_anywhere, fresh),
         cmocka_unit_test_setup(test_restart_killed_anywhere, fresh),
         cmocka_unit_test_setup(test_rename_restart_killed_anywhere, fresh),
-        cmocka_unit_test_setup(test_supervisor, fresh),
-        cmocka_unit_test_setup(test_supervisor_killed, fresh),
-        cmocka_unit_test_setup(test_supervisor_removes_half_built, fresh),
-        cmocka_unit_test_setup(test_worker_killed, fresh),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * tools/cli: the supervisor, a real process with real workers, on the stand-in for libctl.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "guest_world.h"
+#include "cli/lock.h"
+#include "fake_ctl.h"
+
+static pid_t supervisor_pid(void)
+{
+    const char *text = fake_node("/umbra/supervisor");
+
+    return text ? (pid_t)atoi(text) : 0;
+}
+
+static void wait_records(int n)
+{
+    for (int i = 0; i < 500 && records() != n; i++)
+        usleep(10000);
+    assert_int_equal(records(), n);
+}
+
+static void wait_domain(uint32_t domid)
+{
+    for (int i = 0; i < 500; i++) {
+        if (fake->n > 1 && fake->domains[1].domid == domid && !fake->domains[1].paused)
+            return;
+        usleep(10000);
+    }
+    fail_msg("domain %u does not come", domid);
+}
+
+static void test_supervisor(void **state)
+{
+    char log[4096];
+    pid_t first;
+
+    assert_int_equal(umbra("create g.json"), 0);
+    first = supervisor_pid();
+    assert_int_equal(lock_holder(LOCK_SUPERVISOR), first);
+    fake_stop(7, REBOOT);
+    wait_domain(8);
+    /* A second guest finds it running; a third one cannot be it. */
+    assert_int_equal(umbra("create g.json name=web3"), 0);
+    assert_int_equal(supervisor_pid(), first);
+    assert_int_equal(umbra("supervise"), 1);
+    assert_non_null(strstr(err_text, "is it already"));
+    fake_stop(8, POWEROFF);
+    wait_records(1);
+    assert_int_equal(umbra("destroy web3"), 0);
+    wait_records(0);
+    slurp(log_path, log, sizeof(log));
+    assert_non_null(strstr(log, "Z web2: domain 7 rebooted\n"));
+    assert_non_null(strstr(log, "Z web2: started again as domain 8\n"));
+    assert_non_null(strstr(log, "Z web2: domain 8 powered off\n"));
+    assert_int_equal(kill_supervisor(), 0);
+}
+
+/* Nothing is lost while there is none, and the next verb that needs it starts it. */
+static void test_supervisor_killed(void **state)
+{
+    pid_t first;
+
+    assert_int_equal(umbra("create g.json"), 0);
+    first = supervisor_pid();
+    assert_int_equal(kill_supervisor(), 0);
+    fake_stop(7, REBOOT);
+    usleep(50000);
+    assert_int_equal(fake->domains[1].domid, 7);
+    assert_int_equal(umbra("create g.json name=web3"), 0);
+    for (int i = 0; i < 500 && !(strstr(fake->acts, "unpause 8;") && strstr(fake->acts, "unpause 9;")); i++)
+        usleep(10000);
+    assert_non_null(strstr(fake->acts, "destroy 7;"));
+    assert_int_equal(fake->n, 3);
+    assert_int_not_equal(supervisor_pid(), first);
+    assert_int_equal(kill_supervisor(), 0);
+}
+
+/* Its builder is killed while the supervisor runs: it notices by the lock, without an event. */
+static void test_supervisor_removes_half_built(void **state)
+{
+    assert_int_equal(umbra("create g.json"), 0);
+    fake->calls = 0;
+    fake->kill_at = 6; /* the domain is there, its nodes are not */
+    assert_int_equal(umbra("create g.json name=web3"), -SIGKILL);
+    fake->kill_at = 0;
+    wait_records(1);
+    for (int i = 0; i < 500 && fake->n != 2; i++)
+        usleep(10000);
+    assert_int_equal(fake->n, 2);
+    assert_int_equal(kill_supervisor(), 0);
+}
+
+/* Its worker is killed: another one goes on. */
+static void test_worker_killed(void **state)
+{
+    char log[4096];
+
+    assert_int_equal(umbra("create g.json"), 0);
+    fake->calls = 0;
+    fake->kill_at = 9;
+    fake_stop(7, REBOOT);
+    for (int i = 0; i < 500 && !strstr(fake->acts, "unpause 8;unpause") && fake->n; i++) {
+        if (fake->n == 2 && fake->domains[1].domid > 7 && !fake->domains[1].paused)
+            break;
+        usleep(10000);
+    }
+    assert_int_equal(fake->n, 2);
+    assert_true(fake->domains[1].domid > 7 && !fake->domains[1].paused);
+    slurp(log_path, log, sizeof(log));
+    assert_non_null(strstr(log, "web2: its worker was ended by signal 9\n"));
+    assert_int_equal(kill_supervisor(), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_supervisor, fresh),
+        cmocka_unit_test_setup(test_supervisor_killed, fresh),
+        cmocka_unit_test_setup(test_supervisor_removes_half_built, fresh),
+        cmocka_unit_test_setup(test_worker_killed, fresh),
+    };
+
+    return cmocka_run_group_tests(tests, world_setup, world_teardown);
+}
