@@ -314,6 +314,14 @@ int ctl_domain_holders(struct ctl *ctl, uint32_t domid, struct ctl_holders *sums
     return 2;
 }
 
+/* Does xenstored answer? */
+static bool store_fails(struct ctl_error *err)
+{
+    if (fake->store_fails)
+        fail(err, fake->store_fails, "ask xenstore", "xenstored does not answer");
+    return fake->store_fails != 0;
+}
+
 /* --- the host --------------------------------------------------------------------------------------------------------
  */
 
@@ -383,6 +391,12 @@ char *ctl_store_read(struct ctl *ctl, const char *path, struct ctl_error *err)
     struct fake_node *node;
     char *value;
 
+    if (store_fails(err))
+        return NULL;
+    if (++fake->reads >= fake->reads_fail_from && fake->reads_fail_from) {
+        fail(err, -EIO, "read from xenstore", "it just does not answer");
+        return NULL;
+    }
     lock();
     node = find_node(path);
     value = node ? strdup(node->value) : NULL;
@@ -484,6 +498,8 @@ void ctl_foreign_unmap(struct ctl *ctl, void *address, size_t count_)
 int ctl_store_write(struct ctl *ctl, const char *path, const char *value, struct ctl_error *err)
 {
     count();
+    if (store_fails(err))
+        return fake->store_fails;
     if (strlen(path) >= sizeof(fake->nodes->path) || strlen(value) >= sizeof(fake->nodes->value))
         return fail(err, -E2BIG, "write to xenstore", "too long");
     lock();
@@ -499,6 +515,8 @@ int ctl_store_remove(struct ctl *ctl, const char *path, struct ctl_error *err)
     size_t n = strlen(path);
 
     count();
+    if (store_fails(err))
+        return fake->store_fails;
     lock();
     for (int i = 0; i < fake->n_nodes; i++) {
         const char *p = fake->nodes[i].path;
@@ -516,10 +534,14 @@ int ctl_store_remove(struct ctl *ctl, const char *path, struct ctl_error *err)
 int ctl_store_list(struct ctl *ctl, const char *path, char ***names, struct ctl_error *err)
 {
     size_t n = strlen(path);
-    char **list = malloc(FAKE_NODES * (sizeof(char *) + sizeof(fake->nodes->path)));
-    char *text = (char *)(list + FAKE_NODES);
+    char **list, *text;
     int found = 0;
 
+    *names = NULL;
+    if (store_fails(err))
+        return fake->store_fails;
+    list = malloc(FAKE_NODES * (sizeof(char *) + sizeof(fake->nodes->path)));
+    text = (char *)(list + FAKE_NODES);
     lock();
     for (int i = 0; i < fake->n_nodes; i++) {
         const char *p = fake->nodes[i].path;
@@ -541,6 +563,8 @@ static int event_fd = -1;
 
 int ctl_store_watch(struct ctl *ctl, const char *path, struct ctl_error *err)
 {
+    if (store_fails(err))
+        return fake->store_fails;
     if (event_fd < 0)
         event_fd = open(fake->events, O_RDWR | O_NONBLOCK);
     return 0;

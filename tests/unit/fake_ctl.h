@@ -27,9 +27,11 @@ struct fake {
     char acts[2048];     /* "pause 3;unpause 3;" */
     int act_fails;       /* error that every act returns */
     int build_fails, build_fails_once;
-    pthread_mutex_t busy; /* some process is looking or changing; tests kill processes that hold it */
-    int held;             /* a destroyed domain of this number stays, dying; 0: none */
-    int calls;            /* calls so far; at number kill_at the process ends itself by SIGKILL */
+    int store_fails;            /* error of everything that asks xenstore */
+    int reads, reads_fail_from; /* so does every read from this one on */
+    pthread_mutex_t busy;       /* some process is looking or changing; tests kill processes that hold it */
+    int held;                   /* a destroyed domain of this number stays, dying; 0: none */
+    int calls;                  /* calls so far; at number kill_at the process ends itself by SIGKILL */
     int kill_at;
     struct ctl_affinity pinned; /* what was set last */
     struct ctl_sched share;     /* of every domain */

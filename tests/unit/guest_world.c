@@ -116,7 +116,7 @@ enum guest_phase phase_of(const struct guest_state *gs)
 {
     struct guest_state now;
 
-    return guest_state_get(ctl, gs->uuid, &now) < 0 ? GUEST_PHASES : now.phase; /* GUEST_PHASES: no record */
+    return guest_state_get(ctl, gs->uuid, &now, NULL) < 0 ? GUEST_PHASES : now.phase; /* GUEST_PHASES: no record */
 }
 
 int records(void)

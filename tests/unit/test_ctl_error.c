@@ -19,7 +19,7 @@ static void an_error_says_all(void **state)
 
     assert_int_equal(ctl_error_set(&err, -ENOMEM, "populate memory", "domain 3", "ask for less", "%d of %d MiB", 5, 8),
                      -ENOMEM);
-    assert_int_equal(ctl_error_field(&err, "memory"), -ENOMEM);
+    ctl_error_field(&err, "memory");
     ctl_error_format(&err, text, sizeof(text));
     assert_string_equal(text, "populate memory: domain 3: 5 of 8 MiB (Cannot allocate memory)\n  ask for less");
     assert_string_equal(err.field, "memory");
@@ -53,7 +53,7 @@ static void long_parts_are_cut(void **state)
 static void nobody_has_to_listen(void **state)
 {
     assert_int_equal(ctl_error_set(NULL, -EIO, "s", NULL, NULL, "m"), -EIO);
-    assert_int_equal(ctl_error_field(NULL, "memory"), 0);
+    ctl_error_field(NULL, "memory");
 }
 
 static void an_error_can_replace_itself(void **state)

@@ -32,38 +32,126 @@ static void test_record(void **state)
     gs.short_lives = 3;
     gs.started = 99;
     assert_int_equal(guest_state_put(ctl, &gs, NULL), 0);
-    assert_int_equal(guest_state_get(ctl, gs.uuid, &now), 0);
+    assert_int_equal(guest_state_get(ctl, gs.uuid, &now, NULL), 0);
     assert_memory_equal(&gs, &now, sizeof(gs));
     assert_string_equal(fake_node("/umbra/guest/aa000000-0000-0000-0000-000000000000"),
                         "{\"state\":\"running\",\"name\":\"web2\",\"domid\":12,\"watched\":true,\"started\":99,"
                         "\"short_lives\":3}\n");
-    text = guest_state_config(ctl, gs.uuid);
+    assert_int_equal(guest_state_config(ctl, gs.uuid, &text, NULL), 0);
     assert_string_equal(text, CONFIG(""));
     free(text);
-    assert_int_equal(guest_state_find(ctl, "web2", &now), 0);
-    assert_int_equal(guest_state_find(ctl, "12", &now), 0);
-    assert_int_equal(guest_state_find(ctl, "5", &now), -ENOENT);
+    assert_int_equal(guest_state_find(ctl, "web2", &now, NULL), 0);
+    assert_int_equal(guest_state_find(ctl, "12", &now, NULL), 0);
+    assert_int_equal(guest_state_find(ctl, "5", &now, NULL), -ENOENT);
     assert_int_equal(guest_state_remove(ctl, gs.uuid, NULL), 0);
-    assert_int_equal(guest_state_get(ctl, gs.uuid, &now), -ENOENT);
-    assert_null(guest_state_config(ctl, gs.uuid));
+    assert_int_equal(guest_state_get(ctl, gs.uuid, &now, NULL), -ENOENT);
+    assert_int_equal(guest_state_config(ctl, gs.uuid, &text, NULL), 0);
+    assert_null(text);
 }
 
-/* Whatever somebody writes there, it is a record or it is not. */
+#define RECORD "/umbra/guest/aa000000-0000-0000-0000-000000000000"
+
+/* Whatever somebody writes there: no running guest ends because its record is not understood, until it is asked for. */
 static void test_hostile_records(void **state)
 {
-    static const char *const texts[] = {"", "{", "[]", "{\"state\":7}", "{\"state\":\"\"}", "{\"state\":\"dead\"}",
-                                        "x"};
-    struct guest_state *list;
+    static const char *const texts[] = {"{",
+                                        "[]",
+                                        "x",
+                                        "{\"state\":7,\"name\":\"web2\"}",
+                                        "{\"state\":\"\",\"name\":\"web2\"}",
+                                        "{\"state\":\"dead\",\"name\":\"web2\"}",
+                                        "{\"state\":\"partial\",\"name\":\"web2\"}",
+                                        "{\"state\":\"running\"}"};
+    struct guest_state *list, gs = {.uuid = {0xaa}, .name = "web2"};
 
+    domain_of(&gs, 5);
+    ctl_store_write(ctl, "/umbra/guest/nonsense", "x", NULL);
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        ctl_store_write(ctl, "/umbra/guest/ab000000-0000-0000-0000-000000000000", texts[i], NULL);
-        ctl_store_write(ctl, "/umbra/guest/nonsense", texts[i], NULL);
+        ctl_store_write(ctl, RECORD, texts[i], NULL);
         assert_int_equal(guest_state_list(ctl, &list, NULL), 1);
-        assert_int_equal(list[0].phase, GUEST_PARTIAL);
+        assert_int_equal(list[0].phase, GUEST_UNKNOWN);
         assert_int_equal(settle(&list[0]), 0);
-        assert_int_equal(phase_of(&list[0]), GUEST_PHASES);
+        assert_int_equal(phase_of(&list[0]), GUEST_UNKNOWN);
+        assert_int_equal(umbra("create -e g.json name=web3 uuid=aa000000-0000-0000-0000-000000000000"), 1);
+        assert_non_null(strstr(err_text, "a guest of this uuid exists"));
+        assert_string_equal(fake->acts, "");
+        assert_string_equal(fake_node(RECORD), texts[i]);
         free(list);
     }
+    ctl_store_write(ctl, RECORD, texts[5], NULL);
+    assert_int_equal(umbra("create -e g.json"), 1);
+    assert_non_null(strstr(err_text, "a guest of this name exists"));
+    assert_int_equal(umbra("shutdown -w web2"), 0);
+    assert_int_equal(umbra("destroy web2"), 0);
+    assert_int_equal(fake->n, 1);
+    assert_int_equal(phase_of(&gs), GUEST_PHASES);
+}
+
+/* A record that was never finished never had a domain: one of this uuid is another tool's. */
+static void test_unfinished_record(void **state)
+{
+    struct guest_state gs = {.uuid = {0xaa}, .name = "web2"};
+
+    domain_of(&gs, 5);
+    ctl_store_write(ctl, RECORD "/config/0", "{", NULL);
+    assert_int_equal(phase_of(&gs), GUEST_PARTIAL);
+    assert_int_equal(settle(&gs), 0);
+    assert_int_equal(phase_of(&gs), GUEST_PHASES);
+    assert_int_equal(fake->n, 2);
+}
+
+/* xenstored does not answer: that a record cannot be read does not mean that there is none. */
+static void test_store_fails(void **state)
+{
+    static const char *const lines[] = {"destroy web2", "destroy 5", "rename web2 web3", "shutdown web2",
+                                        "create -e g.json name=web3"};
+    struct guest_state gs = left(GUEST_RUNNING, CONFIG("")), now, *list;
+    struct ctl_error err = {0};
+    char *text;
+
+    domain_of(&gs, 5);
+    fake_stop(5, REBOOT);
+    fake->store_fails = -EIO;
+    assert_int_equal(guest_state_get(ctl, gs.uuid, &now, &err), -EIO);
+    assert_int_equal(err.code, -EIO);
+    assert_int_equal(guest_state_list(ctl, &list, NULL), -EIO);
+    assert_null(list);
+    assert_int_equal(guest_state_find(ctl, "web2", &now, NULL), -EIO);
+    assert_int_equal(guest_state_config(ctl, gs.uuid, &text, NULL), -EIO);
+    assert_null(text);
+    assert_int_equal(settle(&gs), -EIO);
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        assert_int_equal(umbra(lines[i]), 1);
+        assert_non_null(strstr(err_text, "xenstored does not answer (Input/output error)"));
+    }
+    assert_int_equal(fake->n, 2);
+    assert_string_equal(fake->acts, "");
+    fake->store_fails = 0;
+    assert_int_equal(phase_of(&gs), GUEST_RUNNING);
+}
+
+/* At whatever read it happens: the guest comes back when the store does. */
+static void test_restart_while_store_fails(void **state)
+{
+    int rc = -1, point;
+
+    for (point = 1; rc < 0; point++) {
+        struct guest_state gs;
+
+        fresh(state);
+        gs = left(GUEST_RUNNING, CONFIG(""));
+        domain_of(&gs, 5);
+        fake_stop(5, REBOOT);
+        fake->reads = 0;
+        fake->reads_fail_from = point;
+        rc = settle(&gs);
+        assert_true(rc == 0 || rc == -EIO);
+        fake->reads_fail_from = 0;
+        assert_int_equal(settle(&gs), 0);
+        assert_int_equal(phase_of(&gs), GUEST_RUNNING);
+        assert_non_null(guest_domain(fake->domains, fake->n, gs.uuid));
+    }
+    assert_true(point > 3);
 }
 
 /* A configuration longer than xenstore takes in one piece. */
@@ -75,7 +163,7 @@ static void test_long_config(void **state)
     memset(config, 'x', sizeof(config) - 1);
     config[sizeof(config) - 1] = '\0';
     gs = left(GUEST_RUNNING, config);
-    text = guest_state_config(ctl, gs.uuid);
+    assert_int_equal(guest_state_config(ctl, gs.uuid, &text, NULL), 0);
     assert_string_equal(text, config);
     free(text);
 }
@@ -99,7 +187,7 @@ static void test_names(void **state)
     assert_int_equal(guest_state_rename(ctl, &other, "Domain-0", &err), -EEXIST);
     assert_string_equal(err.message, "domain 0 has this name");
     assert_int_equal(guest_state_rename(ctl, &other, "web4", &err), 0);
-    assert_int_equal(guest_state_find(ctl, "web4", &found), 0);
+    assert_int_equal(guest_state_find(ctl, "web4", &found, NULL), 0);
 }
 
 static void test_locks(void **state)
@@ -294,7 +382,7 @@ static void test_held(void **state)
     assert_int_equal(umbra("list"), 0);
     assert_non_null(strstr(out, "web2                                         5   256     1     -b-s-d"));
     fake->held = 7;
-    assert_int_equal(guest_state_get(ctl, gs.uuid, &gs), 0);
+    assert_int_equal(guest_state_get(ctl, gs.uuid, &gs, NULL), 0);
     assert_int_equal(guest_end(ctl, &gs, &err), -EBUSY);
     assert_int_equal(phase_of(&gs), GUEST_DYING);
     assert_int_equal(umbra("domid web2"), 0);
@@ -501,6 +589,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_record, fresh),
         cmocka_unit_test_setup(test_hostile_records, fresh),
+        cmocka_unit_test_setup(test_unfinished_record, fresh),
+        cmocka_unit_test_setup(test_store_fails, fresh),
+        cmocka_unit_test_setup(test_restart_while_store_fails, fresh),
         cmocka_unit_test_setup(test_long_config, fresh),
         cmocka_unit_test_setup(test_names, fresh),
         cmocka_unit_test_setup(test_locks, fresh),

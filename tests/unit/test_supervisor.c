@@ -125,6 +125,25 @@ static void test_worker_killed(void **state)
     assert_int_equal(kill_supervisor(), 0);
 }
 
+/* It says so once, and looks on. */
+static void test_record_not_understood(void **state)
+{
+    const char *log_line = "web1: the record /umbra/guest/ab000000-0000-0000-0000-000000000000 is not understood";
+    char log[4096];
+
+    ctl_store_write(ctl, "/umbra/guest/ab000000-0000-0000-0000-000000000000", "{\"state\":\"new\",\"name\":\"web1\"}",
+                    NULL);
+    assert_int_equal(umbra("create g.json"), 0);
+    fake_stop(7, REBOOT);
+    wait_domain(8);
+    fake_stop(8, POWEROFF);
+    wait_records(1);
+    slurp(log_path, log, sizeof(log));
+    assert_non_null(strstr(log, log_line));
+    assert_null(strstr(strstr(log, log_line) + 1, log_line));
+    assert_int_equal(kill_supervisor(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -132,6 +151,7 @@ int main(void)
         cmocka_unit_test_setup(test_supervisor_killed, fresh),
         cmocka_unit_test_setup(test_supervisor_removes_half_built, fresh),
         cmocka_unit_test_setup(test_worker_killed, fresh),
+        cmocka_unit_test_setup(test_record_not_understood, fresh),
     };
 
     return cmocka_run_group_tests(tests, world_setup, world_teardown);

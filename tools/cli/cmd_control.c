@@ -48,14 +48,14 @@ static void nap(void)
 }
 
 /* The record of a guest, by what the caller wrote or by the handle of the domain of that name. -ENOENT: it has none. */
-static int find_record(struct ctl *ctl, const char *operand, struct guest_state *gs)
+static int find_record(struct ctl *ctl, const char *operand, struct guest_state *gs, struct ctl_error *err)
 {
     struct ctl_domain_info info;
     uint32_t domid;
 
     if (ctl_domain_find(ctl, operand, &domid, NULL) == 0 && ctl_domain_info(ctl, domid, &info, NULL) == 0)
-        return domid ? guest_state_get(ctl, info.uuid, gs) : -ENOENT;
-    return guest_state_find(ctl, operand, gs);
+        return domid ? guest_state_get(ctl, info.uuid, gs, err) : -ENOENT;
+    return guest_state_find(ctl, operand, gs, err);
 }
 
 /* Somebody may be building, restarting or removing it: what they leave is removed. */
@@ -65,10 +65,11 @@ static int end_guest(struct ctl *ctl, struct guest_state *gs, struct ctl_error *
 
     if (rc < 0)
         return rc;
-    if (guest_state_get(ctl, gs->uuid, gs) == 0)
+    rc = guest_state_get(ctl, gs->uuid, gs, err);
+    if (rc == 0)
         rc = guest_end(ctl, gs, err);
     guest_unlock(gs->uuid);
-    return rc;
+    return rc == -ENOENT ? 0 : rc;
 }
 
 int cmd_destroy(struct cli *cli, const struct cli_args *args)
@@ -76,11 +77,15 @@ int cmd_destroy(struct cli *cli, const struct cli_args *args)
     const char *operand = args->operand[0];
     struct ctl_error err = {0};
     struct guest_state gs;
+    int rc;
 
     if (cli_open(cli))
         return EXIT_FAILED;
-    if (find_record(cli->ctl, operand, &gs) < 0)
+    rc = find_record(cli->ctl, operand, &gs, &err);
+    if (rc == -ENOENT)
         return control(cli, args, ctl_domain_destroy);
+    if (rc < 0)
+        return cli_fail(cli, operand, &err, CLI_NO_DOMAIN);
     if (end_guest(cli->ctl, &gs, &err) < 0)
         return cli_fail(cli, operand, &err, gs.domid >= 0 ? (uint32_t)gs.domid : CLI_NO_DOMAIN);
     return EXIT_OK;
@@ -98,15 +103,20 @@ struct stop {
     uint8_t uuid[16];
 };
 
-/* Has the consequence come? */
-static bool settled(const struct stop *s)
+/* Has the consequence come? Or -errno. */
+static int settled(const struct stop *s, struct ctl_error *err)
 {
     struct ctl_domain_info info;
     struct guest_state gs;
+    int rc = guest_state_get(s->cli->ctl, s->uuid, &gs, err);
 
-    if (guest_state_get(s->cli->ctl, s->uuid, &gs) < 0) /* nobody keeps it: what there is now is what remains */
+    if (rc == -ENOENT) /* nobody keeps it: what there is now is what remains */
         return ctl_domain_info(s->cli->ctl, s->domid, &info, NULL) < 0 || !info.dying;
-    return gs.phase == GUEST_PRESERVED || (gs.phase == GUEST_RUNNING && (gs.domid != s->domid || !gs.watched));
+    if (rc < 0)
+        return rc;
+    if (gs.phase == GUEST_RUNNING)
+        return gs.domid != s->domid || !gs.watched;
+    return gs.phase == GUEST_PRESERVED || gs.phase == GUEST_UNKNOWN;
 }
 
 static int wait_settled(const struct stop *s)
@@ -114,9 +124,11 @@ static int wait_settled(const struct stop *s)
     struct ctl_error err = {0};
 
     for (int ms = 0; ms < SETTLE_MS; ms += POLL_MS) {
-        if (settled(s))
+        int rc = settled(s, &err);
+
+        if (rc > 0)
             return EXIT_OK;
-        if (supervisor_start(&err) < 0)
+        if (rc < 0 || supervisor_start(&err) < 0)
             return cli_fail(s->cli, s->subject, &err, s->domid);
         nap();
     }
@@ -139,10 +151,11 @@ static int wait_end(const struct stop *s)
 static int ensure_supervised(const struct stop *s, struct ctl_error *err)
 {
     struct guest_state gs;
+    int rc = guest_state_get(s->cli->ctl, s->uuid, &gs, err);
 
-    if (guest_state_get(s->cli->ctl, s->uuid, &gs) < 0 || !gs.watched)
-        return 0;
-    return supervisor_start(err);
+    if (rc < 0)
+        return rc == -ENOENT ? 0 : rc;
+    return gs.watched ? supervisor_start(err) : 0;
 }
 
 static int request(struct stop *s)

@@ -174,7 +174,7 @@ static bool name_freed(struct ctl *ctl, const struct guest_state *other)
         return false;
     guest_settle(ctl, other->uuid, NULL);
     guest_unlock(other->uuid);
-    return guest_state_get(ctl, other->uuid, &now) < 0;
+    return guest_state_get(ctl, other->uuid, &now, NULL) == -ENOENT;
 }
 
 static int record(struct create *cr, struct ctl_error *err)

@@ -36,9 +36,10 @@ static int rename_guest(struct ctl *ctl, const struct ctl_domain_info *info, con
 
     if (rc < 0)
         return rc;
-    if (guest_state_get(ctl, info->uuid, &gs) == 0)
+    rc = guest_state_get(ctl, info->uuid, &gs, err);
+    if (rc == 0)
         rc = guest_state_rename(ctl, &gs, name, err);
-    else
+    else if (rc == -ENOENT)
         rc = guest_name_free(ctl, name, err);
     if (rc >= 0)
         rc = rename_nodes(ctl, info, name, err);

@@ -207,9 +207,11 @@ static const char *row_state(const struct row *row)
 /* The configuration that the guest was created with; returns its tree, or NULL. */
 static struct json_value *row_config(struct cli *cli, const struct row *row)
 {
-    char *text = row->gs ? guest_state_config(cli->ctl, row->gs->uuid) : NULL;
-    struct json_value *tree = text ? json_parse(text, strlen(text), NULL, NULL) : NULL;
+    struct json_value *tree = NULL;
+    char *text = NULL;
 
+    if (row->gs && guest_state_config(cli->ctl, row->gs->uuid, &text, NULL) == 0 && text)
+        tree = json_parse(text, strlen(text), NULL, NULL);
     free(text);
     return tree;
 }
@@ -402,7 +404,7 @@ static int print_identity(struct cli *cli, const char *operand, bool want_name)
         return EXIT_FAILED;
     if (ctl_domain_info(cli->ctl, domid, &info, &err) < 0)
         return cli_fail(cli, operand, &err, CLI_NO_DOMAIN);
-    if (guest_state_get(cli->ctl, info.uuid, &gs) == 0 && *gs.name)
+    if (guest_state_get(cli->ctl, info.uuid, &gs, NULL) == 0 && *gs.name)
         snprintf(info.name, sizeof(info.name), "%s", gs.name);
     print_name(name, &info);
     if (!cli->json) {

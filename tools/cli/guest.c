@@ -98,10 +98,17 @@ static int look(struct ctl *ctl, const struct guest_state *gs, struct ctl_domain
     return found != NULL;
 }
 
+/* *gs says what is written: it keeps its phase on failure. */
 static int put_phase(struct ctl *ctl, struct guest_state *gs, enum guest_phase phase, struct ctl_error *err)
 {
+    enum guest_phase before = gs->phase;
+    int rc;
+
     gs->phase = phase;
-    return guest_state_put(ctl, gs, err);
+    rc = guest_state_put(ctl, gs, err);
+    if (rc < 0)
+        gs->phase = before;
+    return rc;
 }
 
 /* --- building and starting ------------------------------------------------------------------------------------------
@@ -130,7 +137,9 @@ static int set_share(struct ctl *ctl, const struct config *c, uint32_t domid, st
 
     if (sched.weight != CONFIG_WEIGHT || sched.cap)
         rc = ctl_sched_set(ctl, domid, &sched, err);
-    return rc < 0 ? ctl_error_field(err, sched.cap ? "cap" : "cpu_weight") : rc;
+    if (rc < 0)
+        ctl_error_field(err, sched.cap ? "cap" : "cpu_weight");
+    return rc;
 }
 
 int guest_build(struct ctl *ctl, const struct config *c, uint32_t *domid, struct ctl_error *err)
@@ -274,27 +283,47 @@ int guest_end(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
 /* --- what the configuration says -------------------------------------------------------------------------------------
  */
 
-/* Reads it back from the record. The name is the record's: the guest may have been renamed. */
-static int load_config(struct ctl *ctl, const struct guest_state *gs, struct config *c, struct ctl_error *err)
+static int config_fault(const struct guest_state *gs, int code, const char *message, struct ctl_error *err)
 {
-    struct config_input in = {.file = "record", .text = guest_state_config(ctl, gs->uuid)};
+    return ctl_error_set(err, code, "read the configuration", gs->name, NULL, "%s", message);
+}
+
+static int parse_config(const struct guest_state *gs, char *text, struct config *c, struct ctl_error *err)
+{
+    struct config_input in = {.file = "record", .text = text};
     struct diags d = {0};
-    bool failed;
+    int rc = 0;
 
     config_load(&in, c, &d);
-    failed = diags_failed(&d) || !in.text;
-    if (failed)
-        ctl_error_set(err, -EINVAL, "read the configuration", gs->name, NULL, "%s",
-                      d.n && d.list[0].message ? d.list[0].message : "the record has none");
+    if (d.out_of_memory)
+        rc = config_fault(gs, -ENOMEM, "out of memory", err);
+    else if (diags_failed(&d))
+        rc = config_fault(gs, -EINVAL, d.n && d.list[0].message ? d.list[0].message : "it is damaged", err);
     diags_free(&d);
-    free(in.text);
-    if (!failed) {
-        free(c->name);
-        c->name = strdup(gs->name);
-        memcpy(c->uuid.bytes, gs->uuid, sizeof(gs->uuid));
-        c->uuid.given = true;
-    }
-    return failed ? -EINVAL : c->name ? 0 : -ENOMEM;
+    return rc;
+}
+
+/*
+ * Reads it back from the record. The name is the record's: the guest may have been renamed. -EINVAL: it never can be
+ * read; other errors may pass. *c is to be freed in every case.
+ */
+static int load_config(struct ctl *ctl, const struct guest_state *gs, struct config *c, struct ctl_error *err)
+{
+    char *text;
+    int rc = guest_state_config(ctl, gs->uuid, &text, err);
+
+    memset(c, 0, sizeof(*c));
+    if (rc < 0)
+        return rc;
+    rc = text ? parse_config(gs, text, c, err) : config_fault(gs, -EINVAL, "the record has none", err);
+    free(text);
+    if (rc < 0)
+        return rc;
+    free(c->name);
+    c->name = strdup(gs->name);
+    memcpy(c->uuid.bytes, gs->uuid, sizeof(gs->uuid));
+    c->uuid.given = true;
+    return c->name ? 0 : config_fault(gs, -ENOMEM, "out of memory", err);
 }
 
 static int build_again(struct ctl *ctl, struct guest_state *gs, const struct config *c, struct ctl_error *err)
@@ -313,10 +342,21 @@ static int build_again(struct ctl *ctl, struct guest_state *gs, const struct con
     return guest_start(ctl, gs, false, err);
 }
 
-/* The guest's old domain goes, a new one comes. One that cannot be built is given up. */
+static int give_up(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
+{
+    guest_say_error(gs->name, err);
+    guest_say(gs->name, "it could not be started again, and is removed");
+    return guest_end(ctl, gs, err);
+}
+
+/*
+ * The guest's old domain goes, a new one comes. One that cannot be built is given up; not one whose builder was told to
+ * end, or whose configuration cannot be read just now: the record says what is left to do.
+ */
 static int step_restart(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
 {
     struct config c;
+    bool passes;
     int rc = remove_domains(ctl, gs, err);
 
     if (rc == -EBUSY)
@@ -324,14 +364,14 @@ static int step_restart(struct ctl *ctl, struct guest_state *gs, struct ctl_erro
     else if (rc < 0)
         return rc;
     rc = load_config(ctl, gs, &c, err);
-    if (rc == 0)
+    passes = rc != -EINVAL;
+    if (rc == 0) {
         rc = build_again(ctl, gs, &c, err);
-    config_free(&c);
-    if (rc < 0) {
-        guest_say_error(gs->name, err);
-        guest_say(gs->name, "it could not be started again, and is removed");
-        return guest_end(ctl, gs, err);
+        passes = rc == -EINTR;
     }
+    config_free(&c);
+    if (rc < 0)
+        return passes ? rc : give_up(ctl, gs, err);
     guest_say(gs->name, "started again as domain %lld", (long long)gs->domid);
     return GO_ON;
 }
@@ -345,13 +385,16 @@ static int keep_as(struct ctl *ctl, const struct guest_state *gs, uint32_t domid
     struct tm tm;
     int rc;
 
-    if (guest_state_get(ctl, gs->kept, kept) == 0 && kept->phase != GUEST_PARTIAL)
-        return 0;
+    rc = guest_state_get(ctl, gs->kept, kept, err);
+    if (rc != -ENOENT && (rc < 0 || kept->phase != GUEST_PARTIAL))
+        return rc;
+    rc = guest_state_config(ctl, gs->uuid, &config, err);
+    if (rc < 0)
+        return rc;
     *kept = (struct guest_state){.phase = GUEST_PRESERVED, .domid = domid, .watched = true, .started = gs->started};
     memcpy(kept->uuid, gs->kept, sizeof(kept->uuid));
     strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
     snprintf(kept->name, sizeof(kept->name), "%.*s-%s", (int)(CTL_NAME_MAX - 2 - strlen(stamp)), gs->name, stamp);
-    config = guest_state_config(ctl, gs->uuid);
     rc = guest_state_add(ctl, kept, config ? config : "", NULL, err);
     free(config);
     return rc;
@@ -454,6 +497,10 @@ static int on_stop(struct ctl *ctl, struct guest_state *gs, unsigned reason, str
     struct config c;
     int action, rc = load_config(ctl, gs, &c, err);
 
+    if (rc < 0 && rc != -EINVAL) {
+        config_free(&c);
+        return rc;
+    }
     guest_say(gs->name, "domain %lld %s", (long long)gs->domid,
               reason < 5 ? names[reason] : "stopped for an unknown reason");
     action = reason == SHUTDOWN_poweroff ? c.on_poweroff : reason == SHUTDOWN_reboot ? c.on_reboot : c.on_crash;
@@ -486,6 +533,10 @@ static int step_running(struct ctl *ctl, struct guest_state *gs, struct ctl_erro
 static int step(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
 {
     switch (gs->phase) {
+    case GUEST_UNKNOWN:
+        return SETTLED;
+    case GUEST_PARTIAL:
+        return guest_state_remove(ctl, gs->uuid, err);
     case GUEST_BUILDING:
         guest_say(gs->name, "whoever built it was ended before it was complete: it is removed");
         return guest_end(ctl, gs, err);
@@ -505,12 +556,15 @@ static int step(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
 
 int guest_settle(struct ctl *ctl, const uint8_t uuid[16], struct ctl_error *err)
 {
+    struct ctl_error own = {0};
     struct guest_state gs;
-    int rc = GO_ON;
+    int rc;
 
-    if (guest_state_get(ctl, uuid, &gs) < 0)
-        return 0;
-    while (rc == GO_ON)
+    err = err ? err : &own; /* steps tell the log what is in it */
+    rc = guest_state_get(ctl, uuid, &gs, err);
+    if (rc < 0)
+        return rc == -ENOENT ? 0 : rc;
+    for (rc = GO_ON; rc == GO_ON;)
         rc = step(ctl, &gs, err);
     return rc;
 }

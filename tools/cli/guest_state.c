@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The records of guests (see guest_state.h). A record that cannot be understood counts as one that was never finished.
- */
+/* The records of guests (see guest_state.h). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +12,7 @@
 #define PIECE     2048 /* bytes of a piece of the configuration: path and piece fit xenstore's 4096 */
 #define NAMES_MS  10000
 
-static const char *const phases[GUEST_PHASES] = {"partial",  "building",  "starting",  "running",
+static const char *const phases[GUEST_PHASES] = {"partial",  "unknown",   "building",  "starting", "running",
                                                  "renaming", "rebooting", "preserved", "dying"};
 
 const char *guest_phase_name(enum guest_phase phase)
@@ -68,20 +66,21 @@ static int64_t member_int(const struct json_value *record, const char *key)
     return v && json_int(v, &n) == 0 ? n : -1;
 }
 
+/* Memory may be short while it is parsed: that, too, is no reason to do anything with the guest. */
 static void record_parse(const char *text, struct guest_state *gs)
 {
     struct json_value *record = json_parse(text, strlen(text), NULL, NULL);
     const struct json_value *watched = json_member(record, "watched");
     const char *state = member_text(record, "state");
 
-    gs->phase = GUEST_PARTIAL;
+    gs->phase = *text ? GUEST_UNKNOWN : GUEST_PARTIAL;
     gs->domid = member_int(record, "domid");
     gs->watched = watched && watched->type == JSON_BOOL && watched->boolean;
     gs->started = member_int(record, "started");
     gs->short_lives = member_int(record, "short_lives");
     snprintf(gs->name, sizeof(gs->name), "%s", member_text(record, "name"));
-    for (int i = 0; i < GUEST_PHASES; i++) {
-        if (strcmp(phases[i], state) == 0)
+    for (int i = GUEST_BUILDING; i < GUEST_PHASES; i++) {
+        if (strcmp(phases[i], state) == 0 && *gs->name)
             gs->phase = (enum guest_phase)i;
     }
     if (gs->phase == GUEST_RENAMING && ctl_uuid_parse(member_text(record, "kept"), gs->kept))
@@ -102,18 +101,32 @@ int guest_state_put(struct ctl *ctl, const struct guest_state *gs, struct ctl_er
     return rc;
 }
 
-int guest_state_get(struct ctl *ctl, const uint8_t uuid[16], struct guest_state *gs)
+/* A node's value. *text is NULL, and it is no error, if there is no such node. */
+static int read_node(struct ctl *ctl, const char *path, char **text, struct ctl_error *err)
+{
+    struct ctl_error why = {0};
+
+    *text = ctl_store_read(ctl, path, &why);
+    if (*text || why.code == -ENOENT)
+        return 0;
+    if (err)
+        *err = why;
+    return why.code;
+}
+
+int guest_state_get(struct ctl *ctl, const uint8_t uuid[16], struct guest_state *gs, struct ctl_error *err)
 {
     struct guest_state fresh = {0};
     char path[PATH_SIZE], *text;
+    int rc;
 
     path_of(path, uuid, "");
-    memcpy(fresh.uuid, uuid, sizeof(fresh.uuid)); /* which may be the one in *gs */
-    *gs = fresh;
-    text = ctl_store_read(ctl, path, NULL);
+    rc = read_node(ctl, path, &text, err);
     if (!text)
-        return -ENOENT;
-    record_parse(text, gs);
+        return rc ? rc : -ENOENT;
+    memcpy(fresh.uuid, uuid, sizeof(fresh.uuid)); /* which may be the one in *gs */
+    record_parse(text, &fresh);
+    *gs = fresh;
     free(text);
     return 0;
 }
@@ -121,20 +134,29 @@ int guest_state_get(struct ctl *ctl, const uint8_t uuid[16], struct guest_state 
 int guest_state_list(struct ctl *ctl, struct guest_state **list, struct ctl_error *err)
 {
     char **names;
-    int n = ctl_store_list(ctl, ROOT, &names, err), found = 0;
+    int n = ctl_store_list(ctl, ROOT, &names, err), found = 0, rc = 0;
 
     *list = NULL;
     if (n < 0)
         return n;
     *list = calloc((size_t)n + 1, sizeof(**list));
-    for (int i = 0; *list && i < n; i++) {
+    if (!*list)
+        rc = ctl_error_set(err, -ENOMEM, "list the guests", NULL, NULL, "out of memory");
+    for (int i = 0; i < n && !rc; i++) {
         uint8_t uuid[16];
 
-        if (ctl_uuid_parse(names[i], uuid) == 0 && guest_state_get(ctl, uuid, &(*list)[found]) == 0)
-            found++;
+        if (ctl_uuid_parse(names[i], uuid))
+            continue;
+        rc = guest_state_get(ctl, uuid, &(*list)[found], err);
+        found += rc == 0;
+        rc = rc == -ENOENT ? 0 : rc; /* it went meanwhile */
     }
     free(names);
-    return *list ? found : ctl_error_set(err, -ENOMEM, "list the guests", NULL, NULL, "out of memory");
+    if (!rc)
+        return found;
+    free(*list);
+    *list = NULL;
+    return rc;
 }
 
 int guest_state_remove(struct ctl *ctl, const uint8_t uuid[16], struct ctl_error *err)
@@ -145,11 +167,13 @@ int guest_state_remove(struct ctl *ctl, const uint8_t uuid[16], struct ctl_error
     return ctl_store_remove(ctl, path, err);
 }
 
-int guest_state_find(struct ctl *ctl, const char *name_or_id, struct guest_state *gs)
+int guest_state_find(struct ctl *ctl, const char *name_or_id, struct guest_state *gs, struct ctl_error *err)
 {
     struct guest_state *list;
-    int n = guest_state_list(ctl, &list, NULL), found = -1;
+    int n = guest_state_list(ctl, &list, err), found = -1;
 
+    if (n < 0)
+        return n;
     for (int i = 0; i < n && found < 0; i++)
         found = list[i].phase != GUEST_PARTIAL && strcmp(list[i].name, name_or_id) == 0 ? i : -1;
     for (int i = 0; i < n && found < 0; i++) {
@@ -160,8 +184,7 @@ int guest_state_find(struct ctl *ctl, const char *name_or_id, struct guest_state
     }
     if (found >= 0)
         *gs = list[found];
-    if (n >= 0)
-        free(list);
+    free(list);
     return found < 0 ? -ENOENT : 0;
 }
 
@@ -186,26 +209,38 @@ static int put_config(struct ctl *ctl, const uint8_t uuid[16], const char *confi
     return rc;
 }
 
-char *guest_state_config(struct ctl *ctl, const uint8_t uuid[16])
+/* Takes the piece over. */
+static int append(char **config, char *piece, struct ctl_error *err)
 {
-    char *config = NULL;
+    char *longer = NULL;
 
-    for (int i = 0;; i++) {
-        char path[PATH_SIZE], below[40], *piece, *longer = NULL;
+    if (asprintf(&longer, "%s%s", *config ? *config : "", piece) < 0)
+        longer = NULL;
+    free(piece);
+    free(*config);
+    *config = longer;
+    return longer ? 0 : ctl_error_set(err, -ENOMEM, "read the configuration", NULL, NULL, "out of memory");
+}
+
+int guest_state_config(struct ctl *ctl, const uint8_t uuid[16], char **config, struct ctl_error *err)
+{
+    int rc = 0;
+
+    *config = NULL;
+    for (int i = 0; rc == 0; i++) {
+        char path[PATH_SIZE], below[40], *piece;
 
         snprintf(below, sizeof(below), "/config/%d", i);
         path_of(path, uuid, below);
-        piece = ctl_store_read(ctl, path, NULL);
-        if (!piece)
-            return config;
-        if (asprintf(&longer, "%s%s", config ? config : "", piece) < 0)
-            longer = NULL;
-        free(piece);
-        free(config);
-        config = longer;
-        if (!config)
-            return NULL;
+        rc = read_node(ctl, path, &piece, err);
+        if (rc == 0 && !piece)
+            return 0;
+        if (rc == 0)
+            rc = append(config, piece, err);
     }
+    free(*config);
+    *config = NULL;
+    return rc;
 }
 
 /* --- names ----------------------------------------------------------------------------------------------------------
@@ -223,7 +258,8 @@ static int taken(struct ctl_error *err, const struct guest_state *other, const c
                   other->phase == GUEST_REBOOTING ? " is just rebooting"
                   : other->phase == GUEST_DYING   ? " is being destroyed"
                                                   : " exists");
-    return ctl_error_field(err, field);
+    ctl_error_field(err, field);
+    return -EEXIST;
 }
 
 /*

@@ -15,7 +15,8 @@
 #include "cli/config.h"
 
 enum guest_phase {
-    GUEST_PARTIAL,   /* the record itself was never finished */
+    GUEST_PARTIAL,   /* the record itself was never finished: it is empty, and there never was a domain */
+    GUEST_UNKNOWN,   /* not understood, as a newer version's: left alone, but its name and uuid are taken */
     GUEST_BUILDING,  /* being created for the first time; whatever has its handle is half-built */
     GUEST_STARTING,  /* complete, about to run */
     GUEST_RUNNING,   /* created; its domain may have stopped since */
@@ -39,8 +40,11 @@ struct guest_state {
 const char *guest_phase_name(enum guest_phase phase);
 /* 0 or -errno. The record as a whole; the configuration stays. */
 int guest_state_put(struct ctl *ctl, const struct guest_state *gs, struct ctl_error *err);
-/* 0, or -ENOENT. */
-int guest_state_get(struct ctl *ctl, const uint8_t uuid[16], struct guest_state *gs);
+/*
+ * 0; -ENOENT: there is none, which is not told in *err; or another -errno: it could not be read, so there may be one.
+ * *gs is written on success only.
+ */
+int guest_state_get(struct ctl *ctl, const uint8_t uuid[16], struct guest_state *gs, struct ctl_error *err);
 /* All of them; *list is freed by the caller. Returns their number or -errno. */
 int guest_state_list(struct ctl *ctl, struct guest_state **list, struct ctl_error *err);
 /* Takes the name and writes configuration and record. -EEXIST: *other (may be NULL) is the guest that has it. */
@@ -51,9 +55,9 @@ int guest_state_remove(struct ctl *ctl, const uint8_t uuid[16], struct ctl_error
 int guest_state_rename(struct ctl *ctl, struct guest_state *gs, const char *name, struct ctl_error *err);
 /* 0, or -EEXIST: a guest or domain has the name. */
 int guest_name_free(struct ctl *ctl, const char *name, struct ctl_error *err);
-/* The configuration as text, freed by the caller; NULL if there is none. */
-char *guest_state_config(struct ctl *ctl, const uint8_t uuid[16]);
-/* By name, or by the number of its last domain; a name goes first. 0 or -ENOENT. */
-int guest_state_find(struct ctl *ctl, const char *name_or_id, struct guest_state *gs);
+/* The configuration as text, freed by the caller; NULL if there is none. 0 or -errno: it could not be read. */
+int guest_state_config(struct ctl *ctl, const uint8_t uuid[16], char **config, struct ctl_error *err);
+/* By name, or by the number of its last domain; a name goes first. As guest_state_get(). */
+int guest_state_find(struct ctl *ctl, const char *name_or_id, struct guest_state *gs, struct ctl_error *err);
 
 #endif

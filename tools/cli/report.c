@@ -202,7 +202,7 @@ static bool between_lives(struct ctl *ctl, const char *name_or_id)
 {
     struct guest_state gs;
 
-    return guest_state_find(ctl, name_or_id, &gs) == 0 &&
+    return guest_state_find(ctl, name_or_id, &gs, NULL) == 0 &&
            (gs.phase == GUEST_RENAMING || gs.phase == GUEST_REBOOTING || gs.phase == GUEST_STARTING);
 }
 
@@ -214,7 +214,7 @@ static bool find_dying(struct ctl *ctl, const char *name_or_id, uint32_t *domid)
     bool found = false;
     int n;
 
-    if (guest_state_find(ctl, name_or_id, &gs) < 0 || (n = ctl_domain_scan(ctl, &list, NULL)) < 0)
+    if (guest_state_find(ctl, name_or_id, &gs, NULL) < 0 || (n = ctl_domain_scan(ctl, &list, NULL)) < 0)
         return false;
     for (int i = 0; i < n && !found; i++) {
         found = memcmp(list[i].uuid, gs.uuid, sizeof(gs.uuid)) == 0;

@@ -81,19 +81,33 @@ static struct ward *ward_of(struct supervisor *s, const uint8_t uuid[16])
     return &bigger[s->n++];
 }
 
-/* Reads one record again. A guest in another state than before starts afresh with its tries. */
+static void say_not_understood(const struct ward *w)
+{
+    char id[CTL_UUID_TEXT];
+
+    ctl_uuid_format(w->gs.uuid, id);
+    guest_say(w->gs.name, "the record /umbra/guest/%s is not understood, and nothing is done with this guest", id);
+}
+
+/* Reads one record again; what cannot be read stays as it was. A guest in another state than before starts afresh with
+ * its tries. */
 static void refresh(struct supervisor *s, const uint8_t uuid[16])
 {
     struct ward *w = ward_of(s, uuid);
     enum guest_phase before = w ? w->gs.phase : GUEST_PARTIAL;
+    int rc = w ? guest_state_get(s->ctl, uuid, &w->gs, NULL) : -ENOMEM;
 
-    if (!w)
+    if (rc == -ENOENT)
+        w->present = false;
+    if (rc < 0)
         return;
-    w->present = guest_state_get(s->ctl, uuid, &w->gs) == 0;
-    if (w->gs.phase != before) {
-        w->delay = 0;
-        w->not_before = 0;
-    }
+    w->present = true;
+    if (w->gs.phase == before)
+        return;
+    w->delay = 0;
+    w->not_before = 0;
+    if (w->gs.phase == GUEST_UNKNOWN)
+        say_not_understood(w);
 }
 
 static void refresh_all(struct supervisor *s)
@@ -155,6 +169,8 @@ static bool needs_work(const struct guest_state *gs, const struct ctl_domain_inf
         return !d || (gs->watched && d->shutdown && d->shutdown_reason != SHUTDOWN_suspend);
     case GUEST_PRESERVED:
         return !d;
+    case GUEST_UNKNOWN:
+        return false;
     default:
         return true;
     }

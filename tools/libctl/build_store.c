@@ -193,7 +193,8 @@ static int tree_error(struct tree *tree)
         ctl_error_set(b->err, tree->rc, "take the name", b->config->name,
                       "choose another name, or destroy that domain first", "another domain has that name (%s)",
                       tree->failed);
-        return ctl_error_field(b->err, "name");
+        ctl_error_field(b->err, "name");
+        return tree->rc;
     }
     return ctl_error_set(b->err, tree->rc, "write to xenstore", tree->failed, NULL, "xenstored refused");
 }

@@ -133,7 +133,8 @@ struct xs_handle *ctl_store_handle(struct ctl *ctl, struct ctl_error *err)
         /* The daemon's socket only: the kernel's own door blocks for ever while no daemon runs. */
         ctl->store = xs_open(XS_OPEN_SOCKETONLY);
         if (!ctl->store) {
-            ctl_error_set(err, -errno, "connect to xenstore", NULL,
+            /* Without a socket there is no daemon: not what ENOENT says elsewhere, that a node is not there. */
+            ctl_error_set(err, errno == ENOENT ? -ECONNREFUSED : -errno, "connect to xenstore", NULL,
                           "start xenstored, and run as root in the control domain", "xenstored does not answer");
         }
     }

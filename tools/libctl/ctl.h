@@ -44,8 +44,8 @@ struct ctl_error {
 /* Fills *err (NULL is fine), printf-like, and returns `code`, which is negative. `hint` and `object` may be NULL. */
 int ctl_error_set(struct ctl_error *err, int code, const char *step, const char *object, const char *hint,
                   const char *fmt, ...) __attribute__((format(printf, 6, 7)));
-/* Names the configuration key at fault in an error already set. Returns err->code. */
-int ctl_error_field(struct ctl_error *err, const char *field);
+/* Names the configuration key at fault in an error already set; err may be NULL here, too. */
+void ctl_error_field(struct ctl_error *err, const char *field);
 /* Writes "step: object: message (reason)\n  hint" into buf, always terminated. Returns the length that was wanted. */
 size_t ctl_error_format(const struct ctl_error *err, char *buf, size_t size);
 

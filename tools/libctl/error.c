@@ -33,13 +33,11 @@ int ctl_error_set(struct ctl_error *err, int code, const char *step, const char 
     return code;
 }
 
-int ctl_error_field(struct ctl_error *err, const char *field)
+void ctl_error_field(struct ctl_error *err, const char *field)
 {
-    if (!err) {
-        return 0;
+    if (err) {
+        snprintf(err->field, sizeof(err->field), "%s", field);
     }
-    snprintf(err->field, sizeof(err->field), "%s", field);
-    return err->code;
 }
 
 size_t ctl_error_format(const struct ctl_error *err, char *buf, size_t size)

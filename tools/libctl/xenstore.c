@@ -28,6 +28,7 @@ int ctl_path(char path[CTL_PATH_MAX], const char *fmt, ...)
 
 static int store_fail(struct ctl_error *err, int code, const char *step, const char *path)
 {
+    code = code ? code : -EIO;
     return ctl_error_set(err, code, step, path, code == -EACCES ? ctl_hint(code) : NULL,
                          code == -ENOENT ? "the node does not exist" : "xenstored refused");
 }
