@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "guest_world.h"
+#include "cli/cli.h"
 #include "cli/lock.h"
 #include "fake_ctl.h"
 
@@ -144,6 +145,66 @@ static void test_record_not_understood(void **state)
     assert_int_equal(kill_supervisor(), 0);
 }
 
+static void wait_no_supervisor(void)
+{
+    for (int i = 0; i < 500 && lock_holder(LOCK_SUPERVISOR); i++)
+        usleep(10000);
+    assert_int_equal(lock_holder(LOCK_SUPERVISOR), 0);
+}
+
+/* A supervisor that hears nothing any more must not keep others from starting. */
+static void test_xenstored_dies(void **state)
+{
+    char log[4096];
+    pid_t first;
+
+    assert_int_equal(umbra("create g.json"), 0);
+    first = supervisor_pid();
+    fake->store_fails = -EIO;
+    wait_no_supervisor();
+    slurp(log_path, log, sizeof(log));
+    assert_non_null(strstr(log, "xenstored is gone"));
+    fake->store_fails = 0;
+    fake_stop(7, REBOOT);
+    assert_int_equal(umbra("create g.json name=web3"), 0);
+    wait_domain(8);
+    assert_int_not_equal(supervisor_pid(), first);
+    /* It came back, and knows nothing of us. */
+    ctl_store_write(ctl, "/umbra/supervisor", "", NULL);
+    wait_no_supervisor();
+}
+
+/* In the foreground, with a log that nobody reads any more. */
+static void test_log_reader_ends(void **state)
+{
+    char *argv[] = {"umbra", "supervise", NULL};
+    int fds[2];
+    pid_t child;
+
+    assert_int_equal(pipe(fds), 0);
+    child = fork();
+    if (child == 0) {
+        lock_forget();
+        dup2(fds[1], STDERR_FILENO);
+        close(fds[0]);
+        close(fds[1]);
+        _exit(cli_main(2, argv));
+    }
+    close(fds[1]);
+    for (int i = 0; i < 500 && supervisor_pid() != child; i++)
+        usleep(10000);
+    close(fds[0]);
+    assert_int_equal(umbra("create g.json"), 0);
+    fake_stop(7, REBOOT);
+    wait_domain(8);
+    ctl_store_write(ctl, "/umbra/guest/ab000000-0000-0000-0000-000000000000", "?", NULL);
+    fake_stop(8, POWEROFF);
+    wait_records(1);
+    assert_int_equal(lock_holder(LOCK_SUPERVISOR), child);
+    assert_int_equal(kill_supervisor(), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +213,8 @@ int main(void)
         cmocka_unit_test_setup(test_supervisor_removes_half_built, fresh),
         cmocka_unit_test_setup(test_worker_killed, fresh),
         cmocka_unit_test_setup(test_record_not_understood, fresh),
+        cmocka_unit_test_setup(test_xenstored_dies, fresh),
+        cmocka_unit_test_setup(test_log_reader_ends, fresh),
     };
 
     return cmocka_run_group_tests(tests, world_setup, world_teardown);

@@ -32,9 +32,9 @@
 #define WATCHED     "/umbra/guest"
 #define PID_NODE    "/umbra/supervisor"
 #define MAX_WORKERS 4
-#define SOON_MS     250   /* look again: somebody is at work, or something is due */
-#define LATER_MS    10000 /* look again, though nothing is known to be due */
-#define FIRST_MS    1000  /* between two tries of a worker, at first and at most */
+#define SOON_MS     250  /* look again: somebody is at work, or something is due */
+#define LATER_MS    2000 /* look again, though nothing is known to be due: is xenstored there? */
+#define FIRST_MS    1000 /* between two tries of a worker, at first and at most */
 #define LONGEST_MS  60000
 
 struct ward {
@@ -184,7 +184,7 @@ static void work(const struct guest_state *gs)
 
     if (rc >= 0)
         rc = guest_settle(ctl, gs->uuid, &err);
-    if (err.code && rc != -EAGAIN)
+    if (rc < 0 && rc != -EAGAIN && err.code)
         guest_say_error(gs->name, &err);
     _exit(rc < 0);
 }
@@ -272,6 +272,19 @@ static void note_child(int sig)
 {
 }
 
+/*
+ * The descriptor of the watches does not tell when xenstored dies: it is a pipe of the library's own. One that was
+ * started again knows neither our watches nor this node.
+ */
+static bool connected(struct supervisor *s)
+{
+    char *text = ctl_store_read(s->ctl, PID_NODE, NULL);
+    bool ours = text && atoi(text) == (int)getpid();
+
+    free(text);
+    return ours;
+}
+
 static void wait_for_something(struct supervisor *s)
 {
     struct pollfd fd = {.fd = ctl_store_fd(s->ctl), .events = POLLIN};
@@ -281,9 +294,10 @@ static void wait_for_something(struct supervisor *s)
     char *path;
 
     sigemptyset(&none);
-    if (ppoll(&fd, 1, &limit, &none) > 0 && !(fd.revents & POLLIN)) {
-        guest_say("", "xenstored is gone");
-        exit(EXIT_FAILED); /* without it there is nothing to go by */
+    ppoll(&fd, 1, &limit, &none);
+    if (!connected(s)) {
+        guest_say("", "xenstored is gone, or forgot us: the supervisor ends");
+        exit(EXIT_FAILED); /* without it there is nothing to go by, and the next one needs the lock */
     }
     while ((path = ctl_store_event(s->ctl)) != NULL) {
         on_event(s, path);
@@ -343,6 +357,7 @@ static void detach(int *report)
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
     signal(SIGHUP, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
     if (chdir("/") == 0 && null >= 0) {
         dup2(null, STDIN_FILENO);
         dup2(null, STDOUT_FILENO);
@@ -433,6 +448,7 @@ int cmd_supervise(struct cli *cli, const struct cli_args *args)
     struct ctl_error err = {0};
     int rc = lock_try(LOCK_SUPERVISOR);
 
+    signal(SIGPIPE, SIG_IGN); /* whoever reads the log may end before us */
     guest_log_on();
     if (rc == -EAGAIN)
         ctl_error_set(&err, rc, "be the supervisor", NULL, NULL, "process %d is it already",
