@@ -176,7 +176,7 @@ static void test_names(void **state)
     other.phase = GUEST_BUILDING;
     assert_int_equal(guest_state_add(ctl, &other, "", NULL, &err), -EEXIST);
     assert_string_equal(err.field, "uuid");
-    other.uuid[0] = 1;
+    other.uuid[0] = 0xab;
     assert_int_equal(guest_state_add(ctl, &other, "", &found, &err), -EEXIST);
     assert_string_equal(err.field, "name");
     assert_string_equal(err.message, "a guest of this name is just rebooting");
@@ -366,6 +366,21 @@ static void test_restart_without_memory(void **state)
     assert_int_equal(fake->n, 1);
 }
 
+/* Whoever builds it again is told to end: the next one goes on. */
+static void test_restart_interrupted(void **state)
+{
+    struct guest_state gs = left(GUEST_RUNNING, CONFIG(""));
+
+    domain_of(&gs, 5);
+    fake_stop(5, REBOOT);
+    fake->build_fails_once = -EINTR;
+    assert_int_equal(settle(&gs), -EINTR);
+    assert_int_equal(phase_of(&gs), GUEST_REBOOTING);
+    assert_int_equal(settle(&gs), 0);
+    assert_int_equal(phase_of(&gs), GUEST_RUNNING);
+    assert_int_equal(fake->domains[1].domid, 7);
+}
+
 /* Others hold frames of the old domain: a restart does not wait for them, a removal stays in sight. */
 static void test_held(void **state)
 {
@@ -435,6 +450,36 @@ static void test_create_takes_over(void **state)
     fresh(state);
     gs = left(GUEST_DYING, CONFIG(""));
     assert_int_equal(umbra("create -e g.json uuid=aa000000-0000-0000-0000-000000000000"), 0);
+    assert_int_equal(phase_of(&gs), GUEST_RUNNING);
+}
+
+/* The one that has the name has stopped, and what its configuration says cannot be read. */
+static void test_create_finds_unreadable(void **state)
+{
+    struct guest_state gs = left(GUEST_RUNNING, "{");
+
+    domain_of(&gs, 5);
+    fake_stop(5, POWEROFF);
+    assert_int_equal(umbra("create -e g.json"), 1);
+    assert_non_null(strstr(err_text, "a guest of this name exists"));
+    assert_int_equal(phase_of(&gs), GUEST_PRESERVED);
+}
+
+/* A domain without a record may have the uuid: a create that fails must not take it for its own. */
+static void test_create_spares_domains(void **state)
+{
+    const char *line = "create -e g.json uuid=aa000000-0000-0000-0000-000000000000";
+    struct guest_state gs = {.uuid = {0xaa}, .name = "other"};
+    struct ctl_domain_info *d = domain_of(&gs, 5);
+
+    fake->build_fails = -EEXIST;
+    assert_int_equal(umbra(line), 1);
+    assert_non_null(strstr(err_text, "domain 5, which has no record, is of this uuid"));
+    assert_string_equal(fake->acts, "");
+    assert_int_equal(records(), 0);
+    fake->build_fails = 0;
+    d->dying = true; /* others hold what is left of it */
+    assert_int_equal(umbra(line), 0);
     assert_int_equal(phase_of(&gs), GUEST_RUNNING);
 }
 
@@ -602,9 +647,12 @@ int main(void)
         cmocka_unit_test_setup(test_rename_restart, fresh),
         cmocka_unit_test_setup(test_short_lives, fresh),
         cmocka_unit_test_setup(test_restart_without_memory, fresh),
+        cmocka_unit_test_setup(test_restart_interrupted, fresh),
         cmocka_unit_test_setup(test_held, fresh),
         cmocka_unit_test_setup(test_rebooting_guest_is_listed, fresh),
         cmocka_unit_test_setup(test_create_takes_over, fresh),
+        cmocka_unit_test_setup(test_create_finds_unreadable, fresh),
+        cmocka_unit_test_setup(test_create_spares_domains, fresh),
         cmocka_unit_test_setup(test_destroy_waits_for_others, fresh),
         cmocka_unit_test_setup(test_create_killed_anywhere, fresh),
         cmocka_unit_test_setup(test_create_after_a_killed_create, fresh),

@@ -190,7 +190,7 @@ static int record(struct create *cr, struct ctl_error *err)
         rc = ctl_error_set(err, -ENOMEM, "write the configuration", NULL, NULL, "out of memory");
     if (rc == 0)
         rc = guest_state_add(cr->cli->ctl, &cr->gs, config, &other, err);
-    if (rc == -EEXIST && name_freed(cr->cli->ctl, &other)) {
+    if (rc == -EEXIST && *other.name && name_freed(cr->cli->ctl, &other)) {
         *err = (struct ctl_error){0};
         rc = guest_lock(cr->gs.uuid, 0, err); /* it may have been the same uuid: then its lock was ours */
         if (rc == 0)

@@ -73,15 +73,6 @@ static bool same(const uint8_t a[16], const uint8_t b[16])
     return memcmp(a, b, 16) == 0;
 }
 
-const struct ctl_domain_info *guest_domain(const struct ctl_domain_info *list, int n, const uint8_t uuid[16])
-{
-    for (int i = 0; i < n; i++) {
-        if (same(list[i].uuid, uuid) && !list[i].dying)
-            return &list[i];
-    }
-    return NULL;
-}
-
 /* 1 and *info, 0 when it has none, or -errno. */
 static int look(struct ctl *ctl, const struct guest_state *gs, struct ctl_domain_info *info, struct ctl_error *err)
 {

@@ -12,8 +12,6 @@
 /* 0, or -EAGAIN when another process is at work on the guest longer than that. */
 int guest_lock(const uint8_t uuid[16], unsigned timeout_ms, struct ctl_error *err);
 void guest_unlock(const uint8_t uuid[16]);
-/* The domain of these that is the guest's and not dying; NULL: it has none. */
-const struct ctl_domain_info *guest_domain(const struct ctl_domain_info *list, int n, const uint8_t uuid[16]);
 /* A paused domain by the configuration, its vCPUs where it wants them. A failure leaves nothing. */
 int guest_build(struct ctl *ctl, const struct config *c, uint32_t *domid, struct ctl_error *err);
 /* The domain is complete: from here on the guest is created. Lets it run, or leaves it paused. */

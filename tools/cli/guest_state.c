@@ -290,6 +290,35 @@ static int check_records(struct ctl *ctl, const struct guest_state *gs, const ch
     return rc;
 }
 
+const struct ctl_domain_info *guest_domain(const struct ctl_domain_info *list, int n, const uint8_t uuid[16])
+{
+    for (int i = 0; i < n; i++) {
+        if (memcmp(list[i].uuid, uuid, 16) == 0 && !list[i].dying)
+            return &list[i];
+    }
+    return NULL;
+}
+
+/* A domain that another tool made, or whose record went with xenstored: a record of its uuid would be the end of it. */
+static int check_uuid(struct ctl *ctl, const uint8_t uuid[16], struct ctl_error *err)
+{
+    struct ctl_domain_info *list;
+    const struct ctl_domain_info *d;
+    int n = ctl_domain_scan(ctl, &list, err), rc = 0;
+
+    if (n < 0)
+        return n;
+    d = guest_domain(list, n, uuid);
+    if (d) {
+        rc = ctl_error_set(err, -EEXIST, "take the uuid", NULL,
+                           "leave the uuid out, so that a new one is made, or destroy that domain first",
+                           "domain %u, which has no record, is of this uuid", d->domid);
+        ctl_error_field(err, "uuid");
+    }
+    free(list);
+    return rc;
+}
+
 static int lock_names(struct ctl_error *err)
 {
     int rc = lock_wait(LOCK_NAMES, NAMES_MS);
@@ -308,6 +337,8 @@ int guest_state_add(struct ctl *ctl, const struct guest_state *gs, const char *c
     if (rc)
         return rc;
     rc = check_records(ctl, gs, gs->name, false, other, err);
+    if (!rc)
+        rc = check_uuid(ctl, gs->uuid, err);
     if (!rc) {
         rc = put_config(ctl, gs->uuid, config, err);
         if (!rc)

@@ -47,7 +47,12 @@ int guest_state_put(struct ctl *ctl, const struct guest_state *gs, struct ctl_er
 int guest_state_get(struct ctl *ctl, const uint8_t uuid[16], struct guest_state *gs, struct ctl_error *err);
 /* All of them; *list is freed by the caller. Returns their number or -errno. */
 int guest_state_list(struct ctl *ctl, struct guest_state **list, struct ctl_error *err);
-/* Takes the name and writes configuration and record. -EEXIST: *other (may be NULL) is the guest that has it. */
+/* The domain of these that is the guest's and not dying; NULL: it has none. */
+const struct ctl_domain_info *guest_domain(const struct ctl_domain_info *list, int n, const uint8_t uuid[16]);
+/*
+ * Takes name and uuid, and writes configuration and record. -EEXIST: *other (may be NULL) is the guest that has one of
+ * them; it is not written if a domain without a record has the uuid.
+ */
 int guest_state_add(struct ctl *ctl, const struct guest_state *gs, const char *config, struct guest_state *other,
                     struct ctl_error *err);
 int guest_state_remove(struct ctl *ctl, const uint8_t uuid[16], struct ctl_error *err);

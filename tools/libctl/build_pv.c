@@ -273,6 +273,14 @@ static int (*const steps[])(struct ctl_build *) = {
     step_pin,    step_registers, ctl_build_grants, ctl_build_introduce,
 };
 
+/* One that is held back stays pending even if the program ignores it. */
+static bool ignored(int sig)
+{
+    struct sigaction action;
+
+    return sigaction(sig, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 /* Was the program told to end? Signals are held back during a build, so that none can leave half a domain behind. */
 static bool interrupted(const sigset_t *held)
 {
@@ -282,7 +290,7 @@ static bool interrupted(const sigset_t *held)
         return false;
     }
     for (int sig = 1; sig < NSIG; sig++) {
-        if (sigismember(held, sig) == 1 && sigismember(&pending, sig) == 1) {
+        if (sigismember(held, sig) == 1 && sigismember(&pending, sig) == 1 && !ignored(sig)) {
             return true;
         }
     }
