@@ -30,6 +30,7 @@ static const struct entry table[] = {
     [XEN_DOMCTL_setvcpucontext] = {domctl_setcontext, true},
     [XEN_DOMCTL_getvcpucontext] = {domctl_getcontext, true},
     [XEN_DOMCTL_getvcpuinfo] = {domctl_getvcpuinfo, true},
+    [XEN_DOMCTL_shadow_op] = {domctl_shadow_op, true},
     [XEN_DOMCTL_scheduler_op] = {domctl_scheduler, true},
     [XEN_DOMCTL_setdomainhandle] = {domctl_sethandle, true},
     [XEN_DOMCTL_settimeoffset] = {domctl_settimeoffset, true},
@@ -48,11 +49,12 @@ static const struct entry table[] = {
     [XEN_DOMCTL_getnodeaffinity] = {domctl_getnodeaffinity, true},
     [XEN_DOMCTL_get_cpu_policy] = {domctl_get_cpu_policy, true},
     [XEN_DOMCTL_set_cpu_policy] = {domctl_set_cpu_policy, true},
+    [XEN_DOMCTL_get_paging_mempool_size] = {domctl_get_mempool, true},
+    [XEN_DOMCTL_set_paging_mempool_size] = {domctl_set_mempool, true},
 };
 
 /* Commands without a function: how Xen 4.17 refuses them about a PV domain, or without the hardware for them. */
 static const int refused[] = {
-    [XEN_DOMCTL_shadow_op] = -EINVAL,
     [XEN_DOMCTL_gethvmcontext] = -EINVAL,
     [XEN_DOMCTL_sethvmcontext] = -EINVAL,
     [XEN_DOMCTL_gethvmcontext_partial] = -EINVAL,
@@ -73,8 +75,6 @@ static const int refused[] = {
     [XEN_DOMCTL_soft_reset] = -EINVAL,
     [23] = -EINVAL, /* soft_reset_cont: a name for the hypervisor itself */
     [XEN_DOMCTL_vmtrace_op] = -EINVAL,
-    [XEN_DOMCTL_get_paging_mempool_size] = -EOPNOTSUPP,
-    [XEN_DOMCTL_set_paging_mempool_size] = -EOPNOTSUPP,
 };
 
 static long refuse(const struct xen_domctl *op)

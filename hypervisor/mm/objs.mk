@@ -5,3 +5,4 @@ hv-srcs += hypervisor/mm/fresh.c
 hv-srcs += hypervisor/mm/objects.c
 hv-srcs += hypervisor/mm/alloc_fault.c
 hv-srcs += hypervisor/mm/frame.c
+hv-srcs += hypervisor/mm/paging_pool.c

@@ -109,7 +109,8 @@ test_bounds-cflags    := $(hv-unit-cflags)
 pv-guest-srcs         := $(fake-machine) tests/unit/fake/pv_parts.c $(mm-pv-srcs) \
                          $(patsubst %,hypervisor/pv/%.c,desc desc_check perdomain context flags domain walk) \
                          $(patsubst %,hypervisor/hypercall/%.c,memory_op memory_map reservation exchange) \
-                         $(wildcard hypervisor/grant/*.c) hypervisor/domain/teardown.c hypervisor/mm/fresh.c
+                         $(wildcard hypervisor/grant/*.c) hypervisor/domain/teardown.c hypervisor/mm/fresh.c \
+                         hypervisor/mm/paging_pool.c
 
 units                 += test_pv_random
 test_pv_random-srcs   := tests/unit/test_pv_random.c \
@@ -192,6 +193,11 @@ test_heap-srcs   := tests/unit/test_heap.c hypervisor/lib/stretch.c \
 test_heap-cflags := $(hv-unit-cflags)
 test_heap-libs   := -Wl,--wrap=tlb_flush_mask
 
+units                   += test_paging_pool
+test_paging_pool-srcs   := tests/unit/test_paging_pool.c hypervisor/mm/paging_pool.c \
+                           $(filter-out tests/unit/test_heap.c,$(test_heap-srcs))
+test_paging_pool-cflags := $(hv-unit-cflags)
+
 comma := ,
 
 # hypervisor: all but processors, devices and boot
@@ -199,7 +205,7 @@ core-wrapped     := vcpu_sleep_sync preempt_needed hv_alloc alloc_hv_pages alloc
 units            += test_core
 test_core-srcs   := tests/unit/test_core.c $(wildcard tests/unit/core_*.c) \
                     $(patsubst %,tests/unit/fake/%.c,core core_rest base ram tlb) \
-                    $(patsubst %,hypervisor/mm/%.c,heap fresh objects alloc_fault) $(mm-pv-srcs) \
+                    $(patsubst %,hypervisor/mm/%.c,heap fresh objects alloc_fault paging_pool) $(mm-pv-srcs) \
                     $(patsubst %,hypervisor/domain/%.c,domain vcpu pause watchdog teardown holders) \
                     $(filter-out %/switch.c,$(wildcard hypervisor/sched/*.c)) \
                     $(filter-out %/guest_copy.c %/physdev_op.c,$(wildcard hypervisor/hypercall/*.c)) \

@@ -20,5 +20,6 @@ int main(void)
     failed += core_grants_tests();
     failed += core_compat_tests();
     failed += core_policy_tests();
+    failed += core_paging_tests();
     return failed;
 }

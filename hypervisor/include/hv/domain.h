@@ -24,6 +24,7 @@ struct evtchn_vcpu;
 struct grant_table; /* grant.h */
 struct irq_domain;  /* irq.h */
 struct memory_map;  /* hypercall/memory_map.c */
+struct paging_pool; /* paging_pool.h */
 struct sched_vcpu;  /* sched.h */
 struct umbra_op_holders;
 
@@ -102,8 +103,9 @@ struct domain {
     struct rangeset *irq_caps;    /* pirqs */
     struct rangeset *ioport_caps; /* x86 ports */
     struct sched_domain sched;
-    unsigned long vm_assist; /* bits VMASST_TYPE_* */
-    struct timer free_timer; /* frees the domain after its last reference */
+    unsigned long vm_assist;         /* bits VMASST_TYPE_* */
+    struct timer free_timer;         /* frees the domain after its last reference */
+    struct paging_pool *paging_pool; /* of a translated domain, else NULL */
     struct pv_domain pv;
 };
 
@@ -219,6 +221,12 @@ void vcpu_update_runstate_area(struct vcpu *v);
 static inline bool vcpu_runnable(const struct vcpu *v)
 {
     return !READ_ONCE(v->pause_flags) && !READ_ONCE(v->pause_count) && !READ_ONCE(v->domain->pause_count);
+}
+
+/* PVH and HVM: what the guest takes for physical addresses is not what the machine has. */
+static inline bool paging_mode_translate(const struct domain *d)
+{
+    return d->paging_pool != NULL;
 }
 
 static inline bool is_idle_vcpu(const struct vcpu *v)

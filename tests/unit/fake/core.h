@@ -90,5 +90,6 @@ int core_vcpu_tests(void);
 int core_grants_tests(void);
 int core_compat_tests(void);
 int core_policy_tests(void);
+int core_paging_tests(void);
 
 #endif

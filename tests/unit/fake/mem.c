@@ -50,6 +50,16 @@ void fake_memory_init(void)
     fake_tlb_reset();
 }
 
+uint64_t heap_free_pages(void)
+{
+    return nr_free;
+}
+
+uint64_t heap_claimed_pages(void)
+{
+    return 0;
+}
+
 uint64_t fake_frames_free(void)
 {
     return nr_free;
