@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The framing between the lab and its agent in the control domain (tools/image/root/usr/lib/lab/agent): pure functions
+"""The framing between the lab and its agent in the control domain (tools/image/files/usr/lib/lab/agent): pure functions
 of bytes, no machine. A reader is fed what arrives and yields events:
 
     ("ready",)  ("out", bytes)  ("err", bytes)  ("end", status)

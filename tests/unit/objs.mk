@@ -174,13 +174,13 @@ test_lib-cflags := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include
 
 # hypervisor/domain: the control domain's kernel file
 units              += test_unpack
-test_unpack-srcs   := tests/unit/test_unpack.c tests/unit/fake/base.c \
+test_unpack-srcs   := tests/unit/test_unpack.c tests/unit/payload.c tests/unit/fake/base.c \
                       $(patsubst %,hypervisor/domain/%.c,elf kernel_image lzma xz zstd zstd_entropy)
 test_unpack-cflags := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include
 test_unpack-libs   := -llzma
 
 units            += test_zstd
-test_zstd-srcs   := tests/unit/test_zstd.c tests/unit/fake/base.c \
+test_zstd-srcs   := tests/unit/test_zstd.c tests/unit/payload.c tests/unit/fake/base.c \
                     $(patsubst %,hypervisor/domain/%.c,kernel_image lzma xz zstd zstd_entropy)
 test_zstd-cflags := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include
 test_zstd-libs   := -lzstd

@@ -4,74 +4,21 @@
  * cut short or changed ends in an error or in other bytes, never outside the buffers. Every buffer here has exactly the
  * size that the decoder is told, so that the address sanitizer sees one byte too many. Seeds are printed.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdlib.h>
-#include <cmocka.h>
 #include <lzma.h>
 #include <hv/heap.h>
 #include "../../hypervisor/domain/elf.h"
 #include "../../hypervisor/domain/lzma.h"
-#include "fake/fake.h"
+#include "payload.h"
 
-static unsigned int live, fail_alloc;
-
-static void *allocate(size_t size)
+/* Bytes as kernels have them: calls and jumps of all kinds. */
+static uint8_t jumps(void)
 {
-    if (fail_alloc && --fail_alloc == 0)
-        return NULL;
-    live++;
-    return calloc(1, size);
+    return (uint8_t)("\xe8\xe9\x0f\x00\xff\xff\x01\x80"[fake_below(8)]);
 }
 
-void *hv_alloc(size_t size)
-{
-    return allocate(size);
-}
-
-void *alloc_hv_mem(unsigned int order)
-{
-    return order > MAX_ORDER ? NULL : allocate(PAGE_SIZE << order);
-}
-
-void hv_free(void *p)
-{
-    live -= p != NULL;
-    free(p);
-}
-
-void free_hv_mem(void *p, unsigned int order)
-{
-    hv_free(p);
-}
-
-struct buffer {
-    uint8_t *p;
-    size_t n;
-};
-
-/* Bytes as kernels have them: runs, repeats, noise, calls and jumps of all kinds. */
 static struct buffer sample(size_t n)
 {
-    struct buffer b = {malloc(n + 1), n};
-    size_t i = 0;
-
-    while (i < n) {
-        size_t run = 1 + fake_below(fake_chance(5) ? 3000 : 40);
-        unsigned int kind = fake_below(5), back = i ? 1 + fake_below((unsigned int)MIN(i, (size_t)1 << 20)) : 0;
-
-        for (; run && i < n; run--, i++)
-            if (kind == 0)
-                b.p[i] = (uint8_t)fake_rand();
-            else if (kind == 1)
-                b.p[i] = 0;
-            else if (kind == 2)
-                b.p[i] = (uint8_t)("\xe8\xe9\x0f\x00\xff\xff\x01\x80"[fake_below(8)]);
-            else
-                b.p[i] = back ? b.p[i - back] : 7;
-    }
-    return b;
+    return payload_sample(n, &(struct texture){3000, 0, jumps});
 }
 
 struct packing {
@@ -107,18 +54,9 @@ static struct packing random_packing(void)
     return k;
 }
 
-/* Exact copies of input and output space; the result's length or error. */
 static int64_t decode(const uint8_t *in, size_t in_size, size_t out_size, uint8_t **out)
 {
-    uint8_t *copy = malloc(in_size ? in_size : 1);
-    int64_t rc;
-
-    memcpy(copy, in, in_size);
-    *out = malloc(out_size ? out_size : 1);
-    rc = xz_decode(copy, in_size, *out, out_size);
-    free(copy);
-    assert_int_equal(live, 0);
-    return rc;
+    return payload_decode(xz_decode, (struct buffer){(uint8_t *)in, in_size}, out_size, out);
 }
 
 static void test_round_trip(void **state)
@@ -182,15 +120,6 @@ static void test_truncated(void **state)
     free(packed.p);
 }
 
-static void flip_bits(uint8_t *p, size_t n)
-{
-    for (unsigned int k = 1 + fake_below(4); k; k--) {
-        size_t i = fake_chance(30) ? fake_below((unsigned int)MIN(n, (size_t)64)) : fake_below((unsigned int)n);
-
-        p[i] = fake_chance(50) ? (uint8_t)(p[i] ^ 1u << fake_below(8)) : (uint8_t)fake_rand();
-    }
-}
-
 /* With a check the decoder says no, or the damage lay behind what it reads. Without one anything but a wild access. */
 static void test_damaged(void **state)
 {
@@ -207,7 +136,7 @@ static void test_damaged(void **state)
             int64_t rc;
 
             memcpy(bad, packed.p, packed.n);
-            flip_bits(bad, packed.n);
+            payload_damage((struct buffer){bad, packed.n}, 30, 64);
             rc = decode(bad, packed.n, room, &out);
             assert_true(rc < 0 || (uint64_t)rc <= room);
             if (k.check == LZMA_CHECK_CRC32 && rc > 0 && bad[7] == 1) {
@@ -421,22 +350,6 @@ static void test_elf_fuzz(void **state)
 }
 
 /* ---- bzImage ---- */
-static struct buffer make_bzimage(struct buffer payload, uint32_t unpacked)
-{
-    uint32_t setup = 2 * 512, offset = 0x100, len = (uint32_t)payload.n + 4;
-    struct buffer f = {calloc(1, setup + offset + len), setup + offset + len};
-
-    f.p[0x1f1] = 1;
-    memcpy(f.p + 0x202, "HdrS", 4);
-    f.p[0x206] = 0x0f;
-    f.p[0x207] = 0x02;
-    memcpy(f.p + 0x248, &offset, 4);
-    memcpy(f.p + 0x24c, &len, 4);
-    memcpy(f.p + setup + offset, payload.p, payload.n);
-    memcpy(f.p + setup + offset + payload.n, &unpacked, 4);
-    return f;
-}
-
 static const char *open_copy(struct buffer f, size_t n, struct kernel_image *k)
 {
     uint8_t *copy = malloc(n ? n : 1);
@@ -459,7 +372,7 @@ static struct buffer elf_bzimage(void)
     struct elf_file f = make_elf();
     struct buffer packed =
         pack((struct buffer){(uint8_t *)&f, sizeof(f)}, (struct packing){true, LZMA_CHECK_CRC32, 3, 0, 2, 6});
-    struct buffer b = make_bzimage(packed, sizeof(f));
+    struct buffer b = payload_bzimage(packed, sizeof(f));
 
     free(packed.p);
     return b;
@@ -468,7 +381,7 @@ static struct buffer elf_bzimage(void)
 static void test_bzimage(void **state)
 {
     struct elf_file f = make_elf();
-    struct buffer b = elf_bzimage(), plain = make_bzimage((struct buffer){(uint8_t *)&f, sizeof(f)}, 0);
+    struct buffer b = elf_bzimage(), plain = payload_bzimage((struct buffer){(uint8_t *)&f, sizeof(f)}, 0);
     struct kernel_image k;
 
     assert_null(open_copy(b, b.n, &k));
@@ -508,7 +421,7 @@ static void test_bzimage_fuzz(void **state)
         } else if (fake_chance(50))
             bad.p[b.n - 4 + fake_below(3)] = (uint8_t)fake_rand(); /* decoded size */
         if (fake_chance(60))
-            flip_bits(bad.p + 0x1f1, b.n - 0x1f1);
+            payload_damage((struct buffer){bad.p + 0x1f1, b.n - 0x1f1}, 30, 64);
         if (bad.p[b.n - 1] < (fake_chance(2) ? 0x10 : 1) &&
             !open_copy(bad, fake_chance(80) ? b.n : fake_below((unsigned int)b.n), &k))
             kernel_image_free(&k);

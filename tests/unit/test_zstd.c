@@ -4,74 +4,21 @@
  * of blocks that this makes, comes out again; whatever is cut short or changed ends in an error or in other bytes,
  * never outside the buffers, which have exactly the size that the decoder is told. Seeds are printed.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdlib.h>
-#include <cmocka.h>
 #include <zstd.h>
 #include <hv/heap.h>
 #include "../../hypervisor/domain/elf.h"
 #include "../../hypervisor/domain/zstd.h"
-#include "fake/fake.h"
+#include "payload.h"
 
-static unsigned int live, fail_alloc;
-
-static void *allocate(size_t size)
+/* Few different bytes: what Huffman's code is for. */
+static uint8_t few(void)
 {
-    if (fail_alloc && --fail_alloc == 0)
-        return NULL;
-    live++;
-    return calloc(1, size);
+    return (uint8_t)(fake_below(7) * fake_below(7));
 }
 
-void *hv_alloc(size_t size)
-{
-    return allocate(size);
-}
-
-void *alloc_hv_mem(unsigned int order)
-{
-    return order > MAX_ORDER ? NULL : allocate(PAGE_SIZE << order);
-}
-
-void hv_free(void *p)
-{
-    live -= p != NULL;
-    free(p);
-}
-
-void free_hv_mem(void *p, unsigned int order)
-{
-    hv_free(p);
-}
-
-struct buffer {
-    uint8_t *p;
-    size_t n;
-};
-
-/* Stretches of noise, of one byte, of few different bytes (Huffman), and of what was there before. */
 static struct buffer sample(size_t n)
 {
-    struct buffer b = {malloc(n + 1), n};
-    size_t i = 0;
-
-    while (i < n) {
-        size_t run = 1 + fake_below(fake_chance(5) ? 200000 : 60);
-        unsigned int kind = fake_below(5), back = i ? 1 + fake_below((unsigned int)MIN(i, (size_t)1 << 20)) : 0;
-
-        for (; run && i < n; run--, i++)
-            if (kind == 0)
-                b.p[i] = (uint8_t)fake_rand();
-            else if (kind == 1)
-                b.p[i] = 0x55;
-            else if (kind == 2)
-                b.p[i] = (uint8_t)(fake_below(7) * fake_below(7));
-            else
-                b.p[i] = back ? b.p[i - back] : 7;
-    }
-    return b;
+    return payload_sample(n, &(struct texture){200000, 0x55, few});
 }
 
 static struct buffer pack(struct buffer in, int level, bool checksum)
@@ -88,18 +35,9 @@ static struct buffer pack(struct buffer in, int level, bool checksum)
     return out;
 }
 
-/* Exact copies of input and output space; the result's length or error. */
 static int64_t decode(const uint8_t *in, size_t in_size, size_t out_size, uint8_t **out)
 {
-    uint8_t *copy = malloc(in_size ? in_size : 1);
-    int64_t rc;
-
-    memcpy(copy, in, in_size);
-    *out = malloc(out_size ? out_size : 1);
-    rc = zstd_decode(copy, in_size, *out, out_size);
-    free(copy);
-    assert_int_equal(live, 0);
-    return rc;
+    return payload_decode(zstd_decode, (struct buffer){(uint8_t *)in, in_size}, out_size, out);
 }
 
 static void test_round_trip(void **state)
@@ -135,15 +73,6 @@ static void test_truncated(void **state)
     free(packed.p);
 }
 
-static void flip_bits(uint8_t *p, size_t n)
-{
-    for (unsigned int k = 1 + fake_below(4); k; k--) {
-        size_t i = fake_chance(50) ? fake_below((unsigned int)MIN(n, (size_t)200)) : fake_below((unsigned int)n);
-
-        p[i] = fake_chance(50) ? (uint8_t)(p[i] ^ 1u << fake_below(8)) : (uint8_t)fake_rand();
-    }
-}
-
 /* With a checksum the decoder says no, unless the flag that there is one was hit. Without one: no wild access. */
 static void test_damaged(void **state)
 {
@@ -157,7 +86,7 @@ static void test_damaged(void **state)
             int64_t rc;
 
             memcpy(bad, packed.p, packed.n);
-            flip_bits(bad, packed.n);
+            payload_damage((struct buffer){bad, packed.n}, 50, 200);
             rc = decode(bad, packed.n, room, &out);
             assert_true(rc == -EINVAL || (rc >= 0 && (uint64_t)rc <= room));
             if (rc >= 0 && (bad[4] & 4)) {
@@ -213,25 +142,10 @@ static void test_refused(void **state)
     free(out);
 }
 
-/* A bzImage of the boot protocol with this payload, and its decoded size behind it. */
-static struct buffer bzimage(struct buffer payload, uint32_t unpacked)
-{
-    uint32_t setup = 2 * 512, len = (uint32_t)payload.n + 4, zero = 0;
-    struct buffer f = {calloc(1, setup + len), setup + len};
-
-    f.p[0x1f1] = 1;
-    memcpy(f.p + 0x202, "HdrS\x0f\x02", 6);
-    memcpy(f.p + 0x248, &zero, 4);
-    memcpy(f.p + 0x24c, &len, 4);
-    memcpy(f.p + setup, payload.p, payload.n);
-    memcpy(f.p + setup + payload.n, &unpacked, 4);
-    return f;
-}
-
 static void test_bzimage(void **state)
 {
-    struct buffer in = sample(50000), packed = pack(in, 12, true), file = bzimage(packed, 50000);
-    struct buffer small = bzimage(packed, 49999);
+    struct buffer in = sample(50000), packed = pack(in, 12, true), file = payload_bzimage(packed, 50000);
+    struct buffer small = payload_bzimage(packed, 49999);
     struct kernel_image k;
 
     assert_null(kernel_image_open(&k, file.p, file.n));

@@ -231,7 +231,7 @@ build_own() {
     stage=$image/stage-own
     rm -rf "$stage"
     mkdir -p "$stage/boot/guest" "$stage/usr/bin" "$stage/root/examples"
-    cp -R "$here/root/." "$stage/"
+    cp -R "$here/files/." "$stage/"
     chmod 755 "$stage/init" "$stage"/usr/lib/lab/* "$stage"/usr/sbin/*
     cp "$image/vmlinuz" "$stage/boot/guest/vmlinuz"
     cp "$image/guest-initrd.gz" "$stage/boot/guest/initrd.img"
