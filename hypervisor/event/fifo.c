@@ -337,7 +337,8 @@ static void add_page(struct domain *d, struct evtchn_fifo *f, struct page_info *
 
 /*
  * e->lock held. A page is added when the ports of those before have all been raised; a call that restarts finds its
- * page as the last one. *added: the references of pg now belong to the array.
+ * page as the last one, unless the guest adds another meanwhile: then it is added again. *added: the references of pg
+ * now belong to the array.
  */
 static int expand_array_locked(struct domain *d, struct page_info *pg, bool *added)
 {

@@ -16,7 +16,8 @@ struct audit {
 
 static void report(struct audit *a, const char *which, const char *what, unsigned int number)
 {
-    a->broken++;
+    if (a->broken++ >= (int)LINES_PER_DOMAIN)
+        return;
     printk(XLOG_ERR "audit d%u: %s: %s: %u\n", a->d->id, which, what, number);
 }
 
@@ -44,13 +45,17 @@ static void audit_mapping(struct audit *a, const struct domain *mapper, const st
 
 static void audit_mapper(struct audit *a, const struct domain *mapper)
 {
-    const struct grant_table *t = mapper->grant;
+    struct grant_table *t = mapper->grant;
 
-    for (unsigned int h = 0; h < t->nr_handles; h++) {
-        const struct mapping *m = &t->track[h / MAPPINGS_PER_CHUNK][h % MAPPINGS_PER_CHUNK];
+    for (unsigned int h = 0; h < READ_ONCE(t->nr_handles); h++) {
+        struct mapping m;
 
-        if (m->granter == a->d)
-            audit_mapping(a, mapper, m);
+        /* A copy is judged: debug key 'g' comes here while guests map and unmap. */
+        spin_lock(&t->map_lock);
+        m = t->track[h / MAPPINGS_PER_CHUNK][h % MAPPINGS_PER_CHUNK];
+        spin_unlock(&t->map_lock);
+        if (m.granter == a->d)
+            audit_mapping(a, mapper, &m);
     }
 }
 

@@ -2,8 +2,6 @@
 /* Grants in use, on the console: debug key 'g' and GNTTABOP_dump_table. A guest can have very many: the lines end. */
 #include "internal.h"
 
-#define LINES_PER_DOMAIN 64u
-
 static void print_grant(unsigned int ref, const struct active *a)
 {
     if (a->what.kind == GRANT_TRANSITIVE)

@@ -114,7 +114,7 @@ enum grant_use {
 int16_t grant_pin(struct domain *granter, grant_ref_t ref, domid_t user, unsigned int kinds, enum grant_use use,
                   struct granted *what);
 void grant_unpin(struct domain *granter, grant_ref_t ref, unsigned int kinds);
-/* Grows the table to nr frames, at most 16 at a time: 0, -EINVAL, -ENOMEM or -ERESTART (some are there already). */
+/* Grows the table to nr frames, at most 12 at a time: 0, -EINVAL, -ENOMEM or -ERESTART (some are there already). */
 int grant_grow(struct domain *d, unsigned int nr);
 /* t->lock held. Status frames for nr shared frames: 0 or -ENOMEM. */
 int grant_add_status(struct domain *d, unsigned int nr);
@@ -131,7 +131,8 @@ unsigned int grant_version(struct domain *d);
  */
 int grant_set_version(struct domain *d, unsigned int version);
 
-/* dump.c */
+/* dump.c, audit.c */
+#define LINES_PER_DOMAIN 64u
 void grant_dump_domain(struct domain *d);
 
 /* maptrack.c: the mapping side. */

@@ -14,7 +14,7 @@
 #include "internal.h"
 
 #define CLAIM_TRIES    5u
-#define GROW_PER_SLICE 16u /* frames, each with four of active entries */
+#define GROW_PER_SLICE 12u /* frames, each with four of active entries; and their status frames */
 #define PIN_LIMIT      0x7fffu
 
 struct request {
@@ -141,7 +141,7 @@ static int16_t pin_locked(struct grant_table *t, grant_ref_t ref, unsigned int k
     if (!grant_find_entry(t, ref, &e))
         return GNTST_bad_gntref;
     if (t->next_version && ref >= GNTTAB_NR_RESERVED_ENTRIES)
-        return GNTST_eagain;
+        return GNTST_general_error;
     pinned = grant_pins(e.active, ~0u);
     if (pinned && !may_join(e.active, r, kinds))
         return GNTST_general_error;
@@ -215,7 +215,7 @@ int16_t grant_swap(struct domain *d, grant_ref_t ra, grant_ref_t rb)
         status = GNTST_bad_gntref;
     else if (t->next_version || (ra != rb && (grant_pins(a.active, ~0u) || grant_pins(b.active, ~0u))))
         status = GNTST_eagain;
-    else
+    else if (ra != rb)
         swap_entries(&a, &b);
     spin_unlock(&t->lock);
     return status;
@@ -230,6 +230,7 @@ int grant_add_status(struct domain *d, unsigned int nr)
 
         if (!pg)
             return -ENOMEM;
+        stretch_work(STRETCH_FRAME);
         share_hv_page_with_guest(pg, d, true);
         t->status[t->nr_status++] = page_to_virt(pg);
     }
@@ -239,7 +240,7 @@ int grant_add_status(struct domain *d, unsigned int nr)
 /* t->lock held. */
 static int add_frame(struct domain *d, struct grant_table *t)
 {
-    int rc = t->version == 2 ? grant_add_status(d, t->nr_frames + 1) : 0;
+    int rc = t->version == 2 || t->next_version == 2 ? grant_add_status(d, t->nr_frames + 1) : 0;
     struct active *active = rc ? NULL : hv_new_array(struct active, V1_PER_FRAME);
     struct page_info *pg = active ? alloc_hv_pages(0, MEMF_ZERO) : NULL;
 
@@ -247,6 +248,7 @@ static int add_frame(struct domain *d, struct grant_table *t)
         hv_free(active);
         return -ENOMEM;
     }
+    stretch_work(5 * STRETCH_FRAME);
     share_hv_page_with_guest(pg, d, true);
     t->shared[t->nr_frames] = page_to_virt(pg);
     t->active[t->nr_frames] = active;

@@ -4,17 +4,19 @@
  * have mapped: those are said anew in the other format. No other entry may be in use.
  *
  * A large table is emptied in slices. From the first to the last one next_version is set, and grant_pin refuses all but
- * the reserved entries with GNTST_eagain; the old version is in force until the end. Frame 0 is emptied last, in the
- * same step in which its reserved entries change. A guest that does not go on with the call, or asks for another
- * version meanwhile, has lost the grants that are gone, and nothing else.
+ * the reserved entries, as it will when they are empty; GNTST_eagain would make a user in the control domain wait for a
+ * guest that may never go on. The old version is in force until the end. Frame 0 is emptied last, in the same step in
+ * which its reserved entries change. The other grants of a guest that does not go on with the call are refused until it
+ * does, or asks for the version in force; then those that are gone stay gone.
  *
  * Status frames are not given back with version 2: they are counted in the domain's limit, and the guest may have them
  * mapped.
  */
 #include <hv/frame.h>
+#include <hv/stretch.h>
 #include "internal.h"
 
-#define CLEARED_PER_SLICE 32u /* and as many status frames at the end */
+#define CLEARED_PER_SLICE 31u /* with the first one and 32 status frames at the end: 64 */
 #define RESERVED          GNTTAB_NR_RESERVED_ENTRIES
 
 /* A reserved entry between two formats. */
@@ -84,15 +86,14 @@ static int finish(struct domain *d, unsigned int version)
 {
     struct grant_table *t = d->grant;
     struct reserved kept[RESERVED];
-    int rc = version == 2 ? grant_add_status(d, t->nr_frames) : 0;
+    int rc = read_all(t, version, kept);
 
-    if (!rc)
-        rc = read_all(t, version, kept);
     if (rc)
         return rc;
     memset(t->shared[0], 0, PAGE_SIZE);
-    for (unsigned int i = 0; i < t->nr_status; i++)
+    for (unsigned int i = 0; version == 2 && i < t->nr_status; i++)
         memset(t->status[i], 0, PAGE_SIZE);
+    stretch_work((1 + (version == 2 ? t->nr_status : 0)) * STRETCH_FRAME);
     t->version = (uint8_t)version;
     for (grant_ref_t ref = 0; ref < RESERVED; ref++) {
         struct entry e;
@@ -134,6 +135,7 @@ static int change(struct domain *d, unsigned int version)
         if (n == CLEARED_PER_SLICE)
             return -ERESTART;
         memset(t->shared[t->next_clear++], 0, PAGE_SIZE);
+        stretch_work(STRETCH_FRAME);
     }
     rc = finish(d, version);
     t->next_version = 0;

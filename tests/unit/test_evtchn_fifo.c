@@ -199,7 +199,7 @@ static void fifo_keeps_early_events(void **state)
     assert_int_equal(fifo_next(&g, 0), later);
 }
 
-/* A whole page of them: the call that brings the array restarts, and another vCPU's comes after it. */
+/* A whole page of them: the call that brings the array restarts. */
 static void fifo_many_early_events(void **state)
 {
     mfn_t control = guest_frame(ctl), array = guest_frame(ctl);
