@@ -49,6 +49,7 @@ static bool release_frame(struct domain *d, mfn_t m)
 
     if (!pg)
         return false;
+    pv_changed(d);
     if (__atomic_fetch_and(&pg->count_info, ~PGC_allocated, __ATOMIC_SEQ_CST) & PGC_allocated)
         put_page(pg);
     put_page(pg);

@@ -63,7 +63,7 @@ static int get_frames(struct domain *d, const unsigned long *gfn, mfn_t *frame, 
             put_frames(frame, i);
             return -EINVAL;
         }
-        if (i + 1 < n && preempt_needed()) {
+        if (i + 1 < n && preempt_after_work()) {
             put_frames(frame, i + 1);
             return -ERESTART;
         }
@@ -91,6 +91,7 @@ static void install_gdt(struct vcpu *v, const mfn_t *frame, unsigned int n, unsi
         v->pv.gdt_frames[i] = m;
     }
     v->pv.gdt_ents = (uint16_t)entries;
+    pv_changed(v->domain);
     if (old_count) {
         flush_window(v);
         put_frames(old, old_count);
@@ -144,6 +145,7 @@ void pv_ldt_invalidate(struct vcpu *v)
     }
     if (!any)
         return;
+    pv_changed(v->domain);
     flush_window(v);
     for (unsigned int i = 0; i < LDT_PAGES; i++)
         if (old[i].n & PTE_P)

@@ -7,6 +7,8 @@ WORK = "(while :; do (ls -R /bin /etc >/dev/null) & dd if=/dev/zero of=/tmp/y bs
 
 
 class Audit(LabTest):
+    machine_options = {"memory": 5120}  # RAM on both sides of the hole below 4 GiB
+
     def setUp(self):
         super().setUp()
         if ON_PEER:

@@ -112,6 +112,24 @@ static void count_table(const struct page_info *pg, unsigned int n)
     }
 }
 
+/* Present: code and data of ring 3, or the null system type. The accessed bit is the processor's. */
+static bool harmless(uint64_t desc)
+{
+    bool present = (desc >> 47) & 1, code_or_data = (desc >> 44) & 1;
+
+    return !present || (code_or_data ? ((desc >> 45) & 3) == 3 : ((desc >> 40) & 15) == 0);
+}
+
+/* Shown or not: whoever shows it next trusts it. */
+static void check_descriptors(unsigned int f)
+{
+    const uint64_t *desc = page_to_virt(page_of(f));
+
+    for (unsigned int i = 0; i < PT_ENTRIES; i++)
+        if (!harmless(desc[i]))
+            broken("D1", "a validated descriptor page has a harmful descriptor", f);
+}
+
 static void count_frame(unsigned int f)
 {
     const struct page_info *pg = page_of(f);
@@ -121,6 +139,8 @@ static void count_frame(unsigned int f)
     typed[f] += held_typed[f] + ((pg->count_info & PGC_hv_page) ? 1 : 0); /* for as long as it is shared */
     if (t & PGT_busy)
         broken("S3", "busy", f);
+    if (page_type(pg) == PT_SEGDESC && (t & PGT_validated))
+        check_descriptors(f);
     if (t & PGT_pinned) {
         general[f]++;
         typed[f]++;
@@ -141,14 +161,6 @@ static void count_frame(unsigned int f)
 
 /* ---- descriptor windows ---- */
 
-/* Present: code and data of ring 3, or the null system type. The accessed bit is the processor's. */
-static bool harmless(uint64_t desc)
-{
-    bool present = (desc >> 47) & 1, code_or_data = (desc >> 44) & 1;
-
-    return !present || (code_or_data ? ((desc >> 45) & 3) == 3 : ((desc >> 40) & 15) == 0);
-}
-
 static void count_window_page(mfn_t m)
 {
     const struct page_info *pg = mfn_to_page(m);
@@ -157,9 +169,6 @@ static void count_window_page(mfn_t m)
     typed[slot_of(m)]++;
     if (page_type(pg) != PT_SEGDESC || !(pg->type_info & PGT_validated))
         broken("D1", "a descriptor window shows a frame of another type", slot_of(m));
-    for (unsigned int i = 0; i < PT_ENTRIES; i++)
-        if (!harmless(((uint64_t *)page_to_virt(pg))[i]))
-            broken("D1", "a descriptor window shows a harmful descriptor", slot_of(m));
 }
 
 static void count_windows(const struct vcpu *v)

@@ -272,6 +272,30 @@ static void test_d1_descriptors(void **state)
         ((uint64_t *)page_to_virt(gdt))[511 - i] = 0x00cffa000000ffff;
     }
     assert_int_equal(fake_audit(d), 0);
+    /* Nobody shows it, but who does next trusts it. */
+    assert_int_equal(pv_set_gdt(d->vcpu[0], NULL, 0), 0);
+    ((uint64_t *)page_to_virt(gdt))[5] = harmful[0];
+    expect_broken("D1", "descriptor page with");
+    ((uint64_t *)page_to_virt(gdt))[5] = 0;
+    assert_int_equal(fake_audit(d), 0);
+}
+
+/* Fourteen pages, preempted at every chance: each slice checks one more, and the call ends. */
+static void test_long_gdt_is_preempted(void **state)
+{
+    unsigned long frames[FIRST_RESERVED_GDT_PAGE];
+    unsigned int slices = 1;
+    int rc;
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(frames); i++)
+        frames[i] = page_to_mfn(alloc_domain_pages(d, 0, 0)).n;
+    fake_preempt_percent = 100;
+    while ((rc = pv_set_gdt(d->vcpu[0], frames, FIRST_RESERVED_GDT_ENTRY)) == -ERESTART)
+        assert_true(++slices <= ARRAY_SIZE(frames));
+    fake_preempt_percent = 0;
+    assert_int_equal(rc, 0);
+    assert_int_equal(slices, ARRAY_SIZE(frames));
+    assert_int_equal(fake_audit(d), 0);
 }
 
 /* ---- what is no fault ---- */
@@ -400,6 +424,7 @@ int main(void)
         AUDIT_TEST(test_p7_pin_without_reference),
         AUDIT_TEST(test_d1_window),
         AUDIT_TEST(test_d1_descriptors),
+        AUDIT_TEST(test_long_gdt_is_preempted),
         AUDIT_TEST(test_nothing_is_made_up),
         AUDIT_TEST(test_more_than_fit),
         AUDIT_TEST(test_slices_and_pauses),

@@ -64,7 +64,8 @@ static inline enum page_type page_type(const struct page_info *pg)
     return (enum page_type)(READ_ONCE(pg->type_info) >> PGT_type_shift);
 }
 
-/* max_page: one past the highest RAM frame; holes below it have an entry with owner NULL and mfn_is_ram false. */
+/* max_page: one past the highest RAM frame. Holes below it may have no frame table: mfn_valid is asked before an entry
+ * is looked at. */
 extern uint64_t max_page;
 extern uint64_t total_pages; /* usable RAM frames */
 #ifndef UMBRA_HOST

@@ -17,12 +17,15 @@ struct pv_domain {
     spinlock_t pt_lock;           /* RANK_PT: contents and types of the domain's page tables */
     struct list_head dead_tables; /* pt_lock: tables without typed references whose entries still hold some */
     uint64_t relinquish_left;     /* pt_lock: frames that teardown has still to look at, plus one; 0: not begun */
-    uint64_t changes;             /* pt_lock: grows with each change of the tables or their types */
+    uint64_t changes;             /* atomic: see pv_changed */
     struct pv_audit *audit;       /* pt_lock: the audit under way, or NULL */
     mfn_t perdomain_l3;           /* per-domain area, slot 260 of each of its L4s */
     pte_t **gdt_ldt_l1;           /* [max_vcpus]: 32 entries each, inside the L1s of the per-domain area */
     struct cpuid_policy *cpuid;   /* what CPUID shows; NULL: host default */
 };
+
+/* Something that an audit of d has counted, or will count, is changing: tables, types, windows, frames given up. */
+#define pv_changed(d) ((void)__atomic_fetch_add(&(d)->pv.changes, 1, __ATOMIC_RELAXED))
 
 struct pv_vcpu {
     /* own */

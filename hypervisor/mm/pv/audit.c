@@ -6,9 +6,9 @@
  *
  * The domain is paused, the rest of the machine is not. Three passes: what vCPUs and mappings by grant hold; every
  * frame of the domain, and what tables among them hold on others; every frame again, to compare. Between slices
- * anything may happen but a change of the domain's tables: d->pv.changes counts those, and an audit that sees one has
- * no result. Holders outside - other domains' mappings, registered areas - are not known here, so the counts of a frame
- * that is no table may be higher than those found, never lower.
+ * anything may happen but a change of the domain's tables, windows and frames: pv_changed counts those, and an audit
+ * that sees one has no result. Holders outside - other domains' mappings, registered areas - are not known here, so the
+ * counts of a frame that is no table may be higher than those found, never lower.
  *
  * The counters take 16 bytes for each frame that the domain owns or names, in single pages, made when first needed.
  * What an audit has so far belongs to the domain: whoever calls next goes on with it, and teardown frees it.
@@ -20,8 +20,9 @@
 
 #define COUNTS_PER_PAGE 256u
 #define PAGES_PER_MID   512u
-#define FRAME_COST      8u   /* of looking at one frame, in entries of a table */
-#define SLICE           512u /* entries between two looks whether to go on later */
+#define FRAME_COST      8u                  /* units of work of one frame */
+#define NAME_COST       (2 * STRETCH_FRAME) /* of the first look at what is named: two pages of counters */
+#define WINDOW_PAGES    (GDT_PAGES + LDT_PAGES)
 #define FREE_PER_SLICE  64u
 #define MAX_LOOKS       1000u
 
@@ -30,13 +31,15 @@ struct audit_count {
     uint32_t granted, entries; /* of another domain's frame: what may be mapped of it, and what is */
 };
 
+#define NOT_BEGUN (~0u)
+
 enum audit_phase { AUDIT_VCPUS, AUDIT_GRANTS, AUDIT_FRAMES, AUDIT_COMPARE, AUDIT_RELEASE };
 
 struct pv_audit {
     struct domain *d;
     enum audit_phase phase;
-    unsigned long next; /* vCPU, handle or frame */
-    unsigned int cost;
+    unsigned long next;        /* page of a vCPU's windows, handle or frame */
+    unsigned int entry;        /* of the frame's table: those before were looked at; NOT_BEGUN */
     uint64_t changes;          /* d->pv.changes when it began */
     int rc;                    /* why there is no result */
     struct list_head memory;   /* frames of the counters */
@@ -69,6 +72,7 @@ static void *new_page(struct pv_audit *a)
         a->rc = -ENOMEM;
         return NULL;
     }
+    stretch_work(STRETCH_FRAME);
     list_add(&pg->list, &a->memory);
     return page_to_virt(pg);
 }
@@ -129,54 +133,61 @@ static void audit_window_page(struct pv_audit *a, pte_t e)
     expect(a, m, 1, 1);
 }
 
-static void audit_windows(struct pv_audit *a, const struct vcpu *v)
+static void audit_window(struct pv_audit *a, const struct vcpu *v, unsigned int i)
 {
     const pte_t *window = a->d->pv.gdt_ldt_l1 ? a->d->pv.gdt_ldt_l1[v->vcpu_id] : NULL;
     unsigned int gdt_pages = (v->pv.gdt_ents + 511u) / 512, ldt_pages = (v->pv.ldt_ents + 511) / 512;
+    bool gdt = i < GDT_PAGES;
+    unsigned int page = gdt ? i : i - GDT_PAGES;
 
-    for (unsigned int i = 0; window && i < GDT_PAGES + LDT_PAGES; i++) {
-        bool gdt = i < GDT_PAGES;
-        unsigned int page = gdt ? i : i - GDT_PAGES;
-
-        /* The last pages of the GDT's window are the hypervisor's own. */
-        if ((gdt && page >= FIRST_RESERVED_GDT_PAGE) || !(window[i].n & PTE_P))
-            continue;
-        if (page >= (gdt ? gdt_pages : ldt_pages))
-            found(a, "D1", "descriptor window shows a page behind the table's end", pte_mfn(window[i]));
-        audit_window_page(a, window[i]);
-        a->r.windows++;
-    }
+    /* The last pages of the GDT's window are the hypervisor's own. */
+    if (!window || (gdt && page >= FIRST_RESERVED_GDT_PAGE) || !(window[i].n & PTE_P))
+        return;
+    if (page >= (gdt ? gdt_pages : ldt_pages))
+        found(a, "D1", "descriptor window shows a page behind the table's end", pte_mfn(window[i]));
+    audit_window_page(a, window[i]);
+    a->r.windows++;
 }
 
-static bool audit_vcpu(struct pv_audit *a)
-{
-    const struct vcpu *v = a->d->vcpu[a->next];
+/* What a phase has to say after a piece of work. */
+enum progress { MORE, DONE, LATER };
 
-    if (v) {
+static enum progress audit_vcpus(struct pv_audit *a)
+{
+    const struct vcpu *v;
+
+    if (a->next >= a->d->max_vcpus * WINDOW_PAGES)
+        return DONE;
+    if (preempt_before_work(1 + 3 * NAME_COST))
+        return LATER;
+    stretch_work(1);
+    v = a->d->vcpu[a->next / WINDOW_PAGES];
+    if (v && a->next % WINDOW_PAGES == 0) {
         audit_base(a, v->pv.l4_kernel);
         audit_base(a, v->pv.l4_user);
-        audit_windows(a, v);
     }
-    a->cost += GDT_PAGES + LDT_PAGES;
-    return ++a->next < a->d->max_vcpus;
+    if (v)
+        audit_window(a, v, (unsigned int)(a->next % WINDOW_PAGES));
+    a->next++;
+    return MORE;
 }
 
 /* ---- mappings by grant ---- */
 
-static bool audit_mapping(struct pv_audit *a)
+static enum progress audit_mapping(struct pv_audit *a)
 {
+    struct audit_count *c;
     mfn_t m;
 
+    if (preempt_before_work(1 + NAME_COST))
+        return LATER;
+    stretch_work(1);
     if (!grant_host_mapping(a->d, (unsigned int)a->next++, &m))
-        return false;
-    if (mfn_valid(m)) {
-        struct audit_count *c = count_of(a, m, true);
-
-        if (c)
-            c->granted++;
-    }
-    a->cost++;
-    return true;
+        return DONE;
+    c = mfn_valid(m) ? count_of(a, m, true) : NULL;
+    if (c)
+        c->granted++;
+    return MORE;
 }
 
 /* ---- frames: each by itself, and what tables hold on others ---- */
@@ -246,23 +257,27 @@ static void audit_hv_slot(struct pv_audit *a, const struct page_info *pg, unsign
         found(a, "P6", "slot of the hypervisor that is not its own", page_to_mfn(pg));
 }
 
-static void audit_table(struct pv_audit *a, const struct page_info *pg)
+/* From a->entry on. False: later. */
+static bool audit_table(struct pv_audit *a, const struct page_info *pg)
 {
     unsigned int level = page_type(pg);
     bool partial = pg->type_info & PGT_partial;
     unsigned int n = partial ? pg->nr_validated : PT_ENTRIES;
 
-    a->r.tables++;
-    a->cost += n;
-    for (unsigned int i = 0; i < n; i++) {
-        pte_t e = pt_read(pt_slot(pg, i));
+    for (; a->entry < n; a->entry++) {
+        pte_t e = pt_read(pt_slot(pg, a->entry));
 
-        if (pt_is_hv_slot(level, i)) {
+        if (preempt_before_work(1 + NAME_COST))
+            return false;
+        stretch_work(1);
+        if (pt_is_hv_slot(level, a->entry)) {
             if (!partial)
-                audit_hv_slot(a, pg, i);
+                audit_hv_slot(a, pg, a->entry);
         } else if (e.n & PTE_P)
             audit_entry(a, pg, level, e);
     }
+    a->r.tables++;
+    return true;
 }
 
 /* Present ones: code and data of ring 3, or the null system type. */
@@ -273,16 +288,20 @@ static bool harmless(uint64_t desc)
     return (desc >> 44) & 1 ? ((desc >> 45) & 3) == 3 : ((desc >> 40) & 15) == 0;
 }
 
-static void audit_descriptors(struct pv_audit *a, const struct page_info *pg)
+/* False: later. */
+static bool audit_descriptors(struct pv_audit *a, const struct page_info *pg)
 {
     const uint64_t *desc = page_to_virt(pg);
     unsigned int bad = 0;
 
-    a->cost += 512;
+    if (preempt_before_work(PT_ENTRIES))
+        return false;
+    stretch_work(PT_ENTRIES);
     for (unsigned int i = 0; i < PAGE_SIZE / sizeof(*desc); i++)
         bad += !harmless(READ_ONCE(desc[i]));
     if (bad)
         found(a, "D1", "descriptor page with a gate, a system segment or another ring", page_to_mfn(pg));
+    return true;
 }
 
 /* Another CPU may be giving the frame a type just now, for a grant. */
@@ -313,20 +332,29 @@ static void audit_type(struct pv_audit *a, const struct page_info *pg, uint64_t 
         found(a, "S6", "shared page of the hypervisor without its type", m);
 }
 
-static void audit_frame(struct pv_audit *a, const struct page_info *pg)
+static void audit_words(struct pv_audit *a, const struct page_info *pg, uint64_t t)
 {
-    uint64_t t = READ_ONCE(pg->type_info);
-    bool table = page_type(pg) >= PT_L1 && page_type(pg) <= PT_L4;
     unsigned int self = ((t & PGT_pinned) ? 1 : 0) + ((t & PGT_partial) ? 1 : 0);
 
     a->r.frames++;
     audit_type(a, pg, t);
     expect(a, page_to_mfn(pg), self + ((pg->count_info & PGC_allocated) ? 1 : 0),
            ((t & PGT_pinned) ? 1 : 0) + ((pg->count_info & PGC_hv_page) ? 1 : 0));
+}
+
+/* False: later, from a->entry on. A descriptor page is trusted as long as it is validated, shown or not. */
+static bool audit_frame(struct pv_audit *a, const struct page_info *pg)
+{
+    uint64_t t = READ_ONCE(pg->type_info);
+    bool table = page_type(pg) >= PT_L1 && page_type(pg) <= PT_L4;
+
+    if (a->entry == NOT_BEGUN) {
+        audit_words(a, pg, t);
+        a->entry = 0;
+    }
     if (table && (t & (PGT_validated | PGT_partial)) && (t & (PGT_count_mask | PGT_partial)))
-        audit_table(a, pg);
-    if (page_type(pg) == PT_SEGDESC && (t & PGT_count_mask))
-        audit_descriptors(a, pg);
+        return audit_table(a, pg);
+    return page_type(pg) != PT_SEGDESC || !(t & PGT_validated) || audit_descriptors(a, pg);
 }
 
 /* ---- comparison ---- */
@@ -342,7 +370,7 @@ static void read_words(const struct page_info *pg, uint64_t *count, uint64_t *ty
     } while ((*count != READ_ONCE(pg->count_info) || *type != READ_ONCE(pg->type_info)) && ++i < MAX_LOOKS);
 }
 
-static void compare_frame(struct pv_audit *a, const struct page_info *pg)
+static bool compare_frame(struct pv_audit *a, const struct page_info *pg)
 {
     const struct audit_count *c = count_of(a, page_to_mfn(pg), false);
     mfn_t m = page_to_mfn(pg);
@@ -350,7 +378,7 @@ static void compare_frame(struct pv_audit *a, const struct page_info *pg)
     uint64_t general, typed;
 
     if (!c) /* it came to the domain after its turn */
-        return;
+        return true;
     read_words(pg, &general, &typed);
     general &= PGC_count_mask;
     typed &= PGT_count_mask;
@@ -366,28 +394,36 @@ static void compare_frame(struct pv_audit *a, const struct page_info *pg)
     if (typed > general + ((pg->count_info & PGC_hv_page) ? 1 : 0))
         found(a, "S2", "typed references without general ones", m);
     a->r.shared += c->general < general;
+    return true;
 }
 
 /* ---- slices ---- */
 
-static bool each_frame(struct pv_audit *a, void (*look)(struct pv_audit *a, const struct page_info *pg))
+static enum progress each_frame(struct pv_audit *a, bool (*look)(struct pv_audit *a, const struct page_info *pg))
 {
-    const struct page_info *pg = mfn_to_page(_mfn(a->next));
+    mfn_t m = _mfn(a->next);
+    const struct page_info *pg = mfn_to_page(m);
 
-    a->cost++;
-    if (READ_ONCE(pg->owner) == a->d && (READ_ONCE(pg->count_info) & PGC_count_mask)) {
-        a->cost += FRAME_COST;
-        look(a, pg);
-    }
-    return ++a->next < max_page;
+    if (a->next >= max_page)
+        return DONE;
+    if (preempt_before_work(FRAME_COST + NAME_COST))
+        return LATER;
+    if (a->entry == NOT_BEGUN) /* what goes on has paid, and may need a whole stretch */
+        stretch_work(FRAME_COST);
+    /* Where there is no RAM, there need not be a frame table. */
+    if (mfn_valid(m) && READ_ONCE(pg->owner) == a->d && (READ_ONCE(pg->count_info) & PGC_count_mask) && !look(a, pg))
+        return LATER;
+    a->entry = NOT_BEGUN;
+    a->next++;
+    return MORE;
 }
 
-/* Some work of the present phase. False: the phase is done. */
-static bool work(struct pv_audit *a)
+/* Some work of the present phase. */
+static enum progress work(struct pv_audit *a)
 {
     switch (a->phase) {
     case AUDIT_VCPUS:
-        return a->next < a->d->max_vcpus && audit_vcpu(a);
+        return audit_vcpus(a);
     case AUDIT_GRANTS:
         return audit_mapping(a);
     case AUDIT_FRAMES:
@@ -411,16 +447,17 @@ static void say(const struct pv_audit *a)
 static int audit_slice(struct pv_audit *a)
 {
     while (a->phase != AUDIT_RELEASE) {
-        if (!a->rc && a->changes != a->d->pv.changes)
+        enum progress p = MORE;
+
+        if (!a->rc && a->changes != READ_ONCE(a->d->pv.changes))
             a->rc = -EAGAIN;
-        if (a->rc || !work(a)) {
+        if (!a->rc)
+            p = work(a);
+        if (p == LATER)
+            return -ERESTART;
+        if (a->rc || p == DONE) {
             a->phase = a->rc ? AUDIT_RELEASE : a->phase + 1;
             a->next = 0;
-        }
-        if (a->cost >= SLICE) {
-            a->cost = 0;
-            if (preempt_needed())
-                return -ERESTART;
         }
     }
     return 0;
@@ -454,7 +491,8 @@ static int begin(struct domain *d)
         return -ENOMEM;
     }
     a->d = d;
-    a->changes = d->pv.changes;
+    a->entry = NOT_BEGUN;
+    a->changes = READ_ONCE(d->pv.changes);
     list_init(&a->memory);
     d->pv.audit = a;
     return 0;

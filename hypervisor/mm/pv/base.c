@@ -89,7 +89,7 @@ int pv_set_base(struct vcpu *v, mfn_t kernel_l4, mfn_t user_l4)
     int rc, drained;
 
     spin_lock(&d->pv.pt_lock);
-    d->pv.changes++;
+    pv_changed(d);
     cr3 = pv_cr3(v);
     rc = get_bases(v, kernel_l4, user_l4);
     if (!rc) {
@@ -114,7 +114,7 @@ int pv_drop_base(struct vcpu *v)
     int rc;
 
     spin_lock(&d->pv.pt_lock);
-    d->pv.changes++;
+    pv_changed(d);
     put_base(v->pv.l4_kernel, INVALID_MFN);
     put_base(v->pv.l4_user, INVALID_MFN);
     v->pv.l4_kernel = v->pv.l4_user = INVALID_MFN;

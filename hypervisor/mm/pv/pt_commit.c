@@ -94,7 +94,7 @@ int pt_update(const struct pt_request *r)
         if (rc)
             return rc;
     }
-    r->pt_owner->pv.changes++;
+    pv_changed(r->pt_owner);
     if (!r->expected)
         old = pt_commit(slot, plan.entry, r->keep);
     else if (!pt_commit_if(slot, old, plan.entry)) {

@@ -75,7 +75,7 @@ void pv_put_table_type(struct page_info *pg)
 
     assert_locked(pg);
     ASSERT(x & PGT_count_mask);
-    pg->owner->pv.changes++;
+    pv_changed(pg->owner);
     if ((x & PGT_count_mask) > 1) {
         set_type_word(pg, x - 1);
         return;
@@ -98,8 +98,8 @@ static void drain_table(struct page_info *pg)
     unsigned int level = page_type(pg);
 
     list_del(&pg->pt_link);
-    pg->owner->pv.changes++;
-    stretch_work(pg->nr_validated);
+    pv_changed(pg->owner);
+    stretch_work(MAX(pg->nr_validated, 1u)); /* an empty one is work too: there may be many */
     while (pg->nr_validated > 0) {
         unsigned int i = --pg->nr_validated;
 
@@ -219,7 +219,7 @@ int pv_get_table_type(struct page_info *pg, enum page_type type)
     /* Teardown relies on it: once it has had the lock, no table comes into use any more. */
     if (READ_ONCE(pg->owner->dying))
         return -EINVAL;
-    pg->owner->pv.changes++;
+    pv_changed(pg->owner);
     if (x & PGT_partial) {
         if (x >> PGT_type_shift == type)
             return resume(pg, type);
