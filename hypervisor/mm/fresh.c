@@ -27,8 +27,9 @@ static void drop(struct domain *d, struct fresh_block *f)
 {
     if (!f->pg)
         return;
+    unused_claim(d, f->from_claim); /* first: in the heap the frames are anybody's */
     free_hv_pages(f->pg, f->order);
-    unused_claim(d, f->from_claim);
+    stretch_work(1u << f->order);
     f->pg = NULL;
 }
 
@@ -65,9 +66,14 @@ static bool zero(struct fresh_block *f)
 /* 0, -ENOMEM, -ERESTART. */
 static int make(struct domain *d, unsigned int order, unsigned int memf, struct fresh_block *f)
 {
+    if (READ_ONCE(d->dying))
+        return -EINVAL;
     *f = take(d);
-    if (f->pg && (f->order != order || f->memf != memf))
+    if (f->pg && (f->order != order || f->memf != memf)) {
         drop(d, f);
+        if (preempt_before_work(1u << order))
+            return -ERESTART;
+    }
     if (!f->pg) {
         *f = (struct fresh_block){.order = order, .memf = memf};
         f->pg = alloc_claimed_pages(d, order, memf, &f->from_claim);
@@ -87,6 +93,10 @@ int populate_domain_pages(struct domain *d, unsigned int order, unsigned int mem
     int rc;
 
     if (1ul << order < SLICE) {
+        if (READ_ONCE(d->fresh.pg))
+            drop_fresh_pages(d);
+        if (preempt_before_work((1u << order) * STRETCH_FRAME))
+            return -ERESTART;
         stretch_work((1u << order) * STRETCH_FRAME);
         *pg = alloc_domain_pages(d, order, memf);
         return *pg ? 0 : -ENOMEM;

@@ -276,14 +276,16 @@ int exchange_pages(struct domain *d, struct page_info **in, unsigned int in_coun
         rc = -EINVAL;
     for (unsigned int i = 0; i < out_count && !rc; i++)
         account(d, out[i], 1ul << out_order);
-    flags = spin_lock_irqsave(&heap_lock);
-    if (!rc) /* what goes out below is added again */
-        (void)use_claim(d, (uint64_t)out_count << out_order);
-    spin_unlock_irqrestore(&heap_lock, flags);
     spin_unlock(&d->page_alloc_lock);
-    for (unsigned int i = 0; i < in_count && !rc; i++)
+    if (rc)
+        return rc;
+    for (unsigned int i = 0; i < in_count; i++)
         put_page(in[i]);
-    return rc;
+    /* What went out was added to a claim that there is; what came in is taken off it, so that it stays as it was. */
+    flags = spin_lock_irqsave(&heap_lock);
+    (void)use_claim(d, (uint64_t)out_count << out_order);
+    spin_unlock_irqrestore(&heap_lock, flags);
+    return 0;
 }
 
 void unused_claim(struct domain *d, uint64_t from_claim)
@@ -302,8 +304,8 @@ struct page_info *alloc_domain_pages(struct domain *d, unsigned int order, unsig
         return NULL;
     pg = alloc_claimed_pages(d, order, memf | MEMF_ZERO, &from_claim);
     if (pg && assign_pages(d, pg, order)) {
+        unused_claim(d, from_claim); /* first: in the heap the frames are anybody's */
         free_hv_pages(pg, order);
-        unused_claim(d, from_claim);
         return NULL;
     }
     return pg;
@@ -337,10 +339,14 @@ int domain_claim_pages(struct domain *d, uint64_t total)
 
 void domain_unclaim_pages(struct domain *d)
 {
-    unsigned long flags = spin_lock_irqsave(&heap_lock);
+    unsigned long flags;
 
+    spin_lock(&d->page_alloc_lock);
+    d->fresh.from_claim = 0;
+    flags = spin_lock_irqsave(&heap_lock);
     change_claim(d, -(int64_t)d->claimed_pages);
     spin_unlock_irqrestore(&heap_lock, flags);
+    spin_unlock(&d->page_alloc_lock);
 }
 
 uint64_t heap_claimed_pages(void)

@@ -332,6 +332,12 @@ static void test_claimed_memory_is_kept(void **state)
     assert_int_equal(claimed(), heap_free_pages());
 }
 
+static long claim_as_control(unsigned long frames)
+{
+    core_as(control_domain->vcpu[0]);
+    return claim(d->id, frames);
+}
+
 static void test_claim_and_exchange(void **state)
 {
     struct xen_memory_exchange *x;
@@ -343,6 +349,14 @@ static void test_claim_and_exchange(void **state)
     assert_int_equal(CALL(memory_op, XENMEM_exchange, x, 0), 0);
     assert_int_equal(d->tot_pages, 16);
     assert_int_equal(claimed(), 32);
+    /* One smaller than what is exchanged at a time. */
+    assert_int_equal(claim_as_control(0), 0);
+    assert_int_equal(claim_as_control(18), 0);
+    core_as(d->vcpu[0]);
+    x = exchange(16, 0, 2);
+    assert_int_equal(CALL(memory_op, XENMEM_exchange, x, 0), 0);
+    assert_int_equal(d->tot_pages, 16);
+    assert_int_equal(claimed(), 2);
 }
 
 static void test_claim_errors(void **state)
@@ -433,6 +447,12 @@ static void test_abandoned_extent(void **state)
     assert_int_equal(populate(DOMID_SELF, 1, 7), 1);
     assert_int_equal(heap_free_pages(), free - 128);
     assert_int_equal(d->tot_pages, 128);
+    core.preempt = 1;
+    res->extent_order = 9;
+    assert_int_equal(do_memory_op(&hc), -ERESTART);
+    core.preempt = 0;
+    assert_int_equal(populate(DOMID_SELF, 1, 0), 1); /* a small one does not leave it beyond the domain's limit */
+    assert_int_equal(heap_free_pages(), free - 129);
     core.preempt = 1;
     res->extent_order = 9;
     assert_int_equal(do_memory_op(&hc), -ERESTART);
