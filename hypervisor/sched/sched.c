@@ -156,10 +156,11 @@ void vcpu_wake(struct vcpu *v)
     unsigned long flags = spin_lock_irqsave(&sched_lock);
     s_time_t now = system_time();
 
-    if (!vcpu_runnable(v)) {
+    if (per_cpu(run_queue, v->processor).running == v) {
+        /* It runs, and may be about to be scheduled away: the softirq looks at it again, and says what state it is in.
+         */
+    } else if (!vcpu_runnable(v)) {
         set_runstate(v, stopped_state(v), now);
-    } else if (v->is_running && per_cpu(run_queue, v->processor).running == v) {
-        /* It runs, or is about to be scheduled away: the softirq finds it runnable again. */
     } else if (!queue_has(v) && !v->sched->parked) {
         set_runstate(v, RUNSTATE_runnable, now);
         make_ready(v, now);
@@ -238,13 +239,27 @@ static void put_back(struct vcpu *prev, s_time_t now)
     sched_unpark(prev->domain, now);
 }
 
+/* sched_lock held: all that is queued of a domain without budget, at once: each by itself would cost a choice. */
+static void park_queued(struct domain *d)
+{
+    struct vcpu *v;
+
+    for_each_vcpu (d, v)
+        if (queue_has(v)) {
+            queue_remove(v);
+            park(v);
+        }
+}
+
 /* sched_lock held. A vCPU whose domain has no budget left is found out here. */
 static struct vcpu *pick(unsigned int cpu, struct vcpu *last, s_time_t now)
 {
     struct vcpu *v;
 
-    while ((v = queue_pick(cpu, last)) != NULL && !budget_take(v, now))
+    while ((v = queue_pick(cpu, last)) != NULL && !budget_take(v, now)) {
         park(v);
+        park_queued(v->domain);
+    }
     return v ? v : idle_vcpu[cpu];
 }
 

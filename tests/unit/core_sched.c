@@ -233,6 +233,11 @@ static void test_pause_that_nobody_noticed(void **state)
     core_settle();
     check_all();
     vcpu_pause_nosync(v);
+    vcpu_wake(v); /* in between: it still runs, and goes on to */
+    vcpu_unpause(v);
+    core_settle();
+    check_all();
+    vcpu_pause_nosync(v);
     vcpu_pause_nosync(v);
     vcpu_unpause(v);
     core_settle();
