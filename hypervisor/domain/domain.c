@@ -120,8 +120,6 @@ static void domain_free(void *data)
         clear_bit(d->id, ids_in_use);
         spin_unlock(&domlist_lock);
     }
-    timer_kill(&d->sched.refill);
-    watchdog_kill(d);
     irq_domain_free(d);
     pv_domain_free(d);
     paging_pool_destroy(d);

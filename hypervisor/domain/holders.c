@@ -46,10 +46,12 @@ static void search_mappings(const struct domain *d, struct umbra_op_holders *h)
     found.domain = mapper->id;
     if (mapper->id == (domid_t)(h->position >> 32))
         handle = (unsigned int)h->position;
-    if (mapper != d && mapper->grant)
+    if (mapper != d && mapper->grant) {
         handle = grant_count_mappings(mapper, d, handle, &found.host_grants, &found.device_grants);
-    else
+        stretch_work(STRETCH_BOUND);
+    } else {
         handle = 0;
+    }
     add_row(h, &found);
     h->position = (handle ? (uint64_t)mapper->id : mapper->id + 1ull) << 32 | handle;
     domain_put(mapper);
@@ -83,25 +85,29 @@ static void search_table(const struct domain *d, struct page_info *table, struct
             found.entries += mfn_to_page(_mfn(array_index_nospec(pte_mfn(e).n, max_page)))->owner == d;
     }
     put_page(table);
+    stretch_work(PT_ENTRIES - 1); /* and one for its frame */
     add_row(h, &found);
 }
 
-/* Up to 64 frames, or up to the first table of another domain. */
+/* Up to 64 frames, or one table of another domain. */
 static void search_frames(struct domain *d, struct umbra_op_holders *h)
 {
     uint64_t mfn = h->position & ~IN_FRAMES;
 
-    for (unsigned int n = 0; n < FRAMES_PER_SLICE && mfn < max_page; n++) {
-        mfn_t m = _mfn(array_index_nospec(mfn++, max_page));
+    for (unsigned int n = 0; n < FRAMES_PER_SLICE && mfn < max_page; n++, mfn++) {
+        mfn_t m = _mfn(array_index_nospec(mfn, max_page));
         struct page_info *pg = mfn_to_page(m);
         struct domain *owner = mfn_valid(m) ? READ_ONCE(pg->owner) : NULL;
 
         if (owner == d) {
             count_frame(pg, h);
         } else if (owner && page_type(pg) == PT_L1) {
+            if (n) /* a slice of its own */
+                break;
             search_table(d, pg, owner, h);
-            break;
+            n = FRAMES_PER_SLICE;
         }
+        stretch_work(1);
     }
     h->position = mfn < max_page ? mfn | IN_FRAMES : UMBRA_HOLDERS_end;
 }

@@ -73,6 +73,7 @@ static void control_shutdown(unsigned int reason)
 
 void domain_shutdown(struct domain *d, unsigned int reason)
 {
+    evtchn_port_t port;
     struct vcpu *v;
 
     spin_lock(&d->life_lock);
@@ -90,9 +91,9 @@ void domain_shutdown(struct domain *d, unsigned int reason)
     d->is_shut_down = true;
     reason = d->shutdown_code;
     spin_unlock(&d->life_lock);
-    if (reason == SHUTDOWN_suspend && READ_ONCE(d->suspend_port))
-        (void)evtchn_send(d, d->suspend_port); /* the subscriber is told instead of everybody */
-    else
+    /* The subscriber is told instead of everybody, unless its port is gone. */
+    port = READ_ONCE(d->suspend_port);
+    if (reason != SHUTDOWN_suspend || !port || evtchn_send(d, port))
         send_global_virq(VIRQ_DOM_EXC);
 }
 

@@ -26,18 +26,19 @@ long do_sched_op_compat(struct hcall *hc)
     }
 }
 
-/* None of the commands up to unmask restarts. */
 long do_event_channel_op_compat(struct hcall *hc)
 {
     uint32_t cmd; /* first in the structure */
     struct hcall sub;
+    long rc;
 
     if (copy_from_guest(&cmd, guest_ptr(uint32_t, hc->arg[0]), 1))
         return -EFAULT;
     if (cmd > EVTCHNOP_unmask)
         return -ENOSYS;
     sub = (struct hcall){.arg = {cmd, hc->arg[0] + offsetof(struct evtchn_op, u)}};
-    return do_event_channel_op(&sub);
+    rc = do_event_channel_op(&sub);
+    return sub.restart ? hypercall_restart(hc) : rc;
 }
 
 long do_physdev_op_compat(struct hcall *hc)

@@ -246,6 +246,7 @@ static int set_leaves(struct cpuid_policy *p, struct xen_domctl_cpu_policy *c)
                 c->err_subleaf = asked.subleaf;
                 return -EINVAL;
             }
+            break; /* each leaf is there once */
         }
     }
     return 0;
@@ -268,18 +269,19 @@ static int check_msrs(struct xen_domctl_cpu_policy *c)
     return 0;
 }
 
-/* Under the domctl lock, and before the domain has run: nobody reads the policy meanwhile. */
+/* Under the domctl lock, and while no vCPU can run: nobody reads the policy meanwhile. */
 long domctl_set_cpu_policy(struct domain *d, struct xen_domctl *op, bool *copyback)
 {
     struct xen_domctl_cpu_policy *c = &op->u.cpu_policy;
-    struct vcpu *first = domain_vcpu(d, 0);
     struct cpuid_policy *p;
+    struct vcpu *v;
     int rc;
 
     if (d == current->domain)
         return -EINVAL;
-    if (first && first->is_initialised)
-        return -EEXIST;
+    for_each_vcpu (d, v)
+        if (v->is_initialised)
+            return -EEXIST;
     if (c->nr_leaves > MAX_LEAVES || c->nr_msrs > ARRAY_SIZE(msrs))
         return -E2BIG;
     p = hv_new(struct cpuid_policy);

@@ -35,6 +35,13 @@ static long reset_vcpu(struct domain *d, struct vcpu *v)
     domain_pause(d);
     set_bit(VPF_down, &v->pause_flags);
     clear_bit(VPF_blocked, &v->pause_flags);
+    clear_bit(VPF_poll, &v->pause_flags);
+    v->poll_evtchn = 0;
+    v->runstate_guest = v->time_area_guest = 0;
+    v->periodic_period = 0;
+    timer_stop(&v->poll_timer);
+    timer_stop(&v->singleshot_timer);
+    timer_stop(&v->periodic_timer);
     v->is_initialised = v->nmi_pending = false;
     v->pv.nmi_masked = false;
     pv_drop_descriptors(v);

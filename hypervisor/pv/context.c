@@ -99,6 +99,8 @@ int pv_set_context(struct vcpu *v, const struct vcpu_guest_context *c)
 {
     int rc = check_context(c);
 
+    if (!rc && v->vcpu_id == 0) /* before the tables: what user mode sees of the M2P depends on it */
+        v->domain->vm_assist = c->vm_assist & PV_VM_ASSIST_MASK;
     if (!rc)
         rc = pv_set_base(v, base_of(c->ctrlreg[3]), base_of(c->ctrlreg[1]));
     if (!rc)
@@ -115,8 +117,6 @@ int pv_set_context(struct vcpu *v, const struct vcpu_guest_context *c)
     v->pv.cr4_guest = c->ctrlreg[4];
     if (c->flags & VGCF_I387_VALID)
         fpu_import_legacy(v, &c->fpu_ctxt);
-    if (v->vcpu_id == 0)
-        v->domain->vm_assist = c->vm_assist & PV_VM_ASSIST_MASK;
     v->is_initialised = true;
     return 0;
 }

@@ -405,7 +405,7 @@ int irq_relinquish(struct domain *d)
 
     if (!m)
         return 0;
-    while (m->irq && d->teardown_next < nr_irqs) {
+    while (d->teardown_next < nr_irqs) {
         pirq_unmap(d, d->teardown_next);
         stretch_work(1);
         if (++d->teardown_next % UNMAPS_PER_SLICE == 0 && preempt_needed())

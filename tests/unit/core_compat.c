@@ -183,6 +183,7 @@ static void test_suspend(void **state)
     struct evtchn_alloc_unbound *a = guest_new(struct evtchn_alloc_unbound);
     struct evtchn_bind_interdomain *b = guest_new(struct evtchn_bind_interdomain);
     struct sched_shutdown *s = guest_new(struct sched_shutdown);
+    struct evtchn_bind_virq *virq = guest_new(struct evtchn_bind_virq);
 
     op = guest_new(struct xen_domctl);
     core_as(d->vcpu[0]);
@@ -206,10 +207,15 @@ static void test_suspend(void **state)
     assert_int_equal(domctl(XEN_DOMCTL_resumedomain, d->id), 0);
     assert_int_equal(domctl(XEN_DOMCTL_getdomaininfo, d->id), 0);
     assert_false(op->u.getdomaininfo.flags & XEN_DOMINF_shutdown);
-    op->u.subscribe.port = ~0u; /* no port of the domain: nobody is told */
+    /* No port of the domain: who waits for the end of domains is told. */
+    op->u.subscribe.port = ~0u;
     assert_int_equal(domctl(XEN_DOMCTL_subscribe, d->id), 0);
+    *virq = (struct evtchn_bind_virq){.virq = VIRQ_DOM_EXC};
+    assert_int_equal(CALL(event_channel_op, EVTCHNOP_bind_virq, virq, 0), 0);
+    clear_bit(virq->port, (unsigned long *)control_domain->shared_info->evtchn_pending);
     domain_shutdown(d, SHUTDOWN_suspend);
     assert_true(d->is_shut_down);
+    assert_true(test_bit(virq->port, (unsigned long *)control_domain->shared_info->evtchn_pending));
 }
 
 static void test_reset_vcpu(void **state)
@@ -220,8 +226,15 @@ static void test_reset_vcpu(void **state)
     op = guest_new(struct xen_domctl);
     op->u.vcpucontext.vcpu = 1;
     v->nmi_pending = true;
+    set_bit(VPF_poll, &v->pause_flags);
+    v->poll_evtchn = 3;
+    v->runstate_guest = v->time_area_guest = (unsigned long)guest_alloc(64);
+    v->periodic_period = MILLISECS(10);
+    timer_set(&v->periodic_timer, core.now + MILLISECS(10));
     assert_int_equal(domctl(XEN_DOMCTL_setvcpucontext, d->id), 0);
-    assert_true(test_bit(VPF_down, &v->pause_flags));
+    assert_int_equal(v->pause_flags, 1ul << VPF_down);
+    assert_true(!v->runstate_guest && !v->time_area_guest && !v->periodic_period && !v->poll_evtchn);
+    assert_true(list_empty(&v->periodic_timer.link));
     assert_false(v->is_initialised || v->nmi_pending || v->is_running);
     assert_true(d->vcpu[0]->is_running || vcpu_runnable(d->vcpu[0]));
     assert_int_equal(domctl(XEN_DOMCTL_getvcpucontext, d->id), -ENODATA);
