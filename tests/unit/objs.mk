@@ -88,7 +88,6 @@ test_irq-srcs          := tests/unit/test_irq.c hypervisor/x86/irq.c hypervisor/
 test_irq-cflags        := $(hv-plain-cflags)
 
 # hypervisor/mm
-hv-unit-cflags := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include
 fake-machine   := $(patsubst %,tests/unit/fake/%.c,base mem tlb domains) hypervisor/lib/stretch.c
 mm-pv-srcs     := hypervisor/mm/frame.c $(patsubst %,hypervisor/mm/pv/%.c,pt_check pt_commit pt_type base batch \
                   mmu_update va_mapping mmuext ptwrite grant_pte relinquish audit) hypervisor/x86/insn.c
