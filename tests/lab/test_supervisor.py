@@ -5,6 +5,7 @@ reboots never leaves the list. Most guests here are the tiny ones that stop at o
 import re
 import time
 
+from compiled import compiled
 from labtest import LabTest
 from tiny import tiny_kernel
 
@@ -140,6 +141,27 @@ class Supervisor(LabTest):
         self.wait_log("again: it lived less than")
         self.wait_gone("again")
         self.wait_footprint(before)
+
+    def test_ignored_signals_end_no_build(self):
+        """SIGHUP, which the supervisor ignores, while its workers build: pending, it once was taken for the end."""
+        before = self.footprint()
+        self.run_in(f"kill -9 {PID}; rm -f /run/hushed")
+        self.addCleanup(self.run_in, "touch /run/hushed")
+        self.tiny("hup", REBOOT)
+        self.ok("(while [ ! -e /run/hushed ]; do pkill -HUP umbra-worker; usleep 5000; done) >/dev/null 2>&1 & "
+                "umbra unpause hup")
+        self.wait_log("hup: it lived less than")
+        self.each_end_once("hup", "rebooted")
+        self.wait_footprint(before)
+
+    def test_xenstored_gone(self):
+        """A supervisor that hears nothing any more ends, and the next one starts."""
+        self.machine.put("/root/cut.so", compiled("cut.c", "-fPIC", "-shared"))
+        self.ok(f"kill -9 {PID}; (LD_PRELOAD=/root/cut.so umbra supervise >>{LOG} 2>&1 &) ; sleep 1; kill -USR1 {PID}")
+        self.wait_log("xenstored is gone")
+        self.tiny("next", POWEROFF)
+        self.ok("umbra unpause next")
+        self.wait_gone("next")
 
     def test_linux_reboots_without_its_supervisor(self):
         """Killed before and during the reboot; the guest comes back, in the list all the time."""
