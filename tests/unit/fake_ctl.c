@@ -510,6 +510,15 @@ int ctl_store_write(struct ctl *ctl, const char *path, const char *value, struct
     return 0;
 }
 
+int ctl_store_write_domain(struct ctl *ctl, uint32_t domid, const char *path, const char *value, struct ctl_error *err)
+{
+    struct ctl_domain_info *d = by_id(domid, err);
+
+    if (!d || d->dying)
+        return fail(err, -ESRCH, "write to xenstore", "it is dying, or gone");
+    return ctl_store_write(ctl, path, value, err);
+}
+
 int ctl_store_remove(struct ctl *ctl, const char *path, struct ctl_error *err)
 {
     size_t n = strlen(path);

@@ -79,6 +79,8 @@ static void test_hostile_records(void **state)
         free(list);
     }
     ctl_store_write(ctl, RECORD, texts[5], NULL);
+    assert_int_equal(umbra("rename web2 web3"), 1);
+    assert_non_null(strstr(err_text, "its record is not understood"));
     assert_int_equal(umbra("create -e g.json"), 1);
     assert_non_null(strstr(err_text, "a guest of this name exists"));
     assert_int_equal(umbra("shutdown -w web2"), 0);
@@ -183,11 +185,11 @@ static void test_names(void **state)
     assert_memory_equal(&found, &gs, sizeof(gs));
     snprintf(other.name, sizeof(other.name), "web3");
     assert_int_equal(guest_state_add(ctl, &other, "", NULL, &err), 0);
-    assert_int_equal(guest_state_rename(ctl, &other, "web2", &err), -EEXIST);
-    assert_int_equal(guest_state_rename(ctl, &other, "Domain-0", &err), -EEXIST);
+    assert_int_equal(guest_name_free(ctl, "web2", &err), -EEXIST);
+    assert_int_equal(guest_name_free(ctl, "web3", &err), -EEXIST);
+    assert_int_equal(guest_name_free(ctl, "Domain-0", &err), -EEXIST);
     assert_string_equal(err.message, "domain 0 has this name");
-    assert_int_equal(guest_state_rename(ctl, &other, "web4", &err), 0);
-    assert_int_equal(guest_state_find(ctl, "web4", &found, NULL), 0);
+    assert_int_equal(guest_name_free(ctl, "web4", &err), 0);
 }
 
 static void test_locks(void **state)
@@ -505,6 +507,87 @@ static void test_destroy_waits_for_others(void **state)
     assert_int_equal(phase_of(&gs), GUEST_PHASES);
 }
 
+/* What was so before it had the lock may be so no more: no node is written of a domain that went meanwhile. */
+static void test_rename_waits_for_others(void **state)
+{
+    struct guest_state gs = left(GUEST_RUNNING, CONFIG(""));
+    struct ctl_domain_info *d = domain_of(&gs, 5);
+    pid_t child;
+    int status;
+
+    assert_int_equal(guest_lock(gs.uuid, 0, NULL), 0);
+    child = fork();
+    if (child == 0) {
+        lock_forget();
+        _exit(umbra("rename web2 web3"));
+    }
+    usleep(100000);
+    d->dying = true;
+    guest_state_remove(ctl, gs.uuid, NULL);
+    guest_unlock(gs.uuid);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(WEXITSTATUS(status), 1);
+    assert_int_equal(nodes_below("/local/domain/5") + nodes_below("/vm"), 0);
+}
+
+/* It is dead but others hold it: it has lost its nodes, and gets no new ones. */
+static void test_verbs_on_the_dead(void **state)
+{
+    static const char *const lines[] = {"sysrq 5 h", "vcpu-set 5 1", "rename 5 web3"};
+    struct guest_state gs = {.uuid = {0xaa}, .name = "web2"};
+
+    domain_of(&gs, 5)->dying = true;
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        assert_int_equal(umbra(lines[i]), 1);
+        assert_non_null(strstr(err_text, "it is dying, or gone (No such process)"));
+        assert_int_equal(nodes_below("/local/domain/5") + nodes_below("/vm"), 0);
+    }
+    /* With a record, the guest keeps its name as such. */
+    gs = left(GUEST_DYING, CONFIG(""));
+    assert_int_equal(umbra("rename web2 web3"), 0);
+    assert_int_equal(guest_state_get(ctl, gs.uuid, &gs, NULL), 0);
+    assert_string_equal(gs.name, "web3");
+    assert_int_equal(nodes_below("/local/domain/5") + nodes_below("/vm"), 0);
+}
+
+/* Whoever renames a domain of another tool must not take a record that is just being written for one that was left. */
+static void test_rename_locks_names(void **state)
+{
+    struct guest_state gs = {.uuid = {0xaa}, .name = "web2"};
+    pid_t child;
+
+    domain_of(&gs, 5);
+    assert_int_equal(guest_names_lock(NULL), 0);
+    ctl_store_write(ctl, "/umbra/guest/ab000000-0000-0000-0000-000000000000/config/0", "{}", NULL);
+    child = fork();
+    if (child == 0) {
+        lock_forget();
+        _exit(umbra("rename web2 web3"));
+    }
+    usleep(100000);
+    assert_non_null(fake_node("/umbra/guest/ab000000-0000-0000-0000-000000000000/config/0"));
+    guest_names_unlock();
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_string_equal(fake_node("/local/domain/5/name"), "web3");
+}
+
+/* The number of an old domain that others still hold is not that of the guest which lives on. */
+static void test_destroy_old_domain(void **state)
+{
+    struct guest_state gs = left(GUEST_RUNNING, CONFIG(""));
+
+    domain_of(&gs, 5);
+    fake->held = 5;
+    fake_stop(5, REBOOT);
+    assert_int_equal(settle(&gs), 0);
+    assert_int_equal(umbra("destroy 5"), 1);
+    assert_non_null(strstr(err_text, "others hold it"));
+    assert_int_equal(phase_of(&gs), GUEST_RUNNING);
+    assert_non_null(guest_domain(fake->domains, fake->n, gs.uuid));
+    assert_int_equal(umbra("destroy 7"), 1);
+    assert_null(guest_domain(fake->domains, fake->n, gs.uuid));
+}
+
 /* --- killed at every moment -----------------------------------------------------------------------------------------
  */
 
@@ -654,6 +737,10 @@ int main(void)
         cmocka_unit_test_setup(test_create_finds_unreadable, fresh),
         cmocka_unit_test_setup(test_create_spares_domains, fresh),
         cmocka_unit_test_setup(test_destroy_waits_for_others, fresh),
+        cmocka_unit_test_setup(test_rename_waits_for_others, fresh),
+        cmocka_unit_test_setup(test_verbs_on_the_dead, fresh),
+        cmocka_unit_test_setup(test_rename_locks_names, fresh),
+        cmocka_unit_test_setup(test_destroy_old_domain, fresh),
         cmocka_unit_test_setup(test_create_killed_anywhere, fresh),
         cmocka_unit_test_setup(test_create_after_a_killed_create, fresh),
         cmocka_unit_test_setup(test_destroy_killed_anywhere, fresh),

@@ -47,15 +47,23 @@ static void nap(void)
     nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
 }
 
-/* The record of a guest, by what the caller wrote or by the handle of the domain of that name. -ENOENT: it has none. */
+/*
+ * The record of a guest, by what the caller wrote or by the handle of the domain of that name. -ENOENT: it has none, or
+ * the domain is an old one that others hold, while the guest lives on in another.
+ */
 static int find_record(struct ctl *ctl, const char *operand, struct guest_state *gs, struct ctl_error *err)
 {
     struct ctl_domain_info info;
     uint32_t domid;
 
-    if (ctl_domain_find(ctl, operand, &domid, NULL) == 0 && ctl_domain_info(ctl, domid, &info, NULL) == 0)
-        return domid ? guest_state_get(ctl, info.uuid, gs, err) : -ENOENT;
-    return guest_state_find(ctl, operand, gs, err);
+    int rc;
+
+    if (ctl_domain_find(ctl, operand, &domid, NULL) < 0 || ctl_domain_info(ctl, domid, &info, NULL) < 0)
+        return guest_state_find(ctl, operand, gs, err);
+    rc = domid ? guest_state_get(ctl, info.uuid, gs, err) : -ENOENT;
+    if (rc == 0 && info.dying && gs->domid != domid)
+        return -ENOENT;
+    return rc;
 }
 
 /* Somebody may be building, restarting or removing it: what they leave is removed. */

@@ -24,26 +24,67 @@ static int rename_nodes(struct ctl *ctl, const struct ctl_domain_info *info, con
 
     ctl_uuid_format(info->uuid, id);
     snprintf(path, sizeof(path), "/vm/%s/name", id);
-    rc = ctl_store_write(ctl, path, name, err);
+    rc = ctl_store_write_domain(ctl, info->domid, path, name, err);
     snprintf(path, sizeof(path), "/local/domain/%u/name", info->domid);
-    return rc < 0 ? rc : ctl_store_write(ctl, path, name, err);
+    return rc < 0 ? rc : ctl_store_write_domain(ctl, info->domid, path, name, err);
 }
 
-static int rename_guest(struct ctl *ctl, const struct ctl_domain_info *info, const char *name, struct ctl_error *err)
+static int cannot_rename(int code, const char *message, struct ctl_error *err)
+{
+    return ctl_error_set(err, code, "rename", NULL, NULL, "%s", message);
+}
+
+/* 0; -ENOENT: it has none, as guests of other tools; or another -errno. */
+static int rename_record(struct ctl *ctl, const uint8_t uuid[16], const char *name, struct ctl_error *err)
 {
     struct guest_state gs;
-    int rc = guest_lock(info->uuid, LOCK_MS, err);
+    int rc = guest_state_get(ctl, uuid, &gs, err);
 
     if (rc < 0)
         return rc;
-    rc = guest_state_get(ctl, info->uuid, &gs, err);
-    if (rc == 0)
-        rc = guest_state_rename(ctl, &gs, name, err);
-    else if (rc == -ENOENT)
-        rc = guest_name_free(ctl, name, err);
-    if (rc >= 0)
-        rc = rename_nodes(ctl, info, name, err);
-    guest_unlock(info->uuid);
+    if (gs.phase == GUEST_PARTIAL)
+        return -ENOENT;
+    if (gs.phase == GUEST_UNKNOWN)
+        return cannot_rename(-EOPNOTSUPP, "its record is not understood", err);
+    snprintf(gs.name, sizeof(gs.name), "%s", name);
+    return guest_state_put(ctl, &gs, err);
+}
+
+/* Record, if it has one, and nodes, if it has a domain now: what was so before the locks were taken may have changed.
+ */
+static int rename_locked(struct ctl *ctl, const uint8_t uuid[16], const char *name, struct ctl_error *err)
+{
+    const struct ctl_domain_info *d;
+    struct ctl_domain_info *list;
+    int rc = guest_name_free(ctl, name, err), n;
+
+    if (rc < 0)
+        return rc;
+    n = ctl_domain_scan(ctl, &list, err);
+    if (n < 0)
+        return n;
+    d = guest_domain(list, n, uuid);
+    rc = rename_record(ctl, uuid, name, err);
+    if (rc == -ENOENT)
+        rc = d ? 0 : cannot_rename(-ESRCH, "it is dying, or gone", err);
+    if (rc == 0 && d)
+        rc = rename_nodes(ctl, d, name, err);
+    free(list);
+    return rc;
+}
+
+static int rename_guest(struct ctl *ctl, const uint8_t uuid[16], const char *name, struct ctl_error *err)
+{
+    int rc = guest_lock(uuid, LOCK_MS, err);
+
+    if (rc < 0)
+        return rc;
+    rc = guest_names_lock(err);
+    if (rc >= 0) {
+        rc = rename_locked(ctl, uuid, name, err);
+        guest_names_unlock();
+    }
+    guest_unlock(uuid);
     return rc;
 }
 
@@ -58,7 +99,7 @@ int cmd_rename(struct cli *cli, const struct cli_args *args)
         return cli_usage(cli, "%s: %s", name, fault);
     if (cli_guest(cli, args->operand[0], &domid))
         return EXIT_FAILED;
-    if (ctl_domain_info(cli->ctl, domid, &info, &err) < 0 || rename_guest(cli->ctl, &info, name, &err) < 0)
+    if (ctl_domain_info(cli->ctl, domid, &info, &err) < 0 || rename_guest(cli->ctl, info.uuid, name, &err) < 0)
         return cli_fail(cli, args->operand[0], &err, CLI_NO_DOMAIN);
     return EXIT_OK;
 }
@@ -78,7 +119,7 @@ int cmd_sysrq(struct cli *cli, const struct cli_args *args)
     if (cli_guest(cli, args->operand[0], &domid))
         return EXIT_FAILED;
     snprintf(path, sizeof(path), "/local/domain/%u/control/sysrq", domid);
-    if (ctl_store_write(cli->ctl, path, key, &err) < 0)
+    if (ctl_store_write_domain(cli->ctl, domid, path, key, &err) < 0)
         return cli_fail(cli, args->operand[0], &err, domid);
     return EXIT_OK;
 }

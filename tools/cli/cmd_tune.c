@@ -134,7 +134,7 @@ static int set_online(struct cli *cli, const struct ctl_domain_info *info, uint3
         char path[64];
 
         snprintf(path, sizeof(path), "/local/domain/%u/cpu/%u/availability", info->domid, v);
-        rc = ctl_store_write(cli->ctl, path, v < count ? "online" : "offline", err);
+        rc = ctl_store_write_domain(cli->ctl, info->domid, path, v < count ? "online" : "offline", err);
     }
     return rc;
 }

@@ -401,13 +401,13 @@ static int hand_over(struct ctl *ctl, const struct guest_state *kept, uint32_t d
     snprintf(vm, sizeof(vm), "/vm/%s", id);
     snprintf(dom, sizeof(dom), "/local/domain/%u", domid);
     snprintf(path, sizeof(path), "%s/uuid", vm);
-    rc = ctl_store_write(ctl, path, id, err);
+    rc = ctl_store_write_domain(ctl, domid, path, id, err);
     snprintf(path, sizeof(path), "%s/name", vm);
-    rc = rc < 0 ? rc : ctl_store_write(ctl, path, kept->name, err);
+    rc = rc < 0 ? rc : ctl_store_write_domain(ctl, domid, path, kept->name, err);
     snprintf(path, sizeof(path), "%s/name", dom);
-    rc = rc < 0 ? rc : ctl_store_write(ctl, path, kept->name, err);
+    rc = rc < 0 ? rc : ctl_store_write_domain(ctl, domid, path, kept->name, err);
     snprintf(path, sizeof(path), "%s/vm", dom);
-    rc = rc < 0 ? rc : ctl_store_write(ctl, path, vm, err);
+    rc = rc < 0 ? rc : ctl_store_write_domain(ctl, domid, path, vm, err);
     return rc < 0 ? rc : ctl_domain_set_uuid(ctl, domid, kept->uuid, err);
 }
 

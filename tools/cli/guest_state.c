@@ -262,12 +262,10 @@ static int taken(struct ctl_error *err, const struct guest_state *other, const c
     return -EEXIST;
 }
 
-/*
- * -EEXIST if a record, of which none is the guest's own unless it is `recorded`, has the name or the uuid already. The
- * names are locked, so whoever left a record unfinished is no more.
+/* -EEXIST if a record has the name or the uuid. The names are locked, so whoever left a record unfinished is no more.
  */
-static int check_records(struct ctl *ctl, const struct guest_state *gs, const char *name, bool recorded,
-                         struct guest_state *other, struct ctl_error *err)
+static int check_records(struct ctl *ctl, const struct guest_state *gs, struct guest_state *other,
+                         struct ctl_error *err)
 {
     struct guest_state *list;
     int n = guest_state_list(ctl, &list, err), rc = 0;
@@ -275,13 +273,11 @@ static int check_records(struct ctl *ctl, const struct guest_state *gs, const ch
     if (n < 0)
         return n;
     for (int i = 0; i < n && rc == 0; i++) {
-        bool same = memcmp(list[i].uuid, gs->uuid, sizeof(gs->uuid)) == 0;
-
         if (list[i].phase == GUEST_PARTIAL)
             rc = guest_state_remove(ctl, list[i].uuid, err);
-        else if (same && !recorded)
+        else if (memcmp(list[i].uuid, gs->uuid, sizeof(gs->uuid)) == 0)
             rc = taken(err, &list[i], "uuid", "a guest of this uuid");
-        else if (!same && strcmp(list[i].name, name) == 0)
+        else if (strcmp(list[i].name, gs->name) == 0)
             rc = taken(err, &list[i], "name", "a guest of this name");
         if (rc && other)
             *other = list[i];
@@ -319,7 +315,7 @@ static int check_uuid(struct ctl *ctl, const uint8_t uuid[16], struct ctl_error 
     return rc;
 }
 
-static int lock_names(struct ctl_error *err)
+int guest_names_lock(struct ctl_error *err)
 {
     int rc = lock_wait(LOCK_NAMES, NAMES_MS);
 
@@ -329,14 +325,19 @@ static int lock_names(struct ctl_error *err)
     return rc;
 }
 
+void guest_names_unlock(void)
+{
+    lock_drop(LOCK_NAMES);
+}
+
 int guest_state_add(struct ctl *ctl, const struct guest_state *gs, const char *config, struct guest_state *other,
                     struct ctl_error *err)
 {
-    int rc = lock_names(err);
+    int rc = guest_names_lock(err);
 
     if (rc)
         return rc;
-    rc = check_records(ctl, gs, gs->name, false, other, err);
+    rc = check_records(ctl, gs, other, err);
     if (!rc)
         rc = check_uuid(ctl, gs->uuid, err);
     if (!rc) {
@@ -346,7 +347,7 @@ int guest_state_add(struct ctl *ctl, const struct guest_state *gs, const char *c
         if (rc)
             guest_state_remove(ctl, gs->uuid, NULL);
     }
-    lock_drop(LOCK_NAMES);
+    guest_names_unlock();
     return rc;
 }
 
@@ -368,25 +369,10 @@ static int check_domains(struct ctl *ctl, const char *name, struct ctl_error *er
 
 int guest_name_free(struct ctl *ctl, const char *name, struct ctl_error *err)
 {
-    static const struct guest_state nobody;
-    int rc = check_records(ctl, &nobody, name, true, NULL, err);
+    struct guest_state wanted = {0}; /* the uuid is nobody's */
+    int rc;
 
+    snprintf(wanted.name, sizeof(wanted.name), "%s", name);
+    rc = check_records(ctl, &wanted, NULL, err);
     return rc ? rc : check_domains(ctl, name, err);
-}
-
-int guest_state_rename(struct ctl *ctl, struct guest_state *gs, const char *name, struct ctl_error *err)
-{
-    int rc = lock_names(err);
-
-    if (rc)
-        return rc;
-    rc = check_records(ctl, gs, name, true, NULL, err);
-    if (!rc)
-        rc = check_domains(ctl, name, err);
-    if (!rc) {
-        snprintf(gs->name, sizeof(gs->name), "%s", name);
-        rc = guest_state_put(ctl, gs, err);
-    }
-    lock_drop(LOCK_NAMES);
-    return rc;
 }

@@ -56,9 +56,10 @@ const struct ctl_domain_info *guest_domain(const struct ctl_domain_info *list, i
 int guest_state_add(struct ctl *ctl, const struct guest_state *gs, const char *config, struct guest_state *other,
                     struct ctl_error *err);
 int guest_state_remove(struct ctl *ctl, const uint8_t uuid[16], struct ctl_error *err);
-/* Another name, if no guest or domain has it: -EEXIST. Nothing but the record is changed. */
-int guest_state_rename(struct ctl *ctl, struct guest_state *gs, const char *name, struct ctl_error *err);
-/* 0, or -EEXIST: a guest or domain has the name. */
+/* Held from when a name is looked for until it is taken. */
+int guest_names_lock(struct ctl_error *err);
+void guest_names_unlock(void);
+/* With the names locked: 0, or -EEXIST: a guest or domain has the name. */
 int guest_name_free(struct ctl *ctl, const char *name, struct ctl_error *err);
 /* The configuration as text, freed by the caller; NULL if there is none. 0 or -errno: it could not be read. */
 int guest_state_config(struct ctl *ctl, const uint8_t uuid[16], char **config, struct ctl_error *err);

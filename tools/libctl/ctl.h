@@ -272,6 +272,8 @@ int ctl_evtchn_count(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
 /* Value of a node as a terminated copy; NULL with err->code -ENOENT if there is none. */
 char *ctl_store_read(struct ctl *ctl, const char *path, struct ctl_error *err);
 int ctl_store_write(struct ctl *ctl, const char *path, const char *value, struct ctl_error *err);
+/* The same of a node that belongs to a domain: -ESRCH, and nothing is written, once the domain's nodes are gone. */
+int ctl_store_write_domain(struct ctl *ctl, uint32_t domid, const char *path, const char *value, struct ctl_error *err);
 /* Removes a node and all below it; no node is no error. */
 int ctl_store_remove(struct ctl *ctl, const char *path, struct ctl_error *err);
 /* Names directly below a node: one allocation in *names, freed by the caller. Returns their number; 0 when the node is

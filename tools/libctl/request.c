@@ -131,7 +131,7 @@ int ctl_domain_request(struct ctl *ctl, uint32_t domid, enum ctl_request what, u
         return -ECONNREFUSED;
     }
     xs_watch(ctl->store, path, "request");
-    rc = ctl_store_write(ctl, path, word, err);
+    rc = ctl_store_write_domain(ctl, domid, path, word, err);
     if (rc == 0) {
         rc = wait_taken(ctl, domid, word, until);
         rc = rc < 0 && withdraw(ctl, path, word) ? not_taken(ctl, domid, word, rc, err) : 0;

@@ -72,6 +72,46 @@ int ctl_store_write(struct ctl *ctl, const char *path, const char *value, struct
     return 0;
 }
 
+static int write_if_known(struct xs_handle *store, xs_transaction_t t, uint32_t domid, const char *path,
+                          const char *value)
+{
+    char domain[CTL_PATH_MAX];
+    char *known;
+
+    ctl_path(domain, "/local/domain/%u", domid);
+    known = xs_read(store, t, domain, NULL);
+    if (!known) {
+        return errno == ENOENT ? -ESRCH : -errno;
+    }
+    free(known);
+    return xs_write(store, t, path, value, strlen(value)) ? 0 : -errno;
+}
+
+int ctl_store_write_domain(struct ctl *ctl, uint32_t domid, const char *path, const char *value, struct ctl_error *err)
+{
+    struct xs_handle *store = ctl_store_handle(ctl, err);
+    int rc = -EAGAIN;
+
+    if (!store) {
+        return -ECONNREFUSED;
+    }
+    while (rc == -EAGAIN) {
+        xs_transaction_t t = xs_transaction_start(store);
+
+        if (t == XBT_NULL) {
+            return store_fail(err, -errno, "write to xenstore", path);
+        }
+        rc = write_if_known(store, t, domid, path, value);
+        if (!xs_transaction_end(store, t, rc < 0) && rc == 0) {
+            rc = -errno;
+        }
+    }
+    if (rc == -ESRCH) {
+        return ctl_fail_domain(ctl, err, rc, CTL_AT("write to xenstore", domid), "it is dying, or gone");
+    }
+    return rc < 0 ? store_fail(err, rc, "write to xenstore", path) : 0;
+}
+
 int ctl_store_remove(struct ctl *ctl, const char *path, struct ctl_error *err)
 {
     struct xs_handle *store = ctl_store_handle(ctl, err);
