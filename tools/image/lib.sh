@@ -23,7 +23,9 @@ key_of() {
     cat "$@" | sha256sum | cut -d' ' -f1
 }
 
+# The source may be a pattern: two kernels in one place, left by an interrupted download, are no choice.
 copy_changed() { # SOURCE TARGET
+    [ $# = 2 ] || fail "one file is wanted, and there is more than one: $*"
     cmp -s "$1" "$2" || cp "$1" "$2"
 }
 
@@ -35,7 +37,8 @@ fetch_packages() {
     say "fetching packages"
     rm -rf "$cache/debs" "$unpacked"
     mkdir -p "$cache/debs"
-    download || { refresh_lists && download; } || fail "could not download the packages (see above)"
+    download || { refresh_lists && rm -f "$cache"/debs/*.deb && download; } ||
+        fail "could not download the packages (see above)"
     (cd "$cache/debs" && ls -- *.deb) >"$cache/versions"
     echo "$key" >"$cache/versions.key"
 }

@@ -51,8 +51,8 @@ refresh_backports() {
     apt-get $backports -qq update >&2 || fail "no lists of the backports (see above)"
 }
 
-# Unpacks packages below DIRECTORY, once.
-fetch() { # DIRECTORY SUITE PACKAGE...
+# Unpacks packages below DIRECTORY, once. In a process of its own: its variables are nobody else's.
+fetch() ( # DIRECTORY SUITE PACKAGE...
     target=$1 suite=$2
     shift 2
     say "fetching $*"
@@ -65,7 +65,7 @@ fetch() { # DIRECTORY SUITE PACKAGE...
     done
     rm -rf "$target.debs"
     touch "$target/complete"
-}
+)
 
 # Its libraries are those of the installed QEMU.
 fetch_emulator() {
@@ -96,19 +96,21 @@ build_guest_overlay() { # NAME
     copy_changed "$cache/kernels/$1"/boot/vmlinuz-* "$directory/vmlinuz-$1"
 }
 
-# The archive of the build's own files is the one of the ordinary image: the guests' kernel stays the same.
-build_control_image() { # NAME
+# The archive of the build's own files is the one of the ordinary image: the guests' kernel stays the same. In a process
+# of its own, because the steps of lib.sh use names of ours.
+build_control_image() ( # NAME
     unpacked=$cache/root
     kernel=$cache/kernels/$1
     image=$build/kernels/$1
+    mkdir -p "$image"
     build_base
     copy_changed "$kernel"/boot/vmlinuz-* "$image/vmlinuz"
     cat "$image/base.zst" "$build/image/own.cpio" >"$image/initrd"
-}
+)
 
 fetch_emulator
-list_of "$here/kernels.txt" | while read -r name suite package uses; do
-    fetch_kernel "$name" "$suite" "$package" "$uses"
+list_of "$here/kernels.txt" | while read -r name suite meta uses; do
+    fetch_kernel "$name" "$suite" "$meta" "$uses"
     for use in $uses; do
         case $use in
         guest) build_guest_overlay "$name" ;;
