@@ -260,6 +260,8 @@ static void test_values(void **state)
     expect_one(",\"vcpus\":2,\"maxvcpus\":4", NULL);
     expect_one(",\"uuid\":\"6f1a9d2e-3b4c-4d5e-8f60-718293a4b5c6\"", NULL);
     expect_one(",\"uuid\":\"6f1a9d2e\"", "\"6f1a9d2e\" is not a uuid");
+    expect_one(",\"uuid\":\"00000000-0000-0000-0000-000000000000\"",
+               "\"00000000-0000-0000-0000-000000000000\" is what domains without a uuid have");
     expect_one(",\"cpus\":\"0-3,^1\"", NULL);
     expect_one(",\"cpus\":\"3-1\"", "\"3-1\" is not a list of host CPUs");
     expect_one(",\"cpus\":\"^1\"", "\"^1\" is not a list of host CPUs");

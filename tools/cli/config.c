@@ -135,13 +135,18 @@ static bool set_cpus(const struct setting *s)
 
 static bool set_uuid(const struct setting *s)
 {
+    static const uint8_t none[16];
     struct config_uuid *to = field(s);
 
     if (s->v->type != JSON_STRING)
         return wrong_type(s, "a string");
     to->given = strlen(s->v->text) == s->v->text_len && ctl_uuid_parse(s->v->text, to->bytes) == 0;
-    if (!to->given)
+    if (!to->given) {
         bad_value(s, "E_VALUE", "write it as 8-4-4-4-12 hexadecimal digits", "is not a uuid");
+    } else if (memcmp(to->bytes, none, sizeof(none)) == 0) {
+        to->given = false;
+        bad_value(s, "E_VALUE", "leave the key out, so that one is made", "is what domains without a uuid have");
+    }
     return to->given;
 }
 

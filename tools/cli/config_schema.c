@@ -24,13 +24,18 @@ static void put_text(struct json_out *o, const char *pattern)
     json_out_str(o, "pattern", pattern);
 }
 
+static void put_not(struct json_out *o, const char *pattern)
+{
+    json_out_object(o, "not");
+    json_out_str(o, "pattern", pattern);
+    json_out_close(o);
+}
+
 static void put_name(struct json_out *o)
 {
     put_text(o, "^[A-Za-z0-9_][A-Za-z0-9_.+-]*$");
     json_out_int(o, "maxLength", CTL_NAME_MAX - 1);
-    json_out_object(o, "not");
-    json_out_str(o, "pattern", "^([0-9]+|Domain-0)$");
-    json_out_close(o);
+    put_not(o, "^([0-9]+|Domain-0)$");
 }
 
 /* A bare number of MiB, or a string with a unit. */
@@ -77,6 +82,7 @@ static void put_kind(struct json_out *o, const struct config_key *k)
         return;
     case KIND_UUID:
         put_text(o, "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$");
+        put_not(o, "^[0-]*$");
         return;
     case KIND_SIZE:
         put_size(o, k);
