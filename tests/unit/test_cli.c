@@ -496,6 +496,9 @@ static void test_list_long(void **state)
     assert_int_equal(umbra("list -l web1"), 0);
     assert_null(strstr(out, "disks"));
     assert_int_equal(umbra("list -l nobody"), 1);
+    fake->domains[1].dying = true;
+    assert_int_equal(umbra("list -l 3"), 0);
+    assert_string_equal(out, "[]\n");
 }
 
 static void test_control_domain_is_protected(void **state)

@@ -428,6 +428,8 @@ static void test_rebooting_guest_is_listed(void **state)
     assert_non_null(strstr(out, "\"state\": \"rebooting\""));
     assert_non_null(strstr(out, "\"shutdown_reason\": \"reboot\""));
     assert_non_null(strstr(out, "\"memory\": 64"));
+    assert_int_equal(umbra("list -l web2"), 0);
+    assert_string_equal(out, "[]\n");
     assert_int_equal(umbra("vcpu-list web2"), 0);
     assert_int_equal(guest_lock(gs.uuid, 0, NULL), 0);
     assert_int_equal(umbra("create -e g.json"), 1);

@@ -271,11 +271,15 @@ static void put_list_json(struct cli *cli, const struct row *row, struct json_ou
 /* Not of domains that are gone or going: libxl shows none of these either. */
 static void put_long(struct cli *cli, const struct row *row, struct json_out *o)
 {
-    struct json_value *config = row_config(cli, row);
     struct ctl_domain_info named = row->info;
+    struct json_value *config;
     struct ctl_sched sched;
-    bool known = ctl_sched_get(cli->ctl, row->info.domid, &sched, NULL) >= 0;
+    bool known;
 
+    if (!row->has_domain || row->info.dying)
+        return;
+    config = row_config(cli, row);
+    known = ctl_sched_get(cli->ctl, row->info.domid, &sched, NULL) >= 0;
     print_name(named.name, &row->info);
     list_long(&named, config, known ? &sched : NULL, o);
     json_free(config);

@@ -97,7 +97,7 @@ static int wait_gone(struct ctl *ctl, uint32_t domid)
     }
 }
 
-/* "domain 0 (3 granted frames), domain 5 (1 foreign frame)" for as many as fit. */
+/* "domain 0 (3 granted, 0 foreign frames), domain 5 (0 granted, 1 foreign frames)" for as many as fit. */
 static void name_holders(struct ctl *ctl, uint32_t domid, char *out, size_t size)
 {
     struct ctl_holder *list;
