@@ -55,6 +55,8 @@ static void count(void)
 {
     if (++fake->calls == fake->kill_at)
         kill(getpid(), SIGKILL);
+    if (fake->calls == fake->store_dies_at)
+        fake->store_fails = -EIO;
 }
 
 static int fail(struct ctl_error *err, int code, const char *step, const char *message)

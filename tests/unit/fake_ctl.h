@@ -33,6 +33,7 @@ struct fake {
     int held;                   /* a destroyed domain of this number stays, dying; 0: none */
     int calls;                  /* calls so far; at number kill_at the process ends itself by SIGKILL */
     int kill_at;
+    int store_dies_at;          /* at that number xenstore stops answering */
     struct ctl_affinity pinned; /* what was set last */
     struct ctl_sched share;     /* of every domain */
     int ends[12];               /* reasons for which domains end that ctl_domain_wait() is asked for; negative: gone */

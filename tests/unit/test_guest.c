@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "guest_world.h"
+#include "cli/cli.h"
 #include "cli/lock.h"
 #include "fake_ctl.h"
 
@@ -634,6 +635,55 @@ static void test_create_killed_anywhere(void **state)
     assert_true(point > 12);
 }
 
+/* xenstored dies at any moment: the guest was created, or there is no domain. */
+static void test_create_while_store_dies(void **state)
+{
+    int rc = 1, point;
+
+    for (point = 1; rc; point++) {
+        fresh(state);
+        fake->store_dies_at = point;
+        rc = umbra("create -e g.json");
+        assert_true(rc == 0 || rc == 1);
+        assert_int_equal(fake->n, rc ? 1 : 2);
+    }
+    assert_true(point > 8);
+}
+
+/* A create that waits for the lock of the names gets a signal. */
+static int create_and_signal(int sig, void (*disposition)(int))
+{
+    char *argv[] = {"umbra", "create", "-e", "g.json", NULL};
+    pid_t child;
+    int status;
+
+    assert_int_equal(guest_names_lock(NULL), 0);
+    child = fork();
+    if (child == 0) {
+        lock_forget();
+        signal(sig, disposition);
+        if (!freopen("out", "w", stdout) || !freopen("err", "w", stderr))
+            _exit(99);
+        status = cli_main(4, argv);
+        _exit(signal(sig, SIG_DFL) == disposition ? status : 98);
+    }
+    usleep(200000);
+    kill(child, sig);
+    guest_names_unlock();
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void test_create_interrupted(void **state)
+{
+    assert_int_equal(create_and_signal(SIGTERM, SIG_DFL), 1);
+    assert_int_equal(records(), 0);
+    assert_int_equal(fake->n, 1);
+    assert_int_equal(create_and_signal(SIGHUP, SIG_IGN), 0); /* nohup */
+    assert_int_equal(records(), 1);
+    assert_int_equal(fake->n, 2);
+}
+
 /* The next create of the name finds its way by itself, without any supervisor. */
 static void test_create_after_a_killed_create(void **state)
 {
@@ -744,6 +794,8 @@ int main(void)
         cmocka_unit_test_setup(test_rename_locks_names, fresh),
         cmocka_unit_test_setup(test_destroy_old_domain, fresh),
         cmocka_unit_test_setup(test_create_killed_anywhere, fresh),
+        cmocka_unit_test_setup(test_create_while_store_dies, fresh),
+        cmocka_unit_test_setup(test_create_interrupted, fresh),
         cmocka_unit_test_setup(test_create_after_a_killed_create, fresh),
         cmocka_unit_test_setup(test_destroy_killed_anywhere, fresh),
         cmocka_unit_test_setup(test_restart_killed_anywhere, fresh),

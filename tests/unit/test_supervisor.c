@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -205,6 +206,49 @@ static void test_log_reader_ends(void **state)
     assert_int_equal(waitpid(child, NULL, 0), child);
 }
 
+/* Guests decide how often something is said: the log is moved aside while the supervisor lives. */
+static void test_log_is_bounded(void **state)
+{
+    char old[sizeof(log_path) + 4];
+    struct stat st;
+
+    assert_int_equal(umbra("create g.json"), 0);
+    assert_int_equal(truncate(log_path, 2 << 20), 0);
+    fake_stop(7, REBOOT);
+    wait_domain(8);
+    snprintf(old, sizeof(old), "%s.1", log_path);
+    for (int i = 0; i < 500 && stat(old, &st); i++)
+        usleep(10000);
+    assert_true(st.st_size >= 2 << 20);
+    assert_int_equal(stat(log_path, &st), 0);
+    assert_true(st.st_size < 1 << 20);
+    unlink(old);
+    assert_int_equal(kill_supervisor(), 0);
+}
+
+/* A caller without standard files: what is printed must not end up in the file of locks. */
+static void test_closed_files(void **state)
+{
+    char *argv[] = {"umbra", "create", "g.json", NULL};
+    struct stat st;
+    pid_t child = fork();
+    int status;
+
+    if (child == 0) {
+        lock_forget();
+        for (int fd = 0; fd < 64; fd++)
+            close(fd);
+        _exit(cli_main(3, argv));
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 1 << 8); /* that it could not say what it did */
+    assert_int_equal(records(), 1);
+    assert_int_equal(supervisor_pid(), lock_holder(LOCK_SUPERVISOR));
+    assert_int_equal(stat("lock", &st), 0);
+    assert_int_equal(st.st_size, 0);
+    assert_int_equal(kill_supervisor(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +259,8 @@ int main(void)
         cmocka_unit_test_setup(test_record_not_understood, fresh),
         cmocka_unit_test_setup(test_xenstored_dies, fresh),
         cmocka_unit_test_setup(test_log_reader_ends, fresh),
+        cmocka_unit_test_setup(test_log_is_bounded, fresh),
+        cmocka_unit_test_setup(test_closed_files, fresh),
     };
 
     return cmocka_run_group_tests(tests, world_setup, world_teardown);

@@ -37,13 +37,25 @@ static void note_signal(int sig)
     interrupted = sig;
 }
 
-static void hold_signals(void (*handler)(int))
-{
-    static const int held[] = {SIGINT, SIGTERM, SIGHUP};
-    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+static const int held[] = {SIGINT, SIGTERM, SIGHUP};
+static struct sigaction before[sizeof(held) / sizeof(held[0])];
 
+/* One that the caller has us ignore (nohup) stays ignored. */
+static void hold_signals(void)
+{
+    struct sigaction action = {.sa_handler = note_signal, .sa_flags = SA_RESTART};
+
+    for (size_t i = 0; i < sizeof(held) / sizeof(held[0]); i++) {
+        sigaction(held[i], NULL, &before[i]);
+        if (before[i].sa_handler != SIG_IGN)
+            sigaction(held[i], &action, NULL);
+    }
+}
+
+static void release_signals(void)
+{
     for (size_t i = 0; i < sizeof(held) / sizeof(held[0]); i++)
-        sigaction(held[i], &action, NULL);
+        sigaction(held[i], &before[i], NULL);
 }
 
 /* An operand is an override if it starts like KEY=; a file may be called that by writing ./ before it. */
@@ -277,6 +289,15 @@ static int start_supervisor(struct create *cr)
     return cli_fail(cr->cli, cr->config.name, &err, CLI_NO_DOMAIN);
 }
 
+/* Without xenstored the record cannot say that the guest goes: nobody would come back to its domain. */
+static void take_back(struct create *cr)
+{
+    int rc = guest_end(cr->cli->ctl, &cr->gs, NULL);
+
+    if (rc < 0 && rc != -EBUSY && cr->gs.domid >= 0)
+        ctl_domain_destroy(cr->cli->ctl, cr->domid, NULL);
+}
+
 static int create(struct create *cr)
 {
     struct ctl_error err = {0};
@@ -285,15 +306,15 @@ static int create(struct create *cr)
     if (start_supervisor(cr) || cli_open(cr->cli))
         return EXIT_FAILED;
     cli_log_mark(cr->cli);
-    hold_signals(note_signal);
+    hold_signals();
     if (build(cr, &err) < 0)
         rc = build_failed(cr, &err);
     else if (start(cr, &err) < 0)
         rc = cli_fail(cr->cli, cr->config.name, &err, CLI_NO_DOMAIN);
     if (rc && cr->recorded)
-        guest_end(cr->cli->ctl, &cr->gs, NULL);
+        take_back(cr);
     guest_unlock(cr->gs.uuid);
-    hold_signals(SIG_DFL);
+    release_signals();
     if (rc)
         return rc;
     if (cr->console >= 0)

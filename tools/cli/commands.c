@@ -2,9 +2,11 @@
 /*
  * The table of verbs, and the way from the command line to one of them. Usage and help texts come from the table.
  */
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/config.h"
@@ -250,10 +252,25 @@ static int global_options(struct cli *cli, int argc, char **argv)
     return EXIT_USAGE;
 }
 
+/* What is opened later must not become one of the three that are printed to. Printing to these fails. */
+static void fill_standard_files(void)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int cli_main(int argc, char **argv)
 {
     struct cli cli = {0};
-    int rc = global_options(&cli, argc, argv);
+    int rc;
+
+    fill_standard_files();
+    rc = global_options(&cli, argc, argv);
 
     if (cli.ctl)
         ctl_close(cli.ctl);

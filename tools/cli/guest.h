@@ -33,6 +33,8 @@ extern const char *guest_log_dir; /* tests point it elsewhere */
 void guest_log_on(void);
 /* The log as standard error; the old one is moved aside when it is large. */
 int guest_log_open(void);
+/* The same when it has grown large, if it is ours: guests decide how often something is said. */
+void guest_log_trim(void);
 void guest_say(const char *name, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void guest_say_error(const char *name, const struct ctl_error *err);
 

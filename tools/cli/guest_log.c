@@ -16,7 +16,7 @@
 #define LOG_MAX (1 << 20)
 
 const char *guest_log_dir = "/var/log/umbra";
-static bool on;
+static bool on, in_file;
 
 void guest_log_on(void)
 {
@@ -39,8 +39,16 @@ int guest_log_open(void)
         return -errno;
     dup2(fd, STDERR_FILENO);
     close(fd);
-    on = true;
+    on = in_file = true;
     return 0;
+}
+
+void guest_log_trim(void)
+{
+    struct stat st;
+
+    if (in_file && fstat(STDERR_FILENO, &st) == 0 && st.st_size > LOG_MAX)
+        guest_log_open();
 }
 
 /* One write a line: workers write to the same file. */
@@ -65,7 +73,7 @@ void guest_say(const char *name, const char *fmt, ...)
         *c = *c == '\n' ? ' ' : *c;
     strcat(line, "\n");
     if (write(STDERR_FILENO, line, strlen(line)) < 0)
-        on = false; /* a log that cannot be written stops nobody */
+        return; /* a log that cannot be written stops nobody, and may be written again later */
 }
 
 void guest_say_error(const char *name, const struct ctl_error *err)
