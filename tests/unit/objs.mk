@@ -47,6 +47,11 @@ test_guest-srcs   := tests/unit/test_guest.c tests/unit/guest_world.c \
 test_guest-cflags := $(test_cli-cflags)
 test_guest-libs   := -lyajl
 
+units                    += test_guest_killed
+test_guest_killed-srcs   := tests/unit/test_guest_killed.c $(filter-out tests/unit/test_guest.c,$(test_guest-srcs))
+test_guest_killed-cflags := $(test_cli-cflags)
+test_guest_killed-libs   := -lyajl
+
 units                  += test_supervisor
 test_supervisor-srcs   := tests/unit/test_supervisor.c $(filter-out tests/unit/test_guest.c,$(test_guest-srcs))
 test_supervisor-cflags := $(test_cli-cflags)
