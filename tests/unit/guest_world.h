@@ -13,6 +13,7 @@
 #define REBOOT   1
 #define SUSPEND  2
 #define CRASH    3
+#define WATCHDOG 4
 
 #define CONFIG(rest) "{\"name\":\"web2\",\"kernel\":\"/k\",\"memory\":64" rest "}"
 

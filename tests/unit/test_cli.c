@@ -492,6 +492,7 @@ static void test_list_long(void **state)
     assert_non_null(strstr(out, "\"max_memkb\": 65536,\n        \"target_memkb\": 65536,"));
     assert_non_null(strstr(out, "\"weight\": 300,\n          \"cap\": 0\n"));
     assert_non_null(strstr(out, "\"cmdline\": \"quiet\""));
+    assert_non_null(strstr(out, "\"on_watchdog\": \"destroy\","));
     assert_non_null(strstr(out, "\"disks\": [],\n      \"nics\": [],\n      \"on_poweroff\": \"destroy\","));
     assert_int_equal(umbra("list -l web1"), 0);
     assert_null(strstr(out, "disks"));

@@ -222,6 +222,7 @@ static void test_defaults(void **state)
     assert_int_equal(b.on_poweroff, CTL_ACTION_DESTROY);
     assert_int_equal(b.on_reboot, CTL_ACTION_RESTART);
     assert_int_equal(b.on_crash, CTL_ACTION_DESTROY);
+    assert_int_equal(b.on_watchdog, CTL_ACTION_DESTROY);
     done(&r);
 }
 
@@ -464,7 +465,7 @@ static void test_printed_configuration(void **state)
         "{\"version\":1,\"name\":\"web1\",\"type\":\"pv\",\"uuid\":\"6f1a9d2e-3b4c-4d5e-8f60-718293a4b5c6\","
         "\"memory\":256,\"maxmem\":\"300000K\",\"vcpus\":2,\"maxvcpus\":4,\"kernel\":\"k\","
         "\"cmdline\":\"root=/dev/xvda1 ro console=hvc0\",\"on_poweroff\":\"destroy\",\"on_reboot\":\"destroy\","
-        "\"on_crash\":\"destroy\",\"cpus\":\"0-1\",\"cpu_weight\":256,\"cap\":0,"
+        "\"on_crash\":\"destroy\",\"on_watchdog\":\"destroy\",\"cpus\":\"0-1\",\"cpu_weight\":256,\"cap\":0,"
         "\"max_grant_version\":2}\n";
     const char *input = valid(more);
 

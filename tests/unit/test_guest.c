@@ -271,7 +271,10 @@ static void test_actions(void **state)
         {CONFIG(",\"on_poweroff\":\"restart\""), POWEROFF, "destroy 5;unpause 7;", GUEST_RUNNING},
         {CONFIG(",\"on_reboot\":\"destroy\""), REBOOT, "destroy 5;", GUEST_PHASES},
         {CONFIG(",\"on_crash\":\"restart\""), CRASH, "destroy 5;unpause 7;", GUEST_RUNNING},
-        {CONFIG(",\"on_crash\":\"restart\""), 4, "destroy 5;unpause 7;", GUEST_RUNNING},
+        {CONFIG(",\"on_crash\":\"restart\""), 5, "destroy 5;unpause 7;", GUEST_RUNNING},
+        {CONFIG(",\"on_crash\":\"restart\""), WATCHDOG, "destroy 5;", GUEST_PHASES},
+        {CONFIG(",\"on_watchdog\":\"restart\""), WATCHDOG, "destroy 5;unpause 7;", GUEST_RUNNING},
+        {CONFIG(",\"on_watchdog\":\"preserve\""), CRASH, "destroy 5;", GUEST_PHASES},
         {CONFIG(",\"on_reboot\":\"rename-restart\""), REBOOT, "handle 5;unpause 7;", GUEST_RUNNING},
         {"{", POWEROFF, "", GUEST_PRESERVED}, /* a configuration that cannot be read: nothing is decided */
     };

@@ -528,6 +528,7 @@ static void set_defaults(struct config *c)
     c->on_poweroff = CTL_ACTION_DESTROY;
     c->on_reboot = CTL_ACTION_RESTART;
     c->on_crash = CTL_ACTION_DESTROY;
+    c->on_watchdog = CTL_ACTION_DESTROY;
 }
 
 static bool make_sources(struct config *c, const struct config_input *in)

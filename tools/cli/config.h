@@ -58,7 +58,7 @@ struct config {
     struct config_uuid uuid;
     uint64_t memory, maxmem; /* KiB */
     int64_t vcpus, maxvcpus, cpu_weight, cap, max_grant_version;
-    int on_poweroff, on_reboot, on_crash; /* enum ctl_action */
+    int on_poweroff, on_reboot, on_crash, on_watchdog; /* enum ctl_action */
 
     /* Where each key of the table got its value; the texts and trees are kept for it. */
     struct config_origin {

@@ -208,6 +208,7 @@ struct ctl_domain_config config_build(const struct config *c)
         .on_poweroff = (enum ctl_action)c->on_poweroff,
         .on_reboot = (enum ctl_action)c->on_reboot,
         .on_crash = (enum ctl_action)c->on_crash,
+        .on_watchdog = (enum ctl_action)c->on_watchdog,
     };
 
     memcpy(b.uuid, c->uuid.bytes, sizeof(b.uuid));

@@ -481,6 +481,20 @@ static int act(struct ctl *ctl, struct guest_state *gs, enum ctl_action action, 
     return rc < 0 ? rc : GO_ON;
 }
 
+static int action_for(const struct config *c, unsigned reason)
+{
+    switch (reason) {
+    case SHUTDOWN_poweroff:
+        return c->on_poweroff;
+    case SHUTDOWN_reboot:
+        return c->on_reboot;
+    case SHUTDOWN_watchdog:
+        return c->on_watchdog;
+    default:
+        return c->on_crash;
+    }
+}
+
 static int on_stop(struct ctl *ctl, struct guest_state *gs, unsigned reason, struct ctl_error *err)
 {
     static const char *const names[] = {"powered off", "rebooted", "suspended", "crashed",
@@ -494,7 +508,7 @@ static int on_stop(struct ctl *ctl, struct guest_state *gs, unsigned reason, str
     }
     guest_say(gs->name, "domain %lld %s", (long long)gs->domid,
               reason < 5 ? names[reason] : "stopped for an unknown reason");
-    action = reason == SHUTDOWN_poweroff ? c.on_poweroff : reason == SHUTDOWN_reboot ? c.on_reboot : c.on_crash;
+    action = action_for(&c, reason);
     if (rc < 0) {
         guest_say_error(gs->name, err);
         action = CTL_ACTION_PRESERVE; /* whoever can repair it decides */

@@ -153,6 +153,7 @@ void list_long(const struct ctl_domain_info *info, const struct json_value *conf
         json_out_close(o);
         put_action(o, config, "on_poweroff");
         put_action(o, config, "on_reboot");
+        put_action(o, config, "on_watchdog");
         put_action(o, config, "on_crash");
     }
     json_out_close(o);

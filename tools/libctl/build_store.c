@@ -162,6 +162,7 @@ static void vm_tree(struct tree *tree, const char *vm, const char *uuid)
     put(tree, vm, "on_poweroff", action_name(config->on_poweroff));
     put(tree, vm, "on_reboot", action_name(config->on_reboot));
     put(tree, vm, "on_crash", action_name(config->on_crash));
+    put(tree, vm, "on_watchdog", action_name(config->on_watchdog));
 }
 
 static void whole_tree(struct tree *tree)

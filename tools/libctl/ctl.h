@@ -340,14 +340,14 @@ struct ctl_domain_config {
     char name[CTL_NAME_MAX];
     uint8_t uuid[16]; /* all zero: a random one is made */
     uint64_t memory_kib;
-    uint64_t maxmem_kib;                              /* 0: as memory_kib */
-    uint32_t vcpus;                                   /* online at start; 0 = 1 */
-    uint32_t maxvcpus;                                /* 0: as vcpus */
-    uint32_t grant_version;                           /* highest version of grant tables; 0 = 2 */
-    const char *kernel;                               /* path */
-    const char *ramdisk;                              /* path, or NULL */
-    const char *cmdline;                              /* or NULL */
-    enum ctl_action on_poweroff, on_reboot, on_crash; /* kept in /vm/UUID for whoever supervises */
+    uint64_t maxmem_kib;                                           /* 0: as memory_kib */
+    uint32_t vcpus;                                                /* online at start; 0 = 1 */
+    uint32_t maxvcpus;                                             /* 0: as vcpus */
+    uint32_t grant_version;                                        /* highest version of grant tables; 0 = 2 */
+    const char *kernel;                                            /* path */
+    const char *ramdisk;                                           /* path, or NULL */
+    const char *cmdline;                                           /* or NULL */
+    enum ctl_action on_poweroff, on_reboot, on_crash, on_watchdog; /* kept in /vm/UUID for whoever supervises */
 };
 
 struct ctl_build_facts {
