@@ -13,6 +13,7 @@
 #include <hv/grant.h>
 #include <hv/heap.h>
 #include <hv/irq.h>
+#include <hv/p2m.h>
 #include <hv/paging_pool.h>
 #include <hv/sched.h>
 
@@ -122,6 +123,7 @@ static void domain_free(void *data)
     }
     irq_domain_free(d);
     pv_domain_free(d);
+    p2m_destroy(d);
     paging_pool_destroy(d);
     rangeset_free(d->iomem_caps);
     rangeset_free(d->irq_caps);
@@ -205,8 +207,11 @@ static int init_parts(struct domain *d, const struct xen_domctl_createdomain *co
         rc = irq_domain_init(d);
     if (!rc)
         rc = grant_domain_init(d, config->max_grant_frames, config->max_maptrack_frames, config->grant_opts);
-    if (!rc && (config->flags & XEN_DOMCTL_CDF_hvm))
+    if (!rc && (config->flags & XEN_DOMCTL_CDF_hvm)) {
         rc = paging_pool_init(d);
+        if (!rc)
+            rc = p2m_init(d);
+    }
     return rc;
 }
 
@@ -227,7 +232,8 @@ int domain_create(domid_t id, const struct xen_domctl_createdomain *config, bool
         rc = domlist_add(d);
     if (rc) {
         d->dying = DOM_DEAD;
-        while (release_hv_pages(d) == -ERESTART || paging_pool_relinquish(d) == -ERESTART)
+        while (release_hv_pages(d) == -ERESTART || p2m_relinquish(d) == -ERESTART ||
+               paging_pool_relinquish(d) == -ERESTART)
             ; /* a handful: the domain never ran */
         domain_put(d);
         return rc;

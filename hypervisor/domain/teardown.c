@@ -9,6 +9,7 @@
 #include <hv/grant.h>
 #include <hv/heap.h>
 #include <hv/irq.h>
+#include <hv/p2m.h>
 #include <hv/paging_pool.h>
 #include <hv/sched.h>
 
@@ -129,8 +130,9 @@ int release_hv_pages(struct domain *d)
 }
 
 static int (*const steps[])(struct domain *) = {
-    stop_vcpus,           evtchn_relinquish, grant_relinquish_mappings, drop_vcpu_state,        irq_relinquish,
-    pv_relinquish_tables, release_frames,    release_hv_pages,          paging_pool_relinquish,
+    stop_vcpus,       evtchn_relinquish,      grant_relinquish_mappings, drop_vcpu_state,
+    irq_relinquish,   p2m_relinquish,         pv_relinquish_tables,      release_frames,
+    release_hv_pages, paging_pool_relinquish,
 };
 
 int domain_kill(struct domain *d)

@@ -79,10 +79,8 @@ struct page_info *paging_pool_alloc(struct domain *d, enum paging_use use, bool 
     if (pg)
         pool->used[use]++;
     spin_unlock(&pool->lock);
-    if (pg) {
+    if (pg)
         memset(page_to_virt(pg), 0, PAGE_SIZE);
-        stretch_work(STRETCH_FRAME);
-    }
     return pg;
 }
 

@@ -97,6 +97,8 @@ fake-machine   := $(patsubst %,tests/unit/fake/%.c,base mem tlb domains) hypervi
 mm-pv-srcs     := hypervisor/mm/frame.c $(patsubst %,hypervisor/mm/pv/%.c,pt_check pt_commit pt_type base batch \
                   mmu_update va_mapping mmuext ptwrite grant_pte relinquish audit) hypervisor/x86/insn.c
 
+mm-p2m-srcs    := hypervisor/mm/paging_pool.c $(patsubst %,hypervisor/mm/p2m/%.c,tree lookup update type life audit)
+
 units                 += test_frame
 test_frame-srcs       := tests/unit/test_frame.c $(fake-machine) $(mm-pv-srcs)
 test_frame-cflags     := $(hv-unit-cflags)
@@ -114,7 +116,7 @@ pv-guest-srcs         := $(fake-machine) tests/unit/fake/pv_parts.c $(mm-pv-srcs
                          $(patsubst %,hypervisor/pv/%.c,desc desc_check perdomain context flags domain walk) \
                          $(patsubst %,hypervisor/hypercall/%.c,memory_op memory_map reservation exchange) \
                          $(wildcard hypervisor/grant/*.c) hypervisor/domain/teardown.c hypervisor/mm/fresh.c \
-                         hypervisor/mm/paging_pool.c
+                         $(mm-p2m-srcs)
 
 units                 += test_pv_random
 test_pv_random-srcs   := tests/unit/test_pv_random.c \
@@ -203,13 +205,19 @@ test_paging_pool-srcs   := tests/unit/test_paging_pool.c hypervisor/mm/paging_po
 test_paging_pool-cflags := $(hv-unit-cflags)
 
 comma := ,
+units           += test_p2m
+test_p2m-srcs   := tests/unit/test_p2m.c tests/unit/p2m_model.c $(mm-p2m-srcs) \
+                   $(filter-out tests/unit/test_heap.c,$(test_heap-srcs))
+test_p2m-cflags := $(hv-unit-cflags) -O1
+test_p2m-libs   := $(patsubst %,-Wl$(comma)--wrap=%,tlb_flush_mask put_page put_page_and_type paging_pool_free)
+
 
 # hypervisor: all but processors, devices and boot
 core-wrapped     := vcpu_sleep_sync preempt_needed hv_alloc alloc_hv_pages alloc_hv_mem alloc_domain_pages
 units            += test_core
 test_core-srcs   := tests/unit/test_core.c $(wildcard tests/unit/core_*.c) \
                     $(patsubst %,tests/unit/fake/%.c,core core_rest base ram tlb) \
-                    $(patsubst %,hypervisor/mm/%.c,heap fresh objects alloc_fault paging_pool) $(mm-pv-srcs) \
+                    $(patsubst %,hypervisor/mm/%.c,heap fresh objects alloc_fault) $(mm-pv-srcs) $(mm-p2m-srcs) \
                     $(patsubst %,hypervisor/domain/%.c,domain vcpu pause watchdog teardown holders) \
                     $(filter-out %/switch.c,$(wildcard hypervisor/sched/*.c)) \
                     $(filter-out %/guest_copy.c %/physdev_op.c,$(wildcard hypervisor/hypercall/*.c)) \

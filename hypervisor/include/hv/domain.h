@@ -24,6 +24,7 @@ struct evtchn_vcpu;
 struct grant_table; /* grant.h */
 struct irq_domain;  /* irq.h */
 struct memory_map;  /* hypercall/memory_map.c */
+struct p2m;         /* p2m.h */
 struct paging_pool; /* paging_pool.h */
 struct sched_vcpu;  /* sched.h */
 struct umbra_op_holders;
@@ -106,6 +107,7 @@ struct domain {
     unsigned long vm_assist;         /* bits VMASST_TYPE_* */
     struct timer free_timer;         /* frees the domain after its last reference */
     struct paging_pool *paging_pool; /* of a translated domain, else NULL */
+    struct p2m *p2m;                 /* likewise */
     struct pv_domain pv;
 };
 

@@ -32,7 +32,8 @@ int paging_pool_init(struct domain *d);
  * lock, or is the only one to know d.
  */
 int paging_pool_resize(struct domain *d, unsigned long frames);
-/* A zeroed frame, below 4 GiB if so wanted (PAE roots); NULL: the pool has none left for that use. */
+/* A zeroed frame, below 4 GiB if so wanted (PAE roots); NULL: the pool has none left for that use. The
+ * work of clearing it is for the caller to count. */
 struct page_info *paging_pool_alloc(struct domain *d, enum paging_use use, bool below_4g);
 /* Takes it back. No CPU may know it any more, neither as a table nor in a TLB. */
 void paging_pool_free(struct domain *d, enum paging_use use, struct page_info *pg);

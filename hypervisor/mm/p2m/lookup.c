@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * What a gfn stands for: by value, or as a frame with a reference. The reference is taken under the lock, where the
+ * entry still keeps the frame from being freed; nobody gets hold of a frame that its domain has given up.
+ */
+#include "internal.h"
+
+struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn)
+{
+    struct p2m_entry r = {INVALID_MFN, P2M_MMIO_DM, 0};
+    unsigned int level;
+    npte_t e;
+
+    if (gfn.n >= P2M_GFNS)
+        return r;
+    p2m_lock(d->p2m);
+    e = p2m_find(d->p2m, gfn, &level);
+    p2m_unlock(d->p2m);
+    r.order = level_order(level);
+    r.type = npte_type(e);
+    if (e.n)
+        r.mfn = mfn_add(npte_mfn(e), gfn.n & ((1ul << r.order) - 1));
+    return r;
+}
+
+/* Lock held. A borrowed frame cannot change hands, because the entry holds a reference too. */
+static struct page_info *get_frame(struct domain *d, mfn_t m, enum p2m_type type)
+{
+    struct page_info *pg = mfn_to_page(m);
+
+    if (p2m_is_ram(type))
+        return get_page(pg, d) ? pg : NULL;
+    return get_page_owned(pg, READ_ONCE(pg->owner)) ? pg : NULL;
+}
+
+struct page_info *p2m_get_page(struct domain *d, gfn_t gfn, enum p2m_type *type)
+{
+    struct page_info *pg = NULL;
+    unsigned int level;
+    npte_t e;
+
+    *type = P2M_MMIO_DM;
+    if (gfn.n >= P2M_GFNS)
+        return NULL;
+    p2m_lock(d->p2m);
+    e = p2m_find(d->p2m, gfn, &level);
+    *type = npte_type(e);
+    if (p2m_is_ram(*type) || p2m_is_borrowed(*type))
+        pg = get_frame(d, mfn_add(npte_mfn(e), gfn.n & ((1ul << level_order(level)) - 1)), *type);
+    p2m_unlock(d->p2m);
+    return pg;
+}
+
+uint64_t p2m_max_gfn(const struct domain *d)
+{
+    uint64_t limit = READ_ONCE(d->p2m->limit);
+
+    return limit ? limit - 1 : 0;
+}
+
+mfn_t p2m_root(const struct domain *d)
+{
+    return page_to_mfn(d->p2m->root);
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Changing the type of memory, ram_rw to logdirty and back above all. Entries are changed where they stand; a large one
+ * is split only when a part of it is wanted, and a table whose 512 entries have become alike is joined again on the
+ * way, because they are looked at anyway. Nothing is released: the frames stay.
+ */
+#include <hv/sched.h>
+#include "internal.h"
+
+static void retype(struct p2m *p, gfn_t gfn, npte_t *slot, enum p2m_type to, unsigned int level)
+{
+    npte_t old = *slot, new = npte_leaf(npte_mfn(old), to, level);
+
+    p2m_store(slot, new);
+    p2m_changed(p, gfn, old, new, level_order(level));
+}
+
+/* Entries first to first + n of a table of level 1 that starts at gfn; joined when all of them are alike now. */
+static void retype_run(struct p2m *p, gfn_t gfn, unsigned int first, unsigned int n, const struct p2m_retype *r)
+{
+    npte_t *e = p2m_make_slot(p, gfn, 1);
+    bool alike = n == PT_ENTRIES && !(npte_mfn(e[0]).n & (PT_ENTRIES - 1));
+
+    for (unsigned int i = first; i < first + n; i++) {
+        if (npte_type(e[i]) == r->from)
+            retype(p, _gfn(gfn.n + i), &e[i], r->to, 1);
+        alike = alike && e[i].n == e[0].n + ((uint64_t)i << PAGE_SHIFT);
+    }
+    if (alike && p2m_is_ram(npte_type(e[0])))
+        p2m_join(p, p2m_make_slot(p, gfn, 2), 2);
+}
+
+/* Advances r->done; returns the units of work, or -ENOMEM. */
+static int step(struct p2m *p, struct p2m_retype *r)
+{
+    gfn_t gfn = _gfn(r->gfn.n + r->done);
+    unsigned int level;
+    npte_t e = p2m_find(p, gfn, &level);
+    uint64_t span = 1ul << level_order(level), off = gfn.n & (span - 1), n = MIN(span - off, r->n - r->done);
+
+    if (level == 1) {
+        off = gfn.n & (PT_ENTRIES - 1);
+        n = MIN(PT_ENTRIES - off, r->n - r->done);
+        retype_run(p, _gfn(gfn.n - off), (unsigned int)off, (unsigned int)n, r);
+    } else if (npte_type(e) == r->from) {
+        if (n < span) /* the next step is about its part */
+            return p2m_make_slot(p, gfn, level - 1) ? (int)STRETCH_FRAME : -ENOMEM;
+        retype(p, gfn, p2m_make_slot(p, gfn, level), r->to, level);
+    }
+    r->done += n;
+    return level == 1 ? (int)n : 1;
+}
+
+int p2m_change_type(struct domain *d, struct p2m_retype *r)
+{
+    if (r->gfn.n >= P2M_GFNS || r->n > P2M_GFNS - r->gfn.n || r->from == r->to)
+        return -EINVAL;
+    if (!p2m_is_ram(r->from) || !p2m_is_ram(r->to))
+        return -EINVAL;
+    while (r->done < r->n) {
+        int rc;
+
+        if (preempt_before_work(PT_ENTRIES))
+            return -ERESTART;
+        p2m_lock(d->p2m);
+        rc = d->dying ? -EINVAL : step(d->p2m, r);
+        p2m_unlock(d->p2m);
+        if (rc < 0)
+            return rc;
+        stretch_work((unsigned int)rc);
+    }
+    return 0;
+}
