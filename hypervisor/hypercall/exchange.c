@@ -181,7 +181,12 @@ static int check(struct exchange *ex)
     if ((x->in.nr_extents << x->in.extent_order) & ((1ul << ex->chunk_order) - 1))
         return -EINVAL;
     ex->d = get_target_domain(x->in.domid);
-    return ex->d ? 0 : -ESRCH;
+    if (!ex->d)
+        return -ESRCH;
+    if (!paging_mode_translate(ex->d))
+        return 0;
+    domain_put(ex->d); /* its frames are no business of its own */
+    return -EOPNOTSUPP;
 }
 
 static long run_chunks(struct hcall *hc, struct exchange *ex, struct xen_memory_exchange *g)

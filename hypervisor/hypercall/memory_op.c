@@ -9,6 +9,7 @@
 #include <hv/grant.h>
 #include <hv/guest_copy.h>
 #include <hv/layout.h>
+#include <hv/p2m.h>
 #include <hv/sched.h>
 
 #define CMD_BITS 6
@@ -58,6 +59,8 @@ static long domain_info(unsigned int cmd, unsigned long guest)
         rc = (long)d->tot_pages;
     else if (cmd == XENMEM_maximum_reservation)
         rc = (long)MIN(d->max_pages, (uint64_t)INT64_MAX);
+    else if (paging_mode_translate(d))
+        rc = (long)p2m_max_gfn(d);
     else { /* the guest's own word, 0 until it gives it */
         unsigned long pfns = READ_ONCE(d->shared_info->arch.max_pfn);
 
@@ -200,9 +203,11 @@ long do_memory_op(struct hcall *hc)
     case XENMEM_get_sharing_shared_pages:
         return 0; /* nothing is shared so */
     case XENMEM_add_to_physmap:
+        return physmap_add(hc, start, CMD_BITS);
     case XENMEM_add_to_physmap_batch:
+        return physmap_add_batch(hc, start, CMD_BITS);
     case XENMEM_remove_from_physmap:
-        return refuse_for(guest, -EACCES); /* PV guests keep their own map */
+        return physmap_remove(hc);
     case XENMEM_set_pod_target:
     case XENMEM_get_pod_target:
         return current->domain->is_control ? refuse_for(guest, -EINVAL) : -EPERM;

@@ -10,6 +10,7 @@ hv-srcs += hypervisor/hypercall/vcpu_op.c
 hv-srcs += hypervisor/hypercall/memory_op.c
 hv-srcs += hypervisor/hypercall/reservation.c
 hv-srcs += hypervisor/hypercall/exchange.c
+hv-srcs += hypervisor/hypercall/physmap.c
 hv-srcs += hypervisor/hypercall/memory_map.c
 hv-srcs += hypervisor/hypercall/physdev_op.c
 hv-srcs += hypervisor/hypercall/platform_op.c

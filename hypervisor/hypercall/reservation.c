@@ -33,6 +33,8 @@ static int populate_extent(const struct reservation *res, unsigned long i)
 
     if (res->cmd == XENMEM_populate_physmap && guest_copy_from(&pfn, res->r.extent_start.p + i, sizeof(pfn)))
         return -EFAULT;
+    if (paging_mode_translate(res->d))
+        return physmap_populate(res->d, pfn, res->r.extent_order, memf_of(res));
     rc = populate_domain_pages(res->d, res->r.extent_order, memf_of(res), &pg);
     if (rc)
         return rc;
@@ -42,8 +44,7 @@ static int populate_extent(const struct reservation *res, unsigned long i)
     return res->r.extent_start.p ? guest_copy_to(res->r.extent_start.p + i, &mfn, sizeof(mfn)) : 0;
 }
 
-/* Drops the owner's reference; mappings that the guest still has keep the frame until they go. */
-static bool release_frame(struct domain *d, mfn_t m)
+bool release_own_frame(struct domain *d, mfn_t m)
 {
     struct page_info *pg = get_page_from_mfn(m, d);
 
@@ -62,8 +63,10 @@ static int decrease_extent(const struct reservation *res, unsigned long i)
 
     if (guest_copy_from(&mfn, res->r.extent_start.p + i, sizeof(mfn)))
         return -EFAULT;
+    if (paging_mode_translate(res->d))
+        return physmap_release(res->d, mfn, res->r.extent_order);
     for (unsigned long j = 0; j < 1ul << res->r.extent_order; j++) {
-        if (!release_frame(res->d, _mfn(mfn + j)))
+        if (!release_own_frame(res->d, _mfn(mfn + j)))
             return -EINVAL;
         stretch_work(1);
     }
@@ -102,7 +105,10 @@ long memory_reservation(struct hcall *hc, unsigned int cmd, unsigned int start, 
     res.d = get_target_domain(res.r.domid);
     if (!res.d)
         return start;
-    rc = run_extents(hc, &res, start, cmd_bits);
+    if (cmd == XENMEM_increase_reservation && paging_mode_translate(res.d))
+        rc = start; /* memory has to be somewhere */
+    else
+        rc = run_extents(hc, &res, start, cmd_bits);
     domain_put(res.d);
     return rc;
 }

@@ -114,7 +114,7 @@ test_bounds-cflags    := $(hv-unit-cflags)
 # whole PV guests but for their processor
 pv-guest-srcs         := $(fake-machine) tests/unit/fake/pv_parts.c $(mm-pv-srcs) \
                          $(patsubst %,hypervisor/pv/%.c,desc desc_check perdomain context flags domain walk) \
-                         $(patsubst %,hypervisor/hypercall/%.c,memory_op memory_map reservation exchange) \
+                         $(patsubst %,hypervisor/hypercall/%.c,memory_op memory_map reservation exchange physmap) \
                          $(wildcard hypervisor/grant/*.c) hypervisor/domain/teardown.c hypervisor/mm/fresh.c \
                          $(mm-p2m-srcs)
 

@@ -21,5 +21,6 @@ int main(void)
     failed += core_compat_tests();
     failed += core_policy_tests();
     failed += core_paging_tests();
+    failed += core_physmap_tests();
     return failed;
 }

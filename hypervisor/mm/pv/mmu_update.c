@@ -58,9 +58,10 @@ static int store_m2p(const struct mmu_context *c, uint64_t addr, uint64_t pfn)
 
     if (!pg)
         return -EINVAL;
-    set_gpfn_from_mfn(m, pfn);
+    if (!paging_mode_translate(c->pg_owner)) /* else the P2M keeps it */
+        set_gpfn_from_mfn(m, pfn);
     put_page(pg);
-    return 0;
+    return paging_mode_translate(c->pg_owner) ? -EINVAL : 0;
 }
 
 static int one_request(const struct mmu_context *c, const struct mmu_update *u)

@@ -91,5 +91,6 @@ int core_grants_tests(void);
 int core_compat_tests(void);
 int core_policy_tests(void);
 int core_paging_tests(void);
+int core_physmap_tests(void);
 
 #endif
