@@ -9,6 +9,7 @@
  * tables are never held together. The second grant must not be transitive: no chain is longer.
  */
 #include <hv/frame.h>
+#include <hv/stretch.h>
 #include "internal.h"
 
 /* One pinned grant; a reference on its domain is held. */
@@ -109,6 +110,7 @@ static int16_t copy_bytes(const struct gnttab_copy *op, const struct side *src, 
     if (!in_bounds(src, op->source.offset, op->len) || !in_bounds(dst, op->dest.offset, op->len))
         return GNTST_bad_copy_arg;
     memmove(side_address(dst, op->dest.offset), side_address(src, op->source.offset), op->len);
+    stretch_work(STRETCH_FRAME);
     return GNTST_okay;
 }
 

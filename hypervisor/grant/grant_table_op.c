@@ -10,6 +10,7 @@
 #include <hv/guest_copy.h>
 #include <hv/hypercall.h>
 #include <hv/sched.h>
+#include <hv/stretch.h>
 #include "internal.h"
 
 #define CACHE_LINE 64u
@@ -63,6 +64,7 @@ static int do_swap(void *arg)
 /* The numbers of the first nr frames of an array that only grows. */
 static int write_frame_list(void *const *frames, unsigned int nr, xen_pfn_t *guest)
 {
+    stretch_work(nr);
     for (unsigned int i = 0; i < nr; i++) {
         xen_pfn_t frame = mfn_x(virt_to_mfn(frames[i]));
 
@@ -82,6 +84,8 @@ static int do_setup_table(void *arg)
     if (op->status != GNTST_okay)
         return 0;
     rc = grant_grow(d, op->nr_frames);
+    if (!rc && preempt_before_work(op->nr_frames))
+        rc = -ERESTART;
     if (rc && rc != -ERESTART)
         op->status = GNTST_general_error;
     else if (!rc && write_frame_list(d->grant->shared, op->nr_frames, op->frame_list.p))
@@ -190,6 +194,7 @@ static int do_cache_flush(void *arg)
     if (!pg)
         return -EPERM;
     flush_lines((const char *)page_to_virt(pg) + op->offset, op->length);
+    stretch_work(STRETCH_FRAME);
     put_page(pg);
     return 0;
 }
@@ -248,10 +253,12 @@ static long run_elements(struct hcall *hc, const struct grant_op *op, unsigned i
     union element e;
 
     for (unsigned int i = 0; i < count; i++, guest += op->size) {
+        uint32_t before;
         int rc;
 
         if (i && preempt_needed())
             return restart_after(hc, i, op->size);
+        before = stretch_request();
         if (guest_copy_from(&e, guest, op->size))
             return -EFAULT;
         rc = op->fn(&e);
@@ -261,6 +268,7 @@ static long run_elements(struct hcall *hc, const struct grant_op *op, unsigned i
             return -EFAULT;
         if (rc)
             return rc;
+        stretch_request_done(before);
     }
     return 0;
 }
@@ -309,6 +317,7 @@ static long run_unmaps(struct hcall *hc, bool replace, unsigned int count)
             return restart_after(hc, done, size);
         n = read_unmaps(guest, replace, want, u);
         grant_unmap_batch(u, n);
+        stretch_work(n);
         if (write_statuses(guest, replace, n, u) || n < want)
             return -EFAULT;
         guest += n * size;

@@ -9,6 +9,7 @@
 
 #include <hv/guest_copy.h>
 #include <hv/sched.h>
+#include <hv/stretch.h>
 
 /* Asked of the number as it will be dispatched: the upper half of the guest's word is not looked at there either. */
 static bool may_nest(unsigned int op)
@@ -45,6 +46,7 @@ long do_multicall(struct hcall *hc)
     multicall_entry_t *g = guest_ptr(multicall_entry_t, hc->arg[0]);
 
     for (uint32_t n = (uint32_t)hc->arg[1]; n; n--, g++) {
+        uint32_t before = stretch_request();
         int rc = run_entry(g);
 
         if (rc == -ERESTART)
@@ -53,6 +55,7 @@ long do_multicall(struct hcall *hc)
             return rc;
         if (current->domain->is_shutting_down)
             return 0;
+        stretch_request_done(before);
         if (n > 1 && preempt_needed())
             return restart_at(hc, g + 1, n - 1);
     }

@@ -6,7 +6,7 @@
  *   bounds reset | read         forgets the longest stretches; lists them: family, sub-operation, units, ticks
  *   bounds arm N                the N-th allocation for domctl or memory_op fails; 0: none. Says what was left
  *   bounds tables MIB           a domain all of whose frames are page tables of one L4: pin, unpin, pin, destroy
- *   bounds batches              batches as large as they may be: mmu_update, multicall, grants, reset of all ports
+ *   bounds batches              batches as large as they may be: mmu_update, mmuext_op, multicall, grants, event ports
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -193,6 +193,19 @@ static void many_updates(uint32_t domid, uint64_t mfn)
     xencall_free_buffer(calls, u);
 }
 
+static void many_copies(uint32_t domid, uint64_t to, uint64_t from)
+{
+    struct mmuext_op *op = buffer(BATCH * sizeof(*op));
+
+    for (unsigned i = 0; i < BATCH; i++) {
+        op[i].cmd = MMUEXT_COPY_PAGE;
+        op[i].arg1.mfn = to;
+        op[i].arg2.src_mfn = from;
+    }
+    timed("mmuext_op", xencall4(calls, __HYPERVISOR_mmuext_op, (uintptr_t)op, BATCH, 0, domid) == 0);
+    xencall_free_buffer(calls, op);
+}
+
 static void many_calls(void)
 {
     struct multicall_entry *e = buffer(BATCH * sizeof(*e));
@@ -241,6 +254,7 @@ static void batches(void)
 
     timed("begin", true);
     many_updates(domid, list[0]);
+    many_copies(domid, list[0], list[1]);
     many_calls();
     many_grants();
     all_ports(domid);

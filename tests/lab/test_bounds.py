@@ -6,10 +6,10 @@ own pauses are in them."""
 from compiled import with_libctl
 from labtest import CMDLINE, LabTest
 
-BOUND = 512
+BOUND, FRAME = 512, 8
 FAMILIES = {64: "exception", 65: "softirq", 66: "teardown", 67: "end of domain"}
-MMUEXT, MEMORY, TEARDOWN = 26, 12, 66
-PIN_L4, UNPIN = 3, 4
+MMU_UPDATE, MEMORY, XEN_VERSION, GRANTS, MMUEXT, EVENTS, TEARDOWN = 1, 12, 17, 20, 26, 32, 66
+PIN_L4, UNPIN, COPY_PAGE, COPY, RESET = 3, 4, 17, 5, 10
 
 
 class LargestTables(LabTest):
@@ -42,8 +42,13 @@ class LargestTables(LabTest):
         self.wait_footprint(self.before)
 
     def test_largest_batches(self):
+        """A batch asks after each of its elements, a multicall after each of its calls."""
         print(f"      {self.ok('/root/bounds batches', 200).split(chr(10))}")
-        self.stretches()
+        found = self.stretches()
+        for key, work in (((MMU_UPDATE, 0), 1), ((MMUEXT, COPY_PAGE), FRAME), ((XEN_VERSION, 0), 1),
+                          ((GRANTS, COPY), 1)):
+            self.assertGreaterEqual(found[key][0], work, f"{key}: its elements are not counted")
+        self.assertGreater(found[(EVENTS, RESET)][0], 0)
         self.wait_footprint(self.before)
 
     def test_life_of_guests(self):

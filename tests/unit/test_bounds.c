@@ -235,6 +235,35 @@ static void test_destroy_with_all_frames_tables(void **state)
     give_all_back();
 }
 
+/* Largest stretch of a batch that nothing wants to preempt. */
+static unsigned int batch(unsigned int op, hypercall_fn *fn, const void *requests, unsigned int n)
+{
+    assert_int_equal(call_as(op, fn, (struct hcall){.arg = {(unsigned long)requests, n, 0, DOMID_SELF}}), 0);
+    return (unsigned int)total;
+}
+
+/* A request that does no other work is a unit; a frame that is cleared or copied is what a frame is. */
+static void test_batches(void **state)
+{
+    static struct mmu_update u[1000];
+    static struct mmuext_op e[1000];
+    struct page_info *pg = new_table();
+
+    (void)state;
+    for (unsigned int i = 0; i < ARRAY_SIZE(u); i++) {
+        u[i] = (struct mmu_update){mfn_to_maddr(page_to_mfn(pg)).n + i % PT_ENTRIES * sizeof(pte_t), 0};
+        e[i] = (struct mmuext_op){.cmd = MMUEXT_TLB_FLUSH_LOCAL};
+    }
+    assert_int_equal(batch(__HYPERVISOR_mmu_update, do_mmu_update, u, ARRAY_SIZE(u)), 1);
+    assert_int_equal(batch(__HYPERVISOR_mmuext_op, do_mmuext_op, e, ARRAY_SIZE(e)), 1);
+    for (unsigned int i = 0; i < ARRAY_SIZE(e); i++)
+        e[i] = (struct mmuext_op){.cmd = i % 2 ? MMUEXT_CLEAR_PAGE : MMUEXT_COPY_PAGE,
+                                  .arg1.mfn = page_to_mfn(pg).n,
+                                  .arg2.src_mfn = page_to_mfn(pg).n};
+    assert_int_equal(batch(__HYPERVISOR_mmuext_op, do_mmuext_op, e, ARRAY_SIZE(e)), STRETCH_FRAME);
+    give_all_back();
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
@@ -243,6 +272,7 @@ int main(void)
         TEST(test_store_that_replaces_a_full_table),
         TEST(test_change_of_base),
         TEST(test_destroy_with_all_frames_tables),
+        TEST(test_batches),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

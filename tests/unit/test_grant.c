@@ -5,6 +5,8 @@
  */
 #include "grant_guests.h"
 
+#include <hv/stretch.h>
+
 /* ---- queries ---- */
 
 static void bad_calls(void **state)
@@ -285,12 +287,59 @@ static void copy_restarts(void **state)
         assert_int_equal(c[i].status, GNTST_okay);
 }
 
+/* ---- work between two preemption points ---- */
+
+/* The longest stretch of a call that nothing wants to preempt. */
+static unsigned int longest(unsigned int cmd, const void *arg, unsigned int count)
+{
+    unsigned int next = 0, most = 0;
+    struct stretch s;
+
+    stretch_init();
+    stretch_begin(__HYPERVISOR_grant_table_op, cmd);
+    assert_int_equal(op(cmd, arg, count), 0);
+    stretch_end();
+    while (stretch_read(&next, true, &s))
+        most = MAX(most, s.work);
+    return most;
+}
+
+static void work_of_batches(void **state)
+{
+    struct gnttab_copy c[600];
+    struct gnttab_unmap_grant_ref u[600];
+    xen_pfn_t list[256];
+    struct gnttab_setup_table setup = {.dom = DOMID_SELF, .nr_frames = ARRAY_SIZE(list), .frame_list.p = list};
+    struct gnttab_set_version version = {.version = 2};
+    struct domain *d = new_domain(3, false, ARRAY_SIZE(list), 0);
+    mfn_t own = guest_frame(ctl);
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(c); i++) {
+        c[i] = copy_op();
+        c[i].source.u.gmfn = c[i].dest.u.gmfn = own.n;
+        u[i] = (struct gnttab_unmap_grant_ref){.handle = 12345};
+    }
+    assert_int_equal(longest(GNTTABOP_copy, c, ARRAY_SIZE(c)), STRETCH_FRAME);
+    for (unsigned int i = 0; i < ARRAY_SIZE(c); i++)
+        c[i].source.u.gmfn = ~0ul;
+    assert_int_equal(longest(GNTTABOP_copy, c, ARRAY_SIZE(c)), 1);
+    assert_int_equal(c[599].status, GNTST_bad_page);
+    assert_int_equal(longest(GNTTABOP_unmap_grant_ref, u, ARRAY_SIZE(u)), 32);
+    run_on(d->vcpu[0]);
+    assert_in_range(longest(GNTTABOP_setup_table, &setup, 1), ARRAY_SIZE(list), STRETCH_BOUND);
+    assert_int_equal(setup.status, GNTST_okay);
+    assert_in_range(longest(GNTTABOP_set_version, &version, 1), 256, STRETCH_BOUND);
+    run_on(ctl->vcpu[0]);
+    finish_domain(d);
+    machine_destroy(d);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, grant_setup, grant_teardown)
     const struct CMUnitTest tests[] = {
         T(bad_calls), T(setup_table), T(large_table), T(versions),      T(transfer_and_flush),
-        T(swap),      T(copies),      T(copy_errors), T(copy_restarts),
+        T(swap),      T(copies),      T(copy_errors), T(copy_restarts), T(work_of_batches),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

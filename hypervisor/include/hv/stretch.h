@@ -12,8 +12,8 @@
 
 #include <hv/percpu.h>
 
-/* An entry that is looked at is one unit, a frame that is cleared or copied eight: 512 entries, or 64 frames. The
- * request, extent or element that a call is about is not counted by itself. */
+/* An entry that is looked at is one unit, a frame that is cleared or copied eight: 512 entries, or 64 frames. A request
+ * or element of a batch is one unit if nothing that is counted came of it. */
 #define STRETCH_FRAME 8u
 #define STRETCH_BOUND 512u
 
@@ -39,6 +39,19 @@ unsigned int stretch_family(void);
 static inline void stretch_work(unsigned int units)
 {
     this_cpu(stretch_now).work += units;
+}
+
+/* A request of a batch begins; it is done, and so is the look for dead tables that belongs to it. Between two of them
+ * the batch asks whether it should be preempted: what begins here begins without work. */
+static inline uint32_t stretch_request(void)
+{
+    return this_cpu(stretch_now).work;
+}
+
+static inline void stretch_request_done(uint32_t before)
+{
+    if (this_cpu(stretch_now).work == before)
+        stretch_work(1);
 }
 
 struct stretch {

@@ -9,6 +9,7 @@
 #include <hv/guest_copy.h>
 #include <hv/hypercall.h>
 #include <hv/sched.h>
+#include <hv/stretch.h>
 #include "pt.h"
 
 struct mmu_context {
@@ -92,6 +93,7 @@ static int run_slice(const struct mmu_context *c, const struct mmu_update *u, un
     if (!rc && preempt_after_work())
         rc = -ERESTART;
     for (*i = 0; !rc && *i < n;) {
+        uint32_t before = stretch_request();
         int drained;
 
         rc = one_request(c, &u[*i]);
@@ -100,6 +102,8 @@ static int run_slice(const struct mmu_context *c, const struct mmu_update *u, un
         drained = pv_drain_dead(c->pt_owner);
         if (!rc)
             rc = drained;
+        if (!rc)
+            stretch_request_done(before);
         if (!rc && *i < n && preempt_needed())
             rc = -ERESTART;
     }

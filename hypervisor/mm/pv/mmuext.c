@@ -148,6 +148,7 @@ static int clear_frame(struct domain *d, mfn_t m)
     rc = get_page_type(pg, PT_WRITABLE);
     if (!rc) {
         memset(page_to_virt(pg), 0, PAGE_SIZE);
+        stretch_work(STRETCH_FRAME);
         put_page_type(pg);
     }
     put_page(pg);
@@ -166,6 +167,7 @@ static int copy_frame(struct domain *d, mfn_t to, mfn_t from)
         rc = get_page_type(dst, PT_WRITABLE);
         if (!rc) {
             memcpy(page_to_virt(dst), page_to_virt(src), PAGE_SIZE);
+            stretch_work(STRETCH_FRAME);
             put_page_type(dst);
         }
         put_page(dst);
@@ -240,6 +242,7 @@ static int run_slice(struct domain *d, const struct mmuext_op *op, unsigned int 
     if (!rc && preempt_after_work())
         rc = -ERESTART;
     for (*i = 0; !rc && *i < n;) {
+        uint32_t before = stretch_request();
         int drained;
 
         rc = one_op(d, &op[*i]);
@@ -248,6 +251,8 @@ static int run_slice(struct domain *d, const struct mmuext_op *op, unsigned int 
         drained = drain(d);
         if (!rc)
             rc = drained;
+        if (!rc)
+            stretch_request_done(before);
         if (!rc && *i < n && preempt_needed())
             rc = -ERESTART;
     }

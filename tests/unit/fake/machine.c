@@ -393,6 +393,7 @@ long hypercall(hypercall_fn *fn, unsigned long a0, const void *a1, unsigned long
         assert_false(interrupts_off);
         if (!hc.restart)
             return rc;
+        stretch_point();
         assert_int_equal(rc, -ERESTART);
         assert_true(++machine.restarts < 100000);
     }
