@@ -321,6 +321,8 @@ static void scribble(struct flight *f)
         f->u.mem.out[k] = fake_below(256);
         f->u.mem.x.out.extent_order = fake_below(3);
         f->u.mem.r.extent_order = fake_below(2);
+    } else if (f->fn == do_set_gdt) {
+        f->u.frames[k] = page_to_mfn(random_frame(f->v->domain)).n;
     }
 }
 
