@@ -4,6 +4,7 @@
 #include "domctl.h"
 
 #include <hv/guest_copy.h>
+#include <hv/p2m.h>
 #include <hv/sched.h>
 #include <hv/timer.h>
 
@@ -46,9 +47,10 @@ long domctl_irq(struct domain *d, struct xen_domctl *op, bool *copyback)
 }
 
 /* What a saver needs to know of a frame. Source: XEN_DOMCTL_PFINFO_* of <xen/domctl.h>. */
-static xen_pfn_t frame_info(struct domain *d, mfn_t m)
+static xen_pfn_t frame_info(struct domain *d, gfn_t gfn)
 {
-    struct page_info *pg = get_page_from_mfn(m, d);
+    enum p2m_type type;
+    struct page_info *pg = get_page_from_gfn(d, gfn, &type);
     xen_pfn_t info = XEN_DOMCTL_PFINFO_NOTAB;
 
     if (!pg)
@@ -76,7 +78,7 @@ long domctl_pageframeinfo(struct domain *d, struct xen_domctl *op, bool *copybac
         if (copy_from_guest(buf, p->array.p, count))
             return -EFAULT;
         for (unsigned int i = 0; i < count; i++)
-            buf[i] = frame_info(d, _mfn(buf[i]));
+            buf[i] = frame_info(d, _gfn(buf[i]));
         if (copy_to_guest(p->array.p, buf, count))
             return -EFAULT;
         p->num -= count;

@@ -71,9 +71,8 @@ static int add_own_frame(const struct addition *a)
 /* A frame of another domain with the references that an entry of type foreign holds, or NULL. */
 static struct page_info *get_foreign_frame(struct domain *owner, unsigned long idx)
 {
-    enum p2m_type type = P2M_RAM_RW;
-    struct page_info *pg =
-        paging_mode_translate(owner) ? p2m_get_page(owner, _gfn(idx), &type) : get_page_from_mfn(_mfn(idx), owner);
+    enum p2m_type type;
+    struct page_info *pg = get_page_from_gfn(owner, _gfn(idx), &type);
 
     if (!pg)
         return NULL;

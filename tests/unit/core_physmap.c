@@ -444,6 +444,86 @@ static void test_no_other_way(void **state)
     audit();
 }
 
+/* ---- the control domain maps what it builds: its own tables, the guest's frame numbers ---- */
+
+static long store_as(unsigned int cmd, mfn_t table, unsigned int slot, uint64_t value)
+{
+    struct mmu_update *u = guest_new(struct mmu_update);
+    multicall_entry_t *e = guest_new(multicall_entry_t);
+
+    *u = (struct mmu_update){.ptr = (table.n << PAGE_SHIFT) + 8 * slot + cmd, .val = value};
+    *e = (multicall_entry_t){.op = __HYPERVISOR_mmu_update, .args = {(unsigned long)u, 1, 0, 3}};
+    assert_int_equal(CALL(multicall, e, 1, 0), 0);
+    return (long)e->result;
+}
+
+static long store(mfn_t table, unsigned int slot, uint64_t value)
+{
+    return store_as(MMU_NORMAL_PT_UPDATE, table, slot, value);
+}
+
+static void test_map_by_guest_frame(void **state)
+{
+    struct page_info *table = mfn_to_page(_mfn(first_frame(control_domain))), *pg;
+    mfn_t t = page_to_mfn(table);
+    uint64_t *entry = mfn_to_virt(t);
+    struct p2m_range mmio = {.gfn = _gfn(0x60), .mfn = _mfn(RAM_END), .type = P2M_MMIO_DIRECT};
+
+    translated(100);
+    assert_int_equal(reserve(XENMEM_populate_physmap, 2, 0, 0x10), 2);
+    assert_int_equal(p2m_set(d, &mmio), 0);
+    pg = mfn_to_page(mfn_at(0x11));
+    core_as(control_domain->vcpu[0]);
+    spin_lock(&control_domain->pv.pt_lock);
+    assert_int_equal(get_page_and_type(table, control_domain, PT_L1), 0);
+    spin_unlock(&control_domain->pv.pt_lock);
+    assert_int_equal(store(t, 1, 0x11 << PAGE_SHIFT | PTE_P | PTE_US | PTE_RW), 0);
+    assert_int_equal(entry[1] & (PTE_ADDR | PTE_RW), page_to_mfn(pg).n << PAGE_SHIFT | PTE_RW);
+    assert_int_equal(pg->count_info & PGC_count_mask, 2);
+    assert_int_equal(pg->type_info & PGT_count_mask, 1);
+    assert_int_equal(store(t, 2, 0x12 << PAGE_SHIFT | PTE_P | PTE_US), -EINVAL); /* nothing there */
+    assert_int_equal(store(t, 2, 0x60 << PAGE_SHIFT | PTE_P | PTE_US), -EINVAL);
+    assert_int_equal(store(t, 2, page_to_mfn(pg).n << PAGE_SHIFT | PTE_P | PTE_US), -EINVAL); /* by machine frame */
+    assert_int_equal(store(t, 2, PTE_ADDR | PTE_P | PTE_US), -EINVAL);
+    assert_int_equal(entry[2], 0);
+    assert_int_equal(store_as(MMU_PT_UPDATE_NO_TRANSLATE, t, 2, page_to_mfn(pg).n << PAGE_SHIFT | PTE_P | PTE_US), 0);
+    assert_int_equal(pg->count_info & PGC_count_mask, 3);
+    assert_int_equal(store_as(MMU_PT_UPDATE_NO_TRANSLATE, t, 2, 0), 0);
+    assert_int_equal(entry[2], 0);
+    /* The guest gives the frame up; it is there until the mapping goes. */
+    res->domid = 3;
+    assert_int_equal(reserve(XENMEM_decrease_reservation, 1, 0, 0x11), 1);
+    assert_int_equal(d->tot_pages, 2);
+    assert_int_equal(store(t, 1, 0), 0);
+    assert_int_equal(d->tot_pages, 1);
+    spin_lock(&control_domain->pv.pt_lock);
+    put_page_and_type(table);
+    pv_drain_dead(control_domain);
+    spin_unlock(&control_domain->pv.pt_lock);
+    audit();
+}
+
+static void test_frame_info(void **state)
+{
+    struct xen_domctl *op = guest_new(struct xen_domctl);
+
+    translated(100);
+    assert_int_equal(reserve(XENMEM_populate_physmap, 1, 0, 0x10), 1);
+    core_as(control_domain->vcpu[0]);
+    list[0] = 0x10;
+    list[1] = 0x11;
+    list[2] = mfn_at(0x10).n;
+    *op = (struct xen_domctl){.cmd = XEN_DOMCTL_getpageframeinfo3,
+                              .interface_version = XEN_DOMCTL_INTERFACE_VERSION,
+                              .domain = 3};
+    op->u.getpageframeinfo3.num = 3;
+    op->u.getpageframeinfo3.array.p = list;
+    assert_int_equal(CALL(domctl, op, 0, 0), 0);
+    assert_int_equal(list[0], XEN_DOMCTL_PFINFO_NOTAB);
+    assert_int_equal(list[1], XEN_DOMCTL_PFINFO_XTAB);
+    assert_int_equal(list[2], XEN_DOMCTL_PFINFO_XTAB);
+}
+
 /* A guest with all kinds of entries dies, preempted at every point. */
 static void test_teardown(void **state)
 {
@@ -478,6 +558,8 @@ int core_physmap_tests(void)
         CORE_TEST(test_add_foreign_translated),
         CORE_TEST(test_remove),
         CORE_TEST(test_no_other_way),
+        CORE_TEST(test_map_by_guest_frame),
+        CORE_TEST(test_frame_info),
         CORE_TEST(test_teardown),
     };
 

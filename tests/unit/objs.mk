@@ -94,10 +94,10 @@ test_irq-cflags        := $(hv-plain-cflags)
 
 # hypervisor/mm
 fake-machine   := $(patsubst %,tests/unit/fake/%.c,base mem tlb domains) hypervisor/lib/stretch.c
-mm-pv-srcs     := hypervisor/mm/frame.c $(patsubst %,hypervisor/mm/pv/%.c,pt_check pt_commit pt_type base batch \
-                  mmu_update va_mapping mmuext ptwrite grant_pte relinquish audit) hypervisor/x86/insn.c
-
 mm-p2m-srcs    := hypervisor/mm/paging_pool.c $(patsubst %,hypervisor/mm/p2m/%.c,tree lookup update type life audit)
+mm-pv-srcs     := $(mm-p2m-srcs) hypervisor/mm/frame.c \
+                  $(patsubst %,hypervisor/mm/pv/%.c,pt_check pt_commit pt_type base batch mmu_update va_mapping \
+                  mmuext ptwrite grant_pte relinquish audit) hypervisor/x86/insn.c
 
 units                 += test_frame
 test_frame-srcs       := tests/unit/test_frame.c $(fake-machine) $(mm-pv-srcs)
@@ -115,8 +115,7 @@ test_bounds-cflags    := $(hv-unit-cflags)
 pv-guest-srcs         := $(fake-machine) tests/unit/fake/pv_parts.c $(mm-pv-srcs) \
                          $(patsubst %,hypervisor/pv/%.c,desc desc_check perdomain context flags domain walk) \
                          $(patsubst %,hypervisor/hypercall/%.c,memory_op memory_map reservation exchange physmap) \
-                         $(wildcard hypervisor/grant/*.c) hypervisor/domain/teardown.c hypervisor/mm/fresh.c \
-                         $(mm-p2m-srcs)
+                         $(wildcard hypervisor/grant/*.c) hypervisor/domain/teardown.c hypervisor/mm/fresh.c
 
 units                 += test_pv_random
 test_pv_random-srcs   := tests/unit/test_pv_random.c \
@@ -217,7 +216,7 @@ core-wrapped     := vcpu_sleep_sync preempt_needed hv_alloc alloc_hv_pages alloc
 units            += test_core
 test_core-srcs   := tests/unit/test_core.c $(wildcard tests/unit/core_*.c) \
                     $(patsubst %,tests/unit/fake/%.c,core core_rest base ram tlb) \
-                    $(patsubst %,hypervisor/mm/%.c,heap fresh objects alloc_fault) $(mm-pv-srcs) $(mm-p2m-srcs) \
+                    $(patsubst %,hypervisor/mm/%.c,heap fresh objects alloc_fault) $(mm-pv-srcs) \
                     $(patsubst %,hypervisor/domain/%.c,domain vcpu pause watchdog teardown holders) \
                     $(filter-out %/switch.c,$(wildcard hypervisor/sched/*.c)) \
                     $(filter-out %/guest_copy.c %/physdev_op.c,$(wildcard hypervisor/hypercall/*.c)) \

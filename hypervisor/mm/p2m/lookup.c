@@ -51,6 +51,17 @@ struct page_info *p2m_get_page(struct domain *d, gfn_t gfn, enum p2m_type *type)
     return pg;
 }
 
+struct page_info *get_page_from_gfn(struct domain *d, gfn_t gfn, enum p2m_type *type)
+{
+    struct page_info *pg;
+
+    if (paging_mode_translate(d))
+        return p2m_get_page(d, gfn, type);
+    pg = get_page_from_mfn(_mfn(gfn.n), d);
+    *type = pg ? P2M_RAM_RW : P2M_MMIO_DM;
+    return pg;
+}
+
 uint64_t p2m_max_gfn(const struct domain *d)
 {
     uint64_t limit = READ_ONCE(d->p2m->limit);

@@ -28,7 +28,7 @@ static int store_plain(struct page_info *pg, unsigned int index, uint64_t value)
 }
 
 /* pt_lock held. */
-static int store_entry(const struct mmu_context *c, uint64_t addr, uint64_t value, uint64_t keep)
+static int store_entry(const struct mmu_context *c, uint64_t addr, uint64_t value, unsigned int cmd)
 {
     struct page_info *pg = get_page_from_mfn(maddr_to_mfn(_maddr(addr)), c->pt_owner);
     unsigned int level, index = (addr & ~PAGE_MASK) / sizeof(pte_t);
@@ -44,7 +44,8 @@ static int store_entry(const struct mmu_context *c, uint64_t addr, uint64_t valu
             .table = pg,
             .index = index,
             .entry = _pte(value),
-            .keep = keep,
+            .by_mfn = cmd == MMU_PT_UPDATE_NO_TRANSLATE,
+            .keep = cmd == MMU_PT_UPDATE_PRESERVE_AD ? PTE_A | PTE_D : 0,
         });
     else
         rc = store_plain(pg, index, value);
@@ -72,11 +73,10 @@ static int one_request(const struct mmu_context *c, const struct mmu_update *u)
     switch (u->ptr & 7) {
     case MMU_NORMAL_PT_UPDATE:
     case MMU_PT_UPDATE_NO_TRANSLATE:
-        return store_entry(c, addr, u->val, 0);
+    case MMU_PT_UPDATE_PRESERVE_AD:
+        return store_entry(c, addr, u->val, u->ptr & 7);
     case MMU_MACHPHYS_UPDATE:
         return store_m2p(c, addr, u->val);
-    case MMU_PT_UPDATE_PRESERVE_AD:
-        return store_entry(c, addr, u->val, PTE_A | PTE_D);
     default:
         return -ENOSYS;
     }

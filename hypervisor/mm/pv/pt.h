@@ -44,6 +44,7 @@ struct pt_request {
     struct page_info *table; /* a validated table of pt_owner on which the caller holds a reference */
     unsigned int index;
     pte_t entry;
+    bool by_mfn;           /* frames of a translated pg_owner are named by machine frame all the same */
     uint64_t keep;         /* see pt_commit */
     const pte_t *expected; /* not NULL: -EAGAIN unless this is the present entry */
 };

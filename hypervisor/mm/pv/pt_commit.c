@@ -10,6 +10,7 @@
  * Flushing. The guest flushes for its own purposes, as on hardware. What the hypervisor needs flushed, it flushes when
  * the released frame is to change its type or owner (frame.c).
  */
+#include <hv/p2m.h>
 #include "pt.h"
 
 int pt_acquire(const struct pt_plan *plan, const struct domain *pt_owner)
@@ -73,7 +74,7 @@ static bool same_references(unsigned int level, pte_t a, pte_t b)
     return ((a.n ^ b.n) & mask) == 0;
 }
 
-int pt_update(const struct pt_request *r)
+static int update(const struct pt_request *r)
 {
     unsigned int level = page_type(r->table);
     pte_t *slot = pt_slot(r->table, r->index), old = pt_read(slot);
@@ -106,4 +107,26 @@ int pt_update(const struct pt_request *r)
     if (!same)
         pt_release(level, old);
     return 0;
+}
+
+/*
+ * A translated domain's frames are named as it names them. The one that is meant is held until the entry has its own
+ * reference; that it is that domain's own, and not borrowed, is seen to like for any other entry.
+ */
+int pt_update(const struct pt_request *r)
+{
+    struct pt_request named = *r;
+    enum p2m_type type;
+    struct page_info *pg;
+    int rc;
+
+    if (!(r->entry.n & PTE_P) || !paging_mode_translate(r->pg_owner) || r->by_mfn || page_type(r->table) != PT_L1)
+        return update(r);
+    pg = p2m_get_page(r->pg_owner, _gfn(pte_mfn(r->entry).n), &type);
+    if (!pg)
+        return -EINVAL;
+    named.entry = pte_make(page_to_mfn(pg), r->entry.n & ~PTE_ADDR);
+    rc = update(&named);
+    put_page(pg);
+    return rc;
 }
