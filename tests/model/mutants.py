@@ -83,7 +83,7 @@ MUTANTS = [Mutant(*fields) for fields in (
     ("stamp-forgotten", "hypervisor/mm/frame.c",
      "    if (last) {\n        pg->tlb_stamp = tlb_now();", "    if (last) {"),
     ("window-not-flushed", "hypervisor/pv/desc.c",
-     "        return;\n    flush_window(v);\n", "        return;\n"),
+     "    pv_changed(v->domain);\n    flush_window(v);\n", "    pv_changed(v->domain);\n"),
     # Descriptors.
     ("descriptors-not-checked", "hypervisor/mm/frame.c",
      "if (type == PT_SEGDESC)\n        rc = check_segdesc_page(pg);", ""),

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Every shadow entry against what it was made from. Numbers are those of docs/invariants.md. One page at a time, with
+ * the lock: what is found is true whatever the guest does meanwhile.
+ */
+#include <hv/sched.h>
+#include "internal.h"
+
+struct look {
+    struct shadow *s;
+    const struct shadow_page *sp;
+    struct guest_paging g;
+    struct shadow_audit *a;
+    unsigned int index;
+};
+
+static void broken(struct look *l, const char *rule, const char *what)
+{
+    printk(XLOG_ERR "shadow audit d%u: %s: %s: page %u role %x index %u entry %lx\n", l->s->d->id, rule, what,
+           l->sp->id, l->sp->role.n, l->index, l->sp->entry[l->index].n);
+    l->a->broken++;
+}
+
+/* The guest's entry behind this one. */
+static gpte_t guest_entry(const struct look *l)
+{
+    const struct shadow_page *sp = l->sp;
+    unsigned int n = l->index, bytes = l->g.fmt->entry_bytes;
+
+    if (sp->role.levels == 2)
+        n = (sp->role.quadrant * PT_ENTRIES + n) / sp->role.level;
+    return _gpte(table_read(l->s, _gpa((get_gpfn_from_mfn(sp->table) << PAGE_SHIFT) + n * bytes), bytes));
+}
+
+static bool is_mirror(const struct shadow_page *sp)
+{
+    return !sp->role.direct && !mfn_eq(sp->table, INVALID_MFN);
+}
+
+static void look_at_links(struct look *l)
+{
+    const struct shadow *s = l->s;
+    entry_ref r = ref_of(l->sp, l->index);
+    const struct entry_link *link = &l->sp->link[l->index];
+
+    if (!link->next || ref_page(s, link->next)->link[link->next % PT_ENTRIES].prev != r ||
+        ref_page(s, link->prev)->link[link->prev % PT_ENTRIES].next != r)
+        broken(l, "H2", "not a member of a list");
+}
+
+/* Rights beyond those that the guest's entry gives here. */
+static bool excess(spte_t e, uint64_t rights)
+{
+    return (e.n & ~rights & RIGHTS_ALL) || (rights & ~e.n & PTE_NX);
+}
+
+static void look_at_leaf(struct look *l)
+{
+    const struct shadow_page *sp = l->sp;
+    unsigned int order = 9 * (sp->role.level - 1);
+    spte_t e = sp->entry[l->index];
+    uint64_t rights = role_rights(sp->role);
+    struct p2m_entry p;
+    gfn_t gfn;
+
+    if (is_mirror(sp)) {
+        gpte_t ge = guest_entry(l);
+
+        gfn = guest_entry_gfn(&l->g, sp->role.level, ge);
+        if (sp->role.levels == 2 && sp->role.level == 2)
+            gfn.n += (l->index & 1) * REGION_FRAMES;
+        rights = rights_through(rights, ge, sp->role.nx);
+        if (!(ge.n & PTE_P) || !(ge.n & PTE_A) || ((e.n & PTE_RW) && !(ge.n & PTE_D)))
+            broken(l, "H1", "leaf of an entry that is not there, not accessed or not dirty");
+    } else {
+        gfn = _gfn(sp->base.n + ((uint64_t)l->index << order));
+    }
+    p = p2m_lookup_locked(l->s->d, gfn);
+    if (!mfn_eq(p.mfn, spte_mfn(e)) || p.order < order)
+        broken(l, "H1", "leaf of another frame than the P2M has");
+    if (sp->role.wp && excess(e, rights))
+        broken(l, "H1", "leaf with rights that the guest does not give");
+    if ((e.n & PTE_RW) && p.type != P2M_RAM_RW && p.type != P2M_GRANT_RW && p.type != P2M_FOREIGN &&
+        p.type != P2M_MMIO_DIRECT)
+        broken(l, "H1", "writable leaf of memory that is not");
+    if (sp->role.level == 1 && p2m_is_ram(p.type) && (e.n & PTE_RW) && is_table(p.mfn))
+        broken(l, "H3", "writable leaf of a shadowed table");
+    if (sp->role.level == 2 && region_tables(l->s, gfn) && *region_tables(l->s, gfn))
+        broken(l, "H3", "leaf of 2 MiB with a shadowed table in it");
+}
+
+static void look_at_table(struct look *l)
+{
+    const struct shadow_page *sp = l->sp, *child = page_of_frame(l->s, spte_mfn(sp->entry[l->index]));
+    gpte_t e;
+
+    if (!child->parents || child->role.level != sp->role.level - 1 ||
+        !mfn_eq(page_mfn(child), spte_mfn(sp->entry[l->index])))
+        broken(l, "H2", "entry that names no table of the level below");
+    if (!is_mirror(sp) || sp->role.level > l->g.fmt->levels)
+        return;
+    e = guest_entry(l);
+    if (!(e.n & PTE_P) || !(e.n & PTE_A) || child->role.direct != guest_maps_page(&l->g, sp->role.level, e))
+        broken(l, "H1", "table of an entry that is not there or not accessed");
+    if (!child->role.direct &&
+        !mfn_eq(child->table, p2m_lookup_locked(l->s->d, guest_entry_gfn(&l->g, sp->role.level, e)).mfn))
+        broken(l, "H1", "entry for another table than the guest's names");
+    if (sp->role.wp && excess(sp->entry[l->index], rights_through(RIGHTS_ALL, e, sp->role.nx)))
+        broken(l, "H1", "entry with rights that the guest does not give");
+}
+
+static void look_at_page(struct look *l)
+{
+    unsigned int used = 0;
+
+    role_paging(l->s, l->sp->role, &l->g);
+    for (l->index = 0; l->index < PT_ENTRIES; l->index++) {
+        spte_t e = l->sp->entry[l->index];
+
+        if (!spte_present(e))
+            continue;
+        used++;
+        look_at_links(l);
+        if (spte_is_leaf(e, l->sp->role.level))
+            look_at_leaf(l);
+        else
+            look_at_table(l);
+    }
+    l->index = 0;
+    if (used != l->sp->used)
+        broken(l, "H2", "wrong number of entries");
+    if (is_mirror(l->sp) && !is_table(l->sp->table))
+        broken(l, "H3", "shadow of a frame that is no table");
+}
+
+static int audit(struct shadow *s, struct shadow_audit *a)
+{
+    for (; a->next < s->nr_ids; a->next++) {
+        struct look l = {.s = s, .a = a, .sp = page_by_id(s, a->next)};
+
+        if (!a->next || !l.sp->entry)
+            continue;
+        if (preempt_before_work(PT_ENTRIES))
+            return -ERESTART;
+        look_at_page(&l);
+        stretch_work(PT_ENTRIES);
+    }
+    return 0;
+}
+
+int shadow_audit(struct domain *d, struct shadow_audit *a)
+{
+    int rc;
+
+    paging_lock(d);
+    rc = audit(d->shadow, a);
+    paging_unlock(d);
+    return rc;
+}

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * A page fault. First, and without a lock, the guest's own tables are walked: a fault that is the guest's goes back to
+ * it from there. Then, with the lock, the way down: each table on it is shadowed if it is not, protected, and its entry
+ * looked at again, since it may have been stored to before it was protected. One fault makes all levels down to the
+ * leaf.
+ *
+ * Whatever is not finished is left as it is and the access tried again: the next fault finds what this one has done. So
+ * no fault works longer than one slice, however many mappings there are to be protected or pages to be freed.
+ */
+#include <hv/sched.h>
+#include <hv/x86.h>
+#include "internal.h"
+
+#define MAX_SHADOWS 16u /* of one guest table */
+
+struct fill {
+    struct shadow_vcpu *v;
+    struct shadow *s;
+    struct shadow_fault *f;
+    struct guest_walk w;
+    struct p2m_entry p2m; /* of w.gfn */
+    struct shadow_page *way[GUEST_LEVELS + 1];
+};
+
+static bool is_store(const struct fill *c)
+{
+    return c->f->access & PFEC_W;
+}
+
+/* ---- what no entry can give ---- */
+
+/* Without WP, a supervisor's store to a read-only page of user mode; with SMAP an entry would allow too much. */
+static bool past_smap(const struct fill *c)
+{
+    const struct guest_paging *g = &c->v->paging;
+
+    return is_store(c) && !(c->f->access & PFEC_U) && g->fmt && !g->wp && g->smap && (c->w.rights & PTE_US) &&
+           !(c->w.rights & PTE_RW);
+}
+
+/* The guest goes through the frame itself to reach this address. */
+static bool on_its_own_way(const struct fill *c)
+{
+    const struct guest_fmt *fmt = c->v->paging.fmt;
+
+    for (unsigned int level = fmt ? fmt->levels : 0; level && level >= c->w.level; level--)
+        if (fmt->level[level].accessed && c->w.slot[level].n >> PAGE_SHIFT == c->w.gfn.n)
+            return true;
+    return false;
+}
+
+static enum shadow_result special(struct fill *c)
+{
+    bool ram = p2m_is_ram(c->p2m.type);
+
+    c->f->gpa = _gpa((c->w.gfn.n << PAGE_SHIFT) | (c->f->linear & (PAGE_SIZE - 1)));
+    if (c->p2m.type == P2M_MMIO_DM || (is_store(c) && (c->p2m.type == P2M_RAM_RO || c->p2m.type == P2M_GRANT_RO)))
+        return SHADOW_MMIO;
+    if (!is_store(c))
+        return SHADOW_FIXED;
+    if (c->p2m.type == P2M_LOGDIRTY || past_smap(c))
+        return SHADOW_EMULATE;
+    if (!ram || !is_table(c->p2m.mfn))
+        return SHADOW_FIXED;
+    /* User mode does not store to page tables: it is none any more. */
+    if ((c->f->access & PFEC_U) && !on_its_own_way(c) && table_unshadow(c->s, c->p2m.mfn) && !is_table(c->p2m.mfn))
+        return SHADOW_FIXED;
+    return SHADOW_EMULATE;
+}
+
+/* ---- the way down ---- */
+
+static unsigned int index_at(const struct fill *c, unsigned int level)
+{
+    return (unsigned int)(c->f->linear >> (PAGE_SHIFT + 9 * (level - 1))) & (PT_ENTRIES - 1);
+}
+
+/* Does the guest have an entry of its own for this page's? */
+static bool has_guest_entry(const struct fill *c, const struct shadow_page *sp)
+{
+    return !sp->role.direct && !mfn_eq(sp->table, INVALID_MFN) && c->v->paging.fmt;
+}
+
+/* Is it still what the walk found? */
+static bool entry_stands(const struct fill *c, const struct shadow_page *sp)
+{
+    unsigned int level = sp->role.level;
+
+    return !has_guest_entry(c, sp) ||
+           table_read(c->s, c->w.slot[level], c->v->paging.fmt->entry_bytes) == c->w.entry[level].n;
+}
+
+static uint64_t rights_below(const struct fill *c, const struct shadow_page *sp)
+{
+    if (sp->role.wp)
+        return RIGHTS_ALL;
+    return has_guest_entry(c, sp) ? rights_through(role_rights(sp->role), c->w.entry[sp->role.level], sp->role.nx)
+                                  : role_rights(sp->role);
+}
+
+static union shadow_role role_below(const struct fill *c, const struct shadow_page *sp)
+{
+    union shadow_role r = sp->role;
+
+    r.level--;
+    r.direct = !r.levels || c->w.level > r.level;
+    r.quadrant = 0;
+    if (r.levels == 2 && !r.direct)
+        r.quadrant = (uint32_t)(c->f->linear >> (r.level == 2 ? 30 : 21)) & (r.level == 2 ? 3 : 1);
+    role_set_rights(&r, rights_below(c, sp));
+    return r;
+}
+
+/* First frame of what an entry of this level maps. */
+static gfn_t first_gfn(const struct fill *c, unsigned int level)
+{
+    return _gfn(c->w.gfn.n & ~((1ul << (9 * (level - 1))) - 1));
+}
+
+/* A page that maps a part of guest physical memory: 0, -ERESTART, -ENOMEM. */
+static int direct_below(const struct fill *c, union shadow_role role, const struct shadow_page *now,
+                        struct shadow_page **out)
+{
+    gfn_t base = first_gfn(c, role.level + 1);
+    int rc = 0;
+
+    if (now && now->role.n == role.n && now->base.n == base.n) {
+        *out = (struct shadow_page *)now;
+        return 0;
+    }
+    rc = page_make(c->s, role, out);
+    if (!rc)
+        (*out)->base = base;
+    return rc;
+}
+
+/* A table has too many shadows: the oldest that this fault does not need is to go. */
+static struct shadow_page *one_too_many(const struct shadow *s, mfn_t table)
+{
+    struct shadow_page *oldest = NULL;
+    unsigned int n = 0;
+
+    for (uint32_t id = mfn_to_page(table)->shadow.tables; id; id = page_by_id(s, id)->next_of_table, n++)
+        if (!page_by_id(s, id)->roots && !page_by_id(s, id)->busy)
+            oldest = page_by_id(s, id);
+    return n < MAX_SHADOWS ? NULL : oldest;
+}
+
+/* The shadow of a guest table, protected: 0, -ERESTART, -ENOMEM. */
+static int shadow_of(struct shadow *s, gfn_t gfn, union shadow_role role, struct shadow_page **out)
+{
+    struct p2m_entry e = p2m_lookup_locked(s->d, gfn);
+    struct shadow_page *old;
+    int rc;
+
+    if (!p2m_is_ram(e.type))
+        return -ERESTART; /* it has gone since the walk */
+    *out = page_find(s, e.mfn, role);
+    if (!*out) {
+        old = one_too_many(s, e.mfn);
+        if (old) {
+            (void)page_free(s, old);
+            return -ERESTART;
+        }
+        rc = page_make_for(s, role, e.mfn, out);
+        if (rc)
+            return rc;
+    }
+    return table_protect(s, e.mfn) ? 0 : -ERESTART;
+}
+
+/* The page that the entry of sp should lead to, and does then. */
+static int step_down(struct fill *c, struct shadow_page *sp, struct shadow_page **out)
+{
+    unsigned int level = sp->role.level, index = index_at(c, level);
+    union shadow_role role = role_below(c, sp);
+    spte_t now = sp->entry[index];
+    struct shadow_page *child =
+        spte_present(now) && !spte_is_leaf(now, level) ? page_of_frame(c->s, spte_mfn(now)) : NULL;
+    int rc;
+
+    if (role.direct)
+        rc = direct_below(c, role, child, out);
+    else
+        rc = shadow_of(c->s, _gfn(c->w.slot[role.level].n >> PAGE_SHIFT), role, out);
+    if (rc)
+        return rc;
+    spte_set(c->s, sp, index, spte_table(sp->role, c->w.entry[level], page_mfn(*out)));
+    return 0;
+}
+
+static bool leaf_here(const struct fill *c, const struct shadow_page *sp)
+{
+    const uint16_t *tables = region_tables(c->s, c->w.gfn);
+
+    if (sp->role.level == 1)
+        return true;
+    if (sp->role.level != 2 || (c->v->paging.fmt && c->w.level < 2) || c->p2m.order < P2M_ORDER_2M)
+        return false;
+    return c->w.gfn.n / REGION_FRAMES / REGIONS_PER_PAGE < REGION_PAGES && (!tables || !*tables);
+}
+
+static void set_leaf(struct fill *c, struct shadow_page *sp)
+{
+    unsigned int level = sp->role.level;
+    struct spte_leaf l = {.role = sp->role, .p2m = c->p2m};
+
+    l.rights = has_guest_entry(c, sp) ? rights_through(role_rights(sp->role), c->w.entry[level], sp->role.nx)
+                                      : role_rights(sp->role);
+    l.dirty = !c->v->paging.fmt || (c->w.entry[c->w.level].n & PTE_D);
+    l.store = is_store(c) && !(c->f->access & PFEC_U);
+    l.table = level == 1 && p2m_is_ram(c->p2m.type) && is_table(c->p2m.mfn);
+    l.p2m.mfn.n -= c->w.gfn.n - first_gfn(c, level).n;
+    spte_set(c->s, sp, index_at(c, level), spte_leaf(&l));
+}
+
+static void on_the_way(struct fill *c, struct shadow_page *sp)
+{
+    c->way[sp->role.level] = sp;
+    sp->busy = true;
+    sp->stores = 0;
+    list_del(&sp->lru);
+    list_add(&sp->lru, &c->s->lru);
+}
+
+static int go_down(struct fill *c)
+{
+    struct shadow_page *sp = c->v->root;
+    int rc;
+
+    for (;;) {
+        on_the_way(c, sp);
+        if (!entry_stands(c, sp))
+            return -ERESTART;
+        if (leaf_here(c, sp)) {
+            set_leaf(c, sp);
+            return 0;
+        }
+        rc = step_down(c, sp, &sp);
+        if (rc)
+            return rc;
+    }
+}
+
+static enum shadow_result fill(struct fill *c)
+{
+    enum shadow_result r;
+    int rc;
+
+    rc = shadow_take_root(c->v);
+    if (rc)
+        return rc == -ENOMEM ? SHADOW_NOMEM : SHADOW_FIXED;
+    c->p2m = p2m_lookup_locked(c->s->d, c->w.gfn);
+    r = special(c);
+    if (r != SHADOW_FIXED)
+        return r;
+    rc = go_down(c);
+    for (unsigned int level = 1; level <= GUEST_LEVELS; level++)
+        if (c->way[level])
+            c->way[level]->busy = false;
+    return rc == -ENOMEM ? SHADOW_NOMEM : SHADOW_FIXED;
+}
+
+enum shadow_result shadow_fault(struct shadow_vcpu *v, struct shadow_fault *f)
+{
+    struct guest_mem mem = shadow_mem(v->s->d);
+    struct fill c = {.v = v, .s = v->s, .f = f};
+    enum shadow_result r;
+
+    c.w = (struct guest_walk){.linear = f->linear, .access = f->access, .smap_exempt = f->smap_exempt};
+    switch (guest_walk(&v->paging, &mem, &c.w)) {
+    case WALK_FAULT:
+        f->error = c.w.error;
+        return SHADOW_REFLECT;
+    case WALK_RETRY:
+        return SHADOW_FIXED;
+    case WALK_OK:
+        break;
+    }
+    paging_lock(v->s->d);
+    r = fill(&c);
+    paging_unlock(v->s->d);
+    return r;
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Private to mm/shadow. Everything here is guarded by the domain's paging lock.
+ *
+ * A shadow page is two frames of the pool: the table of entries, and a table of links, one for each entry. A present
+ * entry is a member of one circular list: a leaf of the entries that map its frame (the reverse map, headed in the
+ * frame's page_info), any other of those that name its child (headed there). So every entry that maps a frame, or
+ * leads to a table, is found without a search, and leaves its list without one; nothing is allocated for that.
+ *
+ * An entry is named by its page's number and its index (entry_ref), so that lists fit into 32 bits a link.
+ */
+#ifndef MM_SHADOW_INTERNAL_H
+#define MM_SHADOW_INTERNAL_H
+
+#include <hv/frame.h>
+#include <hv/paging_pool.h>
+#include <hv/stretch.h>
+#include "shadow.h"
+#include "spte.h"
+
+/* Page number << 9 | index; 0: none. */
+typedef uint32_t entry_ref;
+
+struct entry_link {
+    entry_ref next, prev;
+};
+
+struct shadow_page {
+    struct list_head lru; /* s->lru, most lately used first; or s->unused */
+    spte_t *entry;        /* [PT_ENTRIES] */
+    struct entry_link *link;
+    union {
+        mfn_t table; /* the guest's table; INVALID_MFN: a root of a vCPU's own */
+        gfn_t base;  /* direct: what its first entry maps */
+    };
+    union shadow_role role;
+    uint32_t id;
+    entry_ref parents;      /* entries that name it */
+    uint32_t next_of_table; /* another shadow of the same guest table; 0: none */
+    uint16_t roots;         /* vCPUs that have it for a root */
+    uint16_t used;          /* entries that are present */
+    uint16_t stores;        /* to its table since a fault last went through it */
+    bool busy;              /* on the way of the fault under way */
+};
+
+#define PAGES_PER_BLOCK (PAGE_SIZE / sizeof(struct shadow_page))
+#define SHADOW_BLOCKS   512u
+#define MAX_PAGES       (SHADOW_BLOCKS * PAGES_PER_BLOCK)
+static_assert(MAX_PAGES < 1u << 23, "a page's number and an index fit into entry_ref");
+
+#define REGION_FRAMES    512u /* 2 MiB */
+#define REGIONS_PER_PAGE (PAGE_SIZE / sizeof(uint16_t))
+#define REGION_PAGES     256u /* 1 TiB; beyond it there are no leaves of 2 MiB */
+
+struct shadow {
+    struct domain *d;
+    struct guest_cpu cpu;
+    struct shadow_page *block[SHADOW_BLOCKS]; /* descriptors, in frames of the pool */
+    uint16_t *region[REGION_PAGES];           /* for each 2 MiB of guest frames, how many are shadowed; likewise */
+    uint32_t nr_ids;                          /* made so far; number 0 is nobody's */
+    struct list_head unused;                  /* descriptors without frames */
+    struct list_head lru;
+    unsigned int pages; /* on it */
+    unsigned int blow;  /* shadow_blow: those that are still to go, plus one; 0: not begun */
+    entry_ref borrowed; /* leaves of frames without a reverse map of their own */
+    bool stale;         /* a TLB may allow more than the entries do */
+    bool new_table;     /* a frame has become a table since the last flush */
+};
+
+/*
+ * Units of work that this stretch has left. Whoever needs more stops, and the operation is tried again from its start,
+ * in a new stretch.
+ */
+static inline unsigned int room(void)
+{
+    return STRETCH_BOUND - MIN(this_cpu(stretch_now).work, STRETCH_BOUND);
+}
+
+static inline struct shadow_page *page_by_id(const struct shadow *s, uint32_t id)
+{
+    return &s->block[id / PAGES_PER_BLOCK][id % PAGES_PER_BLOCK];
+}
+
+static inline struct shadow_page *ref_page(const struct shadow *s, entry_ref r)
+{
+    return page_by_id(s, r / PT_ENTRIES);
+}
+
+static inline entry_ref ref_of(const struct shadow_page *sp, unsigned int index)
+{
+    return sp->id * PT_ENTRIES + index;
+}
+
+static inline mfn_t page_mfn(const struct shadow_page *sp)
+{
+    return virt_to_mfn(sp->entry);
+}
+
+/* ---- links.c: circular lists of entries ---- */
+void links_add_first(const struct shadow *s, entry_ref *head, entry_ref r);
+void links_add_last(const struct shadow *s, entry_ref *head, entry_ref r);
+void links_del(const struct shadow *s, entry_ref *head, entry_ref r);
+
+/* ---- pages.c ---- */
+
+/* The shadow of a guest table in a role; NULL: there is none. */
+struct shadow_page *page_find(const struct shadow *s, mfn_t table, union shadow_role role);
+/*
+ * A new one without entries: 0; -ERESTART: the pool is empty and something is on its way back to it; -ENOMEM: nothing
+ * in it can be spared. With a table it is found from now on, and the frame is a table: see table_protect.
+ */
+int page_make(struct shadow *s, union shadow_role role, struct shadow_page **out);
+int page_make_for(struct shadow *s, union shadow_role role, mfn_t table, struct shadow_page **out);
+/* A bounded part of taking it away; true: it is gone. Not for a root. */
+bool page_free(struct shadow *s, struct shadow_page *sp);
+/* Entries go, as many as there is room for in this stretch; true: all have gone. */
+bool page_clear(struct shadow *s, struct shadow_page *sp);
+static inline struct shadow_page *page_of_frame(const struct shadow *s, mfn_t m)
+{
+    return page_by_id(s, mfn_to_page(m)->shadow.tables);
+}
+
+/* It is no shadow of its table any more. */
+void page_forget(struct shadow *s, struct shadow_page *sp);
+
+/* ---- install.c: the only writer of entries ---- */
+
+void spte_set(struct shadow *s, struct shadow_page *sp, unsigned int index, spte_t new);
+/* Entries of the list go, as many as there is room for; true: it is empty. */
+bool sptes_drop(struct shadow *s, entry_ref *head);
+/* Writable leaves of the list become read-only, likewise; true: none is left. */
+bool sptes_protect(struct shadow *s, entry_ref *head);
+
+/* ---- protect.c ---- */
+
+/* When it returns, no CPU can do more than the entries allow. */
+void shadow_flush(struct shadow *s);
+/* Does the frame hold a guest table that is shadowed? */
+static inline bool is_table(mfn_t m)
+{
+    return mfn_valid(m) && mfn_to_page(m)->shadow.tables;
+}
+/* The number of shadowed tables in the 2 MiB of guest frames around gfn; NULL: not counted there. */
+uint16_t *region_tables(const struct shadow *s, gfn_t gfn);
+/* Sees to it that nobody can store to a frame that is a table. False: not done yet, try again. */
+bool table_protect(struct shadow *s, mfn_t table);
+/* Its shadows go, but for roots, which lose their entries. False: not done yet, try again. */
+bool table_unshadow(struct shadow *s, mfn_t table);
+
+/* Nothing leads to the frames of a guest frame's entry any more. False: not done yet, try again. */
+bool frame_forget(struct shadow *s, mfn_t m);
+
+/* ---- root.c ---- */
+
+/* Makes the root unless there is one that holds. 0, -ERESTART, -ENOMEM. */
+int shadow_take_root(struct shadow_vcpu *v);
+
+/* ---- update.c ---- */
+
+/* The settings under which tables of a role were made. */
+void role_paging(const struct shadow *s, union shadow_role role, struct guest_paging *g);
+/* bytes of the guest table in a frame have changed. */
+void table_written(struct shadow *s, mfn_t table, unsigned int offset, unsigned int bytes);
+
+/* ---- memory.c ---- */
+
+/* Guest tables as the walk needs them, without the lock: only in memory of the domain's own. */
+struct guest_mem shadow_mem(struct domain *d);
+/* An entry of a guest table, with the lock; all ones where there is no such memory. */
+uint64_t table_read(const struct shadow *s, gpa_t at, unsigned int bytes);
+
+#endif

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Guest memory as tables are read from it, and as stores go to it. An entry stands within a frame, naturally aligned,
+ * so it is read and changed in one piece.
+ */
+#include "internal.h"
+
+static void *at_offset(mfn_t m, gpa_t at)
+{
+    return (uint8_t *)mfn_to_virt(m) + (at.n & (PAGE_SIZE - 1));
+}
+
+static uint64_t load(const void *p, unsigned int bytes)
+{
+    return bytes == 8 ? READ_ONCE(*(const uint64_t *)p) : READ_ONCE(*(const uint32_t *)p);
+}
+
+/* A frame of the domain's own with a reference, or NULL. */
+static struct page_info *get_ram(struct domain *d, gpa_t at, enum p2m_type *type)
+{
+    struct page_info *pg = p2m_get_page(d, _gfn(at.n >> PAGE_SHIFT), type);
+
+    if (pg && !p2m_is_ram(*type)) {
+        put_page(pg);
+        pg = NULL;
+    }
+    return pg;
+}
+
+static bool walk_read(void *ctx, gpa_t at, unsigned int bytes, uint64_t *value)
+{
+    enum p2m_type type;
+    struct page_info *pg = get_ram(ctx, at, &type);
+
+    if (!pg)
+        return false;
+    *value = load(at_offset(page_to_mfn(pg), at), bytes);
+    put_page(pg);
+    return true;
+}
+
+/* Sets A and D: from an entry that was not there, or not writable, in any shadow. So shadows stay right as they are. */
+static bool walk_swap(void *ctx, gpa_t at, unsigned int bytes, uint64_t old, uint64_t new)
+{
+    enum p2m_type type;
+    struct page_info *pg = get_ram(ctx, at, &type);
+    bool done = true; /* a store that read-only memory ignores */
+
+    if (!pg)
+        return true;
+    if (type != P2M_RAM_RO) {
+        void *p = at_offset(page_to_mfn(pg), at);
+        uint32_t old32 = (uint32_t)old;
+
+        done = bytes == 8
+                   ? __atomic_compare_exchange_n((uint64_t *)p, &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
+                   : __atomic_compare_exchange_n((uint32_t *)p, &old32, (uint32_t) new, false, __ATOMIC_SEQ_CST,
+                                                 __ATOMIC_SEQ_CST);
+    }
+    put_page(pg);
+    return done;
+}
+
+struct guest_mem shadow_mem(struct domain *d)
+{
+    return (struct guest_mem){.read = walk_read, .swap = walk_swap, .ctx = d};
+}
+
+uint64_t table_read(const struct shadow *s, gpa_t at, unsigned int bytes)
+{
+    struct p2m_entry e = p2m_lookup_locked(s->d, _gfn(at.n >> PAGE_SHIFT));
+
+    if (!p2m_is_ram(e.type))
+        return ~0ull >> (64 - 8 * bytes);
+    return load(at_offset(e.mfn, at), bytes);
+}
+
+/* ---- stores ---- */
+
+static bool may_store(enum p2m_type t)
+{
+    return t == P2M_RAM_RW || t == P2M_LOGDIRTY || t == P2M_GRANT_RW || t == P2M_FOREIGN;
+}
+
+/* Naturally aligned ones in one piece, as a processor's are. */
+static void store(void *p, unsigned int bytes, uint64_t value)
+{
+    if ((uintptr_t)p % bytes == 0 && bytes == 8)
+        WRITE_ONCE(*(uint64_t *)p, value);
+    else if ((uintptr_t)p % bytes == 0 && bytes == 4)
+        WRITE_ONCE(*(uint32_t *)p, (uint32_t)value);
+    else
+        memcpy(p, &value, bytes);
+}
+
+int shadow_store(struct domain *d, gpa_t at, unsigned int bytes, uint64_t value)
+{
+    struct p2m_entry e;
+
+    if (bytes == 0 || bytes > 8 || (at.n & (PAGE_SIZE - 1)) + bytes > PAGE_SIZE)
+        return -EFAULT;
+    paging_lock(d);
+    e = p2m_lookup_locked(d, _gfn(at.n >> PAGE_SHIFT));
+    if (may_store(e.type)) {
+        store(at_offset(e.mfn, at), bytes, value);
+        if (p2m_is_ram(e.type) && is_table(e.mfn))
+            table_written(d->shadow, e.mfn, at.n & (PAGE_SIZE - 1), bytes);
+    }
+    paging_unlock(d);
+    return may_store(e.type) ? 0 : -EFAULT;
+}

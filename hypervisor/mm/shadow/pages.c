@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Shadow pages: made from the pool's frames, found by the frame of the guest's table and a role, used least lately they
+ * go when the pool is empty. Descriptors stand in frames of the pool too, so all that shadows take comes from it.
+ *
+ * A page goes in bounded parts: first the entries that name it, then its own. Until its frames are back in the pool it
+ * is an ordinary page that happens to be empty.
+ */
+#include <hv/sched.h>
+#include "internal.h"
+
+static void *pool_frame(struct shadow *s, bool below_4g)
+{
+    struct page_info *pg = paging_pool_alloc(s->d, PAGING_SHADOW, below_4g);
+
+    if (!pg)
+        return NULL;
+    pg->shadow.rmap = pg->shadow.rmap_2m = pg->shadow.tables = 0;
+    return page_to_virt(pg);
+}
+
+static void pool_return(struct shadow *s, void *frame)
+{
+    paging_pool_free(s->d, PAGING_SHADOW, virt_to_page(frame));
+}
+
+/* ---- descriptors ---- */
+
+static bool more_descriptors(struct shadow *s)
+{
+    uint32_t first = s->nr_ids;
+    struct shadow_page *block;
+
+    if (first == MAX_PAGES)
+        return false;
+    block = pool_frame(s, false);
+    if (!block)
+        return false;
+    s->block[first / PAGES_PER_BLOCK] = block;
+    s->nr_ids += PAGES_PER_BLOCK;
+    for (uint32_t i = first ? 0 : 1; i < PAGES_PER_BLOCK; i++) {
+        block[i].id = first + i;
+        list_add_tail(&block[i].lru, &s->unused);
+    }
+    return true;
+}
+
+static struct shadow_page *take_descriptor(struct shadow *s)
+{
+    if (list_empty(&s->unused) && !more_descriptors(s))
+        return NULL;
+    return list_first(&s->unused, struct shadow_page, lru);
+}
+
+/* ---- life ---- */
+
+/* It is not found by its table any more; if it was the last shadow, the frame is no table any more. */
+void page_forget(struct shadow *s, struct shadow_page *sp)
+{
+    struct page_info *pg = mfn_to_page(sp->table);
+    uint32_t *at = &pg->shadow.tables;
+    uint16_t *count;
+
+    while (*at != sp->id)
+        at = &page_by_id(s, *at)->next_of_table;
+    *at = sp->next_of_table;
+    sp->next_of_table = 0;
+    count = region_tables(s, _gfn(get_gpfn_from_mfn(sp->table)));
+    if (!pg->shadow.tables && count)
+        --*count;
+    sp->table = INVALID_MFN;
+}
+
+static bool has_table(const struct shadow_page *sp)
+{
+    return !sp->role.direct && !mfn_eq(sp->table, INVALID_MFN);
+}
+
+#define SCAN_COST (PT_ENTRIES / 8) /* of passing over a table's empty entries, a cache line each */
+
+bool page_clear(struct shadow *s, struct shadow_page *sp)
+{
+    unsigned int n = 0, most = room();
+
+    if (!sp->used)
+        return true;
+    if (most <= SCAN_COST)
+        return false;
+    for (unsigned int i = 0; sp->used && n < most - SCAN_COST; i++)
+        if (spte_present(sp->entry[i])) {
+            spte_set(s, sp, i, _spte(0));
+            n++;
+        }
+    stretch_work(n + SCAN_COST);
+    return !sp->used;
+}
+
+bool page_free(struct shadow *s, struct shadow_page *sp)
+{
+    if (!sptes_drop(s, &sp->parents) || !page_clear(s, sp))
+        return false;
+    if (has_table(sp))
+        page_forget(s, sp);
+    shadow_flush(s); /* a CPU may still walk through it */
+    pool_return(s, sp->entry);
+    pool_return(s, sp->link);
+    sp->entry = NULL;
+    list_del(&sp->lru);
+    list_add(&sp->lru, &s->unused);
+    s->pages--;
+    return true;
+}
+
+/* Some way towards free frames: -ERESTART, or -ENOMEM when every page is a root or in use by this fault. */
+static int reclaim(struct shadow *s)
+{
+    struct shadow_page *sp;
+    unsigned int looked = 0;
+
+    for (sp = list_entry(s->lru.prev, struct shadow_page, lru); &sp->lru != &s->lru && looked < PT_ENTRIES;
+         sp = list_entry(sp->lru.prev, struct shadow_page, lru), looked++)
+        if (!sp->roots && !sp->busy) {
+            (void)page_free(s, sp);
+            return -ERESTART;
+        }
+    return -ENOMEM;
+}
+
+int page_make(struct shadow *s, union shadow_role role, struct shadow_page **out)
+{
+    bool pae_root = role.level == 3 && role.levels != 4;
+    struct shadow_page *sp;
+    void *entry, *link;
+
+    if (room() < 4 * STRETCH_FRAME)
+        return -ERESTART;
+    sp = take_descriptor(s);
+    entry = sp ? pool_frame(s, pae_root) : NULL;
+    link = entry ? pool_frame(s, false) : NULL;
+    if (!link) {
+        if (entry)
+            pool_return(s, entry);
+        return reclaim(s);
+    }
+    list_del(&sp->lru);
+    *sp = (struct shadow_page){.entry = entry, .link = link, .table = INVALID_MFN, .role = role, .id = sp->id};
+    virt_to_page(entry)->shadow.tables = sp->id;
+    list_add(&sp->lru, &s->lru);
+    s->pages++;
+    *out = sp;
+    return 0;
+}
+
+/* Counters for the 2 MiB around gfn, if they are not there yet. */
+static bool count_region(struct shadow *s, gfn_t gfn)
+{
+    uint64_t page = gfn.n / REGION_FRAMES / REGIONS_PER_PAGE;
+
+    if (page >= REGION_PAGES || s->region[page])
+        return true;
+    s->region[page] = pool_frame(s, false);
+    return s->region[page];
+}
+
+int page_make_for(struct shadow *s, union shadow_role role, mfn_t table, struct shadow_page **out)
+{
+    struct page_info *pg = mfn_to_page(table);
+    gfn_t gfn = _gfn(get_gpfn_from_mfn(table));
+    uint16_t *count;
+    int rc;
+
+    if (!count_region(s, gfn))
+        return reclaim(s);
+    rc = page_make(s, role, out);
+    if (rc)
+        return rc;
+    count = region_tables(s, gfn);
+    if (!pg->shadow.tables && count)
+        ++*count;
+    s->new_table |= !pg->shadow.tables;
+    (*out)->table = table;
+    (*out)->next_of_table = pg->shadow.tables;
+    pg->shadow.tables = (*out)->id;
+    return 0;
+}
+
+struct shadow_page *page_find(const struct shadow *s, mfn_t table, union shadow_role role)
+{
+    uint32_t id = mfn_to_page(table)->shadow.tables;
+
+    while (id && page_by_id(s, id)->role.n != role.n)
+        id = page_by_id(s, id)->next_of_table;
+    return id ? page_by_id(s, id) : NULL;
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * A frame becomes a guest table, and stops being one. While it is one nobody can store to it: every leaf that maps it
+ * is read-only, no leaf of 2 MiB covers it, and no TLB says otherwise. The reverse map says at once whether that is so.
+ */
+#include <hv/sched.h>
+#include <hv/x86.h>
+#include "internal.h"
+
+void shadow_flush(struct shadow *s)
+{
+    smp_mb(); /* the entries are stored before it is seen who may have read them */
+    if (s->stale)
+        tlb_flush_mask((cpumask_t){READ_ONCE(s->d->dirty_cpus.bits)});
+    s->stale = false;
+}
+
+uint16_t *region_tables(const struct shadow *s, gfn_t gfn)
+{
+    uint64_t region = gfn.n / REGION_FRAMES, page = region / REGIONS_PER_PAGE;
+
+    return page < REGION_PAGES && s->region[page] ? &s->region[page][region % REGIONS_PER_PAGE] : NULL;
+}
+
+/* Leaves of 2 MiB that cover a frame: listed in the first one's. Those are all of one domain's. */
+static bool drop_2m(struct shadow *s, mfn_t m)
+{
+    mfn_t first = _mfn(m.n & ~(uint64_t)(REGION_FRAMES - 1));
+
+    return !mfn_valid(first) || mfn_to_page(first)->owner != s->d || sptes_drop(s, &mfn_to_page(first)->shadow.rmap_2m);
+}
+
+bool table_protect(struct shadow *s, mfn_t table)
+{
+    unsigned int before = room();
+
+    if (!drop_2m(s, table) || !sptes_protect(s, &mfn_to_page(table)->shadow.rmap))
+        return false;
+    if (s->new_table || room() != before) { /* a writable entry that went earlier may still be in a TLB */
+        shadow_flush(s);
+        s->new_table = false;
+    }
+    return true;
+}
+
+bool table_unshadow(struct shadow *s, mfn_t table)
+{
+    uint32_t id = mfn_to_page(table)->shadow.tables;
+
+    while (id) {
+        struct shadow_page *sp = page_by_id(s, id);
+
+        if (sp->roots) {
+            if (!page_clear(s, sp))
+                return false;
+            id = sp->next_of_table;
+        } else {
+            if (!page_free(s, sp))
+                return false;
+            id = mfn_to_page(table)->shadow.tables;
+        }
+    }
+    return true;
+}
+
+/* A root whose table goes stays with its vCPU, empty, until that takes another. */
+bool frame_forget(struct shadow *s, mfn_t m)
+{
+    struct page_info *pg = mfn_to_page(m);
+
+    if (!drop_2m(s, m) || !sptes_drop(s, &pg->shadow.rmap) || !table_unshadow(s, m))
+        return false;
+    while (pg->shadow.tables)
+        page_forget(s, page_by_id(s, pg->shadow.tables));
+    shadow_flush(s);
+    return true;
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Where hardware starts. A guest of 4 levels has the shadow of its top table, which vCPUs and other loads of CR3 share.
+ * Any other has four entries of PAE, which are the vCPU's own: those of a PAE guest come from its registers, those of a
+ * 2-level guest are the four quarters of its directory, those of an unpaged guest map its physical memory.
+ *
+ * The life of all shadows of a domain begins and ends here too.
+ */
+#include <hv/heap.h>
+#include <hv/sched.h>
+#include "internal.h"
+
+static union shadow_role root_role(const struct guest_paging *g)
+{
+    union shadow_role r = {
+        .levels = g->fmt ? g->fmt->levels : 0,
+        .level = g->fmt && g->fmt->levels == 4 ? 4 : 3,
+        .wp = g->wp || !g->fmt,
+        .nx = g->nx,
+        .pse = g->pse,
+    };
+
+    if (!r.wp) {
+        r.smep = g->smep;
+        r.smap = g->smap;
+    }
+    role_set_rights(&r, RIGHTS_ALL);
+    return r;
+}
+
+static void drop_root(struct shadow_vcpu *v)
+{
+    struct shadow_page *root = v->root;
+
+    v->root = NULL;
+    if (root && --root->roots == 0 && mfn_eq(root->table, INVALID_MFN)) {
+        (void)page_free(v->s, root); /* of four entries; else it goes when its frames are wanted */
+    }
+}
+
+/* Its table may have gone: then the vCPU needs another. */
+static bool root_holds(const struct shadow_vcpu *v, union shadow_role role, const struct p2m_entry *top)
+{
+    const struct shadow_page *root = v->root;
+
+    return root && root->role.n == role.n && mfn_eq(root->table, p2m_is_ram(top->type) ? top->mfn : INVALID_MFN);
+}
+
+static int make_root(struct shadow_vcpu *v, union shadow_role role, const struct p2m_entry *top)
+{
+    struct shadow_page *root = NULL;
+    int rc = 0;
+
+    if (!p2m_is_ram(top->type))
+        rc = page_make(v->s, role, &root); /* also if the guest means a table where there is no memory */
+    else
+        root = page_find(v->s, top->mfn, role);
+    if (!rc && !root)
+        rc = page_make_for(v->s, role, top->mfn, &root);
+    if (rc)
+        return rc;
+    drop_root(v); /* not before: a vCPU without a root cannot go on */
+    v->root = root;
+    root->roots++;
+    return 0;
+}
+
+int shadow_take_root(struct shadow_vcpu *v)
+{
+    union shadow_role role = root_role(&v->paging);
+    struct p2m_entry top = {.type = P2M_MMIO_DM};
+    int rc = 0;
+
+    if (role.level == 4)
+        top = p2m_lookup_locked(v->s->d, _gfn((v->paging.cr3 & PTE_ADDR) >> PAGE_SHIFT));
+    if (!root_holds(v, role, &top))
+        rc = make_root(v, role, &top);
+    if (rc)
+        return rc;
+    return !p2m_is_ram(top.type) || table_protect(v->s, top.mfn) ? 0 : -ERESTART;
+}
+
+/* Four entries of PAE were those of the old CR3. */
+static int reload(struct shadow_vcpu *v)
+{
+    struct shadow_page *root = v->root;
+
+    if (root && root->role.level == 3 && root->role.levels != 4 && !page_clear(v->s, root))
+        return -ERESTART;
+    return shadow_take_root(v);
+}
+
+int shadow_set_paging(struct shadow_vcpu *v)
+{
+    int rc;
+
+    paging_lock(v->s->d);
+    do
+        rc = reload(v);
+    while (rc == -ERESTART && !preempt_needed());
+    shadow_flush(v->s);
+    paging_unlock(v->s->d);
+    return rc;
+}
+
+maddr_t shadow_root(const struct shadow_vcpu *v)
+{
+    return mfn_to_maddr(page_mfn(v->root));
+}
+
+void shadow_drop_root(struct shadow_vcpu *v)
+{
+    paging_lock(v->s->d);
+    drop_root(v);
+    paging_unlock(v->s->d);
+}
+
+/* ---- life ---- */
+
+int shadow_init(struct domain *d, const struct guest_cpu *cpu)
+{
+    struct shadow *s = hv_new(struct shadow);
+
+    if (!s)
+        return -ENOMEM;
+    s->d = d;
+    s->cpu = *cpu;
+    list_init(&s->unused);
+    list_init(&s->lru);
+    d->shadow = s;
+    return 0;
+}
+
+/* From the least lately used one on; roots only lose their entries. Pages that are made meanwhile stand in front. */
+static int blow(struct shadow *s)
+{
+    if (!s->blow)
+        s->blow = s->pages + 1;
+    while (s->blow > 1 && !list_empty(&s->lru)) {
+        struct shadow_page *sp = list_entry(s->lru.prev, struct shadow_page, lru);
+
+        if (sp->roots && page_clear(s, sp)) {
+            list_del(&sp->lru);
+            list_add(&sp->lru, &s->lru);
+            s->blow--;
+        } else if (!sp->roots && page_free(s, sp)) {
+            s->blow--;
+        }
+        if (preempt_after_work())
+            return -ERESTART;
+    }
+    s->blow = 0;
+    shadow_flush(s);
+    return 0;
+}
+
+int shadow_blow(struct domain *d)
+{
+    int rc;
+
+    paging_lock(d);
+    rc = blow(d->shadow);
+    paging_unlock(d);
+    return rc;
+}
+
+static void return_frames(struct shadow *s, void *const *frame, unsigned int n)
+{
+    for (unsigned int i = 0; i < n; i++)
+        if (frame[i])
+            paging_pool_free(s->d, PAGING_SHADOW, virt_to_page(frame[i]));
+    stretch_work(n);
+}
+
+int shadow_relinquish(struct domain *d)
+{
+    struct shadow *s = d->shadow;
+    int rc;
+
+    if (!s)
+        return 0;
+    rc = shadow_blow(d);
+    if (rc)
+        return rc;
+    ASSERT(!s->pages);
+    return_frames(s, (void *const *)s->block, SHADOW_BLOCKS);
+    return_frames(s, (void *const *)s->region, REGION_PAGES);
+    d->shadow = NULL;
+    hv_free(s);
+    return 0;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Shadow paging: hardware runs a translated domain on tables made from the guest's own and the P2M. The guest's tables
+ * stay the guest's; a frame that is shadowed is write-protected, and a store to it is carried out here, on the table
+ * and on what was made from it, in one step. So a shadow entry always says what the guest's entry says now, cut down to
+ * what the P2M gives, or nothing yet.
+ *
+ * Shadows are like a TLB: any of them may be thrown away at any moment and is made again when it is needed.
+ *
+ * All functions take the domain's paging lock themselves (the P2M's lock, mm/p2m) and do bounded work.
+ */
+#ifndef MM_SHADOW_SHADOW_H
+#define MM_SHADOW_SHADOW_H
+
+#include <hv/domain.h>
+#include "guest_walk.h"
+
+struct shadow;      /* of a domain */
+struct shadow_page; /* one table of 512 entries */
+
+/* Of a vCPU; its own, or with the vCPU paused. */
+struct shadow_vcpu {
+    struct shadow *s;
+    struct guest_paging paging;
+    struct shadow_page *root; /* paging lock; never reclaimed while it stands here */
+};
+
+enum shadow_result {
+    SHADOW_FIXED,   /* go on: the access works now, or is worth another try */
+    SHADOW_REFLECT, /* the guest's own fault, with error */
+    SHADOW_EMULATE, /* a store that hardware must not do: to a shadowed table, or past WP with SMAP; emulate it */
+    SHADOW_MMIO,    /* no memory is there: gpa is for a device */
+    SHADOW_NOMEM,   /* the pool is too small to hold one translation */
+};
+
+struct shadow_fault {
+    /* in */
+    uint64_t linear;
+    uint32_t access; /* PFEC_W, PFEC_U, PFEC_I as in struct guest_walk */
+    bool smap_exempt;
+    /* out */
+    uint32_t error; /* with SHADOW_REFLECT */
+    gpa_t gpa;      /* with SHADOW_EMULATE and SHADOW_MMIO */
+};
+
+/* After paging_pool_init and p2m_init: 0 or -ENOMEM. */
+int shadow_init(struct domain *d, const struct guest_cpu *cpu);
+/* Everything goes, no vCPU has a root any more: -ERESTART, or 0 and the structure is freed. */
+int shadow_relinquish(struct domain *d);
+
+/* The guest's registers are what v->paging says now; makes the root. 0; else the vCPU must not
+ * run: -ERESTART, call again; -ENOMEM, the pool is too small. */
+int shadow_set_paging(struct shadow_vcpu *v);
+/* The value for the hardware's CR3; it is below 4 GiB unless the guest runs on 4 levels. */
+maddr_t shadow_root(const struct shadow_vcpu *v);
+/* The vCPU runs no more on any root. */
+void shadow_drop_root(struct shadow_vcpu *v);
+
+/* A page fault of the vCPU. A fault of the guest's own changes nothing. */
+enum shadow_result shadow_fault(struct shadow_vcpu *v, struct shadow_fault *f);
+/* A store of up to 8 bytes within a page, by emulation or for a hypercall. 0; -EFAULT: no writable memory there. */
+int shadow_store(struct domain *d, gpa_t at, unsigned int bytes, uint64_t value);
+/* The same of a compare and swap; *old is what was found. 0 also when it was not what was expected. */
+int shadow_swap(struct domain *d, gpa_t at, unsigned int bytes, uint64_t *old, uint64_t new);
+
+/* A slice of throwing everything away: -ERESTART or 0. The guest goes on. */
+int shadow_blow(struct domain *d);
+
+struct shadow_audit {
+    unsigned int next;   /* 0 to begin with */
+    unsigned int broken; /* result; the console says which */
+};
+/* A slice of a comparison of every shadow with what it was made from: -ERESTART or 0. */
+int shadow_audit(struct domain *d, struct shadow_audit *a);
+
+#endif

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * A guest table was stored to: what was made from the entries concerned follows at once. A leaf is made anew, which
+ * saves the fault that the guest's next access would take; an entry that names a table goes unless it still names the
+ * same, and comes back with the next fault.
+ */
+#include <hv/sched.h>
+#include <hv/x86.h>
+#include "internal.h"
+
+#define FLOOD 64u /* stores to a table that nobody walks through: it is one no more, or its end has come */
+
+void role_paging(const struct shadow *s, union shadow_role role, struct guest_paging *g)
+{
+    uint64_t cr4 = role.levels == 2 ? (role.pse ? CR4_PSE : 0) : CR4_PAE;
+
+    *g = (struct guest_paging){0};
+    guest_paging_set(g, &s->cpu, CR0_PE | (role.levels ? CR0_PG : 0) | (role.wp ? CR0_WP : 0),
+                     cr4 | (role.smep ? CR4_SMEP : 0) | (role.smap ? CR4_SMAP : 0),
+                     (role.levels == 4 ? EFER_LMA : 0) | (role.nx ? EFER_NXE : 0));
+}
+
+/* Present, accessed, and no reserved bit. */
+static bool usable(const struct guest_paging *g, unsigned int level, gpte_t e, bool page)
+{
+    return (e.n & PTE_P) && (e.n & PTE_A) && !(e.n & (page ? g->reserved_page : g->reserved_table)[level]);
+}
+
+static spte_t made_leaf(struct shadow *s, const struct shadow_page *sp, const struct guest_paging *g, gpte_t e)
+{
+    gfn_t gfn = guest_entry_gfn(g, 1, e);
+    struct spte_leaf l = {.role = sp->role, .dirty = e.n & PTE_D};
+
+    if (!usable(g, 1, e, true))
+        return _spte(0);
+    l.rights = rights_through(role_rights(sp->role), e, g->nx);
+    l.p2m = p2m_lookup_locked(s->d, gfn);
+    l.table = p2m_is_ram(l.p2m.type) && is_table(l.p2m.mfn);
+    return spte_leaf(&l);
+}
+
+/* What is left of an entry that names a table. */
+static spte_t kept_table(const struct shadow *s, const struct shadow_page *sp, const struct guest_paging *g, gpte_t e,
+                         spte_t old)
+{
+    unsigned int level = sp->role.level;
+    const struct shadow_page *child;
+    mfn_t table;
+
+    if (!spte_present(old) || spte_is_leaf(old, level) || !usable(g, level, e, false) || guest_maps_page(g, level, e))
+        return _spte(0);
+    child = page_of_frame(s, spte_mfn(old));
+    table = p2m_lookup_locked(s->d, guest_entry_gfn(g, level, e)).mfn;
+    if (child->role.direct || !mfn_eq(child->table, table))
+        return _spte(0);
+    if (!sp->role.wp && role_rights(child->role) != rights_through(role_rights(sp->role), e, g->nx))
+        return _spte(0);
+    return spte_table(sp->role, e, spte_mfn(old));
+}
+
+static void update_one(struct shadow *s, struct shadow_page *sp, const struct guest_paging *g, unsigned int index,
+                       gpte_t e)
+{
+    spte_set(s, sp, index, sp->role.level == 1 ? made_leaf(s, sp, g, e) : kept_table(s, sp, g, e, sp->entry[index]));
+}
+
+/* Entry n of the guest's table: none, one or two of the shadow's. */
+static void update(struct shadow *s, struct shadow_page *sp, const struct guest_paging *g, unsigned int n)
+{
+    unsigned int bytes = g->fmt->entry_bytes, quadrant = 0, first = n, count = 1;
+    gpa_t at = _gpa(((uint64_t)get_gpfn_from_mfn(sp->table) << PAGE_SHIFT) + n * bytes);
+
+    if (sp->role.levels == 2) {
+        count = sp->role.level; /* one of level 2 covers 4 MiB */
+        quadrant = n * count / PT_ENTRIES;
+        first = n * count % PT_ENTRIES;
+    }
+    for (unsigned int i = 0; i < count && quadrant == sp->role.quadrant; i++)
+        update_one(s, sp, g, first + i, _gpte(table_read(s, at, bytes)));
+}
+
+void table_written(struct shadow *s, mfn_t table, unsigned int offset, unsigned int bytes)
+{
+    bool flood = false;
+
+    for (uint32_t id = mfn_to_page(table)->shadow.tables; id; id = page_by_id(s, id)->next_of_table) {
+        struct shadow_page *sp = page_by_id(s, id);
+        struct guest_paging g;
+
+        role_paging(s, sp->role, &g);
+        for (unsigned int n = offset / g.fmt->entry_bytes; n <= (offset + bytes - 1) / g.fmt->entry_bytes; n++)
+            update(s, sp, &g, n);
+        stretch_work(4);
+        flood |= ++sp->stores > FLOOD;
+    }
+    if (flood)
+        (void)table_unshadow(s, table); /* what is left goes with the next store */
+}
