@@ -244,6 +244,7 @@ static void account(struct domain *d, struct page_info *pg, uint64_t n)
     for (uint64_t i = 0; i < n; i++) {
         pg[i].owner = d;
         pg[i].type_info = 0;
+        pg[i].reserved[0] = pg[i].reserved[1] = 0; /* neither queued nor shadowed */
         list_add_tail(&pg[i].list, &d->page_list);
         __atomic_store_n(&pg[i].count_info, PGC_allocated | 1, __ATOMIC_RELEASE);
     }

@@ -210,6 +210,13 @@ test_p2m-srcs   := tests/unit/test_p2m.c tests/unit/p2m_model.c $(mm-p2m-srcs) \
 test_p2m-cflags := $(hv-unit-cflags) -O1
 test_p2m-libs   := $(patsubst %,-Wl$(comma)--wrap=%,tlb_flush_mask put_page put_page_and_type paging_pool_free)
 
+units              += test_shadow
+test_shadow-srcs   := tests/unit/test_shadow.c tests/unit/shadow_model.c tests/unit/mmu_oracle.c \
+                      $(wildcard hypervisor/mm/shadow/*.c) $(mm-p2m-srcs) \
+                      $(filter-out tests/unit/test_heap.c,$(test_heap-srcs))
+test_shadow-cflags := $(hv-unit-cflags) -O1
+test_shadow-libs   := $(patsubst %,-Wl$(comma)--wrap=%,tlb_flush_mask paging_lock paging_pool_free)
+
 
 # hypervisor: all but processors, devices and boot
 core-wrapped     := vcpu_sleep_sync preempt_needed hv_alloc alloc_hv_pages alloc_hv_mem alloc_domain_pages

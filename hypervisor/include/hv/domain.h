@@ -27,6 +27,7 @@ struct memory_map;  /* hypercall/memory_map.c */
 struct p2m;         /* p2m.h */
 struct paging_pool; /* paging_pool.h */
 struct sched_vcpu;  /* sched.h */
+struct shadow;      /* mm/shadow */
 struct umbra_op_holders;
 
 /* A domain as the scheduler sees it (RANK_SCHED). */
@@ -108,6 +109,7 @@ struct domain {
     struct timer free_timer;         /* frees the domain after its last reference */
     struct paging_pool *paging_pool; /* of a translated domain, else NULL */
     struct p2m *p2m;                 /* likewise */
+    struct shadow *shadow;           /* of one that runs on shadows, else NULL */
     struct pv_domain pv;
 };
 

@@ -30,7 +30,12 @@ struct page_info {
     uint16_t nr_validated; /* table pages, PGT_partial: entries [0, nr_validated) hold references */
     union {
         struct list_head pt_link; /* PV table that lost its last typed reference: d->pv.dead_tables (pt_lock) */
-        uint64_t reserved[2];     /* one cache line per entry; shadow paging keeps its reverse map here */
+        struct {                  /* of a translated domain: mm/shadow (paging lock) */
+            uint32_t rmap;        /* shadow leaves of 4 KiB that map the frame: entry_ref */
+            uint32_t rmap_2m;     /* leaves of 2 MiB that map it and the next 511 */
+            uint32_t tables;      /* shadows of the guest table in it, the first one's number; of a shadow: its own */
+        } shadow;
+        uint64_t reserved[2]; /* small objects of the hypervisor's own: mm/objects.c */
     };
 };
 static_assert(sizeof(struct page_info) == 64, "frame table entries are one cache line");

@@ -51,6 +51,10 @@ static inline bool p2m_is_borrowed(enum p2m_type t)
     return t == P2M_GRANT_RW || t == P2M_GRANT_RO || t == P2M_FOREIGN;
 }
 
+/* The lock of the P2M and of all that is made from it (RANK_P2M). When it is given back, TLBs are flushed as is due. */
+void paging_lock(struct domain *d);
+void paging_unlock(struct domain *d);
+
 /* ---- look-ups ---- */
 
 struct p2m_entry {
@@ -60,6 +64,8 @@ struct p2m_entry {
 };
 /* By value: may be out of date at once. Any gfn may be asked for. */
 struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn);
+/* The same for who holds the paging lock: true until that is given back. */
+struct p2m_entry p2m_lookup_locked(struct domain *d, gfn_t gfn);
 /* The frame with a general reference for the caller, taken while the entry stands; NULL: no memory is there. */
 struct page_info *p2m_get_page(struct domain *d, gfn_t gfn, enum p2m_type *type);
 /* The same of any domain: what a PV domain calls a guest frame is a machine frame of its own. */

@@ -5,7 +5,17 @@
  */
 #include "internal.h"
 
-struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn)
+void paging_lock(struct domain *d)
+{
+    p2m_lock(d->p2m);
+}
+
+void paging_unlock(struct domain *d)
+{
+    p2m_unlock(d->p2m);
+}
+
+struct p2m_entry p2m_lookup_locked(struct domain *d, gfn_t gfn)
 {
     struct p2m_entry r = {INVALID_MFN, P2M_MMIO_DM, 0};
     unsigned int level;
@@ -13,13 +23,21 @@ struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn)
 
     if (gfn.n >= P2M_GFNS)
         return r;
-    p2m_lock(d->p2m);
     e = p2m_find(d->p2m, gfn, &level);
-    p2m_unlock(d->p2m);
     r.order = level_order(level);
     r.type = npte_type(e);
     if (e.n)
         r.mfn = mfn_add(npte_mfn(e), gfn.n & ((1ul << r.order) - 1));
+    return r;
+}
+
+struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn)
+{
+    struct p2m_entry r;
+
+    p2m_lock(d->p2m);
+    r = p2m_lookup_locked(d, gfn);
+    p2m_unlock(d->p2m);
     return r;
 }
 

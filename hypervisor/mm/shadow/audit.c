@@ -76,7 +76,7 @@ static void look_at_leaf(struct look *l)
         gfn = _gfn(sp->base.n + ((uint64_t)l->index << order));
     }
     p = p2m_lookup_locked(l->s->d, gfn);
-    if (!mfn_eq(p.mfn, spte_mfn(e)) || p.order < order)
+    if (!mfn_eq(p.mfn, spte_mfn(e)))
         broken(l, "H1", "leaf of another frame than the P2M has");
     if (sp->role.wp && excess(e, rights))
         broken(l, "H1", "leaf with rights that the guest does not give");

@@ -147,9 +147,6 @@ bool table_protect(struct shadow *s, mfn_t table);
 /* Its shadows go, but for roots, which lose their entries. False: not done yet, try again. */
 bool table_unshadow(struct shadow *s, mfn_t table);
 
-/* Nothing leads to the frames of a guest frame's entry any more. False: not done yet, try again. */
-bool frame_forget(struct shadow *s, mfn_t m);
-
 /* ---- root.c ---- */
 
 /* Makes the root unless there is one that holds. 0, -ERESTART, -ENOMEM. */

@@ -64,7 +64,7 @@ bool table_unshadow(struct shadow *s, mfn_t table)
 }
 
 /* A root whose table goes stays with its vCPU, empty, until that takes another. */
-bool frame_forget(struct shadow *s, mfn_t m)
+static bool forget_ram(struct shadow *s, mfn_t m)
 {
     struct page_info *pg = mfn_to_page(m);
 
@@ -72,6 +72,16 @@ bool frame_forget(struct shadow *s, mfn_t m)
         return false;
     while (pg->shadow.tables)
         page_forget(s, page_by_id(s, pg->shadow.tables));
+    return true;
+}
+
+/* Of borrowed frames there is no reverse map for each: the entries of all go, and come back when they are needed. */
+bool shadow_forget(struct domain *d, struct p2m_entry old)
+{
+    struct shadow *s = d->shadow;
+
+    if (p2m_is_ram(old.type) ? !forget_ram(s, old.mfn) : !sptes_drop(s, &s->borrowed))
+        return false;
     shadow_flush(s);
     return true;
 }

@@ -12,7 +12,7 @@
 #ifndef MM_SHADOW_SHADOW_H
 #define MM_SHADOW_SHADOW_H
 
-#include <hv/domain.h>
+#include <hv/p2m.h>
 #include "guest_walk.h"
 
 struct shadow;      /* of a domain */
@@ -62,6 +62,12 @@ enum shadow_result shadow_fault(struct shadow_vcpu *v, struct shadow_fault *f);
 int shadow_store(struct domain *d, gpa_t at, unsigned int bytes, uint64_t value);
 /* The same of a compare and swap; *old is what was found. 0 also when it was not what was expected. */
 int shadow_swap(struct domain *d, gpa_t at, unsigned int bytes, uint64_t *old, uint64_t new);
+
+/*
+ * The P2M is about to change the entry of a frame: nothing leads to it any more, in tables or TLBs. With the paging
+ * lock held; a change of several frames asks for each. False: not done yet, call again in a new stretch.
+ */
+bool shadow_forget(struct domain *d, struct p2m_entry old);
 
 /* A slice of throwing everything away: -ERESTART or 0. The guest goes on. */
 int shadow_blow(struct domain *d);

@@ -1,0 +1,605 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* See shadow_model.h and test_shadow.c. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <hv/sched.h>
+#include <hv/paging_pool.h>
+#include "fake/ram.h"
+#include "shadow_model.h"
+
+extern unsigned long *m2p_table;
+struct domain *d;
+static struct domain *other;
+struct test_vcpu vcpu[VCPUS];
+static uint8_t model[SIZE]; /* guest physical memory as it should be */
+static struct guest_cpu cpu;
+#define TRIES 3000u
+static unsigned int meddle_percent;
+static bool accessing, meddled;
+static unsigned int entry_bytes; /* of most tables now; others make nonsense of what is in them */
+static unsigned long counts[SHADOW_NOMEM + 1], hits, flushes;
+
+/* What frame.c wants of mm/pv. */
+int pv_get_table_type(struct page_info *pg, enum page_type type)
+{
+    return -EINVAL;
+}
+
+void pv_put_table_type(struct page_info *pg)
+{
+}
+
+bool preempt_needed(void)
+{
+    assert_true(stretch_family() == STRETCH_FAMILIES || this_cpu(stretch_now).work <= STRETCH_BOUND);
+    stretch_point();
+    return fake_preempt_percent && fake_chance(fake_preempt_percent);
+}
+
+static void forget_tlb(struct test_vcpu *t)
+{
+    memset(t->tlb, 0, sizeof(t->tlb));
+    memset(t->table, 0, sizeof(t->table));
+}
+
+void __wrap_tlb_flush_mask(cpumask_t mask);
+void __wrap_tlb_flush_mask(cpumask_t mask)
+{
+    flushes++;
+    for (unsigned int i = 0; i < VCPUS; i++)
+        forget_tlb(&vcpu[i]);
+}
+
+/* Nobody walks through a frame that the pool gets back. */
+void __real_paging_pool_free(struct domain *domain, enum paging_use use, struct page_info *pg);
+void __wrap_paging_pool_free(struct domain *domain, enum paging_use use, struct page_info *pg);
+void __wrap_paging_pool_free(struct domain *domain, enum paging_use use, struct page_info *pg)
+{
+    for (unsigned int n = 0; n < VCPUS; n++)
+        for (unsigned int i = 0; i < TLB_SIZE; i++)
+            assert_false(mfn_eq(vcpu[n].table[i], page_to_mfn(pg)));
+    __real_paging_pool_free(domain, use, pg);
+}
+
+/* ---- memory ---- */
+
+mfn_t model_frame(uint64_t gfn)
+{
+    return p2m_lookup(d, _gfn(gfn)).mfn;
+}
+
+static uint8_t *real(uint64_t at)
+{
+    return (uint8_t *)mfn_to_virt(model_frame(at >> PAGE_SHIFT)) + (at & (PAGE_SIZE - 1));
+}
+
+/* As an emulator or a hypercall stores. */
+void model_store(uint64_t at, unsigned int bytes, uint64_t value)
+{
+    stretch_begin(STRETCH_TRAP, 14);
+    assert_int_equal(shadow_store(d, _gpa(at), bytes, value), 0);
+    assert_true(this_cpu(stretch_now).work <= STRETCH_BOUND);
+    stretch_end();
+    memcpy(model + at, &value, bytes);
+}
+
+static uint64_t table_frame(void);
+static unsigned int random_index(unsigned int per_page);
+static uint64_t random_entry(unsigned int bytes);
+
+static void store_table(void)
+{
+    unsigned int bytes = fake_chance(99) ? entry_bytes : 12 - entry_bytes;
+
+    model_store((table_frame() << PAGE_SHIFT) + random_index((unsigned int)PAGE_SIZE / bytes) * bytes, bytes,
+                random_entry(bytes));
+}
+
+static bool same_memory(unsigned int first, unsigned int n)
+{
+    for (unsigned int f = first; f < first + n; f++)
+        if (memcmp(model + f * PAGE_SIZE, real(f * PAGE_SIZE), PAGE_SIZE))
+            return false;
+    return true;
+}
+
+static void check_tables(void)
+{
+    assert_true(same_memory(0, TABLES) && same_memory(SMALL, LARGE_TABLES));
+}
+
+static void take_over(void)
+{
+    for (unsigned int f = 0; f < FRAMES; f++)
+        memcpy(model + f * PAGE_SIZE, real(f * PAGE_SIZE), PAGE_SIZE);
+}
+
+/* ---- random things ---- */
+
+struct mode {
+    uint64_t cr0, cr4, efer;
+    unsigned int levels, bytes;
+};
+#define PAGED (CR0_PE | CR0_PG)
+static const struct mode modes[] = {
+    {PAGED, CR4_PAE, EFER_LME | EFER_LMA, 4, 8},
+    {PAGED, CR4_PAE, 0, 3, 8},
+    {PAGED, CR4_PSE, 0, 2, 4},
+    {PAGED, 0, 0, 2, 4},
+    {CR0_PE, 0, 0, 0, 4},
+};
+
+static uint64_t table_frame(void)
+{
+    unsigned int n = fake_below(TABLES + LARGE_TABLES);
+
+    return n < TABLES ? n : SMALL + n - TABLES;
+}
+
+static uint64_t some_frame(void)
+{
+    unsigned int p = fake_below(100);
+
+    if (p < 60)
+        return table_frame();
+    return p < 97 ? fake_below(FRAMES) : FRAMES + fake_below(64);
+}
+
+static uint64_t random_entry(unsigned int bytes)
+{
+    uint64_t e = some_frame() << PAGE_SHIFT | PTE_P | PTE_RW | PTE_US;
+
+    if (fake_chance(60))
+        e |= PTE_A | PTE_D;
+    if (fake_chance(12))
+        e ^= 1ull << fake_below(13);
+    if (fake_chance(6))
+        e ^= PTE_PSE;
+    if (fake_chance(3))
+        e ^= PTE_NX;
+    if (fake_chance(1))
+        e ^= 1ull << fake_below(64);
+    if ((e & PTE_PSE) && fake_chance(80))
+        e &= ~(PTE_ADDR & 0x1fffff);
+    return bytes == 8 ? e : (uint32_t)e;
+}
+
+/* Where entries are that random_linear uses. */
+static unsigned int random_index(unsigned int per_page)
+{
+    unsigned int i = fake_below(4);
+
+    return fake_chance(50) ? i : per_page - 1 - i;
+}
+
+static uint64_t random_linear(const struct mode *m)
+{
+    uint64_t a = fake_rand() & 0xfff;
+    unsigned int bits = m->bytes == 8 ? 9 : 10;
+
+    if (!m->levels)
+        return fake_chance(95) ? fake_rand() % SIZE : (uint32_t)fake_rand();
+    for (unsigned int i = 0; i < m->levels; i++)
+        a |= (uint64_t)random_index(1u << bits) << (12 + bits * i);
+    return m->levels == 4 ? (uint64_t)((int64_t)(a << 16) >> 16) : (uint32_t)a;
+}
+
+static const struct mode *mode_of(const struct test_vcpu *t)
+{
+    for (unsigned int i = 0; i < ARRAY_SIZE(modes); i++)
+        if (!((t->guest.cr0 ^ modes[i].cr0) & CR0_PG) && !((t->guest.cr4 ^ modes[i].cr4) & (CR4_PAE | CR4_PSE)) &&
+            !((t->guest.efer ^ modes[i].efer) & EFER_LMA))
+            return &modes[i];
+    fail();
+    return NULL;
+}
+
+/* ---- registers ---- */
+
+void model_load(struct test_vcpu *t)
+{
+    int rc;
+
+    guest_paging_set(&t->v.paging, &cpu, t->guest.cr0, t->guest.cr4, t->guest.efer);
+    t->v.paging.cr3 = t->guest.cr3;
+    memcpy(t->v.paging.pdpte, t->guest.pdpte, sizeof(t->guest.pdpte));
+    do {
+        stretch_begin(STRETCH_TRAP, 0);
+        rc = shadow_set_paging(&t->v);
+        assert_true(this_cpu(stretch_now).work <= STRETCH_BOUND);
+        stretch_end();
+    } while (rc == -ERESTART);
+    assert_int_equal(rc, 0);
+    forget_tlb(t);
+    t->hw.cr0 = PAGED | CR0_WP;
+    t->hw.cr4 = CR4_PAE | (t->guest.cr0 & CR0_PG ? t->guest.cr4 & (CR4_SMEP | CR4_SMAP) : 0);
+    t->hw.efer = EFER_NXE | (t->v.paging.fmt && t->v.paging.fmt->levels == 4 ? EFER_LME | EFER_LMA : 0);
+    t->hw.eflags_ac = t->guest.eflags_ac;
+}
+
+static void random_registers(struct test_vcpu *t)
+{
+    const struct mode *m;
+
+    do
+        m = fake_chance(30) ? mode_of(t) : &modes[fake_below(ARRAY_SIZE(modes))];
+    while (m->bytes != entry_bytes && !fake_chance(5));
+
+    t->guest.eflags_ac = fake_chance(50);
+    t->guest.cr0 = m->cr0 | (fake_chance(70) ? CR0_WP : 0);
+    t->guest.cr4 = m->cr4 | (fake_chance(10) ? CR4_SMEP : 0) | (fake_chance(10) ? CR4_SMAP : 0);
+    t->guest.efer = m->efer | (fake_chance(80) ? EFER_NXE : 0);
+    t->guest.cr3 = (fake_chance(98) ? table_frame() : FRAMES + 5) << PAGE_SHIFT | (fake_chance(10) ? PTE_PWT : 0);
+    for (unsigned int i = 0; i < 4; i++) {
+        t->guest.pdpte[i] = (some_frame() << PAGE_SHIFT) | (fake_chance(90) ? PTE_P : 0);
+        if (fake_chance(2))
+            t->guest.pdpte[i] ^= 1ull << fake_below(64);
+    }
+    model_load(t);
+}
+
+/* ---- one access ---- */
+
+static void complain(const struct test_vcpu *t, const struct access *a, const struct oracle_result *o)
+{
+    fprintf(stderr, "cr0 %lx cr4 %lx efer %lx cr3 %lx\n", t->guest.cr0, t->guest.cr4, t->guest.efer, t->guest.cr3);
+    fail_msg("linear %lx kind %u user %u: result %u at %lx error %x; oracle %s %x at %lx, frame %lx", a->linear,
+             a->kind, a->user, a->result, a->at, a->error, o->faults ? "faults" : "translates", o->error_code,
+             o->physical, o->faults ? 0 : model_frame(o->physical >> PAGE_SHIFT).n);
+}
+
+static struct oracle_result hardware(struct test_vcpu *t, const struct access *a)
+{
+    t->hw.memory = (uint8_t *)mfn_to_virt(_mfn(RAM_START)) - RAM_START * PAGE_SIZE;
+    t->hw.memory_size = RAM_END * PAGE_SIZE;
+    t->hw.maxphyaddr = 52;
+    t->hw.has_nx = true;
+    t->hw.cr3 = shadow_root(&t->v).n;
+    if (!(t->hw.efer & EFER_LMA)) {
+        assert_true(t->hw.cr3 < 1ull << 32);
+        memcpy(t->hw.pdpte, t->hw.memory + t->hw.cr3, sizeof(t->hw.pdpte));
+    }
+    return oracle_access(&t->hw, a->linear, a->kind, a->user);
+}
+
+void model_run(struct test_vcpu *t, struct access *a)
+{
+    struct shadow_fault f = {.linear = a->linear, .smap_exempt = t->guest.eflags_ac};
+
+    f.access = (a->kind == ORACLE_WRITE ? PFEC_W : 0) | (a->kind == ORACLE_FETCH ? PFEC_I : 0) | (a->user ? PFEC_U : 0);
+    do {
+        struct oracle_result h = hardware(t, a);
+
+        if (!h.faults) {
+            a->at = h.physical;
+            a->result = SHADOW_FIXED;
+            return;
+        }
+        stretch_begin(STRETCH_TRAP, 14);
+        a->result = shadow_fault(&t->v, &f);
+        if (this_cpu(stretch_now).work > STRETCH_BOUND)
+            fail_msg("%u units in a fault", this_cpu(stretch_now).work);
+        stretch_end();
+        counts[a->result]++;
+        if (++a->tries > TRIES)
+            fail_msg("no end: linear %lx kind %u user %u", a->linear, a->kind, a->user);
+    } while (a->result == SHADOW_FIXED);
+    a->at = f.gpa.n;
+    a->error = f.error;
+}
+
+void model_check(struct test_vcpu *t, const struct access *a)
+{
+    struct oracle_result o = oracle_access(&t->guest, a->linear, a->kind, a->user);
+    enum p2m_type type = o.faults ? P2M_MMIO_DM : p2m_lookup(d, _gfn(o.physical >> PAGE_SHIFT)).type;
+    bool fine = false;
+
+    switch (a->result) {
+    case SHADOW_FIXED:
+        fine = !o.faults && p2m_is_ram(type) && model_frame(o.physical >> PAGE_SHIFT).n == a->at >> PAGE_SHIFT &&
+               (a->at ^ o.physical) % PAGE_SIZE == 0;
+        if (a->kind == ORACLE_WRITE)
+            fine = fine && !is_table(_mfn(a->at >> PAGE_SHIFT)) && type == P2M_RAM_RW;
+        break;
+    case SHADOW_REFLECT:
+        fine = o.faults && o.error_code == a->error;
+        break;
+    case SHADOW_EMULATE:
+        fine = a->kind == ORACLE_WRITE && !o.faults && o.physical == a->at;
+        break;
+    case SHADOW_MMIO:
+        fine = !o.faults && o.physical == a->at && type == P2M_MMIO_DM;
+        break;
+    case SHADOW_NOMEM:
+        break;
+    }
+    if (!fine)
+        complain(t, a, &o);
+}
+
+/* What the access is for. Entries of tables now and then, to be found by random_linear. */
+static void do_store(const struct test_vcpu *t, const struct access *a)
+{
+    unsigned int bytes = mode_of(t)->bytes;
+    uint64_t value = fake_chance(95) ? random_entry(bytes) : 0, at = a->at;
+
+    if (fake_chance(5)) /* across entries */
+        at = (at & ~(PAGE_SIZE - 1)) + fake_below((unsigned int)PAGE_SIZE - 8);
+    else
+        at = (at & ~(PAGE_SIZE - 1)) + random_index((unsigned int)PAGE_SIZE / bytes) * bytes;
+    if (a->result == SHADOW_EMULATE) {
+        model_store(at, bytes, value);
+    } else if (a->result == SHADOW_FIXED) {
+        uint64_t gfn = get_gpfn_from_mfn(_mfn(at >> PAGE_SHIFT));
+
+        memcpy(model + (gfn << PAGE_SHIFT) + at % PAGE_SIZE, &value, bytes);
+        memcpy(real((gfn << PAGE_SHIFT) + at % PAGE_SIZE), &value, bytes);
+    }
+}
+
+static void remember_tables(struct test_vcpu *t, uint64_t linear)
+{
+    const struct shadow_page *sp = t->v.root;
+    spte_t e;
+
+    do {
+        t->table[fake_below(TLB_SIZE)] = page_mfn(sp);
+        e = sp->entry[(linear >> (PAGE_SHIFT + 9 * (sp->role.level - 1))) & (PT_ENTRIES - 1)];
+        if (spte_is_leaf(e, sp->role.level))
+            return;
+        sp = page_of_frame(d->shadow, spte_mfn(e));
+    } while (spte_present(e));
+}
+
+void model_remember(struct test_vcpu *t, const struct access *a)
+{
+    unsigned int i = fake_below(TLB_SIZE);
+
+    t->tlb[i].valid = true;
+    t->tlb[i].user = a->user;
+    t->tlb[i].kind = a->kind;
+    t->tlb[i].page = a->linear >> PAGE_SHIFT;
+    t->tlb[i].mfn = _mfn(a->at >> PAGE_SHIFT);
+    remember_tables(t, a->linear);
+}
+
+/* A store through what the TLB still knows goes where it always went. */
+static void use_tlb(struct test_vcpu *t)
+{
+    unsigned int i = fake_below(TLB_SIZE);
+    struct access a = {.kind = ORACLE_WRITE, .result = SHADOW_FIXED};
+
+    if (!t->tlb[i].valid || t->tlb[i].kind != ORACLE_WRITE)
+        return;
+    a.at = t->tlb[i].mfn.n << PAGE_SHIFT;
+    hits++;
+    do_store(t, &a);
+}
+
+void model_check_tlbs(void)
+{
+    for (unsigned int n = 0; n < VCPUS; n++)
+        for (unsigned int i = 0; i < TLB_SIZE; i++) {
+            mfn_t m = vcpu[n].tlb[i].mfn;
+
+            if (!vcpu[n].tlb[i].valid)
+                continue;
+            assert_ptr_equal(mfn_to_page(m)->owner, d);
+            assert_int_equal(model_frame(get_gpfn_from_mfn(m)).n, m.n);
+            if (vcpu[n].tlb[i].kind == ORACLE_WRITE)
+                assert_false(is_table(m));
+        }
+}
+
+static void access_once(struct test_vcpu *t)
+{
+    struct access a = {.linear = random_linear(mode_of(t)), .user = fake_chance(30)};
+
+    a.kind = fake_chance(50) ? ORACLE_WRITE : fake_chance(50) ? ORACLE_READ : ORACLE_FETCH;
+
+    meddled = false;
+    accessing = true;
+    model_run(t, &a);
+    accessing = false;
+    if (meddled)
+        take_over();
+    if (!meddled || a.result == SHADOW_FIXED || a.result == SHADOW_REFLECT)
+        model_check(t, &a);
+    if (a.result == SHADOW_FIXED)
+        model_remember(t, &a);
+    check_tables();
+    if (a.kind == ORACLE_WRITE && a.at < SIZE && a.result == SHADOW_EMULATE)
+        do_store(t, &a);
+    if (a.kind == ORACLE_WRITE && a.result == SHADOW_FIXED)
+        do_store(t, &a);
+    model_check_tlbs();
+}
+
+/* Between a walk and the lock another vCPU stores to a table. */
+void __real_paging_lock(struct domain *domain);
+void __wrap_paging_lock(struct domain *domain);
+void __wrap_paging_lock(struct domain *domain)
+{
+    static bool inside;
+
+    if (accessing && !inside && fake_chance(meddle_percent)) {
+        uint64_t at = (table_frame() << PAGE_SHIFT) + random_index(512) * 8;
+        uint64_t value = random_entry(8);
+
+        inside = meddled = true;
+        if (is_table(model_frame(at >> PAGE_SHIFT)))
+            assert_int_equal(shadow_store(domain, _gpa(at), 8, value), 0);
+        else
+            memcpy(real(at), &value, 8);
+        inside = false;
+    }
+    __real_paging_lock(domain);
+}
+
+/* ---- the other side ---- */
+
+unsigned int model_audit(void)
+{
+    struct shadow_audit a = {0};
+
+    stretch_point();
+    while (shadow_audit(d, &a) == -ERESTART)
+        stretch_point();
+    return a.broken;
+}
+
+void model_forget(struct p2m_entry e)
+{
+    bool done;
+
+    do {
+        stretch_point();
+        paging_lock(d);
+        done = shadow_forget(d, e);
+        paging_unlock(d);
+    } while (!done);
+    for (unsigned int n = 0; n < VCPUS; n++)
+        for (unsigned int i = 0; i < TLB_SIZE; i++)
+            assert_false(vcpu[n].tlb[i].valid && mfn_eq(vcpu[n].tlb[i].mfn, e.mfn));
+}
+
+/* A guest frame gets another machine frame, or the writes to it are to be noted from now on or no more. */
+static void change_p2m(void)
+{
+    uint64_t gfn = fake_chance(50) ? table_frame() : fake_below(FRAMES);
+    struct p2m_entry e = p2m_lookup(d, _gfn(gfn));
+    struct page_info *pg;
+
+    model_forget(e);
+    if (fake_chance(50)) {
+        struct p2m_retype r = {.gfn = _gfn(gfn), .n = 1, .from = e.type};
+
+        r.to = e.type == P2M_RAM_RW ? P2M_LOGDIRTY : P2M_RAM_RW;
+        assert_int_equal(p2m_change_type(d, &r), 0);
+        return;
+    }
+    pg = alloc_domain_pages(d, 0, 0);
+    assert_non_null(pg);
+    memcpy(page_to_virt(pg), mfn_to_virt(e.mfn), PAGE_SIZE);
+    assert_int_equal(p2m_place(d, _gfn(gfn), pg, 0), 0);
+}
+
+void model_blow(void)
+{
+    stretch_point();
+    while (shadow_blow(d) == -ERESTART)
+        stretch_point();
+    for (unsigned int i = 0; i < VCPUS; i++)
+        assert_int_equal(vcpu[i].v.root ? vcpu[i].v.root->used : 0, 0);
+    assert_true(d->shadow->pages <= VCPUS);
+}
+
+static void step(unsigned int percent)
+{
+    struct test_vcpu *t = &vcpu[fake_below(VCPUS)];
+
+    if (percent < 70)
+        access_once(t);
+    else if (percent < 80)
+        use_tlb(t);
+    else if (percent < 93)
+        store_table();
+    else if (percent < 98)
+        random_registers(t);
+    else if (fake_chance(60))
+        change_p2m();
+    else if (fake_chance(10))
+        model_blow();
+    else
+        forget_tlb(t);
+}
+
+/* ---- a domain ---- */
+
+void model_begin(unsigned long pool)
+{
+    struct page_info *pg;
+
+    ram_init();
+    fake_tlb_reset();
+    fake_preempt_percent = 0;
+    for (uint64_t i = 0; i < RAM_END; i++)
+        m2p_table[i] = INVALID_M2P_ENTRY;
+    d = fake_domain(1, false, VCPUS, 0);
+    other = fake_domain(2, false, 1, VCPUS);
+    d->max_pages = 4000;
+    fake_run_on(0, d->vcpu[0]);
+    assert_int_equal(heap_free_pages(), RAM_FRAMES);
+    assert_int_equal(paging_pool_init(d), 0);
+    stretch_point();
+    while (paging_pool_resize(d, pool) == -ERESTART)
+        stretch_point();
+    assert_int_equal(p2m_init(d), 0);
+    cpu = (struct guest_cpu){.phys_bits = 40, .nx = true, .pse36 = true, .page1gb = true};
+    assert_int_equal(shadow_init(d, &cpu), 0);
+    for (unsigned int i = 0; i < SMALL; i++)
+        assert_int_equal(p2m_place(d, _gfn(i), alloc_domain_pages(d, 0, 0), 0), 0);
+    pg = alloc_domain_pages(d, 9, 0);
+    assert_int_equal(p2m_place(d, _gfn(SMALL), pg, 9), 0);
+    assert_int_equal(p2m_lookup(d, _gfn(SMALL + 7)).order, 9);
+    for (unsigned int i = 0; i < FRAMES; i++)
+        memset(real(i * PAGE_SIZE), 0, PAGE_SIZE);
+    memset(model, 0, SIZE);
+    for (unsigned int i = 0; i < VCPUS; i++) {
+        vcpu[i] = (struct test_vcpu){.v = {.s = d->shadow}};
+        vcpu[i].guest = (struct oracle_cpu){.maxphyaddr = 40, .has_nx = true, .has_pse36 = true, .has_1gb = true};
+        vcpu[i].guest.cr0 = CR0_PE;
+        vcpu[i].guest.memory = model;
+        vcpu[i].guest.memory_size = SIZE;
+        model_load(&vcpu[i]);
+    }
+}
+
+void model_end(void)
+{
+    assert_int_equal(model_audit(), 0);
+    assert_true(same_memory(0, FRAMES));
+    for (unsigned int i = 0; i < VCPUS; i++)
+        shadow_drop_root(&vcpu[i].v);
+    stretch_point();
+    while (shadow_relinquish(d) == -ERESTART)
+        stretch_point();
+    assert_int_equal(d->paging_pool->used[PAGING_SHADOW], 0);
+    d->dying = DOM_DYING;
+    while (p2m_relinquish(d) == -ERESTART)
+        stretch_point();
+    while (paging_pool_relinquish(d) == -ERESTART)
+        stretch_point();
+    p2m_destroy(d);
+    paging_pool_destroy(d);
+    assert_int_equal(heap_free_pages(), RAM_FRAMES);
+    assert_int_equal(fake_locks_held, 0);
+    fake_domain_free(d);
+    fake_domain_free(other);
+}
+
+void model_random(unsigned long ops)
+{
+    memset(counts, 0, sizeof(counts));
+    for (unsigned long n = 0; n < ops; n++) {
+        if (n % 10000 == 0) {
+            if (n)
+                model_end();
+            model_begin(n / 10000 % 2 ? 60 : 400);
+            meddle_percent = n / 10000 % 3 == 2 ? 5 : 0;
+            entry_bytes = n / 10000 % 3 == 1 ? 4 : 8;
+            for (unsigned int i = 0; i < 6000; i++)
+                store_table();
+        }
+        step(fake_below(100));
+        if (n % 50 == 0)
+            assert_int_equal(model_audit(), 0);
+    }
+    meddle_percent = 0;
+    model_end();
+    printf("%lu fixed, %lu reflected, %lu emulated, %lu devices, %lu stores by TLBs, %lu flushes\n",
+           counts[SHADOW_FIXED], counts[SHADOW_REFLECT], counts[SHADOW_EMULATE], counts[SHADOW_MMIO], hits, flushes);
+    assert_true(counts[SHADOW_REFLECT] > ops / 20 && counts[SHADOW_EMULATE] > ops / 50 && hits > ops / 1000);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What test_shadow.c stands on: a translated domain on the real heap, pool and P2M, its memory once as it is and once
+ * as it should be, vCPUs whose hardware is the oracle on the shadows, with a TLB that keeps what it was not told to
+ * forget.
+ */
+#ifndef TESTS_SHADOW_MODEL_H
+#define TESTS_SHADOW_MODEL_H
+
+#include "../../hypervisor/mm/shadow/internal.h"
+#include "fake/fake.h"
+#include "mmu_oracle.h"
+
+#define VCPUS        2u
+#define SMALL        512u /* guest frames with entries of 4 KiB, then as many in one of 2 MiB */
+#define FRAMES       (2 * SMALL)
+#define SIZE         (FRAMES * PAGE_SIZE)
+#define TABLES       12u /* where most tables are: these frames, and the first ones of the 2 MiB */
+#define LARGE_TABLES 3u
+#define TLB_SIZE     16u
+
+struct test_vcpu {
+    struct shadow_vcpu v;
+    struct oracle_cpu guest, hw;
+    struct {
+        bool valid, user;
+        enum oracle_kind kind;
+        uint64_t page; /* linear */
+        mfn_t mfn;
+    } tlb[TLB_SIZE];
+    mfn_t table[TLB_SIZE]; /* tables that hardware may still walk through; 0: none */
+};
+
+struct access {
+    uint64_t linear;
+    enum oracle_kind kind;
+    bool user;
+    enum shadow_result result; /* SHADOW_FIXED: hardware did it */
+    uint64_t at;               /* guest physical, or machine if hardware did it */
+    uint32_t error;
+    unsigned int tries;
+};
+
+extern struct domain *d;
+extern struct test_vcpu vcpu[VCPUS];
+
+/* A domain with a pool of so many frames, all vCPUs unpaged; and its end, which looks for what is left. */
+void model_begin(unsigned long pool);
+void model_end(void);
+/* A vCPU's registers are what t->guest says now. */
+void model_load(struct test_vcpu *t);
+/* The access until it is done, or is not hardware's; and whether the oracle agrees. */
+void model_run(struct test_vcpu *t, struct access *a);
+void model_check(struct test_vcpu *t, const struct access *a);
+/* What hardware did stands in its TLB; and whether any TLB knows what it must not. */
+void model_remember(struct test_vcpu *t, const struct access *a);
+void model_check_tlbs(void);
+/* As an emulator or a hypercall stores. */
+void model_store(uint64_t at, unsigned int bytes, uint64_t value);
+mfn_t model_frame(uint64_t gfn);
+/* How many invariants the audit finds broken. */
+unsigned int model_audit(void);
+void model_forget(struct p2m_entry e);
+void model_blow(void);
+void model_random(unsigned long ops);
+
+#endif
