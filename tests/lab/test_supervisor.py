@@ -157,7 +157,10 @@ class Supervisor(LabTest):
     def test_xenstored_gone(self):
         """A supervisor that hears nothing any more ends, and the next one starts."""
         self.machine.put("/root/cut.so", compiled("cut.c", "-fPIC", "-shared"))
-        self.ok(f"kill -9 {PID}; (LD_PRELOAD=/root/cut.so umbra supervise >>{LOG} 2>&1 &) ; sleep 1; kill -USR1 {PID}")
+        self.ok(f"kill -9 {PID}; LD_PRELOAD=/root/cut.so umbra supervise >>{LOG} 2>&1 & echo $! >/run/blind")
+        pid = self.ok("cat /run/blind").strip()
+        self.wait_log(f"supervisor: process {pid}\n")
+        self.ok(f"kill -USR1 {pid}")
         self.wait_log("xenstored is gone")
         self.tiny("next", POWEROFF)
         self.ok("umbra unpause next")

@@ -36,6 +36,7 @@
 #define LATER_MS    2000 /* look again, though nothing is known to be due: is xenstored there? */
 #define FIRST_MS    1000 /* between two tries of a worker, at first and at most */
 #define LONGEST_MS  60000
+#define LEAVE_MS    1000 /* for one that was just killed, to be gone */
 
 struct ward {
     struct guest_state gs;
@@ -448,7 +449,7 @@ int cmd_supervise(struct cli *cli, const struct cli_args *args)
 {
     struct supervisor s = {0};
     struct ctl_error err = {0};
-    int rc = lock_try(LOCK_SUPERVISOR);
+    int rc = lock_wait(LOCK_SUPERVISOR, LEAVE_MS);
 
     signal(SIGPIPE, SIG_IGN); /* whoever reads the log may end before us */
     guest_log_on();
