@@ -502,6 +502,8 @@ int ctl_store_write(struct ctl *ctl, const char *path, const char *value, struct
     count();
     if (store_fails(err))
         return fake->store_fails;
+    if (fake->calls == fake->write_fails_at)
+        return fail(err, -EIO, "write to xenstore", "it just does not answer");
     if (strlen(path) >= sizeof(fake->nodes->path) || strlen(value) >= sizeof(fake->nodes->value))
         return fail(err, -E2BIG, "write to xenstore", "too long");
     lock();

@@ -34,6 +34,7 @@ struct fake {
     int calls;                  /* calls so far; at number kill_at the process ends itself by SIGKILL */
     int kill_at;
     int store_dies_at;          /* at that number xenstore stops answering */
+    int write_fails_at;         /* at that number a write fails, once */
     struct ctl_affinity pinned; /* what was set last */
     struct ctl_sched share;     /* of every domain */
     int ends[12];               /* reasons for which domains end that ctl_domain_wait() is asked for; negative: gone */

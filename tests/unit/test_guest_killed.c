@@ -111,6 +111,32 @@ static void test_create_interrupted(void **state)
     assert_int_equal(fake->n, 2);
 }
 
+/* Nobody is killed, but one write fails, whichever: the next one who looks brings the guest back. */
+static void test_restart_write_fails(void **state)
+{
+    bool reached = true;
+    int failed = 0;
+
+    for (int point = 1; reached; point++) {
+        struct guest_state gs;
+
+        fresh(state);
+        gs = left(GUEST_RUNNING, CONFIG(""));
+        domain_of(&gs, 5);
+        fake_stop(5, REBOOT);
+        fake->calls = 0;
+        fake->write_fails_at = point;
+        failed += settle(&gs) < 0;
+        reached = fake->calls >= point;
+        fake->write_fails_at = 0;
+        assert_int_equal(settle(&gs), 0);
+        assert_int_equal(phase_of(&gs), GUEST_RUNNING);
+        assert_int_equal(fake->n, 2);
+        assert_false(guest_domain(fake->domains, fake->n, gs.uuid)->paused);
+    }
+    assert_int_equal(failed, 3); /* rebooting, starting, running */
+}
+
 /* The next create of the name finds its way by itself, without any supervisor. */
 static void test_create_after_a_killed_create(void **state)
 {
@@ -200,6 +226,7 @@ int main(void)
         cmocka_unit_test_setup(test_create_after_a_killed_create, fresh),
         cmocka_unit_test_setup(test_destroy_killed_anywhere, fresh),
         cmocka_unit_test_setup(test_restart_killed_anywhere, fresh),
+        cmocka_unit_test_setup(test_restart_write_fails, fresh),
         cmocka_unit_test_setup(test_rename_restart_killed_anywhere, fresh),
     };
 

@@ -210,12 +210,16 @@ static void drain_console(struct ctl *ctl, const struct guest_state *gs, uint32_
 static int remove_nodes(struct ctl *ctl, const struct guest_state *gs, struct ctl_error *err)
 {
     char path[64], ours[64], id[CTL_UUID_TEXT], *vm;
-    int rc = 0;
+    struct ctl_error why = {0};
+    int rc;
 
     ctl_uuid_format(gs->uuid, id);
     snprintf(ours, sizeof(ours), "/vm/%s", id);
     snprintf(path, sizeof(path), "/local/domain/%u/vm", (uint32_t)gs->domid);
-    vm = ctl_store_read(ctl, path, NULL);
+    vm = ctl_store_read(ctl, path, &why);
+    rc = vm || why.code == -ENOENT ? 0 : why.code;
+    if (rc < 0 && err)
+        *err = why;
     if (vm && strcmp(vm, ours) == 0)
         rc = ctl_domain_forget(ctl, (uint32_t)gs->domid, err);
     free(vm);
@@ -327,10 +331,9 @@ static int build_again(struct ctl *ctl, struct guest_state *gs, const struct con
             nap(1000);
         rc = guest_build(ctl, c, &domid, err);
     }
-    if (rc < 0)
-        return rc;
-    gs->domid = domid;
-    return guest_start(ctl, gs, false, err);
+    if (rc == 0)
+        gs->domid = domid;
+    return rc;
 }
 
 static int give_up(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
@@ -342,7 +345,7 @@ static int give_up(struct ctl *ctl, struct guest_state *gs, struct ctl_error *er
 
 /*
  * The guest's old domain goes, a new one comes. One that cannot be built is given up; not one whose builder was told to
- * end, or whose configuration cannot be read just now: the record says what is left to do.
+ * end, or that meets an error when it is read or let go: the record says what is left to do.
  */
 static int step_restart(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
 {
@@ -363,6 +366,9 @@ static int step_restart(struct ctl *ctl, struct guest_state *gs, struct ctl_erro
     config_free(&c);
     if (rc < 0)
         return passes ? rc : give_up(ctl, gs, err);
+    rc = guest_start(ctl, gs, false, err);
+    if (rc < 0)
+        return rc;
     guest_say(gs->name, "started again as domain %lld", (long long)gs->domid);
     return GO_ON;
 }

@@ -180,7 +180,7 @@ int guest_state_find(struct ctl *ctl, const char *name_or_id, struct guest_state
         char id[24];
 
         snprintf(id, sizeof(id), "%lld", (long long)list[i].domid);
-        found = strcmp(id, name_or_id) == 0 ? i : -1;
+        found = list[i].domid >= 0 && strcmp(id, name_or_id) == 0 ? i : -1;
     }
     if (found >= 0)
         *gs = list[found];
