@@ -17,7 +17,7 @@ guest-srcs :=
 ctl-libs := -lxencall -lxenforeignmemory -lxenevtchn -lxengnttab -lxenstore -lxentoollog -lz -llzma -lzstd -llz4
 cli-libs := -lyajl
 
-include $(wildcard hypervisor/*/objs.mk hypervisor/mm/*/objs.mk tools/*/objs.mk tests/*/objs.mk)
+include $(wildcard hypervisor/*/objs.mk hypervisor/*/*/objs.mk tools/*/objs.mk tests/*/objs.mk)
 
 Q := $(if $(filter 0,$(V)),@)
 say = @$(if $(filter 0,$(V)),printf '  %-7s %s\n' $(1) $(2),:)

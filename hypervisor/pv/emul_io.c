@@ -124,13 +124,13 @@ enum emul_result pv_emul_io(struct pv_emul *e)
 /* Base that is added to a string operand's offset. In 64-bit code only FS and GS have one. */
 static unsigned long string_base(const struct pv_emul *e, bool out)
 {
-    unsigned int seg = out ? e->insn.seg : 0;
+    enum insn_seg seg = out ? e->insn.seg : SEG_ES;
     uint16_t sel;
     uint64_t desc;
 
-    if (seg == 0x64)
+    if (seg == SEG_FS)
         return rdmsr(MSR_FS_BASE);
-    if (seg == 0x65)
+    if (seg == SEG_GS)
         return rdmsr(MSR_GS_BASE);
     if (e->long_mode)
         return 0;

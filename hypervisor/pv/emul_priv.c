@@ -49,7 +49,7 @@ bool pv_emul_fetch(struct pv_emul *e)
     e->long_mode = pv_long_mode(e->v, e->regs, &cs_base);
     e->rip = e->long_mode ? e->regs->rip : (uint32_t)(cs_base + e->regs->rip);
     n = fetch_bytes(e, buf);
-    return n && insn_decode(&e->insn, buf, n, e->long_mode) == 0 && !e->insn.lock;
+    return n && insn_decode(&e->insn, buf, n, e->long_mode ? INSN_64 : INSN_32) == 0 && !e->insn.lock;
 }
 
 static void finish(struct pv_emul *e, unsigned int bytes)

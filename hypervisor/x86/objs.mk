@@ -12,5 +12,4 @@ hv-srcs += hypervisor/x86/time.c
 hv-srcs += hypervisor/x86/power.c
 hv-srcs += hypervisor/x86/entry.S
 hv-srcs += hypervisor/x86/traps.c
-hv-srcs += hypervisor/x86/insn.c
 hv-srcs += hypervisor/x86/fpu.c

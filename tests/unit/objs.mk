@@ -93,11 +93,12 @@ test_irq-srcs          := tests/unit/test_irq.c hypervisor/x86/irq.c hypervisor/
 test_irq-cflags        := $(hv-plain-cflags)
 
 # hypervisor/mm
+insn-srcs      := $(patsubst %,hypervisor/x86/emulate/%.c,opcodes decode compute)
 fake-machine   := $(patsubst %,tests/unit/fake/%.c,base mem tlb domains) hypervisor/lib/stretch.c
 mm-p2m-srcs    := hypervisor/mm/paging_pool.c $(patsubst %,hypervisor/mm/p2m/%.c,tree lookup update type life audit)
 mm-pv-srcs     := $(mm-p2m-srcs) hypervisor/mm/frame.c \
                   $(patsubst %,hypervisor/mm/pv/%.c,pt_check pt_commit pt_type base batch mmu_update va_mapping \
-                  mmuext ptwrite grant_pte relinquish audit) hypervisor/x86/insn.c
+                  mmuext ptwrite grant_pte relinquish audit) $(insn-srcs)
 
 units                 += test_frame
 test_frame-srcs       := tests/unit/test_frame.c $(fake-machine) $(mm-pv-srcs)
@@ -147,8 +148,13 @@ test_grant_races-libs   := -lpthread
 
 # hypervisor/pv
 units              += test_insn
-test_insn-srcs     := tests/unit/test_insn.c hypervisor/x86/insn.c
+test_insn-srcs     := tests/unit/test_insn.c $(insn-srcs)
 test_insn-cflags   := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include
+
+units                    += test_insn_length
+test_insn_length-srcs    := tests/unit/test_insn_length.c tests/unit/fake/base.c $(insn-srcs)
+test_insn_length-cflags  := $(hv-unit-cflags)
+test_insn_length-libs    := -lcapstone
 
 units              += test_pv_cpu
 test_pv_cpu-srcs   := tests/unit/test_pv_cpu.c $(patsubst %,hypervisor/pv/%.c,flags desc_check msr)

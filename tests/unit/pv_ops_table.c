@@ -319,6 +319,12 @@ static const struct {
     {3, {0x48, 0x29, 0x37}},                   /* sub %rsi,(%rdi) */
     {4, {0x48, 0x83, 0x37, 0x20}},             /* xorq $0x20,(%rdi) */
     {7, {0x48, 0xc7, 0x07, 0x00, 0, 0, 0}},    /* movq $0,(%rdi) */
+    {3, {0x48, 0x11, 0x37}},                   /* adc %rsi,(%rdi) */
+    {3, {0x48, 0x19, 0x37}},                   /* sbb %rsi,(%rdi) */
+    {3, {0x48, 0xff, 0x07}},                   /* incq (%rdi) */
+    {3, {0xf0, 0xfe, 0x0f}},                   /* lock decb (%rdi) */
+    {3, {0x48, 0xf7, 0x1f}},                   /* negq (%rdi) */
+    {3, {0x66, 0xf7, 0x17}},                   /* notw (%rdi) */
 };
 
 #define STATUS_FLAGS 0x8d5ul /* CF PF AF ZF SF OF */

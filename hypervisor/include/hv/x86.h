@@ -39,7 +39,10 @@
 
 #define EFLAGS_CF   (1ul << 0)
 #define EFLAGS_MBS  (1ul << 1)
+#define EFLAGS_PF   (1ul << 2)
+#define EFLAGS_AF   (1ul << 4)
 #define EFLAGS_ZF   (1ul << 6)
+#define EFLAGS_SF   (1ul << 7)
 #define EFLAGS_TF   (1ul << 8)
 #define EFLAGS_IF   (1ul << 9)
 #define EFLAGS_DF   (1ul << 10)

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
+hv-srcs += hypervisor/x86/emulate/opcodes.c
+hv-srcs += hypervisor/x86/emulate/decode.c
+hv-srcs += hypervisor/x86/emulate/compute.c
