@@ -156,6 +156,16 @@ test_insn_length-srcs    := tests/unit/test_insn_length.c tests/unit/fake/base.c
 test_insn_length-cflags  := $(hv-unit-cflags)
 test_insn_length-libs    := -lcapstone
 
+emulate-srcs        := $(insn-srcs) $(patsubst %,hypervisor/x86/emulate/%.c,modify string)
+units               += test_emulate
+test_emulate-srcs   := tests/unit/test_emulate.c $(emulate-srcs)
+test_emulate-cflags := $(hv-unit-cflags)
+
+units                      += test_emulate_random
+test_emulate_random-srcs   := tests/unit/test_emulate_random.c tests/unit/fake/base.c $(emulate-srcs)
+test_emulate_random-cflags := $(hv-unit-cflags)
+test_emulate_random-libs   := -lunicorn
+
 units              += test_pv_cpu
 test_pv_cpu-srcs   := tests/unit/test_pv_cpu.c $(patsubst %,hypervisor/pv/%.c,flags desc_check msr)
 test_pv_cpu-cflags := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include

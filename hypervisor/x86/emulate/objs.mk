@@ -2,3 +2,5 @@
 hv-srcs += hypervisor/x86/emulate/opcodes.c
 hv-srcs += hypervisor/x86/emulate/decode.c
 hv-srcs += hypervisor/x86/emulate/compute.c
+hv-srcs += hypervisor/x86/emulate/modify.c
+hv-srcs += hypervisor/x86/emulate/string.c
