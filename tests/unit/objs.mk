@@ -94,11 +94,12 @@ test_irq-cflags        := $(hv-plain-cflags)
 
 # hypervisor/mm
 insn-srcs      := $(patsubst %,hypervisor/x86/emulate/%.c,opcodes decode compute)
+emulate-srcs   := $(insn-srcs) $(patsubst %,hypervisor/x86/emulate/%.c,modify string)
 fake-machine   := $(patsubst %,tests/unit/fake/%.c,base mem tlb domains) hypervisor/lib/stretch.c
 mm-p2m-srcs    := hypervisor/mm/paging_pool.c $(patsubst %,hypervisor/mm/p2m/%.c,tree lookup update type life audit)
 mm-pv-srcs     := $(mm-p2m-srcs) hypervisor/mm/frame.c \
                   $(patsubst %,hypervisor/mm/pv/%.c,pt_check pt_commit pt_type base batch mmu_update va_mapping \
-                  mmuext ptwrite grant_pte relinquish audit) $(insn-srcs)
+                  mmuext ptwrite grant_pte relinquish audit) $(emulate-srcs)
 
 units                 += test_frame
 test_frame-srcs       := tests/unit/test_frame.c $(fake-machine) $(mm-pv-srcs)
@@ -156,7 +157,6 @@ test_insn_length-srcs    := tests/unit/test_insn_length.c tests/unit/fake/base.c
 test_insn_length-cflags  := $(hv-unit-cflags)
 test_insn_length-libs    := -lcapstone
 
-emulate-srcs        := $(insn-srcs) $(patsubst %,hypervisor/x86/emulate/%.c,modify string)
 units               += test_emulate
 test_emulate-srcs   := tests/unit/test_emulate.c $(emulate-srcs)
 test_emulate-cflags := $(hv-unit-cflags)

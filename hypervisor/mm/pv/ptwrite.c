@@ -4,125 +4,22 @@
  * faults, and is done here by the same route as an mmu_update. Atomic forms stay atomic against the hardware's setting
  * of A and D: the new entry is computed from the present one and stored by compare-and-swap.
  *
- * Stores: those that the opcode table names and whose destination modrm names, with and without lock, 1 to 8 bytes
- * inside one entry. Anything else - another instruction, an upper level, a value that pt_check or pt_acquire refuses -
- * is left to the guest as the page fault that it is.
+ * Stores: the forms of docs/emulator.md, 1 to 8 bytes inside one entry, which must be the one that faulted. Anything
+ * else - another instruction, an upper level, a value that pt_check or pt_acquire refuses - is left to the guest as the
+ * page fault that it is.
  *
- * The instruction's bytes, the address and the entry are each read once; another vCPU that changes the code meanwhile
- * only makes its own kernel store something else. The code is taken to be 64-bit.
+ * The instruction's bytes are read once; another vCPU that changes the code meanwhile only makes its own kernel store
+ * something else. The code is taken to be 64-bit.
  */
+#include <hv/emulate.h>
 #include <hv/guest_copy.h>
-#include <hv/insn.h>
 #include "pt.h"
 
-struct store {
-    struct insn in;
-    unsigned int bytes, shift; /* of the operand, and its place in the entry in bits */
-    uint64_t src;
-    /* results */
-    uint64_t old, new; /* operand before and after */
-    unsigned long flags;
+/* The store that faulted. */
+struct ptwrite {
+    struct vcpu *v;
+    unsigned long linear;
 };
-
-/* ---- which store is it? ---- */
-
-static bool fetch(struct insn *in, unsigned long rip)
-{
-    uint8_t bytes[INSN_MAX_LEN];
-    size_t first = MIN(sizeof(bytes), PAGE_SIZE - (rip & ~PAGE_MASK));
-    int rc;
-
-    if (guest_copy_from(bytes, (const void *)rip, first))
-        return false;
-    rc = insn_decode(in, bytes, first, INSN_64);
-    if (rc != -ENODATA || first == sizeof(bytes))
-        return rc == 0;
-    /* It goes on in the next page. */
-    if (guest_copy_from(bytes + first, (const void *)(rip + first), sizeof(bytes) - first))
-        return false;
-    return insn_decode(in, bytes, sizeof(bytes), INSN_64) == 0;
-}
-
-/* Is it a store to modrm's operand that fits into an entry? Fetches the source. */
-static bool operands(struct store *s, const struct cpu_user_regs *regs)
-{
-    const struct insn *in = &s->in;
-
-    s->bytes = in->op_bytes;
-    if (!in->mem || in->op == INSN_PUSH || in->op == INSN_CMPXCHG_PAIR || (in->lock && !in->lockable))
-        return false;
-    switch (in->args) {
-    case INSN_RM_REG:
-        s->src = insn_read_reg(regs, in->reg, s->bytes, in->rex != 0);
-        return true;
-    case INSN_RM_IMM:
-        s->src = (uint64_t)in->imm;
-        return true;
-    default:
-        return in->args == INSN_RM;
-    }
-}
-
-static bool is_bit_store(const struct store *s)
-{
-    return s->in.op == INSN_BTS || s->in.op == INSN_BTR || s->in.op == INSN_BTC;
-}
-
-static bool decode_store(struct store *s, unsigned long linear, const struct cpu_user_regs *regs)
-{
-    unsigned long addr;
-
-    if (!fetch(&s->in, regs->rip) || s->in.rep || s->in.repne || !operands(s, regs))
-        return false;
-    /* A segment with a base of its own: guests do not address tables that way. */
-    if (s->in.seg == SEG_FS || s->in.seg == SEG_GS)
-        return false;
-    addr = insn_address(&s->in, regs, regs->rip);
-    if (is_bit_store(s) && s->in.args == INSN_RM_REG)
-        addr += (unsigned long)insn_bit_distance(&s->src, s->bytes);
-    s->src &= is_bit_store(s) ? s->bytes * 8 - 1 : insn_mask(s->bytes);
-    s->shift = (addr & 7) * 8;
-    /* The fault must be this store's, and the store lie in one entry. */
-    return addr == linear && (addr & 7) + s->bytes <= 8;
-}
-
-/* ---- doing it ---- */
-
-/* s->old is set; acc is the accumulator, cut to the operand. */
-static void compute(struct store *s, uint64_t acc, unsigned long flags)
-{
-    s->flags = flags;
-    s->new = insn_compute(s->in.op, s->old, s->src, s->bytes, &s->flags);
-    if (s->in.op != INSN_CMPXCHG)
-        return;
-    insn_compare(acc, s->old, s->bytes, &s->flags);
-    if (acc != s->old)
-        s->new = s->old;
-}
-
-/* Reads, computes and stores until the entry held still in between; pt_lock held. */
-static int store_to_entry(struct store *s, struct domain *d, struct page_info *table, unsigned int index,
-                          const struct cpu_user_regs *regs)
-{
-    uint64_t mask = insn_mask(s->bytes) << s->shift, acc = regs->rax & insn_mask(s->bytes);
-    int rc;
-
-    do {
-        pte_t old = pt_read(pt_slot(table, index));
-
-        s->old = (old.n & mask) >> s->shift;
-        compute(s, acc, regs->rflags);
-        rc = pt_update(&(struct pt_request){
-            .pt_owner = d,
-            .pg_owner = d,
-            .table = table,
-            .index = index,
-            .entry = _pte((old.n & ~mask) | (s->new << s->shift)),
-            .expected = &old,
-        });
-    } while (rc == -EAGAIN);
-    return rc;
-}
 
 /* The L1 table of d behind a linear address that is mapped read-only; NULL: the fault is not ours. */
 static struct page_info *find_target(const struct vcpu *v, unsigned long linear)
@@ -139,41 +36,117 @@ static struct page_info *find_target(const struct vcpu *v, unsigned long linear)
     return table->owner == v->domain && pt_is_live(table, 1) ? table : NULL;
 }
 
-static void write_registers(const struct store *s, struct cpu_user_regs *regs)
-{
-    bool rex = s->in.rex != 0;
+/* ---- the emulator's access to memory ---- */
 
-    if (s->in.op == INSN_XCHG || s->in.op == INSN_XADD)
-        insn_write_reg(regs, s->in.reg, s->bytes, rex, s->old);
-    else if (s->in.op == INSN_CMPXCHG && !(s->flags & EFLAGS_ZF))
-        insn_write_reg(regs, 0, s->bytes, rex, s->old);
-    regs->rflags = s->flags & ~EFLAGS_RF;
-    regs->rip += s->in.len;
+static enum emulate_result op_fetch(struct emul *e, uint64_t linear, uint8_t *buf, unsigned int bytes)
+{
+    return guest_copy_from(buf, (const void *)linear, bytes) ? EMULATE_UNHANDLED : EMULATE_DONE;
 }
+
+/* The table, if this is the store that faulted, and lies in one entry; pt_lock held. */
+static struct page_info *target(const struct emul *e, const struct emul_access *a)
+{
+    const struct ptwrite *w = e->ctx;
+
+    /* A segment with a base of its own: guests do not address tables that way. */
+    if (e->insn.seg == SEG_FS || e->insn.seg == SEG_GS)
+        return NULL;
+    if (a->linear != w->linear || (a->linear & 7) + a->bytes > 8)
+        return NULL;
+    return find_target(w->v, a->linear);
+}
+
+static uint64_t part_mask(const struct emul_access *a)
+{
+    return insn_mask(a->bytes) << (a->linear & 7) * 8;
+}
+
+static unsigned int entry_index(const struct emul_access *a)
+{
+    return (a->linear & ~PAGE_MASK) / sizeof(pte_t);
+}
+
+static enum emulate_result op_read(struct emul *e, const struct emul_access *a, uint64_t *value)
+{
+    struct ptwrite *w = e->ctx;
+    struct page_info *table;
+
+    *value = 0;
+    /* The other operand of an instruction that has two. */
+    if (!a->write)
+        return guest_copy_from(value, (const void *)a->linear, a->bytes) ? EMULATE_UNHANDLED : EMULATE_DONE;
+    spin_lock(&w->v->domain->pv.pt_lock);
+    table = target(e, a);
+    if (table)
+        *value = (pt_read(pt_slot(table, entry_index(a))).n & part_mask(a)) >> (a->linear & 7) * 8;
+    spin_unlock(&w->v->domain->pv.pt_lock);
+    return table ? EMULATE_DONE : EMULATE_UNHANDLED;
+}
+
+/* Stores until the rest of the entry held still in between, if its part is still what is expected; pt_lock held. */
+static enum emulate_result store_part(struct ptwrite *w, struct page_info *table, const struct emul_access *a,
+                                      const uint64_t *expected, uint64_t value)
+{
+    unsigned int shift = (a->linear & 7) * 8;
+    int rc;
+
+    do {
+        pte_t old = pt_read(pt_slot(table, entry_index(a)));
+
+        if (expected && ((old.n ^ *expected << shift) & part_mask(a)))
+            return EMULATE_RETRY;
+        rc = pt_update(&(struct pt_request){
+            .pt_owner = w->v->domain,
+            .pg_owner = w->v->domain,
+            .table = table,
+            .index = entry_index(a),
+            .entry = _pte((old.n & ~part_mask(a)) | (value << shift & part_mask(a))),
+            .expected = &old,
+        });
+    } while (rc == -EAGAIN);
+    return rc ? EMULATE_UNHANDLED : EMULATE_DONE;
+}
+
+static enum emulate_result op_cmpxchg(struct emul *e, const struct emul_access *a, const uint64_t *old,
+                                      const uint64_t *new)
+{
+    struct ptwrite *w = e->ctx;
+    enum emulate_result rc = EMULATE_UNHANDLED;
+    struct page_info *table;
+
+    spin_lock(&w->v->domain->pv.pt_lock);
+    table = target(e, a);
+    if (table)
+        rc = store_part(w, table, a, old, *new);
+    spin_unlock(&w->v->domain->pv.pt_lock);
+    return rc;
+}
+
+static enum emulate_result op_write(struct emul *e, const struct emul_access *a, const uint64_t *value)
+{
+    return op_cmpxchg(e, a, NULL, value);
+}
+
+static const struct emul_ops ptwrite_ops = {op_fetch, op_read, op_write, op_cmpxchg};
 
 bool pv_ptwrite_fault(struct vcpu *v, unsigned long linear, struct cpu_user_regs *regs)
 {
-    struct domain *d = v->domain;
+    static const struct emul_segment segments[SEG_COUNT];
+    struct ptwrite w = {v, linear};
+    struct emul e = {.ops = &ptwrite_ops, .ctx = &w, .mode = INSN_64, .regs = regs, .seg = segments};
     struct page_info *table;
-    struct store s = {.bytes = 0};
-    int rc = -EINVAL;
+    enum emulate_result rc;
 
     /* Cheap refusals first: most write faults have nothing to do with tables. */
-    spin_lock(&d->pv.pt_lock);
+    spin_lock(&v->domain->pv.pt_lock);
     table = v->pv.kernel_mode ? find_target(v, linear) : NULL;
-    spin_unlock(&d->pv.pt_lock);
-    if (!table || !decode_store(&s, linear, regs))
+    spin_unlock(&v->domain->pv.pt_lock);
+    if (!table)
         return false;
-
-    spin_lock(&d->pv.pt_lock);
-    table = find_target(v, linear);
-    if (table)
-        rc = store_to_entry(&s, d, table, (linear & ~PAGE_MASK) / sizeof(pte_t), regs);
-    spin_unlock(&d->pv.pt_lock);
-    if (rc)
+    rc = emulate_store(&e);
+    if (rc != EMULATE_DONE && rc != EMULATE_RETRY)
         return false;
-    write_registers(&s, regs);
-    if (s.flags & EFLAGS_TF) {
+    if (e.single_step) {
         v->pv.dr6 |= 1ul << 14;
         pv_inject(v, TRAP_DB, 0);
     }
