@@ -95,6 +95,13 @@ MUTANTS = [Mutant(*fields) for fields in (
      "if ((hc->arg[0] & 7) || !pv_check_descriptor(&desc))", "if (hc->arg[0] & 7)"),
     ("gdt-frame-not-put", "hypervisor/pv/desc.c",
      "put_frames(old, old_count);", "put_frames(old, old_count - 1);"),
+    ("gdt-list-read-twice", "hypervisor/pv/desc.c",
+     "rc = pv_set_gdt(current, frames, (unsigned int)entries);\n",
+     "rc = pv_set_gdt(current, frames, (unsigned int)entries);\n"
+     "    if (!rc && !copy_from_guest(frames, guest_ptr(unsigned long, hc->arg[0]),\n"
+     "                                gdt_frame_count((unsigned int)entries)))\n"
+     "        for (unsigned int i = 0; i < gdt_frame_count((unsigned int)entries); i++)\n"
+     "            gdt_window(current)[i] = pte_make(_mfn(frames[i]), window_flags());\n"),
     ("ldt-page-twice", "hypervisor/pv/desc.c",
      "if (page * 512 >= v->pv.ldt_ents || (slot->n & PTE_P))", "if (page * 512 >= v->pv.ldt_ents)"),
     # Grants, and frames that change hands.
