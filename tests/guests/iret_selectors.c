@@ -24,8 +24,10 @@ static int outcome(unsigned long rip, unsigned long cs, unsigned long ss, unsign
     return faults(enter, &c, &f) ? (int)f.vector : -1;
 }
 
-/* In ring 3 each of these ends in a trap: syscall as user, ud2 as kernel. */
+/* In ring 3 each of these ends in a trap: syscall as user, ud2 as kernel. With CLI before it, by CLI if that is not
+ * allowed. */
 static const uint8_t user_code[] = {0x0f, 0x05}, kernel_code[] = {0x0f, 0x0b};
+static const uint8_t user_cli[] = {0xfa, 0x0f, 0x05}, kernel_cli[] = {0xfa, 0x0f, 0x0b};
 
 void guest_main(void)
 {
@@ -46,8 +48,9 @@ void guest_main(void)
     /* Processors differ in who faults, IRET or the fetch. */
     CHECK(outcome(NONCANONICAL, FLAT_KERNEL_CS64 & ~3, FLAT_KERNEL_SS64, 0x202) >= TRAP_GP);
     CHECK(outcome(~0ul << 48, FLAT_USER_CS64, FLAT_USER_SS64, 0x202) >= TRAP_GP);
-    /* IOPL, VM, VIF, VIP; then as user with interrupts off. */
+    /* IOPL, VM, VIF, VIP; with interrupts on and off. */
     CHECK_IS(outcome(P(kernel_code), FLAT_KERNEL_CS64 & ~3, FLAT_KERNEL_SS64, 0x1a3202), TRAP_UD);
+    CHECK_IS(outcome(P(kernel_cli), FLAT_KERNEL_CS64 & ~3, FLAT_KERNEL_SS64, 0x1a3202), TRAP_GP);
     CHECK_IS(outcome(P(user_code), FLAT_USER_CS64, FLAT_USER_SS64, 0x3002), VEC_SYSCALL);
-    CHECK_IS(run_user_code((const uint8_t[]){0xfa}, 1), TRAP_GP); /* cli */
+    CHECK_IS(outcome(P(user_cli), FLAT_USER_CS64, FLAT_USER_SS64, 0x3002), TRAP_GP);
 }

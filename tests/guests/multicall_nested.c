@@ -29,12 +29,15 @@ void guest_main(void)
     CHECK((long)list[3].result < 0);
     CHECK_IS(list[4].result, 4 << 16 | 17);
 
-    /* The first entry's hypercall writes into the second: page size into its number. */
+    /* A call of the list writes into an entry to come: an address into its number, of which the lower half is 0, and
+     * a frame number into its first argument. That entry is read when it is due. */
     list[0] = (multicall_entry_t){.op = __HYPERVISOR_xen_version, .args = {XENVER_version}};
     list[1] = (multicall_entry_t){.op = __HYPERVISOR_memory_op, .args = {XENMEM_machphys_mapping, P(&list[2])}};
     list[2] = (multicall_entry_t){.op = __HYPERVISOR_xen_version, .args = {XENVER_version}};
     CHECK_IS(run(list, 3), 0);
     CHECK_IS(list[1].result, 0);
+    CHECK(list[2].op != __HYPERVISOR_xen_version);
+    CHECK((long)list[2].result < 0);
 
     CHECK_IS(run((void *)HV_TEXT, 1), -XEN_EFAULT);
     CHECK_IS(run((void *)NOT_MAPPED, 1), -XEN_EFAULT);

@@ -12,7 +12,7 @@ static void refused(const unsigned long *entry, unsigned long value)
 {
     unsigned long before = *entry;
 
-    CHECK(mmu_store(entry, value) < 0);
+    CHECK_IS(mmu_store(entry, value), -XEN_EINVAL);
     CHECK_IS(*entry, before);
 }
 
@@ -29,6 +29,13 @@ void guest_main(void)
         refused(l3, l1_table | 1ul << bit);
         refused(l4, l1_table | 1ul << bit);
     }
+    for (unsigned long bit = PTE_PWT; bit <= PTE_PCD; bit <<= 1) {
+        refused(l1, *l1 | bit);
+        refused(l2, l1_table | bit);
+        refused(l3, l1_table | bit);
+        refused(l4, l1_table | bit);
+    }
+    refused(l1, *l1 | PTE_PSE); /* at this level PAT, the third cache attribute */
     refused(l2, l1_table | PTE_PSE);
     refused(l3, l1_table | PTE_PSE);
     refused(l4, l1_table | PTE_PSE);
@@ -46,6 +53,7 @@ void guest_main(void)
     CHECK_IS(mmu_store(l4, 0), 0);
 
     CHECK_IS(mmuext(MMUEXT_PIN_L1_TABLE, mfn_of(new_table(3, saved | 1ul << 51)), 0), -XEN_EINVAL);
+    CHECK_IS(mmuext(MMUEXT_PIN_L1_TABLE, mfn_of(new_table(3, saved | PTE_PCD)), 0), -XEN_EINVAL);
     CHECK_IS(mmuext(MMUEXT_PIN_L2_TABLE, mfn_of(new_table(3, l1_table | 1ul << 50)), 0), -XEN_EINVAL);
     CHECK_IS(mmuext(MMUEXT_PIN_L3_TABLE, mfn_of(new_table(3, l1_table | 1ul << 49)), 0), -XEN_EINVAL);
     CHECK_IS(mmuext(MMUEXT_PIN_L4_TABLE, mfn_of(new_table(3, l1_table | 1ul << 48)), 0), -XEN_EINVAL);

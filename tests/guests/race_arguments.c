@@ -3,7 +3,7 @@
  * Attack: vCPU 1 changes the arguments of hypercalls while vCPU 0 makes them: the address and the entry of an
  * mmu_update, the frame of a pin, the frame list of set_gdt, all between something harmless and something forbidden.
  * Arguments that are read twice would pass the check as one thing and be used as the other. Nothing forbidden becomes
- * true.
+ * true: no table can be written to, and no GDT that is in force has a call gate.
  */
 #include "guest.h"
 
@@ -25,9 +25,18 @@ static void flip(void)
     }
 }
 
+/* LAR knows call gates; DPL 3. */
+static bool gate_in_force(void)
+{
+    bool there;
+
+    __asm__ __volatile__("lar %w1, %k1" : "=@ccz"(there) : "r"(5 << 3 | 3) : "memory");
+    return there;
+}
+
 void guest_main(void)
 {
-    unsigned long *gates = new_table(5, 0x00008e00e0080000); /* an interrupt gate; as an L1 entry not present */
+    unsigned long *gates = new_table(5, 0x0000ec00e0080000); /* a call gate; as an L1 entry not present */
     unsigned int pinned = 0, loaded = 0;
 
     slot = entry_of(new_page(), 1);
@@ -42,12 +51,18 @@ void guest_main(void)
         pinned += hypercall(__HYPERVISOR_mmuext_op, P(&pin), 1, 0, DOMID_SELF, 0) == 0;
         (void)mmuext(MMUEXT_UNPIN_TABLE, good_frame, 0);
         (void)mmuext(MMUEXT_UNPIN_TABLE, bad_frame, 0);
-        loaded += HYPERCALL2(__HYPERVISOR_set_gdt, frames, 512) == 0;
+        if (HYPERCALL2(__HYPERVISOR_set_gdt, frames, 512) == 0) {
+            loaded++;
+            CHECK(!gate_in_force());
+        }
         CHECK_IS(HYPERCALL2(__HYPERVISOR_set_gdt, frames, 0), 0);
     }
     stop = true;
     wait_vcpu(1);
     frames[0] = bad_frame;
     CHECK_IS(HYPERCALL2(__HYPERVISOR_set_gdt, frames, 512), -XEN_EINVAL);
+    frames[0] = good_frame;
+    CHECK_IS(HYPERCALL2(__HYPERVISOR_set_gdt, frames, 512), 0);
+    CHECK(!gate_in_force());
     say("%u pins, %u tables loaded", pinned, loaded);
 }

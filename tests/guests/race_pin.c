@@ -43,6 +43,14 @@ static void second(void)
     work(1, ROUNDS);
 }
 
+static long give_away(void)
+{
+    struct xen_memory_reservation r = {.nr_extents = 1, .domid = DOMID_SELF};
+
+    set_xen_guest_handle(r.extent_start, &mfn);
+    return HYPERCALL2(__HYPERVISOR_memory_op, XENMEM_decrease_reservation, &r);
+}
+
 void guest_main(void)
 {
     mfn = spare_mfn(0);
@@ -64,4 +72,7 @@ void guest_main(void)
         CHECK_IS(mmuext(MMUEXT_CLEAR_PAGE, mfn, 0), -XEN_EINVAL);
         CHECK_IS(mmuext(MMUEXT_UNPIN_TABLE, mfn, 0), 0);
     }
+    CHECK_IS(give_away(), 1);
+    CHECK_IS(give_away(), 0);
+    CHECK(map_at(window[0], make_pte(mfn, PTE_ALL), UVMF_NONE) < 0);
 }
