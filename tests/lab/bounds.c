@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * The worst that the control domain can ask of the hypervisor, for tests of how long it works without a preemption
- * point; and the two commands of umbra_op that only tests use:
+ * point, and what it measured meanwhile:
  *
  *   bounds reset | read         forgets the longest stretches; lists them: family, sub-operation, units, ticks
- *   bounds arm N                the N-th allocation for domctl or memory_op fails; 0: none. Says what was left
  *   bounds tables MIB           a domain all of whose frames are page tables of one L4: pin, unpin, pin, destroy
  *   bounds batches              batches as large as they may be: mmu_update, mmuext_op, multicall, grants, event ports
  */
@@ -70,16 +69,6 @@ static void stretches(bool reset, bool show)
             printf("stretch %u %u %u %llu\n", op->u.stretch.entry[i].family, op->u.stretch.entry[i].sub,
                    op->u.stretch.entry[i].work, (unsigned long long)op->u.stretch.entry[i].ticks);
     } while (op->u.stretch.count);
-}
-
-static void arm(unsigned n)
-{
-    struct umbra_op *op = buffer(sizeof(*op));
-
-    op->cmd = UMBRA_OP_alloc_fault;
-    op->u.alloc_fault.n = n;
-    umbra_op(op);
-    printf("left %u\n", op->u.alloc_fault.n);
 }
 
 static void timed(const char *what, bool ok)
@@ -273,14 +262,12 @@ int main(int argc, char **argv)
         stretches(true, false);
     else if (strcmp(verb, "read") == 0)
         stretches(false, true);
-    else if (strcmp(verb, "arm") == 0)
-        arm(n);
     else if (strcmp(verb, "tables") == 0 && n)
         tables(n);
     else if (strcmp(verb, "batches") == 0)
         batches();
     else {
-        fprintf(stderr, "usage: bounds reset|read|arm N|tables MIB|batches\n");
+        fprintf(stderr, "usage: bounds reset|read|tables MIB|batches\n");
         return 2;
     }
     return 0;

@@ -4,7 +4,6 @@ and the handling of guests. A machine that ended is replaced; one that cannot bo
 
 import atexit
 import contextlib
-import gzip
 import json
 import lzma
 import os
@@ -115,17 +114,17 @@ class LabTest(unittest.TestCase):
     machine_name = machines.DEFAULT
     machine_options = {}
     kept = ()
+    shared = None
 
     def setUp(self):
         self.machine = shared_machine(self.machine_name, **self.machine_options)
         self.addCleanup(self.destroy_all)
-        if self.kept:
-            type(self).shared = self.machine
+        type(self).shared = self.machine
 
     @classmethod
     def tearDownClass(cls):
         for name in cls.kept:
-            if cls.shared.is_usable():
+            if cls.shared and cls.shared.is_usable():  # not before the first setUp
                 cls.shared.check(f"umbra destroy {name}")
 
     def run_in(self, command, timeout=120):
@@ -158,14 +157,13 @@ class LabTest(unittest.TestCase):
             raise AssertionError(f"{command}: not JSON ({error}):\n{text}") from error
 
     def put_program(self, path, source, *libraries):
-        """Compiles a C source of tests/lab here and puts the program there, compressed on its way."""
+        """Compiles a C source of tests/lab here and puts the program there."""
         with tempfile.TemporaryDirectory() as directory:
             program = os.path.join(directory, "program")
             command = ["gcc", "-s", "-Os", "-Wall", "-Wextra", "-Werror", os.path.join(HERE, source), "-o", program]
             subprocess.run([*command, *libraries], check=True)
             with open(program, "rb") as file:
-                self.machine.put(path + ".gz", gzip.compress(file.read()))
-        self.ok(f"gunzip -f {path}.gz && chmod +x {path}")
+                self.machine.put(path, file.read(), mode=0o755)
 
     # --- guests ---------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ Invariant: after close(), and when this process dies in whatever way, no emulato
 
 import base64
 import collections
+import gzip
 import os
 import secrets
 import selectors
@@ -31,6 +32,7 @@ import verdict
 from verdict import LabError, MachineEnded
 
 Result = collections.namedtuple("Result", "status out err")
+PIECE = 2048  # of a file, within one command
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -199,13 +201,22 @@ class Machine:
                 if on_output:
                     on_output(*event)
 
-    def put(self, path, data, first="true"):
-        """Writes a file in the control domain, after a command."""
+    def put(self, path, data, first="true", mode=None):
+        """Writes a file in the control domain, after a command; what needs several pieces travels compressed."""
         quoted = shlex.quote(path)
-        into = f"{first} && mkdir -p \"$(dirname {quoted})\" && base64 -d >{quoted}"
-        for start in range(0, max(len(data), 1), 2048):
-            self.check(f"echo {base64.b64encode(data[start:start + 2048]).decode()} | {{ {into}; }}")
-            into = f"base64 -d >>{quoted}"
+        packed = len(data) > PIECE
+        sent = gzip.compress(data) if packed else data
+        begin, last = f"{first} && mkdir -p {shlex.quote(os.path.dirname(path) or '.')} && ", ""
+        if packed:
+            last += f" && gunzip -c /run/lab.put >{quoted}"
+        if mode is not None:
+            last += f" && chmod {mode:o} {quoted}"
+        target, to = "/run/lab.put" if packed else quoted, ">"
+        for start in range(0, max(len(sent), 1), PIECE):
+            piece = base64.b64encode(sent[start:start + PIECE]).decode()
+            end = last if start + PIECE >= len(sent) else ""
+            self.check(f"{begin}echo {piece} | base64 -d {to}{target}{end}")
+            begin, to = "", ">>"
 
     def _send(self, data):
         try:

@@ -15,8 +15,7 @@ PIN_L4, UNPIN, COPY_PAGE, COPY, RESET = 3, 4, 17, 5, 10
 class LargestTables(LabTest):
     def setUp(self):
         super().setUp()
-        self.machine.put("/root/bounds", with_libctl("bounds.c"))
-        self.ok("chmod +x /root/bounds")
+        self.machine.put("/root/bounds", with_libctl("bounds.c"), mode=0o755)
         self.before = self.footprint()
         self.ok("/root/bounds reset")
 
