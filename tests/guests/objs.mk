@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Test guests: small PV kernels, a rule or an attack each, in the order in which tests/lab/test_hostile.py runs them.
+# Test guests: small PV kernels, a rule or an attack each, in reading order. tests/lab/test_hostile.py runs all of them.
 guest-srcs += tests/guests/lib/start.S
 guest-srcs += tests/guests/lib/main.c
 guest-srcs += tests/guests/lib/print.c
