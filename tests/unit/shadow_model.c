@@ -75,6 +75,11 @@ static uint8_t *real(uint64_t at)
     return (uint8_t *)mfn_to_virt(model_frame(at >> PAGE_SHIFT)) + (at & (PAGE_SIZE - 1));
 }
 
+void model_wrote(uint64_t at, unsigned int bytes, uint64_t value)
+{
+    memcpy(model + at, &value, bytes);
+}
+
 /* As an emulator or a hypercall stores. */
 void model_store(uint64_t at, unsigned int bytes, uint64_t value)
 {
@@ -82,7 +87,7 @@ void model_store(uint64_t at, unsigned int bytes, uint64_t value)
     assert_int_equal(shadow_store(d, _gpa(at), bytes, value), 0);
     assert_true(this_cpu(stretch_now).work <= STRETCH_BOUND);
     stretch_end();
-    memcpy(model + at, &value, bytes);
+    model_wrote(at, bytes, value);
 }
 
 static uint64_t table_frame(void);

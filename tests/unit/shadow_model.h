@@ -57,6 +57,8 @@ void model_remember(struct test_vcpu *t, const struct access *a);
 void model_check_tlbs(void);
 /* As an emulator or a hypercall stores. */
 void model_store(uint64_t at, unsigned int bytes, uint64_t value);
+/* Something else has stored it. */
+void model_wrote(uint64_t at, unsigned int bytes, uint64_t value);
 mfn_t model_frame(uint64_t gfn);
 /* How many invariants the audit finds broken. */
 unsigned int model_audit(void);

@@ -139,6 +139,34 @@ static void test_stale_write(void **state)
     assert_true(is_table(model_frame(200)));
 }
 
+/* A compare and swap changes a table and what was made from it, if it finds what it expects. */
+static void test_swap_in_table(void **state)
+{
+    static const unsigned int sizes[] = {8, 4, 2, 1, 8, 3};
+    uint64_t at = PAGE_SIZE + 5 * 8, old = 7;
+
+    map(5, 100, ALL);
+    go(5 * PAGE_SIZE, ORACLE_READ, false);
+    assert_int_equal(shadow_swap(d, _gpa(at), 8, &old, 0), 0);
+    assert_int_equal(old, 100ul << PAGE_SHIFT | ALL); /* it did not */
+    assert_int_equal(go(5 * PAGE_SIZE, ORACLE_WRITE, false).tries, 0);
+    assert_int_equal(shadow_swap(d, _gpa(at), 8, &old, 101ul << PAGE_SHIFT | ALL), 0);
+    model_wrote(at, 8, 101ul << PAGE_SHIFT | ALL);
+    assert_int_equal(go(5 * PAGE_SIZE, ORACLE_WRITE, false).at >> PAGE_SHIFT, model_frame(101).n);
+    for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++) {
+        uint64_t place = 300 * PAGE_SIZE + 16 * i + (i > 3 ? 1 : 0), mask = ~0ull >> (64 - 8 * sizes[i]);
+
+        old = 0;
+        assert_int_equal(shadow_swap(d, _gpa(place), sizes[i], &old, 0x1122334455667788), 0);
+        assert_int_equal(old, 0);
+        assert_int_equal(shadow_swap(d, _gpa(place), sizes[i], &old, 5), 0);
+        assert_int_equal(old, 0x1122334455667788 & mask);
+        model_wrote(place, sizes[i], 0x1122334455667788);
+    }
+    assert_int_equal(shadow_swap(d, _gpa(2 * PAGE_SIZE - 1), 2, &old, 0), -EFAULT);
+    assert_int_equal(shadow_swap(d, _gpa(FRAMES * PAGE_SIZE), 8, &old, 0), -EFAULT);
+}
+
 /* User mode does not store to tables: a frame in which it does is none. Nor is one that is stored to again and again.
  */
 static void test_no_table_any_more(void **state)
@@ -323,11 +351,11 @@ static void test_audit_finds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random),    SHADOW_TEST(test_one_fault),   SHADOW_TEST(test_accessed_and_dirty),
-        SHADOW_TEST(test_store_to_table), SHADOW_TEST(test_stale_write), SHADOW_TEST(test_no_table_any_more),
-        SHADOW_TEST(test_large_leaf),     SHADOW_TEST(test_without_wp),  SHADOW_TEST(test_kinds_of_memory),
-        SHADOW_TEST(test_many_mappings),  SHADOW_TEST(test_root_goes),   SHADOW_TEST(test_small_pool),
-        SHADOW_TEST(test_audit_finds),
+        cmocka_unit_test(test_random),       SHADOW_TEST(test_one_fault),     SHADOW_TEST(test_accessed_and_dirty),
+        SHADOW_TEST(test_store_to_table),    SHADOW_TEST(test_swap_in_table), SHADOW_TEST(test_stale_write),
+        SHADOW_TEST(test_no_table_any_more), SHADOW_TEST(test_large_leaf),    SHADOW_TEST(test_without_wp),
+        SHADOW_TEST(test_kinds_of_memory),   SHADOW_TEST(test_many_mappings), SHADOW_TEST(test_root_goes),
+        SHADOW_TEST(test_small_pool),        SHADOW_TEST(test_audit_finds),
     };
 
     return cmocka_run_group_tests_name("shadow", tests, NULL, NULL);

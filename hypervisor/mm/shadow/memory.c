@@ -93,19 +93,77 @@ static void store(void *p, unsigned int bytes, uint64_t value)
         memcpy(p, &value, bytes);
 }
 
-int shadow_store(struct domain *d, gpa_t at, unsigned int bytes, uint64_t value)
+/* In one piece where it is naturally aligned. Elsewhere other processors may see, or undo, a part of it. */
+static void swap(void *p, unsigned int bytes, uint64_t *old, uint64_t new)
 {
-    struct p2m_entry e;
+    bool aligned = (uintptr_t)p % bytes == 0;
+    uint64_t found = 0;
 
+    if (aligned && bytes == 8) {
+        __atomic_compare_exchange_n((uint64_t *)p, old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+        return;
+    }
+    if (aligned && bytes == 4) {
+        uint32_t old32 = (uint32_t)*old;
+
+        __atomic_compare_exchange_n((uint32_t *)p, &old32, (uint32_t) new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+        *old = old32;
+        return;
+    }
+    memcpy(&found, p, bytes);
+    if (!memcmp(&found, old, bytes))
+        store(p, bytes, new);
+    *old = found;
+}
+
+/* A change of up to 8 bytes within a frame that may be stored to, with the lock held. */
+struct change {
+    struct domain *d;
+    gpa_t at;
+    unsigned int bytes;
+    struct p2m_entry p2m;
+};
+
+/* Takes the lock; -EFAULT: no such memory, and the lock is not held. */
+static int begin(struct change *c, struct domain *d, gpa_t at, unsigned int bytes)
+{
     if (bytes == 0 || bytes > 8 || (at.n & (PAGE_SIZE - 1)) + bytes > PAGE_SIZE)
         return -EFAULT;
     paging_lock(d);
-    e = p2m_lookup_locked(d, _gfn(at.n >> PAGE_SHIFT));
-    if (may_store(e.type)) {
-        store(at_offset(e.mfn, at), bytes, value);
-        if (p2m_is_ram(e.type) && is_table(e.mfn))
-            table_written(d->shadow, e.mfn, at.n & (PAGE_SIZE - 1), bytes);
-    }
+    *c = (struct change){d, at, bytes, p2m_lookup_locked(d, _gfn(at.n >> PAGE_SHIFT))};
+    if (may_store(c->p2m.type))
+        return 0;
     paging_unlock(d);
-    return may_store(e.type) ? 0 : -EFAULT;
+    return -EFAULT;
+}
+
+static void end(const struct change *c)
+{
+    if (p2m_is_ram(c->p2m.type) && is_table(c->p2m.mfn))
+        table_written(c->d->shadow, c->p2m.mfn, c->at.n & (PAGE_SIZE - 1), c->bytes);
+    paging_unlock(c->d);
+}
+
+int shadow_store(struct domain *d, gpa_t at, unsigned int bytes, uint64_t value)
+{
+    struct change c;
+    int rc = begin(&c, d, at, bytes);
+
+    if (rc)
+        return rc;
+    store(at_offset(c.p2m.mfn, at), bytes, value);
+    end(&c);
+    return 0;
+}
+
+int shadow_swap(struct domain *d, gpa_t at, unsigned int bytes, uint64_t *old, uint64_t new)
+{
+    struct change c;
+    int rc = begin(&c, d, at, bytes);
+
+    if (rc)
+        return rc;
+    swap(at_offset(c.p2m.mfn, at), bytes, old, new);
+    end(&c);
+    return 0;
 }

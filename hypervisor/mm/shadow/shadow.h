@@ -60,7 +60,7 @@ void shadow_drop_root(struct shadow_vcpu *v);
 enum shadow_result shadow_fault(struct shadow_vcpu *v, struct shadow_fault *f);
 /* A store of up to 8 bytes within a page, by emulation or for a hypercall. 0; -EFAULT: no writable memory there. */
 int shadow_store(struct domain *d, gpa_t at, unsigned int bytes, uint64_t value);
-/* The same of a compare and swap; *old is what was found. 0 also when it was not what was expected. */
+/* The same of a compare and swap. 0: *old is what was found, and new is there if that was what *old said before. */
 int shadow_swap(struct domain *d, gpa_t at, unsigned int bytes, uint64_t *old, uint64_t new);
 
 /*
