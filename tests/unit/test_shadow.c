@@ -11,6 +11,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <hv/sched.h>
+#include <hv/x86.h>
 #include "shadow_model.h"
 
 #define CPU   (&vcpu[0])
@@ -165,6 +166,74 @@ static void test_swap_in_table(void **state)
     }
     assert_int_equal(shadow_swap(d, _gpa(2 * PAGE_SIZE - 1), 2, &old, 0), -EFAULT);
     assert_int_equal(shadow_swap(d, _gpa(FRAMES * PAGE_SIZE), 8, &old, 0), -EFAULT);
+}
+
+/* ---- instructions ---- */
+
+#define CODE 400ul /* a frame for them, mapped by entry 50 */
+
+static enum emulate_result execute(struct emul *e, struct cpu_user_regs *regs, const char *code, unsigned int n)
+{
+    static const struct emul_segment flat[SEG_COUNT];
+
+    for (unsigned int i = 0; i < n; i++)
+        model_store(CODE * PAGE_SIZE + i, 1, (uint8_t)code[i]);
+    map(50, CODE, ALL);
+    regs->rip = 50 * PAGE_SIZE;
+    *e = (struct emul){.mode = INSN_64, .regs = regs, .seg = flat};
+    return shadow_emulate(&CPU->v, e, false, false);
+}
+#define EXECUTE(e, regs, code) execute(e, regs, code, sizeof(code) - 1)
+
+/* Instructions that store to a shadowed table are completed, and so is what they mean. */
+static void test_emulated_stores(void **state)
+{
+    uint64_t at = 6 * PAGE_SIZE + 5 * 8;
+    struct cpu_user_regs regs = {.rbx = at, .rcx = 101ul << PAGE_SHIFT | ALL};
+    struct emul e;
+
+    map(5, 100, ALL);
+    map(6, 1, ALL); /* the table itself */
+    go(5 * PAGE_SIZE, ORACLE_READ, false);
+    assert_int_equal(go(at, ORACLE_WRITE, false).result, SHADOW_EMULATE);
+    assert_int_equal(EXECUTE(&e, &regs, "\x48\x89\x0b"), EMULATE_DONE); /* mov %rcx, (%rbx) */
+    assert_int_equal(regs.rip, 50 * PAGE_SIZE + 3);
+    model_wrote(PAGE_SIZE + 5 * 8, 8, regs.rcx);
+    assert_int_equal(go(5 * PAGE_SIZE, ORACLE_WRITE, false).at >> PAGE_SHIFT, model_frame(101).n);
+
+    regs.rax = regs.rcx;
+    regs.rcx = 102ul << PAGE_SHIFT | ALL;
+    assert_int_equal(EXECUTE(&e, &regs, "\xf0\x48\x0f\xb1\x0b"), EMULATE_DONE); /* lock cmpxchg %rcx, (%rbx) */
+    model_wrote(PAGE_SIZE + 5 * 8, 8, regs.rcx);
+    assert_int_equal(go(5 * PAGE_SIZE, ORACLE_WRITE, false).at >> PAGE_SHIFT, model_frame(102).n);
+    assert_int_equal(EXECUTE(&e, &regs, "\xf0\x48\x0f\xba\x33\x00"), EMULATE_DONE); /* lock btr $0, (%rbx) */
+    model_wrote(PAGE_SIZE + 5 * 8, 8, regs.rcx & ~PTE_P);
+    assert_int_equal(go(5 * PAGE_SIZE, ORACLE_READ, false).result, SHADOW_REFLECT);
+
+    regs.rbx = 60 * PAGE_SIZE + 8; /* not mapped */
+    assert_int_equal(EXECUTE(&e, &regs, "\x48\x89\x0b"), EMULATE_FAULT);
+    assert_int_equal(e.fault.vector, 14);
+    assert_int_equal(e.fault.error, PFEC_W);
+    assert_int_equal(e.fault.linear, regs.rbx);
+    assert_int_equal(regs.rip, 50 * PAGE_SIZE);
+}
+
+/* What is not emulated the guest does by itself, once the frame is no table any more. */
+static void test_give_up(void **state)
+{
+    struct cpu_user_regs regs = {.rbx = 6 * PAGE_SIZE + 16};
+    struct emul e;
+
+    map(6, 200, ALL);
+    model_store(2 * PAGE_SIZE + 8, 8, 200ul << PAGE_SHIFT | ALL); /* frame 200 as a table for 2 MiB */
+    model_store(200 * PAGE_SIZE, 8, 101ul << PAGE_SHIFT | ALL);
+    go(1ul << 21, ORACLE_READ, false);
+    assert_int_equal(go(regs.rbx, ORACLE_WRITE, false).result, SHADOW_EMULATE);
+    assert_int_equal(EXECUTE(&e, &regs, "\x66\x0f\xd6\x03"), EMULATE_UNHANDLED); /* movq %xmm0, (%rbx) */
+    assert_true(shadow_give_up(d, _gpa(200 * PAGE_SIZE + 16)));
+    assert_int_equal(go(regs.rbx, ORACLE_WRITE, false).result, SHADOW_FIXED);
+    assert_false(shadow_give_up(d, _gpa(4 * PAGE_SIZE))); /* the root */
+    assert_false(shadow_give_up(d, _gpa(FRAMES * PAGE_SIZE)));
 }
 
 /* User mode does not store to tables: a frame in which it does is none. Nor is one that is stored to again and again.
@@ -351,11 +420,12 @@ static void test_audit_finds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random),       SHADOW_TEST(test_one_fault),     SHADOW_TEST(test_accessed_and_dirty),
-        SHADOW_TEST(test_store_to_table),    SHADOW_TEST(test_swap_in_table), SHADOW_TEST(test_stale_write),
-        SHADOW_TEST(test_no_table_any_more), SHADOW_TEST(test_large_leaf),    SHADOW_TEST(test_without_wp),
-        SHADOW_TEST(test_kinds_of_memory),   SHADOW_TEST(test_many_mappings), SHADOW_TEST(test_root_goes),
-        SHADOW_TEST(test_small_pool),        SHADOW_TEST(test_audit_finds),
+        cmocka_unit_test(test_random),    SHADOW_TEST(test_one_fault),     SHADOW_TEST(test_accessed_and_dirty),
+        SHADOW_TEST(test_store_to_table), SHADOW_TEST(test_swap_in_table), SHADOW_TEST(test_emulated_stores),
+        SHADOW_TEST(test_give_up),        SHADOW_TEST(test_stale_write),   SHADOW_TEST(test_no_table_any_more),
+        SHADOW_TEST(test_large_leaf),     SHADOW_TEST(test_without_wp),    SHADOW_TEST(test_kinds_of_memory),
+        SHADOW_TEST(test_many_mappings),  SHADOW_TEST(test_root_goes),     SHADOW_TEST(test_small_pool),
+        SHADOW_TEST(test_audit_finds),
     };
 
     return cmocka_run_group_tests_name("shadow", tests, NULL, NULL);

@@ -12,6 +12,7 @@
 #ifndef MM_SHADOW_SHADOW_H
 #define MM_SHADOW_SHADOW_H
 
+#include <hv/emulate.h>
 #include <hv/p2m.h>
 #include "guest_walk.h"
 
@@ -62,6 +63,15 @@ enum shadow_result shadow_fault(struct shadow_vcpu *v, struct shadow_fault *f);
 int shadow_store(struct domain *d, gpa_t at, unsigned int bytes, uint64_t value);
 /* The same of a compare and swap. 0: *old is what was found, and new is there if that was what *old said before. */
 int shadow_swap(struct domain *d, gpa_t at, unsigned int bytes, uint64_t *old, uint64_t new);
+
+/*
+ * Completes the instruction of a SHADOW_EMULATE: e has mode, regs and seg. Results as of emulate_store; with
+ * EMULATE_UNHANDLED it did nothing and the guest has to execute it by itself, which takes shadow_give_up.
+ */
+enum emulate_result shadow_emulate(struct shadow_vcpu *v, struct emul *e, bool user, bool smap_exempt);
+/* The frame at gpa is no table any more. False: not yet (call again), or not possible: a vCPU runs on it as its root.
+ */
+bool shadow_give_up(struct domain *d, gpa_t at);
 
 /*
  * The P2M is about to change the entry of a frame: nothing leads to it any more, in tables or TLBs. With the paging

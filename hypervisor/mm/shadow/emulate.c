@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * What shadow_fault answers with SHADOW_EMULATE: the instruction is completed here. Each access walks the guest's
+ * tables as the processor would, so it faults as it would; stores go by shadow_store and shadow_swap, which keep
+ * shadows right.
+ *
+ * Only stores within a frame, of up to 8 bytes, are done. For what remains the table has to give up its protection.
+ */
+#include <hv/emulate.h>
+#include <hv/x86.h>
+#include "internal.h"
+
+struct context {
+    struct shadow_vcpu *v;
+    uint32_t from; /* PFEC_U: user mode */
+    bool smap_exempt;
+};
+
+/* Where the guest's tables lead to. */
+static enum emulate_result translate(struct emul *e, uint64_t linear, uint32_t access, gpa_t *at)
+{
+    const struct context *c = e->ctx;
+    struct guest_mem mem = shadow_mem(c->v->s->d);
+    struct guest_walk w = {.linear = linear, .access = access | c->from, .smap_exempt = c->smap_exempt};
+
+    switch (guest_walk(&c->v->paging, &mem, &w)) {
+    case WALK_OK:
+        *at = _gpa((w.gfn.n << PAGE_SHIFT) | (linear & (PAGE_SIZE - 1)));
+        return EMULATE_DONE;
+    case WALK_RETRY:
+        return EMULATE_RETRY;
+    default:
+        e->fault = (struct emul_fault){TRAP_PF, true, w.error, linear};
+        return EMULATE_FAULT;
+    }
+}
+
+/* Within a page. */
+static enum emulate_result copy_in(struct emul *e, uint64_t linear, uint32_t access, uint8_t *to, unsigned int bytes)
+{
+    const struct context *c = e->ctx;
+    gpa_t at = _gpa(0);
+    enum emulate_result r = translate(e, linear, access, &at);
+    enum p2m_type type;
+    struct page_info *pg;
+
+    if (r != EMULATE_DONE)
+        return r;
+    pg = p2m_get_page(c->v->s->d, _gfn(at.n >> PAGE_SHIFT), &type);
+    if (!pg)
+        return EMULATE_UNHANDLED;
+    memcpy(to, (const uint8_t *)page_to_virt(pg) + (at.n & (PAGE_SIZE - 1)), bytes);
+    put_page(pg);
+    return EMULATE_DONE;
+}
+
+static enum emulate_result emul_fetch(struct emul *e, uint64_t linear, uint8_t *buf, unsigned int bytes)
+{
+    return copy_in(e, linear, PFEC_I, buf, bytes);
+}
+
+static enum emulate_result emul_read(struct emul *e, const struct emul_access *a, uint64_t *value)
+{
+    unsigned int first = MIN(a->bytes, (unsigned int)(PAGE_SIZE - (a->linear & (PAGE_SIZE - 1))));
+    uint32_t access = a->write ? PFEC_W : 0;
+    uint8_t bytes[16];
+    enum emulate_result r = copy_in(e, a->linear, access, bytes, first);
+
+    if (r == EMULATE_DONE && first < a->bytes)
+        r = copy_in(e, a->linear + first, access, bytes + first, a->bytes - first);
+    if (r != EMULATE_DONE)
+        return r;
+    value[0] = 0;
+    memcpy(value, bytes, a->bytes);
+    return r;
+}
+
+static enum emulate_result emul_write(struct emul *e, const struct emul_access *a, const uint64_t *value)
+{
+    const struct context *c = e->ctx;
+    gpa_t at = _gpa(0);
+    enum emulate_result r;
+
+    if (a->crosses || a->bytes > 8)
+        return EMULATE_UNHANDLED;
+    r = translate(e, a->linear, PFEC_W, &at);
+    if (r == EMULATE_DONE && shadow_store(c->v->s->d, at, a->bytes, *value))
+        r = EMULATE_UNHANDLED;
+    return r;
+}
+
+static enum emulate_result emul_cmpxchg(struct emul *e, const struct emul_access *a, const uint64_t *old,
+                                        const uint64_t *new)
+{
+    const struct context *c = e->ctx;
+    gpa_t at = _gpa(0);
+    uint64_t found = *old;
+    enum emulate_result r;
+
+    if (a->crosses || a->bytes > 8)
+        return EMULATE_UNHANDLED;
+    r = translate(e, a->linear, PFEC_W, &at);
+    if (r != EMULATE_DONE)
+        return r;
+    if (shadow_swap(c->v->s->d, at, a->bytes, &found, *new))
+        return EMULATE_UNHANDLED;
+    return found == *old ? EMULATE_DONE : EMULATE_RETRY;
+}
+
+static const struct emul_ops shadow_emul_ops = {emul_fetch, emul_read, emul_write, emul_cmpxchg};
+
+enum emulate_result shadow_emulate(struct shadow_vcpu *v, struct emul *e, bool user, bool smap_exempt)
+{
+    struct context c = {v, user ? PFEC_U : 0, smap_exempt};
+    enum emulate_result r;
+
+    e->ops = &shadow_emul_ops;
+    e->ctx = &c;
+    r = emulate_store(e);
+    e->ctx = NULL;
+    return r;
+}
+
+bool shadow_give_up(struct domain *d, gpa_t at)
+{
+    struct p2m_entry p;
+    bool done = false;
+
+    paging_lock(d);
+    p = p2m_lookup_locked(d, _gfn(at.n >> PAGE_SHIFT));
+    if (p2m_is_ram(p.type))
+        done = table_unshadow(d->shadow, p.mfn) && !is_table(p.mfn);
+    paging_unlock(d);
+    return done;
+}
