@@ -17,8 +17,10 @@
 int physmap_populate(struct domain *d, xen_pfn_t gfn, unsigned int order, unsigned int memf)
 {
     struct page_info *pg;
-    int rc = populate_domain_pages(d, order, memf, &pg);
+    int rc = order <= P2M_ORDER_2M ? p2m_vacate(d, _gfn(gfn), order) : 0;
 
+    if (!rc)
+        rc = populate_domain_pages(d, order, memf, &pg);
     if (rc)
         return rc;
     rc = p2m_place(d, _gfn(gfn), pg, order);

@@ -96,7 +96,8 @@ test_irq-cflags        := $(hv-plain-cflags)
 insn-srcs      := $(patsubst %,hypervisor/x86/emulate/%.c,opcodes decode compute)
 emulate-srcs   := $(insn-srcs) $(patsubst %,hypervisor/x86/emulate/%.c,modify string)
 fake-machine   := $(patsubst %,tests/unit/fake/%.c,base mem tlb domains) hypervisor/lib/stretch.c
-mm-p2m-srcs    := hypervisor/mm/paging_pool.c $(patsubst %,hypervisor/mm/p2m/%.c,tree lookup update type life audit)
+mm-p2m-srcs    := hypervisor/mm/paging_pool.c $(wildcard hypervisor/mm/p2m/*.c) \
+                  $(filter-out %/emulate.c,$(wildcard hypervisor/mm/shadow/*.c))
 mm-pv-srcs     := $(mm-p2m-srcs) hypervisor/mm/frame.c \
                   $(patsubst %,hypervisor/mm/pv/%.c,pt_check pt_commit pt_type base batch mmu_update va_mapping \
                   mmuext ptwrite grant_pte relinquish audit) $(emulate-srcs)
@@ -228,7 +229,7 @@ test_p2m-libs   := $(patsubst %,-Wl$(comma)--wrap=%,tlb_flush_mask put_page put_
 
 units              += test_shadow
 test_shadow-srcs   := tests/unit/test_shadow.c tests/unit/shadow_model.c tests/unit/mmu_oracle.c \
-                      $(wildcard hypervisor/mm/shadow/*.c) $(mm-p2m-srcs) \
+                      hypervisor/mm/shadow/emulate.c $(emulate-srcs) $(mm-p2m-srcs) \
                       $(filter-out tests/unit/test_heap.c,$(test_heap-srcs))
 test_shadow-cflags := $(hv-unit-cflags) -O1
 test_shadow-libs   := $(patsubst %,-Wl$(comma)--wrap=%,tlb_flush_mask paging_lock paging_pool_free)

@@ -455,40 +455,46 @@ unsigned int model_audit(void)
     return a.broken;
 }
 
-void model_forget(struct p2m_entry e)
+void model_retype(uint64_t gfn, enum p2m_type to)
 {
-    bool done;
+    struct p2m_retype r = {.gfn = _gfn(gfn), .n = 1, .from = p2m_lookup(d, _gfn(gfn)).type, .to = to};
+    int rc;
 
     do {
         stretch_point();
-        paging_lock(d);
-        done = shadow_forget(d, e);
-        paging_unlock(d);
-    } while (!done);
+        rc = p2m_change_type(d, &r);
+    } while (rc == -ERESTART);
+    assert_int_equal(rc, 0);
+}
+
+void model_replace(uint64_t gfn)
+{
+    struct page_info *pg = alloc_domain_pages(d, 0, 0);
+    mfn_t old = model_frame(gfn);
+    int rc;
+
+    assert_non_null(pg);
+    memcpy(page_to_virt(pg), mfn_to_virt(old), PAGE_SIZE);
+    do {
+        stretch_point();
+        rc = p2m_vacate(d, _gfn(gfn), 0);
+    } while (rc == -ERESTART);
+    assert_int_equal(rc, 0);
+    assert_int_equal(p2m_place(d, _gfn(gfn), pg, 0), 0);
     for (unsigned int n = 0; n < VCPUS; n++)
         for (unsigned int i = 0; i < TLB_SIZE; i++)
-            assert_false(vcpu[n].tlb[i].valid && mfn_eq(vcpu[n].tlb[i].mfn, e.mfn));
+            assert_false(vcpu[n].tlb[i].valid && mfn_eq(vcpu[n].tlb[i].mfn, old));
 }
 
 /* A guest frame gets another machine frame, or the writes to it are to be noted from now on or no more. */
 static void change_p2m(void)
 {
     uint64_t gfn = fake_chance(50) ? table_frame() : fake_below(FRAMES);
-    struct p2m_entry e = p2m_lookup(d, _gfn(gfn));
-    struct page_info *pg;
 
-    model_forget(e);
-    if (fake_chance(50)) {
-        struct p2m_retype r = {.gfn = _gfn(gfn), .n = 1, .from = e.type};
-
-        r.to = e.type == P2M_RAM_RW ? P2M_LOGDIRTY : P2M_RAM_RW;
-        assert_int_equal(p2m_change_type(d, &r), 0);
-        return;
-    }
-    pg = alloc_domain_pages(d, 0, 0);
-    assert_non_null(pg);
-    memcpy(page_to_virt(pg), mfn_to_virt(e.mfn), PAGE_SIZE);
-    assert_int_equal(p2m_place(d, _gfn(gfn), pg, 0), 0);
+    if (fake_chance(50))
+        model_retype(gfn, p2m_lookup(d, _gfn(gfn)).type == P2M_RAM_RW ? P2M_LOGDIRTY : P2M_RAM_RW);
+    else
+        model_replace(gfn);
 }
 
 void model_blow(void)

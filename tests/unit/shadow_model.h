@@ -62,7 +62,9 @@ void model_wrote(uint64_t at, unsigned int bytes, uint64_t value);
 mfn_t model_frame(uint64_t gfn);
 /* How many invariants the audit finds broken. */
 unsigned int model_audit(void);
-void model_forget(struct p2m_entry e);
+/* A guest frame's type, or its machine frame, becomes another one. */
+void model_retype(uint64_t gfn, enum p2m_type to);
+void model_replace(uint64_t gfn);
 void model_blow(void);
 void model_random(unsigned long ops);
 

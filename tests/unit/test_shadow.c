@@ -74,7 +74,7 @@ static uint64_t leaf(uint64_t linear, unsigned int *level)
 static void test_random(void **state)
 {
     fake_seed("shadow");
-    model_random(fake_ops(60000));
+    model_random(fake_ops(150000));
 }
 
 /* One fault makes every level, a second access none. */
@@ -310,15 +310,13 @@ static void test_without_wp(void **state)
 /* What the P2M does not give, no entry does. */
 static void test_kinds_of_memory(void **state)
 {
-    struct p2m_retype r = {.gfn = _gfn(101), .n = 1, .from = P2M_RAM_RW, .to = P2M_RAM_RO};
     struct access a = {.linear = 6 * PAGE_SIZE, .kind = ORACLE_WRITE};
 
     map(5, 100, ALL);
     map(6, 101, ALL);
     map(7, FRAMES + 3, ALL);
     go(6 * PAGE_SIZE, ORACLE_WRITE, false);
-    model_forget(p2m_lookup(d, _gfn(101)));
-    assert_int_equal(p2m_change_type(d, &r), 0);
+    model_retype(101, P2M_RAM_RO);
     model_run(CPU, &a);
     assert_int_equal(a.result, SHADOW_MMIO);
     assert_int_equal(shadow_store(d, _gpa(101 * PAGE_SIZE), 8, 1), -EFAULT);
@@ -330,18 +328,24 @@ static void test_kinds_of_memory(void **state)
     assert_int_equal(shadow_store(d, _gpa(PAGE_SIZE), 9, 1), -EFAULT);
 }
 
+/* 1500 writable leaves, in three tables from 2 MiB on. */
+static void map_often(uint64_t gfn)
+{
+    for (unsigned int t = 0; t < 3; t++) {
+        model_store(2 * PAGE_SIZE + (1 + t) * 8, 8, (20ul + t) << PAGE_SHIFT | ALL);
+        for (unsigned int i = 0; i < 500; i++)
+            model_store((20 + t) * PAGE_SIZE + i * 8, 8, gfn << PAGE_SHIFT | ALL);
+        for (unsigned int i = 0; i < 500; i++)
+            go(((1ul + t) << 21) + i * PAGE_SIZE, ORACLE_WRITE, false);
+    }
+}
+
 /* A frame that is mapped 1500 times becomes a table: each fault protects a part, and it ends. */
 static void test_many_mappings(void **state)
 {
     struct access a;
 
-    for (unsigned int t = 0; t < 3; t++) {
-        model_store(2 * PAGE_SIZE + (1 + t) * 8, 8, (20ul + t) << PAGE_SHIFT | ALL);
-        for (unsigned int i = 0; i < 500; i++)
-            model_store((20 + t) * PAGE_SIZE + i * 8, 8, 200ul << PAGE_SHIFT | ALL);
-        for (unsigned int i = 0; i < 500; i++)
-            go(((1ul + t) << 21) + i * PAGE_SIZE, ORACLE_WRITE, false);
-    }
+    map_often(200);
     model_store(2 * PAGE_SIZE + 32, 8, 200ul << PAGE_SHIFT | ALL);
     model_store(200 * PAGE_SIZE, 8, 100ul << PAGE_SHIFT | ALL);
     a = go(4ul << 21, ORACLE_READ, false);
@@ -354,17 +358,35 @@ static void test_many_mappings(void **state)
 /* The table under a vCPU's root goes from the P2M: the vCPU goes on with what comes to stand there. */
 static void test_root_goes(void **state)
 {
-    struct page_info *pg = alloc_domain_pages(d, 0, 0);
-    struct p2m_entry old = p2m_lookup(d, _gfn(4));
-
     map(5, 100, ALL);
     go(5 * PAGE_SIZE, ORACLE_READ, false);
-    memcpy(page_to_virt(pg), mfn_to_virt(old.mfn), PAGE_SIZE);
-    model_forget(old);
+    model_replace(4);
     assert_int_equal(CPU->v.root->used, 0);
-    assert_int_equal(p2m_place(d, _gfn(4), pg, 0), 0);
     assert_int_equal(go(5 * PAGE_SIZE, ORACLE_READ, false).result, SHADOW_FIXED);
-    assert_true(mfn_eq(CPU->v.root->table, page_to_mfn(pg)));
+    assert_true(mfn_eq(CPU->v.root->table, model_frame(4)));
+}
+
+/* Mapped more often than a stretch can forget: changes of the P2M wait, say so, and get through. */
+static void test_p2m_waits(void **state)
+{
+    struct page_info *pg = alloc_domain_pages(d, 0, 0);
+    struct p2m_range r = {.gfn = _gfn(200), .mfn = page_to_mfn(pg), .type = P2M_RAM_RW};
+    unsigned int waits = 0;
+
+    map_often(200);
+    memset(page_to_virt(pg), 0, PAGE_SIZE);
+    stretch_point();
+    assert_int_equal(p2m_place(d, _gfn(200), pg, 0), -ERESTART);
+    assert_false(mfn_eq(model_frame(200), r.mfn));
+    while (p2m_set(d, &r) == -ERESTART) {
+        assert_true(this_cpu(stretch_now).work <= STRETCH_BOUND);
+        stretch_point();
+        waits++;
+    }
+    assert_in_range(waits, 1, 3);
+    assert_true(mfn_eq(model_frame(200), r.mfn));
+    assert_int_equal(go(1ul << 21, ORACLE_WRITE, false).at >> PAGE_SHIFT, r.mfn.n);
+    assert_int_equal(model_audit(), 0);
 }
 
 /* Fewer frames than one translation needs: it is said, nothing is lost, and more frames mend it. */
@@ -424,8 +446,8 @@ int main(void)
         SHADOW_TEST(test_store_to_table), SHADOW_TEST(test_swap_in_table), SHADOW_TEST(test_emulated_stores),
         SHADOW_TEST(test_give_up),        SHADOW_TEST(test_stale_write),   SHADOW_TEST(test_no_table_any_more),
         SHADOW_TEST(test_large_leaf),     SHADOW_TEST(test_without_wp),    SHADOW_TEST(test_kinds_of_memory),
-        SHADOW_TEST(test_many_mappings),  SHADOW_TEST(test_root_goes),     SHADOW_TEST(test_small_pool),
-        SHADOW_TEST(test_audit_finds),
+        SHADOW_TEST(test_many_mappings),  SHADOW_TEST(test_root_goes),     SHADOW_TEST(test_p2m_waits),
+        SHADOW_TEST(test_small_pool),     SHADOW_TEST(test_audit_finds),
     };
 
     return cmocka_run_group_tests_name("shadow", tests, NULL, NULL);

@@ -94,8 +94,13 @@ struct p2m_range {
  * -ENOMEM: no frame for a table. What was done before an error stays.
  */
 int p2m_set(struct domain *d, struct p2m_range *r);
-/* The same at once, of memory just allocated to d, order up to 9. Whoever allocated it has counted the work. */
+/*
+ * The same at once, of memory just allocated to d, order up to 9. Whoever allocated it has counted the work, and has
+ * asked p2m_vacate before; else -ERESTART is possible where a shadowed domain had something.
+ */
 int p2m_place(struct domain *d, gfn_t gfn, const struct page_info *pg, unsigned int order);
+/* Shadows forget what 2^order guest frames stand for, order up to 9: 0, -ERESTART (in a new stretch), -EINVAL. */
+int p2m_vacate(struct domain *d, gfn_t gfn, unsigned int order);
 /* A frame of d's own, or one shared with it, goes to gfn, wherever it was; its type stays. Errors as above. */
 int p2m_move(struct domain *d, const struct page_info *pg, gfn_t gfn);
 

@@ -90,9 +90,11 @@ struct page_info *p2m_new_table(struct p2m *p);
 
 /*
  * Hears of every change of what a gfn stands for, with the lock held: the old entry is out of reach of new walks, its
- * frame still there. Whoever derives from the P2M drops it here. A large entry split without a change is no change.
+ * frame still there, and shadows have forgotten it (p2m_forget). A large entry split without a change is no change.
  */
 void p2m_changed(struct p2m *p, gfn_t gfn, npte_t old, npte_t new, unsigned int order);
+/* Before n entries change, with the lock held until they do: 0; -ERESTART: nothing may be changed yet. */
+int p2m_forget(struct p2m *p, gfn_t gfn, unsigned long n);
 /* Takes away what 2^order frames from gfn on stand for, in the entry slot of that level. */
 void p2m_clear(struct p2m *p, gfn_t gfn, npte_t *slot, unsigned int level);
 /* The entry's hold on its frame ends: reference, or allocation and M2P. */

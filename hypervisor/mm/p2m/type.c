@@ -30,25 +30,42 @@ static void retype_run(struct p2m *p, gfn_t gfn, unsigned int first, unsigned in
         p2m_join(p, p2m_make_slot(p, gfn, 2), 2);
 }
 
-/* Advances r->done; returns the units of work, or -ENOMEM. */
+/* From gfn on in a table of level 1: n entries at most. Returns the units of work, or -ERESTART. */
+static int step_run(struct p2m *p, gfn_t gfn, uint64_t n, struct p2m_retype *r)
+{
+    unsigned int off = gfn.n & (PT_ENTRIES - 1);
+    int rc;
+
+    n = MIN(n, PT_ENTRIES - off);
+    rc = p2m_forget(p, gfn, n);
+    if (rc)
+        return rc;
+    retype_run(p, _gfn(gfn.n - off), off, (unsigned int)n, r);
+    r->done += n;
+    return (int)n;
+}
+
+/* Advances r->done; returns the units of work, -ENOMEM or -ERESTART. */
 static int step(struct p2m *p, struct p2m_retype *r)
 {
     gfn_t gfn = _gfn(r->gfn.n + r->done);
     unsigned int level;
     npte_t e = p2m_find(p, gfn, &level);
-    uint64_t span = 1ul << level_order(level), off = gfn.n & (span - 1), n = MIN(span - off, r->n - r->done);
+    uint64_t span = 1ul << level_order(level), n = MIN(span - (gfn.n & (span - 1)), r->n - r->done);
+    int rc;
 
-    if (level == 1) {
-        off = gfn.n & (PT_ENTRIES - 1);
-        n = MIN(PT_ENTRIES - off, r->n - r->done);
-        retype_run(p, _gfn(gfn.n - off), (unsigned int)off, (unsigned int)n, r);
-    } else if (npte_type(e) == r->from) {
-        if (n < span) /* the next step is about its part */
+    if (level == 1)
+        return step_run(p, gfn, r->n - r->done, r);
+    if (npte_type(e) == r->from) {
+        if (n < span || (p->d->shadow && level > 2)) /* the next step is about its part */
             return p2m_make_slot(p, gfn, level - 1) ? (int)STRETCH_FRAME : -ENOMEM;
+        rc = p2m_forget(p, gfn, n);
+        if (rc)
+            return rc;
         retype(p, gfn, p2m_make_slot(p, gfn, level), r->to, level);
     }
     r->done += n;
-    return level == 1 ? (int)n : 1;
+    return 1;
 }
 
 int p2m_change_type(struct domain *d, struct p2m_retype *r)

@@ -10,6 +10,7 @@
  */
 #include <hv/sched.h>
 #include <hv/x86.h>
+#include "../shadow/shadow.h"
 #include "internal.h"
 
 struct chunk {
@@ -97,6 +98,17 @@ static bool all_ram(const struct chunk *c)
         if (!p2m_is_ram(npte_type(p2m_find(c->p, _gfn(c->gfn.n + i), &level))))
             return false;
     return true;
+}
+
+int p2m_forget(struct p2m *p, gfn_t gfn, unsigned long n)
+{
+    for (unsigned long i = 0; p->d->shadow && i < n; i++) {
+        struct p2m_entry e = p2m_lookup_locked(p->d, _gfn(gfn.n + i));
+
+        if (e.type != P2M_MMIO_DM && !shadow_forget(p->d, e))
+            return -ERESTART;
+    }
+    return 0;
 }
 
 /* ---- COMMIT ---- */
@@ -232,6 +244,8 @@ static int set_chunk(const struct chunk *c, bool only_ram)
     rc = check(c);
     if (!rc && only_ram && !all_ram(c))
         rc = -EINVAL;
+    if (!rc)
+        rc = p2m_forget(c->p, c->gfn, 1ul << c->order);
     if (!rc && !is_hole_already(c)) {
         slot = p2m_make_slot(c->p, c->gfn, level);
         if (slot)
@@ -277,10 +291,10 @@ static int set_step(struct p2m *p, struct p2m_range *r)
                       .type = r->type};
     int rc;
 
-    stretch_work(1u << c.order);
     rc = set_chunk(&c, r->only_ram);
     if (rc)
         return rc;
+    stretch_work(1u << c.order);
     r->done += 1ul << c.order;
     r->joining = r->done == 1ul << P2M_ORDER_1G && r->type != P2M_MMIO_DM;
     return 0;
@@ -304,6 +318,17 @@ int p2m_set(struct domain *d, struct p2m_range *r)
         } else
             rc = set_step(d->p2m, r);
     }
+    return rc;
+}
+
+int p2m_vacate(struct domain *d, gfn_t gfn, unsigned int order)
+{
+    int rc = -EINVAL;
+
+    p2m_lock(d->p2m);
+    if (order <= P2M_ORDER_2M && gfns_ok(gfn, order))
+        rc = p2m_forget(d->p2m, gfn, 1ul << order);
+    p2m_unlock(d->p2m);
     return rc;
 }
 
@@ -341,6 +366,8 @@ static int move(struct chunk *c)
     to = p2m_make_slot(c->p, c->gfn, 1);
     if (!to)
         return -ENOMEM;
+    if ((from && p2m_forget(c->p, at, 1)) || p2m_forget(c->p, c->gfn, 1))
+        return -ERESTART;
     if (from)
         take_away(c->p, at, from);
     commit(c, to, 1);

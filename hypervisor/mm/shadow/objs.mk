@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: BSD-2-Clause
+hv-srcs += hypervisor/mm/shadow/guest_fmt.c
+hv-srcs += hypervisor/mm/shadow/guest_walk.c
+hv-srcs += hypervisor/mm/shadow/entry.c
+hv-srcs += hypervisor/mm/shadow/links.c
+hv-srcs += hypervisor/mm/shadow/install.c
+hv-srcs += hypervisor/mm/shadow/pages.c
+hv-srcs += hypervisor/mm/shadow/protect.c
+hv-srcs += hypervisor/mm/shadow/memory.c
+hv-srcs += hypervisor/mm/shadow/fault.c
+hv-srcs += hypervisor/mm/shadow/update.c
+hv-srcs += hypervisor/mm/shadow/emulate.c
+hv-srcs += hypervisor/mm/shadow/root.c
+hv-srcs += hypervisor/mm/shadow/audit.c
