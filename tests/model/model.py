@@ -1,18 +1,26 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the tests of this folder share: the program, and how its sources are compiled."""
+"""What the tests of this folder share: the programs, and how their sources are compiled."""
 
 import os
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("UMBRA_BUILD", os.path.join(TOP, "build"))
-NAME = "test_pv_random"
-PROGRAM = os.path.join(BUILD, "unit", NAME)
-OBJECTS = os.path.join(BUILD, "unit-objs", NAME)
 
 
-def need_program(test):
-    """Without it there is nothing to test: no reason to skip."""
-    test.assertTrue(os.access(PROGRAM, os.X_OK), f"{PROGRAM} is missing: make unit-programs")
+class Program:
+    def __init__(self, name, *wrapped):
+        self.name = name
+        self.path = os.path.join(BUILD, "unit", name)
+        self.objects = os.path.join(BUILD, "unit-objs", name)
+        self.libraries = ["-lcmocka", *(f"-Wl,--wrap={function}" for function in wrapped)]
+
+    def need(self, test):
+        """Without it there is nothing to test: no reason to skip."""
+        test.assertTrue(os.access(self.path, os.X_OK), f"{self.path} is missing: make unit-programs")
+
+
+PV = Program("test_pv_random")
+SHADOW = Program("test_shadow", "tlb_flush_mask", "paging_lock", "paging_pool_free")
 
 
 def compiler(test):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Faults for the validation code: (name, file, text, its replacement). Each text stands in its file once; each fault is
-one that a programmer could make. test_mutants.py compiles them one by one and expects the random walk to notice."""
+"""Faults for the validation of PV page tables and for shadow paging: (name, file, text, its replacement). Each text
+stands in its file once; each fault is one that a programmer could make. test_mutants.py compiles them one by one and
+expects the random walk to notice."""
 
 from collections import namedtuple
 
@@ -122,4 +123,56 @@ MUTANTS = [Mutant(*fields) for fields in (
     ("decrease-keeps-allocated", "hypervisor/hypercall/reservation.c",
      "~PGC_allocated, __ATOMIC_SEQ_CST) & PGC_allocated)\n        put_page(pg);",
      "~0ull, __ATOMIC_SEQ_CST) & PGC_allocated)\n        put_page(pg);"),
+)]
+
+SHADOW = "hypervisor/mm/shadow/"
+
+SHADOW_MUTANTS = [Mutant(*fields) for fields in (
+    # Rights.
+    ("dirty-ignored", SHADOW + "entry.c", "return l->dirty && !l->table", "return !l->table"),
+    ("table-writable", SHADOW + "entry.c", "return l->dirty && !l->table", "return l->dirty"),
+    ("write-whatever", SHADOW + "entry.c", "    if (!may_write(l))\n", "    if (!may_write(l) && 0)\n"),
+    ("smep-forgotten", SHADOW + "entry.c", " | (l->role.smep ? PTE_NX : 0)", ""),
+    ("no-rights-below", SHADOW + "fault.c",
+     "    if (sp->role.wp)\n        return RIGHTS_ALL;\n    return has", "    return RIGHTS_ALL;\n    return has"),
+    ("accessed-ignored", SHADOW + "update.c", "(e.n & PTE_P) && (e.n & PTE_A) &&", "(e.n & PTE_P) &&"),
+    # Protection.
+    ("leaf-over-table", SHADOW + "fault.c",
+     "l.table = level == 1 && p2m_is_ram(c->p2m.type) && is_table(c->p2m.mfn);", "l.table = false;"),
+    ("updated-leaf-over-table", SHADOW + "update.c",
+     "l.table = p2m_is_ram(l.p2m.type) && is_table(l.p2m.mfn);", "l.table = false;"),
+    ("not-protected", SHADOW + "fault.c",
+     "return table_protect(s, e.mfn) ? 0 : -ERESTART;", "return 0;"),
+    ("large-leaf-kept", SHADOW + "protect.c", "    if (!drop_2m(s, table) ||", "    if ("),
+    ("large-leaf-over-table", SHADOW + "fault.c", "(!tables || !*tables)", "(!tables || true)"),
+    ("writable-last", SHADOW + "install.c",
+     "(first ? links_add_first : links_add_last)", "(first ? links_add_last : links_add_last)"),
+    # Flushes.
+    ("protected-without-flush", SHADOW + "protect.c",
+     "    if (s->new_table || room() != before)", "    if (room() != before)"),
+    ("stale-forgotten", SHADOW + "install.c", "s->stale |= !only_grows(old, new);", "(void)only_grows(old, new);"),
+    ("freed-without-flush", SHADOW + "pages.c",
+     "    shadow_flush(s); /* a CPU may still walk through it */\n", ""),
+    # What follows the guest's tables.
+    ("entry-not-looked-at-again", SHADOW + "fault.c",
+     "        if (!entry_stands(c, sp))", "        if (!entry_stands(c, sp) && false)"),
+    ("first-entry-only", SHADOW + "memory.c",
+     "c->at.n & (PAGE_SIZE - 1), c->bytes);", "c->at.n & (PAGE_SIZE - 1), 1);"),
+    ("half-of-4m", SHADOW + "update.c", "count = sp->role.level; /*", "count = 1; /*"),
+    ("other-table-kept", SHADOW + "update.c",
+     "!mfn_eq(child->table, table))", "(!mfn_eq(child->table, table) && false))"),
+    ("rights-of-kept-table", SHADOW + "update.c",
+     "    if (!sp->role.wp && role_rights", "    if (false && role_rights"),
+    ("two-quadrants", SHADOW + "fault.c", "(r.level == 2 ? 3 : 1)", "1"),
+    ("old-pae-roots", SHADOW + "root.c",
+     "    if (root && root->role.level == 3", "    if (false && root->role.level == 3"),
+    ("root-of-a-gone-table", SHADOW + "root.c",
+     "mfn_eq(root->table, p2m_is_ram(top->type) ? top->mfn : INVALID_MFN)", "true"),
+    ("gone-table-known", SHADOW + "protect.c",
+     "    while (pg->shadow.tables)\n        page_forget(s, page_by_id(s, pg->shadow.tables));\n", ""),
+    # The P2M.
+    ("set-without-forgetting", "hypervisor/mm/p2m/update.c",
+     "rc = p2m_forget(c->p, c->gfn, 1ul << c->order);", "rc = 0;"),
+    ("retyped-without-forgetting", "hypervisor/mm/p2m/type.c",
+     "    rc = p2m_forget(p, gfn, n);\n    if (rc)\n        return rc;\n    retype_run", "    rc = 0;\n    retype_run"),
 )]

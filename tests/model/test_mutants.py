@@ -9,11 +9,9 @@ import tempfile
 import unittest
 
 import model
-from mutants import MUTANTS
+from mutants import MUTANTS, SHADOW_MUTANTS
 
 LEAST = 15
-SEEDS = (1, 2, 3, 4, 5, 6, 7, 8)
-OPERATIONS = 400_000  # for each seed
 AT_ONCE = 2
 TIMEOUT = 300
 
@@ -32,65 +30,79 @@ def run(*words, **more):
                           stderr=subprocess.STDOUT, check=False, timeout=TIMEOUT, **more)
 
 
-def objects_without(path):
-    left_out = os.path.join(model.OBJECTS, os.path.splitext(path)[0] + ".o")
-    found = [os.path.join(folder, name) for folder, _, names in os.walk(model.OBJECTS) for name in names
+def objects_without(program, path):
+    left_out = os.path.join(program.objects, os.path.splitext(path)[0] + ".o")
+    found = [os.path.join(folder, name) for folder, _, names in os.walk(program.objects) for name in names
              if name.endswith(".o")]
     if left_out not in found:
-        raise LookupError(f"{left_out} is no part of {model.NAME}")
+        raise LookupError(f"{left_out} is no part of {program.name}")
     return [name for name in found if name != left_out]
 
 
-def build(compiler, mutant, folder):
-    """The program with the fault."""
-    changed, program = os.path.join(folder, mutant.name + ".c"), os.path.join(folder, mutant.name)
-    with open(changed, "w", encoding="utf-8") as file:
-        file.write(source(mutant))
-    done = run(*compiler, "-w", "-iquote", os.path.dirname(mutant.file), changed, *objects_without(mutant.file), "-o",
-               program, "-lcmocka")
-    if done.returncode:
-        raise RuntimeError(f"{mutant.name} cannot be compiled\n{done.stdout}")
-    return program
+class Walks:
+    """Random walks of a program, and of the same with a fault in it."""
 
+    def __init__(self, program, seeds, operations):
+        self.program, self.seeds, self.operations = program, seeds, operations
 
-def walk(program, seed):
-    environment = {name: value for name, value in os.environ.items() if name != "UMBRA_VERBOSE"}
-    return run(program, env=dict(environment, UMBRA_SEED=str(seed), UMBRA_OPS=str(OPERATIONS)))
-
-
-def caught(compiler, mutant, folder):
-    """What the walk said when it noticed, or None."""
-    program = build(compiler, mutant, folder)
-    for seed in SEEDS:
-        done = walk(program, seed)
+    def build(self, compiler, mutant, folder):
+        changed, path = os.path.join(folder, mutant.name + ".c"), os.path.join(folder, mutant.name)
+        with open(changed, "w", encoding="utf-8") as file:
+            file.write(source(mutant))
+        done = run(*compiler, "-w", "-iquote", os.path.dirname(mutant.file), changed,
+                   *objects_without(self.program, mutant.file), "-o", path, *self.program.libraries)
         if done.returncode:
-            said = [line for line in done.stdout.split("\n") if line and not line.startswith(("[", "pv_random:", "="))]
-            return f"seed {seed}: {said[0] if said else done.stdout[-300:]}"
-    return None
+            raise RuntimeError(f"{mutant.name} cannot be compiled\n{done.stdout}")
+        return path
+
+    def walk(self, path, seed):
+        environment = {name: value for name, value in os.environ.items() if name != "UMBRA_VERBOSE"}
+        return run(path, env=dict(environment, UMBRA_SEED=str(seed), UMBRA_OPS=str(self.operations)))
+
+    def caught(self, compiler, mutant, folder):
+        """What the walk said when it noticed, or None."""
+        path = self.build(compiler, mutant, folder)
+        for seed in self.seeds:
+            done = self.walk(path, seed)
+            if done.returncode:
+                said = [line for line in done.stdout.split("\n") if line and line[0] != "[" and "_SEED=" not in line]
+                return f"seed {seed}: {said[0] if said else done.stdout[-300:]}"
+        return None
 
 
-class Mutants(unittest.TestCase):
+class Faults:
     def test_no_fault_passes(self):
-        model.need_program(self)
-        for seed in SEEDS:
-            done = walk(model.PROGRAM, seed)
+        self.walks.program.need(self)
+        for seed in self.walks.seeds:
+            done = self.walks.walk(self.walks.program.path, seed)
             self.assertEqual(done.returncode, 0, done.stdout[-3000:])
 
     def test_texts_are_there(self):
-        self.assertGreaterEqual(len({m.name for m in MUTANTS}), LEAST)
-        self.assertEqual(len({m.name for m in MUTANTS}), len(MUTANTS), "a name twice")
-        for mutant in MUTANTS:
+        self.assertGreaterEqual(len({m.name for m in self.mutants}), LEAST)
+        self.assertEqual(len({m.name for m in self.mutants}), len(self.mutants), "a name twice")
+        for mutant in self.mutants:
             self.assertNotEqual(mutant.old, mutant.new)
             source(mutant)
 
     def test_each_is_caught(self):
-        model.need_program(self)
+        self.walks.program.need(self)
         compiler = model.compiler(self)
         with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-            outcomes = list(pool.map(lambda m: caught(compiler, m, folder), MUTANTS))
-        for mutant, outcome in zip(MUTANTS, outcomes):
+            outcomes = list(pool.map(lambda m: self.walks.caught(compiler, m, folder), self.mutants))
+        for mutant, outcome in zip(self.mutants, outcomes):
             if os.environ.get("UMBRA_VERBOSE"):
                 print(f"        {mutant.name}: {outcome}", flush=True)
-        missed = [m.name for m, outcome in zip(MUTANTS, outcomes) if outcome is None]
+        missed = [m.name for m, outcome in zip(self.mutants, outcomes) if outcome is None]
         self.assertEqual(missed, [], "not noticed")
-        print(f"        {len(MUTANTS)} faults, each noticed within {len(SEEDS) * OPERATIONS} operations", flush=True)
+        print(f"        {len(self.mutants)} faults, each noticed within "
+              f"{len(self.walks.seeds) * self.walks.operations} operations", flush=True)
+
+
+class Mutants(Faults, unittest.TestCase):
+    walks, mutants = Walks(model.PV, range(1, 9), 400_000), MUTANTS
+
+
+class ShadowMutants(Faults, unittest.TestCase):
+    """The program's other tests are single rules, so a fault may also be noticed by one of them."""
+
+    walks, mutants = Walks(model.SHADOW, range(1, 3), 150_000), SHADOW_MUTANTS

@@ -22,15 +22,15 @@ def first_seed():
 class Run:
     def __init__(self, seed, operations):
         self.seed = seed
-        self.replay = f"UMBRA_SEED={seed} UMBRA_OPS={operations} {model.PROGRAM}"
+        self.replay = f"UMBRA_SEED={seed} UMBRA_OPS={operations} {model.PV.path}"
         environment = dict(os.environ, UMBRA_SEED=str(seed), UMBRA_OPS=str(operations))
-        self.process = subprocess.Popen([model.PROGRAM], env=environment, text=True, errors="replace",
+        self.process = subprocess.Popen([model.PV.path], env=environment, text=True, errors="replace",
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
 class Random(unittest.TestCase):
     def test_operations(self):
-        model.need_program(self)
+        model.PV.need(self)
         total, seed = int(os.environ.get("UMBRA_OPS", OPERATIONS)), first_seed()
         runs = [Run(seed + i, -(-total // PROCESSES)) for i in range(PROCESSES)]
         self.assertGreaterEqual(sum(self.outcome(run) for run in runs), total)
