@@ -85,6 +85,7 @@ static int16_t claim_side(struct side *s, const struct gnttab_copy_ptr *p, bool 
     if (p->domid != DOMID_SELF)
         return GNTST_permission_denied;
     s->what.frame = p->u.gmfn;
+    grant_find_frame(current->domain, &s->what);
     return grant_take_page(current->domain, s->what.frame, writable);
 }
 

@@ -113,6 +113,11 @@ enum grant_use {
  */
 int16_t grant_pin(struct domain *granter, grant_ref_t ref, domid_t user, unsigned int kinds, enum grant_use use,
                   struct granted *what);
+/*
+ * A frame as a translated domain names it becomes the machine frame that it is now, or a number that no frame has; that
+ * it is the domain's own is for grant_take_page to see, as with any number. PV domains name machine frames.
+ */
+void grant_find_frame(struct domain *d, struct granted *g);
 void grant_unpin(struct domain *granter, grant_ref_t ref, unsigned int kinds);
 /* Grows the table to nr frames, at most 12 at a time: 0, -EINVAL, -ENOMEM or -ERESTART (some are there already). */
 int grant_grow(struct domain *d, unsigned int nr);

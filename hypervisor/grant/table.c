@@ -10,6 +10,7 @@
  */
 #include <hv/frame.h>
 #include <hv/heap.h>
+#include <hv/p2m.h>
 #include <hv/sched.h>
 #include "internal.h"
 
@@ -18,6 +19,7 @@
 #define PIN_LIMIT      0x7fffu
 
 struct request {
+    struct domain *granter;
     domid_t user;
     bool write;
     enum grant_use use;
@@ -102,6 +104,12 @@ static struct granted read_entry(const struct entry *e, uint32_t word)
     return g;
 }
 
+void grant_find_frame(struct domain *d, struct granted *g)
+{
+    if (paging_mode_translate(d) && g->kind != GRANT_TRANSITIVE)
+        g->frame = p2m_lookup(d, _gfn(g->frame)).mfn.n;
+}
+
 /* t->lock held. Marks the entry in use; the first use fixes what it grants. */
 static int16_t claim(const struct entry *e, const struct request *r)
 {
@@ -117,6 +125,7 @@ static int16_t claim(const struct entry *e, const struct request *r)
     }
     if (first) {
         e->active->what = read_entry(e, word);
+        grant_find_frame(r->granter, &e->active->what);
         e->active->domid = r->user;
     }
     return GNTST_okay;
@@ -162,7 +171,7 @@ static int16_t pin_locked(struct grant_table *t, grant_ref_t ref, unsigned int k
 int16_t grant_pin(struct domain *granter, grant_ref_t ref, domid_t user, unsigned int kinds, enum grant_use use,
                   struct granted *what)
 {
-    struct request r = {.user = user, .write = kinds & PIN_WRITES, .use = use};
+    struct request r = {.granter = granter, .user = user, .write = kinds & PIN_WRITES, .use = use};
     struct grant_table *t = granter->grant;
     int16_t status;
 

@@ -503,6 +503,103 @@ static void test_map_by_guest_frame(void **state)
     audit();
 }
 
+/* ---- grants: named by guest frame, pinned as the frame that it was ---- */
+
+static void grant(grant_ref_t ref, unsigned long gfn)
+{
+    grant_entry_v1_t *e;
+    mfn_t m;
+
+    assert_int_equal(grant_get_frame(d, 0, &m), 0);
+    e = mfn_to_virt(m);
+    e[ref] = (grant_entry_v1_t){.flags = GTF_permit_access, .domid = 0, .frame = (uint32_t)gfn};
+}
+
+static int16_t map_grant(grant_ref_t ref, mfn_t table, unsigned int slot, struct gnttab_map_grant_ref *m)
+{
+    *m = (struct gnttab_map_grant_ref){.ref = ref,
+                                       .dom = 3,
+                                       .flags = GNTMAP_host_map | GNTMAP_device_map | GNTMAP_contains_pte};
+    m->host_addr = (table.n << PAGE_SHIFT) + 8 * slot;
+    assert_int_equal(CALL(grant_table_op, GNTTABOP_map_grant_ref, m, 1), 0);
+    return m->status;
+}
+
+static int16_t copy(struct gnttab_copy how)
+{
+    struct gnttab_copy *c = guest_new(struct gnttab_copy);
+
+    *c = how;
+    c->len = PAGE_SIZE;
+    assert_int_equal(CALL(grant_table_op, GNTTABOP_copy, c, 1), 0);
+    return c->status;
+}
+
+static void test_grant_by_guest_frame(void **state)
+{
+    struct page_info *table = mfn_to_page(_mfn(first_frame(control_domain)));
+    struct gnttab_map_grant_ref *m = guest_new(struct gnttab_map_grant_ref);
+    struct gnttab_unmap_grant_ref *u = guest_new(struct gnttab_unmap_grant_ref);
+    uint64_t *entry = page_to_virt(table);
+    mfn_t frame;
+
+    translated(100);
+    assert_int_equal(reserve(XENMEM_populate_physmap, 3, 0, 0x10), 3);
+    frame = mfn_at(0x10);
+    grant(8, 0x10);
+    grant(9, 0x99);
+    grant(10, frame.n); /* a machine frame, which it cannot name */
+    core_as(control_domain->vcpu[0]);
+    spin_lock(&control_domain->pv.pt_lock);
+    assert_int_equal(get_page_and_type(table, control_domain, PT_L1), 0);
+    spin_unlock(&control_domain->pv.pt_lock);
+    assert_int_equal(map_grant(9, page_to_mfn(table), 1, m), GNTST_bad_page);
+    assert_int_equal(map_grant(10, page_to_mfn(table), 1, m), GNTST_bad_page);
+    assert_int_equal(map_grant(8, page_to_mfn(table), 1, m), GNTST_okay);
+    assert_int_equal(m->dev_bus_addr, frame.n << PAGE_SHIFT);
+    assert_int_equal(entry[1] & PTE_ADDR, frame.n << PAGE_SHIFT);
+    /* The guest puts other memory there: what is mapped stays what it was, until it is unmapped. */
+    res->domid = 3;
+    assert_int_equal(reserve(XENMEM_populate_physmap, 1, 0, 0x10), 1);
+    assert_int_equal(d->tot_pages, 4);
+    assert_int_equal(grant_audit(d) + grant_audit(control_domain), 0);
+    *u = (struct gnttab_unmap_grant_ref){.host_addr = m->host_addr,
+                                         .dev_bus_addr = m->dev_bus_addr,
+                                         .handle = m->handle};
+    assert_int_equal(CALL(grant_table_op, GNTTABOP_unmap_grant_ref, u, 1), 0);
+    assert_int_equal(u->status, GNTST_okay);
+    assert_int_equal(d->tot_pages, 3);
+    spin_lock(&control_domain->pv.pt_lock);
+    put_page_and_type(table);
+    pv_drain_dead(control_domain);
+    spin_unlock(&control_domain->pv.pt_lock);
+    audit();
+}
+
+static void test_copy_by_guest_frame(void **state)
+{
+    mfn_t own = _mfn(first_frame(control_domain));
+
+    translated(100);
+    assert_int_equal(reserve(XENMEM_populate_physmap, 2, 0, 0x10), 2);
+    memset(mfn_to_virt(mfn_at(0x10)), 0x5a, PAGE_SIZE);
+    assert_int_equal(copy((struct gnttab_copy){.source = {.u.gmfn = 0x10, .domid = DOMID_SELF},
+                                               .dest = {.u.gmfn = 0x11, .domid = DOMID_SELF}}),
+                     GNTST_okay);
+    assert_int_equal(memcmp(mfn_to_virt(mfn_at(0x10)), mfn_to_virt(mfn_at(0x11)), PAGE_SIZE), 0);
+    assert_int_equal(copy((struct gnttab_copy){.source = {.u.gmfn = mfn_at(0x10).n, .domid = DOMID_SELF},
+                                               .dest = {.u.gmfn = 0x11, .domid = DOMID_SELF}}),
+                     GNTST_bad_page);
+    grant(8, 0x11);
+    core_as(control_domain->vcpu[0]);
+    assert_int_equal(copy((struct gnttab_copy){.source = {.u.ref = 8, .domid = 3},
+                                               .dest = {.u.gmfn = own.n, .domid = DOMID_SELF},
+                                               .flags = GNTCOPY_source_gref}),
+                     GNTST_okay);
+    assert_int_equal(*(uint64_t *)mfn_to_virt(own), 0x5a5a5a5a5a5a5a5a);
+    memset(mfn_to_virt(own), 0, PAGE_SIZE);
+}
+
 static void test_frame_info(void **state)
 {
     struct xen_domctl *op = guest_new(struct xen_domctl);
@@ -560,6 +657,8 @@ int core_physmap_tests(void)
         CORE_TEST(test_no_other_way),
         CORE_TEST(test_map_by_guest_frame),
         CORE_TEST(test_frame_info),
+        CORE_TEST(test_grant_by_guest_frame),
+        CORE_TEST(test_copy_by_guest_frame),
         CORE_TEST(test_teardown),
     };
 

@@ -4,6 +4,7 @@
 #include <time.h>
 #include "machine.h"
 #include <hv/guest_copy.h>
+#include <hv/p2m.h>
 
 struct machine machine;
 struct fake_pte fake_pte[NR_FAKE_PTES];
@@ -491,6 +492,12 @@ void fake_ptes_drop(void)
     for (unsigned int i = 0; i < NR_FAKE_PTES; i++)
         drop_pte_refs(fake_pte[i].pte);
     memset(fake_pte, 0, sizeof(fake_pte));
+}
+
+/* None of the domains here is translated. */
+struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn)
+{
+    abort();
 }
 
 int pv_grant_map_pte(struct domain *d, uint64_t addr, bool contains_pte, pte_t entry)
