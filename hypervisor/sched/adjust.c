@@ -22,7 +22,7 @@ static void affinity_changed(struct vcpu *v)
     if (queue_has(v)) {
         if (!cpumask_test(&v->hard_affinity, v->processor) && !v->is_running) {
             queue_remove(v);
-            sched_enqueue(v, queue_place(v), now);
+            sched_enqueue(v, WOKEN, now);
         } else
             sched_tickle(v, now); /* a CPU that may take it now may be idle */
     } else if (v->is_running && (!cpumask_test(&v->hard_affinity, v->processor) || queue_wants_away(v)))

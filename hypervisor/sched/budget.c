@@ -45,22 +45,25 @@ bool budget_take(struct vcpu *v, s_time_t now)
     if (d->cap) {
         v->sched->grant = MIN(d->budget, MAX(d->budget / (s_time_t)MIN(v->domain->max_vcpus, nr_cpus), LEAST_GRANT));
         d->budget -= v->sched->grant;
+        v->sched->grant_end = d->period_end;
     }
     return true;
 }
 
+/* What is left of a grant is lost if another CPU has begun the next period already; what was overdrawn is not. */
 void budget_give_back(struct vcpu *v)
 {
-    v->domain->sched.budget += v->sched->grant;
+    struct sched_domain *d = &v->domain->sched;
+
+    if (v->sched->grant < 0 || v->sched->grant_end == d->period_end)
+        d->budget += v->sched->grant;
     v->sched->grant = 0;
 }
 
 /* A grant ends with its period, or the next one would see more than its own budget used. */
 s_time_t budget_deadline(const struct vcpu *v, s_time_t now)
 {
-    const struct sched_domain *d = &v->domain->sched;
-
-    return d->cap ? MIN(now + MAX(v->sched->grant, (s_time_t)0), d->period_end) : STIME_MAX;
+    return v->domain->sched.cap ? MIN(now + MAX(v->sched->grant, (s_time_t)0), v->sched->grant_end) : STIME_MAX;
 }
 
 void budget_set_cap(struct sched_domain *d, uint16_t cap, s_time_t now)

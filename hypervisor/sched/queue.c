@@ -15,6 +15,7 @@
 /* In milliseconds of the domain's own run time. */
 #define SLICE_MS     (TIME_SLICE / MILLISECS(1))
 #define WAKE_BONUS   5              /* what sleeping earns at most */
+#define PARK_BONUS   10             /* what waiting for the budget earns at most: a period of caps */
 #define MAX_LAG      (2 * SLICE_MS) /* what waiting elsewhere earns at most */
 #define MAX_LEAD     (4 * SLICE_MS) /* beside two slices of each vCPU */
 #define MOVE_COST    1              /* running on another CPU than before: as if so much ahead */
@@ -140,7 +141,7 @@ void queue_put_back(struct vcpu *v, s_time_t now)
     insert(v, &per_cpu(run_queue, v->processor), now);
 }
 
-void queue_join(struct vcpu *v, unsigned int cpu, s_time_t now)
+void queue_join(struct vcpu *v, unsigned int cpu, enum joins why, s_time_t now)
 {
     struct run_queue *q = &per_cpu(run_queue, cpu);
 
@@ -148,7 +149,7 @@ void queue_join(struct vcpu *v, unsigned int cpu, s_time_t now)
     if (cpu_is_idle(cpu))
         q->clock = v->domain->sched.vruntime;
     else
-        not_before(&v->domain->sched.vruntime, q->clock - span(v->domain, WAKE_BONUS));
+        not_before(&v->domain->sched.vruntime, q->clock - span(v->domain, why == UNPARKED ? PARK_BONUS : WAKE_BONUS));
     insert(v, q, now);
 }
 

@@ -21,8 +21,10 @@ DECLARE_PER_CPU(struct run_queue, run_queue);
 
 /* queue.c */
 
-/* Puts v, which slept or comes from another queue, on the queue of CPU cpu (v->processor becomes cpu). */
-void queue_join(struct vcpu *v, unsigned int cpu, s_time_t now);
+/* Why a vCPU joins a queue that it was not on: it slept, or was moved; or it waited for its domain's budget. */
+enum joins { WOKEN, UNPARKED };
+/* Puts v on the queue of CPU cpu (v->processor becomes cpu). */
+void queue_join(struct vcpu *v, unsigned int cpu, enum joins why, s_time_t now);
 /* Puts v, which ran there, back on the queue of v->processor. */
 void queue_put_back(struct vcpu *v, s_time_t now);
 void queue_remove(struct vcpu *v);
@@ -69,8 +71,8 @@ s_time_t budget_deadline(const struct vcpu *v, s_time_t now);
 
 /* Charges what runs on all CPUs up to now: before virtual times are compared or weights change. */
 void sched_account(s_time_t now);
-/* Queues v on CPU cpu and makes a CPU look at it. */
-void sched_enqueue(struct vcpu *v, unsigned int cpu, s_time_t now);
+/* Queues v, which may run, where it is best placed, and makes a CPU look at it. */
+void sched_enqueue(struct vcpu *v, enum joins why, s_time_t now);
 /* Makes a CPU look at v, which is queued: an idle one, or the one whose domain is furthest ahead of it. */
 void sched_tickle(const struct vcpu *v, s_time_t now);
 void sched_unpark(struct domain *d, s_time_t now);

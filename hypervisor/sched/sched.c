@@ -92,10 +92,10 @@ void sched_tickle(const struct vcpu *v, s_time_t now)
  * What runs is charged first: alone on its CPU it may not have been for long, and v would join far behind it and keep
  * it waiting as long.
  */
-void sched_enqueue(struct vcpu *v, unsigned int cpu, s_time_t now)
+void sched_enqueue(struct vcpu *v, enum joins why, s_time_t now)
 {
     sched_account(now);
-    queue_join(v, cpu, now);
+    queue_join(v, queue_place(v), why, now);
     sched_tickle(v, now);
 }
 
@@ -118,13 +118,13 @@ static void unpark(struct vcpu *v)
 }
 
 /* sched_lock held: v, which may run, joins a queue or those that wait for the budget. */
-static void make_ready(struct vcpu *v, s_time_t now)
+static void make_ready(struct vcpu *v, enum joins why, s_time_t now)
 {
     if (!budget_left(&v->domain->sched, now)) {
         park(v);
         return;
     }
-    sched_enqueue(v, queue_place(v), now);
+    sched_enqueue(v, why, now);
 }
 
 void sched_unpark(struct domain *d, s_time_t now)
@@ -136,7 +136,7 @@ void sched_unpark(struct domain *d, s_time_t now)
     for_each_vcpu (d, v)
         if (v->sched->parked) {
             unpark(v);
-            make_ready(v, now);
+            make_ready(v, UNPARKED, now);
         }
 }
 
@@ -163,7 +163,7 @@ void vcpu_wake(struct vcpu *v)
         set_runstate(v, stopped_state(v), now);
     } else if (!queue_has(v) && !v->sched->parked) {
         set_runstate(v, RUNSTATE_runnable, now);
-        make_ready(v, now);
+        make_ready(v, WOKEN, now);
     }
     spin_unlock_irqrestore(&sched_lock, flags);
 }
@@ -383,7 +383,7 @@ void sched_context_saved(struct vcpu *v)
             unsigned int old = v->processor;
 
             queue_remove(v);
-            sched_enqueue(v, queue_place(v), now);
+            sched_enqueue(v, WOKEN, now);
             cpu_raise_softirq(old, SOFTIRQ_SCHEDULE); /* it looked busy to others as long as v was queued there */
         } else
             sched_tickle(v, now);

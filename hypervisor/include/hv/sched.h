@@ -28,11 +28,12 @@ struct sched_vcpu {
     struct list_head link; /* on the queue of vcpu->processor; empty: not queued */
     uint64_t latest;       /* queued: it counts as having this virtual time, should its domain's be later */
     s_time_t queued_at;
-    s_time_t started; /* when it last got a CPU, or when its run time was last accounted */
-    s_time_t grant;   /* part of the domain's budget that it may use up; only with a cap */
-    bool parked;      /* runnable, and waiting for its domain's budget */
-    bool yielded;     /* lets others go first at the next choice */
-    bool overridden;  /* pinned by SCHEDOP_pin_override; saved_affinity is what it had */
+    s_time_t started;   /* when it last got a CPU, or when its run time was last accounted */
+    s_time_t grant;     /* part of the domain's budget that it may use up; only with a cap */
+    s_time_t grant_end; /* of the period that it belongs to */
+    bool parked;        /* runnable, and waiting for its domain's budget */
+    bool yielded;       /* lets others go first at the next choice */
+    bool overridden;    /* pinned by SCHEDOP_pin_override; saved_affinity is what it had */
     cpumask_t saved_affinity;
 };
 void sched_domain_init(struct domain *d);
