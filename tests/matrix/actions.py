@@ -21,6 +21,7 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lab")]
 import cells  # noqa: E402
 import emulators  # noqa: E402
 import labtest  # noqa: E402
+import load  # noqa: E402
 import machines  # noqa: E402
 import verdict  # noqa: E402
 
@@ -155,6 +156,11 @@ class Actions(labtest.LabTest):
             self.wait_gone(name)
         self.wait_footprint(before)
 
+    def load(self):
+        """A hundred guests one after the other, then 32 at once."""
+        load.cycles(self, 100)
+        load.at_once(self, tiny=28, stock=4)
+
     def protection(self):
         """What the processor has is switched on, unless the command line says otherwise, and it works; UMIP, which Xen
         leaves off, is off. A guest runs."""
@@ -171,7 +177,8 @@ class Actions(labtest.LabTest):
 
 
 HAS_GUEST = {"boot": False, "lifecycle": True, "destroy": True, "reboot": True, "cycle": True, "work": True,
-             "many": True, "protection": True}
+             "many": True, "load": True, "protection": True}
+MEMORY = {"load": 4096}  # MiB; the machine's own for other actions
 
 
 def table(path=cells.TABLE):
@@ -201,7 +208,7 @@ def why_not(cell, build):
 def run_cell(cell, build, log):
     image, overlays = kernel_files(cell, build)
     with labtest.new_machine(cell.machine, smp=cell.cpus, append=cell.options, overlays=overlays, image_dir=image,
-                             log=log) as machine:
+                             memory=MEMORY.get(cell.action), log=log) as machine:
         try:
             machine.boot()
             say(f"{cell.machine} is up")

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Many guests, one after the other and all at once: at the end the host has what it had, and a guest costs the tool as
+many calls when others run as when none does. With small numbers this is a test of make check (test_load.py), with 100
+cycles and 32 guests an action of the nightly matrix. Each function is given a LabTest; seconds are printed, not judged:
+how fast the emulator is says nothing about the tool."""
+
+import time
+
+from compiled import compiled
+from labtest import CMDLINE
+from tiny import SLEEP, tiny_kernel
+
+TINY = {"memory": 16, "kernel": "/root/tiny.elf", "ramdisk": None}
+STOCK = {"memory": 96, "vcpus": 2, "cmdline": CMDLINE}
+
+# Half of the guests never run; the others are killed at moments spread over the boot of a stock kernel.
+CYCLES = """
+i=0
+while [ $i -lt {count} ]; do
+    if [ $((i % 2)) = 0 ]; then
+        umbra create -q -p /root/cycle-tiny.json && umbra destroy cycle-tiny || exit 1
+    else
+        umbra create -q /root/cycle.json && usleep $((i * 3000000 / {count})) && umbra destroy cycle || exit 1
+    fi
+    i=$((i + 1))
+done
+"""
+# One line for each guest: seconds of the tool, calls, reads of xenstore.
+CREATE = """
+for name in {names}; do
+    rm -f /run/count
+    start=$(cut -d' ' -f1 /proc/uptime)
+    FAULT_COUNT=/run/count LD_PRELOAD=/root/faults.so umbra create -q /root/$name.json || exit 1
+    echo "$start $(cut -d' ' -f1 /proc/uptime) $(tail -n1 /run/count)"
+done
+"""
+# Parents of kernel threads and of init; what the lab itself runs.
+NO_PARENTS = ("PPID", "0", "2")
+LAB = ("sh", "ps", "timeout")
+
+
+def everything(test):
+    parts = test.footprint()  # the first guest of a machine starts the supervisor
+    rows = [line.split(None, 1) for line in test.ok("ps -o ppid,comm").strip().split("\n")]
+    processes = sorted(name.strip() for parent, name in rows if parent not in NO_PARENTS and name.strip() not in LAB)
+    return {**parts, "processes": processes}
+
+
+def wait_all_back(test, before):
+    """The hypervisor frees memory in slices, and the supervisor's workers take a moment to end."""
+    deadline = time.monotonic() + 120 * test.machine.patience
+    while (now := everything(test)) != before and time.monotonic() < deadline:
+        time.sleep(0.5)
+    test.assertEqual(now, before, "not all came back")
+
+
+def cycles(test, count):
+    """Create and destroy, again and again."""
+    test.machine.put("/root/tiny.elf", tiny_kernel(SLEEP))
+    test.guest_file("cycle-tiny", **TINY)
+    test.guest_file("cycle", **STOCK)
+    before = everything(test)
+    test.ok(CYCLES.format(count=count), 60 + 10 * count)
+    wait_all_back(test, before)
+
+
+def at_once(test, tiny, stock):
+    """Tiny guests that sleep, then stock kernels, all of which go on until the last one is there."""
+    names = [f"tiny{number}" for number in range(tiny)] + [f"stock{number}" for number in range(stock)]
+    test.machine.put("/root/tiny.elf", tiny_kernel(SLEEP))
+    test.machine.put("/root/faults.so", compiled("faults.c", "-fPIC", "-shared"))
+    for name in names:
+        test.guest_file(name, **(TINY if name.startswith("tiny") else STOCK))
+    before = everything(test)
+    rows = [line.split() for line in test.ok(CREATE.format(names=" ".join(names)), 60 + 15 * len(names)).split("\n")]
+    curve = [(float(end) - float(start), int(calls), int(reads)) for start, end, calls, reads in filter(None, rows)]
+    print("\n".join(f"      {what:7} " + " ".join(f"{point[column]:.{digits}f}" for point in curve)
+                    for column, (what, digits) in enumerate((("seconds", 2), ("calls", 0), ("reads", 0)))), flush=True)
+    check_curve(test, curve[1:tiny])
+    for name in names[tiny:]:
+        test.wait_console(name, "umbra-guest: tick 1", 300)
+    test.assertEqual(sorted(test.guests()), sorted(names))
+    test.ok("for name in " + " ".join(names) + "; do umbra destroy $name || exit 1; done", 60 + 5 * len(names))
+    wait_all_back(test, before)
+
+
+def check_curve(test, curve):
+    """No more calls with every guest; what names there are is looked up in xenstore, at most 3 reads for each."""
+    calls, reads = [point[1] for point in curve], [point[2] for point in curve]
+    test.assertLessEqual(max(calls) - min(calls), 3, f"a guest costs more with others: {calls}")
+    test.assertLessEqual(max(reads) - min(reads), 3 * (len(curve) - 1), f"a guest costs more with others: {reads}")

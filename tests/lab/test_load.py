@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Create and destroy, again and again, and several guests at once (load.py), as many as make check has time for."""
+
+import load
+from labtest import LabTest
+
+
+class Load(LabTest):
+    def test_cycles(self):
+        load.cycles(self, 20)
+
+    def test_at_once(self):
+        load.at_once(self, tiny=7, stock=1)
