@@ -25,12 +25,13 @@ class Shares(LabTest):
         self.ok(f"umbra sched-credit2 -d {name} -w {weight} -c {cap}")
 
     def measure(self):
-        """CPU seconds of each guest, and seconds gone by, within a window."""
-        look = "umbra --json list; cut -d' ' -f1 /proc/uptime"
-        before, after = (part.strip().rsplit("\n", 1)
-                         for part in self.ok(f"sleep 1; {look}; echo @; sleep {WINDOW}; {look}").split("@\n"))
-        used = [{row["name"]: row["cpu_time_ns"] / 1e9 for row in json.loads(text)} for text, _ in (before, after)]
-        return {name: used[1][name] - used[0][name] for name in self.kept}, float(after[1]) - float(before[1])
+        """CPU seconds of each guest within a window, and seconds gone by from before it to after it: on a busy host the
+        tool that looks may take a good part of a second."""
+        now, look = "cut -d' ' -f1 /proc/uptime", "umbra --json list"
+        start, before, after, end = self.ok(f"sleep 1; {now}; echo @; {look}; echo @; sleep {WINDOW}; {look}; "
+                                            f"echo @; {now}").split("@\n")
+        used = [{row["name"]: row["cpu_time_ns"] / 1e9 for row in json.loads(text)} for text in (before, after)]
+        return {name: used[1][name] - used[0][name] for name in self.kept}, float(end) - float(start)
 
     def places(self, name):
         return {row["cpu"] for row in self.json(f"umbra --json vcpu-list {name}")}
