@@ -371,6 +371,7 @@ static void test_p2m_waits(void **state)
 {
     struct page_info *pg = alloc_domain_pages(d, 0, 0);
     struct p2m_range r = {.gfn = _gfn(200), .mfn = page_to_mfn(pg), .type = P2M_RAM_RW};
+    struct p2m_audit audit = {0};
     unsigned int waits = 0;
 
     map_often(200);
@@ -378,6 +379,15 @@ static void test_p2m_waits(void **state)
     stretch_point();
     assert_int_equal(p2m_place(d, _gfn(200), pg, 0), -ERESTART);
     assert_false(mfn_eq(model_frame(200), r.mfn));
+    /* Nor does it move at once, to where there is no table yet: none is made until it can. */
+    stretch_point();
+    map_often(200);
+    stretch_point();
+    assert_int_equal(p2m_move(d, mfn_to_page(model_frame(200)), _gfn(3ul << 27)), -ERESTART);
+    while (p2m_audit(d, &audit) == -ERESTART)
+        stretch_point();
+    assert_int_equal(audit.broken, 0);
+    stretch_point();
     while (p2m_set(d, &r) == -ERESTART) {
         assert_true(this_cpu(stretch_now).work <= STRETCH_BOUND);
         stretch_point();

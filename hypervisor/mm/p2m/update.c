@@ -352,22 +352,23 @@ static int move(struct chunk *c)
 {
     npte_t *from = NULL, *to;
     gfn_t at;
+    bool placed;
 
     if (c->p->d->dying || !is_own(c->p, c->mfn))
         return -EINVAL;
-    if (has_entry(c->p, c->mfn, &at, &c->type)) {
-        if (at.n == c->gfn.n)
-            return 0;
-        from = p2m_make_slot(c->p, at, 1);
-        if (!from)
-            return -ENOMEM;
-    } else
+    placed = has_entry(c->p, c->mfn, &at, &c->type);
+    if (!placed)
         c->type = P2M_RAM_RW;
+    else if (at.n == c->gfn.n)
+        return 0;
+    /* Before a table is made, which would be left empty. */
+    if ((placed && p2m_forget(c->p, at, 1)) || p2m_forget(c->p, c->gfn, 1))
+        return -ERESTART;
+    if (placed && (from = p2m_make_slot(c->p, at, 1)) == NULL)
+        return -ENOMEM;
     to = p2m_make_slot(c->p, c->gfn, 1);
     if (!to)
         return -ENOMEM;
-    if ((from && p2m_forget(c->p, at, 1)) || p2m_forget(c->p, c->gfn, 1))
-        return -ERESTART;
     if (from)
         take_away(c->p, at, from);
     commit(c, to, 1);
