@@ -105,6 +105,13 @@ MUTANTS = [Mutant(*fields) for fields in (
      "            gdt_window(current)[i] = pte_make(_mfn(frames[i]), window_flags());\n"),
     ("ldt-page-twice", "hypervisor/pv/desc.c",
      "if (page * 512 >= v->pv.ldt_ents || (slot->n & PTE_P))", "if (page * 512 >= v->pv.ldt_ents)"),
+    # Emulated stores.
+    ("store-loses-the-rest-of-the-entry", PV + "ptwrite.c",
+     "(old.n & ~part_mask(a)) | ", ""),
+    ("carry-lost", "hypervisor/x86/emulate/compute.c",
+     "bool carry = *flags & EFLAGS_CF;", "bool carry = false;"),
+    ("comparison-turned-round", "hypervisor/x86/emulate/modify.c",
+     "c->unequal = acc != c->old[0];", "c->unequal = acc == c->old[0];"),
     # Grants, and frames that change hands.
     ("grant-owner-not-checked", "hypervisor/grant/map.c",
      "get_page_from_mfn(_mfn(frame), granter);",
