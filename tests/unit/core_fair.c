@@ -632,7 +632,7 @@ static void check_capped_shares(unsigned int cpus)
         if (!d->sched.cap && !well_off && share(d) < want[i])
             assert_share(d, want[i], 5);
         if (d->sched.cap)
-            assert_in_range(share(d), MIN(want[i], d->sched.cap * 100u) / 5 * 3, d->sched.cap * 100);
+            assert_in_range(share(d), MIN(want[i], d->sched.cap * 100u) / 2, d->sched.cap * 100);
     }
 }
 
