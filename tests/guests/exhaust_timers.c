@@ -42,7 +42,8 @@ void guest_main(void)
 
     CHECK_IS(evtchn_op(EVTCHNOP_bind_virq, &virq), 0);
     set_xen_guest_handle(poll.ports, &virq.port);
-    CHECK_IS(vcpu_timer(VCPUOP_set_singleshot_timer, &late), -XEN_ETIME);
+    /* A hypervisor may ignore the flag, says the header; Xen 4.17 does. */
+    CHECK_IS(vcpu_timer(VCPUOP_set_singleshot_timer, &late), on_umbra() ? -XEN_ETIME : 0);
     for (unsigned int i = 0; i < ARRAY_SIZE(refused); i++) {
         struct vcpu_set_periodic_timer periodic = {.period_ns = refused[i]};
 
