@@ -8,6 +8,7 @@
  */
 #include <hv/boot.h>
 #include <hv/console.h>
+#include <hv/hvm.h>
 #include <hv/irq.h>
 #include <hv/sched.h>
 #include <hv/stretch.h>
@@ -71,6 +72,7 @@ void hv_main(uint32_t magic, uint32_t info)
     sched_init();
     domain_boot_init();
     sched_init_cpu(0);
+    hvm_cpu_init();
     irq_enable();
     smp_boot();
 

@@ -9,6 +9,7 @@
  */
 #include <hv/boot.h>
 #include <hv/heap.h>
+#include <hv/hvm.h>
 #include <hv/irq.h>
 #include <hv/sched.h>
 #include <hv/timer.h>
@@ -161,6 +162,7 @@ static void __attribute__((noreturn)) ap_main(void)
     apic_init_ap();
     time_init_ap();
     sched_init_cpu(cpu);
+    hvm_cpu_init();
     cpumask_set(&cpu_online_map, cpu);
     idle_loop();
 }

@@ -16,6 +16,8 @@
 #include <hv/p2m.h>
 #include <hv/paging_pool.h>
 #include <hv/sched.h>
+#include <hv/x86.h>
+#include "../mm/shadow/shadow.h"
 
 struct domain *control_domain, *dom_idle, *dom_xen, *dom_io;
 struct vcpu *idle_vcpu[NR_CPUS];
@@ -191,6 +193,7 @@ static int init_shared_info(struct domain *d)
 
 static int init_parts(struct domain *d, const struct xen_domctl_createdomain *config)
 {
+    const struct guest_cpu cpu = {(uint8_t)MIN(cpu_features.phys_bits, 48u), cpu_features.nx, true, false};
     int rc;
 
     d->iomem_caps = rangeset_new();
@@ -211,6 +214,8 @@ static int init_parts(struct domain *d, const struct xen_domctl_createdomain *co
         rc = paging_pool_init(d);
         if (!rc)
             rc = p2m_init(d);
+        if (!rc)
+            rc = shadow_init(d, &cpu);
     }
     return rc;
 }
@@ -232,8 +237,8 @@ int domain_create(domid_t id, const struct xen_domctl_createdomain *config, bool
         rc = domlist_add(d);
     if (rc) {
         d->dying = DOM_DEAD;
-        while (release_hv_pages(d) == -ERESTART || p2m_relinquish(d) == -ERESTART ||
-               paging_pool_relinquish(d) == -ERESTART)
+        while (shadow_relinquish(d) == -ERESTART || release_hv_pages(d) == -ERESTART ||
+               p2m_relinquish(d) == -ERESTART || paging_pool_relinquish(d) == -ERESTART)
             ; /* a handful: the domain never ran */
         domain_put(d);
         return rc;

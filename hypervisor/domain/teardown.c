@@ -8,6 +8,7 @@
 #include <hv/event.h>
 #include <hv/grant.h>
 #include <hv/heap.h>
+#include <hv/hvm.h>
 #include <hv/irq.h>
 #include <hv/p2m.h>
 #include <hv/paging_pool.h>
@@ -44,6 +45,8 @@ static int drop_vcpu_state(struct domain *d)
             continue;
         v->runstate_guest = v->time_area_guest = 0;
         vcpu_unregister_info(v);
+        if (is_hvm_vcpu(v))
+            hvm_vcpu_stop(v);
         pv_drop_descriptors(v);
         rc = pv_drop_base(v);
         if (rc)
@@ -130,8 +133,9 @@ int release_hv_pages(struct domain *d)
 }
 
 static int (*const steps[])(struct domain *) = {
-    stop_vcpus,       evtchn_relinquish,      grant_relinquish_mappings, drop_vcpu_state,
-    irq_relinquish,   p2m_relinquish,         pv_relinquish_tables,      release_frames,
+    stop_vcpus,       evtchn_relinquish,      grant_relinquish_mappings,
+    drop_vcpu_state,  irq_relinquish,         shadow_relinquish,
+    p2m_relinquish,   pv_relinquish_tables,   release_frames,
     release_hv_pages, paging_pool_relinquish,
 };
 

@@ -9,6 +9,7 @@
 #include <hv/fpu.h>
 #include <hv/guest_copy.h>
 #include <hv/heap.h>
+#include <hv/hvm.h>
 #include <hv/sched.h>
 
 struct vcpu *domain_vcpu(struct domain *d, unsigned int id)
@@ -77,6 +78,10 @@ static int init_guest_parts(struct vcpu *v)
     rc = evtchn_vcpu_init(v);
     if (!rc)
         rc = pv_vcpu_init(v);
+    if (!rc && d->shadow) {
+        v->vcpu_info->evtchn_upcall_mask = 0;
+        rc = hvm_vcpu_init(v);
+    }
     return rc;
 }
 
@@ -115,6 +120,7 @@ void vcpu_free(struct vcpu *v)
     timer_kill(&v->poll_timer);
     timer_kill(&v->singleshot_timer);
     timer_kill(&v->periodic_timer);
+    hvm_vcpu_free(v);
     pv_vcpu_free(v);
     evtchn_vcpu_free(v);
     sched_vcpu_free(v);

@@ -9,6 +9,7 @@
 #include "dispatch.h"
 
 #include <hv/event.h>
+#include <hv/hvm.h>
 #include <hv/stretch.h>
 
 #define NR_HYPERCALLS 64
@@ -69,6 +70,37 @@ void pv_hypercall(struct cpu_user_regs *regs)
     regs->r8 = hc.arg[4];
     regs->r9 = hc.arg[5];
     regs->rip -= 2; /* the syscall instruction is two bytes long; rax still holds the number */
+}
+
+/* What makes sense without PV's view of the processor. */
+static bool for_hvm(unsigned int op)
+{
+    return op == __HYPERVISOR_xen_version || op == __HYPERVISOR_console_io || op == __HYPERVISOR_sched_op ||
+           op == __HYPERVISOR_event_channel_op;
+}
+
+void hvm_hypercall(struct cpu_user_regs *regs)
+{
+    struct hcall hc = {
+        .op = (unsigned int)regs->rax,
+        .arg = {regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9},
+    };
+    long ret;
+
+    stretch_begin(MIN(hc.op, NR_HYPERCALLS - 1u), 0);
+    ret = for_hvm(hc.op) ? hypercall_run(&hc) : -ENOSYS;
+    stretch_end();
+    if (!hc.restart) {
+        regs->rax = (unsigned long)ret;
+        regs->rip += 3; /* VMMCALL is three bytes long */
+        return;
+    }
+    regs->rdi = hc.arg[0];
+    regs->rsi = hc.arg[1];
+    regs->rdx = hc.arg[2];
+    regs->r10 = hc.arg[3];
+    regs->r8 = hc.arg[4];
+    regs->r9 = hc.arg[5];
 }
 
 /*

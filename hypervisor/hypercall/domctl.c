@@ -29,6 +29,7 @@ static const struct entry table[] = {
     [XEN_DOMCTL_max_vcpus] = {domctl_max_vcpus, true},
     [XEN_DOMCTL_setvcpucontext] = {domctl_setcontext, true},
     [XEN_DOMCTL_getvcpucontext] = {domctl_getcontext, true},
+    [XEN_DOMCTL_sethvmcontext] = {domctl_sethvmcontext, true},
     [XEN_DOMCTL_getvcpuinfo] = {domctl_getvcpuinfo, true},
     [XEN_DOMCTL_shadow_op] = {domctl_shadow_op, true},
     [XEN_DOMCTL_scheduler_op] = {domctl_scheduler, true},
@@ -55,25 +56,15 @@ static const struct entry table[] = {
 
 /* Commands without a function: how Xen 4.17 refuses them about a PV domain, or without the hardware for them. */
 static const int refused[] = {
-    [XEN_DOMCTL_gethvmcontext] = -EINVAL,
-    [XEN_DOMCTL_sethvmcontext] = -EINVAL,
-    [XEN_DOMCTL_gethvmcontext_partial] = -EINVAL,
-    [XEN_DOMCTL_assign_device] = -EOPNOTSUPP,
-    [XEN_DOMCTL_test_assign_device] = -EOPNOTSUPP,
-    [XEN_DOMCTL_deassign_device] = -EOPNOTSUPP,
-    [XEN_DOMCTL_get_device_group] = -EOPNOTSUPP,
-    [XEN_DOMCTL_bind_pt_irq] = -EINVAL,
-    [XEN_DOMCTL_unbind_pt_irq] = -EINVAL,
-    [XEN_DOMCTL_memory_mapping] = -EINVAL,
-    [XEN_DOMCTL_ioport_mapping] = -EOPNOTSUPP,
-    [XEN_DOMCTL_set_target] = -EOPNOTSUPP,
-    [XEN_DOMCTL_debug_op] = -EINVAL,
-    [XEN_DOMCTL_set_broken_page_p2m] = -EINVAL,
-    [XEN_DOMCTL_psr_cmt_op] = -ENODEV,
-    [XEN_DOMCTL_psr_alloc] = -ENODEV,
-    [XEN_DOMCTL_monitor_op] = -EOPNOTSUPP,
-    [XEN_DOMCTL_soft_reset] = -EINVAL,
-    [23] = -EINVAL, /* soft_reset_cont: a name for the hypervisor itself */
+    [XEN_DOMCTL_gethvmcontext] = -EINVAL,       [XEN_DOMCTL_gethvmcontext_partial] = -EINVAL,
+    [XEN_DOMCTL_assign_device] = -EOPNOTSUPP,   [XEN_DOMCTL_test_assign_device] = -EOPNOTSUPP,
+    [XEN_DOMCTL_deassign_device] = -EOPNOTSUPP, [XEN_DOMCTL_get_device_group] = -EOPNOTSUPP,
+    [XEN_DOMCTL_bind_pt_irq] = -EINVAL,         [XEN_DOMCTL_unbind_pt_irq] = -EINVAL,
+    [XEN_DOMCTL_memory_mapping] = -EINVAL,      [XEN_DOMCTL_ioport_mapping] = -EOPNOTSUPP,
+    [XEN_DOMCTL_set_target] = -EOPNOTSUPP,      [XEN_DOMCTL_debug_op] = -EINVAL,
+    [XEN_DOMCTL_set_broken_page_p2m] = -EINVAL, [XEN_DOMCTL_psr_cmt_op] = -ENODEV,
+    [XEN_DOMCTL_psr_alloc] = -ENODEV,           [XEN_DOMCTL_monitor_op] = -EOPNOTSUPP,
+    [XEN_DOMCTL_soft_reset] = -EINVAL,          [23] = -EINVAL, /* soft_reset_cont: a name for the hypervisor itself */
     [XEN_DOMCTL_vmtrace_op] = -EINVAL,
 };
 

@@ -4,6 +4,7 @@
 
 #include <hv/event.h>
 #include <hv/guest_copy.h>
+#include <hv/hvm.h>
 #include <hv/sched.h>
 
 static bool id_taken(domid_t id)
@@ -28,7 +29,9 @@ static domid_t next_free_id(void)
 
 static int check_config(const struct xen_domctl_createdomain *c)
 {
-    if (c->flags & ~(uint32_t)(XEN_DOMCTL_CDF_xs_domain | XEN_DOMCTL_CDF_s3_integrity | XEN_DOMCTL_CDF_oos_off))
+    uint32_t hvm = hvm_ops ? XEN_DOMCTL_CDF_hvm : 0;
+
+    if (c->flags & ~(uint32_t)(hvm | XEN_DOMCTL_CDF_xs_domain | XEN_DOMCTL_CDF_s3_integrity | XEN_DOMCTL_CDF_oos_off))
         return c->flags & (XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap) ? -EOPNOTSUPP : -EINVAL;
     if (c->iommu_opts || c->vmtrace_size || c->arch.emulation_flags || c->cpupool_id)
         return -EINVAL;

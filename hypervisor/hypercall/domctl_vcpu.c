@@ -56,6 +56,8 @@ long domctl_setcontext(struct domain *d, struct xen_domctl *op, bool *copyback)
 
     if (d == current->domain || !v)
         return -EINVAL;
+    if (paging_mode_translate(d)) /* sethvmcontext is theirs */
+        return -EOPNOTSUPP;
     return op->u.vcpucontext.ctxt.p ? set_context(d, v, op) : reset_vcpu(d, v);
 }
 
@@ -69,6 +71,8 @@ long domctl_getcontext(struct domain *d, struct xen_domctl *op, bool *copyback)
         return d == current->domain ? -EINVAL : -ESRCH;
     if (!v->is_initialised)
         return -ENODATA;
+    if (paging_mode_translate(d))
+        return -EOPNOTSUPP;
     ctx = hv_new(struct vcpu_guest_context);
     if (!ctx)
         return -ENOMEM;

@@ -4,6 +4,7 @@
  * the stack is thrown away: a switch ends in the guest or in the idle loop, never in the caller. Interrupts are off
  * throughout.
  */
+#include <hv/hvm.h>
 #include <hv/sched.h>
 #include <hv/stretch.h>
 #include <hv/timer.h>
@@ -21,14 +22,14 @@
 static void save_guest(struct vcpu *v)
 {
     v->regs = *guest_cpu_user_regs();
-    pv_switch_from(v);
+    (is_hvm_vcpu(v) ? hvm_switch_from : pv_switch_from)(v);
 }
 
 static void load_guest(struct vcpu *v)
 {
     cpumask_set(&v->domain->dirty_cpus, smp_processor_id());
     *guest_cpu_user_regs() = v->regs;
-    pv_switch_to(v);
+    (is_hvm_vcpu(v) ? hvm_switch_to : pv_switch_to)(v);
     vcpu_load_timers(v);
 }
 
@@ -55,6 +56,8 @@ void context_switch(struct vcpu *prev, struct vcpu *next)
     time_update_vcpu(next);
     irq_enable();
     vcpu_update_runstate_area(next);
+    if (is_hvm_vcpu(next))
+        reset_stack_and_jump(hvm_run);
     reset_stack_and_jump(pv_enter_guest);
 }
 

@@ -170,7 +170,7 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
      "!mfn_eq(child->table, table))", "(!mfn_eq(child->table, table) && false))"),
     ("rights-of-kept-table", SHADOW + "update.c",
      "    if (!sp->role.wp && role_rights", "    if (false && role_rights"),
-    ("two-quadrants", SHADOW + "fault.c", "(r.level == 2 ? 3 : 1)", "1"),
+    ("two-quadrants", SHADOW + "fault.c", "(level == 2 ? 3 : 1)", "1"),
     ("old-pae-roots", SHADOW + "root.c",
      "    if (root && root->role.level == 3", "    if (false && root->role.level == 3"),
     ("root-of-a-gone-table", SHADOW + "root.c",

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Calls about translated domains. Nobody can create one by a hypercall yet, so the tests do it from inside; the rest is
- * as it will be: hypercalls, teardown, and no stretch beyond the bound (core_end).
+ * Calls about translated domains. This machine has no hardware virtualisation, so createdomain refuses them and the
+ * tests make them from inside; the rest is as elsewhere: hypercalls, teardown, no stretch beyond the bound (core_end).
  */
 #include <hv/paging_pool.h>
+#include <xen/hvm/save.h>
 #include "fake/core.h"
 
 static struct domain *d;
@@ -61,6 +62,47 @@ static void test_allocation(void **state)
     assert_int_equal(shadow_op(3, ~0u, 0), -EINVAL);
     assert_int_equal(shadow_op(0, XEN_DOMCTL_SHADOW_OP_GET_ALLOCATION, 0), -EINVAL); /* a PV domain */
     assert_int_equal(shadow_op(99, XEN_DOMCTL_SHADOW_OP_GET_ALLOCATION, 0), -ESRCH);
+}
+
+/* ---- sethvmcontext: what is refused before a vCPU is touched ---- */
+
+static long set_context(domid_t id, const void *buf, uint32_t size)
+{
+    op->u.hvmcontext.size = size;
+    op->u.hvmcontext.buffer.p = (uint8_t *)buf;
+    return domctl(id, XEN_DOMCTL_sethvmcontext);
+}
+
+static void test_context_errors(void **state)
+{
+    struct {
+        struct hvm_save_descriptor desc;
+        uint8_t body[sizeof(struct hvm_hw_cpu)];
+        struct hvm_save_descriptor end;
+    } __attribute__((packed)) * c;
+
+    translated(1000);
+    c = guest_new(typeof(*c));
+    assert_int_equal(set_context(0, c, sizeof(*c)), -EINVAL); /* a PV domain */
+    assert_int_equal(set_context(99, c, sizeof(*c)), -ESRCH);
+    assert_int_equal(set_context(3, c, 0), -EINVAL);
+    assert_int_equal(set_context(3, c, ~0u), -EINVAL);
+    assert_int_equal(set_context(3, FAULT, sizeof(*c)), -EFAULT);
+    assert_int_equal(set_context(3, c, sizeof(c->desc)), 0); /* an end record alone sets nothing */
+    assert_int_equal(set_context(3, c, sizeof(c->desc) - 1), -EINVAL);
+    c->desc = (struct hvm_save_descriptor){HVM_SAVE_CODE(CPU), 0, sizeof(c->body)};
+    assert_int_equal(set_context(3, c, sizeof(*c)), -EINVAL);          /* no such vCPU */
+    assert_int_equal(set_context(3, c, sizeof(c->desc) + 8), -EINVAL); /* cut */
+    c->desc.length = ~0u;
+    assert_int_equal(set_context(3, c, sizeof(*c)), -EINVAL);
+    c->desc = (struct hvm_save_descriptor){HVM_SAVE_CODE(HEADER), 0, 3};
+    assert_int_equal(set_context(3, c, sizeof(*c)), -EINVAL);
+    c->desc = (struct hvm_save_descriptor){77, 0, sizeof(c->body)}; /* nobody knows it */
+    assert_int_equal(set_context(3, c, sizeof(*c)), -EINVAL);
+    op->u.vcpucontext.vcpu = 0;
+    assert_int_equal(domctl(3, XEN_DOMCTL_setvcpucontext), -EINVAL); /* no vCPU yet */
+    assert_int_equal(vcpu_create(d, 0), 0);
+    assert_int_equal(domctl(3, XEN_DOMCTL_setvcpucontext), -EOPNOTSUPP); /* that of a PV guest */
 }
 
 static void test_mempool(void **state)
@@ -137,8 +179,9 @@ static void test_not_by_hypercall(void **state)
 int core_paging_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        CORE_TEST(test_allocation), CORE_TEST(test_mempool),           CORE_TEST(test_dying),
-        CORE_TEST(test_no_memory),  CORE_TEST(test_pool_growth_fails), CORE_TEST(test_not_by_hypercall),
+        CORE_TEST(test_allocation),     CORE_TEST(test_mempool),           CORE_TEST(test_dying),
+        CORE_TEST(test_no_memory),      CORE_TEST(test_pool_growth_fails), CORE_TEST(test_not_by_hypercall),
+        CORE_TEST(test_context_errors),
     };
 
     return cmocka_run_group_tests_name("paging", tests, NULL, NULL);

@@ -227,6 +227,11 @@ test_p2m-srcs   := tests/unit/test_p2m.c tests/unit/p2m_model.c $(mm-p2m-srcs) \
 test_p2m-cflags := $(hv-unit-cflags) -O1
 test_p2m-libs   := $(patsubst %,-Wl$(comma)--wrap=%,tlb_flush_mask put_page put_page_and_type paging_pool_free)
 
+units           += test_hvm
+test_hvm-srcs   := tests/unit/test_hvm.c tests/unit/fake/base.c hypervisor/hvm/cr.c hypervisor/hvm/svm/exit.c \
+                   hypervisor/mm/shadow/guest_fmt.c
+test_hvm-cflags := $(hv-unit-cflags)
+
 units              += test_shadow
 test_shadow-srcs   := tests/unit/test_shadow.c tests/unit/shadow_model.c tests/unit/mmu_oracle.c \
                       hypervisor/mm/shadow/emulate.c $(emulate-srcs) $(mm-p2m-srcs) \

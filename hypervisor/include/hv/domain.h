@@ -150,6 +150,7 @@ struct vcpu {
     uint64_t xcr0, xcr0_accum;
     bool nmi_pending, mce_pending;
     struct pv_vcpu pv;
+    struct hvm_vcpu *hvm; /* of a translated domain: hvm.h; else NULL */
     struct {
         unsigned long op, arg[6]; /* own: multicall or hypercall in progress */
         bool in_multicall, restart;

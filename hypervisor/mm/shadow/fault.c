@@ -101,13 +101,15 @@ static uint64_t rights_below(const struct fill *c, const struct shadow_page *sp)
 
 static union shadow_role role_below(const struct fill *c, const struct shadow_page *sp)
 {
+    unsigned int level = sp->role.level - 1, quadrant = 0;
+    bool direct = !sp->role.levels || c->w.level > level;
     union shadow_role r = sp->role;
 
-    r.level--;
-    r.direct = !r.levels || c->w.level > r.level;
-    r.quadrant = 0;
-    if (r.levels == 2 && !r.direct)
-        r.quadrant = (uint32_t)(c->f->linear >> (r.level == 2 ? 30 : 21)) & (r.level == 2 ? 3 : 1);
+    if (r.levels == 2 && !direct)
+        quadrant = (unsigned int)(c->f->linear >> (level == 2 ? 30 : 21)) & (level == 2 ? 3 : 1);
+    r.level = level;
+    r.direct = direct;
+    r.quadrant = quadrant;
     role_set_rights(&r, rights_below(c, sp));
     return r;
 }

@@ -116,7 +116,7 @@ static void swap(void *p, unsigned int bytes, uint64_t *old, uint64_t new)
     *old = found;
 }
 
-/* A change of up to 8 bytes within a frame that may be stored to, with the lock held. */
+/* A change of bytes within a frame that may be stored to, with the lock held. */
 struct change {
     struct domain *d;
     gpa_t at;
@@ -127,7 +127,7 @@ struct change {
 /* Takes the lock; -EFAULT: no such memory, and the lock is not held. */
 static int begin(struct change *c, struct domain *d, gpa_t at, unsigned int bytes)
 {
-    if (bytes == 0 || bytes > 8 || (at.n & (PAGE_SIZE - 1)) + bytes > PAGE_SIZE)
+    if (bytes == 0 || (at.n & (PAGE_SIZE - 1)) + bytes > PAGE_SIZE)
         return -EFAULT;
     paging_lock(d);
     *c = (struct change){d, at, bytes, p2m_lookup_locked(d, _gfn(at.n >> PAGE_SHIFT))};
@@ -147,7 +147,7 @@ static void end(const struct change *c)
 int shadow_store(struct domain *d, gpa_t at, unsigned int bytes, uint64_t value)
 {
     struct change c;
-    int rc = begin(&c, d, at, bytes);
+    int rc = bytes > 8 ? -EFAULT : begin(&c, d, at, bytes);
 
     if (rc)
         return rc;
@@ -159,11 +159,36 @@ int shadow_store(struct domain *d, gpa_t at, unsigned int bytes, uint64_t value)
 int shadow_swap(struct domain *d, gpa_t at, unsigned int bytes, uint64_t *old, uint64_t new)
 {
     struct change c;
-    int rc = begin(&c, d, at, bytes);
+    int rc = bytes > 8 ? -EFAULT : begin(&c, d, at, bytes);
 
     if (rc)
         return rc;
     swap(at_offset(c.p2m.mfn, at), bytes, old, new);
     end(&c);
     return 0;
+}
+
+int shadow_write(struct domain *d, gpa_t at, unsigned int bytes, const void *src)
+{
+    struct change c;
+    int rc = begin(&c, d, at, bytes);
+
+    if (rc)
+        return rc;
+    if (src)
+        memcpy(at_offset(c.p2m.mfn, at), src, bytes);
+    else
+        memset(at_offset(c.p2m.mfn, at), 0, bytes);
+    end(&c);
+    return 0;
+}
+
+struct guest_mem shadow_memory(struct shadow *s)
+{
+    return shadow_mem(s->d);
+}
+
+const struct guest_cpu *shadow_cpu(const struct shadow *s)
+{
+    return &s->cpu;
 }

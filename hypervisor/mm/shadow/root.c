@@ -164,12 +164,19 @@ int shadow_blow(struct domain *d)
     return rc;
 }
 
-static void return_frames(struct shadow *s, void *const *frame, unsigned int n)
+/* Frames that a list of pointers names. 0, or -ERESTART: a part of them. */
+static int return_frames(struct shadow *s, void **frame, unsigned int n)
 {
-    for (unsigned int i = 0; i < n; i++)
-        if (frame[i])
-            paging_pool_free(s->d, PAGING_SHADOW, virt_to_page(frame[i]));
-    stretch_work(n);
+    for (unsigned int i = 0; i < n; i++) {
+        if (!frame[i])
+            continue;
+        if (preempt_after_work())
+            return -ERESTART;
+        paging_pool_free(s->d, PAGING_SHADOW, virt_to_page(frame[i]));
+        frame[i] = NULL;
+        stretch_work(1);
+    }
+    return 0;
 }
 
 int shadow_relinquish(struct domain *d)
@@ -183,8 +190,11 @@ int shadow_relinquish(struct domain *d)
     if (rc)
         return rc;
     ASSERT(!s->pages);
-    return_frames(s, (void *const *)s->block, SHADOW_BLOCKS);
-    return_frames(s, (void *const *)s->region, REGION_PAGES);
+    rc = return_frames(s, (void **)s->block, SHADOW_BLOCKS);
+    if (!rc)
+        rc = return_frames(s, (void **)s->region, REGION_PAGES);
+    if (rc)
+        return rc;
     d->shadow = NULL;
     hv_free(s);
     return 0;

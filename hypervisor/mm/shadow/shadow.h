@@ -61,7 +61,10 @@ void shadow_drop_root(struct shadow_vcpu *v);
 enum shadow_result shadow_fault(struct shadow_vcpu *v, struct shadow_fault *f);
 /* A store of up to 8 bytes within a page, by emulation or for a hypercall. 0; -EFAULT: no writable memory there. */
 int shadow_store(struct domain *d, gpa_t at, unsigned int bytes, uint64_t value);
-/* The same of a compare and swap. 0: *old is what was found, and new is there if that was what *old said before. */
+/* As shadow_store, any number of bytes within a frame; src NULL: zeros. */
+int shadow_write(struct domain *d, gpa_t at, unsigned int bytes, const void *src);
+/* As shadow_store, a compare and swap. 0: *old is what was found, and new is there if that was what *old said before.
+ */
 int shadow_swap(struct domain *d, gpa_t at, unsigned int bytes, uint64_t *old, uint64_t new);
 
 /*
@@ -78,6 +81,10 @@ bool shadow_give_up(struct domain *d, gpa_t at);
  * lock held; a change of several frames asks for each. False: not done yet, call again in a new stretch.
  */
 bool shadow_forget(struct domain *d, struct p2m_entry old);
+
+/* The guest's memory as its tables are walked in it, and the processor that it was promised. */
+struct guest_mem shadow_memory(struct shadow *s);
+const struct guest_cpu *shadow_cpu(const struct shadow *s);
 
 /* A slice of throwing everything away: -ERESTART or 0. The guest goes on. */
 int shadow_blow(struct domain *d);

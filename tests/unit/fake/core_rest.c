@@ -6,6 +6,7 @@
 #include <hv/console.h>
 #include <hv/fpu.h>
 #include <hv/grant.h>
+#include <hv/hvm.h>
 #include <hv/irq.h>
 #include <hv/timer.h>
 
@@ -222,4 +223,27 @@ long do_iret(struct hcall *hc)
 long do_stack_switch(struct hcall *hc)
 {
     return core.stack_switch ? core.stack_switch(hc) : 0;
+}
+
+/* ---- hardware virtualisation: the machine has none ---- */
+const struct hvm_ops *hvm_ops;
+
+int hvm_vcpu_init(struct vcpu *v)
+{
+    return 0;
+}
+
+void hvm_vcpu_free(struct vcpu *v)
+{
+}
+
+void hvm_vcpu_stop(struct vcpu *v)
+{
+    fail();
+}
+
+int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c)
+{
+    fail();
+    return 0;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* What the real pv/, grant/, domain/teardown.c and hypercall/memory_op.c want of parts that a test of page tables has
  * not. */
+#include <hv/hvm.h>
 #include <hv/boot.h>
 #include <hv/event.h>
 #include <hv/fpu.h>
@@ -69,5 +70,9 @@ void vcpu_unregister_info(struct vcpu *v)
 }
 
 void send_global_virq(unsigned int virq)
+{
+}
+
+void hvm_vcpu_stop(struct vcpu *v)
 {
 }

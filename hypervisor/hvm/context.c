@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* A vCPU's state from the ABI's record. Nothing is taken over unless all of it is possible. */
+#include <hv/fpu.h>
+#include <hv/hvm.h>
+#include <hv/sched.h>
+#include <hv/x86.h>
+#include <xen/hvm/save.h>
+
+static struct hvm_segment segment(uint32_t sel, uint32_t limit, uint64_t base, uint32_t attr)
+{
+    return (struct hvm_segment){(uint16_t)sel, (uint16_t)((attr & 0xff) | (attr >> 4 & 0xf00)), limit, base};
+}
+
+static void set_segments(struct vcpu *v, const struct hvm_hw_cpu *c)
+{
+    const struct hvm_segment s[HVM_SEGS] = {
+        [HVM_ES] = segment(c->es_sel, c->es_limit, c->es_base, c->es_arbytes),
+        [HVM_CS] = segment(c->cs_sel, c->cs_limit, c->cs_base, c->cs_arbytes),
+        [HVM_SS] = segment(c->ss_sel, c->ss_limit, c->ss_base, c->ss_arbytes),
+        [HVM_DS] = segment(c->ds_sel, c->ds_limit, c->ds_base, c->ds_arbytes),
+        [HVM_FS] = segment(c->fs_sel, c->fs_limit, c->fs_base, c->fs_arbytes),
+        [HVM_GS] = segment(c->gs_sel, c->gs_limit, c->gs_base, c->gs_arbytes),
+        [HVM_GDTR] = segment(0, c->gdtr_limit, c->gdtr_base, 0),
+        [HVM_LDTR] = segment(c->ldtr_sel, c->ldtr_limit, c->ldtr_base, c->ldtr_arbytes),
+        [HVM_IDTR] = segment(0, c->idtr_limit, c->idtr_base, 0),
+        [HVM_TR] = segment(c->tr_sel, c->tr_limit, c->tr_base, c->tr_arbytes),
+    };
+
+    for (unsigned int i = 0; i < HVM_SEGS; i++)
+        hvm_ops->set_segment(v, (enum hvm_seg)i, &s[i]);
+}
+
+static void set_registers(struct vcpu *v, const struct hvm_hw_cpu *c)
+{
+    v->regs = (struct cpu_user_regs){
+        .rax = c->rax,
+        .rbx = c->rbx,
+        .rcx = c->rcx,
+        .rdx = c->rdx,
+        .rbp = c->rbp,
+        .rsi = c->rsi,
+        .rdi = c->rdi,
+        .rsp = c->rsp,
+        .r8 = c->r8,
+        .r9 = c->r9,
+        .r10 = c->r10,
+        .r11 = c->r11,
+        .r12 = c->r12,
+        .r13 = c->r13,
+        .r14 = c->r14,
+        .r15 = c->r15,
+        .rip = c->rip,
+        .rflags = c->rflags | EFLAGS_MBS,
+    };
+}
+
+static int set_control(struct vcpu *v, const struct hvm_hw_cpu *c)
+{
+    struct hvm_vcpu old = *v->hvm;
+    int rc;
+
+    v->hvm->cr0 = CR0_ET;
+    v->hvm->efer = 0;
+    rc = hvm_set_efer(v, c->msr_efer & ~EFER_LMA);
+    if (!rc)
+        rc = hvm_set_cr4(v, c->cr4);
+    if (!rc)
+        rc = hvm_set_cr3(v, c->cr3);
+    if (!rc)
+        rc = hvm_set_cr0(v, c->cr0);
+    if (!rc && v->hvm->efer != c->msr_efer)
+        rc = -EINVAL;
+    if (rc) {
+        *v->hvm = old;
+        hvm_paging_changed(v);
+    }
+    return rc;
+}
+
+int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c)
+{
+    const struct hvm_segment none = {0};
+    struct hvm_segment cs;
+    int rc;
+
+    hvm_ops->get_segment(v, HVM_CS, &cs);
+    hvm_ops->set_segment(v, HVM_CS, &none); /* paging may not be turned on from 64-bit code, which this is not */
+    rc = set_control(v, c);
+    if (rc) {
+        hvm_ops->set_segment(v, HVM_CS, &cs);
+        return rc;
+    }
+    v->hvm->cr2 = c->cr2;
+    set_segments(v, c);
+    set_registers(v, c);
+    if (c->flags & XEN_X86_FPU_INITIALISED)
+        fpu_import_legacy(v, c->fpu_regs);
+    v->is_initialised = true;
+    clear_bit(VPF_down, &v->pause_flags);
+    vcpu_wake(v);
+    return 0;
+}

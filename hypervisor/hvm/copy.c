@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Guest memory by linear address, for hypercalls of the current vCPU: its tables are walked in software, page by page,
+ * with the rights of its kernel. Stores go the way of all stores, so that page tables among them are followed.
+ */
+#include <hv/hvm.h>
+#include <hv/x86.h>
+
+#define WRITE_AT_ONCE 64u
+
+struct piece {
+    gpa_t at;
+    unsigned int bytes;
+};
+
+/* The part within the first page, and where it lies. */
+static bool first_piece(struct vcpu *v, unsigned long linear, size_t n, uint32_t access, struct piece *p)
+{
+    struct guest_mem mem = shadow_memory(v->hvm->shadow.s);
+    struct guest_walk w = {.linear = linear, .access = access, .smap_exempt = true};
+    enum walk_result r;
+    unsigned int tries = 0;
+
+    if (!(v->hvm->efer & EFER_LMA))
+        w.linear = linear = (uint32_t)linear;
+    do
+        r = guest_walk(&v->hvm->shadow.paging, &mem, &w);
+    while (r == WALK_RETRY && ++tries < 16);
+    if (r != WALK_OK)
+        return false;
+    p->at = _gpa((w.gfn.n << PAGE_SHIFT) | (linear & (PAGE_SIZE - 1)));
+    p->bytes = (unsigned int)MIN(n, PAGE_SIZE - (linear & (PAGE_SIZE - 1)));
+    return true;
+}
+
+static int read_piece(struct domain *d, const struct piece *p, void *dst)
+{
+    enum p2m_type type;
+    struct page_info *pg = p2m_get_page(d, _gfn(p->at.n >> PAGE_SHIFT), &type);
+
+    if (!pg)
+        return -EFAULT;
+    memcpy(dst, (uint8_t *)page_to_virt(pg) + (p->at.n & (PAGE_SIZE - 1)), p->bytes);
+    put_page(pg);
+    return 0;
+}
+
+static int read_linear(struct vcpu *v, void *dst, unsigned long linear, size_t n, uint32_t access)
+{
+    struct piece p;
+
+    for (; n; n -= p.bytes, linear += p.bytes, dst = (uint8_t *)dst + p.bytes)
+        if (!first_piece(v, linear, n, access, &p) || read_piece(v->domain, &p, dst))
+            return -EFAULT;
+    return 0;
+}
+
+int hvm_copy_from(void *dst, unsigned long linear, size_t n)
+{
+    return read_linear(current, dst, linear, n, 0);
+}
+
+/* In pieces of a few entries, since what is stored to may be a table. */
+static int write_linear(struct vcpu *v, unsigned long linear, const void *src, size_t n)
+{
+    struct piece p;
+
+    for (; n; n -= p.bytes, linear += p.bytes) {
+        if (!first_piece(v, linear, MIN(n, (size_t)WRITE_AT_ONCE), PFEC_W, &p) ||
+            shadow_write(v->domain, p.at, p.bytes, src))
+            return -EFAULT;
+        src = src ? (const uint8_t *)src + p.bytes : NULL;
+    }
+    return 0;
+}
+
+int hvm_copy_to(unsigned long linear, const void *src, size_t n)
+{
+    return write_linear(current, linear, src, n);
+}
+
+int hvm_clear(unsigned long linear, size_t n)
+{
+    return write_linear(current, linear, NULL, n);
+}
+
+enum insn_mode hvm_mode(const struct vcpu *v)
+{
+    struct hvm_segment cs;
+
+    hvm_ops->get_segment(v, HVM_CS, &cs);
+    if ((v->hvm->efer & EFER_LMA) && (cs.attr & SEG_ATTR_L))
+        return INSN_64;
+    return cs.attr & SEG_ATTR_D ? INSN_32 : INSN_16;
+}
+
+unsigned int hvm_fetch(struct vcpu *v, uint8_t *buf)
+{
+    unsigned long linear = guest_cpu_user_regs()->rip;
+    uint32_t access = PFEC_I | (hvm_ops->cpl(v) == 3 ? PFEC_U : 0);
+    unsigned int n = INSN_MAX_LEN, first = (unsigned int)(PAGE_SIZE - (linear & (PAGE_SIZE - 1)));
+    struct hvm_segment cs;
+
+    if (hvm_mode(v) != INSN_64) {
+        hvm_ops->get_segment(v, HVM_CS, &cs);
+        linear = (uint32_t)(linear + cs.base);
+        first = (unsigned int)(PAGE_SIZE - (linear & (PAGE_SIZE - 1)));
+    }
+    if (!read_linear(v, buf, linear, n, access))
+        return n;
+    return first < n && !read_linear(v, buf, linear, first, access) ? first : 0;
+}

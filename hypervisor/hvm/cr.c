@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Control registers and EFER: which values a guest may load, and what hardware runs with instead. Hardware always pages
+ * (a guest without paging runs on shadows of its physical memory), always with WP and NX, and with PAE unless the guest
+ * has turned paging on in long mode, where it must have it too. AMD64 manual volume 2, sections 3.1 and 15.23.
+ */
+#include <hv/hvm.h>
+#include <hv/x86.h>
+
+#define CR0_WT  (1ul << 29) /* NW */
+#define CR0_CD  (1ul << 30)
+#define CR0_ALL (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_WT | CR0_CD | CR0_PG)
+#define CR4_ALL \
+    (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT)
+#define EFER_ALL (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)
+
+static uint64_t cr4_allowed(void)
+{
+    return CR4_ALL | (cpu_features.xsave ? CR4_OSXSAVE : 0) | (cpu_features.fsgsbase ? CR4_FSGSBASE : 0) |
+           (cpu_features.smep ? CR4_SMEP : 0) | (cpu_features.smap ? CR4_SMAP : 0);
+}
+
+static bool pae_paging(const struct hvm_vcpu *h)
+{
+    return (h->cr0 & CR0_PG) && (h->cr4 & CR4_PAE) && !(h->efer & EFER_LMA);
+}
+
+/* PAE's four roots come from memory when CR3, or a bit that matters to them, is loaded. */
+static int load_pdptes(struct hvm_vcpu *h)
+{
+    struct shadow *s = h->shadow.s;
+    struct guest_mem mem;
+    uint64_t pdpte[4];
+
+    if (!pae_paging(h))
+        return 0;
+    mem = shadow_memory(s);
+    for (unsigned int i = 0; i < 4; i++)
+        if (!mem.read(mem.ctx, _gpa((h->cr3 & 0xffffffe0) + 8 * i), 8, &pdpte[i]))
+            pdpte[i] = ~0ull;
+    if (!guest_pdptes_ok(shadow_cpu(s), pdpte))
+        return -EINVAL;
+    memcpy(h->shadow.paging.pdpte, pdpte, sizeof(pdpte));
+    return 0;
+}
+
+void hvm_paging_changed(struct vcpu *v)
+{
+    struct hvm_vcpu *h = v->hvm;
+
+    guest_paging_set(&h->shadow.paging, shadow_cpu(h->shadow.s), h->cr0, h->cr4, h->efer);
+    h->shadow.paging.cr3 = h->cr3;
+    h->paging_due = true;
+}
+
+/* Takes the new state over if the roots can be loaded from it. */
+static int change(struct vcpu *v, const struct hvm_vcpu *new, bool roots)
+{
+    struct hvm_vcpu *h = v->hvm, old = *h;
+    int rc;
+
+    *h = *new;
+    rc = roots ? load_pdptes(h) : 0;
+    if (rc)
+        *h = old;
+    else
+        hvm_paging_changed(v);
+    return rc;
+}
+
+static bool in_64bit_code(const struct vcpu *v)
+{
+    struct hvm_segment cs;
+
+    hvm_ops->get_segment(v, HVM_CS, &cs);
+    return cs.attr & SEG_ATTR_L;
+}
+
+int hvm_set_cr0(struct vcpu *v, uint64_t value)
+{
+    struct hvm_vcpu new = *v->hvm;
+    uint64_t turned = (value ^ new.cr0) & CR0_PG;
+
+    if (value >> 32 || ((value & CR0_PG) && !(value & CR0_PE)) || ((value & CR0_WT) && !(value & CR0_CD)))
+        return -EINVAL;
+    value = (value & CR0_ALL) | CR0_ET;
+    if (turned && (value & CR0_PG) && (new.efer &EFER_LME)) {
+        if (!(new.cr4 &CR4_PAE) || in_64bit_code(v))
+            return -EINVAL;
+        new.efer |= EFER_LMA;
+    } else if (turned && !(value & CR0_PG) && (new.efer &EFER_LMA)) {
+        if (in_64bit_code(v))
+            return -EINVAL;
+        new.efer &= ~EFER_LMA;
+    }
+    new.cr0 = value;
+    return change(v, &new, turned);
+}
+
+int hvm_set_cr3(struct vcpu *v, uint64_t value)
+{
+    struct hvm_vcpu new = *v->hvm;
+
+    if ((new.efer &EFER_LMA) && value >> shadow_cpu(new.shadow.s)->phys_bits)
+        return -EINVAL;
+    new.cr3 = new.efer &EFER_LMA ? value : (uint32_t)value;
+    return change(v, &new, true);
+}
+
+int hvm_set_cr4(struct vcpu *v, uint64_t value)
+{
+    struct hvm_vcpu new = *v->hvm;
+    uint64_t turned = value ^ new.cr4;
+
+    if ((value & ~cr4_allowed()) || ((new.efer &EFER_LMA) && !(value & CR4_PAE)))
+        return -EINVAL;
+    new.cr4 = value;
+    return change(v, &new, turned & (CR4_PAE | CR4_PSE | CR4_PGE | CR4_SMEP));
+}
+
+int hvm_set_efer(struct vcpu *v, uint64_t value)
+{
+    struct hvm_vcpu new = *v->hvm;
+
+    if ((value & ~EFER_ALL) || (((value ^ new.efer) & EFER_LME) && (new.cr0 &CR0_PG)))
+        return -EINVAL;
+    new.efer = (value & ~EFER_LMA) | (new.efer &EFER_LMA);
+    return change(v, &new, false);
+}

@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * The one switch on why a guest came back. Instructions are completed here: their length comes from decoding them,
+ * since not every processor tells it.
+ */
+#include <hv/cpuid.h>
+#include <hv/event.h>
+#include <hv/fpu.h>
+#include <hv/hvm.h>
+#include <hv/hypercall.h>
+#include <hv/sched.h>
+#include <hv/x86.h>
+#include "../pv/internal.h"
+
+#define MSR_HYPERCALL_PAGE 0x40000000u
+#define MSR_TSC            0x10u
+#define MSR_MTRR_CAP       0xfeu
+#define OPCODE_MOV_TO_CR   0x22
+#define OPCODE_MOV_FROM_CR 0x20
+#define OPCODE_MOV_TO_DR   0x23
+#define OPCODE_MOV_FROM_DR 0x21
+#define OPCODE_CLTS        0x06
+#define OPCODE_GROUP_7     0x01
+
+void hvm_inject(struct vcpu *v, unsigned int vector, bool has_error, uint32_t error)
+{
+    struct hvm_vcpu *h = v->hvm;
+
+    h->exception.valid = true;
+    h->exception.vector = (uint8_t)vector;
+    h->exception.has_error = has_error;
+    h->exception.error = error;
+}
+
+static void undefined(struct vcpu *v)
+{
+    hvm_inject(v, TRAP_UD, false, 0);
+}
+
+static void general_protection(struct vcpu *v)
+{
+    hvm_inject(v, TRAP_GP, true, 0);
+}
+
+/* ---- instructions ---- */
+
+/* False: it cannot be read or understood, and the guest has #UD for it. */
+static bool decode(struct vcpu *v, struct insn *in)
+{
+    uint8_t bytes[INSN_MAX_LEN];
+    unsigned int n = hvm_fetch(v, bytes);
+
+    if (n && !insn_decode(in, bytes, n, hvm_mode(v)))
+        return true;
+    undefined(v);
+    return false;
+}
+
+static void advance(struct vcpu *v, const struct insn *in)
+{
+    struct cpu_user_regs *regs = guest_cpu_user_regs();
+
+    regs->rip += in->len;
+    if (hvm_mode(v) != INSN_64)
+        regs->rip = (uint32_t)regs->rip;
+    regs->rflags &= ~EFLAGS_RF;
+}
+
+static void on_cpuid(struct vcpu *v, const struct insn *in)
+{
+    struct cpu_user_regs *regs = guest_cpu_user_regs();
+    uint32_t r[4];
+
+    pv_cpuid(v, (uint32_t)regs->rax, (uint32_t)regs->rcx, r);
+    regs->rax = r[0];
+    regs->rbx = r[1];
+    regs->rcx = r[2];
+    regs->rdx = r[3];
+    advance(v, in);
+}
+
+/* Nothing can wake it. When that is so for all of them, the guest is off. */
+static void stop_for_good(struct vcpu *v)
+{
+    struct vcpu *other;
+    bool up = false;
+
+    set_bit(VPF_down, &v->pause_flags);
+    for_each_vcpu (v->domain, other)
+        up |= !test_bit(VPF_down, &other->pause_flags);
+    if (!up)
+        domain_shutdown(v->domain, SHUTDOWN_poweroff);
+    raise_softirq(SOFTIRQ_SCHEDULE);
+}
+
+static void on_hlt(struct vcpu *v, const struct insn *in)
+{
+    advance(v, in);
+    if (!(guest_cpu_user_regs()->rflags & EFLAGS_IF)) {
+        stop_for_good(v);
+        return;
+    }
+    set_bit(VPF_blocked, &v->pause_flags);
+    smp_mb();
+    if (vcpu_event_pending(v))
+        clear_bit(VPF_blocked, &v->pause_flags);
+    else
+        raise_softirq(SOFTIRQ_SCHEDULE);
+}
+
+static void on_rdmsr(struct vcpu *v, const struct insn *in)
+{
+    struct cpu_user_regs *regs = guest_cpu_user_regs();
+    uint64_t value = 0;
+
+    switch ((uint32_t)regs->rcx) {
+    case MSR_EFER:
+        value = v->hvm->efer;
+        break;
+    case MSR_APIC_BASE:
+        value = v->hvm->apic_base;
+        break;
+    case MSR_TSC:
+        value = rdtsc();
+        break;
+    case MSR_MTRR_CAP:
+        break;
+    default:
+        if (!hvm_ops->read_msr(v, (uint32_t)regs->rcx, &value)) {
+            general_protection(v);
+            return;
+        }
+    }
+    regs->rax = (uint32_t)value;
+    regs->rdx = value >> 32;
+    advance(v, in);
+}
+
+/* Stub n of the page makes hypercall n. */
+static int write_hypercall_page(struct vcpu *v, uint64_t value)
+{
+    gpa_t at = _gpa(value & PAGE_MASK);
+    int rc = (value & (PAGE_SIZE - 1)) ? -EINVAL : 0;
+
+    for (unsigned int nr = 0; nr < PAGE_SIZE / 32 && !rc; nr++) {
+        /* mov eax, nr; vmmcall; ret */
+        uint8_t stub[] = {0xb8, (uint8_t)nr, 0, 0, 0, 0x0f, 0x01, 0xd9, 0xc3};
+
+        rc = shadow_write(v->domain, _gpa(at.n + nr * 32), sizeof(stub), stub);
+    }
+    return rc;
+}
+
+static void on_wrmsr(struct vcpu *v, const struct insn *in)
+{
+    struct cpu_user_regs *regs = guest_cpu_user_regs();
+    uint64_t value = (regs->rdx << 32) | (uint32_t)regs->rax;
+    int rc = 0;
+
+    switch ((uint32_t)regs->rcx) {
+    case MSR_EFER:
+        rc = hvm_set_efer(v, value);
+        break;
+    case MSR_HYPERCALL_PAGE:
+        rc = write_hypercall_page(v, value);
+        break;
+    default:
+        rc = hvm_ops->write_msr(v, (uint32_t)regs->rcx, value) ? 0 : -EINVAL;
+    }
+    if (rc)
+        general_protection(v);
+    else
+        advance(v, in);
+}
+
+static void read_cr(struct vcpu *v, unsigned int cr, unsigned int reg)
+{
+    const struct hvm_vcpu *h = v->hvm;
+    uint64_t value = cr == 0 ? h->cr0 : cr == 2 ? h->cr2 : cr == 3 ? h->cr3 : cr == 4 ? h->cr4 : 0;
+
+    insn_write_reg(guest_cpu_user_regs(), reg, hvm_mode(v) == INSN_64 ? 8 : 4, true, value);
+}
+
+static int write_cr(struct vcpu *v, unsigned int cr, uint64_t value)
+{
+    switch (cr) {
+    case 0:
+        return hvm_set_cr0(v, value);
+    case 3:
+        return hvm_set_cr3(v, value);
+    case 4:
+        return hvm_set_cr4(v, value);
+    case 8:
+        return 0; /* the task priority: nothing is held back by it */
+    default:
+        return -EINVAL;
+    }
+}
+
+static void on_cr(struct vcpu *v, const struct insn *in)
+{
+    struct cpu_user_regs *regs = guest_cpu_user_regs();
+    int rc = 0;
+
+    if (in->map != 1) {
+        undefined(v);
+        return;
+    }
+    switch (in->opcode) {
+    case OPCODE_MOV_FROM_CR:
+        read_cr(v, in->reg, in->rm);
+        break;
+    case OPCODE_MOV_TO_CR:
+        rc = write_cr(v, in->reg, insn_read_reg(regs, in->rm, hvm_mode(v) == INSN_64 ? 8 : 4, true));
+        break;
+    case OPCODE_CLTS:
+        rc = hvm_set_cr0(v, v->hvm->cr0 & ~CR0_TS);
+        break;
+    default:
+        undefined(v);
+        return;
+    }
+    if (rc)
+        general_protection(v);
+    else
+        advance(v, in);
+}
+
+/* Debug registers are only kept. */
+static void on_dr(struct vcpu *v, const struct insn *in)
+{
+    unsigned int bytes = hvm_mode(v) == INSN_64 ? 8 : 4, reg = in->reg & 7;
+    struct cpu_user_regs *regs = guest_cpu_user_regs();
+
+    if (in->opcode == OPCODE_MOV_TO_DR && reg < 4)
+        v->hvm->dr[reg] = insn_read_reg(regs, in->rm, bytes, true);
+    else if (in->opcode == OPCODE_MOV_FROM_DR)
+        insn_write_reg(regs, in->rm, bytes, true, reg < 4 ? v->hvm->dr[reg] : reg == 7 ? 0x400 : 0xffff0ff0);
+    advance(v, in);
+}
+
+static void on_xsetbv(struct vcpu *v, const struct insn *in)
+{
+    struct cpu_user_regs *regs = guest_cpu_user_regs();
+
+    if (hvm_ops->cpl(v) || (uint32_t)regs->rcx || !fpu_set_xcr0(v, (regs->rdx << 32) | (uint32_t)regs->rax))
+        general_protection(v);
+    else
+        advance(v, in);
+}
+
+static void on_instruction(struct vcpu *v, const struct vmexit *x)
+{
+    struct insn in;
+
+    if (!decode(v, &in))
+        return;
+    switch (x->reason) {
+    case HVM_EXIT_CPUID:
+        on_cpuid(v, &in);
+        break;
+    case HVM_EXIT_HLT:
+        on_hlt(v, &in);
+        break;
+    case HVM_EXIT_RDMSR:
+        on_rdmsr(v, &in);
+        break;
+    case HVM_EXIT_WRMSR:
+        on_wrmsr(v, &in);
+        break;
+    case HVM_EXIT_CR:
+        on_cr(v, &in);
+        break;
+    case HVM_EXIT_DR:
+        on_dr(v, &in);
+        break;
+    case HVM_EXIT_XSETBV:
+        on_xsetbv(v, &in);
+        break;
+    default:
+        advance(v, &in);
+    }
+}
+
+/* ---- others ---- */
+
+static void on_hypercall(struct vcpu *v)
+{
+    struct cpu_user_regs *regs = guest_cpu_user_regs();
+
+    if (hvm_mode(v) == INSN_64 && !hvm_ops->cpl(v)) {
+        hvm_hypercall(regs);
+        return;
+    }
+    regs->rax = (unsigned long)(hvm_ops->cpl(v) ? -EPERM : -ENOSYS);
+    regs->rip += 3;
+}
+
+/* No device is there: what is read is all ones. */
+static void on_io(struct vcpu *v, const struct vmexit *x)
+{
+    struct cpu_user_regs *regs = guest_cpu_user_regs();
+
+    if (x->io.string) {
+        domain_crash(v->domain, "string I/O at port %x", x->io.port);
+        return;
+    }
+    if (x->io.in)
+        insn_write_reg(regs, 0, x->io.bytes, true, insn_mask(x->io.bytes));
+    regs->rip = x->io.next;
+}
+
+static void emulate(struct vcpu *v, const struct shadow_fault *f)
+{
+    struct emul_segment seg[SEG_COUNT];
+    struct emul e = {.mode = hvm_mode(v), .regs = guest_cpu_user_regs(), .seg = seg};
+    bool user = hvm_ops->cpl(v) == 3;
+
+    for (unsigned int i = 0; i < SEG_COUNT; i++) {
+        struct hvm_segment s;
+
+        hvm_ops->get_segment(v, (enum hvm_seg)i, &s);
+        seg[i] = (struct emul_segment){s.base, s.limit, (s.attr & 0x1e) == 0x12, s.attr & SEG_ATTR_D};
+    }
+    switch (shadow_emulate(&v->hvm->shadow, &e, user, e.regs->rflags & EFLAGS_AC)) {
+    case EMULATE_DONE:
+    case EMULATE_RETRY:
+        break;
+    case EMULATE_FAULT:
+        if (e.fault.vector == TRAP_PF)
+            v->hvm->cr2 = e.fault.linear;
+        hvm_inject(v, e.fault.vector, e.fault.has_error, e.fault.error);
+        break;
+    case EMULATE_UNHANDLED:
+        if (!shadow_give_up(v->domain, f->gpa))
+            domain_crash(v->domain, "store to a page table at %lx by an instruction that is not emulated", f->gpa.n);
+    }
+}
+
+static void on_page_fault(struct vcpu *v, const struct vmexit *x)
+{
+    struct shadow_fault f = {
+        .linear = x->linear,
+        .access = x->error & (PFEC_W | PFEC_U | PFEC_I),
+        .smap_exempt = guest_cpu_user_regs()->rflags & EFLAGS_AC,
+    };
+
+    switch (shadow_fault(&v->hvm->shadow, &f)) {
+    case SHADOW_FIXED:
+        break;
+    case SHADOW_REFLECT:
+        v->hvm->cr2 = x->linear;
+        hvm_inject(v, TRAP_PF, true, f.error);
+        break;
+    case SHADOW_EMULATE:
+        emulate(v, &f);
+        break;
+    case SHADOW_MMIO:
+        domain_crash(v->domain, "access to %lx, where there is nothing", f.gpa.n);
+        break;
+    case SHADOW_NOMEM:
+        domain_crash(v->domain, "its shadow memory is too small");
+    }
+}
+
+void hvm_exit(struct vcpu *v, const struct vmexit *x)
+{
+    switch (x->reason) {
+    case HVM_EXIT_NOTHING:
+        break;
+    case HVM_EXIT_PAGE_FAULT:
+        on_page_fault(v, x);
+        break;
+    case HVM_EXIT_EXCEPTION:
+        hvm_inject(v, x->vector, x->has_error, x->error);
+        break;
+    case HVM_EXIT_HYPERCALL:
+        on_hypercall(v);
+        break;
+    case HVM_EXIT_IO:
+        on_io(v, x);
+        break;
+    case HVM_EXIT_UNDEFINED:
+        undefined(v);
+        break;
+    case HVM_EXIT_PRIVILEGED:
+        general_protection(v);
+        break;
+    case HVM_EXIT_TRIPLE_FAULT:
+        domain_shutdown(v->domain, SHUTDOWN_reboot);
+        break;
+    case HVM_EXIT_FATAL:
+        domain_crash(v->domain, "vCPU %u: exit %lx of hardware", v->vcpu_id, x->code);
+        break;
+    default:
+        on_instruction(v, x);
+    }
+}

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: BSD-2-Clause
+hv-srcs += hypervisor/hvm/run.c
+hv-srcs += hypervisor/hvm/exit.c
+hv-srcs += hypervisor/hvm/cr.c
+hv-srcs += hypervisor/hvm/copy.c
+hv-srcs += hypervisor/hvm/context.c
+hv-srcs += hypervisor/hvm/svm/svm.c
+hv-srcs += hypervisor/hvm/svm/exit.c
+hv-srcs += hypervisor/hvm/svm/entry.S

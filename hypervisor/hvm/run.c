@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * The life of a vCPU on hardware virtualisation: created, entered again and again, switched away from, freed. There is
+ * one stack per CPU: an entry begins on an empty one, and what an exit leaves there is forgotten when another vCPU
+ * comes.
+ */
+#include <hv/fpu.h>
+#include <hv/heap.h>
+#include <hv/hvm.h>
+#include <hv/sched.h>
+#include <hv/x86.h>
+
+const struct hvm_ops *hvm_ops;
+
+void hvm_cpu_init(void)
+{
+    if (cpu_features.svm && !svm_ops.cpu_init())
+        hvm_ops = &svm_ops;
+    else if (hvm_ops)
+        panic("CPU %u has no %s, others have\n", smp_processor_id(), hvm_ops->name);
+    if (smp_processor_id() == 0)
+        printk(XLOG_INFO "hardware virtualisation: %s\n", hvm_ops ? hvm_ops->name : "none, PV guests only");
+}
+
+int hvm_vcpu_init(struct vcpu *v)
+{
+    struct hvm_vcpu *h = hv_new(struct hvm_vcpu);
+    int rc;
+
+    if (!h)
+        return -ENOMEM;
+    v->hvm = h;
+    h->shadow.s = v->domain->shadow;
+    h->cr0 = CR0_ET;
+    h->apic_base = 0xfee00800;
+    rc = hvm_ops->vcpu_init(v);
+    if (!rc)
+        hvm_paging_changed(v);
+    return rc;
+}
+
+void hvm_vcpu_free(struct vcpu *v)
+{
+    if (!v->hvm)
+        return;
+    hvm_ops->vcpu_free(v);
+    hv_free(v->hvm);
+    v->hvm = NULL;
+}
+
+void hvm_vcpu_stop(struct vcpu *v)
+{
+    shadow_drop_root(&v->hvm->shadow);
+    v->hvm->paging_due = true;
+}
+
+void hvm_switch_from(struct vcpu *v)
+{
+    fpu_save(v);
+}
+
+/*
+ * The guest's tables are hardware's business: the hypervisor runs on its own, and with no selector of a PV guest
+ * loaded, since an exit may load them again.
+ */
+void hvm_switch_to(struct vcpu *v)
+{
+    desc_load_idle_gdt();
+    __asm__ __volatile__("movl %0, %%ds\n\tmovl %0, %%es\n\tmovl %0, %%fs\n\tmovl %0, %%gs\n\tlldt %w0" ::"r"(0));
+    switch_cr3(virt_to_maddr(idle_l4).n);
+    fpu_restore(v);
+}
+
+/* The root that paging asks for. False: not yet, or the guest was ended. */
+static bool take_root(struct vcpu *v)
+{
+    struct hvm_vcpu *h = v->hvm;
+    uint64_t cr0 = h->cr0 | CR0_PG | CR0_WP | CR0_NE, cr4 = h->cr4, efer = h->efer & ~EFER_LME;
+    int rc;
+
+    if (!h->paging_due && h->shadow.root && h->root_loaded == shadow_root(&h->shadow).n)
+        return true;
+    rc = h->paging_due ? shadow_set_paging(&h->shadow) : 0;
+    if (rc == -ENOMEM)
+        domain_crash(v->domain, "vCPU %u: its shadow memory is too small", v->vcpu_id);
+    if (rc)
+        return false;
+    h->paging_due = false;
+    if (h->efer & EFER_LMA)
+        efer |= EFER_LME;
+    if (!(h->cr0 & CR0_PG))
+        cr4 &= ~(CR4_SMEP | CR4_SMAP); /* shadows of unpaged memory are user pages */
+    h->root_loaded = shadow_root(&h->shadow).n;
+    hvm_ops->set_control(v, cr0 & ~(3ul << 29), h->root_loaded, cr4 | CR4_PAE, efer | EFER_NXE);
+    return true;
+}
+
+void hvm_run(void)
+{
+    struct vcpu *v = current;
+    struct vmexit x;
+
+    for (;;) {
+        do_softirq();
+        if (!take_root(v))
+            continue;
+        irq_disable();
+        if (READ_ONCE(this_cpu(softirq_pending)) || READ_ONCE(v->hvm->paging_due)) {
+            irq_enable();
+            continue;
+        }
+        x = (struct vmexit){0};
+        hvm_ops->enter(v, &x);
+        irq_enable();
+        stretch_begin(STRETCH_TRAP, 31);
+        hvm_exit(v, &x);
+        stretch_end();
+    }
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * AMD's virtualisation: switched on for each CPU, one control block for each vCPU. Only what must come back does:
+ * faults on pages, control registers that decide about paging, what names machine resources. Every entry flushes the
+ * guest's TLB. AMD64 manual volume 2, chapter 15.
+ */
+#include <hv/heap.h>
+#include <xen/sched.h>
+#include <hv/x86.h>
+#include "vmcb.h"
+
+#define MSR_VM_CR       0xc0010114u
+#define VM_CR_SVMDIS    (1ull << 4)
+#define MSR_VM_HSAVE_PA 0xc0010117u
+#define IOPM_ORDER      2u /* three pages of it are used */
+#define MSRPM_ORDER     1u
+
+/* From its address on an MSR has two bits there, for reading and writing. Set: it comes back. */
+static uint8_t *iopm, *msrpm;
+static DEFINE_PER_CPU(void *, host_save);
+static DEFINE_PER_CPU(void *, host_vmcb);
+
+void svm_enter(struct cpu_user_regs *regs, uint64_t guest_vmcb, uint64_t host);
+
+/* MSRs that VMLOAD, VMSAVE and the control block switch. */
+static const uint32_t own_msrs[] = {MSR_STAR,    MSR_LSTAR,   MSR_CSTAR,          MSR_SYSCALL_MASK,
+                                    MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, 0x174,
+                                    0x175,       0x176};
+
+static void pass_msr(uint32_t msr)
+{
+    unsigned int bit = msr < 0x2000 ? msr * 2 : 0x800 * 8 + (msr - 0xc0000000u) * 2;
+
+    msrpm[bit / 8] &= (uint8_t) ~(3u << (bit % 8));
+}
+
+static int make_maps(void)
+{
+    if (msrpm)
+        return 0;
+    iopm = alloc_hv_mem(IOPM_ORDER);
+    msrpm = alloc_hv_mem(MSRPM_ORDER);
+    if (!iopm || !msrpm)
+        return -ENOMEM;
+    memset(iopm, 0xff, PAGE_SIZE << IOPM_ORDER);
+    memset(msrpm, 0xff, PAGE_SIZE << MSRPM_ORDER);
+    for (unsigned int i = 0; i < ARRAY_SIZE(own_msrs); i++)
+        pass_msr(own_msrs[i]);
+    return 0;
+}
+
+static void *zeroed_page(void)
+{
+    struct page_info *pg = alloc_hv_pages(0, MEMF_ZERO);
+
+    return pg ? page_to_virt(pg) : NULL;
+}
+
+static int svm_cpu_init(void)
+{
+    uint64_t vm_cr;
+
+    if (!rdmsr_safe(MSR_VM_CR, &vm_cr) && (vm_cr & VM_CR_SVMDIS))
+        return -EPERM;
+    this_cpu(host_save) = zeroed_page();
+    this_cpu(host_vmcb) = zeroed_page();
+    if (make_maps() || !this_cpu(host_save) || !this_cpu(host_vmcb))
+        return -ENOMEM;
+    wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
+    wrmsr(MSR_VM_HSAVE_PA, virt_to_maddr(this_cpu(host_save)).n);
+    return 0;
+}
+
+static int svm_vcpu_init(struct vcpu *v)
+{
+    struct vmcb *c = zeroed_page();
+
+    if (!c)
+        return -ENOMEM;
+    v->hvm->vendor = c;
+    c->cr_intercepts = ~(1u << 2 | 1u << 18); /* all but CR2 */
+    c->dr_intercepts = 0xffffffff;
+    c->exception_intercepts = 1u << TRAP_PF | 1u << TRAP_MC | 1u << TRAP_AC | 1u << TRAP_DB;
+    c->general1 = G1_INTR | G1_NMI | G1_SMI | G1_INIT | G1_RDPMC | G1_CPUID | G1_RSM | G1_INVD | G1_HLT | G1_INVLPGA |
+                  G1_IOIO | G1_MSR | G1_TASK | G1_SHUTDOWN;
+    c->general2 = G2_VMRUN | G2_VMMCALL | G2_VMLOAD | G2_VMSAVE | G2_STGI | G2_CLGI | G2_SKINIT | G2_RDTSCP |
+                  G2_WBINVD | G2_MONITOR | G2_MWAIT | G2_XSETBV;
+    c->iopm = virt_to_maddr(iopm).n;
+    c->msrpm = virt_to_maddr(msrpm).n;
+    c->asid = 1;
+    c->tlb_control = TLB_FLUSH_ALL;
+    c->vintr = VINTR_MASKING;
+    c->dr6 = 0xffff0ff0;
+    c->dr7 = 0x400;
+    c->g_pat = HOST_PAT;
+    return 0;
+}
+
+static void svm_vcpu_free(struct vcpu *v)
+{
+    free_hv_mem(v->hvm->vendor, 0);
+}
+
+static bool contributory(unsigned int vector)
+{
+    return vector == TRAP_DE || (vector >= TRAP_TS && vector <= TRAP_GP);
+}
+
+/* An exception while another is delivered: both in turn, or a double fault, or the third. Section 8.2.9. */
+static void combine(struct vcpu *v, const struct vmcb *c)
+{
+    unsigned int first = c->exitintinfo & 0xff, second = v->hvm->exception.vector;
+
+    if ((c->exitintinfo & (EVENT_VALID | EVENT_TYPE)) != (EVENT_VALID | EVENT_EXCEPTION) || !v->hvm->exception.valid)
+        return;
+    if (first == TRAP_DF)
+        domain_shutdown(v->domain, SHUTDOWN_reboot);
+    else if ((first == TRAP_PF && (second == TRAP_PF || contributory(second))) ||
+             (contributory(first) && contributory(second)))
+        hvm_inject(v, TRAP_DF, true, 0);
+}
+
+static void inject(struct vcpu *v, struct vmcb *c)
+{
+    struct hvm_vcpu *h = v->hvm;
+
+    combine(v, c);
+    /* What was being delivered when it came back is delivered again, unless something else has to be. */
+    c->eventinj = c->exitintinfo & EVENT_VALID ? c->exitintinfo : 0;
+    c->exitintinfo = 0;
+    if (!h->exception.valid)
+        return;
+    c->eventinj = EVENT_VALID | EVENT_EXCEPTION | h->exception.vector;
+    if (h->exception.has_error)
+        c->eventinj |= EVENT_HAS_ERROR | (uint64_t)h->exception.error << 32;
+    h->exception.valid = false;
+}
+
+static void svm_run(struct vcpu *v, struct vmexit *x)
+{
+    struct cpu_user_regs *regs = guest_cpu_user_regs();
+    struct vmcb *c = v->hvm->vendor;
+
+    inject(v, c);
+    c->rip = regs->rip;
+    c->rsp = regs->rsp;
+    c->rax = regs->rax;
+    c->rflags = regs->rflags | EFLAGS_MBS;
+    c->cr2 = v->hvm->cr2;
+    c->clean = 0;
+    svm_enter(regs, virt_to_maddr(c).n, virt_to_maddr(this_cpu(host_vmcb)).n);
+    regs->rip = c->rip;
+    regs->rsp = c->rsp;
+    regs->rax = c->rax;
+    regs->rflags = c->rflags;
+    v->hvm->cr2 = c->cr2;
+    svm_decode(c, x);
+}
+
+static void svm_set_control(struct vcpu *v, uint64_t cr0, uint64_t cr3, uint64_t cr4, uint64_t efer)
+{
+    struct vmcb *c = v->hvm->vendor;
+
+    c->cr0 = cr0;
+    c->cr3 = cr3;
+    c->cr4 = cr4;
+    c->efer = efer | EFER_SVME;
+}
+
+static void svm_get_segment(const struct vcpu *v, enum hvm_seg seg, struct hvm_segment *s)
+{
+    const struct vmcb *c = v->hvm->vendor;
+
+    *s = (struct hvm_segment){c->seg[seg].sel, c->seg[seg].attr, c->seg[seg].limit, c->seg[seg].base};
+}
+
+static void svm_set_segment(struct vcpu *v, enum hvm_seg seg, const struct hvm_segment *s)
+{
+    struct vmcb *c = v->hvm->vendor;
+
+    c->seg[seg] = (struct vmcb_seg){s->sel, s->attr, s->limit, s->base};
+    if (seg == HVM_SS)
+        c->cpl = s->attr >> 5 & 3;
+}
+
+static unsigned int svm_cpl(const struct vcpu *v)
+{
+    return ((const struct vmcb *)v->hvm->vendor)->cpl;
+}
+
+static uint64_t *msr_slot(const struct vcpu *v, uint32_t msr)
+{
+    struct vmcb *c = v->hvm->vendor;
+
+    switch (msr) {
+    case MSR_PAT:
+        return &c->g_pat;
+    default:
+        return NULL;
+    }
+}
+
+static bool svm_read_msr(const struct vcpu *v, uint32_t msr, uint64_t *value)
+{
+    const uint64_t *slot = msr_slot(v, msr);
+
+    if (slot)
+        *value = *slot;
+    return slot;
+}
+
+/* Memory types of a PAT: 2 and 3 are reserved, as is everything from 8 on. */
+static bool pat_ok(uint64_t value)
+{
+    for (unsigned int i = 0; i < 8; i++) {
+        uint8_t type = (uint8_t)(value >> (8 * i));
+
+        if (type > 7 || type == 2 || type == 3)
+            return false;
+    }
+    return true;
+}
+
+static bool svm_write_msr(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+    uint64_t *slot = msr_slot(v, msr);
+
+    if (!slot || (msr == MSR_PAT && !pat_ok(value)))
+        return false;
+    *slot = value;
+    return true;
+}
+
+const struct hvm_ops svm_ops = {
+    .name = "AMD SVM",
+    .cpu_init = svm_cpu_init,
+    .vcpu_init = svm_vcpu_init,
+    .vcpu_free = svm_vcpu_free,
+    .enter = svm_run,
+    .set_control = svm_set_control,
+    .get_segment = svm_get_segment,
+    .set_segment = svm_set_segment,
+    .cpl = svm_cpl,
+    .read_msr = svm_read_msr,
+    .write_msr = svm_write_msr,
+};

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Guests on hardware virtualisation. Common code acts, a vendor's back end (hvm_ops) enters the guest and says in one
+ * structure why it came back. General registers are in guest_cpu_user_regs() while the vCPU is on a CPU, as those of PV
+ * guests are; rip, rsp, rflags and rax too, whatever the hardware does with them.
+ */
+#ifndef HV_HVM_H
+#define HV_HVM_H
+
+#include <hv/domain.h>
+#include "../../mm/shadow/shadow.h"
+
+/* As hardware encodes the order of the first six in instructions. */
+enum hvm_seg { HVM_ES, HVM_CS, HVM_SS, HVM_DS, HVM_FS, HVM_GS, HVM_GDTR, HVM_LDTR, HVM_IDTR, HVM_TR, HVM_SEGS };
+
+struct hvm_segment {
+    uint16_t sel;
+    uint16_t attr; /* bits 0-7: type, S, DPL, P; 8-11: AVL, L, D, G */
+    uint32_t limit;
+    uint64_t base;
+};
+#define SEG_ATTR_L (1u << 9)
+#define SEG_ATTR_D (1u << 10)
+
+enum hvm_exit_reason {
+    HVM_EXIT_NOTHING, /* an interrupt of the host's, or what the back end has done itself */
+    HVM_EXIT_PAGE_FAULT,
+    HVM_EXIT_EXCEPTION, /* others that are looked at: goes back to the guest */
+    HVM_EXIT_CPUID,
+    HVM_EXIT_HLT,
+    HVM_EXIT_HYPERCALL,
+    HVM_EXIT_RDMSR,
+    HVM_EXIT_WRMSR,
+    HVM_EXIT_CR, /* MOV to or from a control register, CLTS, LMSW: decoded from the instruction */
+    HVM_EXIT_DR,
+    HVM_EXIT_IO,
+    HVM_EXIT_XSETBV,
+    HVM_EXIT_SKIP,       /* an instruction that does nothing here */
+    HVM_EXIT_UNDEFINED,  /* one that the guest does not have */
+    HVM_EXIT_PRIVILEGED, /* one that it may not use: #GP */
+    HVM_EXIT_TRIPLE_FAULT,
+    HVM_EXIT_FATAL, /* the guest cannot go on; code says what hardware said */
+};
+
+struct vmexit {
+    enum hvm_exit_reason reason;
+    uint64_t linear; /* page fault */
+    uint32_t error;  /* page fault: PFEC_*; exception: error code */
+    uint8_t vector;  /* exception */
+    bool has_error;
+    uint64_t code; /* hardware's own number of the exit */
+    struct {
+        uint16_t port;
+        uint8_t bytes;
+        bool in, string;
+        uint64_t next; /* address of the next instruction */
+    } io;
+};
+
+/* What the guest set; hardware's registers follow from it (hvm/cr.c). */
+struct hvm_vcpu {
+    struct shadow_vcpu shadow;
+    uint64_t cr0, cr2, cr3, cr4, efer;
+    uint64_t dr[4];
+    uint64_t apic_base;
+    uint64_t root_loaded; /* what hardware's CR3 was set to */
+    bool paging_due;      /* shadow_set_paging has to be called before the guest is entered */
+    struct {
+        bool valid, has_error;
+        uint8_t vector;
+        uint32_t error;
+    } exception;  /* to be injected at the next entry */
+    void *vendor; /* the back end's: SVM's VMCB */
+};
+
+struct hvm_ops {
+    const char *name;
+    int (*cpu_init)(void);
+    int (*vcpu_init)(struct vcpu *v);
+    void (*vcpu_free)(struct vcpu *v);
+    /* With interrupts off; they are off again, and x is filled, when it returns. */
+    void (*enter)(struct vcpu *v, struct vmexit *x);
+    /* CR0, CR3, CR4 and EFER of hardware are those given. */
+    void (*set_control)(struct vcpu *v, uint64_t cr0, uint64_t cr3, uint64_t cr4, uint64_t efer);
+    void (*get_segment)(const struct vcpu *v, enum hvm_seg seg, struct hvm_segment *s);
+    void (*set_segment)(struct vcpu *v, enum hvm_seg seg, const struct hvm_segment *s);
+    unsigned int (*cpl)(const struct vcpu *v);
+    /* An MSR that the back end keeps. False: it does not. */
+    bool (*read_msr)(const struct vcpu *v, uint32_t msr, uint64_t *value);
+    bool (*write_msr)(struct vcpu *v, uint32_t msr, uint64_t value);
+};
+
+/* NULL: the machine has none, or the firmware has locked it. */
+extern const struct hvm_ops *hvm_ops;
+extern const struct hvm_ops svm_ops;
+
+/* Each CPU, at boot. */
+void hvm_cpu_init(void);
+
+static inline bool is_hvm_vcpu(const struct vcpu *v)
+{
+    return v->hvm;
+}
+
+/* A vCPU of a translated domain: 0 or -ENOMEM. */
+int hvm_vcpu_init(struct vcpu *v);
+void hvm_vcpu_free(struct vcpu *v);
+/* It runs no more: its root goes. */
+void hvm_vcpu_stop(struct vcpu *v);
+void hvm_switch_from(struct vcpu *v);
+void hvm_switch_to(struct vcpu *v);
+/* Runs the current vCPU for good; what is on the stack is forgotten. */
+void hvm_run(void) __attribute__((noreturn));
+void hvm_exit(struct vcpu *v, const struct vmexit *x);
+
+/* ---- control registers (hvm/cr.c): 0, or -EINVAL: #GP ---- */
+int hvm_set_cr0(struct vcpu *v, uint64_t value);
+int hvm_set_cr3(struct vcpu *v, uint64_t value);
+int hvm_set_cr4(struct vcpu *v, uint64_t value);
+int hvm_set_efer(struct vcpu *v, uint64_t value);
+/* Hardware's registers and the shadows follow what h says now. */
+void hvm_paging_changed(struct vcpu *v);
+
+/* ---- guest memory by linear address, as the current vCPU's kernel sees it: 0 or -EFAULT ---- */
+int hvm_copy_from(void *dst, unsigned long linear, size_t n);
+int hvm_copy_to(unsigned long linear, const void *src, size_t n);
+int hvm_clear(unsigned long linear, size_t n);
+/* The instruction at rip, as far as it can be read: bytes, 0 to 15. */
+unsigned int hvm_fetch(struct vcpu *v, uint8_t *buf);
+enum insn_mode hvm_mode(const struct vcpu *v);
+
+void hvm_inject(struct vcpu *v, unsigned int vector, bool has_error, uint32_t error);
+void hvm_hypercall(struct cpu_user_regs *regs);
+
+/* XEN_DOMCTL_sethvmcontext's record of a vCPU: 0 or -EINVAL. */
+struct hvm_hw_cpu;
+int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c);
+
+#endif

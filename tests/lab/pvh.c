@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * A guest on hardware virtualisation and shadows, made by hand: 64-bit code on four levels of tables that it changes
+ * itself. It ends by a hypercall, with reason 0 (power-off) when everything was as on a processor of its own, with
+ * another one where it was not.
+ *
+ *   pvh VCPUS ROUNDS     creates it, runs it, prints "ended REASON", destroys it
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <xencall.h>
+#define __XEN_TOOLS__ 1
+#include <xen/xen.h>
+#include <xen/domctl.h>
+#include <xen/hvm/save.h>
+
+#include "libctl/ctl.h"
+
+#define SMALL 512u /* frames of 4 KiB, then 2 MiB */
+#define TABLE 0x7ull
+#define LARGE 0x87ull
+#define CODE  16u
+#define STACK 32u
+#define DATA  40u
+#define FIRST 256u /* two frames that the guest maps in turn at the place of the first */
+
+/*
+ * rbx: rounds; rsi, rdi: data. Step n of what it looks at ends it with reason n.
+ */
+extern const uint8_t guest_code[], guest_end[];
+__asm__(".pushsection .rodata\n"
+        "guest_code:\n"
+        /* 1: memory holds what is stored */
+        "movl $0x12345678, 0x28000\n"
+        "movl $1, %ebp\n"
+        "cmpl $0x12345678, 0x28000\n"
+        "jne 9f\n"
+        "movq %rbx, 0x200000\n" /* in the 2 MiB */
+        "cmpq %rbx, 0x200000\n"
+        "jne 9f\n"
+        /* 2: a table that is changed is followed */
+        "1: movl $2, %ebp\n"
+        "movq $0x100067, 0x4800\n" /* entry 256 of the table in frame 4 */
+        "invlpg 0x100000\n"
+        "cmpq $0xa1, 0x100000\n"
+        "jne 9f\n"
+        "movq $0x101067, 0x4800\n"
+        "invlpg 0x100000\n"
+        "cmpq $0xb2, 0x100000\n"
+        "jne 9f\n"
+        /* 3: so it is by a locked instruction, and over a load of CR3 */
+        "movl $3, %ebp\n"
+        "lock btrq $12, 0x4800\n"
+        "movq %cr3, %rax\n"
+        "movq %rax, %cr3\n"
+        "cmpq $0x1000, %rax\n"
+        "jne 9f\n"
+        "cmpq $0xa1, 0x100000\n"
+        "jne 9f\n"
+        "testq $0x20, 0x4800\n" /* accessed */
+        "jz 9f\n"
+        "decq %rbx\n"
+        "jnz 1b\n"
+        /* 4: the hypervisor is there */
+        "movl $4, %ebp\n"
+        "movl $0x40000000, %eax\n"
+        "cpuid\n"
+        "cmpl $0x566e6558, %ebx\n"
+        "jne 9f\n"
+        "xorl %ebp, %ebp\n"
+        "9: movl %ebp, 0x28010\n"
+        "movl $29, %eax\n" /* sched_op(SCHEDOP_shutdown, &reason) */
+        "movl $2, %edi\n"
+        "movl $0x28010, %esi\n"
+        "vmmcall\n"
+        "ud2\n"
+        "guest_end:\n"
+        ".popsection\n");
+
+static xencall_handle *calls;
+static struct ctl *ctl;
+
+static void must(bool ok, const char *what)
+{
+    if (!ok) {
+        fprintf(stderr, "pvh: %s: %s\n", what, strerror(errno));
+        exit(1);
+    }
+}
+
+static void *buffer(size_t size)
+{
+    void *p = xencall_alloc_buffer(calls, size);
+
+    must(p != NULL, "buffer");
+    memset(p, 0, size);
+    return p;
+}
+
+static void domctl(struct xen_domctl *op, unsigned cmd, const char *what)
+{
+    op->cmd = cmd;
+    op->interface_version = XEN_DOMCTL_INTERFACE_VERSION;
+    must(xencall1(calls, __HYPERVISOR_domctl, (uintptr_t)op) == 0, what);
+}
+
+static uint32_t create(unsigned vcpus)
+{
+    struct xen_domctl *op = buffer(sizeof(*op));
+    uint32_t domid;
+
+    op->u.createdomain.flags = XEN_DOMCTL_CDF_hvm;
+    op->u.createdomain.max_vcpus = vcpus;
+    op->u.createdomain.max_evtchn_port = 127;
+    op->u.createdomain.max_grant_frames = 4;
+    op->u.createdomain.max_maptrack_frames = 4;
+    op->u.createdomain.grant_opts = 1;
+    op->u.createdomain.handle[0] = 7;
+    domctl(op, XEN_DOMCTL_createdomain, "create");
+    domid = op->domain;
+    xencall_free_buffer(calls, op);
+    must(ctl_domain_set_vcpus(ctl, domid, vcpus, NULL) == 0, "vcpus");
+    must(ctl_domain_set_maxmem(ctl, domid, 2 * SMALL * 4, NULL) == 0, "maxmem");
+    return domid;
+}
+
+static void give_pool(uint32_t domid, uint32_t mib)
+{
+    struct xen_domctl *op = buffer(sizeof(*op));
+
+    op->domain = (domid_t)domid;
+    op->u.shadow_op.op = XEN_DOMCTL_SHADOW_OP_SET_ALLOCATION;
+    op->u.shadow_op.mb = mib;
+    domctl(op, XEN_DOMCTL_shadow_op, "shadow memory");
+    xencall_free_buffer(calls, op);
+}
+
+static void populate(uint32_t domid)
+{
+    uint64_t list[SMALL], large = SMALL;
+
+    for (uint64_t i = 0; i < SMALL; i++)
+        list[i] = i;
+    must(ctl_memory_populate(ctl, domid, 0, list, SMALL, NULL) == SMALL, "populate");
+    must(ctl_memory_populate(ctl, domid, 9, &large, 1, NULL) == 1, "populate 2 MiB");
+}
+
+/* Tables in frames 1 to 4: the first 2 MiB as they are, the next as one page. */
+static void load(uint32_t domid)
+{
+    uint64_t list[SMALL], *p, entry = SMALL << 12 | LARGE;
+
+    for (uint64_t i = 0; i < SMALL; i++)
+        list[i] = i;
+    p = ctl_foreign_map(ctl, domid, PROT_READ | PROT_WRITE, list, SMALL, NULL);
+    must(p != NULL, "map");
+    p[512] = 2 << 12 | TABLE;
+    p[2 * 512] = 3 << 12 | TABLE;
+    p[3 * 512] = 4 << 12 | TABLE;
+    p[3 * 512 + 1] = entry;
+    for (uint64_t i = 0; i < 512; i++)
+        p[4 * 512 + i] = i << 12 | TABLE;
+    p[FIRST * 512] = 0xa1;
+    p[(FIRST + 1) * 512] = 0xb2;
+    memcpy(p + CODE * 512, guest_code, (size_t)(guest_end - guest_code));
+    ctl_foreign_unmap(ctl, p, SMALL);
+}
+
+static void set_context(uint32_t domid, uint64_t rounds)
+{
+    struct {
+        struct hvm_save_descriptor head_desc;
+        HVM_SAVE_TYPE(HEADER) head;
+        struct hvm_save_descriptor cpu_desc;
+        HVM_SAVE_TYPE(CPU) cpu;
+        struct hvm_save_descriptor end_desc;
+    } __attribute__((packed)) *c = buffer(sizeof(*c));
+    struct xen_domctl *op = buffer(sizeof(*op));
+
+    c->head_desc = (struct hvm_save_descriptor){HVM_SAVE_CODE(HEADER), 0, HVM_SAVE_LENGTH(HEADER)};
+    c->cpu_desc = (struct hvm_save_descriptor){HVM_SAVE_CODE(CPU), 0, HVM_SAVE_LENGTH(CPU)};
+    c->end_desc = (struct hvm_save_descriptor){HVM_SAVE_CODE(END), 0, 0};
+    c->cpu.cr0 = 0x80010011; /* PG WP ET PE */
+    c->cpu.cr3 = 0x1000;
+    c->cpu.cr4 = 0x20; /* PAE */
+    c->cpu.msr_efer = 0xd00;
+    c->cpu.rip = CODE << 12;
+    c->cpu.rsp = STACK << 12;
+    c->cpu.rbx = rounds;
+    c->cpu.rflags = 2;
+    c->cpu.cs_arbytes = 0xa09b;
+    c->cpu.ss_arbytes = c->cpu.ds_arbytes = c->cpu.es_arbytes = 0xc093;
+    c->cpu.fs_arbytes = c->cpu.gs_arbytes = 0xc093;
+    c->cpu.tr_arbytes = 0x8b;
+    c->cpu.ldtr_arbytes = 0x82;
+    c->cpu.cs_limit = c->cpu.ss_limit = c->cpu.ds_limit = c->cpu.es_limit = c->cpu.fs_limit = c->cpu.gs_limit = ~0u;
+    c->cpu.tr_limit = 0x67;
+    op->domain = (domid_t)domid;
+    op->u.hvmcontext.size = sizeof(*c);
+    op->u.hvmcontext.buffer.p = (uint8_t *)c;
+    domctl(op, XEN_DOMCTL_sethvmcontext, "context");
+    xencall_free_buffer(calls, op);
+    xencall_free_buffer(calls, c);
+}
+
+/* The reason, or -1 when it still runs after a minute. */
+static int wait_end(uint32_t domid)
+{
+    struct ctl_domain_info info;
+
+    for (int i = 0; i < 600; i++) {
+        must(ctl_domain_info(ctl, domid, &info, NULL) == 0, "info");
+        if (info.shutdown)
+            return info.shutdown_reason;
+        usleep(100000);
+    }
+    return -1;
+}
+
+int main(int argc, char **argv)
+{
+    uint32_t domid;
+
+    if (argc != 3)
+        return 2;
+    calls = xencall_open(NULL, 0);
+    must(calls != NULL, "open");
+    ctl = ctl_open(NULL);
+    must(ctl != NULL, "open");
+    domid = create((unsigned)atoi(argv[1]));
+    give_pool(domid, 2);
+    populate(domid);
+    load(domid);
+    set_context(domid, strtoull(argv[2], NULL, 0));
+    must(ctl_domain_unpause(ctl, domid, NULL) == 0, "unpause");
+    printf("ended %d\n", wait_end(domid));
+    must(ctl_domain_destroy(ctl, domid, NULL) == 0, "destroy");
+    return 0;
+}

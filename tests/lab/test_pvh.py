@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Guests on hardware virtualisation and shadow paging, made by hand: 64-bit code that changes its own page tables."""
+
+from compiled import with_libctl
+from labtest import LabTest
+
+
+class Shadows(LabTest):
+    def setUp(self):
+        super().setUp()
+        self.machine.put("/root/pvh", with_libctl("pvh.c"), mode=0o755)
+        self.before = self.footprint()
+
+    def test_tables_are_followed(self):
+        self.assertEqual(self.ok("/root/pvh 1 200", 120).strip(), "ended 0")
+        self.wait_footprint(self.before)

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* Which control registers a guest may load, and what the hardware's account of an exit means. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <hv/x86.h>
+#include "../../hypervisor/hvm/svm/vmcb.h"
+#include "fake/fake.h"
+
+static struct guest_cpu guest = {.phys_bits = 40, .nx = true};
+static struct hvm_vcpu h;
+static struct vcpu v = {.hvm = &h};
+static struct hvm_segment cs;
+static uint64_t memory[512];
+
+struct cpu_features cpu_features = {.fsgsbase = true, .smep = true, .smap = true};
+
+static void get_segment(const struct vcpu *of, enum hvm_seg seg, struct hvm_segment *s)
+{
+    *s = cs;
+}
+
+static const struct hvm_ops ops = {.get_segment = get_segment};
+const struct hvm_ops *hvm_ops = &ops;
+
+const struct guest_cpu *shadow_cpu(const struct shadow *s)
+{
+    return &guest;
+}
+
+static bool mem_read(void *ctx, gpa_t at, unsigned int bytes, uint64_t *value)
+{
+    if (at.n + bytes > sizeof(memory))
+        return false;
+    memcpy(value, (uint8_t *)memory + at.n, bytes);
+    return true;
+}
+
+struct guest_mem shadow_memory(struct shadow *s)
+{
+    return (struct guest_mem){.read = mem_read};
+}
+
+static int begin(void **state)
+{
+    h = (struct hvm_vcpu){.cr0 = CR0_ET};
+    cs = (struct hvm_segment){0};
+    memset(memory, 0, sizeof(memory));
+    return 0;
+}
+#define HVM_TEST(f) cmocka_unit_test_setup(f, begin)
+
+/* Nothing is left of a value that is refused. */
+static void refused(int (*set)(struct vcpu *, uint64_t), uint64_t value)
+{
+    struct hvm_vcpu before = h;
+
+    assert_int_equal(set(&v, value), -EINVAL);
+    assert_memory_equal(&before, &h, sizeof(h));
+}
+
+static void test_cr0(void **state)
+{
+    refused(hvm_set_cr0, 1ull << 32);
+    refused(hvm_set_cr0, CR0_PG);             /* without PE */
+    refused(hvm_set_cr0, CR0_PE | 1ul << 29); /* NW without CD */
+    assert_int_equal(hvm_set_cr0(&v, CR0_PE | CR0_WP | 1 << 7), 0);
+    assert_int_equal(h.cr0, CR0_PE | CR0_WP | CR0_ET); /* ET is fixed, what is not there reads as 0 */
+    assert_null(h.shadow.paging.fmt);
+    assert_true(h.paging_due);
+    assert_int_equal(hvm_set_cr0(&v, CR0_PE | CR0_PG | CR0_WP), 0);
+    assert_ptr_equal(h.shadow.paging.fmt, &guest_fmt_2);
+    assert_true(h.shadow.paging.wp);
+}
+
+static void test_long_mode(void **state)
+{
+    assert_int_equal(hvm_set_efer(&v, EFER_LME | EFER_NXE), 0);
+    refused(hvm_set_cr0, CR0_PE | CR0_PG); /* PAE first */
+    assert_int_equal(hvm_set_cr4(&v, CR4_PAE), 0);
+    assert_int_equal(hvm_set_cr3(&v, 0x5000), 0);
+    cs.attr = SEG_ATTR_L;
+    refused(hvm_set_cr0, CR0_PE | CR0_PG); /* 64-bit code before long mode */
+    cs.attr = 0;
+    assert_int_equal(hvm_set_cr0(&v, CR0_PE | CR0_PG), 0);
+    assert_int_equal(h.efer, EFER_LME | EFER_NXE | EFER_LMA);
+    assert_ptr_equal(h.shadow.paging.fmt, &guest_fmt_4);
+    refused(hvm_set_efer, EFER_NXE); /* LME while paging is on */
+    refused(hvm_set_cr4, 0);         /* PAE in long mode */
+    refused(hvm_set_cr3, 1ull << 40);
+    assert_int_equal(hvm_set_cr3(&v, 0x123456000 | 0x18), 0);
+    assert_int_equal(h.shadow.paging.cr3, 0x123456018);
+    cs.attr = SEG_ATTR_L;
+    refused(hvm_set_cr0, CR0_PE); /* from 64-bit code */
+    cs.attr = 0;
+    assert_int_equal(hvm_set_cr0(&v, CR0_PE), 0);
+    assert_int_equal(h.efer, EFER_LME | EFER_NXE);
+}
+
+/* The four roots come from memory with CR3, with PAE and with paging; a bad one is refused. */
+static void test_pae_roots(void **state)
+{
+    memory[64] = 0x7001;
+    memory[67] = 0x8001;
+    assert_int_equal(hvm_set_cr4(&v, CR4_PAE), 0);
+    assert_int_equal(hvm_set_cr3(&v, 64 * 8), 0);
+    assert_int_equal(hvm_set_cr0(&v, CR0_PE | CR0_PG), 0);
+    assert_ptr_equal(h.shadow.paging.fmt, &guest_fmt_3);
+    assert_int_equal(h.shadow.paging.pdpte[0], 0x7001);
+    assert_int_equal(h.shadow.paging.pdpte[3], 0x8001);
+    memory[65] = 0x9001;
+    assert_int_equal(h.shadow.paging.pdpte[1], 0); /* a store alone changes nothing */
+    assert_int_equal(hvm_set_cr3(&v, 64 * 8), 0);
+    assert_int_equal(h.shadow.paging.pdpte[1], 0x9001);
+    memory[66] = PTE_P | PTE_RW;
+    refused(hvm_set_cr3, 64 * 8);
+    refused(hvm_set_cr3, 1 << 20); /* no memory there */
+    assert_int_equal(hvm_set_cr0(&v, CR0_PE), 0);
+    refused(hvm_set_cr0, CR0_PE | CR0_PG);
+}
+
+static void test_reserved_bits(void **state)
+{
+    static const uint64_t cr4_fine = CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE |
+                                     CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_FSGSBASE | CR4_SMEP | CR4_SMAP;
+    static const uint64_t efer_fine = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
+
+    for (unsigned int bit = 0; bit < 64; bit++) {
+        begin(state);
+        assert_int_equal(hvm_set_cr4(&v, 1ull << bit), cr4_fine >> bit & 1 ? 0 : -EINVAL);
+        begin(state);
+        assert_int_equal(hvm_set_efer(&v, 1ull << bit), efer_fine >> bit & 1 ? 0 : -EINVAL);
+    }
+    assert_int_equal(h.efer & EFER_LMA, 0); /* not the guest's to set */
+}
+
+static void test_exits(void **state)
+{
+    static const struct {
+        uint64_t code, info1;
+        enum hvm_exit_reason reason;
+    } table[] = {
+        {0, 0, HVM_EXIT_CR},           {0x13, 0, HVM_EXIT_CR},
+        {0x27, 0, HVM_EXIT_DR},        {0x41, 0, HVM_EXIT_EXCEPTION},
+        {0x51, 0, HVM_EXIT_EXCEPTION}, {0x52, 0, HVM_EXIT_NOTHING},
+        {0x60, 0, HVM_EXIT_NOTHING},   {0x61, 0, HVM_EXIT_NOTHING},
+        {0x72, 0, HVM_EXIT_CPUID},     {0x78, 0, HVM_EXIT_HLT},
+        {0x7c, 0, HVM_EXIT_RDMSR},     {0x7c, 1, HVM_EXIT_WRMSR},
+        {0x7d, 0, HVM_EXIT_FATAL},     {0x7f, 0, HVM_EXIT_TRIPLE_FAULT},
+        {0x80, 0, HVM_EXIT_UNDEFINED}, {0x81, 0, HVM_EXIT_HYPERCALL},
+        {0x86, 0, HVM_EXIT_UNDEFINED}, {0x89, 0, HVM_EXIT_SKIP},
+        {0x8d, 0, HVM_EXIT_XSETBV},    {0x400, 0, HVM_EXIT_FATAL},
+        {~0ull, 0, HVM_EXIT_FATAL},    {0x6f, 0, HVM_EXIT_PRIVILEGED},
+    };
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(table); i++) {
+        struct vmcb c = {.exitcode = table[i].code, .exitinfo1 = table[i].info1};
+        struct vmexit x = {0};
+
+        svm_decode(&c, &x);
+        assert_int_equal(x.reason, table[i].reason);
+        assert_int_equal(x.code, table[i].code);
+    }
+}
+
+static void test_exit_details(void **state)
+{
+    struct vmcb c = {.exitcode = 0x4e, .exitinfo1 = PFEC_W | PFEC_U, .exitinfo2 = 0x1234567};
+    struct vmexit x = {0};
+
+    svm_decode(&c, &x);
+    assert_int_equal(x.reason, HVM_EXIT_PAGE_FAULT);
+    assert_int_equal(x.linear, 0x1234567);
+    assert_int_equal(x.error, PFEC_W | PFEC_U);
+    c = (struct vmcb){.exitcode = 0x7b, .exitinfo1 = 0x03f8ull << 16 | 1 << 4 | 1, .exitinfo2 = 0x9002};
+    x = (struct vmexit){0};
+    svm_decode(&c, &x);
+    assert_int_equal(x.reason, HVM_EXIT_IO);
+    assert_true(x.io.in && !x.io.string);
+    assert_int_equal(x.io.port, 0x3f8);
+    assert_int_equal(x.io.bytes, 1);
+    assert_int_equal(x.io.next, 0x9002);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        HVM_TEST(test_cr0),           HVM_TEST(test_long_mode), HVM_TEST(test_pae_roots),
+        HVM_TEST(test_reserved_bits), HVM_TEST(test_exits),     HVM_TEST(test_exit_details),
+    };
+
+    return cmocka_run_group_tests_name("hvm", tests, NULL, NULL);
+}
