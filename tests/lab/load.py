@@ -64,6 +64,20 @@ def cycles(test, count):
     wait_all_back(test, before)
 
 
+def grow(test, count):
+    """So many guests for a moment. The control domain's table of event channels grows with the most that it ever had, a
+    page for some dozens of guests, and is not made smaller again: what is compared later is compared from here."""
+    test.machine.put("/root/tiny.elf", tiny_kernel(SLEEP))
+    names = [f"tiny{number}" for number in range(count)]
+    for name in names:
+        test.guest_file(name, **TINY)
+    words = " ".join(names)
+    test.ok(f"for name in {words}; do umbra create -q -p /root/$name.json || exit 1; done", 60 + 15 * count)
+    test.ok(f"for name in {words}; do umbra destroy $name || exit 1; done", 60 + 5 * count)
+    for name in names:
+        test.wait_gone(name)
+
+
 def at_once(test, tiny, stock):
     """Tiny guests that sleep, then stock kernels, all of which go on until the last one is there."""
     names = [f"tiny{number}" for number in range(tiny)] + [f"stock{number}" for number in range(stock)]

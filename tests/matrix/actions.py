@@ -159,6 +159,7 @@ class Actions(labtest.LabTest):
     def load(self):
         """A hundred guests one after the other, then 32 at once."""
         load.cycles(self, 100)
+        load.grow(self, 32)
         load.at_once(self, tiny=28, stock=4)
 
     def protection(self):

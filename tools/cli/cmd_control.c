@@ -55,7 +55,6 @@ static int find_record(struct ctl *ctl, const char *operand, struct guest_state 
 {
     struct ctl_domain_info info;
     uint32_t domid;
-
     int rc;
 
     if (ctl_domain_find(ctl, operand, &domid, NULL) < 0 || ctl_domain_info(ctl, domid, &info, NULL) < 0)
