@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * A guest on hardware virtualisation and shadows, made by hand: 64-bit code on four levels of tables that it changes
- * itself. It ends by a hypercall, with reason 0 (power-off) when everything was as on a processor of its own, with
- * another one where it was not.
+ * A guest on hardware virtualisation and shadows, made by hand, on tables that it changes itself. It ends with reason 0
+ * (power-off) when everything was as on a processor of its own, and with another one where it was not.
  *
- *   pvh VCPUS ROUNDS     creates it, runs it, prints "ended REASON", destroys it
+ *   pvh MODE ROUNDS     creates it, runs it, prints "ended REASON", destroys it
+ *
+ * MODE: 4 levels from the start, 64-bit code, ends by a hypercall; or 32-bit code that begins without paging and turns
+ * on 3 levels (PAE) or 2, or goes on without (0). That powers off by stopping for good, or shuts down by a triple
+ * fault.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -82,8 +85,56 @@ __asm__(".pushsection .rodata\n"
         "guest_end:\n"
         ".popsection\n");
 
+/*
+ * 32-bit: ebx rounds, esi CR4, edi CR3 (0: no paging), ebp the entry that maps 1 MiB. At 0x28020 stands the address
+ * where a large page shows the word of 0x28000 once more.
+ */
+extern const uint8_t guest32_code[], guest32_end[];
+__asm__(".pushsection .rodata\n"
+        ".code32\n"
+        "guest32_code:\n"
+        "movl $0x11223344, 0x28000\n"
+        "cmpl $0x11223344, 0x28000\n"
+        "jne 9f\n"
+        "testl %edi, %edi\n"
+        "jz 8f\n"
+        "movl %esi, %cr4\n"
+        "movl %edi, %cr3\n"
+        "movl %cr0, %eax\n"
+        "orl $0x80010000, %eax\n"
+        "movl %eax, %cr0\n"
+        "cmpl $0x11223344, 0x28000\n"
+        "jne 9f\n"
+        "1: movl $0x100067, (%ebp)\n"
+        "invlpg 0x100000\n"
+        "cmpl $0xa1, 0x100000\n"
+        "jne 9f\n"
+        "movl $0x101067, (%ebp)\n"
+        "invlpg 0x100000\n"
+        "cmpl $0xb2, 0x100000\n"
+        "jne 9f\n"
+        "movl %cr3, %eax\n"
+        "cmpl %edi, %eax\n"
+        "jne 9f\n"
+        "movl %eax, %cr3\n"
+        "cmpl $0xb2, 0x100000\n"
+        "jne 9f\n"
+        "decl %ebx\n"
+        "jnz 1b\n"
+        "movl 0x28020, %eax\n"
+        "cmpl $0x11223344, (%eax)\n"
+        "jne 9f\n"
+        "8: cli\n"
+        "hlt\n"
+        "9: lidt 0x28030\n" /* an empty table: nothing can be delivered */
+        "ud2\n"
+        "guest32_end:\n"
+        ".code64\n"
+        ".popsection\n");
+
 static xencall_handle *calls;
 static struct ctl *ctl;
+static unsigned mode;
 
 static void must(bool ok, const char *what)
 {
@@ -150,25 +201,66 @@ static void populate(uint32_t domid)
     must(ctl_memory_populate(ctl, domid, 9, &large, 1, NULL) == 1, "populate 2 MiB");
 }
 
-/* Tables in frames 1 to 4: the first 2 MiB as they are, the next as one page. */
+/* Of 4 levels in frames 1 to 4, of 3 in 7 to 9: the first 2 MiB as they are, the next as one page. */
+static void write_tables(uint64_t *p)
+{
+    p[512] = 2 << 12 | TABLE;
+    p[2 * 512] = 3 << 12 | TABLE;
+    p[3 * 512] = 4 << 12 | TABLE;
+    p[3 * 512 + 1] = SMALL << 12 | LARGE;
+    p[7 * 512] = 8 << 12 | 1;
+    p[8 * 512] = 9 << 12 | TABLE;
+    p[8 * 512 + 1] = SMALL << 12 | LARGE;
+    for (uint64_t i = 0; i < 512; i++)
+        p[4 * 512 + i] = p[9 * 512 + i] = i << 12 | TABLE;
+}
+
+/* Of 2 levels in frames 5 and 6: the first 4 MiB as they are, and once more as one page. */
+static void write_tables_2(uint32_t *p)
+{
+    p[5 * 1024] = 6 << 12 | TABLE;
+    p[5 * 1024 + 1] = LARGE;
+    for (uint32_t i = 0; i < 1024; i++)
+        p[6 * 1024 + i] = i << 12 | TABLE;
+}
+
 static void load(uint32_t domid)
 {
-    uint64_t list[SMALL], *p, entry = SMALL << 12 | LARGE;
+    const uint8_t *code = mode == 4 ? guest_code : guest32_code, *end = mode == 4 ? guest_end : guest32_end;
+    uint64_t list[SMALL], large = SMALL, *p;
 
     for (uint64_t i = 0; i < SMALL; i++)
         list[i] = i;
     p = ctl_foreign_map(ctl, domid, PROT_READ | PROT_WRITE, list, SMALL, NULL);
     must(p != NULL, "map");
-    p[512] = 2 << 12 | TABLE;
-    p[2 * 512] = 3 << 12 | TABLE;
-    p[3 * 512] = 4 << 12 | TABLE;
-    p[3 * 512 + 1] = entry;
-    for (uint64_t i = 0; i < 512; i++)
-        p[4 * 512 + i] = i << 12 | TABLE;
+    write_tables(p);
+    write_tables_2((uint32_t *)p);
+    p[DATA * 512 + 4] = mode == 2 ? 0x428000 : 0x200000;
     p[FIRST * 512] = 0xa1;
     p[(FIRST + 1) * 512] = 0xb2;
-    memcpy(p + CODE * 512, guest_code, (size_t)(guest_end - guest_code));
+    memcpy(p + CODE * 512, code, (size_t)(end - code));
     ctl_foreign_unmap(ctl, p, SMALL);
+    p = ctl_foreign_map(ctl, domid, PROT_READ | PROT_WRITE, &large, 1, NULL);
+    must(p != NULL, "map");
+    p[0] = 0x11223344;
+    ctl_foreign_unmap(ctl, p, 1);
+}
+
+static void set_mode(struct hvm_hw_cpu *c)
+{
+    if (mode == 4) {
+        c->cr0 = 0x80010011; /* PG WP ET PE */
+        c->cr3 = 0x1000;
+        c->cr4 = 0x20; /* PAE */
+        c->msr_efer = 0xd00;
+        c->cs_arbytes = 0xa09b;
+        return;
+    }
+    c->cr0 = 0x11;
+    c->cs_arbytes = 0xc09b;
+    c->rsi = mode == 3 ? 0x20 : 0x10; /* PAE, PSE */
+    c->rdi = mode == 3 ? 7 << 12 : mode == 2 ? 5 << 12 : 0;
+    c->rbp = mode == 3 ? (9 << 12) + FIRST * 8 : (6 << 12) + FIRST * 4;
 }
 
 static void set_context(uint32_t domid, uint64_t rounds)
@@ -181,25 +273,23 @@ static void set_context(uint32_t domid, uint64_t rounds)
         struct hvm_save_descriptor end_desc;
     } __attribute__((packed)) *c = buffer(sizeof(*c));
     struct xen_domctl *op = buffer(sizeof(*op));
+    struct hvm_hw_cpu cpu = {0};
 
     c->head_desc = (struct hvm_save_descriptor){HVM_SAVE_CODE(HEADER), 0, HVM_SAVE_LENGTH(HEADER)};
     c->cpu_desc = (struct hvm_save_descriptor){HVM_SAVE_CODE(CPU), 0, HVM_SAVE_LENGTH(CPU)};
     c->end_desc = (struct hvm_save_descriptor){HVM_SAVE_CODE(END), 0, 0};
-    c->cpu.cr0 = 0x80010011; /* PG WP ET PE */
-    c->cpu.cr3 = 0x1000;
-    c->cpu.cr4 = 0x20; /* PAE */
-    c->cpu.msr_efer = 0xd00;
-    c->cpu.rip = CODE << 12;
-    c->cpu.rsp = STACK << 12;
-    c->cpu.rbx = rounds;
-    c->cpu.rflags = 2;
-    c->cpu.cs_arbytes = 0xa09b;
-    c->cpu.ss_arbytes = c->cpu.ds_arbytes = c->cpu.es_arbytes = 0xc093;
-    c->cpu.fs_arbytes = c->cpu.gs_arbytes = 0xc093;
-    c->cpu.tr_arbytes = 0x8b;
-    c->cpu.ldtr_arbytes = 0x82;
-    c->cpu.cs_limit = c->cpu.ss_limit = c->cpu.ds_limit = c->cpu.es_limit = c->cpu.fs_limit = c->cpu.gs_limit = ~0u;
-    c->cpu.tr_limit = 0x67;
+    set_mode(&cpu);
+    cpu.rip = CODE << 12;
+    cpu.rsp = STACK << 12;
+    cpu.rbx = rounds;
+    cpu.rflags = 2;
+    cpu.ss_arbytes = cpu.ds_arbytes = cpu.es_arbytes = 0xc093;
+    cpu.fs_arbytes = cpu.gs_arbytes = 0xc093;
+    cpu.tr_arbytes = 0x8b;
+    cpu.ldtr_arbytes = 0x82;
+    cpu.cs_limit = cpu.ss_limit = cpu.ds_limit = cpu.es_limit = cpu.fs_limit = cpu.gs_limit = ~0u;
+    cpu.tr_limit = 0x67;
+    c->cpu = cpu;
     op->domain = (domid_t)domid;
     op->u.hvmcontext.size = sizeof(*c);
     op->u.hvmcontext.buffer.p = (uint8_t *)c;
@@ -232,7 +322,8 @@ int main(int argc, char **argv)
     must(calls != NULL, "open");
     ctl = ctl_open(NULL);
     must(ctl != NULL, "open");
-    domid = create((unsigned)atoi(argv[1]));
+    mode = (unsigned)atoi(argv[1]);
+    domid = create(1);
     give_pool(domid, 2);
     populate(domid);
     load(domid);

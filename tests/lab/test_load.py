@@ -7,7 +7,7 @@ from labtest import LabTest
 
 class Load(LabTest):
     def test_cycles(self):
-        load.cycles(self, 20)
+        load.cycles(self, 10)
 
     def test_at_once(self):
         load.at_once(self, tiny=7, stock=1)

@@ -12,5 +12,8 @@ class Shadows(LabTest):
         self.before = self.footprint()
 
     def test_tables_are_followed(self):
-        self.assertEqual(self.ok("/root/pvh 1 200", 120).strip(), "ended 0")
-        self.wait_footprint(self.before)
+        """Paging of 4, 3 and 2 levels, and none."""
+        for mode in (4, 3, 2, 0):
+            with self.subTest(levels=mode):
+                self.assertEqual(self.ok(f"/root/pvh {mode} 200", 120).strip(), "ended 0")
+                self.wait_footprint(self.before)
