@@ -48,7 +48,8 @@ long hypercall_run(struct hcall *hc)
     return e->fn(hc);
 }
 
-void pv_hypercall(struct cpu_user_regs *regs)
+/* The call that the registers say, and what they say after it; false: it is to be made again. */
+static bool call(struct cpu_user_regs *regs, bool allowed)
 {
     struct hcall hc = {
         .op = (unsigned int)regs->rax,
@@ -57,11 +58,11 @@ void pv_hypercall(struct cpu_user_regs *regs)
     long ret;
 
     stretch_begin(MIN(hc.op, NR_HYPERCALLS - 1u), 0);
-    ret = hypercall_run(&hc);
+    ret = allowed ? hypercall_run(&hc) : -ENOSYS;
     stretch_end();
     if (!hc.restart) {
         regs->rax = (unsigned long)ret;
-        return;
+        return true;
     }
     regs->rdi = hc.arg[0];
     regs->rsi = hc.arg[1];
@@ -69,7 +70,13 @@ void pv_hypercall(struct cpu_user_regs *regs)
     regs->r10 = hc.arg[3];
     regs->r8 = hc.arg[4];
     regs->r9 = hc.arg[5];
-    regs->rip -= 2; /* the syscall instruction is two bytes long; rax still holds the number */
+    return false;
+}
+
+void pv_hypercall(struct cpu_user_regs *regs)
+{
+    if (!call(regs, true))
+        regs->rip -= 2; /* the syscall instruction is two bytes long; rax still holds the number */
 }
 
 /* What makes sense without PV's view of the processor. */
@@ -81,26 +88,8 @@ static bool for_hvm(unsigned int op)
 
 void hvm_hypercall(struct cpu_user_regs *regs)
 {
-    struct hcall hc = {
-        .op = (unsigned int)regs->rax,
-        .arg = {regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9},
-    };
-    long ret;
-
-    stretch_begin(MIN(hc.op, NR_HYPERCALLS - 1u), 0);
-    ret = for_hvm(hc.op) ? hypercall_run(&hc) : -ENOSYS;
-    stretch_end();
-    if (!hc.restart) {
-        regs->rax = (unsigned long)ret;
-        regs->rip += 3; /* VMMCALL is three bytes long */
-        return;
-    }
-    regs->rdi = hc.arg[0];
-    regs->rsi = hc.arg[1];
-    regs->rdx = hc.arg[2];
-    regs->r10 = hc.arg[3];
-    regs->r8 = hc.arg[4];
-    regs->r9 = hc.arg[5];
+    if (call(regs, for_hvm((unsigned int)regs->rax)))
+        regs->rip += 3; /* VMMCALL is three bytes long, and is where it was */
 }
 
 /*

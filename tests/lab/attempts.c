@@ -6,7 +6,7 @@
  *   attempts alloc|call FIRST LAST STEP NAME COMMAND [ARGUMENT...]
  *
  * In run N the N-th allocation of the hypervisor for domctl or memory_op fails, or the N-th call of the command, into
- * which /root/faults.so is loaded (faults.c). A line for each:
+ * which the library that FAULTS names is loaded (faults.c). A line for each:
  *
  *   run N STATUS HIT DOMAINS TEXT
  *
@@ -105,7 +105,7 @@ static bool attempt(bool alloc, unsigned n, char *name, char *const argv[])
         arm(n);
     } else {
         snprintf(number, sizeof(number), "%u", n);
-        setenv("LD_PRELOAD", "/root/faults.so", 1);
+        setenv("LD_PRELOAD", getenv("FAULTS"), 1);
         setenv("FAULT_AT", number, 1);
     }
     status = run(argv, text);
@@ -124,8 +124,8 @@ int main(int argc, char **argv)
 {
     bool alloc = argc > 6 && strcmp(argv[1], "alloc") == 0;
 
-    if (!alloc && (argc < 7 || strcmp(argv[1], "call") != 0)) {
-        fprintf(stderr, "usage: attempts alloc|call FIRST LAST STEP NAME COMMAND...\n");
+    if (!alloc && (argc < 7 || strcmp(argv[1], "call") != 0 || !getenv("FAULTS"))) {
+        fprintf(stderr, "usage: [FAULTS=LIBRARY] attempts alloc|call FIRST LAST STEP NAME COMMAND...\n");
         return 2;
     }
     calls = xencall_open(NULL, 0);

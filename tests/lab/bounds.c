@@ -7,20 +7,16 @@
  *   bounds tables MIB           a domain all of whose frames are page tables of one L4: pin, unpin, pin, destroy
  *   bounds batches              batches as large as they may be: mmu_update, mmuext_op, multicall, grants, event ports
  */
-#include <errno.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include <stdint.h>
 #include <sys/mman.h>
 #include <time.h>
-#include <xencall.h>
 #define __XEN_TOOLS__ 1 /* without it the headers name the older calls */
 #include <xen/xen.h>
 #include <xen/event_channel.h>
 #include <xen/grant_table.h>
 #include <xen/version.h>
 
+#include "calls.h"
 #include "libctl/ctl.h"
 #include "umbra/umbra_op.h"
 
@@ -31,25 +27,7 @@
 #define PORTS   4095u
 #define MAPPED  512u
 
-static xencall_handle *calls;
 static struct ctl *ctl;
-
-static void must(bool ok, const char *what)
-{
-    if (!ok) {
-        fprintf(stderr, "bounds: %s: %s\n", what, strerror(errno));
-        exit(1);
-    }
-}
-
-static void *buffer(size_t size)
-{
-    void *p = xencall_alloc_buffer(calls, size);
-
-    must(p != NULL, "buffer");
-    memset(p, 0, size);
-    return p;
-}
 
 static void umbra_op(struct umbra_op *op)
 {

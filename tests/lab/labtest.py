@@ -26,6 +26,7 @@ HYPERVISOR = os.environ.get("UMBRA_LAB_HYPERVISOR")
 ON_PEER = HYPERVISOR is not None and "xen" in os.path.basename(HYPERVISOR)
 STOCK_KERNEL = "/boot/guest/vmlinuz"
 CMDLINE = "console=hvc0 loglevel=4"
+HOME = "/root"  # in the control domain
 QUICK_KERNEL = "/boot/guest/vmlinux.zst"
 GUEST_INITRD = "/boot/guest/initrd.img"
 
@@ -174,7 +175,7 @@ class LabTest(unittest.TestCase):
                   "ramdisk": GUEST_INITRD, "cmdline": CMDLINE}
         config.update(keys)
         config = {key: value for key, value in config.items() if value is not None}
-        path = f"/root/{name}.json"
+        path = f"{HOME}/{name}.json"
         self.machine.put(path, json.dumps(config, indent=4).encode(), f"rm -f /var/log/xen/console/guest-{name}.log")
         return path
 

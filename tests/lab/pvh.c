@@ -9,19 +9,15 @@
  * on 3 levels (PAE) or 2, or goes on without (0). That powers off by stopping for good, or shuts down by a triple
  * fault.
  */
-#include <errno.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include <stdint.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#include <xencall.h>
 #define __XEN_TOOLS__ 1
 #include <xen/xen.h>
 #include <xen/domctl.h>
 #include <xen/hvm/save.h>
 
+#include "calls.h"
 #include "libctl/ctl.h"
 
 #define SMALL 512u /* frames of 4 KiB, then 2 MiB */
@@ -132,26 +128,8 @@ __asm__(".pushsection .rodata\n"
         ".code64\n"
         ".popsection\n");
 
-static xencall_handle *calls;
 static struct ctl *ctl;
 static unsigned mode;
-
-static void must(bool ok, const char *what)
-{
-    if (!ok) {
-        fprintf(stderr, "pvh: %s: %s\n", what, strerror(errno));
-        exit(1);
-    }
-}
-
-static void *buffer(size_t size)
-{
-    void *p = xencall_alloc_buffer(calls, size);
-
-    must(p != NULL, "buffer");
-    memset(p, 0, size);
-    return p;
-}
 
 static void domctl(struct xen_domctl *op, unsigned cmd, const char *what)
 {

@@ -21,7 +21,8 @@ class Faults(LabTest):
         self.before = self.footprint()
 
     def test_each_call_may_fail(self):
-        out = self.ok(f"/root/attempts call 1 {STRIDE * RUNS} {STRIDE} fault umbra create -q -p {self.path}", 300)
+        out = self.ok(f"FAULTS=/root/faults.so /root/attempts call 1 {STRIDE * RUNS} {STRIDE} fault "
+                      f"umbra create -q -p {self.path}", 300)
         runs = [line.split(None, 5)[1:] for line in out.split("\n") if line.startswith("run ")]
         self.assertGreater(len(runs), 10, out)
         for number, status, hit, left, *text in runs:

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <hv/emulate.h>
 #include <hv/x86.h>
+#include "hex.h"
 
 #define DATA  0x10000ul
 #define BYTES 0x4000ul
@@ -95,21 +96,6 @@ static enum emulate_result op_cmpxchg(struct emul *em, const struct emul_access 
 
 static const struct emul_ops ops = {op_fetch, op_read, op_write, op_cmpxchg};
 
-static size_t parse(const char *hex, uint8_t *out)
-{
-    size_t n = 0;
-    unsigned int half = 0, v = 0;
-
-    for (; *hex; hex++) {
-        if (*hex == ' ')
-            continue;
-        v = v << 4 | (unsigned int)(*hex <= '9' ? *hex - '0' : *hex - 'a' + 10);
-        if (++half % 2 == 0)
-            out[n++] = (uint8_t)v;
-    }
-    return n;
-}
-
 static void begin(enum insn_mode mode)
 {
     memset(&g, 0, sizeof(g));
@@ -131,7 +117,7 @@ static enum emulate_result run(const char *hex)
     enum emulate_result rc;
 
     memset(g.code, 0xcc, sizeof(g.code));
-    parse(hex, g.code);
+    parse_hex(hex, g.code);
     memcpy(memory, g.memory, BYTES);
     rc = emulate_store(&e);
     if (rc == EMULATE_UNHANDLED || (rc == EMULATE_FAULT && e.insn.args != INSN_STRING)) {

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <cmocka.h>
 #include <hv/insn.h>
+#include "hex.h"
 
 struct form {
     const char *bytes; /* hexadecimal */
@@ -79,21 +80,6 @@ static const struct form forms[] = {
     {"a178563412", INSN_32, 5, 0, 0xa1, 4, -1, -1, -1, -1, 0, 0x12345678},
 };
 
-static size_t parse(const char *hex, uint8_t *out)
-{
-    size_t n = 0;
-    unsigned int half = 0, v = 0;
-
-    for (; *hex; hex++) {
-        if (*hex == ' ')
-            continue;
-        v = v << 4 | (unsigned int)(*hex <= '9' ? *hex - '0' : *hex - 'a' + 10);
-        if (++half % 2 == 0)
-            out[n++] = (uint8_t)v;
-    }
-    return n;
-}
-
 static void check_form(const struct form *f, const struct insn *in)
 {
     assert_int_equal(in->len, f->len);
@@ -117,7 +103,7 @@ static void test_forms(void **state)
 {
     for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
         uint8_t bytes[INSN_MAX_LEN + 1] = {0};
-        size_t n = parse(forms[i].bytes, bytes);
+        size_t n = parse_hex(forms[i].bytes, bytes);
         struct insn in;
 
         if (insn_decode(&in, bytes, INSN_MAX_LEN, forms[i].mode))
@@ -140,7 +126,7 @@ static void test_refused(void **state)
         uint8_t bytes[INSN_MAX_LEN + 1] = {0};
         struct insn in;
 
-        parse(bad[i], bytes);
+        parse_hex(bad[i], bytes);
         assert_int_equal(insn_decode(&in, bytes, INSN_MAX_LEN, INSN_64), -EINVAL);
     }
 }
@@ -153,7 +139,7 @@ static void test_longest(void **state)
 
     for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
         uint8_t end[INSN_MAX_LEN], bytes[INSN_MAX_LEN + 1];
-        size_t n = parse(ends[i], end);
+        size_t n = parse_hex(ends[i], end);
 
         assert_int_equal(insn_decode(&in, end, n, INSN_64), 0);
         n = in.len;
@@ -186,7 +172,7 @@ static void test_segments(void **state)
         uint8_t bytes[INSN_MAX_LEN] = {0};
         struct insn in;
 
-        parse(rows[i].bytes, bytes);
+        parse_hex(rows[i].bytes, bytes);
         assert_int_equal(insn_decode(&in, bytes, sizeof(bytes), rows[i].mode), 0);
         assert_int_equal(in.seg, rows[i].seg);
     }

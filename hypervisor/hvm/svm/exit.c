@@ -12,7 +12,7 @@ static void decode_exception(const struct vmcb *c, struct vmexit *x)
         x->linear = c->exitinfo2;
         x->error = (uint32_t)c->exitinfo1;
     } else if (x->vector == TRAP_MC) {
-        x->reason = HVM_EXIT_NOTHING; /* the machine's: it has been raised at the host */
+        x->reason = HVM_EXIT_NOTHING; /* the machine's: svm_run raises it at the host */
     } else {
         x->has_error = x->vector == TRAP_AC;
         x->error = (uint32_t)c->exitinfo1;

@@ -154,6 +154,8 @@ static void svm_run(struct vcpu *v, struct vmexit *x)
     regs->rax = c->rax;
     regs->rflags = c->rflags;
     v->hvm->cr2 = c->cr2;
+    if (c->exitcode == EXIT_EXC_FIRST + TRAP_MC)
+        __asm__ __volatile__("int %0" ::"i"(TRAP_MC) : "memory");
     svm_decode(c, x);
 }
 
