@@ -16,8 +16,8 @@
 #include <hv/p2m.h>
 #include <hv/paging_pool.h>
 #include <hv/sched.h>
+#include <hv/shadow.h>
 #include <hv/x86.h>
-#include "../mm/shadow/shadow.h"
 
 struct domain *control_domain, *dom_idle, *dom_xen, *dom_io;
 struct vcpu *idle_vcpu[NR_CPUS];

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
-#include "../../hypervisor/mm/shadow/guest_walk.h"
+#include <hv/guest_walk.h>
 #include "fake/fake.h"
 #include "mmu_oracle.h"
 

@@ -8,7 +8,7 @@
 #define HV_HVM_H
 
 #include <hv/domain.h>
-#include "../../mm/shadow/shadow.h"
+#include <hv/shadow.h>
 
 /* As hardware encodes the order of the first six in instructions. */
 enum hvm_seg { HVM_ES, HVM_CS, HVM_SS, HVM_DS, HVM_FS, HVM_GS, HVM_GDTR, HVM_LDTR, HVM_IDTR, HVM_TR, HVM_SEGS };

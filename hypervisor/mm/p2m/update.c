@@ -9,8 +9,8 @@
  * CPU that faults there waits for the lock and finds the new entry.
  */
 #include <hv/sched.h>
+#include <hv/shadow.h>
 #include <hv/x86.h>
-#include "../shadow/shadow.h"
 #include "internal.h"
 
 struct chunk {

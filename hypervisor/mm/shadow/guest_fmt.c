@@ -6,7 +6,7 @@
  * soon as the entry is present. Which they are depends on the width of physical addresses, on NXE, on the level and on
  * whether the entry maps a page; all of it is computed once here, so that the walk compares with one mask.
  */
-#include "guest_fmt.h"
+#include <hv/guest_fmt.h>
 #include <hv/x86.h>
 
 const struct guest_fmt guest_fmt_2 = {

@@ -7,7 +7,7 @@
  *
  * Deliberately not here: protection keys, CET, 5 levels; what a guest frame is mapped to.
  */
-#include "guest_walk.h"
+#include <hv/guest_walk.h>
 #include <hv/x86.h>
 
 static enum walk_result fault(const struct guest_paging *g, struct guest_walk *w, uint32_t why)

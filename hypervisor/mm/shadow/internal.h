@@ -14,8 +14,8 @@
 
 #include <hv/frame.h>
 #include <hv/paging_pool.h>
+#include <hv/shadow.h>
 #include <hv/stretch.h>
-#include "shadow.h"
 #include "spte.h"
 
 /* Page number << 9 | index; 0: none. */

@@ -16,7 +16,7 @@
 #define MM_SHADOW_SPTE_H
 
 #include <hv/p2m.h>
-#include "guest_fmt.h"
+#include <hv/guest_fmt.h>
 
 BOXED(spte_t, _spte, spte_x)
 

@@ -5,8 +5,8 @@
  * differ in these tables only; nobody else asks which mode it is. Source: Intel SDM volume 3, chapter 4; AMD64 manual
  * volume 2, chapter 5.
  */
-#ifndef MM_SHADOW_GUEST_FMT_H
-#define MM_SHADOW_GUEST_FMT_H
+#ifndef HV_GUEST_FMT_H
+#define HV_GUEST_FMT_H
 
 #include <hv/page.h>
 

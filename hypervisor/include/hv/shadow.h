@@ -9,12 +9,12 @@
  *
  * All functions take the domain's paging lock themselves (the P2M's lock, mm/p2m) and do bounded work.
  */
-#ifndef MM_SHADOW_SHADOW_H
-#define MM_SHADOW_SHADOW_H
+#ifndef HV_SHADOW_H
+#define HV_SHADOW_H
 
 #include <hv/emulate.h>
+#include <hv/guest_walk.h>
 #include <hv/p2m.h>
-#include "guest_walk.h"
 
 struct shadow;      /* of a domain */
 struct shadow_page; /* one table of 512 entries */

@@ -3,10 +3,10 @@
  * The guest's own translation of a linear address, done in software exactly as the processor would: the entries it
  * reads, the rights it combines, the fault it raises, the A and D bits it sets.
  */
-#ifndef MM_SHADOW_GUEST_WALK_H
-#define MM_SHADOW_GUEST_WALK_H
+#ifndef HV_GUEST_WALK_H
+#define HV_GUEST_WALK_H
 
-#include "guest_fmt.h"
+#include <hv/guest_fmt.h>
 
 /* Guest physical memory as the walk needs it. False: there is no memory at that address. */
 struct guest_mem {
