@@ -210,6 +210,7 @@ static int init_parts(struct domain *d, const struct xen_domctl_createdomain *co
         rc = irq_domain_init(d);
     if (!rc)
         rc = grant_domain_init(d, config->max_grant_frames, config->max_maptrack_frames, config->grant_opts);
+    d->hap = config->flags & XEN_DOMCTL_CDF_hap;
     if (!rc && (config->flags & XEN_DOMCTL_CDF_hvm)) {
         rc = paging_pool_init(d);
         if (!rc)

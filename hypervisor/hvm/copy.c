@@ -16,6 +16,7 @@ struct piece {
 /* The part within the first page, and where it lies. */
 static bool first_piece(struct vcpu *v, unsigned long linear, size_t n, uint32_t access, struct piece *p)
 {
+    const struct guest_paging *paging = hvm_paging(v);
     struct guest_mem mem = shadow_memory(v->hvm->shadow.s);
     struct guest_walk w = {.linear = linear, .access = access, .smap_exempt = true};
     enum walk_result r;
@@ -24,7 +25,7 @@ static bool first_piece(struct vcpu *v, unsigned long linear, size_t n, uint32_t
     if (!(v->hvm->efer & EFER_LMA))
         w.linear = linear = (uint32_t)linear;
     do
-        r = guest_walk(&v->hvm->shadow.paging, &mem, &w);
+        r = guest_walk(paging, &mem, &w);
     while (r == WALK_RETRY && ++tries < 16);
     if (r != WALK_OK)
         return false;

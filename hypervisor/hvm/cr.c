@@ -25,8 +25,11 @@ static bool pae_paging(const struct hvm_vcpu *h)
     return (h->cr0 & CR0_PG) && (h->cr4 & CR4_PAE) && !(h->efer & EFER_LMA);
 }
 
-/* PAE's four roots come from memory when CR3, or a bit that matters to them, is loaded. */
-static int load_pdptes(struct hvm_vcpu *h)
+/*
+ * PAE's four roots come from memory when CR3, or a bit that matters to them, is loaded. Nested walks of some emulated
+ * processors set A in them, where it is reserved.
+ */
+static int load_pdptes(struct hvm_vcpu *h, bool hap)
 {
     struct shadow *s = h->shadow.s;
     struct guest_mem mem;
@@ -38,6 +41,8 @@ static int load_pdptes(struct hvm_vcpu *h)
     for (unsigned int i = 0; i < 4; i++)
         if (!mem.read(mem.ctx, _gpa((h->cr3 & 0xffffffe0) + 8 * i), 8, &pdpte[i]))
             pdpte[i] = ~0ull;
+        else if (hap)
+            pdpte[i] &= ~PTE_A;
     if (!guest_pdptes_ok(shadow_cpu(s), pdpte))
         return -EINVAL;
     memcpy(h->shadow.paging.pdpte, pdpte, sizeof(pdpte));
@@ -53,6 +58,17 @@ void hvm_paging_changed(struct vcpu *v)
     h->paging_due = true;
 }
 
+const struct guest_paging *hvm_paging(struct vcpu *v)
+{
+    struct hvm_vcpu *h = v->hvm;
+
+    if (v->domain->hap) { /* CR3 was loaded without an exit */
+        h->shadow.paging.cr3 = h->cr3;
+        (void)load_pdptes(h, true); /* bad ones: those of before */
+    }
+    return &h->shadow.paging;
+}
+
 /* Takes the new state over if the roots can be loaded from it. */
 static int change(struct vcpu *v, const struct hvm_vcpu *new, bool roots)
 {
@@ -60,7 +76,7 @@ static int change(struct vcpu *v, const struct hvm_vcpu *new, bool roots)
     int rc;
 
     *h = *new;
-    rc = roots ? load_pdptes(h) : 0;
+    rc = roots ? load_pdptes(h, v->domain->hap) : 0;
     if (rc)
         *h = old;
     else

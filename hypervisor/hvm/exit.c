@@ -337,6 +337,11 @@ static void emulate(struct vcpu *v, const struct shadow_fault *f)
     }
 }
 
+static void no_memory(struct vcpu *v, gpa_t at)
+{
+    domain_crash(v->domain, "access to %lx, where there is nothing", at.n);
+}
+
 static void on_page_fault(struct vcpu *v, const struct vmexit *x)
 {
     struct shadow_fault f = {
@@ -356,11 +361,20 @@ static void on_page_fault(struct vcpu *v, const struct vmexit *x)
         emulate(v, &f);
         break;
     case SHADOW_MMIO:
-        domain_crash(v->domain, "access to %lx, where there is nothing", f.gpa.n);
+        no_memory(v, f.gpa);
         break;
     case SHADOW_NOMEM:
         domain_crash(v->domain, "its shadow memory is too small");
     }
+}
+
+/* The P2M has changed since, unless nothing is there, or it may not be written. */
+static void on_nested_fault(struct vcpu *v, const struct vmexit *x)
+{
+    struct p2m_entry e = p2m_lookup(v->domain, _gfn(x->gpa.n >> PAGE_SHIFT));
+
+    if (e.type == P2M_MMIO_DM || ((x->error & PFEC_W) && (e.type == P2M_RAM_RO || e.type == P2M_GRANT_RO)))
+        no_memory(v, x->gpa);
 }
 
 void hvm_exit(struct vcpu *v, const struct vmexit *x)
@@ -370,6 +384,9 @@ void hvm_exit(struct vcpu *v, const struct vmexit *x)
         break;
     case HVM_EXIT_PAGE_FAULT:
         on_page_fault(v, x);
+        break;
+    case HVM_EXIT_NESTED_FAULT:
+        on_nested_fault(v, x);
         break;
     case HVM_EXIT_EXCEPTION:
         hvm_inject(v, x->vector, x->has_error, x->error);

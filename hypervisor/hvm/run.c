@@ -10,7 +10,10 @@
 #include <hv/sched.h>
 #include <hv/x86.h>
 
+#define CR0_UNCACHED (3ul << 29) /* CD and NW, which guests may set but not have */
+
 const struct hvm_ops *hvm_ops;
+bool hvm_nested = true;
 
 void hvm_cpu_init(void)
 {
@@ -19,7 +22,8 @@ void hvm_cpu_init(void)
     else if (hvm_ops)
         panic("CPU %u has no %s, others have\n", smp_processor_id(), hvm_ops->name);
     if (smp_processor_id() == 0)
-        printk(XLOG_INFO "hardware virtualisation: %s\n", hvm_ops ? hvm_ops->name : "none, PV guests only");
+        printk(XLOG_INFO "hardware virtualisation: %s%s\n", hvm_ops ? hvm_ops->name : "none, PV guests only",
+               hvm_ops && hvm_nested ? ", nested paging" : "");
 }
 
 int hvm_vcpu_init(struct vcpu *v)
@@ -71,6 +75,16 @@ void hvm_switch_to(struct vcpu *v)
     fpu_restore(v);
 }
 
+/* On nested paging hardware runs with the guest's registers. */
+static void load_registers(struct vcpu *v)
+{
+    const struct hvm_vcpu *h = v->hvm;
+
+    if (h->paging_due)
+        hvm_ops->set_control(v, (h->cr0 & ~CR0_UNCACHED) | CR0_NE, h->cr3, h->cr4, h->efer);
+    v->hvm->paging_due = false;
+}
+
 /* The root that paging asks for. False: not yet, or the guest was ended. */
 static bool take_root(struct vcpu *v)
 {
@@ -78,6 +92,10 @@ static bool take_root(struct vcpu *v)
     uint64_t cr0 = h->cr0 | CR0_PG | CR0_WP | CR0_NE, cr4 = h->cr4, efer = h->efer & ~EFER_LME;
     int rc;
 
+    if (v->domain->hap) {
+        load_registers(v);
+        return true;
+    }
     if (!h->paging_due && h->shadow.root && h->root_loaded == shadow_root(&h->shadow).n)
         return true;
     rc = h->paging_due ? shadow_set_paging(&h->shadow) : 0;
@@ -91,7 +109,7 @@ static bool take_root(struct vcpu *v)
     if (!(h->cr0 & CR0_PG))
         cr4 &= ~(CR4_SMEP | CR4_SMAP); /* shadows of unpaged memory are user pages */
     h->root_loaded = shadow_root(&h->shadow).n;
-    hvm_ops->set_control(v, cr0 & ~(3ul << 29), h->root_loaded, cr4 | CR4_PAE, efer | EFER_NXE);
+    hvm_ops->set_control(v, cr0 & ~CR0_UNCACHED, h->root_loaded, cr4 | CR4_PAE, efer | EFER_NXE);
     return true;
 }
 

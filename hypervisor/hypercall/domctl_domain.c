@@ -29,10 +29,12 @@ static domid_t next_free_id(void)
 
 static int check_config(const struct xen_domctl_createdomain *c)
 {
-    uint32_t hvm = hvm_ops ? XEN_DOMCTL_CDF_hvm : 0;
+    uint32_t hvm = !hvm_ops ? 0 : XEN_DOMCTL_CDF_hvm | (hvm_nested ? XEN_DOMCTL_CDF_hap : 0);
 
     if (c->flags & ~(uint32_t)(hvm | XEN_DOMCTL_CDF_xs_domain | XEN_DOMCTL_CDF_s3_integrity | XEN_DOMCTL_CDF_oos_off))
         return c->flags & (XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap) ? -EOPNOTSUPP : -EINVAL;
+    if ((c->flags & (XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap)) == XEN_DOMCTL_CDF_hap)
+        return -EINVAL;
     if (c->iommu_opts || c->vmtrace_size || c->arch.emulation_flags || c->cpupool_id)
         return -EINVAL;
     if (c->max_vcpus == 0 || c->max_vcpus > MAX_VIRT_CPUS)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * A guest on hardware virtualisation and shadows, made by hand, on tables that it changes itself. It ends with reason 0
- * (power-off) when everything was as on a processor of its own, and with another one where it was not.
+ * A guest on hardware virtualisation, on shadows or nested paging, made by hand, on tables that it changes itself. It
+ * ends with reason 0 (power-off) when everything was as on a processor of its own, and with another one where it was
+ * not.
  *
- *   pvh MODE ROUNDS     creates it, runs it, prints "ended REASON", destroys it
+ *   pvh MODE ROUNDS [hap]    on shadows, or on nested paging: creates it, runs it, prints "ended REASON", destroys it
  *
  * MODE: 4 levels from the start, 64-bit code, ends by a hypercall; or 32-bit code that begins without paging and turns
  * on 3 levels (PAE) or 2, or goes on without (0). That powers off by stopping for good, or shuts down by a triple
@@ -130,6 +131,7 @@ __asm__(".pushsection .rodata\n"
 
 static struct ctl *ctl;
 static unsigned mode;
+static bool hap;
 
 static void domctl(struct xen_domctl *op, unsigned cmd, const char *what)
 {
@@ -143,7 +145,7 @@ static uint32_t create(unsigned vcpus)
     struct xen_domctl *op = buffer(sizeof(*op));
     uint32_t domid;
 
-    op->u.createdomain.flags = XEN_DOMCTL_CDF_hvm;
+    op->u.createdomain.flags = XEN_DOMCTL_CDF_hvm | (hap ? XEN_DOMCTL_CDF_hap : 0);
     op->u.createdomain.max_vcpus = vcpus;
     op->u.createdomain.max_evtchn_port = 127;
     op->u.createdomain.max_grant_frames = 4;
@@ -294,8 +296,9 @@ int main(int argc, char **argv)
 {
     uint32_t domid;
 
-    if (argc != 3)
+    if (argc < 3)
         return 2;
+    hap = argc > 3 && !strcmp(argv[3], "hap");
     calls = xencall_open(NULL, 0);
     must(calls != NULL, "open");
     ctl = ctl_open(NULL);

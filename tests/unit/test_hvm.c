@@ -10,7 +10,8 @@
 
 static struct guest_cpu guest = {.phys_bits = 40, .nx = true};
 static struct hvm_vcpu h;
-static struct vcpu v = {.hvm = &h};
+static struct domain d;
+static struct vcpu v = {.hvm = &h, .domain = &d};
 static struct hvm_segment cs;
 static uint64_t memory[512];
 
@@ -46,6 +47,7 @@ static int begin(void **state)
 {
     h = (struct hvm_vcpu){.cr0 = CR0_ET};
     cs = (struct hvm_segment){0};
+    d.hap = false;
     memset(memory, 0, sizeof(memory));
     return 0;
 }
@@ -120,6 +122,22 @@ static void test_pae_roots(void **state)
     refused(hvm_set_cr0, CR0_PE | CR0_PG);
 }
 
+/* On nested paging CR3 is loaded without an exit: a walk reads the roots, and A in them does not count. */
+static void test_nested_roots(void **state)
+{
+    d.hap = true;
+    memory[64] = 0x7001 | PTE_A;
+    assert_int_equal(hvm_set_cr4(&v, CR4_PAE), 0);
+    assert_int_equal(hvm_set_cr0(&v, CR0_PE | CR0_PG), 0);
+    h.cr3 = 64 * 8;
+    assert_int_equal(hvm_paging(&v)->pdpte[0], 0x7001);
+    assert_int_equal(hvm_paging(&v)->cr3, 64 * 8);
+    memory[64] = PTE_P | PTE_RW; /* not what hardware would walk with */
+    assert_int_equal(hvm_paging(&v)->pdpte[0], 0x7001);
+    h.cr3 = 1 << 20;
+    assert_int_equal(hvm_paging(&v)->pdpte[0], 0x7001);
+}
+
 static void test_reserved_bits(void **state)
 {
     static const uint64_t cr4_fine = CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE |
@@ -141,17 +159,29 @@ static void test_exits(void **state)
         uint64_t code, info1;
         enum hvm_exit_reason reason;
     } table[] = {
-        {0, 0, HVM_EXIT_CR},           {0x13, 0, HVM_EXIT_CR},
-        {0x27, 0, HVM_EXIT_DR},        {0x41, 0, HVM_EXIT_EXCEPTION},
-        {0x51, 0, HVM_EXIT_EXCEPTION}, {0x52, 0, HVM_EXIT_NOTHING},
-        {0x60, 0, HVM_EXIT_NOTHING},   {0x61, 0, HVM_EXIT_NOTHING},
-        {0x72, 0, HVM_EXIT_CPUID},     {0x78, 0, HVM_EXIT_HLT},
-        {0x7c, 0, HVM_EXIT_RDMSR},     {0x7c, 1, HVM_EXIT_WRMSR},
-        {0x7d, 0, HVM_EXIT_FATAL},     {0x7f, 0, HVM_EXIT_TRIPLE_FAULT},
-        {0x80, 0, HVM_EXIT_UNDEFINED}, {0x81, 0, HVM_EXIT_HYPERCALL},
-        {0x86, 0, HVM_EXIT_UNDEFINED}, {0x89, 0, HVM_EXIT_SKIP},
-        {0x8d, 0, HVM_EXIT_XSETBV},    {0x400, 0, HVM_EXIT_FATAL},
-        {~0ull, 0, HVM_EXIT_FATAL},    {0x6f, 0, HVM_EXIT_PRIVILEGED},
+        {0, 0, HVM_EXIT_CR},
+        {0x13, 0, HVM_EXIT_CR},
+        {0x27, 0, HVM_EXIT_DR},
+        {0x41, 0, HVM_EXIT_EXCEPTION},
+        {0x51, 0, HVM_EXIT_EXCEPTION},
+        {0x52, 0, HVM_EXIT_NOTHING},
+        {0x60, 0, HVM_EXIT_NOTHING},
+        {0x61, 0, HVM_EXIT_NOTHING},
+        {0x72, 0, HVM_EXIT_CPUID},
+        {0x78, 0, HVM_EXIT_HLT},
+        {0x7c, 0, HVM_EXIT_RDMSR},
+        {0x7c, 1, HVM_EXIT_WRMSR},
+        {0x400, 6, HVM_EXIT_NESTED_FAULT},
+        {0x7d, 0, HVM_EXIT_FATAL},
+        {0x7f, 0, HVM_EXIT_TRIPLE_FAULT},
+        {0x80, 0, HVM_EXIT_UNDEFINED},
+        {0x81, 0, HVM_EXIT_HYPERCALL},
+        {0x86, 0, HVM_EXIT_UNDEFINED},
+        {0x89, 0, HVM_EXIT_SKIP},
+        {0x8d, 0, HVM_EXIT_XSETBV},
+        {0x401, 0, HVM_EXIT_FATAL},
+        {~0ull, 0, HVM_EXIT_FATAL},
+        {0x6f, 0, HVM_EXIT_PRIVILEGED},
     };
 
     for (unsigned int i = 0; i < ARRAY_SIZE(table); i++) {
@@ -181,13 +211,18 @@ static void test_exit_details(void **state)
     assert_int_equal(x.io.port, 0x3f8);
     assert_int_equal(x.io.bytes, 1);
     assert_int_equal(x.io.next, 0x9002);
+    c = (struct vmcb){.exitcode = 0x400, .exitinfo1 = PFEC_W | PFEC_U, .exitinfo2 = 0x7654321};
+    svm_decode(&c, &x);
+    assert_int_equal(x.gpa.n, 0x7654321);
+    assert_int_equal(x.error, PFEC_W | PFEC_U);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        HVM_TEST(test_cr0),           HVM_TEST(test_long_mode), HVM_TEST(test_pae_roots),
-        HVM_TEST(test_reserved_bits), HVM_TEST(test_exits),     HVM_TEST(test_exit_details),
+        HVM_TEST(test_cr0),          HVM_TEST(test_long_mode),     HVM_TEST(test_pae_roots),
+        HVM_TEST(test_nested_roots), HVM_TEST(test_reserved_bits), HVM_TEST(test_exits),
+        HVM_TEST(test_exit_details),
     };
 
     return cmocka_run_group_tests_name("hvm", tests, NULL, NULL);

@@ -19,6 +19,13 @@ static void decode_exception(const struct vmcb *c, struct vmexit *x)
     }
 }
 
+static void decode_nested_fault(const struct vmcb *c, struct vmexit *x)
+{
+    x->reason = HVM_EXIT_NESTED_FAULT;
+    x->gpa = _gpa(c->exitinfo2);
+    x->error = (uint32_t)c->exitinfo1;
+}
+
 static void decode_io(const struct vmcb *c, struct vmexit *x)
 {
     x->reason = HVM_EXIT_IO;
@@ -59,6 +66,8 @@ void svm_decode(const struct vmcb *c, struct vmexit *x)
         decode_exception(c, x);
     else if (c->exitcode == EXIT_IOIO)
         decode_io(c, x);
+    else if (c->exitcode == EXIT_NPF)
+        decode_nested_fault(c, x);
     else if (c->exitcode == EXIT_MSR)
         x->reason = c->exitinfo1 & 1 ? HVM_EXIT_WRMSR : HVM_EXIT_RDMSR;
     else

@@ -12,6 +12,8 @@
 #define MSR_VM_CR       0xc0010114u
 #define VM_CR_SVMDIS    (1ull << 4)
 #define MSR_VM_HSAVE_PA 0xc0010117u
+#define CPUID_SVM       0x8000000au
+#define CPUID_SVM_NP    1u
 #define IOPM_ORDER      2u /* three pages of it are used */
 #define MSRPM_ORDER     1u
 
@@ -59,6 +61,7 @@ static void *zeroed_page(void)
 static int svm_cpu_init(void)
 {
     uint64_t vm_cr;
+    uint32_t r[4];
 
     if (!rdmsr_safe(MSR_VM_CR, &vm_cr) && (vm_cr & VM_CR_SVMDIS))
         return -EPERM;
@@ -66,9 +69,20 @@ static int svm_cpu_init(void)
     this_cpu(host_vmcb) = zeroed_page();
     if (make_maps() || !this_cpu(host_save) || !this_cpu(host_vmcb))
         return -ENOMEM;
+    cpuid(CPUID_SVM, 0, r);
+    hvm_nested &= r[3] & CPUID_SVM_NP;
     wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
     wrmsr(MSR_VM_HSAVE_PA, virt_to_maddr(this_cpu(host_save)).n);
     return 0;
+}
+
+/* Neither faults on pages nor CR3 are the hypervisor's then. */
+static void use_nested_paging(const struct vcpu *v, struct vmcb *c)
+{
+    c->np_enable = 1;
+    c->ncr3 = mfn_to_maddr(p2m_root(v->domain)).n;
+    c->cr_intercepts &= ~(1u << 3 | 1u << 19);
+    c->exception_intercepts &= ~(1u << TRAP_PF);
 }
 
 static int svm_vcpu_init(struct vcpu *v)
@@ -93,6 +107,8 @@ static int svm_vcpu_init(struct vcpu *v)
     c->dr6 = 0xffff0ff0;
     c->dr7 = 0x400;
     c->g_pat = HOST_PAT;
+    if (v->domain->hap)
+        use_nested_paging(v, c);
     return 0;
 }
 
@@ -154,6 +170,8 @@ static void svm_run(struct vcpu *v, struct vmexit *x)
     regs->rax = c->rax;
     regs->rflags = c->rflags;
     v->hvm->cr2 = c->cr2;
+    if (c->np_enable)
+        v->hvm->cr3 = c->cr3;
     if (c->exitcode == EXIT_EXC_FIRST + TRAP_MC)
         __asm__ __volatile__("int %0" ::"i"(TRAP_MC) : "memory");
     svm_decode(c, x);

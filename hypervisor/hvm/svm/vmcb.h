@@ -109,6 +109,7 @@ static_assert(offsetof(struct vmcb, cr2) == 0x640 && offsetof(struct vmcb, g_pat
 #define EXIT_MONITOR   0x08au
 #define EXIT_MWAIT     0x08bu
 #define EXIT_XSETBV    0x08du
+#define EXIT_NPF       0x400u
 
 #define EVENT_VALID     (1ull << 31)
 #define EVENT_HAS_ERROR (1ull << 11)

@@ -109,7 +109,8 @@ struct domain {
     struct timer free_timer;         /* frees the domain after its last reference */
     struct paging_pool *paging_pool; /* of a translated domain, else NULL */
     struct p2m *p2m;                 /* likewise */
-    struct shadow *shadow;           /* of one that runs on shadows, else NULL */
+    struct shadow *shadow;           /* of a translated one, else NULL */
+    bool hap;                        /* runs on nested paging: there are no shadows in it */
     struct pv_domain pv;
 };
 

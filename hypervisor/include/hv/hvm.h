@@ -25,7 +25,8 @@ struct hvm_segment {
 enum hvm_exit_reason {
     HVM_EXIT_NOTHING, /* an interrupt of the host's, or what the back end has done itself */
     HVM_EXIT_PAGE_FAULT,
-    HVM_EXIT_EXCEPTION, /* others that are looked at: goes back to the guest */
+    HVM_EXIT_NESTED_FAULT, /* the P2M does not allow it */
+    HVM_EXIT_EXCEPTION,    /* others that are looked at: goes back to the guest */
     HVM_EXIT_CPUID,
     HVM_EXIT_HLT,
     HVM_EXIT_HYPERCALL,
@@ -45,7 +46,8 @@ enum hvm_exit_reason {
 struct vmexit {
     enum hvm_exit_reason reason;
     uint64_t linear; /* page fault */
-    uint32_t error;  /* page fault: PFEC_*; exception: error code */
+    gpa_t gpa;       /* nested fault */
+    uint32_t error;  /* faults: PFEC_*; exception: error code */
     uint8_t vector;  /* exception */
     bool has_error;
     uint64_t code; /* hardware's own number of the exit */
@@ -93,6 +95,8 @@ struct hvm_ops {
 /* NULL: the machine has none, or the firmware has locked it. */
 extern const struct hvm_ops *hvm_ops;
 extern const struct hvm_ops svm_ops;
+/* All CPUs can translate guest physical addresses by the P2M themselves (d->hap). */
+extern bool hvm_nested;
 
 /* Each CPU, at boot. */
 void hvm_cpu_init(void);
@@ -118,6 +122,8 @@ int hvm_set_cr0(struct vcpu *v, uint64_t value);
 int hvm_set_cr3(struct vcpu *v, uint64_t value);
 int hvm_set_cr4(struct vcpu *v, uint64_t value);
 int hvm_set_efer(struct vcpu *v, uint64_t value);
+/* How the guest translates now, for walks in software. */
+const struct guest_paging *hvm_paging(struct vcpu *v);
 /* Hardware's registers and the shadows follow what h says now. */
 void hvm_paging_changed(struct vcpu *v);
 

@@ -57,7 +57,7 @@ static int step(struct p2m *p, struct p2m_retype *r)
     if (level == 1)
         return step_run(p, gfn, r->n - r->done, r);
     if (npte_type(e) == r->from) {
-        if (n < span || (p->d->shadow && level > 2)) /* the next step is about its part */
+        if (n < span || (p->d->shadow && !p->d->hap && level > 2)) /* the next step is about its part */
             return p2m_make_slot(p, gfn, level - 1) ? (int)STRETCH_FRAME : -ENOMEM;
         rc = p2m_forget(p, gfn, n);
         if (rc)

@@ -102,7 +102,7 @@ static bool all_ram(const struct chunk *c)
 
 int p2m_forget(struct p2m *p, gfn_t gfn, unsigned long n)
 {
-    for (unsigned long i = 0; p->d->shadow && i < n; i++) {
+    for (unsigned long i = 0; p->d->shadow && !p->d->hap && i < n; i++) {
         struct p2m_entry e = p2m_lookup_locked(p->d, _gfn(gfn.n + i));
 
         if (e.type != P2M_MMIO_DM && !shadow_forget(p->d, e))

@@ -227,6 +227,7 @@ long do_stack_switch(struct hcall *hc)
 
 /* ---- hardware virtualisation: the machine has none ---- */
 const struct hvm_ops *hvm_ops;
+bool hvm_nested;
 
 int hvm_vcpu_init(struct vcpu *v)
 {
