@@ -8,7 +8,7 @@
 
 static struct hvm_segment segment(uint32_t sel, uint32_t limit, uint64_t base, uint32_t attr)
 {
-    return (struct hvm_segment){(uint16_t)sel, (uint16_t)((attr & 0xff) | (attr >> 4 & 0xf00)), limit, base};
+    return (struct hvm_segment){(uint16_t)sel, (uint16_t)(attr & 0xfff), limit, base};
 }
 
 static void set_segments(struct vcpu *v, const struct hvm_hw_cpu *c)

@@ -146,6 +146,7 @@ static uint32_t create(unsigned vcpus)
     uint32_t domid;
 
     op->u.createdomain.flags = XEN_DOMCTL_CDF_hvm | (hap ? XEN_DOMCTL_CDF_hap : 0);
+    op->u.createdomain.arch.emulation_flags = XEN_X86_EMU_LAPIC;
     op->u.createdomain.max_vcpus = vcpus;
     op->u.createdomain.max_evtchn_port = 127;
     op->u.createdomain.max_grant_frames = 4;
@@ -233,11 +234,11 @@ static void set_mode(struct hvm_hw_cpu *c)
         c->cr3 = 0x1000;
         c->cr4 = 0x20; /* PAE */
         c->msr_efer = 0xd00;
-        c->cs_arbytes = 0xa09b;
+        c->cs_arbytes = 0xa9b;
         return;
     }
     c->cr0 = 0x11;
-    c->cs_arbytes = 0xc09b;
+    c->cs_arbytes = 0xc9b;
     c->rsi = mode == 3 ? 0x20 : 0x10; /* PAE, PSE */
     c->rdi = mode == 3 ? 7 << 12 : mode == 2 ? 5 << 12 : 0;
     c->rbp = mode == 3 ? (9 << 12) + FIRST * 8 : (6 << 12) + FIRST * 4;
@@ -263,8 +264,8 @@ static void set_context(uint32_t domid, uint64_t rounds)
     cpu.rsp = STACK << 12;
     cpu.rbx = rounds;
     cpu.rflags = 2;
-    cpu.ss_arbytes = cpu.ds_arbytes = cpu.es_arbytes = 0xc093;
-    cpu.fs_arbytes = cpu.gs_arbytes = 0xc093;
+    cpu.ss_arbytes = cpu.ds_arbytes = cpu.es_arbytes = 0xc93;
+    cpu.fs_arbytes = cpu.gs_arbytes = 0xc93;
     cpu.tr_arbytes = 0x8b;
     cpu.ldtr_arbytes = 0x82;
     cpu.cs_limit = cpu.ss_limit = cpu.ds_limit = cpu.es_limit = cpu.fs_limit = cpu.gs_limit = ~0u;
