@@ -30,12 +30,13 @@ static domid_t next_free_id(void)
 static int check_config(const struct xen_domctl_createdomain *c)
 {
     uint32_t hvm = !hvm_ops ? 0 : XEN_DOMCTL_CDF_hvm | (hvm_nested ? XEN_DOMCTL_CDF_hap : 0);
+    uint32_t devices = c->flags & XEN_DOMCTL_CDF_hvm ? XEN_X86_EMU_LAPIC : 0; /* all that there is, and it must be */
 
     if (c->flags & ~(uint32_t)(hvm | XEN_DOMCTL_CDF_xs_domain | XEN_DOMCTL_CDF_s3_integrity | XEN_DOMCTL_CDF_oos_off))
         return c->flags & (XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap) ? -EOPNOTSUPP : -EINVAL;
     if ((c->flags & (XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap)) == XEN_DOMCTL_CDF_hap)
         return -EINVAL;
-    if (c->iommu_opts || c->vmtrace_size || c->arch.emulation_flags || c->cpupool_id)
+    if (c->iommu_opts || c->vmtrace_size || c->arch.emulation_flags != devices || c->cpupool_id)
         return -EINVAL;
     if (c->max_vcpus == 0 || c->max_vcpus > MAX_VIRT_CPUS)
         return c->max_vcpus ? -ERANGE : -EINVAL;
@@ -136,6 +137,10 @@ void get_domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
         info->flags |= XEN_DOMINF_shutdown;
     if (d->controller_pause_count)
         info->flags |= XEN_DOMINF_paused;
+    if (d->config.flags & XEN_DOMCTL_CDF_hvm)
+        info->flags |= XEN_DOMINF_hvm_guest;
+    if (d->config.flags & XEN_DOMCTL_CDF_hap)
+        info->flags |= XEN_DOMINF_hap;
     if (d->config.flags & XEN_DOMCTL_CDF_xs_domain)
         info->flags |= XEN_DOMINF_xs_domain;
     info->flags |= d->shutdown_code << XEN_DOMINF_shutdownshift;

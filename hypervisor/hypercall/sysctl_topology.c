@@ -6,6 +6,7 @@
 
 #include <hv/guest_copy.h>
 #include <hv/heap.h>
+#include <hv/hvm.h>
 #include <hv/sched.h>
 #include <hv/timer.h>
 #include <hv/x86.h>
@@ -23,6 +24,8 @@ long sysctl_physinfo(struct xen_sysctl *op, bool *copyback)
     p->nr_nodes = 1;
     p->cpu_khz = (uint32_t)tsc_khz;
     p->capabilities = XEN_SYSCTL_PHYSCAP_pv | XEN_SYSCTL_PHYSCAP_gnttab_v1 | XEN_SYSCTL_PHYSCAP_gnttab_v2;
+    p->capabilities |= hvm_ops ? XEN_SYSCTL_PHYSCAP_hvm | XEN_SYSCTL_PHYSCAP_shadow : 0;
+    p->capabilities |= hvm_ops && hvm_nested ? XEN_SYSCTL_PHYSCAP_hap : 0;
     p->total_pages = total_pages;
     p->free_pages = heap_free_pages();
     p->outstanding_pages = heap_claimed_pages();

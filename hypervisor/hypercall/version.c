@@ -2,10 +2,15 @@
 /* xen_version: what guests and tools may know of the hypervisor. Source: <xen/version.h>, <xen/features.h>. */
 #include <hv/boot.h>
 #include <hv/guest_copy.h>
+#include <hv/hvm.h>
 #include <hv/hypercall.h>
 #include <hv/layout.h>
 #include <xen/features.h>
 #include <xen/version.h>
+
+/* What can be created; the second where the processor has what it takes. */
+#define PV_GUESTS  "xen-3.0-x86_64 "
+#define HVM_GUESTS "hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 "
 
 #define ABI_VERSION ((4u << 16) | 17u)
 
@@ -94,7 +99,7 @@ long do_xen_version(struct hcall *hc)
     case XENVER_compile_info:
         return compile_info(guest);
     case XENVER_capabilities:
-        return copy_string(guest, "xen-3.0-x86_64 ", sizeof(xen_capabilities_info_t));
+        return copy_string(guest, hvm_ops ? PV_GUESTS HVM_GUESTS : PV_GUESTS, sizeof(xen_capabilities_info_t));
     case XENVER_changeset:
         return copy_string(guest, "umbra-" UMBRA_VERSION, sizeof(xen_changeset_info_t));
     case XENVER_platform_parameters:

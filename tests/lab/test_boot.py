@@ -60,11 +60,14 @@ class NoHardwareVirtualisation(LabTest):
         self.create("plain")
         self.wait_console("plain", "umbra-guest: up, 1 cpus")
 
-    def test_capabilities_say_pv_only(self):
+    def test_capabilities(self):
         info = self.json("umbra --json info")
-        self.assertIn("pv", info["virt_caps"].split())
-        self.assertNotIn("hvm", info["virt_caps"].split())
-        self.assertIn("gnttab-v2", info["virt_caps"].split())
+        words = info["virt_caps"].split()
+        self.assertIn("pv", words)
+        self.assertIn("gnttab-v2", words)
+        self.assertEqual("hvm" in words, "hvm-3.0-x86_64" in info["xen_caps"].split())
+        if "hvm" in words:
+            self.assertTrue({"hap", "shadow"} & set(words))
 
 
 class Devices(LabTest):

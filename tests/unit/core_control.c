@@ -108,6 +108,7 @@ static void test_bad_configurations(void **state)
     REFUSED(-EINVAL, op->u.createdomain.max_vcpus = 0);
     REFUSED(-ERANGE, op->u.createdomain.max_vcpus = ~0u);
     REFUSED(-EINVAL, op->u.createdomain.iommu_opts = 1);
+    REFUSED(-EINVAL, op->u.createdomain.arch.emulation_flags = XEN_X86_EMU_LAPIC);
     REFUSED(-EINVAL, op->u.createdomain.max_grant_frames = 0);
     REFUSED(-EINVAL, op->u.createdomain.max_maptrack_frames = 0x7fffffff);
 #undef REFUSED
