@@ -31,7 +31,7 @@ ONLY_PARSER = {
 }
 
 ANNOTATIONS = {"$schema", "$id", "title", "description", "default"}
-TYPES = {"object": dict, "array": list, "string": str}
+TYPES = {"object": dict, "array": list, "string": str, "boolean": bool}
 
 
 def is_type(value, name):

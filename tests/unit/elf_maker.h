@@ -23,9 +23,11 @@
 struct elf_options {
     bool init_p2m, mod_start_pfn, hypercall_page;
     uint64_t virt_base, p2m_address;
+    uint32_t pvh_entry; /* 0: none */
 };
 
-static const struct elf_options elf_linux = {true, true, true, EM_BASE, 0x8000000000ull};
+static const struct elf_options elf_linux = {true, true, true, EM_BASE, 0x8000000000ull, 0};
+static const struct elf_options elf_pvh = {false, false, false, EM_BASE, 0, EM_PLACE + 0x80};
 
 static inline size_t em_note(uint8_t *at, uint32_t type, const void *data, uint32_t size)
 {
@@ -57,6 +59,9 @@ static inline size_t em_notes(uint8_t *at, const struct elf_options *o)
     }
     if (o->mod_start_pfn) {
         n += em_note(at + n, XEN_ELFNOTE_MOD_START_PFN, &one, 4);
+    }
+    if (o->pvh_entry) {
+        n += em_note(at + n, XEN_ELFNOTE_PHYS32_ENTRY, &o->pvh_entry, 4);
     }
     return n;
 }

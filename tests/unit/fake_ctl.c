@@ -450,7 +450,7 @@ static void make_nodes(const struct ctl_domain_config *config, uint32_t domid)
     make_node(path, config->name);
 }
 
-int ctl_build_pv(struct ctl *ctl, const struct ctl_domain_config *config, uint32_t *domid, struct ctl_error *err)
+int ctl_build_domain(struct ctl *ctl, const struct ctl_domain_config *config, uint32_t *domid, struct ctl_error *err)
 {
     int rc = fake->build_fails ? fake->build_fails : fake->build_fails_once;
     struct ctl_domain_info *d;

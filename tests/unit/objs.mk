@@ -23,9 +23,16 @@ test_image-cflags := -Itools -Ihypervisor/include
 test_image-libs   := -lz -llzma -lzstd -llz4
 
 units               += test_builder
-test_builder-srcs   := tests/unit/test_builder.c $(ctl-image-srcs) $(patsubst %,tools/libctl/%.c,layout pagetable check)
+test_builder-srcs   := tests/unit/test_builder.c $(ctl-image-srcs) \
+                       $(patsubst %,tools/libctl/%.c,layout layout_pvh pagetable check)
 test_builder-cflags := -Itools -Ihypervisor/include
 test_builder-libs   := -lz -llzma -lzstd -llz4
+
+units                   += test_builder_pvh
+test_builder_pvh-srcs   := tests/unit/test_builder_pvh.c $(ctl-image-srcs) \
+                           $(patsubst %,tools/libctl/%.c,layout layout_pvh acpi pagetable check)
+test_builder_pvh-cflags := -Itools -Ihypervisor/include
+test_builder_pvh-libs   := -lz -llzma -lzstd -llz4
 
 units                   += test_ctl_holders
 test_ctl_holders-srcs   := tests/unit/test_ctl_holders.c tools/libctl/holders.c

@@ -30,7 +30,7 @@ static struct ctl_image image_of(const struct elf_options *o)
     struct ctl_error err = {0};
     struct ctl_image image;
 
-    if (ctl_image_parse(&image, &file, "kernel", &err) < 0) {
+    if (ctl_image_parse(&image, &file, CTL_PV, "kernel", &err) < 0) {
         fail_msg("%s", err.message);
     }
     return image;
@@ -184,13 +184,13 @@ static void tables_match_the_model(void **state)
     static const uint64_t sizes[] = {9000, 16384, 131072 + 5, 600000};
     static const uint64_t ramdisks[] = {0, 1, 4096, 9000001};
     static const struct elf_options kinds[] = {
-        {true, true, true, EM_BASE, 0x8000000000ull},
-        {true, false, true, EM_BASE, 0x8000000000ull},
-        {false, true, false, EM_BASE, 0},
-        {false, false, true, EM_BASE, 0},
-        {true, true, true, 0xffff880000000000ull, 0xffffc9ffffff0000ull},
-        {false, true, true, 0x7fc0000000ull, 0},
-        {false, true, true, 0, 0},
+        {true, true, true, EM_BASE, 0x8000000000ull, 0},
+        {true, false, true, EM_BASE, 0x8000000000ull, 0},
+        {false, true, false, EM_BASE, 0, 0},
+        {false, false, true, EM_BASE, 0, 0},
+        {true, true, true, 0xffff880000000000ull, 0xffffc9ffffff0000ull, 0},
+        {false, true, true, 0x7fc0000000ull, 0, 0},
+        {false, true, true, 0, 0, 0},
     };
 
     for (unsigned k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
@@ -220,15 +220,15 @@ static int plan(const struct elf_options *o, uint64_t ramdisk, uint64_t pages, s
 static void impossible_addresses_are_refused(void **state)
 {
     static const struct elf_options kinds[] = {
-        {false, true, true, 0xffffffffff000000ull, 0},      /* wraps */
-        {false, true, true, 0xffff800000000000ull, 0},      /* the hypervisor's own */
-        {false, true, true, 0xffff87ffff000000ull, 0},      /* partly the hypervisor's */
-        {false, true, true, 0x7fffff000000ull, 0},          /* runs into the hole */
-        {false, true, true, 0x1234000000000000ull, 0},      /* not canonical */
-        {true, true, true, EM_BASE, 0xffff800000000000ull}, /* P2M: likewise */
-        {true, true, true, EM_BASE, 0xfffffffffffff000ull}, /* wraps */
-        {true, true, true, EM_BASE, 0xffffff8000000000ull}, /* same 512 GiB */
-        {true, true, true, EM_BASE, 0xfff0000000000000ull},
+        {false, true, true, 0xffffffffff000000ull, 0, 0},      /* wraps */
+        {false, true, true, 0xffff800000000000ull, 0, 0},      /* the hypervisor's own */
+        {false, true, true, 0xffff87ffff000000ull, 0, 0},      /* partly the hypervisor's */
+        {false, true, true, 0x7fffff000000ull, 0, 0},          /* runs into the hole */
+        {false, true, true, 0x1234000000000000ull, 0, 0},      /* not canonical */
+        {true, true, true, EM_BASE, 0xffff800000000000ull, 0}, /* P2M: likewise */
+        {true, true, true, EM_BASE, 0xfffffffffffff000ull, 0}, /* wraps */
+        {true, true, true, EM_BASE, 0xffffff8000000000ull, 0}, /* same 512 GiB */
+        {true, true, true, EM_BASE, 0xfff0000000000000ull, 0},
     };
 
     for (unsigned k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {

@@ -279,6 +279,11 @@ static void test_values(void **state)
     expect_one(",\"max_grant_version\":1", NULL);
     expect_one(",\"max_grant_version\":3", "3 is out of range: 1 to 2");
     expect_one(",\"root\":\"/dev/xvda1\",\"cmdline\":\"quiet\"", "ignored because cmdline is given");
+    expect_one(",\"type\":\"pvh\",\"hap\":false,\"shadow_memory\":8", NULL);
+    expect_one(",\"type\":\"pvh\",\"hap\":0", "must be true or false, not a number");
+    expect_one(",\"type\":\"pvh\",\"shadow_memory\":0", "0 is out of range: 1 MiB to 4096 GiB");
+    expect_one(",\"hap\":true", "ignored because the type is not pvh");
+    expect_one(",\"shadow_memory\":8", "ignored because the type is not pvh");
     expect_one(",\"vif\":{}", "must be a list, not an object");
 }
 
@@ -456,19 +461,8 @@ static void test_reports_as_json(void **state)
 }
 
 /* The printed configuration is itself a valid one, and prints as itself. */
-static void test_printed_configuration(void **state)
+static void prints_as(const char *input, const char *printed)
 {
-    static const char more[] = ",\"maxmem\":\"300000K\",\"vcpus\":2,\"maxvcpus\":4,\"root\":\"/dev/xvda1 ro\","
-                               "\"extra\":\"console=hvc0\",\"cpus\":\"0-1\",\"on_reboot\":\"destroy\","
-                               "\"uuid\":\"6f1a9d2e-3b4c-4d5e-8f60-718293a4b5c6\",\"x-note\":1";
-    static const char printed[] =
-        "{\"version\":1,\"name\":\"web1\",\"type\":\"pv\",\"uuid\":\"6f1a9d2e-3b4c-4d5e-8f60-718293a4b5c6\","
-        "\"memory\":256,\"maxmem\":\"300000K\",\"vcpus\":2,\"maxvcpus\":4,\"kernel\":\"k\","
-        "\"cmdline\":\"root=/dev/xvda1 ro console=hvc0\",\"on_poweroff\":\"destroy\",\"on_reboot\":\"destroy\","
-        "\"on_crash\":\"destroy\",\"on_watchdog\":\"destroy\",\"cpus\":\"0-1\",\"cpu_weight\":256,\"cap\":0,"
-        "\"max_grant_version\":2}\n";
-    const char *input = valid(more);
-
     for (int round = 0; round < 2; round++) {
         struct json_out *o = json_out_new(false);
         struct outcome r;
@@ -484,6 +478,27 @@ static void test_printed_configuration(void **state)
         done(&r);
         input = printed;
     }
+}
+
+static void test_printed_configuration(void **state)
+{
+    static const char more[] = ",\"maxmem\":\"300000K\",\"vcpus\":2,\"maxvcpus\":4,\"root\":\"/dev/xvda1 ro\","
+                               "\"extra\":\"console=hvc0\",\"cpus\":\"0-1\",\"on_reboot\":\"destroy\","
+                               "\"uuid\":\"6f1a9d2e-3b4c-4d5e-8f60-718293a4b5c6\",\"x-note\":1";
+    static const char printed[] =
+        "{\"version\":1,\"name\":\"web1\",\"type\":\"pv\",\"uuid\":\"6f1a9d2e-3b4c-4d5e-8f60-718293a4b5c6\","
+        "\"memory\":256,\"maxmem\":\"300000K\",\"vcpus\":2,\"maxvcpus\":4,\"kernel\":\"k\","
+        "\"cmdline\":\"root=/dev/xvda1 ro console=hvc0\",\"on_poweroff\":\"destroy\",\"on_reboot\":\"destroy\","
+        "\"on_crash\":\"destroy\",\"on_watchdog\":\"destroy\",\"cpus\":\"0-1\",\"cpu_weight\":256,\"cap\":0,"
+        "\"max_grant_version\":2}\n";
+    static const char pvh[] =
+        "{\"version\":1,\"name\":\"web1\",\"type\":\"pvh\",\"memory\":256,\"maxmem\":256,\"vcpus\":1,\"maxvcpus\":1,"
+        "\"kernel\":\"k\",\"on_poweroff\":\"destroy\",\"on_reboot\":\"restart\",\"on_crash\":\"destroy\","
+        "\"on_watchdog\":\"destroy\",\"cpus\":\"all\",\"cpu_weight\":256,\"cap\":0,\"max_grant_version\":2,"
+        "\"hap\":false,\"shadow_memory\":8}\n";
+
+    prints_as(valid(more), printed);
+    prints_as(pvh, pvh);
 }
 
 static void test_suggestions(void **state)

@@ -20,7 +20,7 @@ static int parse(struct ctl_image *image, const struct ctl_bytes *file, struct c
 {
     struct ctl_bytes copy = em_copy(file, file->size);
 
-    return ctl_image_parse(image, &copy, "kernel", err);
+    return ctl_image_parse(image, &copy, CTL_PV, "kernel", err);
 }
 
 static void expect_fault(const struct ctl_bytes *file, const char *words)
@@ -138,7 +138,7 @@ static void random_damage_is_survived(void **state)
         for (unsigned n = 1 + next_random(&seed) % 4; n; n--) {
             file.data[next_random(&seed) % 0x320] = next_random(&seed);
         }
-        if (ctl_image_parse(&image, &file, "kernel", NULL) == 0) {
+        if (ctl_image_parse(&image, &file, CTL_PV, "kernel", NULL) == 0) {
             for (unsigned i = 0; i < image.nr_segments; i++) {
                 assert_true(image.segments[i].offset + image.segments[i].file_bytes <= image.elf.size);
             }
@@ -365,13 +365,19 @@ static void debian_kernel_is_understood(void **state)
         print_message("no kernel at %s (set UMBRA_TEST_KERNEL)\n", path);
         skip();
     }
-    if (ctl_image_load(&image, path, &err) < 0) {
+    if (ctl_image_load(&image, CTL_PV, path, &err) < 0) {
         fail_msg("%s", err.message);
     }
     assert_string_equal(image.format, "bzImage");
     assert_string_equal(image.notes.guest_os, "linux");
     assert_true(image.notes.has_entry && image.notes.has_init_p2m && image.notes.mod_start_pfn);
     assert_true(image.notes.virt_base == EM_BASE);
+    ctl_image_free(&image);
+    if (ctl_image_load(&image, CTL_PVH, path, &err) < 0) {
+        fail_msg("%s", err.message);
+    }
+    assert_true(image.notes.phys32_entry >= image.start && image.notes.phys32_entry < image.end);
+    assert_int_equal(image.start, EM_PLACE);
     ctl_image_free(&image);
 }
 

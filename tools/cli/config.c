@@ -276,6 +276,14 @@ static bool set_enum(const struct setting *s)
     return bad_word(s);
 }
 
+static bool set_bool(const struct setting *s)
+{
+    if (s->v->type != JSON_BOOL)
+        return wrong_type(s, "true or false");
+    *(int *)field(s) = s->v->boolean ? CONFIG_TRUE : CONFIG_FALSE;
+    return true;
+}
+
 static bool set_not_yet(const struct setting *s)
 {
     struct diag_at at = {.code = "E_UNSUPPORTED", .src = s->src, .span = &s->v->span, .value = s->v};
@@ -311,6 +319,8 @@ static bool set_value(const struct setting *s)
         return set_int(s);
     case KIND_ENUM:
         return set_enum(s);
+    case KIND_BOOL:
+        return set_bool(s);
     case KIND_NOT_YET:
         return set_not_yet(s);
     }

@@ -26,6 +26,7 @@ enum config_kind {
     KIND_SIZE,    /* uint64_t, KiB */
     KIND_INT,     /* int64_t */
     KIND_ENUM,    /* int */
+    KIND_BOOL,    /* int, enum config_bool */
     KIND_NOT_YET, /* a list that must be empty for now */
 };
 
@@ -46,6 +47,8 @@ struct config_key {
     const char *help;
 };
 
+enum config_bool { CONFIG_NOT_SAID, CONFIG_FALSE, CONFIG_TRUE };
+
 struct config_uuid {
     bool given;
     uint8_t bytes[16];
@@ -54,9 +57,9 @@ struct config_uuid {
 struct config {
     int64_t version;
     char *name, *kernel, *ramdisk, *cmdline, *root, *extra, *cpus;
-    int type; /* enum config_type */
+    int type, hap; /* enum config_type, enum config_bool */
     struct config_uuid uuid;
-    uint64_t memory, maxmem; /* KiB */
+    uint64_t memory, maxmem, shadow_memory; /* KiB; the last may be 0: not said */
     int64_t vcpus, maxvcpus, cpu_weight, cap, max_grant_version;
     int on_poweroff, on_reboot, on_crash, on_watchdog; /* enum ctl_action */
 

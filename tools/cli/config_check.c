@@ -96,22 +96,33 @@ static void check_cap(struct config *c, struct diags *d)
     diag_add(d, &at, "%lld is more than 100 for each of %lld virtual CPUs", (long long)c->cap, (long long)c->maxvcpus);
 }
 
+static void ignored(struct config *c, struct diags *d, const char *key, const char *why)
+{
+    struct diag_at at;
+
+    if (!given(c, key) || faulty(c, key))
+        return;
+    at = at_key(c, key, "W_IGNORED");
+    at.warning = true;
+    diag_add(d, &at, "%s", why);
+}
+
+static void check_paging(struct config *c, struct diags *d)
+{
+    if (c->type == CONFIG_PVH || faulty(c, "type"))
+        return;
+    ignored(c, d, "hap", "ignored because the type is not pvh");
+    ignored(c, d, "shadow_memory", "ignored because the type is not pvh");
+}
+
 /* root and extra are the older way to say it: cmdline wins. */
 static void check_cmdline(struct config *c, struct diags *d)
 {
-    static const char *const older[] = {"root", "extra"};
     char *joined = NULL;
 
     if (given(c, "cmdline")) {
-        for (size_t i = 0; i < 2; i++) {
-            struct diag_at at;
-
-            if (!given(c, older[i]) || faulty(c, older[i]))
-                continue;
-            at = at_key(c, older[i], "W_IGNORED");
-            at.warning = true;
-            diag_add(d, &at, "ignored because cmdline is given");
-        }
+        ignored(c, d, "root", "ignored because cmdline is given");
+        ignored(c, d, "extra", "ignored because cmdline is given");
         return;
     }
     if (!c->root && !c->extra)
@@ -183,6 +194,7 @@ void config_check_keys(struct config *c, struct diags *d)
     check_memory(c, d);
     check_vcpus(c, d);
     check_cap(c, d);
+    check_paging(c, d);
     check_cmdline(c, d);
     check_file(c, d, "kernel", c->kernel);
     check_file(c, d, "ramdisk", c->ramdisk);
@@ -196,7 +208,12 @@ void config_check(struct config *c, struct diags *d)
 
 struct ctl_domain_config config_build(const struct config *c)
 {
+    static const enum ctl_hap hap[] = {
+        [CONFIG_NOT_SAID] = CTL_HAP_AUTO, [CONFIG_FALSE] = CTL_HAP_OFF, [CONFIG_TRUE] = CTL_HAP_ON};
     struct ctl_domain_config b = {
+        .type = c->type == CONFIG_PVH ? CTL_PVH : CTL_PV,
+        .hap = hap[c->hap],
+        .shadow_kib = c->shadow_memory,
         .memory_kib = c->memory,
         .maxmem_kib = c->maxmem,
         .vcpus = (uint32_t)c->vcpus,
@@ -255,10 +272,15 @@ static void put_field(const struct config *c, struct json_out *o, const struct c
         }
         return;
     case KIND_SIZE:
-        put_size(o, k->name, *(const uint64_t *)at);
+        if (*(const uint64_t *)at)
+            put_size(o, k->name, *(const uint64_t *)at);
         return;
     case KIND_INT:
         json_out_int(o, k->name, *(const int64_t *)at);
+        return;
+    case KIND_BOOL:
+        if (*(const int *)at)
+            json_out_bool(o, k->name, *(const int *)at == CONFIG_TRUE);
         return;
     case KIND_ENUM:
         for (const struct config_word *w = k->words; w->word; w++) {

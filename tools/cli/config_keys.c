@@ -14,7 +14,7 @@
 
 static const struct config_word types[] = {
     {"pv", CONFIG_PV, false},
-    {"pvh", CONFIG_PVH, true},
+    {"pvh", CONFIG_PVH, false},
     {"hvm", CONFIG_HVM, true},
     {0},
 };
@@ -122,6 +122,18 @@ const struct config_key config_keys[] = {
      .max = 2,
      .fallback = "2",
      .help = "highest version of grant tables that the guest may use"},
+    {.name = "hap",
+     .kind = KIND_BOOL,
+     FIELD(hap),
+     .fallback = "as the host can",
+     .help = "pvh: nested paging (true) or shadow paging (false)"},
+    {.name = "shadow_memory",
+     .kind = KIND_SIZE,
+     FIELD(shadow_memory),
+     .min = 1 * MIB,
+     .max = 4 * TIB,
+     .fallback = "1 MiB for each virtual CPU and 8 KiB for each MiB of memory",
+     .help = "pvh: memory of the hypervisor for the guest's page tables"},
     {.name = "disk", .kind = KIND_NOT_YET, .fallback = "[]", .help = "disks; not supported yet"},
     {.name = "vif", .kind = KIND_NOT_YET, .fallback = "[]", .help = "network interfaces; not supported yet"},
 };
@@ -153,7 +165,6 @@ static const char *const xl_keys[] = {
     "event_channels",
     "firmware",
     "gfx_passthru",
-    "hap",
     "hdtype",
     "hpet",
     "init_seclabel",
@@ -180,7 +191,6 @@ static const char *const xl_keys[] = {
     "sdl",
     "seclabel",
     "serial",
-    "shadow_memory",
     "soundhw",
     "spice",
     "stdvga",

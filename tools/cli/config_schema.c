@@ -94,6 +94,9 @@ static void put_kind(struct json_out *o, const struct config_key *k)
     case KIND_ENUM:
         put_words(o, k);
         return;
+    case KIND_BOOL:
+        json_out_str(o, "type", "boolean");
+        return;
     case KIND_NOT_YET:
         json_out_str(o, "type", "array");
         json_out_int(o, "maxItems", 0);

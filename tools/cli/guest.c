@@ -136,7 +136,7 @@ static int set_share(struct ctl *ctl, const struct config *c, uint32_t domid, st
 int guest_build(struct ctl *ctl, const struct config *c, uint32_t *domid, struct ctl_error *err)
 {
     struct ctl_domain_config build = config_build(c);
-    int rc = ctl_build_pv(ctl, &build, domid, err);
+    int rc = ctl_build_domain(ctl, &build, domid, err);
 
     if (rc < 0)
         return rc;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A PV domain under construction: what the builder's files pass to each other. Internal to libctl.
+ * A domain under construction: what the builder's files pass to each other. Internal to libctl.
  */
 #ifndef CTL_BUILD_H
 #define CTL_BUILD_H
@@ -13,16 +13,24 @@ struct ctl_build {
     const struct ctl_domain_config *config;
     struct ctl_error *err;
     struct ctl_image image;
-    struct ctl_layout layout;
+    struct ctl_layout layout;  /* of a PV domain */
+    struct ctl_pvh_layout pvh; /* of a PVH domain */
     uint8_t uuid[16];
     uint32_t vcpus, maxvcpus;
     uint64_t maxmem_kib;
-    bool created; /* domid is a domain that must go if the build fails */
+    bool hap;          /* PVH: on nested paging */
+    uint64_t pool_kib; /* PVH */
+    bool created;      /* domid is a domain that must go if the build fails */
     uint32_t domid;
-    uint64_t *p2m; /* layout.nr_pages machine frames */
+    uint64_t *p2m; /* PV: layout.nr_pages machine frames */
     int store_port, console_port;
+    uint64_t store_frame, console_frame; /* as the domain names its frames */
     uint64_t shared_info_frame;
 };
+
+/* What follows the domain, its nodes, limits and channels, up to its registers; ends with NULL. */
+extern int (*const ctl_build_steps_pv[])(struct ctl_build *b);
+extern int (*const ctl_build_steps_pvh[])(struct ctl_build *b);
 
 /* build_store.c: the nodes. The first takes the name, atomically: -EEXIST when another domain has it. */
 int ctl_build_nodes(struct ctl_build *b);

@@ -15,17 +15,17 @@ static void seed(struct ctl_build *b, grant_entry_v1_t *table)
 {
     const struct {
         unsigned ref;
-        uint64_t pfn;
+        uint64_t frame;
     } rings[] = {
-        {GNTTAB_RESERVED_CONSOLE, b->layout.console_pfn},
-        {GNTTAB_RESERVED_XENSTORE, b->layout.store_pfn},
+        {GNTTAB_RESERVED_CONSOLE, b->console_frame},
+        {GNTTAB_RESERVED_XENSTORE, b->store_frame},
     };
 
     for (size_t i = 0; i < CTL_ARRAY(rings); i++) {
         grant_entry_v1_t *entry = &table[rings[i].ref];
 
         entry->domid = 0;
-        entry->frame = b->p2m[rings[i].pfn];
+        entry->frame = rings[i].frame;
         __atomic_store_n(&entry->flags, GTF_permit_access, __ATOMIC_RELEASE);
     }
 }

@@ -1,130 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The builder of PV domains: a list of steps, and one place that undoes them.
+ * What a PV domain needs between its creation and its first instruction.
  *
- * Flow: check (check.c) -> domain and nodes -> memory -> contents (start_info.c) -> hypercall page, shared info, page
- * tables pinned, registers of vCPU 0 -> grants and xenstore. The domain stays paused throughout. Invariants: nothing is
- * made before all checks have passed; the name is taken in xenstore before memory is; whatever fails, destroying the
- * domain and its nodes undoes everything, so no step has an undo of its own. Does not: start the domain, bring up its
- * other vCPUs (the kernel does), attach devices.
+ * Flow: memory -> shared info -> contents (start_info.c) -> hypercall page, page tables pinned, registers of vCPU 0.
+ * Place: build.c takes these steps, after those that all domains have, and undoes them.
  */
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "libctl/build.h"
 
-/* What the hypervisor keeps for a domain besides its memory, as an estimate for the check before the build. */
-#define OVERHEAD_KIB      1024
-#define OVERHEAD_VCPU_KIB 64
-/* Room for frames that a running domain needs beyond its configured memory, as xl leaves it. */
-#define MAXMEM_SLACK_KIB 1024
-/* Event channels: xl's number, and room for those that each vCPU of a large domain takes. */
-#define EVENT_PORTS      1023
-#define EVENT_PORTS_VCPU 8
-#define SUPERPAGE_ORDER  9
-
-static int check_taken(struct ctl_build *b)
-{
-    struct ctl_domain_info *list;
-    int count = ctl_domain_list(b->ctl, &list, b->err), rc = 0;
-
-    for (int i = 0; i < count && rc == 0; i++) {
-        if (list[i].dying) {
-            continue; /* what someone still holds of a guest that is gone must not stop its restart */
-        }
-        if (strcmp(list[i].name, b->config->name) == 0) {
-            rc = ctl_error_set(b->err, -EEXIST, "check the name", b->config->name,
-                               "choose another name, or destroy that domain first", "domain %u has that name",
-                               list[i].domid);
-            ctl_error_field(b->err, "name");
-        } else if (memcmp(list[i].uuid, b->uuid, sizeof(b->uuid)) == 0) {
-            rc = ctl_error_set(b->err, -EEXIST, "check the uuid", b->config->name,
-                               "leave the uuid out, so that a new one is made", "domain %u has the same uuid",
-                               list[i].domid);
-            ctl_error_field(b->err, "uuid");
-        }
-    }
-    if (count >= 0) {
-        free(list);
-    }
-    return count < 0 ? count : rc;
-}
-
-static int check_memory(struct ctl_build *b)
-{
-    uint64_t need = b->config->memory_kib + OVERHEAD_KIB + (uint64_t)OVERHEAD_VCPU_KIB * b->maxvcpus;
-    struct ctl_host_info host;
-    uint64_t have;
-    int rc = ctl_host_info(b->ctl, &host, b->err);
-
-    if (rc < 0) {
-        return rc;
-    }
-    have = host.free_kib > host.outstanding_kib ? host.free_kib - host.outstanding_kib : 0;
-    if (need > have) {
-        ctl_error_set(b->err, -ENOMEM, "check the host's memory", b->config->name,
-                      "give the domain less, shut a domain down, or start the host with a smaller dom0_mem",
-                      "the domain needs %llu MiB with overhead; %llu MiB are free, %llu MiB of them claimed",
-                      (unsigned long long)(need + 1023) >> 10, (unsigned long long)host.free_kib >> 10,
-                      (unsigned long long)host.outstanding_kib >> 10);
-        ctl_error_field(b->err, "memory");
-        return -ENOMEM;
-    }
-    return 0;
-}
-
-static int step_create(struct ctl_build *b)
-{
-    struct ctl_domain_create args = {
-        .vcpus = b->maxvcpus,
-        .max_event_ports = EVENT_PORTS + EVENT_PORTS_VCPU * (b->maxvcpus - 1),
-        .grant_frames = -1,
-        .maptrack_frames = -1,
-        .grant_version = b->config->grant_version,
-    };
-    int rc;
-
-    memcpy(args.uuid, b->uuid, sizeof(args.uuid));
-    rc = ctl_domain_create(b->ctl, &args, &b->domid, b->err);
-    b->created = rc == 0;
-    return rc;
-}
-
-/* The memory map that the guest asks for: one range up to maxmem. Guests fall back to their reservation without it. */
-static int set_memory_map(struct ctl_build *b)
-{
-    struct {
-        uint64_t start, size;
-        uint32_t type;
-    } __attribute__((packed)) *entry = ctl_buffer_get(b->ctl, sizeof(*entry));
-    struct xen_foreign_memory_map map = {.domid = b->domid, .map.nr_entries = 1};
-    long rc = -ENOMEM;
-
-    if (entry) {
-        entry->size = b->maxmem_kib << 10;
-        entry->type = 1;
-        set_xen_guest_handle(map.map.buffer, (void *)entry);
-        rc = ctl_call_memory(b->ctl, XENMEM_set_memory_map, &map, sizeof(map));
-    }
-    ctl_buffer_put(b->ctl, entry);
-    if (rc < 0 && rc != -ENOSYS && rc != -EOPNOTSUPP) {
-        return ctl_fail_domain(b->ctl, b->err, rc, CTL_AT("set the memory map", b->domid), "the hypervisor refused");
-    }
-    return 0;
-}
-
-static int step_limits(struct ctl_build *b)
-{
-    int rc = ctl_domain_set_vcpus(b->ctl, b->domid, b->maxvcpus, b->err);
-
-    if (rc == 0) {
-        rc = ctl_domain_set_maxmem(b->ctl, b->domid, b->maxmem_kib + MAXMEM_SLACK_KIB, b->err);
-    }
-    return rc == 0 ? set_memory_map(b) : rc;
-}
+#define SUPERPAGE_ORDER 9
 
 /* As much as possible in 2 MiB extents. Returns pages populated or -errno. */
 static long populate_large(struct ctl_build *b)
@@ -176,17 +63,9 @@ static int step_memory(struct ctl_build *b)
                                "the host's memory ran out at %llu of %llu MiB", (unsigned long long)(done + rc) / 256,
                                (unsigned long long)pages / 256);
     }
+    b->store_frame = b->p2m[b->layout.store_pfn];
+    b->console_frame = b->p2m[b->layout.console_pfn];
     return 0;
-}
-
-static int step_channels(struct ctl_build *b)
-{
-    b->store_port = ctl_evtchn_alloc(b->ctl, b->domid, 0, b->err);
-    if (b->store_port < 0) {
-        return b->store_port;
-    }
-    b->console_port = ctl_evtchn_alloc(b->ctl, b->domid, 0, b->err);
-    return b->console_port < 0 ? b->console_port : 0;
 }
 
 /* Events stay masked until the kernel is ready for them. */
@@ -266,87 +145,6 @@ static int step_registers(struct ctl_build *b)
     return rc;
 }
 
-/* In this order; the first to fail ends the build. */
-static int (*const steps[])(struct ctl_build *) = {
-    check_taken, check_memory,   step_create,      ctl_build_nodes,     step_limits,
-    step_memory, step_channels,  step_shared_info, ctl_build_load,      step_hypercall_page,
-    step_pin,    step_registers, ctl_build_grants, ctl_build_introduce,
+int (*const ctl_build_steps_pv[])(struct ctl_build *) = {
+    step_memory, step_shared_info, ctl_build_load, step_hypercall_page, step_pin, step_registers, NULL,
 };
-
-/* One that is held back stays pending even if the program ignores it. */
-static bool ignored(int sig)
-{
-    struct sigaction action;
-
-    return sigaction(sig, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
-}
-
-/* Was the program told to end? Signals are held back during a build, so that none can leave half a domain behind. */
-static bool interrupted(const sigset_t *held)
-{
-    sigset_t pending;
-
-    if (sigpending(&pending) < 0) {
-        return false;
-    }
-    for (int sig = 1; sig < NSIG; sig++) {
-        if (sigismember(held, sig) == 1 && sigismember(&pending, sig) == 1 && !ignored(sig)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static int run_steps(struct ctl_build *b)
-{
-    sigset_t held, before;
-    int rc = 0;
-
-    sigemptyset(&held);
-    sigaddset(&held, SIGINT);
-    sigaddset(&held, SIGTERM);
-    sigaddset(&held, SIGHUP);
-    sigprocmask(SIG_BLOCK, &held, &before);
-    for (size_t i = 0; i < CTL_ARRAY(steps) && rc == 0; i++) {
-        rc = interrupted(&held) ? ctl_error_set(b->err, -EINTR, "build a domain", b->config->name, NULL, "interrupted")
-                                : steps[i](b);
-    }
-    /* The one unwinding place: the domain holds all that was made. */
-    if (rc < 0 && b->created) {
-        ctl_domain_destroy(b->ctl, b->domid, NULL);
-    }
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    return rc;
-}
-
-static int fill_defaults(struct ctl_build *b)
-{
-    static const uint8_t zero[16];
-    const struct ctl_domain_config *config = b->config;
-
-    b->vcpus = config->vcpus ? config->vcpus : 1;
-    b->maxvcpus = config->maxvcpus ? config->maxvcpus : b->vcpus;
-    b->maxmem_kib = config->maxmem_kib ? config->maxmem_kib : config->memory_kib;
-    memcpy(b->uuid, config->uuid, sizeof(b->uuid));
-    if (memcmp(b->uuid, zero, sizeof(zero)) == 0 && ctl_uuid_random(b->uuid) < 0) {
-        return ctl_error_set(b->err, -EIO, "make a uuid", config->name, NULL, "the kernel gave no random numbers");
-    }
-    return 0;
-}
-
-int ctl_build_pv(struct ctl *ctl, const struct ctl_domain_config *config, uint32_t *domid, struct ctl_error *err)
-{
-    struct ctl_error own = {0};
-    struct ctl_build b = {.ctl = ctl, .config = config, .err = err ? err : &own};
-    int rc = ctl_check_load(config, &b.image, &b.layout, b.err, 1) ? b.err->code : fill_defaults(&b);
-
-    if (rc == 0) {
-        rc = run_steps(&b);
-    }
-    ctl_image_free(&b.image);
-    free(b.p2m);
-    if (rc == 0) {
-        *domid = b.domid;
-    }
-    return rc;
-}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The nodes of a new PV domain, as guests, stock daemons and stock tools expect them.
+ * The nodes of a new domain, as guests, stock daemons and stock tools expect them.
  *
  * Place: two of the builder's steps: the first takes the name and makes the tree in one transaction, the second adds
  * the rings and introduces the domain. Invariants: the guest owns only the nodes that it has to write; everything else
@@ -183,7 +183,7 @@ static void whole_tree(struct tree *tree)
     vm_tree(tree, vm, uuid);
     domain_tree(tree, dom, vm);
     make(tree, libxl, GUEST_BARRED);
-    put(tree, libxl, "type", "pv");
+    put(tree, libxl, "type", tree->b->config->type == CTL_PVH ? "pvh" : "pv");
 }
 
 static int tree_error(struct tree *tree)
@@ -243,14 +243,14 @@ static void ring_tree(struct tree *tree)
 
     snprintf(dom, sizeof(dom), "/local/domain/%u", b->domid);
     put_number(tree, dom, "store/port", b->store_port);
-    put_number(tree, dom, "store/ring-ref", b->p2m[b->layout.store_pfn]);
+    put_number(tree, dom, "store/ring-ref", b->store_frame);
     put_number(tree, dom, "console/backend-id", 0);
     put(tree, dom, "console/limit", CONSOLE_LIMIT);
     put(tree, dom, "console/type", "xenconsoled");
     put(tree, dom, "console/output", "pty");
     put(tree, dom, "console/tty", "");
     put_number(tree, dom, "console/port", b->console_port);
-    put_number(tree, dom, "console/ring-ref", b->p2m[b->layout.console_pfn]);
+    put_number(tree, dom, "console/ring-ref", b->console_frame);
 }
 
 int ctl_build_introduce(struct ctl_build *b)
@@ -260,5 +260,5 @@ int ctl_build_introduce(struct ctl_build *b)
     if (rc < 0) {
         return rc;
     }
-    return ctl_store_introduce(b->ctl, b->domid, b->p2m[b->layout.store_pfn], b->store_port, b->err);
+    return ctl_store_introduce(b->ctl, b->domid, b->store_frame, b->store_port, b->err);
 }

@@ -92,6 +92,11 @@ int ctl_call_sched(struct ctl *ctl, unsigned op, void *arg, size_t size)
     return call_op(ctl, __HYPERVISOR_sched_op, op, arg, size);
 }
 
+int ctl_call_hvm(struct ctl *ctl, unsigned op, void *arg, size_t size)
+{
+    return call_op(ctl, __HYPERVISOR_hvm_op, op, arg, size);
+}
+
 int ctl_call_evtchn(struct ctl *ctl, unsigned op, void *arg, size_t size)
 {
     return call_op(ctl, __HYPERVISOR_event_channel_op, op, arg, size);

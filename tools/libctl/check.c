@@ -55,6 +55,32 @@ static void check_name(struct faults *f, const char *name)
     }
 }
 
+uint64_t ctl_shadow_default_kib(uint64_t memory_kib, uint32_t vcpus)
+{
+    return (uint64_t)vcpus * 1024 + memory_kib / 1024 * 8;
+}
+
+/*
+ * The P2M takes up to 2 KiB of the pool for each MiB, and as much stays for shadows. Such a guest has all its memory
+ * from the start: its kernel would take a larger maxmem for memory that it has.
+ */
+static void check_pvh(struct faults *f, const struct ctl_domain_config *config, uint32_t vcpus)
+{
+    uint64_t least = ctl_shadow_default_kib(config->memory_kib, vcpus) / 2;
+
+    if (vcpus > CTL_ACPI_VCPUS) {
+        FAULT(f, config->maxvcpus == vcpus ? "maxvcpus" : "vcpus", NULL, "a PVH domain has at most %u vCPUs",
+              CTL_ACPI_VCPUS);
+    }
+    if (config->maxmem_kib > config->memory_kib) {
+        FAULT(f, "maxmem", "leave maxmem out", "a PVH domain cannot start with less memory than maxmem");
+    }
+    if (config->shadow_kib && config->shadow_kib < least) {
+        FAULT(f, "shadow_memory", "leave it out for the usual size", "%llu MiB is too little, %llu MiB is the least",
+              (unsigned long long)config->shadow_kib >> 10, (unsigned long long)(least + 1023) >> 10);
+    }
+}
+
 static void check_numbers(struct faults *f, const struct ctl_domain_config *config)
 {
     uint32_t vcpus = config->vcpus ? config->vcpus : 1;
@@ -76,6 +102,9 @@ static void check_numbers(struct faults *f, const struct ctl_domain_config *conf
     } else if (config->maxvcpus && config->maxvcpus < vcpus) {
         FAULT(f, "maxvcpus", "raise maxvcpus or lower vcpus", "maxvcpus (%u) is less than vcpus (%u)", config->maxvcpus,
               vcpus);
+    }
+    if (config->type == CTL_PVH) {
+        check_pvh(f, config, config->maxvcpus > vcpus ? config->maxvcpus : vcpus);
     }
     if (config->cmdline && strlen(config->cmdline) > CMDLINE_MAX) {
         FAULT(f, "cmdline", NULL, "a kernel command line has at most %u characters, this one %zu", CMDLINE_MAX,
@@ -106,22 +135,25 @@ static uint64_t check_ramdisk(struct faults *f, const char *path)
 }
 
 int ctl_check_load(const struct ctl_domain_config *config, struct ctl_image *image, struct ctl_layout *layout,
-                   struct ctl_error *errors, unsigned max)
+                   struct ctl_pvh_layout *pvh, struct ctl_error *errors, unsigned max)
 {
     struct faults f = {errors, max, 0};
     uint64_t ramdisk;
 
     memset(image, 0, sizeof(*image));
     memset(layout, 0, sizeof(*layout));
+    memset(pvh, 0, sizeof(*pvh));
     check_name(&f, config->name);
     check_numbers(&f, config);
     ramdisk = check_ramdisk(&f, config->ramdisk);
     if (!config->kernel || !*config->kernel) {
         FAULT(&f, "kernel", "name a kernel file", "no kernel is named");
-    } else if (ctl_image_load(image, config->kernel, next_slot(&f)) < 0) {
+    } else if (ctl_image_load(image, config->type, config->kernel, next_slot(&f)) < 0) {
         fault_at(&f, "kernel");
     } else if (config->memory_kib && config->memory_kib <= MEMORY_MAX_KIB) {
-        int rc = ctl_layout_plan(layout, image, ramdisk, config->memory_kib / 4, config->kernel, next_slot(&f));
+        int rc = config->type == CTL_PVH
+                     ? ctl_pvh_plan(pvh, image, ramdisk, config->memory_kib << 10, config->kernel, next_slot(&f))
+                     : ctl_layout_plan(layout, image, ramdisk, config->memory_kib / 4, config->kernel, next_slot(&f));
 
         if (rc < 0) {
             fault_at(&f, rc == -ENOSPC ? "memory" : "kernel");
@@ -135,7 +167,8 @@ int ctl_build_check(const struct ctl_domain_config *config, struct ctl_build_fac
 {
     struct ctl_image image;
     struct ctl_layout layout;
-    int faults = ctl_check_load(config, &image, &layout, errors, max);
+    struct ctl_pvh_layout pvh;
+    int faults = ctl_check_load(config, &image, &layout, &pvh, errors, max);
 
     if (facts) {
         memset(facts, 0, sizeof(*facts));
@@ -144,8 +177,8 @@ int ctl_build_check(const struct ctl_domain_config *config, struct ctl_build_fac
         snprintf(facts->guest_os, sizeof(facts->guest_os), "%s", image.notes.guest_os);
         snprintf(facts->guest_version, sizeof(facts->guest_version), "%s", image.notes.guest_version);
         facts->kernel_bytes = image.elf.data ? image.end - image.start : 0;
-        facts->ramdisk_bytes = layout.ramdisk_bytes;
-        facts->least_memory_kib = layout.needed_pages * 4;
+        facts->ramdisk_bytes = config->type == CTL_PVH ? pvh.ramdisk_bytes : layout.ramdisk_bytes;
+        facts->least_memory_kib = config->type == CTL_PVH ? pvh.end >> 10 : layout.needed_pages * 4;
     }
     ctl_image_free(&image);
     return faults;

@@ -240,6 +240,17 @@ struct ctl_audit {
  */
 int ctl_domain_audit(struct ctl *ctl, uint32_t domid, struct ctl_audit *out, struct ctl_error *err);
 
+/* --- guests on hardware virtualisation (hvm.c) --- */
+
+/* Size of the pool for P2M and shadows, in KiB. Source: shadow_op set_allocation (whole MiB). */
+int ctl_domain_set_pool(struct ctl *ctl, uint32_t domid, uint64_t kib, struct ctl_error *err);
+/* The same, asked. -EOPNOTSUPP: a PV domain. Source: get_paging_mempool_size. */
+int ctl_domain_get_pool(struct ctl *ctl, uint32_t domid, uint64_t *kib, struct ctl_error *err);
+/* A parameter HVM_PARAM_* of <xen/hvm/params.h>. Source: hvm_op set_param. */
+int ctl_domain_set_param(struct ctl *ctl, uint32_t domid, uint32_t index, uint64_t value, struct ctl_error *err);
+/* vCPU 0 begins at a physical address in 32-bit code without paging, `ebx` as given. Source: sethvmcontext. */
+int ctl_vcpu_set_flat(struct ctl *ctl, uint32_t domid, uint32_t entry, uint32_t ebx, struct ctl_error *err);
+
 /* --- memory (memory.c, foreign.c) --- */
 
 /* Has that many pages set aside for the domain, so that populating cannot run out half-way; 0 gives it up. A
@@ -332,13 +343,20 @@ long ctl_host_log(struct ctl *ctl, bool clear, char **text, struct ctl_error *er
 /* Sends keys to the hypervisor's debug-key handlers; the answers are in its log. Source: sysctl debug_keys. */
 int ctl_host_debug_keys(struct ctl *ctl, const char *keys, struct ctl_error *err);
 
-/* --- building PV domains (check.c, build_pv.c) --- */
+/* --- building domains (check.c, build.c) --- */
 
 enum ctl_action { CTL_ACTION_DESTROY, CTL_ACTION_RESTART, CTL_ACTION_PRESERVE, CTL_ACTION_RENAME_RESTART };
 
+enum ctl_type { CTL_PV, CTL_PVH };
+/* Of a PVH guest: AUTO is nested paging where the hypervisor has it, else shadows. */
+enum ctl_hap { CTL_HAP_AUTO, CTL_HAP_OFF, CTL_HAP_ON };
+
 struct ctl_domain_config {
     char name[CTL_NAME_MAX];
-    uint8_t uuid[16]; /* all zero: a random one is made */
+    enum ctl_type type;
+    enum ctl_hap hap;    /* PVH only, as the next */
+    uint64_t shadow_kib; /* its pool; 0: ctl_shadow_default_kib() */
+    uint8_t uuid[16];    /* all zero: a random one is made */
     uint64_t memory_kib;
     uint64_t maxmem_kib;                                           /* 0: as memory_kib */
     uint32_t vcpus;                                                /* online at start; 0 = 1 */
@@ -366,10 +384,14 @@ struct ctl_build_facts {
 int ctl_build_check(const struct ctl_domain_config *config, struct ctl_build_facts *facts, struct ctl_error *errors,
                     unsigned max);
 /*
- * Builds a PV domain and leaves it paused, known to xenstore, its id in *domid. A failure leaves no trace. Refuses a
- * name that is taken (-EEXIST), and memory that the host does not have (-ENOMEM), before anything is made.
+ * Builds a domain and leaves it paused, known to xenstore, its id in *domid. A failure leaves no trace. Refuses a name
+ * that is taken (-EEXIST), a kind of guest or paging that the host does not have (-EOPNOTSUPP), and memory that it does
+ * not have (-ENOMEM), before anything is made.
  */
-int ctl_build_pv(struct ctl *ctl, const struct ctl_domain_config *config, uint32_t *domid, struct ctl_error *err);
+int ctl_build_domain(struct ctl *ctl, const struct ctl_domain_config *config, uint32_t *domid, struct ctl_error *err);
+/* The pool of a guest on shadows that names none, as libxl has it: 1 MiB for each vCPU, 8 KiB for each MiB of memory.
+ */
+uint64_t ctl_shadow_default_kib(uint64_t memory_kib, uint32_t vcpus);
 
 /* --- uuids (uuid.c) --- */
 

@@ -64,6 +64,9 @@ static void take(struct ctl_notes *notes, const struct note *note)
     case XEN_ELFNOTE_INIT_P2M:
         notes->has_init_p2m |= number(note, &notes->init_p2m);
         break;
+    case XEN_ELFNOTE_PHYS32_ENTRY:
+        notes->has_phys32_entry |= number(note, &notes->phys32_entry);
+        break;
     case XEN_ELFNOTE_MOD_START_PFN:
         notes->mod_start_pfn = number(note, &value) && value;
         break;

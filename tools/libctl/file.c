@@ -54,6 +54,19 @@ int ctl_file_load(int fd, const char *path, void *buffer, uint64_t size, struct 
     return 0;
 }
 
+int ctl_file_fill(const char *path, void *buffer, uint64_t size, struct ctl_error *err)
+{
+    uint64_t now;
+    int fd = size ? ctl_file_open(path, &now, err) : 0, rc;
+
+    if (!size || fd < 0) {
+        return fd;
+    }
+    rc = ctl_file_load(fd, path, buffer, size, err);
+    close(fd);
+    return rc;
+}
+
 int ctl_file_read(const char *path, uint64_t limit, struct ctl_bytes *out, struct ctl_error *err)
 {
     uint64_t size = 0;

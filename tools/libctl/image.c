@@ -3,7 +3,8 @@
  * Kernel files: Linux's bzImage or a plain ELF file, each perhaps compressed, down to segments and notes.
  *
  * Place: first step of a build, and of the checks that need no hypervisor. Invariant: after success every segment lies
- * within the image and within a range of places that does not wrap, and there is a PV entry inside it.
+ * within the image and within a range of places that does not wrap, and there is an entry inside it for the type of
+ * guest.
  */
 #include <elf.h>
 #include <errno.h>
@@ -25,11 +26,14 @@
 #define PLACE_MAX (1ull << 40)
 
 static const char step[] = "read the kernel";
-static const char pv_hint[] = "use a 64-bit kernel built with CONFIG_XEN_PV, as Debian's linux-image-amd64 is";
+static const char *const hints[] = {
+    [CTL_PV] = "use a 64-bit kernel built with CONFIG_XEN_PV, as Debian's linux-image-amd64 is",
+    [CTL_PVH] = "use a 64-bit kernel built with CONFIG_PVH, as Debian's linux-image-amd64 is",
+};
 
-static int bad(struct ctl_error *err, const char *path, int code, const char *what)
+static int bad(const struct ctl_image *image, struct ctl_error *err, const char *path, int code, const char *what)
 {
-    return ctl_error_set(err, code, step, path, pv_hint, "%s", what);
+    return ctl_error_set(err, code, step, path, hints[image->type], "%s", what);
 }
 
 static uint32_t get32(const uint8_t *p)
@@ -83,12 +87,12 @@ static int unwrap(struct ctl_image *image, struct ctl_bytes *file, const char *p
     int rc = bzimage_payload(file, &offset, &length);
 
     if (rc < 0) {
-        return bad(err, path, rc, "it is a bzImage whose header is damaged or too old");
+        return bad(image, err, path, rc, "it is a bzImage whose header is damaged or too old");
     }
     snprintf(image->format, sizeof(image->format), rc ? "bzImage" : "ELF");
     rc = ctl_payload_unpack(file->data + offset, length, CTL_IMAGE_MAX, image->compression, &image->elf);
     if (rc < 0) {
-        return bad(err, path, rc, unpack_fault(rc));
+        return bad(image, err, path, rc, unpack_fault(rc));
     }
     if (!image->elf.data && offset == 0) {
         image->elf = *file;
@@ -110,7 +114,7 @@ static const char *header_fault(const struct ctl_bytes *elf, Elf64_Ehdr *head)
     memcpy(head, elf->data, sizeof(*head));
     if (head->e_ident[EI_CLASS] != ELFCLASS64 || head->e_ident[EI_DATA] != ELFDATA2LSB ||
         head->e_machine != EM_X86_64) {
-        return "it is not a kernel for 64-bit x86; only 64-bit PV guests are supported";
+        return "it is not a kernel for 64-bit x86";
     }
     if (head->e_type != ET_EXEC && head->e_type != ET_DYN) {
         return "it is not an executable file";
@@ -149,14 +153,14 @@ static const char *segment_fault(struct ctl_image *image, const Elf64_Phdr *ph)
     return NULL;
 }
 
-/* Turns the segments' physical addresses into places, now that all notes are known. */
+/* Turns the segments' physical addresses into places, now that all notes are known; of PVH guests they are the same. */
 static const char *place_fault(struct ctl_image *image)
 {
     image->start = UINT64_MAX;
     for (unsigned i = 0; i < image->nr_segments; i++) {
         struct ctl_segment *segment = &image->segments[i];
 
-        segment->place -= image->notes.paddr_offset;
+        segment->place -= image->type == CTL_PV ? image->notes.paddr_offset : 0;
         if (segment->place > PLACE_MAX || segment->memory_bytes > PLACE_MAX) {
             return "a segment lies outside any domain's memory";
         }
@@ -170,14 +174,28 @@ static const char *place_fault(struct ctl_image *image)
     return image->nr_segments ? NULL : "it has nothing to load";
 }
 
-static bool inside(const struct ctl_image *image, uint64_t address)
+static bool covers(const struct ctl_image *image, uint64_t place)
 {
-    uint64_t place = address - image->notes.virt_base;
-
     return place >= image->start && place < image->end;
 }
 
-static const char *notes_fault(const struct ctl_image *image)
+static bool inside(const struct ctl_image *image, uint64_t address)
+{
+    return covers(image, address - image->notes.virt_base);
+}
+
+static const char *pvh_fault(const struct ctl_image *image)
+{
+    if (!image->notes.has_phys32_entry) {
+        return "it names no PVH entry point, so it cannot run as a PVH guest";
+    }
+    if (!covers(image, image->notes.phys32_entry) || image->notes.phys32_entry > UINT32_MAX) {
+        return "its PVH entry point lies outside the image";
+    }
+    return NULL;
+}
+
+static const char *pv_fault(const struct ctl_image *image)
 {
     const struct ctl_notes *notes = &image->notes;
 
@@ -202,13 +220,15 @@ static const char *notes_fault(const struct ctl_image *image)
     return NULL;
 }
 
-int ctl_image_parse(struct ctl_image *image, struct ctl_bytes *file, const char *path, struct ctl_error *err)
+int ctl_image_parse(struct ctl_image *image, struct ctl_bytes *file, enum ctl_type type, const char *path,
+                    struct ctl_error *err)
 {
     const char *fault;
     Elf64_Ehdr head;
     int rc;
 
     memset(image, 0, sizeof(*image));
+    image->type = type;
     rc = unwrap(image, file, path, err);
     ctl_bytes_free(file);
     if (rc < 0) {
@@ -222,15 +242,15 @@ int ctl_image_parse(struct ctl_image *image, struct ctl_bytes *file, const char 
         fault = segment_fault(image, &ph);
     }
     fault = fault ? fault : place_fault(image);
-    fault = fault ? fault : notes_fault(image);
+    fault = fault ? fault : type == CTL_PV ? pv_fault(image) : pvh_fault(image);
     if (fault) {
         ctl_image_free(image);
-        return bad(err, path, -EINVAL, fault);
+        return bad(image, err, path, -EINVAL, fault);
     }
     return 0;
 }
 
-int ctl_image_load(struct ctl_image *image, const char *path, struct ctl_error *err)
+int ctl_image_load(struct ctl_image *image, enum ctl_type type, const char *path, struct ctl_error *err)
 {
     struct ctl_bytes file = {0};
     int rc = ctl_file_read(path, CTL_IMAGE_MAX, &file, err);
@@ -239,7 +259,18 @@ int ctl_image_load(struct ctl_image *image, const char *path, struct ctl_error *
         memset(image, 0, sizeof(*image));
         return rc;
     }
-    return ctl_image_parse(image, &file, path, err);
+    return ctl_image_parse(image, &file, type, path, err);
+}
+
+void ctl_image_copy(const struct ctl_image *image, uint8_t *memory, uint64_t at)
+{
+    for (unsigned i = 0; i < image->nr_segments; i++) {
+        const struct ctl_segment *s = &image->segments[i];
+        uint8_t *to = memory + (s->place - at);
+
+        memcpy(to, image->elf.data + s->offset, s->file_bytes);
+        memset(to + s->file_bytes, 0, s->memory_bytes - s->file_bytes);
+    }
 }
 
 void ctl_image_free(struct ctl_image *image)

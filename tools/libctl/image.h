@@ -3,7 +3,8 @@
  * Kernel images, and where things lie in a new PV domain. Internal to libctl; nothing here needs a hypervisor.
  *
  * Flow: file -> payload.c (decompression) -> image.c (ELF segments) -> elfnotes.c (what the kernel asks for) ->
- * layout.c (frame and address of every part) -> pagetable.c (the first page tables). Files are untrusted: every offset
+ * layout.c (frame and address of every part) -> pagetable.c (the first page tables); of a PVH guest layout_pvh.c and
+ * acpi.c. Files are untrusted: every offset
  * and size is checked before it is used, and no size in a file makes the library allocate more than IMAGE_MAX.
  */
 #ifndef CTL_IMAGE_H
@@ -12,6 +13,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <xen/xen.h>
+#include <xen/arch-x86/hvm/start_info.h>
 
 #include "libctl/ctl.h"
 
@@ -28,8 +32,9 @@ struct ctl_bytes {
 struct ctl_notes {
     bool any;
     bool has_entry, has_hypercall_page, has_init_p2m, has_paddr_offset;
-    bool mod_start_pfn; /* takes an initrd outside its first mapping */
-    uint64_t entry, hypercall_page, virt_base, paddr_offset, init_p2m;
+    bool has_phys32_entry; /* runs as PVH: the entry's physical address */
+    bool mod_start_pfn;    /* takes an initrd outside its first mapping */
+    uint64_t entry, hypercall_page, virt_base, paddr_offset, init_p2m, phys32_entry;
     char guest_os[32], guest_version[32];
 };
 
@@ -39,6 +44,7 @@ struct ctl_segment {
 };
 
 struct ctl_image {
+    enum ctl_type type; /* of guest that it is to be */
     struct ctl_bytes elf;
     char format[16], compression[8];
     struct ctl_segment segments[CTL_SEGMENTS_MAX];
@@ -52,6 +58,8 @@ int ctl_file_open(const char *path, uint64_t *size, struct ctl_error *err);
 int ctl_file_read(const char *path, uint64_t limit, struct ctl_bytes *out, struct ctl_error *err);
 /* Fills buffer from the file's start; -EIO when it has become shorter. */
 int ctl_file_load(int fd, const char *path, void *buffer, uint64_t size, struct ctl_error *err);
+/* Opens, loads, closes; a size of 0 does nothing. */
+int ctl_file_fill(const char *path, void *buffer, uint64_t size, struct ctl_error *err);
 void ctl_bytes_free(struct ctl_bytes *bytes);
 
 /*
@@ -62,8 +70,11 @@ void ctl_bytes_free(struct ctl_bytes *bytes);
 int ctl_payload_unpack(const uint8_t *data, size_t size, size_t limit, char kind[8], struct ctl_bytes *out);
 
 /* image.c: takes the file over (it may be freed or kept as image->elf). `path` names it in errors. */
-int ctl_image_parse(struct ctl_image *image, struct ctl_bytes *file, const char *path, struct ctl_error *err);
-int ctl_image_load(struct ctl_image *image, const char *path, struct ctl_error *err);
+int ctl_image_parse(struct ctl_image *image, struct ctl_bytes *file, enum ctl_type type, const char *path,
+                    struct ctl_error *err);
+int ctl_image_load(struct ctl_image *image, enum ctl_type type, const char *path, struct ctl_error *err);
+/* All segments, zeros behind them, into memory that begins at the place `at`. */
+void ctl_image_copy(const struct ctl_image *image, uint8_t *memory, uint64_t at);
 void ctl_image_free(struct ctl_image *image);
 
 /* elfnotes.c: one note segment. Notes that are damaged or not ours are skipped; false when the segment itself is
@@ -112,8 +123,39 @@ uint64_t ctl_layout_virt(const struct ctl_layout *layout, uint64_t pfn);
 void ctl_pagetable_build(const struct ctl_layout *layout, unsigned m, const uint64_t *p2m, uint64_t *l4,
                          uint64_t *tables);
 
-/* check.c: the checks of ctl_build_check, handing out what was loaded. Returns the number of faults. */
+/*
+ * layout_pvh.c. Memory is as on a machine: RAM from 0, from 4 GiB on what does not fit below the hole; in the hole a
+ * few frames of the builder's and the local APIC. Addresses are physical.
+ */
+#define CTL_HOLE         0xf0000000ull /* where RAM ends at the latest, up to 4 GiB */
+#define CTL_ACPI         0xfc000000ull /* one page of tables */
+#define CTL_CONSOLE_RING 0xfc001000ull
+#define CTL_STORE_RING   0xfc002000ull
+#define CTL_SPECIAL_END  0xfc003000ull
+
+struct ctl_pvh_layout {
+    uint64_t low, high; /* bytes of RAM below the hole and above 4 GiB */
+    uint64_t kernel, ramdisk, ramdisk_bytes;
+    uint64_t start_info; /* one page, behind all that is loaded */
+    uint64_t end;        /* of it */
+    struct hvm_memmap_table_entry map[4];
+    uint32_t nr_map;
+};
+
+/* 0, or -errno with *err filled: -ENOSPC, field "memory". */
+int ctl_pvh_plan(struct ctl_pvh_layout *layout, const struct ctl_image *image, uint64_t ramdisk_bytes,
+                 uint64_t memory_bytes, const char *path, struct ctl_error *err);
+/* The start information's page: structure, module, memory map, command line. */
+void ctl_pvh_start_info(const struct ctl_pvh_layout *layout, const char *cmdline, void *page);
+
+/* acpi.c: the tables for so many vCPUs, at most 128, in a zeroed page that the guest sees at CTL_ACPI. Returns their
+ * length. */
+#define CTL_ACPI_VCPUS 128u
+size_t ctl_acpi_build(uint8_t *page, uint32_t vcpus);
+
+/* check.c: the checks of ctl_build_check, handing out what was loaded, and where it is to lie (one of the two). Returns
+ * the number of faults. */
 int ctl_check_load(const struct ctl_domain_config *config, struct ctl_image *image, struct ctl_layout *layout,
-                   struct ctl_error *errors, unsigned max);
+                   struct ctl_pvh_layout *pvh, struct ctl_error *errors, unsigned max);
 
 #endif

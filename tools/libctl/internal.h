@@ -19,6 +19,8 @@
 #include <xen/sched.h>
 #include <xen/event_channel.h>
 #include <xen/grant_table.h>
+#include <xen/hvm/hvm_op.h>
+#include <xen/hvm/params.h>
 #include <umbra/umbra_op.h>
 
 #include <errno.h>
@@ -56,6 +58,7 @@ int ctl_call_umbra(struct ctl *ctl, struct umbra_op *op);
 long ctl_call_memory(struct ctl *ctl, unsigned op, void *arg, size_t size);
 int ctl_call_version(struct ctl *ctl, unsigned op, void *arg, size_t size);
 int ctl_call_sched(struct ctl *ctl, unsigned op, void *arg, size_t size);
+int ctl_call_hvm(struct ctl *ctl, unsigned op, void *arg, size_t size);
 int ctl_call_evtchn(struct ctl *ctl, unsigned op, void *arg, size_t size);
 int ctl_call_grant(struct ctl *ctl, unsigned op, void *arg, size_t size);
 int ctl_call_pin_l4(struct ctl *ctl, uint32_t domid, uint64_t frame);

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "libctl/build.h"
 
@@ -39,38 +38,6 @@ static int window_open(struct ctl_build *b, struct window *w, uint64_t pfn, uint
 static void window_close(struct ctl_build *b, struct window *w)
 {
     ctl_foreign_unmap(b->ctl, w->memory, w->pages);
-}
-
-static void load_kernel(struct ctl_build *b, const struct window *boot)
-{
-    const struct ctl_image *image = &b->image;
-
-    for (unsigned i = 0; i < image->nr_segments; i++) {
-        const struct ctl_segment *s = &image->segments[i];
-        uint8_t *to = boot->memory + (s->place - (boot->pfn << CTL_PAGE_SHIFT));
-
-        memcpy(to, image->elf.data + s->offset, s->file_bytes);
-        memset(to + s->file_bytes, 0, s->memory_bytes - s->file_bytes);
-    }
-}
-
-static int load_ramdisk(struct ctl_build *b, const struct window *w)
-{
-    const struct ctl_layout *l = &b->layout;
-    const char *path = b->config->ramdisk;
-    uint64_t size;
-    int fd, rc;
-
-    if (!l->ramdisk_pages) {
-        return 0;
-    }
-    fd = ctl_file_open(path, &size, b->err);
-    if (fd < 0) {
-        return fd;
-    }
-    rc = ctl_file_load(fd, path, at(w, l->ramdisk_pfn), l->ramdisk_bytes, b->err);
-    close(fd);
-    return rc;
 }
 
 static void fill_start_info(struct ctl_build *b, struct start_info *si)
@@ -120,7 +87,7 @@ static int fill(struct ctl_build *b, const struct window *boot, const struct win
     const struct ctl_layout *l = &b->layout;
     uint64_t *l4 = at(boot, l->l4_pfn);
 
-    load_kernel(b, boot);
+    ctl_image_copy(&b->image, boot->memory, boot->pfn << CTL_PAGE_SHIFT);
     memset(at(boot, l->store_pfn), 0, CTL_PAGE_SIZE);
     memset(at(boot, l->console_pfn), 0, CTL_PAGE_SIZE);
     memset(at(boot, l->stack_pfn), 0, CTL_PAGE_SIZE);
@@ -128,7 +95,8 @@ static int fill(struct ctl_build *b, const struct window *boot, const struct win
     memset(l4, 0, CTL_PAGE_SIZE);
     ctl_pagetable_build(l, 0, b->p2m, l4, l4 + 512);
     fill_p2m(b, l->nr_maps == 2 ? tail : boot, l4);
-    return load_ramdisk(b, l->ramdisk_mapped ? boot : tail);
+    return ctl_file_fill(b->config->ramdisk, at(l->ramdisk_mapped ? boot : tail, l->ramdisk_pfn), l->ramdisk_bytes,
+                         b->err);
 }
 
 int ctl_build_load(struct ctl_build *b)

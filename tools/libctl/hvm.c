@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Guests on hardware virtualisation: their pool, their parameters, the first state of vCPU 0. Typed forms of calls.
+ */
+#include "libctl/internal.h"
+
+#include <xen/hvm/save.h>
+
+#define MIB 1024u /* KiB */
+
+int ctl_domain_set_pool(struct ctl *ctl, uint32_t domid, uint64_t kib, struct ctl_error *err)
+{
+    struct xen_domctl domctl = {.cmd = XEN_DOMCTL_shadow_op, .domain = domid};
+    int rc;
+
+    domctl.u.shadow_op.op = XEN_DOMCTL_SHADOW_OP_SET_ALLOCATION;
+    domctl.u.shadow_op.mb = (kib + MIB - 1) / MIB;
+    rc = ctl_call_domctl(ctl, &domctl);
+    if (rc < 0) {
+        return ctl_fail_domain(ctl, err, rc, CTL_AT("set the shadow memory", domid), "the hypervisor refused %u MiB",
+                               domctl.u.shadow_op.mb);
+    }
+    return 0;
+}
+
+int ctl_domain_get_pool(struct ctl *ctl, uint32_t domid, uint64_t *kib, struct ctl_error *err)
+{
+    struct xen_domctl domctl = {.cmd = XEN_DOMCTL_get_paging_mempool_size, .domain = domid};
+    int rc = ctl_call_domctl(ctl, &domctl);
+
+    if (rc < 0) {
+        return ctl_fail_domain(ctl, err, rc, CTL_AT("ask for the shadow memory", domid), "the hypervisor refused");
+    }
+    *kib = domctl.u.paging_mempool.size / 1024;
+    return 0;
+}
+
+int ctl_domain_set_param(struct ctl *ctl, uint32_t domid, uint32_t index, uint64_t value, struct ctl_error *err)
+{
+    struct xen_hvm_param arg = {.domid = domid, .index = index, .value = value};
+    int rc = ctl_call_hvm(ctl, HVMOP_set_param, &arg, sizeof(arg));
+
+    if (rc < 0) {
+        return ctl_fail_domain(ctl, err, rc, CTL_AT("set a parameter", domid),
+                               "the hypervisor refused 0x%llx for parameter %u", (unsigned long long)value, index);
+    }
+    return 0;
+}
+
+/* What sethvmcontext takes: records, each behind its description. */
+struct context {
+    struct hvm_save_descriptor head_desc;
+    HVM_SAVE_TYPE(HEADER) head;
+    struct hvm_save_descriptor cpu_desc;
+    HVM_SAVE_TYPE(CPU) cpu;
+    struct hvm_save_descriptor end_desc;
+} __attribute__((packed));
+
+/* The start of <xen/arch-x86/hvm/start_info.h>: 32-bit, flat segments, CR0.PE alone. */
+static void flat_state(struct hvm_hw_cpu *cpu, uint32_t entry, uint32_t ebx)
+{
+    cpu->rip = entry;
+    cpu->rbx = ebx;
+    cpu->rflags = 2;
+    cpu->cr0 = 0x11; /* PE, ET */
+    cpu->cs_limit = cpu->ds_limit = cpu->es_limit = cpu->ss_limit = ~0u;
+    cpu->cs_arbytes = 0xc9b;
+    cpu->ds_arbytes = cpu->es_arbytes = cpu->ss_arbytes = 0xc93;
+    cpu->tr_limit = 0x67;
+    cpu->tr_arbytes = 0x8b;
+}
+
+int ctl_vcpu_set_flat(struct ctl *ctl, uint32_t domid, uint32_t entry, uint32_t ebx, struct ctl_error *err)
+{
+    struct xen_domctl domctl = {.cmd = XEN_DOMCTL_sethvmcontext, .domain = domid};
+    struct context *c = ctl_buffer_get(ctl, sizeof(*c));
+    struct hvm_hw_cpu cpu = {0};
+    int rc = -ENOMEM;
+
+    if (c) {
+        c->head_desc = (struct hvm_save_descriptor){HVM_SAVE_CODE(HEADER), 0, HVM_SAVE_LENGTH(HEADER)};
+        c->cpu_desc = (struct hvm_save_descriptor){HVM_SAVE_CODE(CPU), 0, HVM_SAVE_LENGTH(CPU)};
+        c->end_desc = (struct hvm_save_descriptor){HVM_SAVE_CODE(END), 0, 0};
+        flat_state(&cpu, entry, ebx);
+        c->cpu = cpu;
+        domctl.u.hvmcontext.size = sizeof(*c);
+        set_xen_guest_handle(domctl.u.hvmcontext.buffer, (uint8_t *)c);
+        rc = ctl_call_domctl(ctl, &domctl);
+    }
+    ctl_buffer_put(ctl, c);
+    if (rc < 0) {
+        return ctl_fail_domain(ctl, err, rc, CTL_AT("set registers", domid), "the hypervisor refused");
+    }
+    return 0;
+}
