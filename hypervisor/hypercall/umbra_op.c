@@ -7,6 +7,7 @@
 #include <hv/guest_copy.h>
 #include <hv/heap.h>
 #include <hv/hypercall.h>
+#include <hv/paging_pool.h>
 #include <hv/stretch.h>
 #include <umbra/umbra_op.h>
 
@@ -99,13 +100,24 @@ static long alloc_fault(struct domain *unused, struct umbra_op *op, bool *copyba
     return 0;
 }
 
+static long pool(struct domain *d, struct umbra_op *op, bool *copyback)
+{
+    const struct paging_pool *p = d->paging_pool;
+
+    if (!p)
+        return -EOPNOTSUPP;
+    op->u.pool = (struct umbra_op_pool){p->size, p->used[PAGING_P2M], p->used[PAGING_SHADOW]};
+    *copyback = true;
+    return 0;
+}
+
 static const struct {
     umbra_op_fn *fn;
     bool needs_domain;
 } table[] = {
     [UMBRA_OP_build_info] = {build_info, false},   [UMBRA_OP_audit] = {audit, true},
     [UMBRA_OP_holders] = {holders, true},          [UMBRA_OP_stretch] = {stretch, false},
-    [UMBRA_OP_alloc_fault] = {alloc_fault, false},
+    [UMBRA_OP_alloc_fault] = {alloc_fault, false}, [UMBRA_OP_pool] = {pool, true},
 };
 
 static_assert(sizeof(struct umbra_op) == 128, "the size is part of the interface");

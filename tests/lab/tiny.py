@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The smallest files that the builder takes for a PV kernel, put together from bytes: for tests in which what the guest
+"""The smallest files that the builder takes for a kernel, put together from bytes: for tests in which what the guest
 does in between does not matter, and a boot of Linux would be most of the time."""
 
 import struct
@@ -34,9 +34,14 @@ def note(kind, text):
     return struct.pack("<III4s", 4, len(data), kind, b"Xen\0") + data + bytes(-len(data) % 4)
 
 
-def tiny_kernel(code=STOP):
+# As PVH kernel: powers off by stopping for good.
+HALT = bytes([0xfa, 0xf4, 0xeb, 0xfd])  # cli; 1: hlt; jmp 1b
+
+
+def tiny_kernel(code=STOP, pvh=False):
     """An ELF file: headers, notes at 512, the code that is run at CODE."""
     notes = note(6, b"test\0") + note(3, BASE) + note(4, 0) + note(1, BASE + PLACE + CODE)
+    notes += note(18, PLACE + CODE) if pvh else b""
     header = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, 62, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
     load = struct.pack("<IIQQQQQQ", 1, 7, 0, 0, PLACE, 4096, 8192, 4096)
     about = struct.pack("<IIQQQQQQ", 4, 4, 512, 0, 0, len(notes), len(notes), 4)

@@ -4,6 +4,7 @@
  * tests make them from inside; the rest is as elsewhere: hypercalls, teardown, no stretch beyond the bound (core_end).
  */
 #include <hv/paging_pool.h>
+#include <umbra/umbra_op.h>
 #include <xen/hvm/save.h>
 #include "fake/core.h"
 
@@ -124,6 +125,20 @@ static void test_mempool(void **state)
     assert_int_equal(domctl(0, XEN_DOMCTL_set_paging_mempool_size), -EOPNOTSUPP);
 }
 
+static void test_pool_is_told(void **state)
+{
+    struct umbra_op *u = guest_new(struct umbra_op);
+
+    translated(1000);
+    *u = (struct umbra_op){.cmd = UMBRA_OP_pool, .interface_version = UMBRA_OP_INTERFACE_VERSION, .domain = 3};
+    assert_int_equal(CALL(umbra_op, u, 0, 0), 0);
+    assert_int_equal(u->u.pool.size, PAGING_POOL_INITIAL);
+    assert_int_equal(u->u.pool.p2m, d->paging_pool->used[PAGING_P2M]);
+    assert_int_equal(u->u.pool.shadow, 0);
+    u->domain = 0;
+    assert_int_equal(CALL(umbra_op, u, 0, 0), -EOPNOTSUPP);
+}
+
 static void test_dying(void **state)
 {
     translated(1000);
@@ -179,9 +194,10 @@ static void test_not_by_hypercall(void **state)
 int core_paging_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        CORE_TEST(test_allocation),     CORE_TEST(test_mempool),           CORE_TEST(test_dying),
-        CORE_TEST(test_no_memory),      CORE_TEST(test_pool_growth_fails), CORE_TEST(test_not_by_hypercall),
-        CORE_TEST(test_context_errors),
+        CORE_TEST(test_allocation),       CORE_TEST(test_mempool),
+        CORE_TEST(test_pool_is_told),     CORE_TEST(test_dying),
+        CORE_TEST(test_no_memory),        CORE_TEST(test_pool_growth_fails),
+        CORE_TEST(test_not_by_hypercall), CORE_TEST(test_context_errors),
     };
 
     return cmocka_run_group_tests_name("paging", tests, NULL, NULL);

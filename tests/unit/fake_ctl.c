@@ -266,6 +266,12 @@ int ctl_domain_wait(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, struct
     return act("wait", domid, err);
 }
 
+int ctl_domain_pool(struct ctl *ctl, uint32_t domid, struct ctl_pool *pool, struct ctl_error *err)
+{
+    *pool = (struct ctl_pool){3072, 500, 1000};
+    return 0;
+}
+
 int ctl_vcpu_info(struct ctl *ctl, uint32_t domid, uint32_t vcpu, struct ctl_vcpu_info *info, struct ctl_error *err)
 {
     *info = (struct ctl_vcpu_info){.vcpu = vcpu, .online = vcpu == 0, .blocked = true, .cpu = 3};
@@ -467,6 +473,8 @@ int ctl_build_domain(struct ctl *ctl, const struct ctl_domain_config *config, ui
     *domid = fake->next_domid++;
     d = fake_add(*domid, "");
     memcpy(d->uuid, config->uuid, sizeof(d->uuid));
+    d->hvm = config->type == CTL_PVH;
+    d->hap = config->hap == CTL_HAP_ON;
     d->paused = ++*pauses_of(*domid);
     unlock();
     count();

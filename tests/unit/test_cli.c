@@ -210,7 +210,13 @@ static void test_list_json(void **state)
                              "    \"uuid\": \"04000000-0000-0000-0000-000000000000\",\n    \"type\": \"pv\",\n"
                              "    \"state\": \"blocked\",\n    \"shutdown_reason\": null,\n    \"vcpus\": 1,\n"
                              "    \"memory_kib\": 262144,\n    \"max_memory_kib\": 262144,\n    \"cpu_time_ns\": 0,\n"
+                             "    \"paging\": null,\n    \"shadow_memory_kib\": null,\n"
+                             "    \"shadow_memory_used_kib\": null,\n"
                              "    \"holders\": null,\n    \"config\": null\n  }\n]\n");
+    fake_add(9, "pvh")->hvm = true;
+    assert_int_equal(umbra("list --json pvh"), 0);
+    assert_non_null(strstr(out, "\"paging\": \"shadow\",\n    \"shadow_memory_kib\": 3072,\n"
+                                "    \"shadow_memory_used_kib\": 1500,\n"));
     fake->n = 0;
     assert_int_equal(umbra("--json list"), 0);
     assert_string_equal(out, "[]\n");
@@ -556,6 +562,10 @@ static void test_create(void **state)
     assert_int_equal(umbra("list --json web2"), 0);
     assert_non_null(strstr(out, "\"vcpus\": 2,\n      \"maxvcpus\": 2"));
     assert_int_equal(umbra("destroy web2"), 0);
+    assert_int_equal(umbra("create -e g.json type=pvh hap=true name=web3"), 0);
+    assert_string_equal(out, "web3: created as domain 8, with hap paging\n");
+    assert_int_equal(umbra("destroy web3"), 0);
+    fake->next_domid = 8;
     fake->acts[0] = '\0';
     assert_int_equal(umbra("create -epq -f g.json name=\"web4\""), 0);
     assert_string_equal(out, "");

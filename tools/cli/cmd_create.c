@@ -13,6 +13,7 @@
 #include "cli/cmd_console.h"
 #include "cli/config.h"
 #include "cli/guest.h"
+#include "cli/output.h"
 #include "cli/supervisor.h"
 #include "cli/terminal.h"
 
@@ -259,13 +260,18 @@ static int start(struct create *cr, struct ctl_error *err)
 
 static int report_created(const struct create *cr)
 {
+    struct ctl_domain_info info = {0};
+    const char *paging = NULL;
     struct json_out *o;
     char uuid[CTL_UUID_TEXT];
 
     if (cr->args->value['q'] || cr->args->value['c'])
         return EXIT_OK;
+    if (cr->config.type == CONFIG_PVH && ctl_domain_info(cr->cli->ctl, cr->domid, &info, NULL) >= 0)
+        paging = paging_name(&info);
     if (!cr->cli->json) {
-        printf("%s: created as domain %u\n", cr->config.name, cr->domid);
+        printf("%s: created as domain %u%s%s%s\n", cr->config.name, cr->domid, paging ? ", with " : "",
+               paging ? paging : "", paging ? " paging" : "");
         return EXIT_OK;
     }
     ctl_uuid_format(cr->config.uuid.bytes, uuid);
@@ -275,6 +281,7 @@ static int report_created(const struct create *cr)
     json_out_uint(o, "domid", cr->domid);
     json_out_str(o, "name", cr->config.name);
     json_out_str(o, "uuid", uuid);
+    json_out_str(o, "paging", paging);
     json_out_close(o);
     return cli_json(cr->cli, o);
 }

@@ -239,6 +239,21 @@ static void put_holders(struct cli *cli, const struct row *row, struct json_out 
     free(list);
 }
 
+/* How a guest's page tables are walked, and what the hypervisor keeps for that; null for PV guests. */
+static void put_paging(struct cli *cli, const struct row *row, struct json_out *o)
+{
+    struct ctl_pool pool;
+
+    json_out_str(o, "paging", paging_name(&row->info));
+    if (row->info.hvm && ctl_domain_pool(cli->ctl, row->info.domid, &pool, NULL) >= 0) {
+        json_out_uint(o, "shadow_memory_kib", pool.size_kib);
+        json_out_uint(o, "shadow_memory_used_kib", pool.p2m_kib + pool.shadow_kib);
+        return;
+    }
+    json_out_null(o, "shadow_memory_kib");
+    json_out_null(o, "shadow_memory_used_kib");
+}
+
 static void put_list_json(struct cli *cli, const struct row *row, struct json_out *o)
 {
     const struct ctl_domain_info *info = &row->info;
@@ -259,6 +274,7 @@ static void put_list_json(struct cli *cli, const struct row *row, struct json_ou
     json_out_uint(o, "memory_kib", info->memory_kib);
     json_out_uint(o, "max_memory_kib", info->maxmem_kib);
     json_out_uint(o, "cpu_time_ns", info->cpu_time_ns);
+    put_paging(cli, row, o);
     put_holders(cli, row, o);
     if (config)
         json_out_copy(o, "config", config);

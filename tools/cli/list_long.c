@@ -35,7 +35,7 @@ static void put_identity(const struct ctl_domain_info *info, bool ours, struct j
     char uuid[CTL_UUID_TEXT];
 
     json_out_object(o, "c_info");
-    json_out_str(o, "type", info->hvm ? "hvm" : "pv");
+    json_out_str(o, "type", info->hvm ? "pvh" : "pv");
     json_out_str(o, "name", info->name);
     if (info->domid) {
         ctl_uuid_format(info->uuid, uuid);
@@ -118,7 +118,7 @@ static void put_build(const struct ctl_domain_info *info, const struct json_valu
     put_text(o, config, "kernel");
     put_text(o, config, "cmdline");
     put_text(o, config, "ramdisk");
-    put_empty(o, "type.pv");
+    put_empty(o, info->hvm ? "type.pvh" : "type.pv");
     put_empty(o, "arch_arm");
     put_empty(o, "arch_x86");
     json_out_close(o);

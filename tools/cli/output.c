@@ -197,6 +197,11 @@ void info_line(FILE *f, const char *key, const char *fmt, ...)
     fputc('\n', f);
 }
 
+const char *paging_name(const struct ctl_domain_info *info)
+{
+    return !info->hvm ? NULL : info->hap ? "hap" : "shadow";
+}
+
 const char *virt_caps(char *out, size_t size, uint32_t capabilities)
 {
     static const struct {

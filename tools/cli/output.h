@@ -22,6 +22,9 @@ const char *domain_state(const struct ctl_domain_info *info);
 /* poweroff reboot suspend crash watchdog soft_reset, or NULL if it has not shut down. */
 const char *shutdown_reason(const struct ctl_domain_info *info);
 
+/* hap shadow, or NULL for a PV domain. */
+const char *paging_name(const struct ctl_domain_info *info);
+
 void vcpu_header(FILE *f);
 void vcpu_row(FILE *f, const struct ctl_domain_info *info, const struct ctl_vcpu_info *vcpu, const char *affinity);
 /* A bitmap of CPUs as "0-3,5", "all" (every one of n_cpus) or "none". */

@@ -244,8 +244,12 @@ int ctl_domain_audit(struct ctl *ctl, uint32_t domid, struct ctl_audit *out, str
 
 /* Size of the pool for P2M and shadows, in KiB. Source: shadow_op set_allocation (whole MiB). */
 int ctl_domain_set_pool(struct ctl *ctl, uint32_t domid, uint64_t kib, struct ctl_error *err);
-/* The same, asked. -EOPNOTSUPP: a PV domain. Source: get_paging_mempool_size. */
-int ctl_domain_get_pool(struct ctl *ctl, uint32_t domid, uint64_t *kib, struct ctl_error *err);
+struct ctl_pool {
+    uint64_t size_kib, p2m_kib, shadow_kib; /* all of it; what the memory map and the shadows use */
+};
+
+/* -EOPNOTSUPP: a PV domain; -ENOSYS: a hypervisor that is not Umbra. Source: umbra_op pool. */
+int ctl_domain_pool(struct ctl *ctl, uint32_t domid, struct ctl_pool *pool, struct ctl_error *err);
 /* A parameter HVM_PARAM_* of <xen/hvm/params.h>. Source: hvm_op set_param. */
 int ctl_domain_set_param(struct ctl *ctl, uint32_t domid, uint32_t index, uint64_t value, struct ctl_error *err);
 /* vCPU 0 begins at a physical address in 32-bit code without paging, `ebx` as given. Source: sethvmcontext. */

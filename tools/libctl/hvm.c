@@ -23,15 +23,15 @@ int ctl_domain_set_pool(struct ctl *ctl, uint32_t domid, uint64_t kib, struct ct
     return 0;
 }
 
-int ctl_domain_get_pool(struct ctl *ctl, uint32_t domid, uint64_t *kib, struct ctl_error *err)
+int ctl_domain_pool(struct ctl *ctl, uint32_t domid, struct ctl_pool *pool, struct ctl_error *err)
 {
-    struct xen_domctl domctl = {.cmd = XEN_DOMCTL_get_paging_mempool_size, .domain = domid};
-    int rc = ctl_call_domctl(ctl, &domctl);
+    struct umbra_op op = {.cmd = UMBRA_OP_pool, .domain = domid};
+    int rc = ctl_call_umbra(ctl, &op);
 
     if (rc < 0) {
         return ctl_fail_domain(ctl, err, rc, CTL_AT("ask for the shadow memory", domid), "the hypervisor refused");
     }
-    *kib = domctl.u.paging_mempool.size / 1024;
+    *pool = (struct ctl_pool){op.u.pool.size * 4, op.u.pool.p2m * 4, op.u.pool.shadow * 4};
     return 0;
 }
 

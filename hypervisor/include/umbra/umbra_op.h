@@ -98,6 +98,12 @@ struct umbra_op_alloc_fault {
     uint32_t pad;
 };
 
+/* The pool of a translated domain, in frames: what its P2M and its shadows use of it. -EOPNOTSUPP: a PV domain. */
+#define UMBRA_OP_pool 16
+struct umbra_op_pool {
+    uint64_t size, p2m, shadow; /* OUT */
+};
+
 struct umbra_op {
     uint32_t cmd;
     uint32_t interface_version;
@@ -109,6 +115,7 @@ struct umbra_op {
         struct umbra_op_holders holders;
         struct umbra_op_stretch stretch;
         struct umbra_op_alloc_fault alloc_fault;
+        struct umbra_op_pool pool;
         uint8_t space[112];
     } u;
 };
