@@ -217,6 +217,7 @@ static int init_parts(struct domain *d, const struct xen_domctl_createdomain *co
             rc = p2m_init(d);
         if (!rc)
             rc = shadow_init(d, &cpu);
+        d->hvm.param[HVM_PARAM_TRIPLE_FAULT_REASON] = SHUTDOWN_reboot;
     }
     return rc;
 }

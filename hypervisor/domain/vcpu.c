@@ -10,6 +10,7 @@
 #include <hv/guest_copy.h>
 #include <hv/heap.h>
 #include <hv/hvm.h>
+#include <hv/p2m.h>
 #include <hv/sched.h>
 
 struct vcpu *domain_vcpu(struct domain *d, unsigned int id)
@@ -139,10 +140,9 @@ static void move_info(struct vcpu *v, vcpu_info_t *to)
     evtchn_vcpu_info_moved(v);
 }
 
-int vcpu_register_info(struct vcpu *v, mfn_t mfn, unsigned int offset)
+int vcpu_register_info(struct vcpu *v, gfn_t gfn, unsigned int offset)
 {
     struct page_info *pg;
-    int rc;
 
     if (offset > PAGE_SIZE - sizeof(vcpu_info_t) || (offset & (sizeof(long) - 1)))
         return -EINVAL;
@@ -150,13 +150,10 @@ int vcpu_register_info(struct vcpu *v, mfn_t mfn, unsigned int offset)
         return -EINVAL;
     if (v != current && !test_bit(VPF_down, &v->pause_flags))
         return -EINVAL;
-    if (!mfn_valid(mfn))
+    pg = get_writable_page(v->domain, gfn);
+    if (!pg)
         return -EINVAL;
-    pg = mfn_to_page(_mfn(array_index_nospec(mfn.n, max_page)));
-    rc = get_page_and_type(pg, v->domain, PT_WRITABLE);
-    if (rc)
-        return rc;
-    v->vcpu_info_mfn = mfn;
+    v->vcpu_info_mfn = page_to_mfn(pg);
     move_info(v, (vcpu_info_t *)((char *)page_to_virt(pg) + offset));
     return 0;
 }
@@ -181,7 +178,7 @@ void vcpu_update_runstate_area(struct vcpu *v)
 {
     struct vcpu_runstate_info r;
 
-    if (!v->runstate_guest || !v->pv.kernel_mode)
+    if (!v->runstate_guest || (!is_hvm_vcpu(v) && !v->pv.kernel_mode))
         return;
     vcpu_get_runstate(v, &r);
     if (test_bit(VMASST_TYPE_runstate_update_flag, &v->domain->vm_assist)) {

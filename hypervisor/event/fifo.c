@@ -10,6 +10,7 @@
  */
 #include <hv/frame.h>
 #include <hv/heap.h>
+#include <hv/p2m.h>
 #include <hv/sched.h>
 #include "internal.h"
 
@@ -227,17 +228,6 @@ const struct event_ops fifo_ops = {
     .set_priority = fifo_set_priority,
 };
 
-/* A frame of d, with a general and a WRITABLE reference. */
-static int take_frame(struct domain *d, uint64_t gfn, struct page_info **out)
-{
-    mfn_t m = _mfn(gfn);
-
-    if (!mfn_valid(m) || get_page_and_type(mfn_to_page(m), d, PT_WRITABLE))
-        return -EINVAL;
-    *out = mfn_to_page(m);
-    return 0;
-}
-
 /* e->lock held. Events pending under the 2-level ABI stay there until the array reaches their ports. */
 static void switch_to_fifo(struct domain *d, struct evtchn_fifo *f)
 {
@@ -283,9 +273,9 @@ int fifo_init_control(struct domain *d, unsigned int vcpu, uint64_t gfn, unsigne
         return -ENOENT;
     if (offset > PAGE_SIZE - sizeof(struct evtchn_fifo_control_block) || (offset & 7))
         return -EINVAL;
-    rc = take_frame(d, gfn, &pg);
-    if (rc)
-        return rc;
+    pg = get_writable_page(d, _gfn(gfn));
+    if (!pg)
+        return -EINVAL;
     spin_lock(&d->evtchn->lock);
     rc = init_control_locked(d, v, pg, offset);
     spin_unlock(&d->evtchn->lock);
@@ -364,9 +354,9 @@ int fifo_expand_array(struct domain *d, uint64_t gfn)
 
     if (!READ_ONCE(d->evtchn->fifo))
         return -EOPNOTSUPP;
-    rc = take_frame(d, gfn, &pg);
-    if (rc)
-        return rc;
+    pg = get_writable_page(d, _gfn(gfn));
+    if (!pg)
+        return -EINVAL;
     spin_lock(&d->evtchn->lock);
     rc = expand_array_locked(d, pg, &added);
     spin_unlock(&d->evtchn->lock);

@@ -4,6 +4,7 @@
  * interrupts, so it takes irqsave locks only: the sending channel's, inside it those of the ABI (fifo.c). Nothing is
  * woken while a FIFO lock is held, because waking asks back whether a port is pending.
  */
+#include <hv/hvm.h>
 #include <hv/irq.h>
 #include <hv/sched.h>
 #include "internal.h"
@@ -40,7 +41,8 @@ bool vcpu_event_pending(const struct vcpu *v)
 {
     const vcpu_info_t *info = READ_ONCE(v->vcpu_info);
 
-    return info && READ_ONCE(info->evtchn_upcall_pending) && !READ_ONCE(info->evtchn_upcall_mask);
+    /* The flags' interrupt bit is the mask of a guest that has one of its own. */
+    return info && READ_ONCE(info->evtchn_upcall_pending) && (is_hvm_vcpu(v) || !READ_ONCE(info->evtchn_upcall_mask));
 }
 
 void evtchn_vcpu_info_moved(struct vcpu *v)

@@ -9,6 +9,7 @@
 #include <hv/frame.h>
 #include <hv/guest_copy.h>
 #include <hv/hypercall.h>
+#include <hv/p2m.h>
 #include <hv/sched.h>
 #include <hv/stretch.h>
 #include "internal.h"
@@ -61,12 +62,16 @@ static int do_swap(void *arg)
     return 0;
 }
 
-/* The numbers of the first nr frames of an array that only grows. */
-static int write_frame_list(void *const *frames, unsigned int nr, xen_pfn_t *guest)
+/*
+ * The numbers of the first nr frames of an array that only grows: as d names them, or ~0 where it has given the frame
+ * none.
+ */
+static int write_frame_list(const struct domain *d, void *const *frames, unsigned int nr, xen_pfn_t *guest)
 {
     stretch_work(nr);
     for (unsigned int i = 0; i < nr; i++) {
-        xen_pfn_t frame = mfn_x(virt_to_mfn(frames[i]));
+        mfn_t m = virt_to_mfn(frames[i]);
+        xen_pfn_t frame = paging_mode_translate(d) ? get_gpfn_from_mfn(m) : mfn_x(m);
 
         if (guest_copy_to(guest + i, &frame, sizeof(frame)))
             return -EFAULT;
@@ -88,7 +93,7 @@ static int do_setup_table(void *arg)
         rc = -ERESTART;
     if (rc && rc != -ERESTART)
         op->status = GNTST_general_error;
-    else if (!rc && write_frame_list(d->grant->shared, op->nr_frames, op->frame_list.p))
+    else if (!rc && write_frame_list(d, d->grant->shared, op->nr_frames, op->frame_list.p))
         op->status = GNTST_bad_virt_addr;
     domain_put(d);
     return rc == -ERESTART ? rc : 0;
@@ -118,7 +123,7 @@ static int do_get_status_frames(void *arg)
         return 0;
     if (op->nr_frames > grant_nr_status_frames(d))
         op->status = GNTST_general_error;
-    else if (write_frame_list((void *const *)d->grant->status, op->nr_frames, op->frame_list.p))
+    else if (write_frame_list(d, (void *const *)d->grant->status, op->nr_frames, op->frame_list.p))
         op->status = GNTST_bad_virt_addr;
     domain_put(d);
     return 0;
@@ -178,6 +183,7 @@ static void flush_lines(const char *p, size_t len)
 static int do_cache_flush(void *arg)
 {
     const struct gnttab_cache_flush *op = arg;
+    enum p2m_type type;
     struct page_info *pg;
 
     if (op->offset >= PAGE_SIZE || op->length > PAGE_SIZE || op->offset + op->length > PAGE_SIZE)
@@ -190,7 +196,7 @@ static int do_cache_flush(void *arg)
         return -EINVAL;
     if (!(op->op & GNTTAB_CACHE_CLEAN))
         return -EOPNOTSUPP; /* dropping lines unwritten could undo writes of others */
-    pg = get_page_from_mfn(maddr_to_mfn(_maddr(op->a.dev_bus_addr)), current->domain);
+    pg = get_page_from_gfn(current->domain, _gfn(op->a.dev_bus_addr >> PAGE_SHIFT), &type);
     if (!pg)
         return -EPERM;
     flush_lines((const char *)page_to_virt(pg) + op->offset, op->length);

@@ -118,6 +118,10 @@ void grant_map_one(struct gnttab_map_grant_ref *op)
         op->status = GNTST_bad_gntref;
         return;
     }
+    if (paging_mode_translate(current->domain)) { /* it has no page-table entries to put a grant into */
+        op->status = GNTST_general_error;
+        return;
+    }
     granter = op->dom == DOMID_SELF ? NULL : domain_get(op->dom);
     op->status = granter && granter->grant ? map_from(granter, op) : GNTST_bad_domain;
     if (granter && op->status != GNTST_okay)

@@ -40,7 +40,7 @@ long hypercall_run(struct hcall *hc)
     if (hc->op >= NR_HYPERCALLS)
         return -ENOSYS;
     e = &table[array_index_nospec(hc->op, NR_HYPERCALLS)];
-    if (!e->fn)
+    if (!e->fn || (e->who == HC_PV && paging_mode_translate(current->domain)))
         return -ENOSYS;
     if (e->who == HC_CONTROL && !current->domain->is_control)
         return -EPERM;
@@ -49,7 +49,7 @@ long hypercall_run(struct hcall *hc)
 }
 
 /* The call that the registers say, and what they say after it; false: it is to be made again. */
-static bool call(struct cpu_user_regs *regs, bool allowed)
+static bool call(struct cpu_user_regs *regs)
 {
     struct hcall hc = {
         .op = (unsigned int)regs->rax,
@@ -58,7 +58,7 @@ static bool call(struct cpu_user_regs *regs, bool allowed)
     long ret;
 
     stretch_begin(MIN(hc.op, NR_HYPERCALLS - 1u), 0);
-    ret = allowed ? hypercall_run(&hc) : -ENOSYS;
+    ret = hypercall_run(&hc);
     stretch_end();
     if (!hc.restart) {
         regs->rax = (unsigned long)ret;
@@ -75,20 +75,13 @@ static bool call(struct cpu_user_regs *regs, bool allowed)
 
 void pv_hypercall(struct cpu_user_regs *regs)
 {
-    if (!call(regs, true))
+    if (!call(regs))
         regs->rip -= 2; /* the syscall instruction is two bytes long; rax still holds the number */
-}
-
-/* What makes sense without PV's view of the processor. */
-static bool for_hvm(unsigned int op)
-{
-    return op == __HYPERVISOR_xen_version || op == __HYPERVISOR_console_io || op == __HYPERVISOR_sched_op ||
-           op == __HYPERVISOR_event_channel_op;
 }
 
 void hvm_hypercall(struct cpu_user_regs *regs)
 {
-    if (call(regs, for_hvm((unsigned int)regs->rax)))
+    if (call(regs))
         regs->rip += 3; /* VMMCALL is three bytes long, and is where it was */
 }
 

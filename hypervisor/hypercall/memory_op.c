@@ -164,12 +164,21 @@ struct domain *get_target_domain(domid_t id)
     return d;
 }
 
+/* Tells of machine frames, which translated domains have no use for. */
+static bool shows_machine(unsigned int cmd)
+{
+    return cmd == XENMEM_machphys_mapping || cmd == XENMEM_machphys_mfn_list || cmd == XENMEM_machine_memory_map ||
+           cmd == XENMEM_acquire_resource;
+}
+
 long do_memory_op(struct hcall *hc)
 {
     unsigned int cmd = hc->arg[0] & ((1u << CMD_BITS) - 1);
     unsigned int start = (unsigned int)(hc->arg[0] >> CMD_BITS);
     unsigned long guest = hc->arg[1];
 
+    if (paging_mode_translate(current->domain) && shows_machine(cmd))
+        return cmd == XENMEM_acquire_resource ? -EPERM : -ENOSYS;
     switch (cmd) {
     case XENMEM_increase_reservation:
     case XENMEM_decrease_reservation:

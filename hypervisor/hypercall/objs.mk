@@ -7,6 +7,7 @@ hv-srcs += hypervisor/hypercall/version.c
 hv-srcs += hypervisor/hypercall/console_io.c
 hv-srcs += hypervisor/hypercall/sched_op.c
 hv-srcs += hypervisor/hypercall/vcpu_op.c
+hv-srcs += hypervisor/hypercall/hvm_op.c
 hv-srcs += hypervisor/hypercall/memory_op.c
 hv-srcs += hypervisor/hypercall/reservation.c
 hv-srcs += hypervisor/hypercall/exchange.c

@@ -70,24 +70,10 @@ static int add_own_frame(const struct addition *a)
     return rc;
 }
 
-/* A frame of another domain with the references that an entry of type foreign holds, or NULL. */
-static struct page_info *get_foreign_frame(struct domain *owner, unsigned long idx)
-{
-    enum p2m_type type;
-    struct page_info *pg = get_page_from_gfn(owner, _gfn(idx), &type);
-
-    if (!pg)
-        return NULL;
-    if ((type == P2M_RAM_RW || type == P2M_LOGDIRTY) && !get_page_type(pg, PT_WRITABLE))
-        return pg;
-    put_page(pg);
-    return NULL;
-}
-
 static int map_foreign(const struct addition *a, struct domain *owner)
 {
     struct p2m_range r = {.gfn = a->gfn, .type = P2M_FOREIGN};
-    struct page_info *pg = get_foreign_frame(owner, a->idx);
+    struct page_info *pg = get_writable_page(owner, _gfn(a->idx));
     int rc;
 
     if (!pg)

@@ -8,7 +8,6 @@
 #include <hv/hypercall.h>
 #include <hv/sched.h>
 #include <xen/hvm/dm_op.h>
-#include <xen/hvm/hvm_op.h>
 #include <xen/xenoprof.h>
 
 /* There are no counters, so nobody ever becomes the profiling domain. */
@@ -26,25 +25,6 @@ long do_xenoprof_op(struct hcall *hc)
         return -EPERM;
     default:
         return -EINVAL;
-    }
-}
-
-/* Parameters and the rest of an HVM domain: there is none. */
-long do_hvm_op(struct hcall *hc)
-{
-    switch (hc->arg[0]) {
-    case HVMOP_set_param:
-    case HVMOP_get_param:
-    case HVMOP_flush_tlbs:
-    case HVMOP_get_mem_type:
-    case HVMOP_set_evtchn_upcall_vector:
-    case HVMOP_guest_request_vm_event:
-        return -EINVAL;
-    case HVMOP_pagetable_dying:
-    case HVMOP_altp2m:
-        return -EOPNOTSUPP;
-    default:
-        return -ENOSYS;
     }
 }
 

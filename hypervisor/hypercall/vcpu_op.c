@@ -4,6 +4,7 @@
 #include <hv/event.h>
 #include <hv/guest_copy.h>
 #include <hv/heap.h>
+#include <hv/hvm.h>
 #include <hv/hypercall.h>
 #include <hv/sched.h>
 #include <hv/x86.h>
@@ -14,9 +15,12 @@
  */
 static long initialise(struct vcpu *v, unsigned long guest, struct hcall *hc)
 {
-    struct vcpu_guest_context *ctx = hv_new(struct vcpu_guest_context);
+    struct vcpu_guest_context *ctx;
     long rc;
 
+    if (is_hvm_vcpu(v))
+        return -EOPNOTSUPP; /* it has a processor's way of being started */
+    ctx = hv_new(struct vcpu_guest_context);
     if (!ctx)
         return -ENOMEM;
     if (guest_copy_from(ctx, (void *)guest, sizeof(*ctx))) {
@@ -50,6 +54,12 @@ static long bring_down(struct vcpu *v)
     return 0;
 }
 
+/* The hypervisor is in the address spaces of PV guests only. */
+static bool area_ok(const struct vcpu *v, unsigned long at, size_t size)
+{
+    return is_hvm_vcpu(v) || guest_range_ok(at, size);
+}
+
 static long runstate_area(struct vcpu *v, unsigned long guest)
 {
     struct vcpu_register_runstate_memory_area area;
@@ -57,7 +67,7 @@ static long runstate_area(struct vcpu *v, unsigned long guest)
 
     if (guest_copy_from(&area, (void *)guest, sizeof(area)))
         return -EFAULT;
-    if (!guest_range_ok((unsigned long)area.addr.h.p, sizeof(r)))
+    if (!area_ok(v, (unsigned long)area.addr.h.p, sizeof(r)))
         return -EFAULT;
     v->runstate_guest = (unsigned long)area.addr.h.p;
     vcpu_get_runstate(v, &r);
@@ -74,7 +84,7 @@ static long time_area(struct vcpu *v, unsigned long guest)
 
     if (guest_copy_from(&area, (void *)guest, sizeof(area)))
         return -EFAULT;
-    if (!guest_range_ok((unsigned long)area.addr.h.p, sizeof(struct vcpu_time_info)))
+    if (!area_ok(v, (unsigned long)area.addr.h.p, sizeof(struct vcpu_time_info)))
         return -EFAULT;
     v->time_area_guest = (unsigned long)area.addr.h.p;
     if (v == current)
@@ -99,7 +109,7 @@ static long register_info(struct vcpu *v, unsigned long guest)
         return -EFAULT;
     /* One caller at a time, and the vCPU does not come up in between. */
     spin_lock(&v->domain->life_lock);
-    rc = vcpu_register_info(v, _mfn(info.mfn), info.offset);
+    rc = vcpu_register_info(v, _gfn(info.mfn), info.offset);
     if (!rc)
         time_update_vcpu(v);
     spin_unlock(&v->domain->life_lock);

@@ -37,9 +37,13 @@ static long compile_info(unsigned long guest)
 
 static uint32_t feature_bits(const struct domain *d)
 {
-    uint32_t bits = 1u << XENFEAT_memory_op_vnode_supported | 1u << XENFEAT_mmu_pt_update_preserve_ad |
-                    1u << XENFEAT_highmem_assist | 1u << XENFEAT_gnttab_map_avail_bits |
-                    1u << XENFEAT_not_direct_mapped;
+    uint32_t bits = 1u << XENFEAT_memory_op_vnode_supported | 1u << XENFEAT_not_direct_mapped;
+
+    if (paging_mode_translate(d))
+        return bits | 1u << XENFEAT_writable_page_tables | 1u << XENFEAT_auto_translated_physmap |
+               1u << XENFEAT_hvm_callback_vector | 1u << XENFEAT_hvm_safe_pvclock;
+    bits |=
+        1u << XENFEAT_mmu_pt_update_preserve_ad | 1u << XENFEAT_highmem_assist | 1u << XENFEAT_gnttab_map_avail_bits;
 
     if (d->vm_assist & (1u << VMASST_TYPE_pae_extended_cr3))
         bits |= 1u << XENFEAT_pae_pgdir_above_4gb;

@@ -309,8 +309,9 @@ long do_vm_assist(struct hcall *hc)
 {
     struct domain *d = current->domain;
     unsigned long type = hc->arg[1];
+    unsigned long mask = paging_mode_translate(d) ? 1ul << VMASST_TYPE_runstate_update_flag : PV_VM_ASSIST_MASK;
 
-    if (type >= BITS_PER_LONG || !(PV_VM_ASSIST_MASK & (1ul << type)))
+    if (type >= BITS_PER_LONG || !(mask & (1ul << type)))
         return -EINVAL;
     switch (hc->arg[0]) {
     case VMASST_CMD_enable:

@@ -10,6 +10,7 @@
 #include <hv/boot.h>
 #include <hv/domain.h>
 #include <hv/guest_copy.h>
+#include <hv/hvm.h>
 #include <hv/irq.h>
 #include <hv/time_scale.h>
 #include <hv/timer.h>
@@ -264,7 +265,7 @@ void time_update_vcpu(struct vcpu *v)
     time_record(&t);
     if (v->vcpu_info)
         publish(&v->vcpu_info->time, &t, version);
-    if (v->time_area_guest && v == current && v->pv.kernel_mode)
+    if (v->time_area_guest && v == current && (is_hvm_vcpu(v) || v->pv.kernel_mode))
         publish_area((struct vcpu_time_info *)v->time_area_guest, &t, version);
     v->time_version = version + 2;
 }

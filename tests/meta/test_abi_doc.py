@@ -106,6 +106,7 @@ DISPATCH = {
     "memory_op": ("hypervisor/hypercall/memory_op.c", r"case XENMEM_"),
     "sched_op": ("hypervisor/hypercall/sched_op.c", r"case SCHEDOP_"),
     "vcpu_op": ("hypervisor/hypercall/vcpu_op.c", r"case VCPUOP_"),
+    "hvm_op": ("hypervisor/hypercall/hvm_op.c", r"case HVMOP_"),
     "platform_op": ("hypervisor/hypercall/platform_op.c", r"case XENPF_"),
     "physdev_op": ("hypervisor/hypercall/physdev_op.c", r"^    SUB\("),
     "xen_version": ("hypervisor/hypercall/version.c", r"case XENVER_"),

@@ -160,30 +160,31 @@ static void test_register_info(void **state)
     struct vcpu *v = d->vcpu[0], *up = d->vcpu[1];
     struct page_info *pg = list_first(&d->page_list, struct page_info, list);
     mfn_t m = page_to_mfn(pg), foreign = page_to_mfn(list_first(&stranger->page_list, struct page_info, list));
+    gfn_t g = _gfn(m.n);
     vcpu_info_t *info = (vcpu_info_t *)((char *)mfn_to_virt(m) + 128);
 
     core_as(v);
-    assert_int_equal(vcpu_register_info(v, m, PAGE_SIZE - sizeof(vcpu_info_t) + 8), -EINVAL);
-    assert_int_equal(vcpu_register_info(v, m, ~0u), -EINVAL);
-    assert_int_equal(vcpu_register_info(v, m, 4), -EINVAL);
-    assert_int_equal(vcpu_register_info(v, foreign, 0), -EINVAL);
-    assert_int_equal(vcpu_register_info(v, _mfn(RAM_HOLE), 0), -EINVAL);
-    assert_int_equal(vcpu_register_info(v, _mfn(~0ull), 0), -EINVAL);
-    assert_int_equal(vcpu_register_info(up, m, 0), -EINVAL); /* it runs, and does not ask */
+    assert_int_equal(vcpu_register_info(v, g, PAGE_SIZE - sizeof(vcpu_info_t) + 8), -EINVAL);
+    assert_int_equal(vcpu_register_info(v, g, ~0u), -EINVAL);
+    assert_int_equal(vcpu_register_info(v, g, 4), -EINVAL);
+    assert_int_equal(vcpu_register_info(v, _gfn(foreign.n), 0), -EINVAL);
+    assert_int_equal(vcpu_register_info(v, _gfn(RAM_HOLE), 0), -EINVAL);
+    assert_int_equal(vcpu_register_info(v, _gfn(~0ull), 0), -EINVAL);
+    assert_int_equal(vcpu_register_info(up, g, 0), -EINVAL); /* it runs, and does not ask */
     assert_int_equal(pg->count_info, PGC_allocated | 1);
     v->vcpu_info->evtchn_upcall_mask = 1;
     v->vcpu_info->time.tsc_timestamp = 77;
-    assert_int_equal(vcpu_register_info(v, m, 128), 0);
+    assert_int_equal(vcpu_register_info(v, g, 128), 0);
     assert_ptr_equal(v->vcpu_info, info);
     assert_int_equal(info->evtchn_upcall_mask, 1);
     assert_int_equal(info->evtchn_upcall_pending, 1); /* look at everything: nothing is lost in the move */
     assert_int_equal(info->evtchn_pending_sel, ~0ul);
     assert_int_equal(info->time.tsc_timestamp, 77);
     assert_int_equal(pg->count_info, PGC_allocated | 2);
-    assert_int_equal(vcpu_register_info(v, m, 0), -EINVAL); /* once */
+    assert_int_equal(vcpu_register_info(v, g, 0), -EINVAL); /* once */
     set_bit(VPF_down, &up->pause_flags);
     vcpu_sleep_nosync(up);
-    assert_int_equal(vcpu_register_info(up, m, 1024), 0);
+    assert_int_equal(vcpu_register_info(up, g, 1024), 0);
     assert_int_equal(page_type(pg), PT_WRITABLE);
     vcpu_unregister_info(up);
     vcpu_unregister_info(up);

@@ -16,17 +16,7 @@ static struct xen_memory_reservation *res;
 /* A translated guest of at most max frames, which is the one that calls. */
 static void translated(unsigned long max)
 {
-    struct xen_domctl_createdomain config = core_config(1);
-
-    config.flags = XEN_DOMCTL_CDF_hvm;
-    assert_int_equal(domain_create(3, &config, false, &d), 0);
-    assert_int_equal(vcpu_create(d, 0), 0);
-    d->max_pages = max;
-    d->vcpu[0]->is_initialised = true;
-    clear_bit(VPF_down, &d->vcpu[0]->pause_flags);
-    d->controller_pause_count = 0;
-    domain_unpause(d);
-    core_settle();
+    d = core_translated(3, 1, max);
     core_as(d->vcpu[0]);
     list = guest_alloc(1024 * sizeof(*list));
     res = guest_new(struct xen_memory_reservation);

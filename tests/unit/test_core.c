@@ -22,5 +22,6 @@ int main(void)
     failed += core_policy_tests();
     failed += core_paging_tests();
     failed += core_physmap_tests();
+    failed += core_hvm_tests();
     return failed;
 }

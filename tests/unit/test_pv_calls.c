@@ -183,6 +183,13 @@ static void test_vm_assist(void **state)
     assert_int_equal(d.vm_assist, 1ul << type);
     assert_int_equal(call(do_vm_assist, VMASST_CMD_disable, type, 0), 0);
     assert_int_equal(d.vm_assist, 0);
+    /* A translated domain has no page tables or segments to be assisted with. */
+    d.paging_pool = (struct paging_pool *)&d;
+    for (unsigned long t = 0; t < 64; t++)
+        assert_int_equal(call(do_vm_assist, VMASST_CMD_enable, t, 0), t == type ? 0 : -EINVAL);
+    assert_int_equal(d.vm_assist, 1ul << type);
+    d.paging_pool = NULL;
+    d.vm_assist = 0;
 }
 
 static void test_segment_base_refusals(void **state)

@@ -18,6 +18,7 @@
 #include <xen/domctl.h>
 #include <xen/event_channel.h>
 #include <xen/vcpu.h>
+#include <xen/hvm/params.h>
 
 struct evtchn_domain; /* event.h */
 struct evtchn_vcpu;
@@ -57,6 +58,12 @@ struct fresh_block {
     unsigned int order, memf;
     unsigned long zeroed;
     uint64_t from_claim;
+};
+
+/* Of a translated domain. */
+struct hvm_domain {
+    uint64_t param[HVM_NR_PARAMS]; /* HVMOP_set_param */
+    uint8_t callback_vector; /* by which events are announced to all vCPUs without a vector of their own; 0: none */
 };
 
 #define SHUTDOWN_CODE_INVALID (~0u)
@@ -111,6 +118,7 @@ struct domain {
     struct p2m *p2m;                 /* likewise */
     struct shadow *shadow;           /* of a translated one, else NULL */
     bool hap;                        /* runs on nested paging: there are no shadows in it */
+    struct hvm_domain hvm;
     struct pv_domain pv;
 };
 
@@ -210,7 +218,7 @@ void domain_shutdown(struct domain *d, unsigned int reason);
 void domain_crash(struct domain *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* The guest linear address at which the vCPU's shared record lives; updates after a wake-up. */
-int vcpu_register_info(struct vcpu *v, mfn_t mfn, unsigned int offset);
+int vcpu_register_info(struct vcpu *v, gfn_t gfn, unsigned int offset);
 void vcpu_unregister_info(struct vcpu *v);
 /* SCHEDOP_watchdog. id 0: takes a free one and returns its id, or -ENOSPC. Else sets it to seconds from now, or lets it
  * go with seconds 0: 0, or -EINVAL when that one is not in use. */

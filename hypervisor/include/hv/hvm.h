@@ -65,8 +65,9 @@ struct hvm_vcpu {
     uint64_t cr0, cr2, cr3, cr4, efer;
     uint64_t dr[4];
     uint64_t apic_base;
-    uint64_t root_loaded; /* what hardware's CR3 was set to */
-    bool paging_due;      /* shadow_set_paging has to be called before the guest is entered */
+    uint8_t upcall_vector; /* of the local APIC, by which events are announced; 0: the domain's callback_vector is */
+    uint64_t root_loaded;  /* what hardware's CR3 was set to */
+    bool paging_due;       /* shadow_set_paging has to be called before the guest is entered */
     struct {
         bool valid, has_error;
         uint8_t vector;

@@ -21,8 +21,9 @@ struct hcall {
 typedef long hypercall_fn(struct hcall *hc);
 
 /* Who may call. */
-#define HC_ALL     1 /* every PV domain */
-#define HC_CONTROL 2 /* control domain; others get -EPERM */
+#define HC_ALL     1 /* every domain */
+#define HC_PV      2 /* PV domains: others get -ENOSYS */
+#define HC_CONTROL 3 /* control domain; others get -EPERM */
 
 #define HYPERCALL(nr, name, nargs, who) hypercall_fn do_##name;
 #include "../../hypercall/table.def"

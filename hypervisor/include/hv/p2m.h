@@ -70,6 +70,8 @@ struct p2m_entry p2m_lookup_locked(struct domain *d, gfn_t gfn);
 struct page_info *p2m_get_page(struct domain *d, gfn_t gfn, enum p2m_type *type);
 /* The same of any domain: what a PV domain calls a guest frame is a machine frame of its own. */
 struct page_info *get_page_from_gfn(struct domain *d, gfn_t gfn, enum p2m_type *type);
+/* Memory of d's own that the hypervisor may write to, with a reference also of type WRITABLE; NULL: it is none. */
+struct page_info *get_writable_page(struct domain *d, gfn_t gfn);
 /* The highest gfn that ever had an entry; 0: none had. */
 uint64_t p2m_max_gfn(const struct domain *d);
 /* The top table, for nested paging. */

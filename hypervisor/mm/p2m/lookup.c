@@ -80,6 +80,19 @@ struct page_info *get_page_from_gfn(struct domain *d, gfn_t gfn, enum p2m_type *
     return pg;
 }
 
+struct page_info *get_writable_page(struct domain *d, gfn_t gfn)
+{
+    enum p2m_type type;
+    struct page_info *pg = get_page_from_gfn(d, gfn, &type);
+
+    if (!pg)
+        return NULL;
+    if ((type == P2M_RAM_RW || type == P2M_LOGDIRTY) && !get_page_type(pg, PT_WRITABLE))
+        return pg;
+    put_page(pg);
+    return NULL;
+}
+
 uint64_t p2m_max_gfn(const struct domain *d)
 {
     uint64_t limit = READ_ONCE(d->p2m->limit);

@@ -250,23 +250,44 @@ struct xen_domctl_createdomain core_config(unsigned int vcpus)
                                             .grant_opts = XEN_DOMCTL_GRANT_version(2)};
 }
 
-static struct domain *start(domid_t id, unsigned int vcpus, unsigned int pages)
+static struct domain *create(domid_t id, unsigned int vcpus, uint32_t flags, unsigned long max)
 {
     struct xen_domctl_createdomain config = core_config(vcpus);
     struct domain *d;
 
+    config.flags = flags;
     assert_int_equal(domain_create(id, &config, id == 0, &d), 0);
-    d->max_pages = pages;
+    d->max_pages = max;
     for (unsigned int i = 0; i < vcpus; i++) {
         assert_int_equal(vcpu_create(d, i), 0);
         d->vcpu[i]->is_initialised = true;
         clear_bit(VPF_down, &d->vcpu[i]->pause_flags);
     }
-    for (unsigned int i = 0; i < pages; i++)
-        assert_non_null(alloc_domain_pages(d, 0, 0));
+    return d;
+}
+
+static void let_run(struct domain *d)
+{
     d->controller_pause_count = 0;
     domain_unpause(d);
     core_settle();
+}
+
+struct domain *core_translated(domid_t id, unsigned int vcpus, unsigned long max)
+{
+    struct domain *d = create(id, vcpus, XEN_DOMCTL_CDF_hvm, max);
+
+    let_run(d);
+    return d;
+}
+
+static struct domain *start(domid_t id, unsigned int vcpus, unsigned int pages)
+{
+    struct domain *d = create(id, vcpus, 0, pages);
+
+    for (unsigned int i = 0; i < pages; i++)
+        assert_non_null(alloc_domain_pages(d, 0, 0));
+    let_run(d);
     return d;
 }
 

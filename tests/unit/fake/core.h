@@ -48,6 +48,8 @@ int core_end(void **state);
 struct xen_domctl_createdomain core_config(unsigned int vcpus);
 /* A guest with its vCPUs up and pages frames; it runs unless there are more vCPUs than CPUs. */
 struct domain *core_guest(unsigned int vcpus, unsigned int pages);
+/* A translated one, of at most max frames, without memory. */
+struct domain *core_translated(domid_t id, unsigned int vcpus, unsigned long max);
 /* Kills d and waits for it; its memory may still be held by others' references. */
 void core_kill(struct domain *d);
 
@@ -92,5 +94,6 @@ int core_compat_tests(void);
 int core_policy_tests(void);
 int core_paging_tests(void);
 int core_physmap_tests(void);
+int core_hvm_tests(void);
 
 #endif

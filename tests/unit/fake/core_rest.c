@@ -6,6 +6,7 @@
 #include <hv/console.h>
 #include <hv/fpu.h>
 #include <hv/grant.h>
+#include <hv/heap.h>
 #include <hv/hvm.h>
 #include <hv/irq.h>
 #include <hv/timer.h>
@@ -231,16 +232,18 @@ bool hvm_nested;
 
 int hvm_vcpu_init(struct vcpu *v)
 {
-    return 0;
+    v->hvm = hv_new(struct hvm_vcpu);
+    return v->hvm ? 0 : -ENOMEM;
 }
 
 void hvm_vcpu_free(struct vcpu *v)
 {
+    hv_free(v->hvm);
+    v->hvm = NULL;
 }
 
 void hvm_vcpu_stop(struct vcpu *v)
 {
-    fail();
 }
 
 int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c)

@@ -500,6 +500,21 @@ struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn)
     abort();
 }
 
+struct page_info *get_page_from_gfn(struct domain *d, gfn_t gfn, enum p2m_type *type)
+{
+    return get_page_from_mfn(_mfn(gfn.n), d);
+}
+
+struct page_info *get_writable_page(struct domain *d, gfn_t gfn)
+{
+    struct page_info *pg = get_page_from_mfn(_mfn(gfn.n), d);
+
+    if (!pg || !get_page_type(pg, PT_WRITABLE))
+        return pg;
+    put_page(pg);
+    return NULL;
+}
+
 int pv_grant_map_pte(struct domain *d, uint64_t addr, bool contains_pte, pte_t entry)
 {
     struct fake_pte *p = find_pte(addr);
