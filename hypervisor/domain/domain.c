@@ -269,6 +269,7 @@ void domain_boot_init(void)
     dom_io = system_domain(DOMID_IO);
     register_debug_key('e', "dump event channels", evtchn_dump);
     register_debug_key('g', "dump grant tables", grant_dump);
+    shadow_boot_init();
 }
 
 bool iomem_permitted(const struct domain *d, mfn_t m)

@@ -130,6 +130,7 @@ void hvm_run(void)
         x = (struct vmexit){0};
         hvm_ops->enter(v, &x);
         irq_enable();
+        v->hvm->exits[x.reason]++;
         stretch_begin(STRETCH_TRAP, 31);
         hvm_exit(v, &x);
         stretch_end();

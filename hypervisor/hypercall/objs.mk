@@ -25,5 +25,6 @@ hv-srcs += hypervisor/hypercall/domctl_access.c
 hv-srcs += hypervisor/hypercall/domctl_paging.c
 hv-srcs += hypervisor/hypercall/cpu_policy.c
 hv-srcs += hypervisor/hypercall/umbra_op.c
+hv-srcs += hypervisor/hypercall/shadow_op.c
 hv-srcs += hypervisor/hypercall/sysctl.c
 hv-srcs += hypervisor/hypercall/sysctl_topology.c

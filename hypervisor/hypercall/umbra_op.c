@@ -9,9 +9,7 @@
 #include <hv/hypercall.h>
 #include <hv/paging_pool.h>
 #include <hv/stretch.h>
-#include <umbra/umbra_op.h>
-
-typedef long umbra_op_fn(struct domain *d, struct umbra_op *op, bool *copyback);
+#include "shadow_op.h"
 
 static long build_info(struct domain *unused, struct umbra_op *op, bool *copyback)
 {
@@ -45,7 +43,7 @@ static long audit(struct domain *d, struct umbra_op *op, bool *copyback)
     struct pv_audit_report r;
     long rc;
 
-    if (d->is_control || d == current->domain)
+    if (d->is_control || d == current->domain || paging_mode_translate(d))
         return -EOPNOTSUPP;
     domain_pause(d);
     rc = pv_audit(d, &r);
@@ -115,14 +113,21 @@ static const struct {
     umbra_op_fn *fn;
     bool needs_domain;
 } table[] = {
-    [UMBRA_OP_build_info] = {build_info, false},   [UMBRA_OP_audit] = {audit, true},
-    [UMBRA_OP_holders] = {holders, true},          [UMBRA_OP_stretch] = {stretch, false},
-    [UMBRA_OP_alloc_fault] = {alloc_fault, false}, [UMBRA_OP_pool] = {pool, true},
+    [UMBRA_OP_build_info] = {build_info, false},
+    [UMBRA_OP_audit] = {audit, true},
+    [UMBRA_OP_holders] = {holders, true},
+    [UMBRA_OP_stretch] = {stretch, false},
+    [UMBRA_OP_alloc_fault] = {alloc_fault, false},
+    [UMBRA_OP_shadow_stats] = {shadow_op_stats, true},
+    [UMBRA_OP_shadow_audit] = {shadow_op_audit, true},
+    [UMBRA_OP_shadow_blow] = {shadow_op_blow, true},
+    [UMBRA_OP_shadow_dump] = {shadow_op_dump, true},
+    [UMBRA_OP_pool] = {pool, true},
 };
 
 static_assert(sizeof(struct umbra_op) == 128, "the size is part of the interface");
 
-/* -ERESTART restarts the whole call. */
+/* -ERESTART restarts the whole call, with what it has copied back. */
 static long run(struct umbra_op *op, bool *copyback)
 {
     unsigned int cmd = (unsigned int)array_index_nospec(op->cmd, ARRAY_SIZE(table));
@@ -155,9 +160,7 @@ long do_umbra_op(struct hcall *hc)
         return -ENOSYS;
     stretch_name(__HYPERVISOR_umbra_op, op.cmd);
     rc = run(&op, &copyback);
-    if (rc == -ERESTART)
-        return hypercall_restart(hc);
-    if (copyback && copy_to_guest(g, &op, 1) && !rc)
+    if (copyback && copy_to_guest(g, &op, 1) && (!rc || rc == -ERESTART))
         rc = -EFAULT;
-    return rc;
+    return rc == -ERESTART ? hypercall_restart(hc) : rc;
 }

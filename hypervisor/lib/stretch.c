@@ -21,7 +21,7 @@ static const struct {
     {__HYPERVISOR_memory_op, 29},       {__HYPERVISOR_sched_op, 8},  {__HYPERVISOR_event_channel_op, 15},
     {__HYPERVISOR_grant_table_op, 14},  {__HYPERVISOR_vcpu_op, 16},  {__HYPERVISOR_physdev_op, 34},
     {__HYPERVISOR_console_io, 3},       {__HYPERVISOR_domctl, 90},   {__HYPERVISOR_sysctl, 32},
-    {__HYPERVISOR_mmuext_op, 22},       {__HYPERVISOR_umbra_op, 16}, {STRETCH_TRAP, 32},
+    {__HYPERVISOR_mmuext_op, 22},       {__HYPERVISOR_umbra_op, 20}, {STRETCH_TRAP, 32},
     {STRETCH_SOFTIRQ, NR_SOFTIRQS + 1}, {STRETCH_TEARDOWN, 16},
 };
 

@@ -33,7 +33,7 @@ static void audit(void)
     while (p2m_audit(d, &a) == -ERESTART)
         stretch_point();
     stretch_end();
-    assert_int_equal(a.broken, 0);
+    assert_int_equal(a.broken.count, 0);
     list_for_each (pg, &d->page_list, list)
         own += p2m_is_ram(p2m_lookup(d, _gfn(get_gpfn_from_mfn(page_to_mfn(pg)))).type);
     assert_int_equal(own, d->tot_pages); /* all that it has is at a guest frame */

@@ -279,7 +279,7 @@ int model_audit(void)
     while ((rc = p2m_audit(d, &a)) == -ERESTART)
         stretch_point();
     assert_int_equal(rc, 0);
-    assert_int_equal(a.broken, 0);
+    assert_int_equal(a.broken.count, 0);
     list_for_each (pg, &d->page_list, list) {
         mfn_t m = page_to_mfn(pg);
 

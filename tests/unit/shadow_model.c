@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <hv/sched.h>
 #include <hv/paging_pool.h>
+#include <umbra/umbra_op.h>
 #include "fake/ram.h"
 #include "shadow_model.h"
 
@@ -445,14 +446,52 @@ void __wrap_paging_lock(struct domain *domain)
 
 /* ---- the other side ---- */
 
+/* What control tools are told agrees: the counters with the tables and entries that there are. */
+static void check_counts(void)
+{
+    struct shadow_count is = {0}, *says = &d->shadow->count;
+    struct umbra_shadow_record r[50];
+    uint64_t at = 0;
+
+    while (at != UMBRA_SHADOW_end) {
+        int n;
+
+        stretch_point();
+        n = shadow_dump(d, &at, r, ARRAY_SIZE(r));
+        assert_in_range(n, 0, ARRAY_SIZE(r));
+        for (int i = 0; i < n; i++)
+            if (r[i].index == UMBRA_SHADOW_table) {
+                is.tables[r[i].format][r[i].level]++;
+                is.direct += r[i].flags & UMBRA_SHADOW_direct;
+            } else {
+                is.entries[r[i].child ? RING_PARENTS : r[i].level == 2 ? RING_2M : RING_4K]++;
+            }
+    }
+    for (uint64_t m = RAM_START; m < RAM_END; m++) {
+        is.rings[RING_4K] += mfn_to_page(_mfn(m))->shadow.rmap && get_gpfn_from_mfn(_mfn(m)) < FRAMES;
+        is.rings[RING_2M] += mfn_to_page(_mfn(m))->shadow.rmap_2m && get_gpfn_from_mfn(_mfn(m)) < FRAMES;
+    }
+    assert_memory_equal(is.tables, says->tables, sizeof(is.tables));
+    assert_int_equal(is.direct, says->direct);
+    assert_memory_equal(is.entries, says->entries, sizeof(is.entries));
+    assert_int_equal(is.rings[RING_4K], says->rings[RING_4K]);
+    assert_int_equal(is.rings[RING_2M], says->rings[RING_2M]);
+    assert_int_equal(says->made - says->freed, d->shadow->pages);
+    assert_in_range(says->longest, 0, STRETCH_BOUND);
+}
+
 unsigned int model_audit(void)
 {
+    static unsigned int audits;
     struct shadow_audit a = {0};
+
+    if (++audits % 16 == 0)
+        check_counts();
 
     stretch_point();
     while (shadow_audit(d, &a) == -ERESTART)
         stretch_point();
-    return a.broken;
+    return a.broken.count;
 }
 
 void model_retype(uint64_t gfn, enum p2m_type to)

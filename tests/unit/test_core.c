@@ -23,5 +23,6 @@ int main(void)
     failed += core_paging_tests();
     failed += core_physmap_tests();
     failed += core_hvm_tests();
+    failed += core_shadow_tests();
     return failed;
 }

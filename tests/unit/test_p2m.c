@@ -389,7 +389,7 @@ static unsigned int findings(void)
     while ((rc = p2m_audit(d, &a)) == -ERESTART)
         stretch_point();
     assert_int_equal(rc, 0);
-    return a.broken;
+    return a.broken.count;
 }
 
 #define FAULT(place, value)               \

@@ -19,6 +19,7 @@ enum emulate_result {
      */
     EMULATE_UNHANDLED,
 };
+#define EMULATE_RESULTS (EMULATE_UNHANDLED + 1)
 
 struct emul_fault {
     uint8_t vector;

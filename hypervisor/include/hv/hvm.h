@@ -41,6 +41,7 @@ enum hvm_exit_reason {
     HVM_EXIT_PRIVILEGED, /* one that it may not use: #GP */
     HVM_EXIT_TRIPLE_FAULT,
     HVM_EXIT_FATAL, /* the guest cannot go on; code says what hardware said */
+    HVM_EXIT_REASONS
 };
 
 struct vmexit {
@@ -72,8 +73,9 @@ struct hvm_vcpu {
         bool valid, has_error;
         uint8_t vector;
         uint32_t error;
-    } exception;  /* to be injected at the next entry */
-    void *vendor; /* the back end's: SVM's VMCB */
+    } exception;                      /* to be injected at the next entry */
+    void *vendor;                     /* the back end's: SVM's VMCB */
+    uint64_t exits[HVM_EXIT_REASONS]; /* how many; others may read */
 };
 
 struct hvm_ops {

@@ -125,12 +125,24 @@ int p2m_relinquish(struct domain *d);
 void p2m_destroy(struct domain *d);
 
 /* ---- audit ---- */
+
+/* What an audit finds broken: the first ones in words, by the numbers of docs/invariants.md; the console has all. */
+struct audit_log {
+    unsigned int count, nr; /* nr of them stand here */
+    struct audit_found {
+        const char *rule, *what;
+        uint64_t gfn, entry;
+        unsigned int index;
+    } found[8];
+};
+void audit_note(struct audit_log *log, const struct domain *d, const struct audit_found *f);
+
 struct p2m_audit {
     uint64_t next; /* gfn; 0 to begin with */
     uint64_t changes;
     unsigned int seen[5]; /* entries of the table under way, by level */
     uint64_t tables;
-    unsigned int broken; /* result: how many invariants are broken, each time counted; the console says which */
+    struct audit_log broken; /* result */
 };
 /* A slice of a recount of d's P2M: -ERESTART (call again), 0, -EAGAIN (changed meanwhile) or -EINVAL (dying). */
 int p2m_audit(struct domain *d, struct p2m_audit *a);

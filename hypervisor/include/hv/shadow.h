@@ -19,19 +19,21 @@
 struct shadow;      /* of a domain */
 struct shadow_page; /* one table of 512 entries */
 
-/* Of a vCPU; its own, or with the vCPU paused. */
-struct shadow_vcpu {
-    struct shadow *s;
-    struct guest_paging paging;
-    struct shadow_page *root; /* paging lock; never reclaimed while it stands here */
-};
-
 enum shadow_result {
     SHADOW_FIXED,   /* go on: the access works now, or is worth another try */
     SHADOW_REFLECT, /* the guest's own fault, with error */
     SHADOW_EMULATE, /* a store that hardware must not do: to a shadowed table, or past WP with SMAP; emulate it */
     SHADOW_MMIO,    /* no memory is there: gpa is for a device */
     SHADOW_NOMEM,   /* the pool is too small to hold one translation */
+};
+#define SHADOW_RESULTS (SHADOW_NOMEM + 1)
+
+/* Of a vCPU; its own, or with the vCPU paused. */
+struct shadow_vcpu {
+    struct shadow *s;
+    struct guest_paging paging;
+    struct shadow_page *root;                                   /* paging lock; never reclaimed while it stands here */
+    uint64_t faults[SHADOW_RESULTS], emulated[EMULATE_RESULTS]; /* how many had that result; others may read */
 };
 
 struct shadow_fault {
@@ -86,14 +88,30 @@ bool shadow_forget(struct domain *d, struct p2m_entry old);
 struct guest_mem shadow_memory(struct shadow *s);
 const struct guest_cpu *shadow_cpu(const struct shadow *s);
 
+/* What control tools ask for (<umbra/umbra_op.h>) while the guest runs. -EOPNOTSUPP: no shadows; -EBUSY: dying. */
+
 /* A slice of throwing everything away: -ERESTART or 0. The guest goes on. */
 int shadow_blow(struct domain *d);
+/* The debug key that does so to all domains. */
+void shadow_boot_init(void);
 
 struct shadow_audit {
-    unsigned int next;   /* 0 to begin with */
-    unsigned int broken; /* result; the console says which */
+    uint32_t next;           /* 0 to begin with */
+    uint32_t tables;         /* result: looked at */
+    uint64_t entries;        /* likewise */
+    struct audit_log broken; /* result */
 };
 /* A slice of a comparison of every shadow with what it was made from: -ERESTART or 0. */
 int shadow_audit(struct domain *d, struct shadow_audit *a);
+
+/* Takes figures of a domain by group and name; what is not 0 ends the telling and is its result. */
+typedef int shadow_tell_fn(void *ctx, const char *group, const char *name, uint64_t value);
+/* Of its shadows and its pool; of a vCPU. */
+int shadow_tell(struct domain *d, shadow_tell_fn *tell, void *ctx);
+int shadow_tell_vcpu(const struct shadow_vcpu *v, shadow_tell_fn *tell, void *ctx);
+
+/* Up to max records from *position on: their number, at most max; *position at the end: UMBRA_SHADOW_end. */
+struct umbra_shadow_record;
+int shadow_dump(struct domain *d, uint64_t *position, struct umbra_shadow_record *out, unsigned int max);
 
 #endif

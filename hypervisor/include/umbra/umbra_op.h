@@ -104,6 +104,87 @@ struct umbra_op_pool {
     uint64_t size, p2m, shadow; /* OUT */
 };
 
+/*
+ * Shadow paging of a translated domain, which runs on. Errors of the four: -EOPNOTSUPP the domain has no shadows;
+ * -EBUSY it is dying.
+ *
+ * Figures of the domain at position 0, then of its vCPUs one by one; the caller adds up what has the same group and
+ * name, and goes on until position comes back as UMBRA_FIGURES_end. -ENOBUFS: there is too little room.
+ */
+#define UMBRA_OP_shadow_stats 12
+#define UMBRA_FIGURES_end     UINT32_MAX
+struct umbra_figure {
+    char group[12], name[20];
+    uint64_t value;
+};
+struct umbra_op_shadow_stats {
+    uint32_t position; /* IN, OUT */
+    uint32_t room;     /* IN: figures that fit */
+    uint64_t figures;  /* IN: pointer to struct umbra_figure[room] */
+    uint32_t nr, pad;  /* OUT */
+};
+
+/*
+ * Audit of the invariants H1 to H4, M1 and M3 to M8 (docs/invariants.md). All but room and findings is 0 to begin with;
+ * a call that is preempted finds there how far it has come. -EAGAIN: the domain's memory map was changed meanwhile.
+ */
+#define UMBRA_OP_shadow_audit 13
+struct umbra_shadow_finding {
+    char rule[8];        /* number of the invariant */
+    char what[72];       /* in words */
+    uint64_t gfn;        /* guest frame of the table, or that the entry is for */
+    uint64_t entry;      /* as hardware has it */
+    uint32_t index, pad; /* of the entry in its shadow */
+};
+struct umbra_op_shadow_audit {
+    uint32_t room;     /* IN: findings that fit */
+    uint32_t nr;       /* OUT: findings stored: the first ones */
+    uint64_t findings; /* IN: pointer to struct umbra_shadow_finding[room] */
+    uint64_t entries;  /* OUT: looked at, in shadows */
+    uint32_t tables;   /* OUT: shadows looked at */
+    uint32_t broken;   /* OUT: invariants found broken, counted each time */
+    uint32_t next, p2m_seen[5];
+    uint64_t p2m_next, p2m_changes, p2m_tables; /* OUT, the last one: tables of the memory map */
+};
+
+/* Everything is thrown away and made again as the guest needs it. */
+#define UMBRA_OP_shadow_blow 14
+
+/*
+ * What there is: a record of each shadow, followed by those of its entries. As many as fit per call; the caller begins
+ * at position 0 and goes on until UMBRA_SHADOW_end. The guest changes it meanwhile: an entry may name a shadow that is
+ * not told, or has become another one.
+ */
+#define UMBRA_OP_shadow_dump 15
+#define UMBRA_SHADOW_end     UINT64_MAX
+#define UMBRA_SHADOW_none    UINT64_MAX
+#define UMBRA_SHADOW_table   0xffffu
+struct umbra_shadow_record {
+    uint32_t shadow;                /* its number */
+    uint16_t index;                 /* of the entry; UMBRA_SHADOW_table: of the shadow itself */
+    uint8_t level;                  /* of the shadow */
+    uint8_t format;                 /* levels of the guest's tables; 0: it runs without paging */
+    uint64_t gfn;                   /* the guest's table, or the first frame of what is mapped; or UMBRA_SHADOW_none */
+    uint64_t entry;                 /* as hardware has it; of the shadow itself: its machine frame */
+    uint32_t child;                 /* an entry that names a shadow: which; else 0 */
+    uint16_t flags;                 /* of the shadow itself: UMBRA_SHADOW_* */
+    uint16_t quadrant, roots, used; /* likewise: part of a table of 1024, vCPUs that run on it, entries */
+};
+#define UMBRA_SHADOW_direct 0x01 /* of a large page, or of unpaged memory: there is no guest table */
+#define UMBRA_SHADOW_wp     0x02 /* settings and rights that it was made for */
+#define UMBRA_SHADOW_nx     0x04
+#define UMBRA_SHADOW_smep   0x08
+#define UMBRA_SHADOW_smap   0x10
+#define UMBRA_SHADOW_write  0x20
+#define UMBRA_SHADOW_user   0x40
+#define UMBRA_SHADOW_noexec 0x80
+struct umbra_op_shadow_dump {
+    uint64_t position; /* IN, OUT */
+    uint64_t records;  /* IN: pointer to struct umbra_shadow_record[room] */
+    uint32_t room;     /* IN: records that fit */
+    uint32_t nr;       /* OUT: records stored */
+};
+
 struct umbra_op {
     uint32_t cmd;
     uint32_t interface_version;
@@ -116,6 +197,9 @@ struct umbra_op {
         struct umbra_op_stretch stretch;
         struct umbra_op_alloc_fault alloc_fault;
         struct umbra_op_pool pool;
+        struct umbra_op_shadow_stats shadow_stats;
+        struct umbra_op_shadow_audit shadow_audit;
+        struct umbra_op_shadow_dump shadow_dump;
         uint8_t space[112];
     } u;
 };

@@ -11,10 +11,18 @@
 
 #define SLICE 512u
 
-static void broken(struct p2m_audit *a, const struct p2m *p, const char *what, npte_t e)
+void audit_note(struct audit_log *log, const struct domain *d, const struct audit_found *f)
 {
-    a->broken++;
-    printk(XLOG_ERR "d%u: P2M of gfn %lx, entry %lx: %s\n", p->d->id, a->next, e.n, what);
+    printk(XLOG_ERR "audit of d%u: %s: %s: gfn %lx index %u entry %lx\n", d->id, f->rule, f->what, f->gfn, f->index,
+           f->entry);
+    log->count++;
+    if (log->nr < ARRAY_SIZE(log->found))
+        log->found[log->nr++] = *f;
+}
+
+static void broken(struct p2m_audit *a, const struct p2m *p, const char *rule, const char *what, npte_t e)
+{
+    audit_note(&a->broken, p->d, &(struct audit_found){.rule = rule, .what = what, .gfn = a->next, .entry = e.n});
 }
 
 static void check_own(struct p2m_audit *a, const struct p2m *p, npte_t e, mfn_t m, uint64_t gfn)
@@ -22,9 +30,9 @@ static void check_own(struct p2m_audit *a, const struct p2m *p, npte_t e, mfn_t 
     const struct page_info *pg = mfn_valid(m) ? mfn_to_page(m) : NULL;
 
     if (!pg || READ_ONCE(pg->owner) != p->d || !(READ_ONCE(pg->count_info) & PGC_allocated))
-        broken(a, p, "M5: memory that is not the domain's", e);
+        broken(a, p, "M5", "memory that is not the domain's", e);
     else if (get_gpfn_from_mfn(m) != gfn)
-        broken(a, p, "M5: the M2P says otherwise", e);
+        broken(a, p, "M5", "the M2P says otherwise", e);
 }
 
 static void check_borrowed(struct p2m_audit *a, const struct p2m *p, npte_t e)
@@ -32,10 +40,10 @@ static void check_borrowed(struct p2m_audit *a, const struct p2m *p, npte_t e)
     const struct page_info *pg = mfn_valid(npte_mfn(e)) ? mfn_to_page(npte_mfn(e)) : NULL;
 
     if (!pg || !READ_ONCE(pg->owner) || !(READ_ONCE(pg->count_info) & PGC_count_mask))
-        broken(a, p, "M6: borrowed memory without a reference", e);
+        broken(a, p, "M6", "borrowed memory without a reference", e);
     else if (npte_type(e) != P2M_GRANT_RO &&
              (page_type(pg) != PT_WRITABLE || !(READ_ONCE(pg->type_info) & PGT_count_mask)))
-        broken(a, p, "M6: borrowed memory without the type WRITABLE", e);
+        broken(a, p, "M6", "borrowed memory without the type WRITABLE", e);
 }
 
 /* What a leaf says of n frames from a->next on. */
@@ -50,9 +58,9 @@ static void check_frames(struct p2m_audit *a, const struct p2m *p, npte_t e, uns
         if (p2m_is_ram(npte_type(e)))
             check_own(a, p, e, mfn_add(m, i), a->next + i);
         else if (mfn_valid(mfn_add(m, i)))
-            broken(a, p, "M7: RAM as device memory", e);
+            broken(a, p, "M7", "RAM as device memory", e);
     if (a->next + n > p->limit)
-        broken(a, p, "M8: beyond the highest gfn", e);
+        broken(a, p, "M8", "beyond the highest gfn", e);
 }
 
 static bool leaf_ok(npte_t e, unsigned int level)
@@ -72,7 +80,7 @@ static void close_tables(struct p2m_audit *a, const struct p2m *p, const struct 
 {
     for (; level <= P2M_LEVELS && !(a->next & ((1ul << level_order(level + 1)) - 1)); level++) {
         if (table[level]->nr_validated != a->seen[level] || (!a->seen[level] && level < P2M_LEVELS))
-            broken(a, p, "M4: a table's number of entries", _npte(a->seen[level]));
+            broken(a, p, "M4", "a table's number of entries", _npte(a->seen[level]));
         a->seen[level] = 0;
     }
 }
@@ -97,7 +105,7 @@ static unsigned int visit(struct p2m_audit *a, const struct p2m *p, uint64_t fra
     }
     n = (1ul << level_order(level)) - (a->next & ((1ul << level_order(level)) - 1));
     if (e.n && !leaf_ok(e, level))
-        broken(a, p, "M3: not an entry", e);
+        broken(a, p, "M3", "not an entry", e);
     else if (e.n)
         check_frames(a, p, e, level, n = MIN(n, frames));
     a->next += n;
@@ -117,7 +125,7 @@ static int locked(struct p2m_audit *a, const struct p2m *p)
         if (units >= SLICE)
             return -ERESTART;
     if (a->tables + 1 != p->d->paging_pool->used[PAGING_P2M] || !list_empty(&p->dead) || p->flush_due)
-        broken(a, p, "M4: tables that are not in the tree", _npte(a->tables));
+        broken(a, p, "M4", "tables that are not in the tree", _npte(a->tables));
     return 0;
 }
 

@@ -10,15 +10,15 @@ struct look {
     struct shadow *s;
     const struct shadow_page *sp;
     struct guest_paging g;
-    struct shadow_audit *a;
+    struct audit_log *log;
     unsigned int index;
 };
 
 static void broken(struct look *l, const char *rule, const char *what)
 {
-    printk(XLOG_ERR "shadow audit d%u: %s: %s: page %u role %x index %u entry %lx\n", l->s->d->id, rule, what,
-           l->sp->id, l->sp->role.n, l->index, l->sp->entry[l->index].n);
-    l->a->broken++;
+    audit_note(l->log, l->s->d,
+               &(struct audit_found){rule, what, has_table(l->sp) ? get_gpfn_from_mfn(l->sp->table) : l->sp->base.n,
+                                     l->sp->entry[l->index].n, l->index});
 }
 
 /* The guest's entry behind this one. */
@@ -30,11 +30,6 @@ static gpte_t guest_entry(const struct look *l)
     if (sp->role.levels == 2)
         n = (sp->role.quadrant * PT_ENTRIES + n) / sp->role.level;
     return _gpte(table_read(l->s, _gpa((get_gpfn_from_mfn(sp->table) << PAGE_SHIFT) + n * bytes), bytes));
-}
-
-static bool is_mirror(const struct shadow_page *sp)
-{
-    return !sp->role.direct && !mfn_eq(sp->table, INVALID_MFN);
 }
 
 static void look_at_links(struct look *l)
@@ -63,7 +58,7 @@ static void look_at_leaf(struct look *l)
     struct p2m_entry p;
     gfn_t gfn;
 
-    if (is_mirror(sp)) {
+    if (has_table(sp)) {
         gpte_t ge = guest_entry(l);
 
         gfn = guest_entry_gfn(&l->g, sp->role.level, ge);
@@ -97,7 +92,7 @@ static void look_at_table(struct look *l)
     if (!child->parents || child->role.level != sp->role.level - 1 ||
         !mfn_eq(page_mfn(child), spte_mfn(sp->entry[l->index])))
         broken(l, "H2", "entry that names no table of the level below");
-    if (!is_mirror(sp) || sp->role.level > l->g.fmt->levels)
+    if (!has_table(sp) || sp->role.level > l->g.fmt->levels)
         return;
     e = guest_entry(l);
     if (!(e.n & PTE_P) || !(e.n & PTE_A) || child->role.direct != guest_maps_page(&l->g, sp->role.level, e))
@@ -129,22 +124,46 @@ static void look_at_page(struct look *l)
     l->index = 0;
     if (used != l->sp->used)
         broken(l, "H2", "wrong number of entries");
-    if (is_mirror(l->sp) && !is_table(l->sp->table))
+    if (has_table(l->sp) && !is_table(l->sp->table))
         broken(l, "H3", "shadow of a frame that is no table");
+}
+
+/* Frames of the pool that are out for shadows, and all of them. */
+static void look_at_pool(const struct shadow *s, struct audit_log *log)
+{
+    struct paging_pool *pool = s->d->paging_pool;
+    unsigned long frames = 2ul * s->pages + s->nr_ids / PAGES_PER_BLOCK;
+    bool sum;
+
+    for (unsigned int i = 0; i < REGION_PAGES; i++)
+        frames += s->region[i] != NULL;
+    spin_lock(&pool->lock);
+    sum = pool->size == pool->free + pool->used[PAGING_P2M] + pool->used[PAGING_SHADOW];
+    spin_unlock(&pool->lock);
+    if (!sum)
+        audit_note(log, s->d, &(struct audit_found){.rule = "M1", .what = "the pool's frames do not add up"});
+    if (frames != pool->used[PAGING_SHADOW])
+        audit_note(log, s->d, &(struct audit_found){.rule = "H4", .what = "frames that no shadow is made of"});
 }
 
 static int audit(struct shadow *s, struct shadow_audit *a)
 {
     for (; a->next < s->nr_ids; a->next++) {
-        struct look l = {.s = s, .a = a, .sp = page_by_id(s, a->next)};
+        struct look l = {.s = s, .log = &a->broken, .sp = page_by_id(s, a->next)};
 
         if (!a->next || !l.sp->entry)
             continue;
-        if (preempt_before_work(PT_ENTRIES))
+        if (room() < PT_ENTRIES)
             return -ERESTART;
         look_at_page(&l);
         stretch_work(PT_ENTRIES);
+        a->tables++;
+        a->entries += l.sp->used;
     }
+    if (room() < REGION_PAGES / 8)
+        return -ERESTART;
+    look_at_pool(s, &a->broken);
+    stretch_work(REGION_PAGES / 8);
     return 0;
 }
 
@@ -152,8 +171,12 @@ int shadow_audit(struct domain *d, struct shadow_audit *a)
 {
     int rc;
 
-    paging_lock(d);
-    rc = audit(d->shadow, a);
-    paging_unlock(d);
+    do {
+        rc = shadow_lock(d);
+        if (rc)
+            return rc;
+        rc = audit(d->shadow, a);
+        shadow_unlock(d->shadow);
+    } while (rc == -ERESTART && !preempt_needed());
     return rc;
 }

@@ -118,6 +118,7 @@ enum emulate_result shadow_emulate(struct shadow_vcpu *v, struct emul *e, bool u
     e->ctx = &c;
     r = emulate_store(e);
     e->ctx = NULL;
+    v->emulated[r]++;
     return r;
 }
 
@@ -130,6 +131,6 @@ bool shadow_give_up(struct domain *d, gpa_t at)
     p = p2m_lookup_locked(d, _gfn(at.n >> PAGE_SHIFT));
     if (p2m_is_ram(p.type))
         done = table_unshadow(d->shadow, p.mfn) && !is_table(p.mfn);
-    paging_unlock(d);
+    shadow_unlock(d->shadow);
     return done;
 }

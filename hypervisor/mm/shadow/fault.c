@@ -79,7 +79,7 @@ static unsigned int index_at(const struct fill *c, unsigned int level)
 /* Does the guest have an entry of its own for this page's? */
 static bool has_guest_entry(const struct fill *c, const struct shadow_page *sp)
 {
-    return !sp->role.direct && !mfn_eq(sp->table, INVALID_MFN) && c->v->paging.fmt;
+    return has_table(sp) && c->v->paging.fmt;
 }
 
 /* Is it still what the walk found? */
@@ -264,7 +264,7 @@ static enum shadow_result fill(struct fill *c)
     return rc == -ENOMEM ? SHADOW_NOMEM : SHADOW_FIXED;
 }
 
-enum shadow_result shadow_fault(struct shadow_vcpu *v, struct shadow_fault *f)
+static enum shadow_result handle(struct shadow_vcpu *v, struct shadow_fault *f)
 {
     struct guest_mem mem = shadow_mem(v->s->d);
     struct fill c = {.v = v, .s = v->s, .f = f};
@@ -282,6 +282,14 @@ enum shadow_result shadow_fault(struct shadow_vcpu *v, struct shadow_fault *f)
     }
     paging_lock(v->s->d);
     r = fill(&c);
-    paging_unlock(v->s->d);
+    shadow_unlock(v->s);
+    return r;
+}
+
+enum shadow_result shadow_fault(struct shadow_vcpu *v, struct shadow_fault *f)
+{
+    enum shadow_result r = handle(v, f);
+
+    v->faults[r]++;
     return r;
 }

@@ -7,25 +7,41 @@
 #include <hv/sched.h>
 #include "internal.h"
 
-static entry_ref *head_of(struct shadow *s, unsigned int level, spte_t e)
+static enum ring ring_of(unsigned int level, spte_t e)
+{
+    if (!spte_is_leaf(e, level))
+        return RING_PARENTS;
+    return e.n & SPTE_BORROWED ? RING_BORROWED : level == 1 ? RING_4K : RING_2M;
+}
+
+static entry_ref *head_of(struct shadow *s, enum ring ring, spte_t e)
 {
     mfn_t m = spte_mfn(e);
 
-    if (!spte_is_leaf(e, level))
+    switch (ring) {
+    case RING_PARENTS:
         return &page_of_frame(s, m)->parents;
-    if (e.n & SPTE_BORROWED)
+    case RING_4K:
+        return &mfn_to_page(m)->shadow.rmap;
+    case RING_2M:
+        return &mfn_to_page(m)->shadow.rmap_2m;
+    default:
         return &s->borrowed;
-    return level == 1 ? &mfn_to_page(m)->shadow.rmap : &mfn_to_page(m)->shadow.rmap_2m;
+    }
 }
 
 static void unlink_entry(struct shadow *s, struct shadow_page *sp, unsigned int index)
 {
     spte_t e = sp->entry[index];
+    enum ring ring = ring_of(sp->role.level, e);
+    entry_ref *head = head_of(s, ring, e);
     struct shadow_page *child;
 
-    links_del(s, head_of(s, sp->role.level, e), ref_of(sp, index));
+    links_del(s, head, ref_of(sp, index));
     sp->used--;
-    if (spte_is_leaf(e, sp->role.level))
+    s->count.entries[ring]--;
+    s->count.rings[ring] -= !*head;
+    if (ring != RING_PARENTS)
         return;
     child = page_of_frame(s, spte_mfn(e));
     if (child->role.direct && !child->parents) { /* nobody finds it again: it is the first to be reused */
@@ -36,9 +52,13 @@ static void unlink_entry(struct shadow *s, struct shadow_page *sp, unsigned int 
 
 static void link_entry(struct shadow *s, struct shadow_page *sp, unsigned int index, spte_t e)
 {
-    bool first = spte_is_leaf(e, sp->role.level) && (e.n & PTE_RW);
+    enum ring ring = ring_of(sp->role.level, e);
+    entry_ref *head = head_of(s, ring, e);
+    bool first = ring != RING_PARENTS && (e.n & PTE_RW);
 
-    (first ? links_add_first : links_add_last)(s, head_of(s, sp->role.level, e), ref_of(sp, index));
+    s->count.entries[ring]++;
+    s->count.rings[ring] += !*head;
+    (first ? links_add_first : links_add_last)(s, head, ref_of(sp, index));
     sp->used++;
 }
 

@@ -52,8 +52,21 @@ static_assert(MAX_PAGES < 1u << 23, "a page's number and an index fit into entry
 #define REGIONS_PER_PAGE (PAGE_SIZE / sizeof(uint16_t))
 #define REGION_PAGES     256u /* 1 TiB; beyond it there are no leaves of 2 MiB */
 
+/* Lists of entries: those that name a table, the reverse maps of 4 KiB and 2 MiB leaves, borrowed memory. */
+enum ring { RING_PARENTS, RING_4K, RING_2M, RING_BORROWED, RINGS };
+
+/* What control tools are told; all of it changes where the lock is held anyway. */
+struct shadow_count {
+    uint32_t tables[GUEST_LEVELS + 1][GUEST_LEVELS + 1]; /* there are: by levels of the guest's format, and their own */
+    uint32_t direct;                                     /* of these: parts of large pages or of unpaged memory */
+    uint32_t longest;                                    /* most units of work with the lock held */
+    uint64_t entries[RINGS], rings[RINGS];               /* there are */
+    uint64_t made, freed, reclaimed, unshadowed, stores, flushes, blows;
+};
+
 struct shadow {
     struct domain *d;
+    struct shadow_count count;
     struct guest_cpu cpu;
     struct shadow_page *block[SHADOW_BLOCKS]; /* descriptors, in frames of the pool */
     uint16_t *region[REGION_PAGES];           /* for each 2 MiB of guest frames, how many are shadowed; likewise */
@@ -95,6 +108,17 @@ static inline mfn_t page_mfn(const struct shadow_page *sp)
 {
     return virt_to_mfn(sp->entry);
 }
+
+/* Is it made from a table of the guest's? */
+static inline bool has_table(const struct shadow_page *sp)
+{
+    return !sp->role.direct && !mfn_eq(sp->table, INVALID_MFN);
+}
+
+/* For a control tool: the lock, and 0; else it is not held: -EOPNOTSUPP, there are no shadows; -EBUSY, d is dying. */
+int shadow_lock(struct domain *d);
+/* The lock is given back; the work that was done with it is noted. */
+void shadow_unlock(struct shadow *s);
 
 /* ---- links.c: circular lists of entries ---- */
 void links_add_first(const struct shadow *s, entry_ref *head, entry_ref r);

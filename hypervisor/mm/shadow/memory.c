@@ -141,7 +141,7 @@ static void end(const struct change *c)
 {
     if (p2m_is_ram(c->p2m.type) && is_table(c->p2m.mfn))
         table_written(c->d->shadow, c->p2m.mfn, c->at.n & (PAGE_SIZE - 1), c->bytes);
-    paging_unlock(c->d);
+    shadow_unlock(c->d->shadow);
 }
 
 int shadow_store(struct domain *d, gpa_t at, unsigned int bytes, uint64_t value)

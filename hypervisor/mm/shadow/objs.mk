@@ -12,3 +12,5 @@ hv-srcs += hypervisor/mm/shadow/update.c
 hv-srcs += hypervisor/mm/shadow/emulate.c
 hv-srcs += hypervisor/mm/shadow/root.c
 hv-srcs += hypervisor/mm/shadow/audit.c
+hv-srcs += hypervisor/mm/shadow/stats.c
+hv-srcs += hypervisor/mm/shadow/dump.c

@@ -16,6 +16,7 @@ static void *pool_frame(struct shadow *s, bool below_4g)
     if (!pg)
         return NULL;
     pg->shadow.rmap = pg->shadow.rmap_2m = pg->shadow.tables = 0;
+    stretch_work(STRETCH_FRAME);
     return page_to_virt(pg);
 }
 
@@ -54,6 +55,12 @@ static struct shadow_page *take_descriptor(struct shadow *s)
 
 /* ---- life ---- */
 
+static void count_table(struct shadow *s, union shadow_role role, int n)
+{
+    s->count.tables[role.levels][role.level] += (unsigned int)n;
+    s->count.direct += role.direct ? (unsigned int)n : 0;
+}
+
 /* It is not found by its table any more; if it was the last shadow, the frame is no table any more. */
 void page_forget(struct shadow *s, struct shadow_page *sp)
 {
@@ -69,11 +76,6 @@ void page_forget(struct shadow *s, struct shadow_page *sp)
     if (!pg->shadow.tables && count)
         --*count;
     sp->table = INVALID_MFN;
-}
-
-static bool has_table(const struct shadow_page *sp)
-{
-    return !sp->role.direct && !mfn_eq(sp->table, INVALID_MFN);
 }
 
 #define SCAN_COST (PT_ENTRIES / 8) /* of passing over a table's empty entries, a cache line each */
@@ -108,6 +110,8 @@ bool page_free(struct shadow *s, struct shadow_page *sp)
     list_del(&sp->lru);
     list_add(&sp->lru, &s->unused);
     s->pages--;
+    s->count.freed++;
+    count_table(s, sp->role, -1);
     return true;
 }
 
@@ -120,7 +124,7 @@ static int reclaim(struct shadow *s)
     for (sp = list_entry(s->lru.prev, struct shadow_page, lru); &sp->lru != &s->lru && looked < PT_ENTRIES;
          sp = list_entry(sp->lru.prev, struct shadow_page, lru), looked++)
         if (!sp->roots && !sp->busy) {
-            (void)page_free(s, sp);
+            s->count.reclaimed += page_free(s, sp);
             return -ERESTART;
         }
     return -ENOMEM;
@@ -147,6 +151,8 @@ int page_make(struct shadow *s, union shadow_role role, struct shadow_page **out
     virt_to_page(entry)->shadow.tables = sp->id;
     list_add(&sp->lru, &s->lru);
     s->pages++;
+    s->count.made++;
+    count_table(s, role, 1);
     *out = sp;
     return 0;
 }

@@ -10,6 +10,7 @@
 void shadow_flush(struct shadow *s)
 {
     smp_mb(); /* the entries are stored before it is seen who may have read them */
+    s->count.flushes += s->stale;
     if (s->stale)
         tlb_flush_mask((cpumask_t){READ_ONCE(s->d->dirty_cpus.bits)});
     s->stale = false;
@@ -57,6 +58,7 @@ bool table_unshadow(struct shadow *s, mfn_t table)
         } else {
             if (!page_free(s, sp))
                 return false;
+            s->count.unshadowed++;
             id = mfn_to_page(table)->shadow.tables;
         }
     }

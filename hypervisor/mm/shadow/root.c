@@ -94,12 +94,12 @@ int shadow_set_paging(struct shadow_vcpu *v)
 {
     int rc;
 
-    paging_lock(v->s->d);
-    do
+    do {
+        paging_lock(v->s->d);
         rc = reload(v);
-    while (rc == -ERESTART && !preempt_needed());
-    shadow_flush(v->s);
-    paging_unlock(v->s->d);
+        shadow_flush(v->s);
+        shadow_unlock(v->s);
+    } while (rc == -ERESTART && !preempt_needed());
     return rc;
 }
 
@@ -131,7 +131,29 @@ int shadow_init(struct domain *d, const struct guest_cpu *cpu)
     return 0;
 }
 
-/* From the least lately used one on; roots only lose their entries. Pages that are made meanwhile stand in front. */
+int shadow_lock(struct domain *d)
+{
+    int rc;
+
+    if (!d->p2m)
+        return -EOPNOTSUPP;
+    paging_lock(d);
+    rc = d->dying ? -EBUSY : d->shadow ? 0 : -EOPNOTSUPP;
+    if (rc)
+        paging_unlock(d);
+    return rc;
+}
+
+void shadow_unlock(struct shadow *s)
+{
+    s->count.longest = MAX(s->count.longest, this_cpu(stretch_now).work);
+    paging_unlock(s->d);
+}
+
+/*
+ * From the least lately used one on; roots only lose their entries. Pages that are made meanwhile stand in front.
+ * -ERESTART: in a new stretch.
+ */
 static int blow(struct shadow *s)
 {
     if (!s->blow)
@@ -139,17 +161,17 @@ static int blow(struct shadow *s)
     while (s->blow > 1 && !list_empty(&s->lru)) {
         struct shadow_page *sp = list_entry(s->lru.prev, struct shadow_page, lru);
 
-        if (sp->roots && page_clear(s, sp)) {
+        if (!room() || !(sp->roots ? page_clear(s, sp) : page_free(s, sp)))
+            return -ERESTART;
+        if (sp->roots) {
             list_del(&sp->lru);
             list_add(&sp->lru, &s->lru);
-            s->blow--;
-        } else if (!sp->roots && page_free(s, sp)) {
-            s->blow--;
         }
-        if (preempt_after_work())
-            return -ERESTART;
+        s->blow--;
+        stretch_work(MIN(room(), 1u));
     }
     s->blow = 0;
+    s->count.blows++;
     shadow_flush(s);
     return 0;
 }
@@ -158,43 +180,57 @@ int shadow_blow(struct domain *d)
 {
     int rc;
 
-    paging_lock(d);
-    rc = blow(d->shadow);
-    paging_unlock(d);
+    do {
+        rc = shadow_lock(d);
+        if (rc)
+            return rc;
+        rc = blow(d->shadow);
+        shadow_unlock(d->shadow);
+    } while (rc == -ERESTART && !preempt_needed());
     return rc;
 }
 
-/* Frames that a list of pointers names. 0, or -ERESTART: a part of them. */
-static int return_frames(struct shadow *s, void **frame, unsigned int n)
+/* Frames that a list of pointers names. */
+static void return_frames(struct shadow *s, void **frame, unsigned int n)
 {
-    for (unsigned int i = 0; i < n; i++) {
+    for (unsigned int i = 0; i < n && room(); i++) {
         if (!frame[i])
             continue;
-        if (preempt_after_work())
-            return -ERESTART;
         paging_pool_free(s->d, PAGING_SHADOW, virt_to_page(frame[i]));
         frame[i] = NULL;
         stretch_work(1);
     }
-    return 0;
+}
+
+static bool free_all(struct shadow *s)
+{
+    while (!list_empty(&s->lru)) {
+        struct shadow_page *sp = list_entry(s->lru.prev, struct shadow_page, lru);
+
+        ASSERT(!sp->roots);
+        if (!room() || !page_free(s, sp))
+            return false;
+        stretch_work(MIN(room(), 1u));
+    }
+    return_frames(s, (void **)s->block, SHADOW_BLOCKS);
+    return_frames(s, (void **)s->region, REGION_PAGES);
+    return room();
 }
 
 int shadow_relinquish(struct domain *d)
 {
     struct shadow *s = d->shadow;
-    int rc;
+    bool done;
 
     if (!s)
         return 0;
-    rc = shadow_blow(d);
-    if (rc)
-        return rc;
-    ASSERT(!s->pages);
-    rc = return_frames(s, (void **)s->block, SHADOW_BLOCKS);
-    if (!rc)
-        rc = return_frames(s, (void **)s->region, REGION_PAGES);
-    if (rc)
-        return rc;
+    do {
+        paging_lock(d); /* who holds it may not have seen that the domain is dying */
+        done = free_all(s);
+        paging_unlock(d);
+    } while (!done && !preempt_needed());
+    if (!done)
+        return -ERESTART;
     d->shadow = NULL;
     hv_free(s);
     return 0;

@@ -83,6 +83,7 @@ void table_written(struct shadow *s, mfn_t table, unsigned int offset, unsigned 
 {
     bool flood = false;
 
+    s->count.stores++;
     for (uint32_t id = mfn_to_page(table)->shadow.tables; id; id = page_by_id(s, id)->next_of_table) {
         struct shadow_page *sp = page_by_id(s, id);
         struct guest_paging g;

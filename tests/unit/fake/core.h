@@ -62,6 +62,8 @@ void core_settle(void);
 /* Lets time pass; timers that came due run. */
 void core_pass(s_time_t ns);
 void core_finish_switch(void);
+/* A debug key of which only what was registered for it happens. */
+void core_press(char key);
 
 /* A hypercall of the current vCPU through its registers, repeated while it restarts. */
 long core_call(unsigned int op, unsigned long a0, unsigned long a1, unsigned long a2);
@@ -95,5 +97,6 @@ int core_policy_tests(void);
 int core_paging_tests(void);
 int core_physmap_tests(void);
 int core_hvm_tests(void);
+int core_shadow_tests(void);
 
 #endif

@@ -70,8 +70,16 @@ void console_ring_clear(void)
     core.console_len = 0;
 }
 
+static void (*debug_keys[128])(void);
+
 void register_debug_key(char key, const char *desc, void (*fn)(void))
 {
+    debug_keys[(unsigned char)key] = fn;
+}
+
+void core_press(char key)
+{
+    debug_keys[(unsigned char)key]();
 }
 
 void handle_debug_key(char key)

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Figures for control tools. Those of a domain are counted where its lock is held, those of a vCPU are its own: nothing
+ * is shared between CPUs that was not before.
+ */
+#include <hv/sched.h>
+#include "internal.h"
+
+struct row {
+    const char *group, *name;
+    uint64_t value;
+};
+
+static int tell_rows(const struct row *row, unsigned int n, shadow_tell_fn *tell, void *ctx)
+{
+    int rc = 0;
+
+    for (unsigned int i = 0; i < n && !rc; i++)
+        rc = tell(ctx, row[i].group, row[i].name, row[i].value);
+    return rc;
+}
+
+static int tell_tables(const struct shadow_count *c, shadow_tell_fn *tell, void *ctx)
+{
+    int rc = 0;
+
+    for (unsigned int levels = 0; levels <= GUEST_LEVELS; levels++)
+        for (unsigned int level = 1; level <= MAX(levels, 3u) && levels != 1 && !rc; level++) {
+            const char name[] = {(char)('0' + levels), '.', (char)('0' + level), '\0'};
+
+            rc = tell(ctx, "tables", name, c->tables[levels][level]);
+        }
+    return rc;
+}
+
+int shadow_tell(struct domain *d, shadow_tell_fn *tell, void *ctx)
+{
+    const struct paging_pool *p = d->paging_pool;
+    struct shadow_count c;
+    int rc = shadow_lock(d);
+
+    if (rc)
+        return rc;
+    c = d->shadow->count;
+    shadow_unlock(d->shadow);
+    rc = tell_tables(&c, tell, ctx);
+    if (rc)
+        return rc;
+    const struct row rows[] = {
+        {"tables", "direct", c.direct},
+        {"rmap", "leaves_4k", c.entries[RING_4K]},
+        {"rmap", "frames_4k", c.rings[RING_4K]},
+        {"rmap", "leaves_2m", c.entries[RING_2M]},
+        {"rmap", "frames_2m", c.rings[RING_2M]},
+        {"rmap", "leaves_borrowed", c.entries[RING_BORROWED]},
+        {"rmap", "links", c.entries[RING_PARENTS]},
+        {"rmap", "linked_tables", c.rings[RING_PARENTS]},
+        {"events", "made", c.made},
+        {"events", "freed", c.freed},
+        {"events", "reclaimed", c.reclaimed},
+        {"events", "unshadowed", c.unshadowed},
+        {"events", "table_stores", c.stores},
+        {"events", "flushes", c.flushes},
+        {"events", "blows", c.blows},
+        {"stretch", "longest", c.longest},
+        {"stretch", "bound", STRETCH_BOUND},
+        {"pool", "size", p->size},
+        {"pool", "free", p->free},
+        {"pool", "p2m", p->used[PAGING_P2M]},
+        {"pool", "shadow", p->used[PAGING_SHADOW]},
+    };
+    return tell_rows(rows, ARRAY_SIZE(rows), tell, ctx);
+}
+
+int shadow_tell_vcpu(const struct shadow_vcpu *v, shadow_tell_fn *tell, void *ctx)
+{
+    const struct row rows[] = {
+        {"faults", "fixed", v->faults[SHADOW_FIXED]},
+        {"faults", "reflected", v->faults[SHADOW_REFLECT]},
+        {"faults", "emulated", v->faults[SHADOW_EMULATE]},
+        {"faults", "device", v->faults[SHADOW_MMIO]},
+        {"faults", "no_memory", v->faults[SHADOW_NOMEM]},
+        {"emulated", "done", v->emulated[EMULATE_DONE]},
+        {"emulated", "again", v->emulated[EMULATE_RETRY]},
+        {"emulated", "faulted", v->emulated[EMULATE_FAULT]},
+        {"emulated", "unhandled", v->emulated[EMULATE_UNHANDLED]},
+    };
+
+    return tell_rows(rows, ARRAY_SIZE(rows), tell, ctx);
+}
