@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Rule: an L1 entry cannot give write access to a page table. mmu_update is asked to store such an entry, for a table
- * of each level, at an entry in use and at one that was empty; it gives EINVAL, with each command, and the entry stays
+ * of each level, at an entry in use and at one that was empty; it gives EBUSY, with each command, and the entry stays
  * as it was. The same frame may be mapped read-only as often as the guest likes, and a read-only entry does not become
  * writable by a store that only changes the RW bit.
  */
@@ -16,14 +16,14 @@ static void attack(unsigned long table_mfn)
     unsigned long before = *slot;
 
     for (unsigned int i = 0; i < ARRAY_SIZE(commands); i++) {
-        CHECK_IS(mmu_store_at(maddr_of(slot) | commands[i], make_pte(table_mfn, PTE_ALL)), -XEN_EINVAL);
+        CHECK_IS(mmu_store_at(maddr_of(slot) | commands[i], make_pte(table_mfn, PTE_ALL)), -XEN_EBUSY);
         CHECK_IS(*slot, before);
     }
     CHECK_IS(mmu_store(slot, 0), 0);
-    CHECK_IS(mmu_store(slot, make_pte(table_mfn, PTE_ALL)), -XEN_EINVAL);
+    CHECK_IS(mmu_store(slot, make_pte(table_mfn, PTE_ALL)), -XEN_EBUSY);
     CHECK_IS(*slot, 0);
     CHECK_IS(mmu_store(slot, make_pte(table_mfn, PTE_ALL & ~PTE_RW)), 0);
-    CHECK_IS(mmu_store(slot, make_pte(table_mfn, PTE_ALL)), -XEN_EINVAL);
+    CHECK_IS(mmu_store(slot, make_pte(table_mfn, PTE_ALL)), -XEN_EBUSY);
     CHECK(!(*slot & PTE_RW));
     CHECK_IS(mmu_store(slot, before), 0);
 }

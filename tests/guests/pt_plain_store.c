@@ -20,7 +20,7 @@ void guest_main(void)
     CHECK_IS(HYPERCALL2(__HYPERVISOR_set_gdt, frames, 512), 0);
     CHECK(mmu_store(&gdt[3], 0x00cf8c000000ffff) < 0); /* a call gate, among other things */
     CHECK_IS(gdt[3], 0);
-    CHECK_IS(set_writable(gdt), -XEN_EINVAL);
+    CHECK_IS(set_writable(gdt), -XEN_EBUSY);
     CHECK_IS(HYPERCALL2(__HYPERVISOR_set_gdt, frames, 0), 0);
     CHECK_IS(set_writable(gdt), 0);
 

@@ -1,19 +1,25 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Rule: an entry with address bits beyond the processor's, with bits that are reserved at its level, or with a cache
- * attribute that a guest without devices may not choose is refused with EINVAL at every level, alone and inside a
- * table that is to be pinned. An entry that is not present may hold anything, and gives nothing.
+ * attribute that a guest without devices may not choose is refused at every level, alone and inside a table that is to
+ * be pinned. The error is EINVAL; EPERM where an L1 entry names no RAM, which might be a device's. An entry that is not
+ * present may hold anything, and gives nothing.
  */
 #include "guest.h"
 
 static void *const elsewhere = (void *)(1ul << 39);
 
-static void refused(const unsigned long *entry, unsigned long value)
+static void refused_with(long error, const unsigned long *entry, unsigned long value)
 {
     unsigned long before = *entry;
 
-    CHECK_IS(mmu_store(entry, value), -XEN_EINVAL);
+    CHECK_IS(mmu_store(entry, value), error);
     CHECK_IS(*entry, before);
+}
+
+static void refused(const unsigned long *entry, unsigned long value)
+{
+    refused_with(-XEN_EINVAL, entry, value);
 }
 
 void guest_main(void)
@@ -24,7 +30,7 @@ void guest_main(void)
     unsigned long l1_table = make_pte(mfn_of(new_table(0, 0)), PTE_ALL);
 
     for (unsigned int bit = 40; bit < 52; bit++) {
-        refused(l1, *l1 | 1ul << bit);
+        refused_with(-XEN_EPERM, l1, *l1 | 1ul << bit);
         refused(l2, l1_table | 1ul << bit);
         refused(l3, l1_table | 1ul << bit);
         refused(l4, l1_table | 1ul << bit);
@@ -52,7 +58,7 @@ void guest_main(void)
     CHECK_IS(try_read(elsewhere), TRAP_PF);
     CHECK_IS(mmu_store(l4, 0), 0);
 
-    CHECK_IS(mmuext(MMUEXT_PIN_L1_TABLE, mfn_of(new_table(3, saved | 1ul << 51)), 0), -XEN_EINVAL);
+    CHECK_IS(mmuext(MMUEXT_PIN_L1_TABLE, mfn_of(new_table(3, saved | 1ul << 51)), 0), -XEN_EPERM);
     CHECK_IS(mmuext(MMUEXT_PIN_L1_TABLE, mfn_of(new_table(3, saved | PTE_PCD)), 0), -XEN_EINVAL);
     CHECK_IS(mmuext(MMUEXT_PIN_L2_TABLE, mfn_of(new_table(3, l1_table | 1ul << 50)), 0), -XEN_EINVAL);
     CHECK_IS(mmuext(MMUEXT_PIN_L3_TABLE, mfn_of(new_table(3, l1_table | 1ul << 49)), 0), -XEN_EINVAL);

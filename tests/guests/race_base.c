@@ -34,7 +34,7 @@ void guest_main(void)
     while (phase != 1)
         ;
     CHECK_IS(mmuext(MMUEXT_UNPIN_TABLE, second, 0), 0);
-    CHECK_IS(set_writable(l4), -XEN_EINVAL);
+    CHECK_IS(set_writable(l4), -XEN_EBUSY);
     CHECK_IS(mmuext(MMUEXT_CLEAR_PAGE, second, 0), -XEN_EINVAL);
     CHECK_IS(map_at(l4, 0, UVMF_INVLPG), 0);
     set_xen_guest_handle(give.extent_start, &second);

@@ -26,7 +26,7 @@ MUTANTS = [Mutant(*fields) for fields in (
     ("level-not-checked", PV + "pt_check.c",
      "plan->type = (enum page_type)(level - 1);", "plan->type = level > 3 ? PT_L2 : (enum page_type)(level - 1);"),
     ("mmio-not-permitted", PV + "pt_check.c",
-     "if (!iomem_permitted(pt_owner, m))", "if (!iomem_permitted(dom_xen, m) && pt_owner == dom_xen)"),
+     " || !iomem_permitted(pt_owner, m))", ")"),
     ("owner-not-checked", "hypervisor/mm/frame.c",
      "return d && try_get_page(pg, d, PGC_allocated);",
      "return d && try_get_page(pg, pg->owner ? pg->owner : d, PGC_allocated);"),

@@ -115,9 +115,10 @@ void put_page(struct page_info *pg);
 
 /*
  * Typed reference, by a caller that holds a general one. Returns 0; -EINVAL when the contents or the present type
- * forbid it; -ERESTART when preempted in validation of a table (call again, progress is kept in the page); -EBUSY
- * never: contention is waited for. PT_WRITABLE and PT_SEGDESC never return -ERESTART. For the table types the caller
- * holds the owner's d->pv.pt_lock. PT_NONE is no type to ask for: a reader needs a general reference only.
+ * forbid it, for the entry of a table also -EPERM or -EBUSY (pt_update); -ERESTART when preempted in validation of a
+ * table (call again, progress is kept in the page). Contention is waited for. PT_WRITABLE and PT_SEGDESC never return
+ * -ERESTART. For the table types the caller holds the owner's d->pv.pt_lock. PT_NONE is no type to ask for: a reader
+ * needs a general reference only.
  */
 int get_page_type(struct page_info *pg, enum page_type type);
 /*

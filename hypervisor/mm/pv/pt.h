@@ -48,7 +48,10 @@ struct pt_request {
     uint64_t keep;         /* see pt_commit */
     const pte_t *expected; /* not NULL: -EAGAIN unless this is the present entry */
 };
-/* 0, -EINVAL, -EPERM, -EAGAIN or -ERESTART. Afterwards the caller drains dead tables. */
+/*
+ * 0; -EINVAL; -EPERM no permission; -EBUSY an L1 entry's frame is another's or cannot be writable; -EAGAIN; -ERESTART.
+ * Afterwards the caller drains dead tables.
+ */
 int pt_update(const struct pt_request *r);
 
 /* Is the frame a table of the given level in use? */

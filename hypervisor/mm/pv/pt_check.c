@@ -38,9 +38,7 @@ static int check_mmio(const struct domain *pt_owner, const struct domain *pg_own
 {
     mfn_t m = pte_mfn(e);
 
-    if (cpu_features.phys_bits < 52 && m.n >> (cpu_features.phys_bits - PAGE_SHIFT))
-        return -EINVAL;
-    if (!iomem_permitted(pt_owner, m))
+    if (m.n >> (cpu_features.phys_bits - PAGE_SHIFT) || !iomem_permitted(pt_owner, m))
         return -EPERM;
     if (pg_owner != pt_owner && pg_owner != dom_io && !iomem_permitted(pg_owner, m))
         return -EPERM;

@@ -13,8 +13,10 @@
 #include <hv/p2m.h>
 #include "pt.h"
 
+/* The ABI's errors: EBUSY for the frame of an L1 entry, EINVAL for a table. */
 int pt_acquire(const struct pt_plan *plan, const struct domain *pt_owner)
 {
+    bool leaf = plan->type == PT_NONE || plan->type == PT_WRITABLE;
     struct page_info *pg;
     int rc;
 
@@ -22,13 +24,13 @@ int pt_acquire(const struct pt_plan *plan, const struct domain *pt_owner)
         return 0;
     pg = get_page_from_mfn(pte_mfn(plan->entry), plan->owner);
     if (!pg)
-        return -EINVAL;
+        return leaf ? -EBUSY : -EINVAL;
     if (plan->type == PT_NONE)
         return 0;
     rc = get_page_type(pg, plan->type);
     if (rc) {
         put_page(pg);
-        return rc;
+        return leaf ? -EBUSY : rc;
     }
     if (plan->owner != pt_owner)
         __atomic_fetch_or(&pg->type_info, PGT_foreign, __ATOMIC_SEQ_CST);

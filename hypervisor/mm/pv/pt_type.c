@@ -152,7 +152,7 @@ static int validate_slot(struct page_info *pg, unsigned int level, unsigned int 
     return level > 1 && preempt_after_work() ? -ERESTART : 0;
 }
 
-/* From pg->nr_validated on; 0, -EINVAL, -EPERM or -ERESTART. nr_validated says how far it came. */
+/* From pg->nr_validated on; 0, -ERESTART, or an entry's error as of pt_update. nr_validated says how far it came. */
 static int validate(struct page_info *pg, unsigned int level)
 {
     for (unsigned int i = pg->nr_validated; i < PT_ENTRIES; i++) {
@@ -178,7 +178,7 @@ static int promote(struct page_info *pg, enum page_type type)
         make_partial(pg, pg->nr_validated);
         if (rc != -ERESTART)
             make_dead(pg);
-        return rc == -ERESTART ? rc : -EINVAL;
+        return rc;
     }
     if (type == PT_L4)
         pv_init_l4_slots(pt_slot(pg, 0), pg->owner);
