@@ -41,6 +41,7 @@ void guest_main(void)
     void *page = new_page();
     unsigned int stored = 0;
 
+    REQUIRE(HYPERCALL2(__HYPERVISOR_vm_assist, VMASST_CMD_enable, VMASST_TYPE_writable_pagetables) == 0);
     slot = entry_of(page, 1);
     harmless = *slot & ~(PTE_A | PTE_D);
     evil = make_pte(mfn_of(slot), PTE_P | PTE_RW | PTE_US);

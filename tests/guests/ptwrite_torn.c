@@ -30,6 +30,7 @@ void guest_main(void)
     char *page = new_page(), *above;
     unsigned long table = mfn_of(entry_of(page, 1)), next;
 
+    REQUIRE(HYPERCALL2(__HYPERVISOR_vm_assist, VMASST_CMD_enable, VMASST_TYPE_writable_pagetables) == 0);
     slot = entry_of(page, 1);
     frame = *slot & PTE_ADDR;
     next = slot[1];

@@ -106,6 +106,8 @@ MUTANTS = [Mutant(*fields) for fields in (
     ("ldt-page-twice", "hypervisor/pv/desc.c",
      "if (page * 512 >= v->pv.ldt_ents || (slot->n & PTE_P))", "if (page * 512 >= v->pv.ldt_ents)"),
     # Emulated stores.
+    ("store-not-asked-for", PV + "ptwrite.c",
+     "v->pv.kernel_mode && test_bit(VMASST_TYPE_writable_pagetables, &v->domain->vm_assist)", "v->pv.kernel_mode"),
     ("store-loses-the-rest-of-the-entry", PV + "ptwrite.c",
      "(old.n & ~part_mask(a)) | ", ""),
     ("carry-lost", "hypervisor/x86/emulate/compute.c",

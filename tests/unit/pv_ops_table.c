@@ -375,7 +375,7 @@ static void op_ptwrite(void)
     pte_t *map = l1_slot(linear), *slot;
     struct page_info *table;
     uint64_t result;
-    bool expected, told = settled(self(), self()), done;
+    bool assisted = fake_chance(95), expected, told = settled(self(), self()), done;
     unsigned long moment;
 
     if (!map || (map->n & (PTE_P | PTE_RW)) != PTE_P || !mfn_valid(pte_mfn(*map)))
@@ -391,7 +391,8 @@ static void op_ptwrite(void)
     regs.rflags = fake_rand() & STATUS_FLAGS;
     native = regs;
     run_native(code_of(k), &result, &native);
-    expected = table->owner == self() && page_type(table) == PT_L1 && (table->type_info & PGT_validated) &&
+    self()->vm_assist = assisted ? 1ul << VMASST_TYPE_writable_pagetables : 0;
+    expected = assisted && table->owner == self() && page_type(table) == PT_L1 && (table->type_info & PGT_validated) &&
                model_accepts_update(self(), self(), 1, *slot, _pte(result));
     done = pv_ptwrite_fault(actor, linear + i * 8, &regs);
     if (told && moment == moment_now())

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The emulated direct write. A guest kernel may store to an L1 table of its own that it has mapped read-only; the store
- * faults, and is done here by the same route as an mmu_update. Atomic forms stay atomic against the hardware's setting
- * of A and D: the new entry is computed from the present one and stored by compare-and-swap.
+ * The emulated direct write. A guest kernel that has enabled VMASST_TYPE_writable_pagetables may store to an L1 table
+ * of its own that it has mapped read-only; the store faults, and is done here by the same route as an mmu_update.
+ * Atomic forms stay atomic against the hardware's setting of A and D: the new entry is computed from the present one
+ * and stored by compare-and-swap.
  *
  * Stores: the forms of docs/emulator.md, 1 to 8 bytes inside one entry, which must be the one that faulted. Anything
  * else - another instruction, an upper level, a value that pt_check or pt_acquire refuses - is left to the guest as the
@@ -134,12 +135,13 @@ bool pv_ptwrite_fault(struct vcpu *v, unsigned long linear, struct cpu_user_regs
     static const struct emul_segment segments[SEG_COUNT];
     struct ptwrite w = {v, linear};
     struct emul e = {.ops = &ptwrite_ops, .ctx = &w, .mode = INSN_64, .regs = regs, .seg = segments};
+    bool wanted = v->pv.kernel_mode && test_bit(VMASST_TYPE_writable_pagetables, &v->domain->vm_assist);
     struct page_info *table;
     enum emulate_result rc;
 
     /* Cheap refusals first: most write faults have nothing to do with tables. */
     spin_lock(&v->domain->pv.pt_lock);
-    table = v->pv.kernel_mode ? find_target(v, linear) : NULL;
+    table = wanted ? find_target(v, linear) : NULL;
     spin_unlock(&v->domain->pv.pt_lock);
     if (!table)
         return false;
