@@ -18,7 +18,8 @@ void guest_main(void)
     multicall_entry_t *last;
 
     list[0] = (multicall_entry_t){.op = __HYPERVISOR_multicall, .args = {P(list), 1}};
-    list[1] = (multicall_entry_t){.op = __HYPERVISOR_iret};
+    /* Xen goes to wherever the stack says, and the list ends there. */
+    list[1] = (multicall_entry_t){.op = on_umbra() ? __HYPERVISOR_iret : 63};
     list[2] = (multicall_entry_t){.op = 63};
     list[3] = (multicall_entry_t){.op = 0x100000000ul | __HYPERVISOR_multicall, .args = {P(list), 1}};
     list[4] = (multicall_entry_t){.op = __HYPERVISOR_xen_version, .args = {XENVER_version}};

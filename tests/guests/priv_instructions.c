@@ -15,6 +15,7 @@ struct attempt {
 
 /* rax, and what it points to, belongs to the code where it is an operand. */
 static const struct attempt attempts[] = {
+    {{0x0f, 0x20, 0xe0, 0x0d, 0, 0, 4, 0, 0x0f, 0x22, 0xe0}, 11, -1}, /* CR4.OSXSAVE on, for those of XSETBV */
     {{0x0f, 0x01, 0x10}, 3, TRAP_GP},                                 /* lgdt (%rax) */
     {{0x0f, 0x01, 0x18}, 3, TRAP_GP},                                 /* lidt (%rax) */
     {{0x0f, 0x00, 0xd0}, 3, TRAP_GP},                                 /* lldt %ax */

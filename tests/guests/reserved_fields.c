@@ -32,6 +32,8 @@ static long unregister(unsigned int type)
 
 void guest_main(void)
 {
+    /* mov %cr4, %rax; or $OSXSAVE, %eax; mov %rax, %cr4 */
+    static const uint8_t osxsave[] = {0x0f, 0x20, 0xe0, 0x0d, 0, 0, 4, 0, 0x0f, 0x22, 0xe0};
     static const uint8_t xsetbv[] = {0x31, 0xc9, 0xb8, 7, 0, 0, 0, 0xba, 0, 0, 0, 0x80, 0x0f, 0x01, 0xd1}; /* bit 63 */
     unsigned long mfn = mfn_of(new_table(0, 0));
 
@@ -54,5 +56,6 @@ void guest_main(void)
     }
     for (unsigned int type = 0; type < 16; type++)
         CHECK(unregister(type) < 0 || type == CALLBACKTYPE_nmi);
+    CHECK_IS(run_code(osxsave, sizeof(osxsave)), -1);
     CHECK_IS(run_code(xsetbv, sizeof(xsetbv)), TRAP_GP);
 }

@@ -44,3 +44,9 @@ class Guests(unittest.TestCase):
         methods = [name for name in dir(test_hostile.Hostile) if name.startswith("test_guest_")]
         self.assertEqual(methods, sorted(f"test_guest_{name}" for name in self.names))
         self.assertLessEqual(set(test_hostile.NEEDS), set(self.names), "needs of a guest that is not there")
+
+    def test_differences_are_listed(self):
+        """A guest that asks where it runs, and nobody else, has rows in the table of both hypervisors' answers."""
+        asking = {name for name, path in zip(self.names, self.sources) if "on_umbra()" in tree.read(path)}
+        rows = re.findall(r"^\| (\w+) \|", tree.read("docs/peer.md"), re.M)
+        self.assertEqual(set(rows) - {"Guest"}, asking)
