@@ -12,6 +12,7 @@
 #include <hv/event.h>
 #include <hv/grant.h>
 #include <hv/heap.h>
+#include <hv/hvm.h>
 #include <hv/irq.h>
 #include <hv/p2m.h>
 #include <hv/paging_pool.h>
@@ -193,7 +194,8 @@ static int init_shared_info(struct domain *d)
 
 static int init_parts(struct domain *d, const struct xen_domctl_createdomain *config)
 {
-    const struct guest_cpu cpu = {(uint8_t)MIN(cpu_features.phys_bits, 48u), cpu_features.nx, true, false};
+    const struct guest_cpu cpu = {(uint8_t)MIN(cpu_features.phys_bits, HVM_PHYS_BITS_MAX), cpu_features.nx, true,
+                                  false};
     int rc;
 
     d->iomem_caps = rangeset_new();

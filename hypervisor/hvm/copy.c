@@ -11,9 +11,10 @@
 struct piece {
     gpa_t at;
     unsigned int bytes;
+    uint32_t error; /* of the fault, when there is no piece */
 };
 
-/* The part within the first page, and where it lies. */
+/* The part within the first page, and where it lies. Supervisor accesses are not looked at for SMAP. */
 static bool first_piece(struct vcpu *v, unsigned long linear, size_t n, uint32_t access, struct piece *p)
 {
     const struct guest_paging *paging = hvm_paging(v);
@@ -27,6 +28,7 @@ static bool first_piece(struct vcpu *v, unsigned long linear, size_t n, uint32_t
     do
         r = guest_walk(paging, &mem, &w);
     while (r == WALK_RETRY && ++tries < 16);
+    p->error = w.error;
     if (r != WALK_OK)
         return false;
     p->at = _gpa((w.gfn.n << PAGE_SHIFT) | (linear & (PAGE_SIZE - 1)));
@@ -110,4 +112,20 @@ unsigned int hvm_fetch(struct vcpu *v, uint8_t *buf)
     if (!read_linear(v, buf, linear, n, access))
         return n;
     return first < n && !read_linear(v, buf, linear, first, access) ? first : 0;
+}
+
+bool hvm_store(struct vcpu *v, unsigned long linear, const void *src, unsigned int n)
+{
+    uint32_t access = PFEC_W | (hvm_ops->cpl(v) == 3 ? PFEC_U : 0);
+    struct piece p;
+
+    for (; n; n -= p.bytes, linear += p.bytes, src = (const uint8_t *)src + p.bytes) {
+        if (!first_piece(v, linear, n, access, &p)) {
+            v->hvm->cr2 = linear;
+            hvm_inject(v, TRAP_PF, true, p.error);
+            return false;
+        }
+        (void)shadow_write(v->domain, p.at, p.bytes, src); /* where there is no memory it goes nowhere */
+    }
+    return true;
 }

@@ -3,18 +3,13 @@
  * The one switch on why a guest came back. Instructions are completed here: their length comes from decoding them,
  * since not every processor tells it.
  */
-#include <hv/cpuid.h>
 #include <hv/event.h>
 #include <hv/fpu.h>
 #include <hv/hvm.h>
 #include <hv/hypercall.h>
 #include <hv/sched.h>
 #include <hv/x86.h>
-#include "../pv/internal.h"
 
-#define MSR_HYPERCALL_PAGE 0x40000000u
-#define MSR_TSC            0x10u
-#define MSR_MTRR_CAP       0xfeu
 #define OPCODE_MOV_TO_CR   0x22
 #define OPCODE_MOV_FROM_CR 0x20
 #define OPCODE_MOV_TO_DR   0x23
@@ -71,7 +66,7 @@ static void on_cpuid(struct vcpu *v, const struct insn *in)
     struct cpu_user_regs *regs = guest_cpu_user_regs();
     uint32_t r[4];
 
-    pv_cpuid(v, (uint32_t)regs->rax, (uint32_t)regs->rcx, r);
+    hvm_cpuid(v, (uint32_t)regs->rax, (uint32_t)regs->rcx, r);
     regs->rax = r[0];
     regs->rbx = r[1];
     regs->rcx = r[2];
@@ -111,63 +106,22 @@ static void on_hlt(struct vcpu *v, const struct insn *in)
 static void on_rdmsr(struct vcpu *v, const struct insn *in)
 {
     struct cpu_user_regs *regs = guest_cpu_user_regs();
-    uint64_t value = 0;
+    uint64_t value;
 
-    switch ((uint32_t)regs->rcx) {
-    case MSR_EFER:
-        value = v->hvm->efer;
-        break;
-    case MSR_APIC_BASE:
-        value = v->hvm->apic_base;
-        break;
-    case MSR_TSC:
-        value = rdtsc();
-        break;
-    case MSR_MTRR_CAP:
-        break;
-    default:
-        if (!hvm_ops->read_msr(v, (uint32_t)regs->rcx, &value)) {
-            general_protection(v);
-            return;
-        }
+    if (hvm_read_msr(v, (uint32_t)regs->rcx, &value)) {
+        general_protection(v);
+        return;
     }
     regs->rax = (uint32_t)value;
     regs->rdx = value >> 32;
     advance(v, in);
 }
 
-/* Stub n of the page makes hypercall n. */
-static int write_hypercall_page(struct vcpu *v, uint64_t value)
-{
-    gpa_t at = _gpa(value & PAGE_MASK);
-    int rc = (value & (PAGE_SIZE - 1)) ? -EINVAL : 0;
-
-    for (unsigned int nr = 0; nr < PAGE_SIZE / 32 && !rc; nr++) {
-        /* mov eax, nr; vmmcall; ret */
-        uint8_t stub[] = {0xb8, (uint8_t)nr, 0, 0, 0, 0x0f, 0x01, 0xd9, 0xc3};
-
-        rc = shadow_write(v->domain, _gpa(at.n + nr * 32), sizeof(stub), stub);
-    }
-    return rc;
-}
-
 static void on_wrmsr(struct vcpu *v, const struct insn *in)
 {
     struct cpu_user_regs *regs = guest_cpu_user_regs();
-    uint64_t value = (regs->rdx << 32) | (uint32_t)regs->rax;
-    int rc = 0;
 
-    switch ((uint32_t)regs->rcx) {
-    case MSR_EFER:
-        rc = hvm_set_efer(v, value);
-        break;
-    case MSR_HYPERCALL_PAGE:
-        rc = write_hypercall_page(v, value);
-        break;
-    default:
-        rc = hvm_ops->write_msr(v, (uint32_t)regs->rcx, value) ? 0 : -EINVAL;
-    }
-    if (rc)
+    if (hvm_write_msr(v, (uint32_t)regs->rcx, (regs->rdx << 32) | (uint32_t)regs->rax))
         general_protection(v);
     else
         advance(v, in);
@@ -296,20 +250,6 @@ static void on_hypercall(struct vcpu *v)
     regs->rip += 3;
 }
 
-/* No device is there: what is read is all ones. */
-static void on_io(struct vcpu *v, const struct vmexit *x)
-{
-    struct cpu_user_regs *regs = guest_cpu_user_regs();
-
-    if (x->io.string) {
-        domain_crash(v->domain, "string I/O at port %x", x->io.port);
-        return;
-    }
-    if (x->io.in)
-        insn_write_reg(regs, 0, x->io.bytes, true, insn_mask(x->io.bytes));
-    regs->rip = x->io.next;
-}
-
 static void emulate(struct vcpu *v, const struct shadow_fault *f)
 {
     struct emul_segment seg[SEG_COUNT];
@@ -395,7 +335,7 @@ void hvm_exit(struct vcpu *v, const struct vmexit *x)
         on_hypercall(v);
         break;
     case HVM_EXIT_IO:
-        on_io(v, x);
+        hvm_io(v, x);
         break;
     case HVM_EXIT_UNDEFINED:
         undefined(v);

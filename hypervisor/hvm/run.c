@@ -36,6 +36,7 @@ int hvm_vcpu_init(struct vcpu *v)
     v->hvm = h;
     h->shadow.s = v->domain->shadow;
     h->cr0 = CR0_ET;
+    hvm_msr_init(v);
     h->apic_base = 0xfee00800;
     rc = hvm_ops->vcpu_init(v);
     if (!rc)
@@ -61,6 +62,8 @@ void hvm_vcpu_stop(struct vcpu *v)
 void hvm_switch_from(struct vcpu *v)
 {
     fpu_save(v);
+    if (cpu_features.rdtscp)
+        wrmsr(MSR_TSC_AUX, smp_processor_id());
 }
 
 /*
@@ -73,6 +76,8 @@ void hvm_switch_to(struct vcpu *v)
     __asm__ __volatile__("movl %0, %%ds\n\tmovl %0, %%es\n\tmovl %0, %%fs\n\tmovl %0, %%gs\n\tlldt %w0" ::"r"(0));
     switch_cr3(virt_to_maddr(idle_l4).n);
     fpu_restore(v);
+    if (cpu_features.rdtscp)
+        wrmsr(MSR_TSC_AUX, v->hvm->tsc_aux);
 }
 
 /* On nested paging hardware runs with the guest's registers. */

@@ -3,8 +3,8 @@
  * CPU policies: what CPUID shows to a domain, as lists of leaves and MSRs. sysctl tells what the machine has and what
  * PV domains may see, domctl what one domain sees, and lets its builder take features away before it runs.
  *
- * A domain's policy has exactly the leaves of pv_cpuid_policy. Of a leaf that is set, feature words are cut down to
- * what that policy offers, identification is taken as it is, and sizes and state components stay the machine's. Leaves
+ * A domain's policy has exactly the leaves of its default. Of a leaf that is set, feature words are cut down to
+ * what that default offers, identification is taken as it is, and sizes and state components stay the machine's. Leaves
  * that the policy does not have are not shown, whatever they say. Source: <xen/domctl.h>, <xen/sysctl.h>,
  * <xen/arch-x86/cpufeatureset.h>.
  */
@@ -14,6 +14,7 @@
 #include <hv/cpuid.h>
 #include <hv/guest_copy.h>
 #include <hv/heap.h>
+#include <hv/hvm.h>
 #include <hv/sched.h>
 #include <hv/x86.h>
 
@@ -90,7 +91,7 @@ static int tell_msrs(xen_msr_entry_t *g, uint32_t *n)
     return 0;
 }
 
-/* The policy that sysctl's index names, in p; -EINVAL, or -EOPNOTSUPP for HVM's. */
+/* The policy that sysctl's index names, in p; -EINVAL, or -EOPNOTSUPP without hardware virtualisation. */
 static int policy_of_index(uint32_t index, struct cpuid_policy *p)
 {
     switch (index) {
@@ -104,7 +105,8 @@ static int policy_of_index(uint32_t index, struct cpuid_policy *p)
         return 0;
     case XEN_SYSCTL_cpu_policy_hvm_max:
     case XEN_SYSCTL_cpu_policy_hvm_default:
-        return -EOPNOTSUPP;
+        *p = hvm_cpuid_policy;
+        return hvm_ops ? 0 : -EOPNOTSUPP;
     default:
         return -EINVAL;
     }
@@ -229,7 +231,7 @@ static int set_leaf(xen_cpuid_leaf_t *l, const xen_cpuid_leaf_t *asked, const xe
     return 0;
 }
 
-static int set_leaves(struct cpuid_policy *p, struct xen_domctl_cpu_policy *c)
+static int set_leaves(struct cpuid_policy *p, const struct cpuid_policy *limit, struct xen_domctl_cpu_policy *c)
 {
     for (uint32_t i = 0; i < c->nr_leaves; i++) {
         xen_cpuid_leaf_t asked;
@@ -237,7 +239,7 @@ static int set_leaves(struct cpuid_policy *p, struct xen_domctl_cpu_policy *c)
         if (guest_copy_from(&asked, c->leaves.p + i, sizeof(asked)))
             return -EFAULT;
         for (unsigned int j = 0; j < p->count; j++) {
-            const xen_cpuid_leaf_t *max = &pv_cpuid_policy.leaf[j];
+            const xen_cpuid_leaf_t *max = &limit->leaf[j];
 
             if (max->leaf != asked.leaf || max->subleaf != asked.subleaf)
                 continue;
@@ -289,7 +291,7 @@ long domctl_set_cpu_policy(struct domain *d, struct xen_domctl *op, bool *copyba
         return -ENOMEM;
     *p = *domain_cpuid_policy(d);
     c->err_leaf = c->err_subleaf = c->err_msr = ~0u;
-    rc = set_leaves(p, c);
+    rc = set_leaves(p, default_cpuid_policy(d), c);
     if (!rc)
         rc = check_msrs(c);
     *copyback = true;

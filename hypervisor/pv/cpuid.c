@@ -199,11 +199,17 @@ void pv_cpuid_init(void)
     add_basic_leaves(p);
     add_hypervisor_leaves(p);
     add_extended_leaves(p);
+    hvm_cpuid_init();
+}
+
+const struct cpuid_policy *default_cpuid_policy(const struct domain *d)
+{
+    return paging_mode_translate(d) ? &hvm_cpuid_policy : &pv_cpuid_policy;
 }
 
 const struct cpuid_policy *domain_cpuid_policy(const struct domain *d)
 {
-    return d->pv.cpuid ? d->pv.cpuid : &pv_cpuid_policy;
+    return d->pv.cpuid ? d->pv.cpuid : default_cpuid_policy(d);
 }
 
 const xen_cpuid_leaf_t *cpuid_find(const struct cpuid_policy *p, uint32_t leaf, uint32_t sub)
@@ -236,7 +242,7 @@ static void time_leaf(uint32_t sub, uint32_t r[4])
     }
 }
 
-static void hypervisor_leaf(uint32_t leaf, uint32_t sub, uint32_t r[4])
+void cpuid_hypervisor_leaf(uint32_t leaf, uint32_t sub, uint32_t r[4])
 {
     switch (leaf & 0xff) {
     case 0:
@@ -281,28 +287,31 @@ static void complete_xstate(uint32_t sub, uint32_t r[4])
     r[1] = hw[1];
 }
 
-void pv_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub, uint32_t r[4])
+void cpuid_of_policy(const struct vcpu *v, uint32_t leaf, uint32_t sub, uint32_t r[4])
 {
-    const struct cpuid_policy *p = domain_cpuid_policy(v->domain);
-    const xen_cpuid_leaf_t *l;
+    const xen_cpuid_leaf_t *l = cpuid_find(domain_cpuid_policy(v->domain), leaf, sub);
 
     memset(r, 0, 4 * sizeof(r[0]));
-    if (leaf >= 0x40000000 && leaf <= 0x400000ff) {
-        if (leaf <= 0x40000000 + XEN_CPUID_MAX_NUM_LEAVES)
-            hypervisor_leaf(leaf, sub, r);
-        return;
-    }
-    l = cpuid_find(p, leaf, sub);
     if (!l)
         return;
     r[0] = l->a;
     r[1] = l->b;
     r[2] = l->c;
     r[3] = l->d;
-    if (leaf == 1)
-        complete_leaf1(v, r);
-    else if (leaf == 0xd && sub < 2 && cpu_features.xsave)
+    if (leaf == 0xd && sub < 2 && cpu_features.xsave)
         complete_xstate(sub, r);
     else if (leaf == 0x80000007 && !v->domain->is_control)
         r[3] &= ~E7_EDX_ITSC;
+}
+
+void pv_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub, uint32_t r[4])
+{
+    if (leaf >= 0x40000000 && leaf <= 0x400000ff) {
+        memset(r, 0, 4 * sizeof(r[0]));
+        cpuid_hypervisor_leaf(leaf, sub, r);
+        return;
+    }
+    cpuid_of_policy(v, leaf, sub, r);
+    if (leaf == 1)
+        complete_leaf1(v, r);
 }

@@ -4,6 +4,7 @@
 #include "fake/core.h"
 
 #include <hv/cpuid.h>
+#include <hv/hvm.h>
 #include <xen/sysctl.h>
 
 #define NONE XEN_CPUID_NO_SUBLEAF
@@ -155,6 +156,37 @@ static void test_set(void **state)
     assert_int_equal(cpuid_find(domain_cpuid_policy(d), 1, 0)->d, 0x0f);
 }
 
+static void test_told_of_hvm(void **state)
+{
+    static const struct hvm_ops some;
+
+    begin();
+    hvm_cpuid_init();
+    hvm_ops = &some;
+    assert_int_equal(ask(XEN_SYSCTL_cpu_policy_hvm_default, 7, 2), 0);
+    hvm_ops = NULL;
+    assert_memory_equal(leaves, hvm_cpuid_policy.leaf, 7 * sizeof(*leaves));
+    assert_int_equal(leaves[1].c, 0x00f00f00 | 1 << 21); /* x2APIC; it has all that is PV's */
+    assert_int_equal(leaves[1].d & 0x0f0f0f0f, 0x0f0f0f0f);
+}
+
+/* A translated domain's features are cut down to those of its own kind. */
+static void test_set_of_hvm(void **state)
+{
+    begin();
+    hvm_cpuid_init();
+    d = core_translated(3, 1, 0);
+    d->vcpu[0]->is_initialised = false;
+    core_as(control_domain->vcpu[0]);
+    assert_int_equal(domctl(XEN_DOMCTL_get_cpu_policy, 7, 2), 0);
+    assert_int_equal(leaves[1].c, 0x00f00f00 | 1 << 21);
+    leaves[1].c = ~0u;
+    leaves[1].d = 1 << 9;
+    assert_int_equal(domctl(XEN_DOMCTL_set_cpu_policy, 7, 2), 0);
+    assert_int_equal(cpuid_find(domain_cpuid_policy(d), 1, 0)->c, 0x00f00f00 | 1 << 21);
+    assert_int_equal(cpuid_find(domain_cpuid_policy(d), 1, 0)->d, 1 << 9);
+}
+
 static void test_set_errors(void **state)
 {
     begin();
@@ -190,10 +222,8 @@ static void test_set_errors(void **state)
 int core_policy_tests(void)
 {
     static const struct CMUnitTest tests[] = {
-        CORE_TEST(test_told),
-        CORE_TEST(test_featureset),
-        CORE_TEST(test_set),
-        CORE_TEST(test_set_errors),
+        CORE_TEST(test_told),       CORE_TEST(test_featureset),  CORE_TEST(test_set),
+        CORE_TEST(test_set_errors), CORE_TEST(test_told_of_hvm), CORE_TEST(test_set_of_hvm),
     };
 
     return cmocka_run_group_tests_name("policy", tests, NULL, NULL);

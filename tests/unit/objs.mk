@@ -239,6 +239,12 @@ test_hvm-srcs   := tests/unit/test_hvm.c tests/unit/fake/base.c hypervisor/hvm/c
                    hypervisor/mm/shadow/guest_fmt.c
 test_hvm-cflags := $(hv-unit-cflags)
 
+units                += test_hvm_insn
+test_hvm_insn-srcs   := tests/unit/test_hvm_insn.c tests/unit/fake/base.c $(insn-srcs) \
+                        $(patsubst %,hypervisor/hvm/%.c,cpuid msr io)
+test_hvm_insn-cflags := $(hv-unit-cflags)
+test_hvm_insn-libs   := -Wl,--wrap=gprintk
+
 units              += test_shadow
 test_shadow-srcs   := tests/unit/test_shadow.c tests/unit/shadow_model.c tests/unit/mmu_oracle.c \
                       hypervisor/mm/shadow/emulate.c $(emulate-srcs) $(mm-p2m-srcs) \
@@ -257,7 +263,7 @@ test_core-srcs   := tests/unit/test_core.c $(wildcard tests/unit/core_*.c) \
                     $(filter-out %/switch.c,$(wildcard hypervisor/sched/*.c)) \
                     $(filter-out %/guest_copy.c %/physdev_op.c,$(wildcard hypervisor/hypercall/*.c)) \
                     $(wildcard hypervisor/event/*.c hypervisor/grant/*.c) \
-                    $(patsubst %,hypervisor/pv/%.c,domain perdomain cpuid) \
+                    $(patsubst %,hypervisor/pv/%.c,domain perdomain cpuid) hypervisor/hvm/cpuid.c \
                     $(patsubst %,hypervisor/lib/%.c,bitmap rangeset stretch)
 test_core-cflags := $(hv-unit-cflags) -Itests/unit
 test_core-libs   := $(patsubst %,-Wl$(comma)--wrap=%,$(core-wrapped))

@@ -74,7 +74,6 @@ static_assert(offsetof(struct vmcb, cr2) == 0x640 && offsetof(struct vmcb, g_pat
 #define G2_STGI       (1u << 4)
 #define G2_CLGI       (1u << 5)
 #define G2_SKINIT     (1u << 6)
-#define G2_RDTSCP     (1u << 7)
 #define G2_WBINVD     (1u << 9)
 #define G2_MONITOR    (1u << 10)
 #define G2_MWAIT      (1u << 11)
@@ -104,7 +103,6 @@ static_assert(offsetof(struct vmcb, cr2) == 0x640 && offsetof(struct vmcb, g_pat
 #define EXIT_VMRUN     0x080u
 #define EXIT_VMMCALL   0x081u
 #define EXIT_SKINIT    0x086u
-#define EXIT_RDTSCP    0x087u
 #define EXIT_WBINVD    0x089u
 #define EXIT_MONITOR   0x08au
 #define EXIT_MWAIT     0x08bu

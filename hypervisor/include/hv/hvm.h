@@ -60,6 +60,13 @@ struct vmexit {
     } io;
 };
 
+/* Memory types: kept for the guest. */
+#define HVM_MTRR_VAR   8u
+#define HVM_MTRR_FIXED 11u
+struct hvm_mtrr {
+    uint64_t def_type, var[2 * HVM_MTRR_VAR], fixed[HVM_MTRR_FIXED];
+};
+
 /* What the guest set; hardware's registers follow from it (hvm/cr.c). */
 struct hvm_vcpu {
     struct shadow_vcpu shadow;
@@ -76,6 +83,10 @@ struct hvm_vcpu {
     } exception;                      /* to be injected at the next entry */
     void *vendor;                     /* the back end's: SVM's VMCB */
     uint64_t exits[HVM_EXIT_REASONS]; /* how many; others may read */
+    uint32_t tsc_aux;
+    struct hvm_mtrr mtrr;
+    uint8_t line_len;
+    char line[80]; /* what it has written to the log so far */
 };
 
 struct hvm_ops {
@@ -103,6 +114,14 @@ extern bool hvm_nested;
 
 /* Each CPU, at boot. */
 void hvm_cpu_init(void);
+
+#define HVM_PHYS_BITS_MAX 48u /* of a guest's physical addresses; the processor's own may be less */
+
+/* As Xen numbers them. */
+static inline uint32_t hvm_apic_id(const struct vcpu *v)
+{
+    return v->vcpu_id * 2;
+}
 
 static inline bool is_hvm_vcpu(const struct vcpu *v)
 {
@@ -134,9 +153,19 @@ void hvm_paging_changed(struct vcpu *v);
 int hvm_copy_from(void *dst, unsigned long linear, size_t n);
 int hvm_copy_to(unsigned long linear, const void *src, size_t n);
 int hvm_clear(unsigned long linear, size_t n);
+/* A store of the guest's own, at its present privilege. False: it faults, and has the fault. */
+bool hvm_store(struct vcpu *v, unsigned long linear, const void *src, unsigned int n);
 /* The instruction at rip, as far as it can be read: bytes, 0 to 15. */
 unsigned int hvm_fetch(struct vcpu *v, uint8_t *buf);
 enum insn_mode hvm_mode(const struct vcpu *v);
+
+/* ---- instructions ---- */
+void hvm_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub, uint32_t r[4]);
+void hvm_io(struct vcpu *v, const struct vmexit *x);
+void hvm_msr_init(struct vcpu *v);
+/* 0, or -EINVAL: #GP. */
+int hvm_read_msr(struct vcpu *v, uint32_t msr, uint64_t *value);
+int hvm_write_msr(struct vcpu *v, uint32_t msr, uint64_t value);
 
 void hvm_inject(struct vcpu *v, unsigned int vector, bool has_error, uint32_t error);
 void hvm_hypercall(struct cpu_user_regs *regs);

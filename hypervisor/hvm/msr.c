@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * MSRs of guests on hardware virtualisation: what is not here does not exist (#GP). Of the processor's own the back end
+ * keeps some; memory types are kept and have no effect, since all that a guest has is memory; and some registers are
+ * constants, which a kernel reads, or writes back as they were, without asking whether they are there. Sources: AMD64
+ * manual volume 2, sections 7.7 and 7.8 and appendix A; <xen/arch-x86/cpuid.h> for the hypercall page.
+ */
+#include <hv/hvm.h>
+#include <hv/x86.h>
+
+#define MSR_TSC            0x10u
+#define MSR_MTRR_CAP       0xfeu
+#define MSR_MTRR_VAR       0x200u
+#define MSR_MTRR_DEF_TYPE  0x2ffu
+#define MSR_HYPERCALL_PAGE 0x40000000u
+
+#define MTRR_CAP        (HVM_MTRR_VAR | 1u << 8 | 1u << 10) /* fixed ranges, write combining */
+#define MTRR_FIX_ENABLE (1u << 10)
+#define MTRR_ENABLE     (1u << 11)
+#define MTRR_VALID      (1u << 11) /* of a mask */
+#define WRITE_BACK      6u
+
+static const struct {
+    uint32_t msr;
+    uint64_t value;
+} constants[] = {
+    {0x8b, 0},                /* microcode revision */
+    {0x179, 0},               /* machine checks: no banks */
+    {0x17a, 0},               /* none is being handled */
+    {0x1a0, 1},               /* MISC_ENABLE: fast strings */
+    {0x1d9, 0},               /* DEBUGCTL */
+    {0xc0010010, 0},          /* SYSCFG */
+    {0xc0010015, 1u << 24},   /* HWCR: the TSC counts at the frequency of P0 */
+    {0xc001001a, 0},          /* TOP_MEM */
+    {0xc001001d, 0},          /* TOP_MEM2 */
+    {0xc001001f, 1ull << 46}, /* NB_CFG: extended configuration space by I/O ports is on, none has to turn it on */
+    {0xc0010055, 0},          /* interrupt pending message: no C1E */
+    {0xc0010114, 0x18},       /* VM_CR: no SVM, locked */
+    {0xc0011029, 1u << 1},    /* DE_CFG: LFENCE waits for what precedes it */
+};
+
+void hvm_msr_init(struct vcpu *v)
+{
+    v->hvm->mtrr.def_type = WRITE_BACK | MTRR_ENABLE;
+}
+
+/* ---- memory types ---- */
+
+/* Of a fixed range, eight in one. */
+static const uint16_t fixed_msrs[HVM_MTRR_FIXED] = {0x250, 0x258, 0x259, 0x268, 0x269, 0x26a,
+                                                    0x26b, 0x26c, 0x26d, 0x26e, 0x26f};
+
+static uint64_t *mtrr_slot(struct hvm_vcpu *h, uint32_t msr)
+{
+    if (msr == MSR_MTRR_DEF_TYPE)
+        return &h->mtrr.def_type;
+    if (msr >= MSR_MTRR_VAR && msr < MSR_MTRR_VAR + 2 * HVM_MTRR_VAR)
+        return &h->mtrr.var[array_index_nospec(msr - MSR_MTRR_VAR, 2 * HVM_MTRR_VAR)];
+    for (unsigned int i = 0; i < HVM_MTRR_FIXED; i++)
+        if (fixed_msrs[i] == msr)
+            return &h->mtrr.fixed[i];
+    return NULL;
+}
+
+static bool type_ok(uint64_t type)
+{
+    return type <= WRITE_BACK && type != 2 && type != 3;
+}
+
+static bool mtrr_ok(const struct hvm_vcpu *h, uint32_t msr, uint64_t value)
+{
+    uint64_t address = ((1ull << shadow_cpu(h->shadow.s)->phys_bits) - 1) & PAGE_MASK;
+
+    if (msr == MSR_MTRR_DEF_TYPE)
+        return type_ok(value & 0xff) && !(value & ~(uint64_t)(0xff | MTRR_FIX_ENABLE | MTRR_ENABLE));
+    if (msr < MSR_MTRR_VAR + 2 * HVM_MTRR_VAR)
+        return msr & 1 ? !(value & ~(address | MTRR_VALID)) : type_ok(value & 0xff) && !(value & ~(address | 0xff));
+    for (unsigned int i = 0; i < 8; i++)
+        if (!type_ok(value >> (8 * i) & 0xff))
+            return false;
+    return true;
+}
+
+/* ---- access ---- */
+
+/* Stub n of the page makes hypercall n. */
+static int write_hypercall_page(struct vcpu *v, uint64_t value)
+{
+    gpa_t at = _gpa(value & PAGE_MASK);
+    int rc = (value & (PAGE_SIZE - 1)) ? -EINVAL : 0;
+
+    for (unsigned int nr = 0; nr < PAGE_SIZE / 32 && !rc; nr++) {
+        /* mov eax, nr; vmmcall; ret */
+        uint8_t stub[] = {0xb8, (uint8_t)nr, 0, 0, 0, 0x0f, 0x01, 0xd9, 0xc3};
+
+        rc = shadow_write(v->domain, _gpa(at.n + nr * 32), sizeof(stub), stub) ? -EINVAL : 0;
+    }
+    return rc;
+}
+
+static int write_tsc_aux(struct vcpu *v, uint64_t value)
+{
+    if (!cpu_features.rdtscp || value >> 32)
+        return -EINVAL;
+    v->hvm->tsc_aux = (uint32_t)value;
+    return wrmsr_safe(MSR_TSC_AUX, value) ? -EINVAL : 0;
+}
+
+static int constant(uint32_t msr, uint64_t *value)
+{
+    for (unsigned int i = 0; i < ARRAY_SIZE(constants); i++)
+        if (constants[i].msr == msr) {
+            *value = constants[i].value;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+static int read_other(struct vcpu *v, uint32_t msr, uint64_t *value)
+{
+    const uint64_t *mtrr = mtrr_slot(v->hvm, msr);
+
+    if (mtrr)
+        *value = *mtrr;
+    return mtrr || hvm_ops->read_msr(v, msr, value) ? 0 : constant(msr, value);
+}
+
+int hvm_read_msr(struct vcpu *v, uint32_t msr, uint64_t *value)
+{
+    switch (msr) {
+    case MSR_EFER:
+        *value = v->hvm->efer;
+        return 0;
+    case MSR_APIC_BASE:
+        *value = v->hvm->apic_base;
+        return 0;
+    case MSR_TSC:
+        *value = rdtsc();
+        return 0;
+    case MSR_TSC_AUX:
+        *value = v->hvm->tsc_aux;
+        return cpu_features.rdtscp ? 0 : -EINVAL;
+    case MSR_MTRR_CAP:
+        *value = MTRR_CAP;
+        return 0;
+    default:
+        return read_other(v, msr, value);
+    }
+}
+
+static int write_other(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+    uint64_t *mtrr = mtrr_slot(v->hvm, msr), now;
+
+    if (mtrr) {
+        if (!mtrr_ok(v->hvm, msr, value))
+            return -EINVAL;
+        *mtrr = value;
+        return 0;
+    }
+    if (hvm_ops->write_msr(v, msr, value))
+        return 0;
+    return !constant(msr, &now) && now == value ? 0 : -EINVAL;
+}
+
+int hvm_write_msr(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+    switch (msr) {
+    case MSR_EFER:
+        return hvm_set_efer(v, value);
+    case MSR_HYPERCALL_PAGE:
+        return write_hypercall_page(v, value);
+    case MSR_TSC_AUX:
+        return write_tsc_aux(v, value);
+    default:
+        return write_other(v, msr, value);
+    }
+}
