@@ -4,6 +4,7 @@
 #include <hv/hvm.h>
 #include <hv/sched.h>
 #include <hv/x86.h>
+#include <xen/hvm/hvm_vcpu.h>
 #include <xen/hvm/save.h>
 
 static struct hvm_segment segment(uint32_t sel, uint32_t limit, uint64_t base, uint32_t attr)
@@ -68,6 +69,8 @@ static int set_control(struct vcpu *v, const struct hvm_hw_cpu *c)
         rc = hvm_set_cr3(v, c->cr3);
     if (!rc)
         rc = hvm_set_cr0(v, c->cr0);
+    if (!rc && (v->hvm->efer & EFER_LMA))
+        rc = hvm_set_cr3(v, c->cr3); /* all of it: before long mode it had 32 bits */
     if (!rc && v->hvm->efer != c->msr_efer)
         rc = -EINVAL;
     if (rc) {
@@ -77,7 +80,7 @@ static int set_control(struct vcpu *v, const struct hvm_hw_cpu *c)
     return rc;
 }
 
-int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c)
+static int load(struct vcpu *v, const struct hvm_hw_cpu *c)
 {
     const struct hvm_segment none = {0};
     struct hvm_segment cs;
@@ -96,7 +99,99 @@ int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c)
     if (c->flags & XEN_X86_FPU_INITIALISED)
         fpu_import_legacy(v, c->fpu_regs);
     v->is_initialised = true;
-    clear_bit(VPF_down, &v->pause_flags);
-    vcpu_wake(v);
     return 0;
+}
+
+int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c)
+{
+    int rc = load(v, c);
+
+    if (!rc) {
+        clear_bit(VPF_down, &v->pause_flags);
+        vcpu_wake(v);
+    }
+    return rc;
+}
+
+static void registers_32(const struct vcpu_hvm_x86_32 *r, struct hvm_hw_cpu *c)
+{
+    *c = (struct hvm_hw_cpu){
+        .rax = r->eax,
+        .rcx = r->ecx,
+        .rdx = r->edx,
+        .rbx = r->ebx,
+        .rsp = r->esp,
+        .rbp = r->ebp,
+        .rsi = r->esi,
+        .rdi = r->edi,
+        .rip = r->eip,
+        .rflags = r->eflags,
+        .cr0 = r->cr0,
+        .cr3 = r->cr3,
+        .cr4 = r->cr4,
+        .msr_efer = r->efer,
+        .cs_base = r->cs_base,
+        .ds_base = r->ds_base,
+        .ss_base = r->ss_base,
+        .es_base = r->es_base,
+        .tr_base = r->tr_base,
+        .cs_limit = r->cs_limit,
+        .ds_limit = r->ds_limit,
+        .ss_limit = r->ss_limit,
+        .es_limit = r->es_limit,
+        .tr_limit = r->tr_limit,
+        .cs_arbytes = r->cs_ar,
+        .ds_arbytes = r->ds_ar,
+        .ss_arbytes = r->ss_ar,
+        .es_arbytes = r->es_ar,
+        .tr_arbytes = r->tr_ar,
+    };
+}
+
+static void registers_64(const struct vcpu_hvm_x86_64 *r, struct hvm_hw_cpu *c)
+{
+    *c = (struct hvm_hw_cpu){
+        .rax = r->rax,
+        .rcx = r->rcx,
+        .rdx = r->rdx,
+        .rbx = r->rbx,
+        .rsp = r->rsp,
+        .rbp = r->rbp,
+        .rsi = r->rsi,
+        .rdi = r->rdi,
+        .rip = r->rip,
+        .rflags = r->rflags,
+        .cr0 = r->cr0,
+        .cr3 = r->cr3,
+        .cr4 = r->cr4,
+        .msr_efer = r->efer,
+        .cs_limit = ~0u,
+        .ds_limit = ~0u,
+        .ss_limit = ~0u,
+        .es_limit = ~0u,
+        .tr_limit = 0x67,
+        .cs_arbytes = 0xa9b,
+        .ds_arbytes = 0xc93,
+        .ss_arbytes = 0xc93,
+        .es_arbytes = 0xc93,
+        .tr_arbytes = 0x8b,
+    };
+}
+
+int hvm_set_start(struct vcpu *v, const struct vcpu_hvm_context *s)
+{
+    struct hvm_hw_cpu c;
+
+    if (s->pad)
+        return -EINVAL;
+    if (s->mode == VCPU_HVM_MODE_32B)
+        registers_32(&s->cpu_regs.x86_32, &c);
+    else if (s->mode == VCPU_HVM_MODE_64B && (s->cpu_regs.x86_64.efer & EFER_LMA))
+        registers_64(&s->cpu_regs.x86_64, &c);
+    else
+        return -EINVAL;
+    c.fs_limit = c.gs_limit = ~0u;
+    c.fs_arbytes = c.gs_arbytes = 0xc93;
+    c.ldtr_arbytes = 0x82;
+    return load(v, &c);
 }

@@ -8,6 +8,26 @@
 #include <hv/hypercall.h>
 #include <hv/sched.h>
 #include <hv/x86.h>
+#include <xen/hvm/hvm_vcpu.h>
+
+/*
+ * One that was told to stop may still run: it is not waited for, since it may be waiting likewise for the caller.
+ */
+static long initialise_hvm(struct vcpu *v, unsigned long guest, struct hcall *hc)
+{
+    struct vcpu_hvm_context ctx;
+    long rc = -EEXIST;
+
+    if (guest_copy_from(&ctx, (void *)guest, sizeof(ctx)))
+        return -EFAULT;
+    vcpu_pause_nosync(v);
+    spin_lock(&v->domain->life_lock);
+    if (!v->is_initialised)
+        rc = READ_ONCE(v->is_running) ? -ERESTART : hvm_set_start(v, &ctx);
+    spin_unlock(&v->domain->life_lock);
+    vcpu_unpause(v);
+    return rc == -ERESTART ? hypercall_restart(hc) : rc;
+}
 
 /*
  * The context may name page tables whose validation is preempted: the call restarts, progress is in the pages. Under
@@ -19,7 +39,7 @@ static long initialise(struct vcpu *v, unsigned long guest, struct hcall *hc)
     long rc;
 
     if (is_hvm_vcpu(v))
-        return -EOPNOTSUPP; /* it has a processor's way of being started */
+        return initialise_hvm(v, guest, hc);
     ctx = hv_new(struct vcpu_guest_context);
     if (!ctx)
         return -ENOMEM;

@@ -6,6 +6,7 @@
 #include <xen/features.h>
 #include <xen/grant_table.h>
 #include <xen/hvm/hvm_op.h>
+#include <xen/hvm/hvm_vcpu.h>
 #include <xen/memory.h>
 #include <xen/version.h>
 #include "fake/core.h"
@@ -347,8 +348,40 @@ static void test_vcpu_areas(void **state)
     assert_int_equal(CALL(vcpu_op, VCPUOP_register_runstate_memory_area, 0, a), 0);
     t->addr.h.p = (void *)HYPERVISOR_BASE;
     assert_int_equal(CALL(vcpu_op, VCPUOP_register_vcpu_time_memory_area, 0, t), 0);
-    assert_int_equal(CALL(vcpu_op, VCPUOP_initialise, 1, guest_new(struct vcpu_guest_context)), -EOPNOTSUPP);
     assert_int_equal(CALL(vcpu_op, VCPUOP_send_nmi, 0, 0), -EINVAL);
+}
+
+static void test_initialise(void **state)
+{
+    struct vcpu_hvm_context *ctx = guest_new(struct vcpu_hvm_context);
+    struct cpu_user_regs regs = {.rax = __HYPERVISOR_vcpu_op, .rsi = 1, .rip = 0x1000};
+    struct vcpu *other;
+
+    translated(0);
+    other = d->vcpu[1];
+    assert_int_equal(CALL(vcpu_op, VCPUOP_initialise, 0, ctx), -EEXIST);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_initialise, 1, ctx), -EEXIST);
+    /* Stopped, but it has not left its CPU: the call is made again. */
+    assert_true(other->is_running);
+    other->is_initialised = false;
+    set_bit(VPF_down, &other->pause_flags);
+    regs.rdx = (unsigned long)ctx;
+    hvm_hypercall(&regs);
+    assert_int_equal(regs.rip, 0x1000);
+    assert_int_equal(other->pause_count, 0);
+    vcpu_sleep_nosync(other);
+    core_settle();
+    assert_false(other->is_running);
+    core_as(d->vcpu[0]);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_initialise, 1, FAULT), -EFAULT);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_up, 1, 0), -EINVAL);
+    core.context_error = -EINVAL;
+    assert_int_equal(CALL(vcpu_op, VCPUOP_initialise, 1, ctx), -EINVAL);
+    core.context_error = 0;
+    assert_int_equal(CALL(vcpu_op, VCPUOP_initialise, 1, ctx), 0);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_is_up, 1, 0), 0);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_up, 1, 0), 0);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_is_up, 1, 0), 1);
 }
 
 int core_hvm_tests(void)
@@ -366,6 +399,7 @@ int core_hvm_tests(void)
         CORE_TEST(test_grants_are_not_mapped),
         CORE_TEST(test_features_of_translated),
         CORE_TEST(test_vcpu_areas),
+        CORE_TEST(test_initialise),
     };
 
     return cmocka_run_group_tests_name("core: hvm", tests, NULL, NULL);

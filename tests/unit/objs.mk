@@ -235,8 +235,8 @@ test_p2m-cflags := $(hv-unit-cflags) -O1
 test_p2m-libs   := $(patsubst %,-Wl$(comma)--wrap=%,tlb_flush_mask put_page put_page_and_type paging_pool_free)
 
 units           += test_hvm
-test_hvm-srcs   := tests/unit/test_hvm.c tests/unit/fake/base.c hypervisor/hvm/cr.c hypervisor/hvm/svm/exit.c \
-                   hypervisor/mm/shadow/guest_fmt.c
+test_hvm-srcs   := tests/unit/test_hvm.c tests/unit/fake/base.c hypervisor/mm/shadow/guest_fmt.c \
+                   $(patsubst %,hypervisor/hvm/%.c,cr context svm/exit)
 test_hvm-cflags := $(hv-unit-cflags)
 
 units                += test_hvm_insn

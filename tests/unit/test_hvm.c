@@ -4,7 +4,10 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <hv/fpu.h>
+#include <hv/sched.h>
 #include <hv/x86.h>
+#include <xen/hvm/hvm_vcpu.h>
 #include "../../hypervisor/hvm/svm/vmcb.h"
 #include "fake/fake.h"
 
@@ -22,7 +25,24 @@ static void get_segment(const struct vcpu *of, enum hvm_seg seg, struct hvm_segm
     *s = cs;
 }
 
-static const struct hvm_ops ops = {.get_segment = get_segment};
+static struct hvm_segment segs[HVM_SEGS];
+
+static void set_segment(struct vcpu *of, enum hvm_seg seg, const struct hvm_segment *s)
+{
+    segs[seg] = *s;
+}
+
+void vcpu_wake(struct vcpu *of)
+{
+    fail();
+}
+
+void fpu_import_legacy(struct vcpu *of, const void *fxsave)
+{
+    fail();
+}
+
+static const struct hvm_ops ops = {.get_segment = get_segment, .set_segment = set_segment};
 const struct hvm_ops *hvm_ops = &ops;
 
 const struct guest_cpu *shadow_cpu(const struct shadow *s)
@@ -153,6 +173,38 @@ static void test_reserved_bits(void **state)
     assert_int_equal(h.efer & EFER_LMA, 0); /* not the guest's to set */
 }
 
+/* What VCPUOP_initialise takes. */
+static void test_start(void **state)
+{
+    struct vcpu_hvm_context s = {.mode = VCPU_HVM_MODE_64B};
+    struct hvm_vcpu before = h;
+
+    s.cpu_regs.x86_64 = (struct vcpu_hvm_x86_64){
+        .rip = 0x1234, .cr0 = CR0_PG | CR0_PE, .cr3 = 0x123456000, .cr4 = CR4_PAE, .efer = EFER_LME | EFER_LMA};
+    assert_int_equal(hvm_set_start(&v, &s), 0);
+    assert_int_equal(h.cr3, 0x123456000);
+    assert_int_equal(h.efer, EFER_LME | EFER_LMA);
+    assert_int_equal(segs[HVM_CS].attr, 0xa9b);
+    assert_int_equal(v.regs.rip, 0x1234);
+    assert_true(v.is_initialised);
+    h = before;
+    s.cpu_regs.x86_64.efer = 0; /* that is not 64-bit code */
+    assert_int_equal(hvm_set_start(&v, &s), -EINVAL);
+    s.cpu_regs.x86_64.efer = EFER_LMA; /* not to be had without LME */
+    assert_int_equal(hvm_set_start(&v, &s), -EINVAL);
+    s.mode = 2;
+    assert_int_equal(hvm_set_start(&v, &s), -EINVAL);
+    assert_int_equal(h.cr0 | h.cr3 | h.cr4 | h.efer, before.cr0);
+    s = (struct vcpu_hvm_context){.mode = VCPU_HVM_MODE_32B};
+    s.cpu_regs.x86_32 = (struct vcpu_hvm_x86_32){.eip = 0x5678, .cr0 = CR0_PE, .cs_ar = 0xc9b, .cs_base = 0x10000};
+    assert_int_equal(hvm_set_start(&v, &s), 0);
+    assert_int_equal(h.cr0, CR0_PE | CR0_ET);
+    assert_int_equal(segs[HVM_CS].attr, 0xc9b);
+    assert_int_equal(segs[HVM_CS].base, 0x10000);
+    s.pad = 1;
+    assert_int_equal(hvm_set_start(&v, &s), -EINVAL);
+}
+
 static void test_exits(void **state)
 {
     static const struct {
@@ -220,9 +272,8 @@ static void test_exit_details(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        HVM_TEST(test_cr0),          HVM_TEST(test_long_mode),     HVM_TEST(test_pae_roots),
-        HVM_TEST(test_nested_roots), HVM_TEST(test_reserved_bits), HVM_TEST(test_exits),
-        HVM_TEST(test_exit_details),
+        HVM_TEST(test_cr0),           HVM_TEST(test_long_mode), HVM_TEST(test_pae_roots), HVM_TEST(test_nested_roots),
+        HVM_TEST(test_reserved_bits), HVM_TEST(test_exits),     HVM_TEST(test_start),     HVM_TEST(test_exit_details),
     };
 
     return cmocka_run_group_tests_name("hvm", tests, NULL, NULL);

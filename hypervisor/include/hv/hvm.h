@@ -173,5 +173,8 @@ void hvm_hypercall(struct cpu_user_regs *regs);
 /* XEN_DOMCTL_sethvmcontext's record of a vCPU: 0 or -EINVAL. */
 struct hvm_hw_cpu;
 int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c);
+/* VCPUOP_initialise's: likewise, but the vCPU stays down. */
+struct vcpu_hvm_context;
+int hvm_set_start(struct vcpu *v, const struct vcpu_hvm_context *s);
 
 #endif

@@ -259,3 +259,12 @@ int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c)
     fail();
     return 0;
 }
+
+int hvm_set_start(struct vcpu *v, const struct vcpu_hvm_context *s)
+{
+    assert_true(spin_is_locked(&v->domain->life_lock) && !v->is_running);
+    if (core.context_error)
+        return core.context_error;
+    v->is_initialised = true;
+    return 0;
+}
