@@ -101,7 +101,7 @@ test_irq-cflags        := $(hv-plain-cflags)
 
 # hypervisor/mm
 insn-srcs      := $(patsubst %,hypervisor/x86/emulate/%.c,opcodes decode compute)
-emulate-srcs   := $(insn-srcs) $(patsubst %,hypervisor/x86/emulate/%.c,modify string)
+emulate-srcs   := $(insn-srcs) $(patsubst %,hypervisor/x86/emulate/%.c,modify string load)
 fake-machine   := $(patsubst %,tests/unit/fake/%.c,base mem tlb domains) hypervisor/lib/stretch.c
 mm-p2m-srcs    := hypervisor/mm/paging_pool.c $(wildcard hypervisor/mm/p2m/*.c) \
                   $(filter-out %/emulate.c,$(wildcard hypervisor/mm/shadow/*.c))

@@ -552,6 +552,10 @@ static const struct {
     {"MOVS", INSN_MOVS},
     {"PUSH", INSN_PUSH},
     {"CMPXCHG8B", INSN_CMPXCHG_PAIR},
+    {"MOVZX", INSN_MOVZX},
+    {"MOVSX", INSN_MOVSX},
+    {"CMP", INSN_CMP},
+    {"TEST", INSN_TEST},
 };
 
 static struct {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One instruction of a guest, completed for it because its store met a page that the guest may not write: a page table
- * of its own. docs/emulator.md has the forms and the rules.
+ * One instruction of a guest, completed for it because its store met a page that the guest may not write, a page table
+ * of its own, or because it met a device. docs/emulator.md has the forms and the rules.
  *
  * The emulator owns no memory and no state: it works on a register file and reaches guest memory through struct
  * emul_ops. Who may access what, translation, and what a store means are its caller's.
@@ -65,6 +65,7 @@ struct emul {
     const struct emul_ops *ops;
     void *ctx; /* the caller's */
     enum insn_mode mode;
+    bool loads; /* also what only reads memory is completed */
     struct cpu_user_regs *regs;
     const struct emul_segment *seg; /* SEG_COUNT of them; in 64-bit code only the bases of FS and GS count */
     /* results */

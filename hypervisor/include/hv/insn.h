@@ -41,10 +41,14 @@ enum insn_op {
     INSN_STOS,
     INSN_MOVS,
     INSN_PUSH,
+    INSN_MOVZX, /* these and MOVSX, CMP and TEST only read memory */
+    INSN_MOVSX,
+    INSN_CMP,
+    INSN_TEST,
     INSN_OPS
 };
 
-/* Where the operands of a named operation are; the destination is memory in all of them. */
+/* Where the operands of a named operation are; the destination is memory, but for the last two. */
 enum insn_args {
     INSN_ARGS_NONE,
     INSN_RM_REG,  /* modrm's memory, register reg */
@@ -54,6 +58,8 @@ enum insn_args {
     INSN_STRING,  /* di, and accumulator or si */
     INSN_REG,     /* PUSH: register reg */
     INSN_IMM,     /* PUSH: the immediate */
+    INSN_REG_RM,  /* register reg, modrm's memory */
+    INSN_ACC_OFF, /* accumulator, address in imm */
 };
 
 /* In the order of the encoding. */
@@ -70,7 +76,8 @@ struct insn {
     enum insn_args args;
     bool lockable;      /* LOCK is allowed when the destination is memory */
     enum insn_seg seg;  /* of the memory operand: the prefix, else as the base register wants it */
-    uint8_t op_bytes;   /* 1, 2, 4 or 8: size of the operand named by the opcode; of a pair, each half */
+    uint8_t op_bytes;   /* 1, 2, 4 or 8: size of the operand named by the opcode; of a pair, each half; of an
+                             extension, the source */
     uint8_t addr_bytes; /* 2, 4 or 8: width of addresses */
     uint8_t reg, rm;    /* register numbers with REX applied; rm valid when mod == 3 */
     bool mem;           /* modrm names memory */

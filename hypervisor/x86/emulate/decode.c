@@ -225,6 +225,8 @@ static uint8_t operand_bytes(const struct insn *in, unsigned int form, enum insn
 {
     if (form & F_BYTE)
         return 1;
+    if (form & F_WORD)
+        return 2;
     if (in->rex & 8)
         return 8;
     if (form & F_DWORD)
@@ -320,7 +322,7 @@ unsigned long insn_address(const struct insn *in, const struct cpu_user_regs *re
 {
     unsigned long a = (unsigned long)in->disp;
 
-    if (in->args == INSN_OFF_ACC)
+    if (in->args == INSN_OFF_ACC || in->args == INSN_ACC_OFF)
         a = (unsigned long)in->imm;
     if (in->rip_relative)
         a += rip + in->len;

@@ -12,5 +12,7 @@ enum emulate_result emul_locate(struct emul *e, enum insn_seg seg, uint64_t offs
 /* The whole of STOS and MOVS, and of PUSH, but for the instruction pointer. */
 enum emulate_result emul_string(struct emul *e);
 enum emulate_result emul_push(struct emul *e);
+/* Of what memory is only read by. */
+enum emulate_result emul_load(struct emul *e);
 
 #endif

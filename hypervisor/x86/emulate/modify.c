@@ -236,6 +236,8 @@ static enum emulate_result dispatch(struct emul *e)
         return emul_push(e);
     if (in->args == INSN_STRING)
         return emul_string(e);
+    if (in->args >= INSN_REG_RM || in->op >= INSN_CMP)
+        return e->loads && (in->mem || in->args == INSN_ACC_OFF) ? emul_load(e) : EMULATE_UNHANDLED;
     return in->mem || in->args == INSN_OFF_ACC ? modify(e) : EMULATE_UNHANDLED;
 }
 

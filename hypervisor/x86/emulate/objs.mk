@@ -4,3 +4,4 @@ hv-srcs += hypervisor/x86/emulate/decode.c
 hv-srcs += hypervisor/x86/emulate/compute.c
 hv-srcs += hypervisor/x86/emulate/modify.c
 hv-srcs += hypervisor/x86/emulate/string.c
+hv-srcs += hypervisor/x86/emulate/load.c

@@ -1,23 +1,25 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * The opcode table: the one-byte map, the 0f map, and the groups in which modrm's reg field selects the operation.
- * AMD64 manual volume 3, appendix A. Operations are named only where memory is written and the emulator can do it.
+ * AMD64 manual volume 3, appendix A. Operations are named only where the emulator can do them on memory.
  */
 #include "opcodes.h"
 
 #define BYTE(flags)        .form = (flags) | F_BYTE
 #define RM_REG(operation)  .op = INSN_##operation, .args = INSN_RM_REG
+#define REG_RM(operation)  .op = INSN_##operation, .args = INSN_REG_RM
 #define RM_IMM(operation)  .op = INSN_##operation, .args = INSN_RM_IMM
 #define RM_ONLY(operation) .op = INSN_##operation, .args = INSN_RM
 #define STRING(operation)  .op = INSN_##operation, .args = INSN_STRING
 #define IN_GROUP(flags, g) .form = (flags) | F_MODRM | F_GROUP, .group = GROUP_##g
 #define LOCK               .lockable = true
 
-/* Six forms of arithmetic, of which the first two write to modrm's operand. */
-#define ARITHMETIC(base, operation)                                                                      \
-    [(base) + 0] = {BYTE(F_MODRM), RM_REG(operation), LOCK},                                             \
-              [(base) + 1] = {.form = F_MODRM, RM_REG(operation), LOCK}, [(base) + 2] = {BYTE(F_MODRM)}, \
-              [(base) + 3] = {.form = F_MODRM}, [(base) + 4] = {BYTE(F_IMM8)}, [(base) + 5] = {.form = F_IMMZ}
+/* Six forms of arithmetic: to modrm's operand, to a register, to the accumulator. */
+#define ARITHMETIC(base, operation)                                                                                   \
+    [(base) + 0] = {BYTE(F_MODRM), RM_REG(operation), LOCK},                                                          \
+              [(base) + 1] = {.form = F_MODRM, RM_REG(operation), LOCK},                                              \
+              [(base) + 2] = {BYTE(F_MODRM), REG_RM(operation)}, [(base) + 3] = {.form = F_MODRM, REG_RM(operation)}, \
+              [(base) + 4] = {BYTE(F_IMM8)}, [(base) + 5] = {.form = F_IMMZ}
 
 const struct opcode opcode_map0[256] = {
     ARITHMETIC(0x00, ADD),
@@ -34,11 +36,10 @@ const struct opcode opcode_map0[256] = {
     [0x2f] = {.form = F_PLAIN | F_NO64},
     ARITHMETIC(0x30, XOR),
     [0x37] = {.form = F_PLAIN | F_NO64},
-    /* cmp writes nothing */
-    [0x38] = {BYTE(F_MODRM)},
-    [0x39] = {.form = F_MODRM},
-    [0x3a] = {BYTE(F_MODRM)},
-    [0x3b] = {.form = F_MODRM},
+    [0x38] = {BYTE(F_MODRM), RM_REG(CMP)},
+    [0x39] = {.form = F_MODRM, RM_REG(CMP)},
+    [0x3a] = {BYTE(F_MODRM), REG_RM(CMP)},
+    [0x3b] = {.form = F_MODRM, REG_RM(CMP)},
     [0x3c] = {BYTE(F_IMM8)},
     [0x3d] = {.form = F_IMMZ},
     [0x3f] = {.form = F_PLAIN | F_NO64},
@@ -61,20 +62,21 @@ const struct opcode opcode_map0[256] = {
     [0x81] = {IN_GROUP(F_IMMZ, 1)},
     [0x82] = {IN_GROUP(F_IMM8 | F_BYTE | F_NO64, 1)},
     [0x83] = {IN_GROUP(F_IMM8, 1)},
-    [0x84] = {BYTE(F_MODRM)},
-    [0x85] = {.form = F_MODRM},
+    [0x84] = {BYTE(F_MODRM), RM_REG(TEST)},
+    [0x85] = {.form = F_MODRM, RM_REG(TEST)},
     [0x86] = {BYTE(F_MODRM), RM_REG(XCHG), LOCK},
     [0x87] = {.form = F_MODRM, RM_REG(XCHG), LOCK},
     [0x88] = {BYTE(F_MODRM), RM_REG(MOV)},
     [0x89] = {.form = F_MODRM, RM_REG(MOV)},
-    [0x8a] = {BYTE(F_MODRM)},
-    [0x8b ... 0x8e] = {.form = F_MODRM},
+    [0x8a] = {BYTE(F_MODRM), REG_RM(MOV)},
+    [0x8b] = {.form = F_MODRM, REG_RM(MOV)},
+    [0x8c ... 0x8e] = {.form = F_MODRM},
     [0x8f] = {IN_GROUP(0, 1A)},
     [0x90 ... 0x99] = {.form = F_PLAIN},
     [0x9a] = {.form = F_IMMZ | F_IMM16 | F_NO64},
     [0x9b ... 0x9f] = {.form = F_PLAIN},
-    [0xa0] = {BYTE(F_OFFSET)},
-    [0xa1] = {.form = F_OFFSET},
+    [0xa0] = {BYTE(F_OFFSET), .op = INSN_MOV, .args = INSN_ACC_OFF},
+    [0xa1] = {.form = F_OFFSET, .op = INSN_MOV, .args = INSN_ACC_OFF},
     [0xa2] = {BYTE(F_OFFSET), .op = INSN_MOV, .args = INSN_OFF_ACC},
     [0xa3] = {.form = F_OFFSET, .op = INSN_MOV, .args = INSN_OFF_ACC},
     [0xa4] = {BYTE(F_PLAIN), STRING(MOVS)},
@@ -168,14 +170,15 @@ const struct opcode opcode_map1[256] = {
     [0xb2] = {.form = F_MODRM},
     [0xb3] = {.form = F_MODRM, RM_REG(BTR), LOCK},
     [0xb4 ... 0xb5] = {.form = F_MODRM},
-    [0xb6] = {BYTE(F_MODRM)},
-    [0xb7 ... 0xb8] = {.form = F_MODRM},
+    [0xb6] = {BYTE(F_MODRM), REG_RM(MOVZX)},
+    [0xb7] = {.form = F_MODRM | F_WORD, REG_RM(MOVZX)},
+    [0xb8] = {.form = F_MODRM},
     /* b9: UD1, with or without modrm */
     [0xba] = {IN_GROUP(F_IMM8, 8)},
     [0xbb] = {.form = F_MODRM, RM_REG(BTC), LOCK},
     [0xbc ... 0xbd] = {.form = F_MODRM},
-    [0xbe] = {BYTE(F_MODRM)},
-    [0xbf] = {.form = F_MODRM},
+    [0xbe] = {BYTE(F_MODRM), REG_RM(MOVSX)},
+    [0xbf] = {.form = F_MODRM | F_WORD, REG_RM(MOVSX)},
     [0xc0] = {BYTE(F_MODRM), RM_REG(XADD), LOCK},
     [0xc1] = {.form = F_MODRM, RM_REG(XADD), LOCK},
     [0xc2] = {.form = F_MODRM | F_IMM8},
@@ -197,10 +200,17 @@ const struct opcode opcode_groups[GROUPS][8] = {
             {RM_IMM(AND), LOCK},
             {RM_IMM(SUB), LOCK},
             {RM_IMM(XOR), LOCK},
+            {RM_IMM(CMP)},
         },
     [GROUP_1A] = {{.form = F_WIDE}},
-    [GROUP_3B] = {{.form = F_IMM8}, {.form = F_IMM8}, {RM_ONLY(NOT), LOCK}, {RM_ONLY(NEG), LOCK}},
-    [GROUP_3] = {{.form = F_IMMZ}, {.form = F_IMMZ}, {RM_ONLY(NOT), LOCK}, {RM_ONLY(NEG), LOCK}},
+    [GROUP_3B] = {{.form = F_IMM8, RM_IMM(TEST)},
+                  {.form = F_IMM8, RM_IMM(TEST)},
+                  {RM_ONLY(NOT), LOCK},
+                  {RM_ONLY(NEG), LOCK}},
+    [GROUP_3] = {{.form = F_IMMZ, RM_IMM(TEST)},
+                 {.form = F_IMMZ, RM_IMM(TEST)},
+                 {RM_ONLY(NOT), LOCK},
+                 {RM_ONLY(NEG), LOCK}},
     [GROUP_4] = {{RM_ONLY(INC), LOCK}, {RM_ONLY(DEC), LOCK}},
     [GROUP_5] =
         {
