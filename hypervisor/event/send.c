@@ -7,6 +7,7 @@
 #include <hv/hvm.h>
 #include <hv/irq.h>
 #include <hv/sched.h>
+#include <hv/x86.h>
 #include "internal.h"
 
 /* The channel's lock, or that of its other end, is held. */
@@ -19,8 +20,7 @@ void channel_raise(struct domain *d, struct channel *ch)
         READ_ONCE(d->evtchn->ops)->raise(v, ch);
 }
 
-/* Makes v look at its events: wakes it, or interrupts it where it runs. */
-static void vcpu_kick(struct vcpu *v)
+void vcpu_kick(struct vcpu *v)
 {
     bool running = READ_ONCE(v->is_running);
 
@@ -29,20 +29,29 @@ static void vcpu_kick(struct vcpu *v)
         apic_send_ipi(READ_ONCE(v->processor), VECTOR_EVENT_CHECK);
 }
 
+/* Events are pending for it. */
+static void tell(struct vcpu *v)
+{
+    if (is_hvm_vcpu(v))
+        hvm_upcall(v);
+    vcpu_kick(v);
+}
+
 void vcpu_mark_events_pending(struct vcpu *v)
 {
     vcpu_info_t *info = READ_ONCE(v->vcpu_info);
 
     if (info && !__atomic_exchange_n(&info->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST))
-        vcpu_kick(v);
+        tell(v);
 }
 
 bool vcpu_event_pending(const struct vcpu *v)
 {
     const vcpu_info_t *info = READ_ONCE(v->vcpu_info);
 
-    /* The flags' interrupt bit is the mask of a guest that has one of its own. */
-    return info && READ_ONCE(info->evtchn_upcall_pending) && (is_hvm_vcpu(v) || !READ_ONCE(info->evtchn_upcall_mask));
+    if (is_hvm_vcpu(v))
+        return hvm_interrupt_pending(v) && ((v == current ? guest_cpu_user_regs() : &v->regs)->rflags & EFLAGS_IF);
+    return info && READ_ONCE(info->evtchn_upcall_pending) && !READ_ONCE(info->evtchn_upcall_mask);
 }
 
 void evtchn_vcpu_info_moved(struct vcpu *v)
@@ -52,7 +61,7 @@ void evtchn_vcpu_info_moved(struct vcpu *v)
     /* Events that came during the move may be noted in the old record: let the guest look at everything. */
     __atomic_store_n(&info->evtchn_pending_sel, ~0ul, __ATOMIC_SEQ_CST);
     __atomic_store_n(&info->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST);
-    vcpu_kick(v);
+    tell(v);
 }
 
 void wake_pollers(struct domain *d, unsigned int port)

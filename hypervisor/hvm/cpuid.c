@@ -8,6 +8,7 @@
 #include <hv/hvm.h>
 #include <hv/x86.h>
 #include <xen/arch-x86/cpuid.h>
+#include "lapic.h"
 
 #define BIT(n) (1u << (n))
 
@@ -85,7 +86,7 @@ static void hypervisor_leaf(const struct vcpu *v, uint32_t leaf, uint32_t sub, u
 static void complete_leaf1(const struct vcpu *v, uint32_t r[4])
 {
     r[1] |= hvm_apic_id(v) << 24;
-    if (!(v->hvm->apic_base & (1u << 11)))
+    if (!(v->hvm->lapic->base & LAPIC_BASE_EN))
         r[3] &= ~L1_EDX_APIC;
     if ((r[2] & L1_ECX_XSAVE) && (v->hvm->cr4 & CR4_OSXSAVE))
         r[2] |= L1_ECX_OSXSAVE;

@@ -3,12 +3,12 @@
  * The one switch on why a guest came back. Instructions are completed here: their length comes from decoding them,
  * since not every processor tells it.
  */
-#include <hv/event.h>
 #include <hv/fpu.h>
 #include <hv/hvm.h>
 #include <hv/hypercall.h>
 #include <hv/sched.h>
 #include <hv/x86.h>
+#include "lapic.h"
 
 #define OPCODE_MOV_TO_CR   0x22
 #define OPCODE_MOV_FROM_CR 0x20
@@ -74,30 +74,16 @@ static void on_cpuid(struct vcpu *v, const struct insn *in)
     advance(v, in);
 }
 
-/* Nothing can wake it. When that is so for all of them, the guest is off. */
-static void stop_for_good(struct vcpu *v)
-{
-    struct vcpu *other;
-    bool up = false;
-
-    set_bit(VPF_down, &v->pause_flags);
-    for_each_vcpu (v->domain, other)
-        up |= !test_bit(VPF_down, &other->pause_flags);
-    if (!up)
-        domain_shutdown(v->domain, SHUTDOWN_poweroff);
-    raise_softirq(SOFTIRQ_SCHEDULE);
-}
-
 static void on_hlt(struct vcpu *v, const struct insn *in)
 {
     advance(v, in);
     if (!(guest_cpu_user_regs()->rflags & EFLAGS_IF)) {
-        stop_for_good(v);
+        hvm_stop_for_good(v);
         return;
     }
     set_bit(VPF_blocked, &v->pause_flags);
     smp_mb();
-    if (vcpu_event_pending(v))
+    if (hvm_interrupt_pending(v))
         clear_bit(VPF_blocked, &v->pause_flags);
     else
         raise_softirq(SOFTIRQ_SCHEDULE);
@@ -130,7 +116,7 @@ static void on_wrmsr(struct vcpu *v, const struct insn *in)
 static void read_cr(struct vcpu *v, unsigned int cr, unsigned int reg)
 {
     const struct hvm_vcpu *h = v->hvm;
-    uint64_t value = cr == 0 ? h->cr0 : cr == 2 ? h->cr2 : cr == 3 ? h->cr3 : cr == 4 ? h->cr4 : 0;
+    uint64_t value = cr == 0 ? h->cr0 : cr == 2 ? h->cr2 : cr == 3 ? h->cr3 : cr == 4 ? h->cr4 : lapic_get_cr8(v);
 
     insn_write_reg(guest_cpu_user_regs(), reg, hvm_mode(v) == INSN_64 ? 8 : 4, true, value);
 }
@@ -145,7 +131,7 @@ static int write_cr(struct vcpu *v, unsigned int cr, uint64_t value)
     case 4:
         return hvm_set_cr4(v, value);
     case 8:
-        return 0; /* the task priority: nothing is held back by it */
+        return lapic_set_cr8(v, value);
     default:
         return -EINVAL;
     }

@@ -7,6 +7,7 @@
  */
 #include <hv/hvm.h>
 #include <hv/x86.h>
+#include "lapic.h"
 
 #define MSR_TSC            0x10u
 #define MSR_MTRR_CAP       0xfeu
@@ -132,8 +133,8 @@ int hvm_read_msr(struct vcpu *v, uint32_t msr, uint64_t *value)
         *value = v->hvm->efer;
         return 0;
     case MSR_APIC_BASE:
-        *value = v->hvm->apic_base;
-        return 0;
+    case LAPIC_MSR_FIRST ... LAPIC_MSR_LAST:
+        return lapic_read_msr(v, msr, value);
     case MSR_TSC:
         *value = rdtsc();
         return 0;
@@ -168,6 +169,9 @@ int hvm_write_msr(struct vcpu *v, uint32_t msr, uint64_t value)
     switch (msr) {
     case MSR_EFER:
         return hvm_set_efer(v, value);
+    case MSR_APIC_BASE:
+    case LAPIC_MSR_FIRST ... LAPIC_MSR_LAST:
+        return lapic_write_msr(v, msr, value);
     case MSR_HYPERCALL_PAGE:
         return write_hypercall_page(v, value);
     case MSR_TSC_AUX:

@@ -9,6 +9,7 @@
 #include <hv/hvm.h>
 #include <hv/sched.h>
 #include <hv/x86.h>
+#include "lapic.h"
 
 #define CR0_UNCACHED (3ul << 29) /* CD and NW, which guests may set but not have */
 
@@ -37,8 +38,9 @@ int hvm_vcpu_init(struct vcpu *v)
     h->shadow.s = v->domain->shadow;
     h->cr0 = CR0_ET;
     hvm_msr_init(v);
-    h->apic_base = 0xfee00800;
-    rc = hvm_ops->vcpu_init(v);
+    rc = lapic_init(v);
+    if (!rc)
+        rc = hvm_ops->vcpu_init(v);
     if (!rc)
         hvm_paging_changed(v);
     return rc;
@@ -49,6 +51,7 @@ void hvm_vcpu_free(struct vcpu *v)
     if (!v->hvm)
         return;
     hvm_ops->vcpu_free(v);
+    lapic_free(v);
     hv_free(v->hvm);
     v->hvm = NULL;
 }
@@ -78,6 +81,7 @@ void hvm_switch_to(struct vcpu *v)
     fpu_restore(v);
     if (cpu_features.rdtscp)
         wrmsr(MSR_TSC_AUX, v->hvm->tsc_aux);
+    lapic_load_timer(v);
 }
 
 /* On nested paging hardware runs with the guest's registers. */
@@ -125,6 +129,7 @@ void hvm_run(void)
 
     for (;;) {
         do_softirq();
+        hvm_start_if_told(v);
         if (!take_root(v))
             continue;
         irq_disable();
@@ -132,6 +137,7 @@ void hvm_run(void)
             irq_enable();
             continue;
         }
+        hvm_deliver(v);
         x = (struct vmexit){0};
         hvm_ops->enter(v, &x);
         irq_enable();

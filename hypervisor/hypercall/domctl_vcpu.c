@@ -4,6 +4,7 @@
 
 #include <hv/guest_copy.h>
 #include <hv/heap.h>
+#include <hv/event.h>
 #include <hv/sched.h>
 
 /* The domain is paused meanwhile. A restart finds validation's progress in the pages. */
@@ -206,6 +207,6 @@ long domctl_sendtrigger(struct domain *d, struct xen_domctl *op, bool *copyback)
         return -ENOSYS;
     }
     v->nmi_pending = true;
-    vcpu_unblock(v);
+    vcpu_kick(v);
     return 0;
 }

@@ -173,10 +173,10 @@ static long set_singleshot(struct vcpu *v, unsigned long guest)
 
 static long send_nmi(struct vcpu *v)
 {
-    if (!v->pv.trap[2].address)
+    if (!is_hvm_vcpu(v) && !v->pv.trap[2].address)
         return -EINVAL;
     v->nmi_pending = true;
-    vcpu_unblock(v);
+    vcpu_kick(v);
     return 0;
 }
 

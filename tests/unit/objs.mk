@@ -245,6 +245,11 @@ test_hvm_insn-srcs   := tests/unit/test_hvm_insn.c tests/unit/fake/base.c $(insn
 test_hvm_insn-cflags := $(hv-unit-cflags)
 test_hvm_insn-libs   := -Wl,--wrap=gprintk
 
+units             += test_lapic
+test_lapic-srcs   := tests/unit/test_lapic.c tests/unit/lapic_host.c tests/unit/fake/base.c \
+                     $(patsubst %,hypervisor/hvm/%.c,lapic ipi interrupt startup)
+test_lapic-cflags := $(hv-unit-cflags)
+
 units              += test_shadow
 test_shadow-srcs   := tests/unit/test_shadow.c tests/unit/shadow_model.c tests/unit/mmu_oracle.c \
                       hypervisor/mm/shadow/emulate.c $(emulate-srcs) $(mm-p2m-srcs) \

@@ -8,6 +8,7 @@
 #include <hv/console.h>
 #include <hv/hvm.h>
 #include <hv/x86.h>
+#include "../../hypervisor/hvm/lapic.h"
 #include "fake/fake.h"
 
 #define NONE XEN_CPUID_NO_SUBLEAF
@@ -22,6 +23,7 @@ static const struct cpuid_policy machine = {.count = 6,
                                                      {0x80000001, NONE, 0, 0, 0x33, 0x20100800},
                                                      {0x80000008, NONE, 0x3034, 0, 0, 0}}};
 static const struct guest_cpu guest = {.phys_bits = 40, .nx = true};
+static struct lapic lapic;
 static struct hvm_vcpu h;
 static struct domain d = {.id = 17, .paging_pool = (struct paging_pool *)&d};
 static struct vcpu v = {.hvm = &h, .domain = &d, .vcpu_id = 3};
@@ -50,6 +52,17 @@ void cpuid_of_policy(const struct vcpu *of, uint32_t leaf, uint32_t sub, uint32_
 void cpuid_hypervisor_leaf(uint32_t leaf, uint32_t sub, uint32_t r[4])
 {
     r[2] = leaf;
+}
+
+int lapic_read_msr(struct vcpu *of, uint32_t msr, uint64_t *value)
+{
+    *value = lapic.base;
+    return msr == MSR_APIC_BASE ? 0 : -EINVAL;
+}
+
+int lapic_write_msr(struct vcpu *of, uint32_t msr, uint64_t value)
+{
+    return -EINVAL;
 }
 
 const struct guest_cpu *shadow_cpu(const struct shadow *s)
@@ -141,7 +154,8 @@ static int begin(void **state)
 {
     pv_cpuid_policy = machine;
     hvm_cpuid_init();
-    h = (struct hvm_vcpu){.apic_base = 0xfee00800};
+    lapic.base = LAPIC_MMIO | LAPIC_BASE_EN;
+    h = (struct hvm_vcpu){.lapic = &lapic};
     hvm_msr_init(&v);
     es = (struct hvm_segment){.limit = ~0u};
     mode = INSN_64;
@@ -185,7 +199,7 @@ static void test_apic_is_hidden(void **state)
 {
     uint32_t r[4];
 
-    h.apic_base = 0xfee00000;
+    lapic.base = LAPIC_MMIO;
     hvm_cpuid(&v, 1, 0, r);
     assert_int_equal(r[3] & 1 << 9, 0);
 }

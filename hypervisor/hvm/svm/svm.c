@@ -152,12 +152,66 @@ static void inject(struct vcpu *v, struct vmcb *c)
     h->exception.valid = false;
 }
 
+/* Held back by STI or MOV SS; an instruction that was completed since has ended that. */
+static bool in_shadow(const struct vcpu *v)
+{
+    const struct vmcb *c = v->hvm->vendor;
+
+    return (c->interrupt_shadow & 1) && guest_cpu_user_regs()->rip == c->rip;
+}
+
+static bool svm_in_nmi(const struct vcpu *v)
+{
+    return ((const struct vmcb *)v->hvm->vendor)->general1 & G1_IRET;
+}
+
+static bool svm_can_inject(const struct vcpu *v, enum hvm_event type)
+{
+    const struct vmcb *c = v->hvm->vendor;
+
+    return !v->hvm->exception.valid && !(c->exitintinfo & EVENT_VALID) && !in_shadow(v) &&
+           (type == HVM_EVENT_NMI || (guest_cpu_user_regs()->rflags & EFLAGS_IF));
+}
+
+/* It stands where an event that could not be delivered stands; inject() takes it from there. */
+static void svm_inject(struct vcpu *v, enum hvm_event type, uint8_t vector)
+{
+    struct vmcb *c = v->hvm->vendor;
+
+    c->exitintinfo = EVENT_VALID | (type == HVM_EVENT_NMI ? EVENT_NMI : 0) | vector;
+    if (type == HVM_EVENT_NMI)
+        c->general1 |= G1_IRET;
+}
+
+/*
+ * A virtual interrupt that comes back before it is delivered. An NMI that has to wait comes with the next exit at the
+ * latest, since nothing tells of the end of a shadow while interrupts are off.
+ */
+static void svm_window(struct vcpu *v, bool wanted)
+{
+    struct vmcb *c = v->hvm->vendor;
+
+    c->vintr = VINTR_MASKING | (wanted ? VINTR_WINDOW : 0);
+    c->general1 = wanted ? c->general1 | G1_VINTR : c->general1 & ~G1_VINTR;
+}
+
+static void svm_clear_events(struct vcpu *v)
+{
+    struct vmcb *c = v->hvm->vendor;
+
+    c->exitintinfo = c->interrupt_shadow = 0;
+    c->general1 &= ~G1_IRET;
+    c->dr6 = 0xffff0ff0;
+    c->dr7 = 0x400;
+}
+
 static void svm_run(struct vcpu *v, struct vmexit *x)
 {
     struct cpu_user_regs *regs = guest_cpu_user_regs();
     struct vmcb *c = v->hvm->vendor;
 
     inject(v, c);
+    c->interrupt_shadow = in_shadow(v);
     c->rip = regs->rip;
     c->rsp = regs->rsp;
     c->rax = regs->rax;
@@ -174,6 +228,11 @@ static void svm_run(struct vcpu *v, struct vmexit *x)
         v->hvm->cr3 = c->cr3;
     if (c->exitcode == EXIT_EXC_FIRST + TRAP_MC)
         __asm__ __volatile__("int %0" ::"i"(TRAP_MC) : "memory");
+    if (c->exitcode == EXIT_IRET) {
+        /* The next NMI may come when this instruction is done. */
+        c->general1 &= ~G1_IRET;
+        c->interrupt_shadow = 1;
+    }
     svm_decode(c, x);
 }
 
@@ -261,6 +320,11 @@ const struct hvm_ops svm_ops = {
     .get_segment = svm_get_segment,
     .set_segment = svm_set_segment,
     .cpl = svm_cpl,
+    .can_inject = svm_can_inject,
+    .inject = svm_inject,
+    .window = svm_window,
+    .in_nmi = svm_in_nmi,
+    .clear_events = svm_clear_events,
     .read_msr = svm_read_msr,
     .write_msr = svm_write_msr,
 };

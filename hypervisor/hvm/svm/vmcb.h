@@ -57,9 +57,11 @@ static_assert(offsetof(struct vmcb, cr2) == 0x640 && offsetof(struct vmcb, g_pat
 #define G1_NMI        (1u << 1)
 #define G1_SMI        (1u << 2)
 #define G1_INIT       (1u << 3)
+#define G1_VINTR      (1u << 4)
 #define G1_RDPMC      (1u << 15)
 #define G1_CPUID      (1u << 18)
 #define G1_RSM        (1u << 19)
+#define G1_IRET       (1u << 20)
 #define G1_INVD       (1u << 22)
 #define G1_HLT        (1u << 24)
 #define G1_INVLPGA    (1u << 26)
@@ -79,6 +81,7 @@ static_assert(offsetof(struct vmcb, cr2) == 0x640 && offsetof(struct vmcb, g_pat
 #define G2_MWAIT      (1u << 11)
 #define G2_XSETBV     (1u << 13)
 #define VINTR_MASKING (1ull << 24)
+#define VINTR_WINDOW  (1ull << 8 | 1ull << 20) /* V_IRQ whatever V_TPR says */
 #define TLB_FLUSH_ALL 1u
 
 #define EXIT_CR_FIRST  0x000u
@@ -91,9 +94,11 @@ static_assert(offsetof(struct vmcb, cr2) == 0x640 && offsetof(struct vmcb, g_pat
 #define EXIT_NMI       0x061u
 #define EXIT_SMI       0x062u
 #define EXIT_INIT      0x063u
+#define EXIT_VINTR     0x064u
 #define EXIT_CPUID     0x072u
 #define EXIT_RSM       0x073u
 #define EXIT_RDPMC     0x06fu
+#define EXIT_IRET      0x074u
 #define EXIT_INVD      0x076u
 #define EXIT_HLT       0x078u
 #define EXIT_INVLPGA   0x07au
@@ -113,6 +118,7 @@ static_assert(offsetof(struct vmcb, cr2) == 0x640 && offsetof(struct vmcb, g_pat
 #define EVENT_HAS_ERROR (1ull << 11)
 #define EVENT_TYPE      (7ull << 8)
 #define EVENT_EXCEPTION (3ull << 8)
+#define EVENT_NMI       (2ull << 8)
 
 /* What hardware said, in common terms. Pure. */
 void svm_decode(const struct vmcb *c, struct vmexit *x);

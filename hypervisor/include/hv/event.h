@@ -27,7 +27,8 @@ bool send_pirq(struct domain *d, unsigned int pirq);
 int evtchn_send(struct domain *d, evtchn_port_t port);
 /* Tells d's vCPU of the port; used by tools-independent code (console of the control domain). */
 void evtchn_send_port(struct domain *d, unsigned int port);
-/* An event waits for v and is not masked (upcall pending and not upcall mask). */
+/* An event waits for v and is not masked (upcall pending and not upcall mask; on hardware virtualisation: an interrupt,
+ * and interrupts are on). */
 bool vcpu_event_pending(const struct vcpu *v);
 /* Is the port pending (unmasked state ignored)? For SCHEDOP_poll; false for ports out of range. */
 bool evtchn_port_pending(struct vcpu *v, unsigned int port);
@@ -35,6 +36,8 @@ bool evtchn_port_pending(struct vcpu *v, unsigned int port);
 bool evtchn_port_valid(const struct domain *d, unsigned int port);
 /* Sets the upcall pending flag and wakes v. */
 void vcpu_mark_events_pending(struct vcpu *v);
+/* Makes v look at what is pending: wakes it, or interrupts it where it runs. Any context. */
+void vcpu_kick(struct vcpu *v);
 /* Moves pending state when v's vcpu_info moves (VCPUOP_register_vcpu_info). */
 void evtchn_vcpu_info_moved(struct vcpu *v);
 /* Lists for debug key 'e'. */

@@ -72,7 +72,7 @@ struct hvm_vcpu {
     struct shadow_vcpu shadow;
     uint64_t cr0, cr2, cr3, cr4, efer;
     uint64_t dr[4];
-    uint64_t apic_base;
+    struct lapic *lapic;   /* hvm/lapic.h */
     uint8_t upcall_vector; /* of the local APIC, by which events are announced; 0: the domain's callback_vector is */
     uint64_t root_loaded;  /* what hardware's CR3 was set to */
     bool paging_due;       /* shadow_set_paging has to be called before the guest is entered */
@@ -89,6 +89,8 @@ struct hvm_vcpu {
     char line[80]; /* what it has written to the log so far */
 };
 
+enum hvm_event { HVM_EVENT_INTERRUPT, HVM_EVENT_NMI };
+
 struct hvm_ops {
     const char *name;
     int (*cpu_init)(void);
@@ -101,6 +103,15 @@ struct hvm_ops {
     void (*get_segment)(const struct vcpu *v, enum hvm_seg seg, struct hvm_segment *s);
     void (*set_segment)(struct vcpu *v, enum hvm_seg seg, const struct hvm_segment *s);
     unsigned int (*cpl)(const struct vcpu *v);
+    /* Would the guest take it with the next instruction? */
+    bool (*can_inject)(const struct vcpu *v, enum hvm_event type);
+    /* It can: the next entry begins with it. */
+    void (*inject)(struct vcpu *v, enum hvm_event type, uint8_t vector);
+    /* The guest comes back as soon as it can be interrupted, or does not for that reason. */
+    void (*window)(struct vcpu *v, bool wanted);
+    bool (*in_nmi)(const struct vcpu *v); /* an NMI was injected, and IRET has not ended it */
+    /* Nothing is delivered, or held back, any more. */
+    void (*clear_events)(struct vcpu *v);
     /* An MSR that the back end keeps. False: it does not. */
     bool (*read_msr)(const struct vcpu *v, uint32_t msr, uint64_t *value);
     bool (*write_msr)(struct vcpu *v, uint32_t msr, uint64_t value);
@@ -166,6 +177,21 @@ void hvm_msr_init(struct vcpu *v);
 /* 0, or -EINVAL: #GP. */
 int hvm_read_msr(struct vcpu *v, uint32_t msr, uint64_t *value);
 int hvm_write_msr(struct vcpu *v, uint32_t msr, uint64_t value);
+
+/* ---- interrupts (hvm/interrupt.c) ---- */
+/* Something would interrupt v if it had interrupts on. From other CPUs a guess. */
+bool hvm_interrupt_pending(const struct vcpu *v);
+/* Events are pending for v. Any CPU. */
+void hvm_upcall(struct vcpu *v);
+void hvm_nmi(struct vcpu *v);
+/* What is due goes to the back end. Before each entry, with interrupts off. */
+void hvm_deliver(struct vcpu *v);
+
+/* ---- start and stop (hvm/startup.c) ---- */
+void hvm_init_signal(struct vcpu *v);
+void hvm_startup_signal(struct vcpu *v, uint8_t vector);
+void hvm_start_if_told(struct vcpu *v);
+void hvm_stop_for_good(struct vcpu *v);
 
 void hvm_inject(struct vcpu *v, unsigned int vector, bool has_error, uint32_t error);
 void hvm_hypercall(struct cpu_user_regs *regs);

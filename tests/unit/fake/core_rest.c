@@ -254,6 +254,15 @@ void hvm_vcpu_stop(struct vcpu *v)
 {
 }
 
+void hvm_upcall(struct vcpu *v)
+{
+}
+
+bool hvm_interrupt_pending(const struct vcpu *v)
+{
+    return v->vcpu_info->evtchn_upcall_pending;
+}
+
 int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c)
 {
     fail();

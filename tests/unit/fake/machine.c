@@ -4,6 +4,7 @@
 #include <time.h>
 #include "machine.h"
 #include <hv/guest_copy.h>
+#include <hv/hvm.h>
 #include <hv/p2m.h>
 
 struct machine machine;
@@ -592,4 +593,16 @@ unsigned int random_ops(unsigned int dflt)
     const char *s = getenv("UMBRA_OPS");
 
     return s ? (unsigned int)strtoul(s, NULL, 0) : dflt;
+}
+
+/* ---- its domains are PV ---- */
+void hvm_upcall(struct vcpu *v)
+{
+    fail();
+}
+
+bool hvm_interrupt_pending(const struct vcpu *v)
+{
+    fail();
+    return false;
 }

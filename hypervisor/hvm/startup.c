@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * vCPUs that stop and start by messages, as processors do: INIT stops one, a start-up message starts it in real mode.
+ * Its state is made by itself before it enters the guest (hvm_start_if_told), since until then it may still be running.
+ * is_initialised says whether it is past its start; it and VPF_down change under life_lock, as VCPUOP_up does it.
+ */
+#include <hv/cpuid.h>
+#include <hv/hvm.h>
+#include <hv/sched.h>
+#include <hv/x86.h>
+#include "lapic.h"
+
+#define START_VALID 0x100u
+
+void hvm_init_signal(struct vcpu *v)
+{
+    spin_lock(&v->domain->life_lock);
+    if (v->is_initialised) {
+        v->is_initialised = false;
+        WRITE_ONCE(v->hvm->lapic->start, 0);
+        if (!test_and_set_bit(VPF_down, &v->pause_flags))
+            vcpu_sleep_nosync(v);
+    }
+    spin_unlock(&v->domain->life_lock);
+}
+
+void hvm_startup_signal(struct vcpu *v, uint8_t vector)
+{
+    spin_lock(&v->domain->life_lock);
+    if (!v->is_initialised) {
+        WRITE_ONCE(v->hvm->lapic->start, START_VALID | vector);
+        v->is_initialised = true;
+        clear_bit(VPF_blocked, &v->pause_flags); /* it may have waited when INIT came */
+        clear_bit(VPF_poll, &v->pause_flags);
+        clear_bit(VPF_down, &v->pause_flags);
+        vcpu_wake(v);
+    }
+    spin_unlock(&v->domain->life_lock);
+}
+
+/* HLT with interrupts off: only INIT, and a start-up message after it, goes on from there. */
+void hvm_stop_for_good(struct vcpu *v)
+{
+    struct vcpu *other;
+    bool up = false;
+
+    spin_lock(&v->domain->life_lock);
+    if (!READ_ONCE(v->hvm->lapic->start))
+        set_bit(VPF_down, &v->pause_flags);
+    for_each_vcpu (v->domain, other)
+        up |= !test_bit(VPF_down, &other->pause_flags);
+    spin_unlock(&v->domain->life_lock);
+    if (!up)
+        domain_shutdown(v->domain, SHUTDOWN_poweroff);
+    raise_softirq(SOFTIRQ_SCHEDULE);
+}
+
+/* AMD64 manual volume 2, table 14-1. */
+static void reset_segments(struct vcpu *v, uint8_t vector)
+{
+    const struct hvm_segment table = {.limit = 0xffff};
+
+    for (unsigned int i = 0; i < HVM_SEGS; i++) {
+        struct hvm_segment s = {.attr = i == HVM_CS ? 0x9b : 0x93, .limit = 0xffff};
+
+        if (i == HVM_CS) {
+            s.sel = (uint16_t)(vector << 8);
+            s.base = (uint64_t)vector << 12;
+        }
+        if (i == HVM_LDTR || i == HVM_TR)
+            s.attr = i == HVM_TR ? 0x8b : 0x82;
+        hvm_ops->set_segment(v, (enum hvm_seg)i, i == HVM_GDTR || i == HVM_IDTR ? &table : &s);
+    }
+}
+
+void hvm_start_if_told(struct vcpu *v)
+{
+    struct hvm_vcpu *h = v->hvm;
+    const xen_cpuid_leaf_t *id;
+    uint32_t start;
+
+    if (likely(!READ_ONCE(h->lapic->start)))
+        return;
+    start = __atomic_exchange_n(&h->lapic->start, 0, __ATOMIC_SEQ_CST);
+    if (!start)
+        return;
+    id = cpuid_find(domain_cpuid_policy(v->domain), 1, XEN_CPUID_NO_SUBLEAF);
+    *guest_cpu_user_regs() = (struct cpu_user_regs){.rflags = EFLAGS_MBS, .rdx = id ? id->a : 0};
+    h->cr0 = CR0_ET;
+    h->cr2 = h->cr3 = h->cr4 = h->efer = 0;
+    memset(h->dr, 0, sizeof(h->dr));
+    h->exception.valid = false;
+    v->nmi_pending = false;
+    reset_segments(v, (uint8_t)start);
+    hvm_ops->clear_events(v);
+    lapic_reset(v);
+    hvm_paging_changed(v);
+}
