@@ -136,13 +136,22 @@ static void combine(struct vcpu *v, const struct vmcb *c)
         hvm_inject(v, TRAP_DF, true, 0);
 }
 
+/* Delivered by an instruction (INT n, INT3, INTO): rip still stands there, and the guest executes it again. */
+static bool by_instruction(uint64_t event)
+{
+    uint64_t vector = event & 0xff;
+
+    return (event & EVENT_TYPE) == EVENT_SOFTWARE ||
+           ((event & EVENT_TYPE) == EVENT_EXCEPTION && (vector == TRAP_BP || vector == TRAP_OF));
+}
+
 static void inject(struct vcpu *v, struct vmcb *c)
 {
     struct hvm_vcpu *h = v->hvm;
 
     combine(v, c);
     /* What was being delivered when it came back is delivered again, unless something else has to be. */
-    c->eventinj = c->exitintinfo & EVENT_VALID ? c->exitintinfo : 0;
+    c->eventinj = (c->exitintinfo & EVENT_VALID) && !by_instruction(c->exitintinfo) ? c->exitintinfo : 0;
     c->exitintinfo = 0;
     if (!h->exception.valid)
         return;

@@ -119,6 +119,7 @@ static_assert(offsetof(struct vmcb, cr2) == 0x640 && offsetof(struct vmcb, g_pat
 #define EVENT_TYPE      (7ull << 8)
 #define EVENT_EXCEPTION (3ull << 8)
 #define EVENT_NMI       (2ull << 8)
+#define EVENT_SOFTWARE  (4ull << 8)
 
 /* What hardware said, in common terms. Pure. */
 void svm_decode(const struct vmcb *c, struct vmexit *x);
