@@ -236,11 +236,13 @@ static void on_hypercall(struct vcpu *v)
     regs->rip += 3;
 }
 
-static void emulate(struct vcpu *v, const struct shadow_fault *f)
+/* False: it did nothing, and cannot be completed. */
+static bool emulate(struct vcpu *v, bool loads)
 {
     struct emul_segment seg[SEG_COUNT];
-    struct emul e = {.mode = hvm_mode(v), .regs = guest_cpu_user_regs(), .seg = seg};
+    struct emul e = {.mode = hvm_mode(v), .loads = loads, .regs = guest_cpu_user_regs(), .seg = seg};
     bool user = hvm_ops->cpl(v) == 3;
+    enum emulate_result rc;
 
     for (unsigned int i = 0; i < SEG_COUNT; i++) {
         struct hvm_segment s;
@@ -248,24 +250,28 @@ static void emulate(struct vcpu *v, const struct shadow_fault *f)
         hvm_ops->get_segment(v, (enum hvm_seg)i, &s);
         seg[i] = (struct emul_segment){s.base, s.limit, (s.attr & 0x1e) == 0x12, s.attr & SEG_ATTR_D};
     }
-    switch (shadow_emulate(&v->hvm->shadow, &e, user, e.regs->rflags & EFLAGS_AC)) {
-    case EMULATE_DONE:
-    case EMULATE_RETRY:
-        break;
-    case EMULATE_FAULT:
+    rc = shadow_emulate(&v->hvm->shadow, &e, user, e.regs->rflags & EFLAGS_AC);
+    if (rc == EMULATE_FAULT) {
         if (e.fault.vector == TRAP_PF)
             v->hvm->cr2 = e.fault.linear;
         hvm_inject(v, e.fault.vector, e.fault.has_error, e.fault.error);
-        break;
-    case EMULATE_UNHANDLED:
-        if (!shadow_give_up(v->domain, f->gpa))
-            domain_crash(v->domain, "store to a page table at %lx by an instruction that is not emulated", f->gpa.n);
     }
+    return rc != EMULATE_UNHANDLED;
 }
 
-static void no_memory(struct vcpu *v, gpa_t at)
+static void emulate_store_to_table(struct vcpu *v, gpa_t at)
 {
-    domain_crash(v->domain, "access to %lx, where there is nothing", at.n);
+    if (!emulate(v, false) && !shadow_give_up(v->domain, at))
+        domain_crash(v->domain, "store to a page table at %lx by an instruction that is not emulated", at.n);
+}
+
+/* Code that is all ones is no instruction. */
+static void no_memory(struct vcpu *v, gpa_t at, uint32_t access)
+{
+    if (access & PFEC_I)
+        undefined(v);
+    else if (!emulate(v, true))
+        domain_crash(v->domain, "access to %lx, where no memory is, by an instruction that is not emulated", at.n);
 }
 
 static void on_page_fault(struct vcpu *v, const struct vmexit *x)
@@ -284,10 +290,10 @@ static void on_page_fault(struct vcpu *v, const struct vmexit *x)
         hvm_inject(v, TRAP_PF, true, f.error);
         break;
     case SHADOW_EMULATE:
-        emulate(v, &f);
+        emulate_store_to_table(v, f.gpa);
         break;
     case SHADOW_MMIO:
-        no_memory(v, f.gpa);
+        no_memory(v, f.gpa, f.access);
         break;
     case SHADOW_NOMEM:
         domain_crash(v->domain, "its shadow memory is too small");
@@ -299,8 +305,10 @@ static void on_nested_fault(struct vcpu *v, const struct vmexit *x)
 {
     struct p2m_entry e = p2m_lookup(v->domain, _gfn(x->gpa.n >> PAGE_SHIFT));
 
-    if (e.type == P2M_MMIO_DM || ((x->error & PFEC_W) && (e.type == P2M_RAM_RO || e.type == P2M_GRANT_RO)))
-        no_memory(v, x->gpa);
+    if (e.type != P2M_MMIO_DM && !((x->error & PFEC_W) && (e.type == P2M_RAM_RO || e.type == P2M_GRANT_RO)))
+        return;
+    (void)hvm_paging(v);
+    no_memory(v, x->gpa, x->error);
 }
 
 void hvm_exit(struct vcpu *v, const struct vmexit *x)

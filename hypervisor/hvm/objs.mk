@@ -10,6 +10,7 @@ hv-srcs += hypervisor/hvm/io.c
 hv-srcs += hypervisor/hvm/lapic.c
 hv-srcs += hypervisor/hvm/ipi.c
 hv-srcs += hypervisor/hvm/interrupt.c
+hv-srcs += hypervisor/hvm/mmio.c
 hv-srcs += hypervisor/hvm/startup.c
 hv-srcs += hypervisor/hvm/svm/svm.c
 hv-srcs += hypervisor/hvm/svm/exit.c

@@ -36,6 +36,7 @@ int hvm_vcpu_init(struct vcpu *v)
         return -ENOMEM;
     v->hvm = h;
     h->shadow.s = v->domain->shadow;
+    h->shadow.device = hvm_device_access;
     h->cr0 = CR0_ET;
     hvm_msr_init(v);
     rc = lapic_init(v);

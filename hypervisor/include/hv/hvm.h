@@ -187,6 +187,9 @@ void hvm_nmi(struct vcpu *v);
 /* What is due goes to the back end. Before each entry, with interrupts off. */
 void hvm_deliver(struct vcpu *v);
 
+/* An access of the current vCPU where no memory is (hvm/mmio.c). */
+void hvm_device_access(gpa_t at, unsigned int bytes, bool write, uint64_t *value);
+
 /* ---- start and stop (hvm/startup.c) ---- */
 void hvm_init_signal(struct vcpu *v);
 void hvm_startup_signal(struct vcpu *v, uint8_t vector);

@@ -32,6 +32,8 @@ enum shadow_result {
 struct shadow_vcpu {
     struct shadow *s;
     struct guest_paging paging;
+    /* An access of at most 8 bytes, within a page, where no memory is. */
+    void (*device)(gpa_t at, unsigned int bytes, bool write, uint64_t *value);
     struct shadow_page *root;                                   /* paging lock; never reclaimed while it stands here */
     uint64_t faults[SHADOW_RESULTS], emulated[EMULATE_RESULTS]; /* how many had that result; others may read */
 };
@@ -70,8 +72,9 @@ int shadow_write(struct domain *d, gpa_t at, unsigned int bytes, const void *src
 int shadow_swap(struct domain *d, gpa_t at, unsigned int bytes, uint64_t *old, uint64_t new);
 
 /*
- * Completes the instruction of a SHADOW_EMULATE: e has mode, regs and seg. Results as of emulate_store; with
- * EMULATE_UNHANDLED it did nothing and the guest has to execute it by itself, which takes shadow_give_up.
+ * Completes the instruction of a SHADOW_EMULATE or SHADOW_MMIO: e has mode, loads, regs and seg. Results as of
+ * emulate_store; with EMULATE_UNHANDLED it did nothing and the guest has to execute it by itself, which takes
+ * shadow_give_up.
  */
 enum emulate_result shadow_emulate(struct shadow_vcpu *v, struct emul *e, bool user, bool smap_exempt);
 /* The frame at gpa is no table any more. False: not yet (call again), or not possible: a vCPU runs on it as its root.

@@ -5,6 +5,7 @@
  * shadows right.
  *
  * Only stores within a frame, of up to 8 bytes, are done. For what remains the table has to give up its protection.
+ * Where no memory is, the device that the vCPU names takes part.
  */
 #include <hv/emulate.h>
 #include <hv/x86.h>
@@ -35,6 +36,26 @@ static enum emulate_result translate(struct emul *e, uint64_t linear, uint32_t a
     }
 }
 
+static enum emulate_result from_device(const struct context *c, gpa_t at, uint32_t access, uint8_t *to,
+                                       unsigned int bytes)
+{
+    uint64_t value = 0;
+
+    if (!c->v->device || (access & PFEC_I) || bytes > sizeof(value))
+        return EMULATE_UNHANDLED;
+    c->v->device(at, bytes, false, &value);
+    memcpy(to, &value, bytes);
+    return EMULATE_DONE;
+}
+
+static enum emulate_result to_device(const struct context *c, gpa_t at, unsigned int bytes, uint64_t value)
+{
+    if (!c->v->device)
+        return EMULATE_UNHANDLED;
+    c->v->device(at, bytes, true, &value);
+    return EMULATE_DONE;
+}
+
 /* Within a page. */
 static enum emulate_result copy_in(struct emul *e, uint64_t linear, uint32_t access, uint8_t *to, unsigned int bytes)
 {
@@ -48,7 +69,7 @@ static enum emulate_result copy_in(struct emul *e, uint64_t linear, uint32_t acc
         return r;
     pg = p2m_get_page(c->v->s->d, _gfn(at.n >> PAGE_SHIFT), &type);
     if (!pg)
-        return EMULATE_UNHANDLED;
+        return from_device(c, at, access, to, bytes);
     memcpy(to, (const uint8_t *)page_to_virt(pg) + (at.n & (PAGE_SIZE - 1)), bytes);
     put_page(pg);
     return EMULATE_DONE;
@@ -85,7 +106,7 @@ static enum emulate_result emul_write(struct emul *e, const struct emul_access *
         return EMULATE_UNHANDLED;
     r = translate(e, a->linear, PFEC_W, &at);
     if (r == EMULATE_DONE && shadow_store(c->v->s->d, at, a->bytes, *value))
-        r = EMULATE_UNHANDLED;
+        r = to_device(c, at, a->bytes, *value);
     return r;
 }
 
@@ -103,7 +124,7 @@ static enum emulate_result emul_cmpxchg(struct emul *e, const struct emul_access
     if (r != EMULATE_DONE)
         return r;
     if (shadow_swap(c->v->s->d, at, a->bytes, &found, *new))
-        return EMULATE_UNHANDLED;
+        return to_device(c, at, a->bytes, *new);
     return found == *old ? EMULATE_DONE : EMULATE_RETRY;
 }
 
