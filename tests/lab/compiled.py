@@ -22,9 +22,10 @@ def compiled(source, *flags):
             return file.read()
 
 
-def with_libctl(source):
-    """A program on top of libctl, of the same build as the umbra under test."""
+def with_libctl(source, *more):
+    """A program, of one file or several, on top of libctl, of the same build as the umbra under test."""
     tools, include = os.path.join(TOP, "tools"), os.path.join(TOP, "hypervisor", "include")
     libraries = ["-lxencall", "-lxenforeignmemory", "-lxenevtchn", "-lxengnttab", "-lxenstore", "-lxentoollog",
                  "-lz", "-llzma", "-lzstd", "-llz4"]
-    return compiled(source, f"-I{tools}", f"-idirafter{include}", os.path.join(BUILD, "libctl.a"), *libraries)
+    return compiled(source, *(os.path.join(HERE, name) for name in more), f"-I{tools}", f"-idirafter{include}",
+                    os.path.join(BUILD, "libctl.a"), *libraries)

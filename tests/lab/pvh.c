@@ -8,7 +8,7 @@
  *
  * MODE: 4 levels from the start, 64-bit code, ends by a hypercall; or 32-bit code that begins without paging and turns
  * on 3 levels (PAE) or 2, or goes on without (0). That powers off by stopping for good, or shuts down by a triple
- * fault.
+ * fault. Or 64: two vCPUs that look at their interrupts, see pvh_irq.S.
  */
 #include <stdint.h>
 #include <sys/mman.h>
@@ -129,6 +129,15 @@ __asm__(".pushsection .rodata\n"
         ".code64\n"
         ".popsection\n");
 
+/* pvh_irq.S */
+extern const uint8_t irq_code[], irq_end[], ap_code[], ap_end[];
+extern const uint32_t irq_handlers[];
+#define IDT         44u /* frames */
+#define GDT         45u
+#define FOURTH_GIB  46u
+#define SECOND_IDT  47u
+#define SECOND_VCPU 48u
+
 static struct ctl *ctl;
 static unsigned mode;
 static bool hap;
@@ -205,9 +214,27 @@ static void write_tables_2(uint32_t *p)
         p[6 * 1024 + i] = i << 12 | TABLE;
 }
 
+/* Tables of interrupts and segments, the second vCPU's code, and the page of the APIC mapped with the one behind it. */
+static void write_irq_guest(uint64_t *p)
+{
+    for (const uint32_t *h = irq_handlers; h[0]; h += 2) {
+        uint64_t at = (CODE << 12) + h[1];
+
+        p[IDT * 512 + 2 * h[0]] = (at & 0xffff) | 8 << 16 | 0x8e00ull << 32 | at >> 16 << 48;
+    }
+    memcpy(p + SECOND_IDT * 512, p + IDT * 512, 4096);
+    p[2 * 512 + 3] = FOURTH_GIB << 12 | TABLE;
+    p[FOURTH_GIB * 512 + 503] = 0xfee00000 | LARGE;
+    p[GDT * 512 + 1] = 0x00af9b000000ffff; /* 64-bit code, 32-bit code, data */
+    p[GDT * 512 + 2] = 0x00cf9b000000ffff;
+    p[GDT * 512 + 3] = 0x00cf93000000ffff;
+    memcpy(p + SECOND_VCPU * 512, ap_code, (size_t)(ap_end - ap_code));
+}
+
 static void load(uint32_t domid)
 {
-    const uint8_t *code = mode == 4 ? guest_code : guest32_code, *end = mode == 4 ? guest_end : guest32_end;
+    const uint8_t *code = mode == 64 ? irq_code : mode == 4 ? guest_code : guest32_code;
+    const uint8_t *end = mode == 64 ? irq_end : mode == 4 ? guest_end : guest32_end;
     uint64_t list[SMALL], large = SMALL, *p;
 
     for (uint64_t i = 0; i < SMALL; i++)
@@ -219,6 +246,8 @@ static void load(uint32_t domid)
     p[DATA * 512 + 4] = mode == 2 ? 0x428000 : 0x200000;
     p[FIRST * 512] = 0xa1;
     p[(FIRST + 1) * 512] = 0xb2;
+    if (mode == 64)
+        write_irq_guest(p);
     memcpy(p + CODE * 512, code, (size_t)(end - code));
     ctl_foreign_unmap(ctl, p, SMALL);
     p = ctl_foreign_map(ctl, domid, PROT_READ | PROT_WRITE, &large, 1, NULL);
@@ -229,12 +258,17 @@ static void load(uint32_t domid)
 
 static void set_mode(struct hvm_hw_cpu *c)
 {
-    if (mode == 4) {
+    if (mode == 4 || mode == 64) {
         c->cr0 = 0x80010011; /* PG WP ET PE */
         c->cr3 = 0x1000;
         c->cr4 = 0x20; /* PAE */
         c->msr_efer = 0xd00;
         c->cs_arbytes = 0xa9b;
+        c->cs_sel = 8;
+        c->gdtr_base = GDT << 12;
+        c->gdtr_limit = 31;
+        c->idtr_base = IDT << 12;
+        c->idtr_limit = 4095;
         return;
     }
     c->cr0 = 0x11;
@@ -279,6 +313,18 @@ static void set_context(uint32_t domid, uint64_t rounds)
     xencall_free_buffer(calls, c);
 }
 
+/* What an interrupt test counted; the step is the last. */
+static void show_counters(uint32_t domid)
+{
+    uint64_t frame = DATA, *p = ctl_foreign_map(ctl, domid, PROT_READ, &frame, 1, NULL);
+
+    must(p != NULL, "map");
+    for (unsigned i = 0; i < 13; i++)
+        printf("%u ", (unsigned)p[0x100 / 8 + i]);
+    printf("\n");
+    ctl_foreign_unmap(ctl, p, 1);
+}
+
 /* The reason, or -1 when it still runs after a minute. */
 static int wait_end(uint32_t domid)
 {
@@ -296,6 +342,7 @@ static int wait_end(uint32_t domid)
 int main(int argc, char **argv)
 {
     uint32_t domid;
+    int reason;
 
     if (argc < 3)
         return 2;
@@ -305,13 +352,16 @@ int main(int argc, char **argv)
     ctl = ctl_open(NULL);
     must(ctl != NULL, "open");
     mode = (unsigned)atoi(argv[1]);
-    domid = create(1);
+    domid = create(mode == 64 ? 2 : 1);
     give_pool(domid, 2);
     populate(domid);
     load(domid);
     set_context(domid, strtoull(argv[2], NULL, 0));
     must(ctl_domain_unpause(ctl, domid, NULL) == 0, "unpause");
-    printf("ended %d\n", wait_end(domid));
+    reason = wait_end(domid);
+    printf("ended %d\n", reason);
+    if (reason && mode == 64)
+        show_counters(domid);
     must(ctl_domain_destroy(ctl, domid, NULL) == 0, "destroy");
     return 0;
 }
