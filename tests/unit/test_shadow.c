@@ -218,6 +218,58 @@ static void test_emulated_stores(void **state)
     assert_int_equal(regs.rip, 50 * PAGE_SIZE);
 }
 
+/* What a device was asked for; it gives a pattern. */
+static struct {
+    gpa_t at;
+    unsigned int bytes, reads, writes;
+    uint64_t value;
+} asked;
+
+static void device(gpa_t at, unsigned int bytes, bool write, uint64_t *value)
+{
+    asked.at = at;
+    asked.bytes = bytes;
+    asked.reads += !write;
+    asked.writes += write;
+    asked.value = *value;
+    if (!write)
+        *value = 0x1122334455667788 & insn_mask(bytes);
+}
+
+/* Where no memory is, the vCPU's device takes part, in parts at the end of a page; without one nothing is done. */
+static void test_device(void **state)
+{
+    struct cpu_user_regs regs = {.rbx = 7 * PAGE_SIZE + 8, .rcx = 0xabcdef};
+    struct emul e;
+
+    map(6, 101, ALL);
+    map(7, FRAMES + 3, ALL);
+    assert_int_equal(EXECUTE(&e, &regs, "\x89\x0b"), EMULATE_UNHANDLED); /* mov %ecx, (%rbx) */
+    memset(&asked, 0, sizeof(asked));
+    CPU->v.device = device;
+    assert_int_equal(EXECUTE(&e, &regs, "\x89\x0b"), EMULATE_DONE);
+    assert_int_equal(asked.at.n, (FRAMES + 3) * PAGE_SIZE + 8);
+    assert_int_equal(asked.bytes, 4);
+    assert_int_equal(asked.value, 0xabcdef);
+    assert_int_equal(EXECUTE(&e, &regs, "\x01\x0b"), EMULATE_DONE); /* add %ecx, (%rbx) */
+    assert_int_equal(asked.value, 0x55667788 + 0xabcdef);
+    assert_int_equal(asked.reads, 1);
+    assert_int_equal(asked.writes, 2);
+    regs.rbx = 7 * PAGE_SIZE - 4; /* half of it is memory */
+    model_store(101 * PAGE_SIZE + PAGE_SIZE - 4, 4, 0x99aabbcc);
+    assert_int_equal(EXECUTE(&e, &regs, "\x48\x8b\x03"), EMULATE_UNHANDLED); /* mov (%rbx), %rax: a load */
+    e.loads = true;
+    assert_int_equal(shadow_emulate(&CPU->v, &e, false, false), EMULATE_DONE);
+    assert_int_equal(regs.rax, 0x5566778899aabbcc);
+    model_retype(101, P2M_RAM_RO);
+    regs.rbx = 6 * PAGE_SIZE; /* read-only memory is a device for stores */
+    assert_int_equal(EXECUTE(&e, &regs, "\x89\x0b"), EMULATE_DONE);
+    assert_int_equal(asked.at.n, 101 * PAGE_SIZE);
+    regs.rip = 7 * PAGE_SIZE; /* no code comes from one */
+    assert_int_equal(shadow_emulate(&CPU->v, &e, false, false), EMULATE_UNHANDLED);
+    CPU->v.device = NULL;
+}
+
 /* What is not emulated the guest does by itself, once the frame is no table any more. */
 static void test_give_up(void **state)
 {
@@ -452,12 +504,12 @@ static void test_audit_finds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random),    SHADOW_TEST(test_one_fault),     SHADOW_TEST(test_accessed_and_dirty),
-        SHADOW_TEST(test_store_to_table), SHADOW_TEST(test_swap_in_table), SHADOW_TEST(test_emulated_stores),
-        SHADOW_TEST(test_give_up),        SHADOW_TEST(test_stale_write),   SHADOW_TEST(test_no_table_any_more),
-        SHADOW_TEST(test_large_leaf),     SHADOW_TEST(test_without_wp),    SHADOW_TEST(test_kinds_of_memory),
-        SHADOW_TEST(test_many_mappings),  SHADOW_TEST(test_root_goes),     SHADOW_TEST(test_p2m_waits),
-        SHADOW_TEST(test_small_pool),     SHADOW_TEST(test_audit_finds),
+        cmocka_unit_test(test_random),       SHADOW_TEST(test_one_fault),     SHADOW_TEST(test_accessed_and_dirty),
+        SHADOW_TEST(test_store_to_table),    SHADOW_TEST(test_swap_in_table), SHADOW_TEST(test_emulated_stores),
+        SHADOW_TEST(test_give_up),           SHADOW_TEST(test_device),        SHADOW_TEST(test_stale_write),
+        SHADOW_TEST(test_no_table_any_more), SHADOW_TEST(test_large_leaf),    SHADOW_TEST(test_without_wp),
+        SHADOW_TEST(test_kinds_of_memory),   SHADOW_TEST(test_many_mappings), SHADOW_TEST(test_root_goes),
+        SHADOW_TEST(test_p2m_waits),         SHADOW_TEST(test_small_pool),    SHADOW_TEST(test_audit_finds),
     };
 
     return cmocka_run_group_tests_name("shadow", tests, NULL, NULL);
