@@ -5,6 +5,7 @@
 #include <hv/event.h>
 #include <hv/guest_copy.h>
 #include <hv/hvm.h>
+#include <hv/p2m.h>
 #include <hv/sched.h>
 
 static bool id_taken(domid_t id)
@@ -210,18 +211,14 @@ long domctl_settimeoffset(struct domain *d, struct xen_domctl *op, bool *copybac
     return 0;
 }
 
-/* Writes the hypercall page into a frame of the domain that is built. */
+/* Writes the hypercall page into a frame of the PV domain that is built; others make theirs by an MSR. */
 long domctl_hypercall_init(struct domain *d, struct xen_domctl *op, bool *copyback)
 {
-    mfn_t m = _mfn(op->u.hypercall_init.gmfn);
-    struct page_info *pg;
-    int rc;
+    struct page_info *pg = NULL;
 
-    if (!mfn_valid(m))
-        return -EINVAL;
-    pg = mfn_to_page(_mfn(array_index_nospec(m.n, max_page)));
-    rc = get_page_and_type(pg, d, PT_WRITABLE);
-    if (rc)
+    if (!paging_mode_translate(d))
+        pg = get_writable_page(d, _gfn(op->u.hypercall_init.gmfn));
+    if (!pg)
         return -EINVAL;
     hypercall_page_init(page_to_virt(pg));
     put_page_and_type(pg);

@@ -122,6 +122,9 @@ static long set_upcall_vector(unsigned long guest)
     if (!v)
         return -ENOENT;
     WRITE_ONCE(v->hvm->upcall_vector, u.vector);
+    smp_mb();
+    if (READ_ONCE(READ_ONCE(v->vcpu_info)->evtchn_upcall_pending)) /* these were not announced so */
+        hvm_upcall(v);
     return 0;
 }
 

@@ -160,6 +160,10 @@ static void test_upcall_vector(void **state)
     *u = (struct xen_hvm_evtchn_upcall_vector){.vcpu = 1, .vector = 0x40};
     assert_int_equal(CALL(hvm_op, HVMOP_set_evtchn_upcall_vector, u, 0), 0);
     assert_int_equal(d->vcpu[1]->hvm->upcall_vector, 0x40);
+    assert_int_equal(core.upcalls, 0);
+    d->vcpu[1]->vcpu_info->evtchn_upcall_pending = 1; /* before there was a vector */
+    assert_int_equal(CALL(hvm_op, HVMOP_set_evtchn_upcall_vector, u, 0), 0);
+    assert_int_equal(core.upcalls, 1);
     u->vector = 15;
     assert_int_equal(CALL(hvm_op, HVMOP_set_evtchn_upcall_vector, u, 0), -EINVAL);
     *u = (struct xen_hvm_evtchn_upcall_vector){.vcpu = 2, .vector = 0x40};
@@ -326,6 +330,23 @@ static void test_grants_are_not_mapped(void **state)
     assert_int_equal(u->status, GNTST_bad_handle);
 }
 
+/* Control's call that writes the page of SYSCALL stubs is about PV domains. */
+static void test_hypercall_init(void **state)
+{
+    struct xen_domctl *op = guest_new(struct xen_domctl);
+
+    translated(1);
+    core_as(control_domain->vcpu[0]);
+    *op = (struct xen_domctl){.cmd = XEN_DOMCTL_hypercall_init,
+                              .interface_version = XEN_DOMCTL_INTERFACE_VERSION,
+                              .domain = 3};
+    op->u.hypercall_init.gmfn = mfn_at(0x10).n;
+    assert_int_equal(CALL(domctl, op, 0, 0), -EINVAL);
+    op->u.hypercall_init.gmfn = 0x10;
+    assert_int_equal(CALL(domctl, op, 0, 0), -EINVAL);
+    assert_int_equal(*(uint64_t *)mfn_to_virt(mfn_at(0x10)), 0);
+}
+
 static void test_features_of_translated(void **state)
 {
     xen_feature_info_t *f = guest_new(xen_feature_info_t);
@@ -401,6 +422,7 @@ int core_hvm_tests(void)
         CORE_TEST(test_fifo_by_guest_frame),
         CORE_TEST(test_no_machine_frames),
         CORE_TEST(test_grants_are_not_mapped),
+        CORE_TEST(test_hypercall_init),
         CORE_TEST(test_features_of_translated),
         CORE_TEST(test_vcpu_areas),
         CORE_TEST(test_initialise),

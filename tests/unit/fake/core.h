@@ -35,6 +35,7 @@ struct core {
     const char *typed;          /* what console_read finds */
     hypercall_fn *stack_switch; /* stands for hypercall 3 */
     uint64_t wallclock;
+    unsigned int upcalls; /* events were announced to vCPUs of translated domains */
     uint32_t physdev_cmd; /* of the last physdev_op */
     void *physdev_arg;
 };

@@ -256,6 +256,7 @@ void hvm_vcpu_stop(struct vcpu *v)
 
 void hvm_upcall(struct vcpu *v)
 {
+    core.upcalls++;
 }
 
 bool hvm_interrupt_pending(const struct vcpu *v)
