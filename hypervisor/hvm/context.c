@@ -6,6 +6,7 @@
 #include <hv/x86.h>
 #include <xen/hvm/hvm_vcpu.h>
 #include <xen/hvm/save.h>
+#include "lapic.h"
 
 static struct hvm_segment segment(uint32_t sel, uint32_t limit, uint64_t base, uint32_t attr)
 {
@@ -94,6 +95,9 @@ static int load(struct vcpu *v, const struct hvm_hw_cpu *c)
         return rc;
     }
     v->hvm->cr2 = c->cr2;
+    v->hvm->exception.valid = false;
+    v->hvm->lapic->start = 0;
+    hvm_ops->clear_events(v);
     set_segments(v, c);
     set_registers(v, c);
     if (c->flags & XEN_X86_FPU_INITIALISED)

@@ -9,9 +9,11 @@
 #include <hv/x86.h>
 #include <xen/hvm/hvm_vcpu.h>
 #include "../../hypervisor/hvm/svm/vmcb.h"
+#include "../../hypervisor/hvm/lapic.h"
 #include "fake/fake.h"
 
 static struct guest_cpu guest = {.phys_bits = 40, .nx = true};
+static struct lapic lapic;
 static struct hvm_vcpu h;
 static struct domain d;
 static struct vcpu v = {.hvm = &h, .domain = &d};
@@ -42,7 +44,16 @@ void fpu_import_legacy(struct vcpu *of, const void *fxsave)
     fail();
 }
 
-static const struct hvm_ops ops = {.get_segment = get_segment, .set_segment = set_segment};
+static unsigned int cleared;
+
+static void clear_events(struct vcpu *of)
+{
+    cleared++;
+}
+
+static const struct hvm_ops ops = {.get_segment = get_segment,
+                                   .set_segment = set_segment,
+                                   .clear_events = clear_events};
 const struct hvm_ops *hvm_ops = &ops;
 
 const struct guest_cpu *shadow_cpu(const struct shadow *s)
@@ -65,7 +76,8 @@ struct guest_mem shadow_memory(struct shadow *s)
 
 static int begin(void **state)
 {
-    h = (struct hvm_vcpu){.cr0 = CR0_ET};
+    h = (struct hvm_vcpu){.cr0 = CR0_ET, .lapic = &lapic};
+    cleared = 0;
     cs = (struct hvm_segment){0};
     d.hap = false;
     memset(memory, 0, sizeof(memory));
@@ -179,6 +191,8 @@ static void test_start(void **state)
     struct vcpu_hvm_context s = {.mode = VCPU_HVM_MODE_64B};
     struct hvm_vcpu before = h;
 
+    lapic.start = 0x101; /* what it was told before counts no more */
+    h.exception.valid = true;
     s.cpu_regs.x86_64 = (struct vcpu_hvm_x86_64){
         .rip = 0x1234, .cr0 = CR0_PG | CR0_PE, .cr3 = 0x123456000, .cr4 = CR4_PAE, .efer = EFER_LME | EFER_LMA};
     assert_int_equal(hvm_set_start(&v, &s), 0);
@@ -187,6 +201,8 @@ static void test_start(void **state)
     assert_int_equal(segs[HVM_CS].attr, 0xa9b);
     assert_int_equal(v.regs.rip, 0x1234);
     assert_true(v.is_initialised);
+    assert_false(lapic.start || h.exception.valid);
+    assert_int_equal(cleared, 1);
     h = before;
     s.cpu_regs.x86_64.efer = 0; /* that is not 64-bit code */
     assert_int_equal(hvm_set_start(&v, &s), -EINVAL);
@@ -211,29 +227,19 @@ static void test_exits(void **state)
         uint64_t code, info1;
         enum hvm_exit_reason reason;
     } table[] = {
-        {0, 0, HVM_EXIT_CR},
-        {0x13, 0, HVM_EXIT_CR},
-        {0x27, 0, HVM_EXIT_DR},
-        {0x41, 0, HVM_EXIT_EXCEPTION},
-        {0x51, 0, HVM_EXIT_EXCEPTION},
-        {0x52, 0, HVM_EXIT_NOTHING},
-        {0x60, 0, HVM_EXIT_NOTHING},
-        {0x61, 0, HVM_EXIT_NOTHING},
-        {0x72, 0, HVM_EXIT_CPUID},
-        {0x78, 0, HVM_EXIT_HLT},
-        {0x7c, 0, HVM_EXIT_RDMSR},
-        {0x7c, 1, HVM_EXIT_WRMSR},
-        {0x400, 6, HVM_EXIT_NESTED_FAULT},
-        {0x7d, 0, HVM_EXIT_FATAL},
-        {0x7f, 0, HVM_EXIT_TRIPLE_FAULT},
-        {0x80, 0, HVM_EXIT_UNDEFINED},
-        {0x81, 0, HVM_EXIT_HYPERCALL},
-        {0x86, 0, HVM_EXIT_UNDEFINED},
-        {0x89, 0, HVM_EXIT_SKIP},
-        {0x8d, 0, HVM_EXIT_XSETBV},
-        {0x401, 0, HVM_EXIT_FATAL},
-        {~0ull, 0, HVM_EXIT_FATAL},
-        {0x6f, 0, HVM_EXIT_PRIVILEGED},
+        {0, 0, HVM_EXIT_CR},           {0x13, 0, HVM_EXIT_CR},
+        {0x27, 0, HVM_EXIT_DR},        {0x41, 0, HVM_EXIT_EXCEPTION},
+        {0x51, 0, HVM_EXIT_EXCEPTION}, {0x52, 0, HVM_EXIT_NOTHING},
+        {0x60, 0, HVM_EXIT_NOTHING},   {0x64, 0, HVM_EXIT_NOTHING}, /* the window */
+        {0x74, 0, HVM_EXIT_NOTHING},                                /* IRET */
+        {0x61, 0, HVM_EXIT_NOTHING},   {0x72, 0, HVM_EXIT_CPUID},
+        {0x78, 0, HVM_EXIT_HLT},       {0x7c, 0, HVM_EXIT_RDMSR},
+        {0x7c, 1, HVM_EXIT_WRMSR},     {0x400, 6, HVM_EXIT_NESTED_FAULT},
+        {0x7d, 0, HVM_EXIT_FATAL},     {0x7f, 0, HVM_EXIT_TRIPLE_FAULT},
+        {0x80, 0, HVM_EXIT_UNDEFINED}, {0x81, 0, HVM_EXIT_HYPERCALL},
+        {0x86, 0, HVM_EXIT_UNDEFINED}, {0x89, 0, HVM_EXIT_SKIP},
+        {0x8d, 0, HVM_EXIT_XSETBV},    {0x401, 0, HVM_EXIT_FATAL},
+        {~0ull, 0, HVM_EXIT_FATAL},    {0x6f, 0, HVM_EXIT_PRIVILEGED},
     };
 
     for (unsigned int i = 0; i < ARRAY_SIZE(table); i++) {
