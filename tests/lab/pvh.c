@@ -4,7 +4,10 @@
  * ends with reason 0 (power-off) when everything was as on a processor of its own, and with another one where it was
  * not.
  *
- *   pvh MODE ROUNDS [hap]    on shadows, or on nested paging: creates it, runs it, prints "ended REASON", destroys it
+ *   pvh MODE ROUNDS shadow|hap [COMMAND]
+ *
+ * creates it, runs it, prints "ended REASON", destroys it. COMMAND is run twice while it works; D is its number.
+ * Then a guest of 4 levels ends at once.
  *
  * MODE: 4 levels from the start, 64-bit code, ends by a hypercall; or 32-bit code that begins without paging and turns
  * on 3 levels (PAE) or 2, or goes on without (0). That powers off by stopping for good, or shuts down by a triple
@@ -65,7 +68,10 @@ __asm__(".pushsection .rodata\n"
         "testq $0x20, 0x4800\n" /* accessed */
         "jz 9f\n"
         "decq %rbx\n"
-        "jnz 1b\n"
+        "jz 2f\n"
+        "cmpl $0, 0x28018\n" /* it is to end */
+        "je 1b\n"
+        "2:\n"
         /* 4: the hypervisor is there */
         "movl $4, %ebp\n"
         "movl $0x40000000, %eax\n"
@@ -325,6 +331,23 @@ static void show_counters(uint32_t domid)
     ctl_foreign_unmap(ctl, p, 1);
 }
 
+/* While it works. */
+static void meddle(uint32_t domid, const char *command)
+{
+    uint64_t frame = DATA;
+    char number[12];
+    uint64_t *p;
+
+    snprintf(number, sizeof(number), "%u", domid);
+    setenv("D", number, 1);
+    for (int i = 0; i < 2; i++)
+        must(system(command) == 0, command);
+    p = ctl_foreign_map(ctl, domid, PROT_READ | PROT_WRITE, &frame, 1, NULL);
+    must(p != NULL, "map");
+    p[3] = 1;
+    ctl_foreign_unmap(ctl, p, 1);
+}
+
 /* The reason, or -1 when it still runs after a minute. */
 static int wait_end(uint32_t domid)
 {
@@ -344,9 +367,9 @@ int main(int argc, char **argv)
     uint32_t domid;
     int reason;
 
-    if (argc < 3)
+    if (argc < 4)
         return 2;
-    hap = argc > 3 && !strcmp(argv[3], "hap");
+    hap = !strcmp(argv[3], "hap");
     calls = xencall_open(NULL, 0);
     must(calls != NULL, "open");
     ctl = ctl_open(NULL);
@@ -358,6 +381,8 @@ int main(int argc, char **argv)
     load(domid);
     set_context(domid, strtoull(argv[2], NULL, 0));
     must(ctl_domain_unpause(ctl, domid, NULL) == 0, "unpause");
+    if (argc > 4)
+        meddle(domid, argv[4]);
     reason = wait_end(domid);
     printf("ended %d\n", reason);
     if (reason && mode == 64)

@@ -2,9 +2,23 @@
 """Guests on hardware virtualisation, made by hand: code that changes its own page tables."""
 
 import itertools
+import json
 
 from compiled import with_libctl
 from labtest import LabTest
+
+
+# What control tools do to a guest's shadows while it works: one round.
+POKE = """set -e
+umbra shadow blow $D
+umbra debug-keys S
+umbra --json shadow stats $D | tr -d '\\n' >> /root/stats
+echo >> /root/stats
+umbra --json shadow audit $D > /root/audit
+umbra --json shadow dump $D > /root/dump
+umbra shadow dump $D > /root/tree
+umbra shadow --dot dump $D > /root/dot
+"""
 
 
 class Shadows(LabTest):
@@ -26,3 +40,28 @@ class Shadows(LabTest):
             with self.subTest(paging=paging):
                 self.assertEqual(self.ok(f"/root/pvh 64 10 {paging}", 120).strip(), "ended 0")
                 self.wait_footprint(self.before)
+
+    def test_shown_and_blown_meanwhile(self):
+        """Its shadows are thrown away, checked and shown while it changes its tables: it does not notice."""
+        self.machine.put("/root/poke", POKE.encode())
+        self.ok("rm -f /root/stats")
+        self.assertEqual(self.ok("/root/pvh 4 1000000000 shadow 'sh /root/poke'", 120).strip(), "ended 0")
+        stats = [json.loads(line) for line in self.ok("cat /root/stats").splitlines()]
+        first, last = stats[0], stats[-1]
+        self.assertEqual(len(stats), 2)
+        self.assertGreater(last["events"]["table_stores"], first["events"]["table_stores"] + 200)
+        self.assertGreaterEqual(last["events"]["blows"], 2 * len(stats) - 1)
+        for group, name in (("exits", "page_fault"), ("faults", "fixed"), ("emulated", "done"),
+                            ("events", "made"), ("events", "flushes")):
+            self.assertGreater(last[group][name], first[group][name], name)
+        for each in stats:
+            self.assertLessEqual(each["stretch"]["longest"], each["stretch"]["bound"])
+            self.assertLessEqual(sum(each["tables"].values()) - each["tables"]["direct"], each["pool"]["shadow"])
+        self.assertEqual(self.json("cat /root/audit")["broken"], 0)
+        roots = [s for s in self.json("cat /root/dump")["shadows"] if s["vcpus"]]
+        self.assertEqual([(s["level"], s["format"], s["gfn"]) for s in roots], [(4, 4, 1)])
+        self.assertIn("level 4, guest of 4 levels, table in guest frame 1,", self.ok("cat /root/tree"))
+        self.assertRegex(self.ok("cat /root/dot"), r"^digraph(.|\n)*penwidth=3(.|\n)*}$")
+        self.fails("umbra shadow stats 0", 1, "PV guest")
+        self.fails("umbra shadow audit nobody", 1, "nobody")
+        self.wait_footprint(self.before)

@@ -360,6 +360,39 @@ int ctl_domain_audit(struct ctl *ctl, uint32_t domid, struct ctl_audit *out, str
     return fake->act_fails ? fail(err, fake->act_fails, "audit", "not now") : 0;
 }
 
+int ctl_shadow_audit(struct ctl *ctl, uint32_t domid, struct ctl_shadow_audit *out, struct ctl_error *err)
+{
+    *out = fake->shadow_audit;
+    return fake->act_fails ? fail(err, fake->act_fails, "audit the shadows", "not now") : 0;
+}
+
+int ctl_shadow_stats(struct ctl *ctl, uint32_t domid, struct ctl_figure **list, struct ctl_error *err)
+{
+    static const struct ctl_figure figures[] = {{"tables", "4.1", 7},
+                                                {"tables", "4.2", 8},
+                                                {"exits", "hlt", 1ull << 40}};
+
+    if (fake->act_fails)
+        return fail(err, fake->act_fails, "ask for shadow figures", "not now");
+    *list = malloc(sizeof(figures));
+    memcpy(*list, figures, sizeof(figures));
+    return 3;
+}
+
+int ctl_shadow_blow(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
+{
+    return act("blow", domid, err);
+}
+
+long ctl_shadow_dump(struct ctl *ctl, uint32_t domid, struct ctl_shadow **list, struct ctl_error *err)
+{
+    if (fake->act_fails)
+        return fail(err, fake->act_fails, "dump the shadows", "not now");
+    *list = malloc(sizeof(fake->shadows));
+    memcpy(*list, fake->shadows, sizeof(fake->shadows));
+    return fake->n_shadows;
+}
+
 const char *ctl_sched_name(uint32_t sched_id)
 {
     return "credit2";

@@ -41,6 +41,9 @@ struct fake {
     const char *log;            /* the hypervisor's */
     const char *log_on_build;
     struct ctl_audit audit; /* what an audit finds */
+    struct ctl_shadow_audit shadow_audit;
+    struct ctl_shadow shadows[20]; /* of every domain */
+    long n_shadows;
     struct fake_node nodes[FAKE_NODES];
     int n_nodes;
     char events[128]; /* a FIFO: readable when something has changed; empty: nobody watches */

@@ -38,19 +38,24 @@ units                   += test_ctl_holders
 test_ctl_holders-srcs   := tests/unit/test_ctl_holders.c tools/libctl/holders.c
 test_ctl_holders-cflags := -Itools -Ihypervisor/include
 
+units                  += test_ctl_shadow
+test_ctl_shadow-srcs   := tests/unit/test_ctl_shadow.c tools/libctl/shadow.c
+test_ctl_shadow-cflags := -Itools -Ihypervisor/include
+
 units                 += test_ctl_error
 test_ctl_error-srcs   := tests/unit/test_ctl_error.c tools/libctl/error.c tools/libctl/uuid.c
 test_ctl_error-cflags := -Itools -Ihypervisor/include
 
 units             += test_cli
-test_cli-srcs     := tests/unit/test_cli.c tests/unit/fake_ctl.c tools/libctl/uuid.c tools/libctl/error.c \
+test_cli-srcs     := tests/unit/test_cli.c tests/unit/cli_shadow.c tests/unit/fake_ctl.c \
+                     tools/libctl/uuid.c tools/libctl/error.c \
                      $(filter-out tools/cli/main.c,$(wildcard tools/cli/*.c))
 test_cli-cflags   := $(cli-unit-cflags) -Itests/unit
 test_cli-libs     := -lyajl
 
 units             += test_guest
 test_guest-srcs   := tests/unit/test_guest.c tests/unit/guest_world.c \
-                     $(filter-out tests/unit/test_cli.c,$(test_cli-srcs))
+                     $(filter-out tests/unit/test_cli.c tests/unit/cli_%,$(test_cli-srcs))
 test_guest-cflags := $(test_cli-cflags)
 test_guest-libs   := -lyajl
 

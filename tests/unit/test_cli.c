@@ -23,11 +23,12 @@
 #include "cli/lock.h"
 #include "cli/output.h"
 #include "cli/terminal.h"
+#include "cli_run.h"
 #include "fake_ctl.h"
 
 static char directory[64] = "/tmp/umbra-cli-";
 static char lock_path[96];
-static char out[16384], err[16384];
+char out[CLI_OUT_SIZE], err[CLI_OUT_SIZE];
 
 static int redirect(int fd, const char *file)
 {
@@ -51,8 +52,7 @@ static void give_back(FILE *f, int fd, int saved, char *buf, const char *file)
     fclose(in);
 }
 
-/* Runs one command line (words split at blanks; '_' stands for a blank in a word); returns the exit code. */
-static int umbra(const char *line)
+int umbra(const char *line)
 {
     char copy[512], *argv[32] = {"umbra"};
     int argc = 1, rc, saved_out, saved_err;
@@ -69,7 +69,7 @@ static int umbra(const char *line)
     return rc;
 }
 
-static int fresh(void **state)
+int cli_fresh(void **state)
 {
     fake_reset();
     fake_add(0, "Domain-0")->running = true;
@@ -741,38 +741,40 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_prefixes, fresh),
-        cmocka_unit_test_setup(test_table, fresh),
-        cmocka_unit_test_setup(test_usage_errors, fresh),
-        cmocka_unit_test_setup(test_no_hypervisor, fresh),
-        cmocka_unit_test_setup(test_list, fresh),
-        cmocka_unit_test_setup(test_list_json, fresh),
-        cmocka_unit_test_setup(test_vcpu_list, fresh),
-        cmocka_unit_test_setup(test_cpu_ranges, fresh),
-        cmocka_unit_test_setup(test_info, fresh),
-        cmocka_unit_test_setup(test_dmesg, fresh),
-        cmocka_unit_test_setup(test_audit, fresh),
-        cmocka_unit_test_setup(test_identity, fresh),
-        cmocka_unit_test_setup(test_control, fresh),
-        cmocka_unit_test_setup(test_control_domain_is_protected, fresh),
-        cmocka_unit_test_setup(test_holders, fresh),
-        cmocka_unit_test_setup(test_claims, fresh),
-        cmocka_unit_test_setup(test_schema, fresh),
-        cmocka_unit_test_setup(test_rename, fresh),
-        cmocka_unit_test_setup(test_uptime, fresh),
-        cmocka_unit_test_setup(test_sysrq_and_trigger, fresh),
-        cmocka_unit_test_setup(test_vcpu_pin, fresh),
-        cmocka_unit_test_setup(test_vcpu_set, fresh),
-        cmocka_unit_test_setup(test_sched, fresh),
-        cmocka_unit_test_setup(test_failure_shows_log, fresh),
-        cmocka_unit_test_setup(test_create, fresh),
-        cmocka_unit_test_setup(test_create_failures, fresh),
-        cmocka_unit_test_setup(test_rename_of_ours, fresh),
-        cmocka_unit_test_setup(test_list_long, fresh),
-        cmocka_unit_test_setup(test_validate, fresh),
-        cmocka_unit_test_setup(test_escape, fresh),
-        cmocka_unit_test_setup(test_terminal, fresh),
-        cmocka_unit_test_setup(test_terminal_hangup, fresh),
+        cmocka_unit_test_setup(test_prefixes, cli_fresh),
+        cmocka_unit_test_setup(test_table, cli_fresh),
+        cmocka_unit_test_setup(test_usage_errors, cli_fresh),
+        cmocka_unit_test_setup(test_no_hypervisor, cli_fresh),
+        cmocka_unit_test_setup(test_list, cli_fresh),
+        cmocka_unit_test_setup(test_list_json, cli_fresh),
+        cmocka_unit_test_setup(test_vcpu_list, cli_fresh),
+        cmocka_unit_test_setup(test_cpu_ranges, cli_fresh),
+        cmocka_unit_test_setup(test_info, cli_fresh),
+        cmocka_unit_test_setup(test_dmesg, cli_fresh),
+        cmocka_unit_test_setup(test_audit, cli_fresh),
+        cmocka_unit_test_setup(test_shadow_verbs, cli_fresh),
+        cmocka_unit_test_setup(test_shadow_dump, cli_fresh),
+        cmocka_unit_test_setup(test_identity, cli_fresh),
+        cmocka_unit_test_setup(test_control, cli_fresh),
+        cmocka_unit_test_setup(test_control_domain_is_protected, cli_fresh),
+        cmocka_unit_test_setup(test_holders, cli_fresh),
+        cmocka_unit_test_setup(test_claims, cli_fresh),
+        cmocka_unit_test_setup(test_schema, cli_fresh),
+        cmocka_unit_test_setup(test_rename, cli_fresh),
+        cmocka_unit_test_setup(test_uptime, cli_fresh),
+        cmocka_unit_test_setup(test_sysrq_and_trigger, cli_fresh),
+        cmocka_unit_test_setup(test_vcpu_pin, cli_fresh),
+        cmocka_unit_test_setup(test_vcpu_set, cli_fresh),
+        cmocka_unit_test_setup(test_sched, cli_fresh),
+        cmocka_unit_test_setup(test_failure_shows_log, cli_fresh),
+        cmocka_unit_test_setup(test_create, cli_fresh),
+        cmocka_unit_test_setup(test_create_failures, cli_fresh),
+        cmocka_unit_test_setup(test_rename_of_ours, cli_fresh),
+        cmocka_unit_test_setup(test_list_long, cli_fresh),
+        cmocka_unit_test_setup(test_validate, cli_fresh),
+        cmocka_unit_test_setup(test_escape, cli_fresh),
+        cmocka_unit_test_setup(test_terminal, cli_fresh),
+        cmocka_unit_test_setup(test_terminal_hangup, cli_fresh),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

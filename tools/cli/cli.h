@@ -108,6 +108,7 @@ int cmd_pause(struct cli *cli, const struct cli_args *args);
 int cmd_reboot(struct cli *cli, const struct cli_args *args);
 int cmd_rename(struct cli *cli, const struct cli_args *args);
 int cmd_sched_credit2(struct cli *cli, const struct cli_args *args);
+int cmd_shadow(struct cli *cli, const struct cli_args *args);
 int cmd_shutdown(struct cli *cli, const struct cli_args *args);
 int cmd_supervise(struct cli *cli, const struct cli_args *args);
 int cmd_sysrq(struct cli *cli, const struct cli_args *args);

@@ -63,6 +63,11 @@ static const struct cli_option sched_options[] = {
     {0},
 };
 
+static const struct cli_option shadow_options[] = {
+    {'d', "dot", NULL, "dump: a graph for Graphviz"},
+    {0},
+};
+
 static const struct cli_option config_options[] = {
     {'q', "quiet", NULL, "say nothing about files that are valid"},
     {'U', "allow-unknown", NULL, "unknown keys are warnings"},
@@ -94,6 +99,9 @@ const struct command commands[] = {
     {"vcpu-list", "[DOMAIN]...", "List virtual CPUs.", 0, -1, NULL, cmd_vcpu_list, false},
     {"audit", "DOMAIN", "Check the invariants of a guest's page tables; the guest is paused meanwhile.", 1, 1, NULL,
      cmd_audit, false},
+    {"shadow", "stats|audit|blow|dump DOMAIN",
+     "Show, check or throw away what a guest's shadow paging has made; the guest runs on.", 2, 2, shadow_options,
+     cmd_shadow, false},
     {"info", "", "Show the host and the hypervisor.", 0, 0, NULL, cmd_info, false},
     {"dmesg", "", "Show the hypervisor's log.", 0, 0, dmesg_options, cmd_dmesg, false},
     {"debug-keys", "KEYS", "Send debug keys to the hypervisor; `dmesg` shows the answers.", 1, 1, NULL, cmd_debug_keys,

@@ -28,4 +28,6 @@ cli-srcs += tools/cli/cmd_control.c
 cli-srcs += tools/cli/cmd_guest.c
 cli-srcs += tools/cli/cmd_tune.c
 cli-srcs += tools/cli/cmd_audit.c
+cli-srcs += tools/cli/shadow_tree.c
+cli-srcs += tools/cli/cmd_shadow.c
 cli-srcs += tools/cli/cmd_host.c

@@ -27,6 +27,9 @@ static int fail(struct ctl *ctl, struct ctl_error *err, int code, uint32_t domid
     case -ENOSYS:
         return ctl_fail_domain(ctl, err, code, at, "this hypervisor has no audit");
     case -EOPNOTSUPP:
+        if (domid != 0) {
+            return ctl_fail_domain(ctl, err, code, at, "it has no page tables of a PV guest; see `umbra shadow audit`");
+        }
         return ctl_fail_domain(ctl, err, code, at, "the control domain cannot be paused, and so not be audited");
     case -ESRCH:
         return ctl_fail_domain(ctl, err, code, at, "it does not exist");

@@ -240,6 +240,50 @@ struct ctl_audit {
  */
 int ctl_domain_audit(struct ctl *ctl, uint32_t domid, struct ctl_audit *out, struct ctl_error *err);
 
+/* --- shadow paging (shadow.c): the guest runs on. -EOPNOTSUPP: it has no shadows; -EBUSY: it is dying --- */
+
+/* A figure: exits of hardware, faults, shadows, ... by group and name; of all vCPUs together. */
+struct ctl_figure {
+    char group[12], name[20];
+    uint64_t value;
+};
+/* In the hypervisor's order, those of a group together; *list is freed by the caller. Returns their number. Source:
+ * umbra_op shadow_stats. */
+int ctl_shadow_stats(struct ctl *ctl, uint32_t domid, struct ctl_figure **list, struct ctl_error *err);
+
+struct ctl_shadow_finding {
+    char rule[8];  /* number of the invariant in docs/invariants.md */
+    char what[72]; /* in words */
+    uint64_t gfn, entry;
+    uint32_t index;
+};
+struct ctl_shadow_audit {
+    uint32_t broken;                      /* invariants found broken, counted each time */
+    uint64_t tables, entries, map_tables; /* looked at: of shadows, and of the memory map */
+    unsigned n;                           /* of the first findings */
+    struct ctl_shadow_finding finding[CTL_AUDIT_FINDINGS];
+};
+/* Succeeds when some are broken, too. -EAGAIN: the memory map was changed meanwhile. Source: umbra_op shadow_audit. */
+int ctl_shadow_audit(struct ctl *ctl, uint32_t domid, struct ctl_shadow_audit *out, struct ctl_error *err);
+/* Everything is thrown away, and made again as the guest needs it. Source: umbra_op shadow_blow. */
+int ctl_shadow_blow(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
+
+/* A shadow, or an entry of the one told last before. */
+struct ctl_shadow {
+    uint32_t shadow; /* its number */
+    bool is_entry;
+    uint16_t index;                 /* of the entry */
+    uint8_t level, format;          /* of the shadow; levels of the guest's tables, 0: without paging */
+    uint64_t gfn;                   /* the guest's table, or what is mapped from there on */
+    uint64_t entry;                 /* as hardware has it; of a shadow its machine frame */
+    uint32_t child;                 /* the shadow that the entry names, or 0 */
+    bool has_gfn, is_part;          /* a part of a large page or of unpaged memory has no guest table */
+    uint16_t quadrant, vcpus, used; /* of a shadow: part of a table of 1024; vCPUs that run on it; entries */
+};
+/* What there is while the guest goes on changing it; *list is freed by the caller. Returns the number. Source: umbra_op
+ * shadow_dump. */
+long ctl_shadow_dump(struct ctl *ctl, uint32_t domid, struct ctl_shadow **list, struct ctl_error *err);
+
 /* --- guests on hardware virtualisation (hvm.c) --- */
 
 /* Size of the pool for P2M and shadows, in KiB. Source: shadow_op set_allocation (whole MiB). */

@@ -10,6 +10,7 @@ ctl-srcs += tools/libctl/request.c
 ctl-srcs += tools/libctl/vcpu.c
 ctl-srcs += tools/libctl/sched.c
 ctl-srcs += tools/libctl/audit.c
+ctl-srcs += tools/libctl/shadow.c
 ctl-srcs += tools/libctl/hvm.c
 ctl-srcs += tools/libctl/memory.c
 ctl-srcs += tools/libctl/foreign.c

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Command lines run within the test, for the files of test_cli. */
+#ifndef TESTS_CLI_RUN_H
+#define TESTS_CLI_RUN_H
+
+#define CLI_OUT_SIZE 16384
+
+extern char out[CLI_OUT_SIZE], err[CLI_OUT_SIZE];
+/* Runs one command line (words split at blanks; '_' stands for a blank in a word); returns the exit code. */
+int umbra(const char *line);
+/* A host with its control domain and one guest: 3, web1. */
+int cli_fresh(void **state);
+
+/* cli_shadow.c */
+void test_shadow_verbs(void **state);
+void test_shadow_dump(void **state);
+
+#endif
