@@ -128,6 +128,17 @@ bool fpu_set_xcr0(struct vcpu *v, uint64_t xcr0)
     return true;
 }
 
+void fpu_read_xcr0(struct vcpu *v)
+{
+    uint32_t low, high;
+
+    if (!cpu_features.xsave)
+        return;
+    __asm__ __volatile__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    v->xcr0 = (low | (uint64_t)high << 32) & cpu_features.xcr0_mask;
+    v->xcr0_accum |= v->xcr0;
+}
+
 void fpu_import_legacy(struct vcpu *v, const void *fxsave)
 {
     uint8_t *area = v->xsave_area;
