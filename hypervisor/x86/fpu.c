@@ -29,6 +29,14 @@ static void xsetbv(uint64_t v)
     __asm__ __volatile__("xsetbv" ::"c"(0), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)));
 }
 
+static uint64_t xgetbv(void)
+{
+    uint32_t lo, hi;
+
+    __asm__ __volatile__("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+    return (uint64_t)hi << 32 | lo;
+}
+
 static unsigned int area_order(void)
 {
     size_t size = cpu_features.xsave ? cpu_features.xsave_size : FXSAVE_SIZE;
@@ -66,13 +74,18 @@ void fpu_vcpu_free(struct vcpu *v)
 void fpu_save(struct vcpu *v)
 {
     uint8_t *area = v->xsave_area;
+    uint64_t now;
 
     __asm__ __volatile__("clts" ::: "memory");
     if (!cpu_features.xsave) {
         __asm__ __volatile__("fxsave64 (%0)" ::"r"(area) : "memory");
         return;
     }
-    if (v->xcr0 != cpu_features.xcr0_mask)
+    /* As a guest on hardware virtualisation has loaded it where XSETBV is not intercepted: QEMU 7.2. */
+    now = xgetbv();
+    v->xcr0 = now & cpu_features.xcr0_mask;
+    v->xcr0_accum |= v->xcr0;
+    if (now != cpu_features.xcr0_mask)
         xsetbv(cpu_features.xcr0_mask);
     __asm__ __volatile__("xsave64 (%0)" ::"r"(area), "a"(~0u), "d"(~0u) : "memory");
 }
