@@ -47,7 +47,7 @@ void pv_bounce(struct vcpu *v, const struct pv_bounce *b)
     if (b->mask_events)
         WRITE_ONCE(v->vcpu_info->evtchn_upcall_mask, 1);
     regs->rip = b->rip;
-    regs->cs = b->cs;
+    regs->cs = SEL_KERNEL_CS64;
     regs->rflags = pv_guest_rflags(regs->rflags & ~cleared);
     regs->rsp = sp;
     regs->ss = SEL_KERNEL_SS;
@@ -66,7 +66,6 @@ void pv_inject(struct vcpu *v, unsigned int vector, uint32_t error_code)
     const struct trap_info *t = &v->pv.trap[array_index_nospec(vector & 0xff, ARRAY_SIZE(v->pv.trap))];
     struct pv_bounce b = {
         .rip = t->address,
-        .cs = t->cs,
         .mask_events = TI_GET_IF(t),
         .has_error = vector_has_error_code(vector),
         .error = error_code,
@@ -96,7 +95,6 @@ void pv_failsafe(struct vcpu *v, const struct pv_selectors *sel)
 {
     struct pv_bounce b = {
         .rip = v->pv.failsafe_callback,
-        .cs = SEL_KERNEL_CS64,
         .mask_events = v->pv.failsafe_disables_events,
         .failsafe = sel,
     };
@@ -138,7 +136,7 @@ void pv_toggle_mode(struct vcpu *v)
 
 static void bounce_callback(struct vcpu *v, unsigned long rip, bool mask_events)
 {
-    struct pv_bounce b = {.rip = rip, .cs = SEL_KERNEL_CS64, .mask_events = mask_events};
+    struct pv_bounce b = {.rip = rip, .mask_events = mask_events};
 
     pv_bounce(v, &b);
 }

@@ -359,6 +359,6 @@ bool pv_emulate_int(struct vcpu *v, struct cpu_user_regs *regs)
     if (TI_GET_DPL(t) < (v->pv.kernel_mode ? 1 : 3) || !t->address)
         return false;
     regs->rip += e.insn.len;
-    pv_bounce(v, &(struct pv_bounce){.rip = t->address, .cs = t->cs, .mask_events = TI_GET_IF(t)});
+    pv_bounce(v, &(struct pv_bounce){.rip = t->address, .mask_events = TI_GET_IF(t)});
     return true;
 }

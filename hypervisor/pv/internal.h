@@ -22,9 +22,8 @@ struct pv_selectors {
 };
 
 struct pv_bounce {
-    unsigned long rip;
-    uint16_t cs;
-    bool mask_events; /* set the upcall mask after saving it */
+    unsigned long rip; /* in the flat code segment: the selector of a trap's entry is for compatibility only */
+    bool mask_events;  /* set the upcall mask after saving it */
     bool has_error;
     uint32_t error;
     const struct pv_selectors *failsafe; /* failsafe callback: the selectors it is told; else NULL */
