@@ -39,7 +39,7 @@ void guest_main(void)
 
     for (unsigned int type = 6; type < 32; type++) /* 32 is m2p_strict */
         CHECK(HYPERCALL2(__HYPERVISOR_vm_assist, VMASST_CMD_enable, type) < 0);
-    for (unsigned int bit = 6; bit < 64; bit++)
+    for (unsigned int bit = 6; bit < (on_umbra() ? 64 : 32); bit++) /* Xen does not look beyond 32 */
         CHECK(HYPERCALL2(__HYPERVISOR_vm_assist, VMASST_CMD_enable, 1ul << bit) < 0);
     CHECK(HYPERCALL2(__HYPERVISOR_vm_assist, 2, VMASST_TYPE_writable_pagetables) < 0);
 
@@ -49,8 +49,10 @@ void guest_main(void)
         struct evtchn_bind_pirq bind = {.pirq = 5, .flags = 1u << bit};
 
         CHECK(evtchn_op(EVTCHNOP_bind_pirq, &bind) < 0);
-        CHECK_IS(shutdown(SCHEDOP_shutdown, 1u << bit), -XEN_EINVAL);
-        CHECK_IS(shutdown(SCHEDOP_shutdown_code, 1u << bit), -XEN_EINVAL);
+        if (on_umbra()) { /* Xen ends the guest with the lower eight bits */
+            CHECK_IS(shutdown(SCHEDOP_shutdown, 1u << bit), -XEN_EINVAL);
+            CHECK_IS(shutdown(SCHEDOP_shutdown_code, 1u << bit), -XEN_EINVAL);
+        }
         CHECK(acquire(1u << bit) < 0);
         CHECK(HYPERCALL2(__HYPERVISOR_set_debugreg, 6, 1ul << (bit + 32)) < 0);
     }

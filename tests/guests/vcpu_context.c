@@ -41,9 +41,10 @@ void guest_main(void)
     REFUSED(ctrlreg[3], xen_pfn_to_cr3(writable));
     REFUSED(ctrlreg[3], xen_pfn_to_cr3(mfn_of(entry_of(gates, 1))));
     REFUSED(ctrlreg[3], xen_pfn_to_cr3(1ul << 36));
-    REFUSED(ctrlreg[1], xen_pfn_to_cr3(writable));
-    if (on_umbra())
-        REFUSED(flags, 0); /* user mode without tables for it: Xen finds out later */
+    if (on_umbra()) {
+        REFUSED(ctrlreg[1], xen_pfn_to_cr3(writable)); /* Xen keeps the kernel's tables then, and the domain for ever */
+        REFUSED(flags, 0);                             /* user mode without tables for it: Xen finds out later */
+    }
     REFUSED(gdt_ents, 1ul << 32);
     REFUSED(gdt_ents, FIRST_RESERVED_GDT_ENTRY + 1);
     REFUSED(ldt_ents, 8193);
