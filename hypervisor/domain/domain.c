@@ -134,6 +134,7 @@ static void domain_free(void *data)
     free_hv_mem(d->shared_info, 0);
     hv_free(d->memory_map);
     hv_free(d->vcpu);
+    sched_domain_free(d);
     hv_free(d);
 }
 
@@ -166,7 +167,6 @@ static struct domain *domain_alloc(domid_t id, unsigned int max_vcpus)
     d->refcount = 1;
     d->max_vcpus = max_vcpus;
     d->shutdown_code = SHUTDOWN_CODE_INVALID;
-    sched_domain_init(d);
     watchdog_init(d);
     spin_lock_init(&d->page_alloc_lock, RANK_PAGE_ALLOC);
     spin_lock_init(&d->life_lock, RANK_DOMAIN_LIFE);
@@ -174,7 +174,8 @@ static struct domain *domain_alloc(domid_t id, unsigned int max_vcpus)
     list_init(&d->hv_page_list);
     list_init(&d->relinquished);
     timer_init(&d->free_timer, domain_free, d, smp_processor_id());
-    if (max_vcpus && (d->vcpu = hv_new_array(struct vcpu *, max_vcpus)) == NULL) {
+    if (max_vcpus && ((d->vcpu = hv_new_array(struct vcpu *, max_vcpus)) == NULL || sched_domain_init(d))) {
+        hv_free(d->vcpu);
         hv_free(d);
         return NULL;
     }

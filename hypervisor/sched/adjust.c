@@ -17,14 +17,17 @@ s_time_t sched_ratelimit(void)
 /* sched_lock held; v->hard_affinity or v->soft_affinity has changed. */
 static void affinity_changed(struct vcpu *v)
 {
+    uint64_t latest = v->sched->latest;
     s_time_t now = system_time();
 
     if (queue_has(v)) {
-        if (!cpumask_test(&v->hard_affinity, v->processor) && !v->is_running) {
-            queue_remove(v);
-            sched_enqueue(v, WOKEN, now);
+        queue_remove(v);
+        if (cpumask_test(&v->hard_affinity, v->processor) || v->is_running) {
+            queue_put_back(v, now);
+            v->sched->latest = latest; /* it goes on waiting */
+            sched_tickle(v, now);
         } else
-            sched_tickle(v, now); /* a CPU that may take it now may be idle */
+            sched_enqueue(v, now);
     } else if (v->is_running && (!cpumask_test(&v->hard_affinity, v->processor) || queue_wants_away(v)))
         cpu_raise_softirq(v->processor, SOFTIRQ_SCHEDULE);
 }

@@ -36,18 +36,16 @@ bool budget_left(struct sched_domain *d, s_time_t now)
     return d->budget >= LEAST;
 }
 
-bool budget_take(struct vcpu *v, s_time_t now)
+void budget_take(struct vcpu *v, s_time_t now)
 {
     struct sched_domain *d = &v->domain->sched;
 
-    if (!budget_left(d, now))
-        return false;
-    if (d->cap) {
-        v->sched->grant = MIN(d->budget, MAX(d->budget / (s_time_t)MIN(v->domain->max_vcpus, nr_cpus), LEAST_GRANT));
-        d->budget -= v->sched->grant;
-        v->sched->grant_end = d->period_end;
-    }
-    return true;
+    if (!d->cap)
+        return;
+    begin_period(d, now);
+    v->sched->grant = MIN(d->budget, MAX(d->budget / (s_time_t)MIN(v->domain->max_vcpus, nr_cpus), LEAST_GRANT));
+    d->budget -= v->sched->grant;
+    v->sched->grant_end = d->period_end;
 }
 
 /* What is left of a grant is lost if another CPU has begun the next period already; what was overdrawn is not. */

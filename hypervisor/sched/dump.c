@@ -7,12 +7,16 @@
 static void dump_queue(unsigned int cpu)
 {
     const struct run_queue *q = &per_cpu(run_queue, cpu);
+    struct queue_entry *e;
     struct sched_vcpu *s;
 
     printk("CPU%u: runs d%uv%u, %u queued, clock %lu, softirqs %#lx\n", cpu, q->running->domain->id,
            q->running->vcpu_id, q->count, q->clock, per_cpu(softirq_pending, cpu));
-    list_for_each (s, &q->list, link)
-        printk("    d%uv%u vruntime %lu\n", s->vcpu->domain->id, s->vcpu->vcpu_id, s->vcpu->domain->sched.vruntime);
+    list_for_each (e, &q->entries, link)
+        for (unsigned int cost = 0; cost < COSTS; cost++)
+            list_for_each (s, &e->waiting[cost], link[cpu])
+                printk("    d%uv%u vruntime %lu, ran on CPU%u\n", e->domain->id, s->vcpu->vcpu_id,
+                       e->domain->sched.vruntime, s->vcpu->processor);
 }
 
 static void dump_queues(void)

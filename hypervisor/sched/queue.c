@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Run queues. The weight is a domain's, and so is virtual time: what all its vCPUs ran, by weight. A CPU runs a vCPU of
- * the domain that is furthest behind, of its own queue or of any other from which it may take; so there is one order
- * for all CPUs, and the queues only say where a vCPU ran last. Of one domain, the vCPU that waits longest goes first.
+ * the domain that is furthest behind; of one domain, the vCPU that waits longest goes first. A vCPU is queued for every
+ * CPU that it may run on, so there is one order for all CPUs; v->processor says where it ran last. A choice looks at
+ * the oldest vCPUs of each domain only, and a domain without budget leaves the queues with all its vCPUs at once:
+ * neither takes longer with more vCPUs.
  *
  * Virtual times are comparable where CPUs compete for vCPUs. Where they do not (pinned vCPUs, more weight than CPUs
  * that a domain can use), they drift apart, and what that amounts to is forgotten when they meet again. Each CPU's
@@ -33,7 +35,7 @@ bool cpu_is_idle(unsigned int cpu)
 
 bool queue_has(const struct vcpu *v)
 {
-    return !list_empty(&v->sched->link);
+    return !cpumask_empty(v->sched->queued_for);
 }
 
 cpumask_t allowed_cpus(const struct vcpu *v)
@@ -126,75 +128,157 @@ void queue_forgo(struct domain *d, const struct domain *next)
         not_before(&d->sched.vruntime, next->sched.vruntime - slices(next));
 }
 
-/* ---- lists ---- */
-
-static void insert(struct vcpu *v, struct run_queue *q, s_time_t now)
-{
-    v->sched->latest = q->clock + 2 * slices(v->domain) + span(v->domain, MAX_LEAD);
-    v->sched->queued_at = now;
-    list_add_tail(&v->sched->link, &q->list);
-    q->count++;
-}
+/* ---- queues ---- */
 
 void queue_put_back(struct vcpu *v, s_time_t now)
 {
-    insert(v, &per_cpu(run_queue, v->processor), now);
+    struct run_queue *q = &per_cpu(run_queue, v->processor);
+    struct sched_domain *d = &v->domain->sched;
+    cpumask_t liked = liked_cpus(v);
+    unsigned int cpu;
+
+    v->sched->latest = q->clock + 2 * slices(v->domain) + span(v->domain, MAX_LEAD);
+    v->sched->queued_at = now;
+    v->sched->queued_for = cpumask_and(v->hard_affinity, (cpumask_t){~0ull >> (NR_CPUS - nr_cpus)});
+    for_each_cpu (cpu, v->sched->queued_for) {
+        struct queue_entry *e = &d->entry[cpu];
+
+        list_add_tail(&v->sched->link[cpu],
+                      &e->waiting[(cpu != v->processor ? MOVES : FREE) + (cpumask_test(&liked, cpu) ? FREE : UNLIKED)]);
+        if (e->count++ == 0 && !d->parked)
+            list_add_tail(&e->link, &per_cpu(run_queue, cpu).entries);
+    }
+    d->entry[v->processor].here++;
+    q->count += !d->parked;
+    d->queued++;
 }
 
-void queue_join(struct vcpu *v, unsigned int cpu, enum joins why, s_time_t now)
+/* What d was behind elsewhere than on this CPU, or while it did not compete, counts for so much. */
+static void meet(struct domain *d, unsigned int cpu, unsigned int bonus)
 {
     struct run_queue *q = &per_cpu(run_queue, cpu);
 
-    v->processor = cpu;
     if (cpu_is_idle(cpu))
-        q->clock = v->domain->sched.vruntime;
+        q->clock = d->sched.vruntime;
     else
-        not_before(&v->domain->sched.vruntime, q->clock - span(v->domain, why == UNPARKED ? PARK_BONUS : WAKE_BONUS));
-    insert(v, q, now);
+        not_before(&d->sched.vruntime, q->clock - span(d, bonus));
+}
+
+void queue_join(struct vcpu *v, unsigned int cpu, s_time_t now)
+{
+    v->processor = cpu;
+    meet(v->domain, cpu, WAKE_BONUS);
+    queue_put_back(v, now);
 }
 
 void queue_remove(struct vcpu *v)
 {
+    struct sched_domain *d = &v->domain->sched;
+    unsigned int cpu;
+
     if (!queue_has(v))
         return;
-    list_del(&v->sched->link);
-    per_cpu(run_queue, v->processor).count--;
+    for_each_cpu (cpu, v->sched->queued_for) {
+        list_del(&v->sched->link[cpu]);
+        if (--d->entry[cpu].count == 0)
+            list_del(&d->entry[cpu].link);
+    }
+    v->sched->queued_for = CPUMASK_NONE;
+    d->entry[v->processor].here--;
+    per_cpu(run_queue, v->processor).count -= !d->parked;
+    d->queued--;
+}
+
+void queue_park(struct domain *d)
+{
+    for (unsigned int cpu = 0; cpu < nr_cpus && !d->sched.parked; cpu++) {
+        list_del(&d->sched.entry[cpu].link);
+        per_cpu(run_queue, cpu).count -= d->sched.entry[cpu].here;
+    }
+    d->sched.parked = true;
+    stretch_work(nr_cpus);
+}
+
+void queue_unpark(struct domain *d)
+{
+    for (unsigned int cpu = 0; cpu < nr_cpus; cpu++) {
+        struct run_queue *q = &per_cpu(run_queue, cpu);
+        struct queue_entry *e = &d->sched.entry[cpu];
+
+        if (e->here)
+            meet(d, cpu, PARK_BONUS);
+        if (e->count)
+            list_add_tail(&e->link, &q->entries);
+        q->count += e->here;
+    }
+    d->sched.parked = false;
+    stretch_work(nr_cpus);
 }
 
 /* ---- choosing ---- */
 
-/* v is queued on a CPU that it likes and that has nothing else to do: it starts there. */
+/* In milliseconds of the domain's own run time. */
+static const uint8_t cost_ms[COSTS] = {
+    [MOVES] = MOVE_COST, [UNLIKED] = SOFT_COST, [MOVES_UNLIKED] = MOVE_COST + SOFT_COST};
+
+/* v, which is queued, is on a CPU that it likes and that has nothing else to do: it starts there. */
 static bool is_at_home(const struct vcpu *v)
 {
     return likes(v, v->processor) && is_idle_vcpu(per_cpu(run_queue, v->processor).running);
 }
 
-/* v, which is queued, can be started on cpu: elsewhere only when its registers are saved. */
-static bool can_start(const struct vcpu *v, unsigned int cpu)
+/* v may not be started on cpu yet: elsewhere only when its registers are saved. No CPU has more than one such. */
+static bool is_leaving(const struct vcpu *v, unsigned int cpu)
 {
-    if (!cpumask_test(&v->hard_affinity, cpu))
-        return false;
-    if (v->processor == cpu)
-        return !v->is_running || !queue_wants_away(v);
-    return !v->is_running && (likes(v, cpu) || !is_at_home(v));
+    return v->is_running && (v->processor != cpu || queue_wants_away(v));
 }
 
-static bool waits_on(unsigned int queue, unsigned int cpu)
+/* The first that may start on cpu. What is at home keeps those behind it waiting: when its CPU has taken it, that
+ * offers the others to all. */
+static struct vcpu *first_of(struct queue_entry *e, enum costs cost, unsigned int cpu, const struct vcpu *last)
 {
     struct sched_vcpu *s;
 
-    list_for_each (s, &per_cpu(run_queue, queue).list, link)
-        if (can_start(s->vcpu, cpu))
-            return true;
-    return false;
+    list_for_each (s, &e->waiting[cost], link[cpu]) {
+        stretch_work(1);
+        if (s->vcpu != last && !is_leaving(s->vcpu, cpu))
+            return cost == MOVES_UNLIKED && is_at_home(s->vcpu) ? NULL : s->vcpu;
+    }
+    return NULL;
+}
+
+/* The one that waits longest, and what it costs to run one of the domain here. */
+static struct vcpu *oldest(struct queue_entry *e, unsigned int cpu, const struct vcpu *last, uint64_t *ms)
+{
+    struct vcpu *best = NULL;
+    s_time_t since = 0;
+
+    for (enum costs cost = FREE; cost < COSTS; cost++) {
+        struct vcpu *v = first_of(e, cost, cpu, last);
+
+        if (v && !best)
+            *ms = cost_ms[cost];
+        if (v && (!best || v->sched->queued_at + MILLISECS(cost_ms[cost]) < since)) {
+            best = v;
+            since = v->sched->queued_at + MILLISECS(cost_ms[cost]);
+        }
+    }
+    return best;
+}
+
+struct vcpu *queue_oldest(struct domain *d, unsigned int cpu)
+{
+    uint64_t ms;
+
+    return oldest(&d->sched.entry[cpu], cpu, NULL, &ms);
 }
 
 bool queue_waits_for(unsigned int cpu)
 {
-    unsigned int queue;
+    struct queue_entry *e;
 
-    for_each_cpu (queue, cpu_online_map)
-        if (waits_on(queue, cpu))
+    list_for_each (e, &per_cpu(run_queue, cpu).entries, link)
+        if (queue_oldest(e->domain, cpu))
             return true;
     return false;
 }
@@ -218,37 +302,22 @@ bool queue_preempts(const struct vcpu *v, unsigned int cpu)
 struct choice {
     struct vcpu *v, *other;
     uint64_t time, other_time; /* virtual, with what running it here costs */
-    s_time_t since;            /* v waits */
 };
 
-static void consider(struct choice *c, struct vcpu *v, unsigned int cpu)
+static void consider(struct choice *c, struct queue_entry *e, unsigned int cpu, const struct vcpu *last)
 {
-    unsigned int cost = (v->processor != cpu ? MOVE_COST : 0) + (likes(v, cpu) ? 0 : SOFT_COST);
-    s_time_t since = v->sched->queued_at + MILLISECS(cost);
-    uint64_t time = time_of(v) + span(v->domain, cost);
-    bool same = c->v && c->v->domain == v->domain;
+    uint64_t ms, time;
+    struct vcpu *v = oldest(e, cpu, last, &ms);
 
-    if (!c->v || (same ? since < c->since : before(time, c->time))) {
-        if (c->v && !same) {
-            c->other = c->v;
-            c->other_time = c->time;
-        }
-        c->v = v;
-        c->time = time;
-        c->since = since;
-    } else if (!same && (!c->other || before(time, c->other_time))) {
+    if (!v)
+        return;
+    time = time_of(v) + span(v->domain, ms);
+    if (!c->v || before(time, c->time) || (time == c->time && v->sched->queued_at < c->v->sched->queued_at))
+        *c = (struct choice){v, c->v, time, c->time};
+    else if (!c->other || before(time, c->other_time)) {
         c->other = v;
         c->other_time = time;
     }
-}
-
-static void consider_queue(struct choice *c, unsigned int queue, unsigned int cpu, const struct vcpu *last)
-{
-    struct sched_vcpu *s;
-
-    list_for_each (s, &per_cpu(run_queue, queue).list, link)
-        if (s->vcpu != last && can_start(s->vcpu, cpu))
-            consider(c, s->vcpu, cpu);
 }
 
 /* The choice takes its turn: what it is behind, more than waiting accounts for, is forgotten. */
@@ -271,13 +340,12 @@ struct vcpu *queue_pick(unsigned int cpu, struct vcpu *last)
 {
     struct run_queue *q = &per_cpu(run_queue, cpu);
     struct choice c = {.v = NULL};
-    unsigned int other;
+    struct queue_entry *e;
 
-    consider_queue(&c, cpu, cpu, last);
-    for_each_cpu (other, cpu_online_map)
-        if (other != cpu)
-            consider_queue(&c, other, cpu, last);
-    if (!c.v && last && queue_has(last) && can_start(last, cpu))
+    list_for_each (e, &q->entries, link)
+        consider(&c, e, cpu, last);
+    if (!c.v && last && queue_has(last) && !last->domain->sched.parked && cpumask_test(&last->hard_affinity, cpu) &&
+        !is_leaving(last, cpu))
         c.v = last;
     if (!c.v)
         return NULL;

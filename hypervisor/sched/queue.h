@@ -9,10 +9,20 @@
 
 extern spinlock_t sched_lock; /* RANK_SCHED */
 
-struct run_queue {
-    struct list_head list; /* queued vCPUs in the order in which they came */
+/* What waits of a domain for a CPU: vCPUs by age, apart by what it costs to run them there. */
+enum costs { FREE, MOVES, UNLIKED, MOVES_UNLIKED, COSTS };
+struct queue_entry {
+    struct list_head link; /* on the CPU's queue unless it has no vCPU, or the domain is parked */
+    struct domain *domain;
+    struct list_head waiting[COSTS];
     unsigned int count;
-    uint64_t clock; /* virtual time here: of what was chosen last */
+    unsigned int here; /* queued vCPUs of the domain whose v->processor this CPU is */
+};
+
+struct run_queue {
+    struct list_head entries; /* of domains that have something to run here */
+    unsigned int count;       /* vCPUs of domains with budget that are queued with this CPU as v->processor */
+    uint64_t clock;           /* virtual time here: of what was chosen last */
     struct vcpu *running;
     struct timer slice;
     s_time_t idle_since, idle_time;
@@ -21,16 +31,19 @@ DECLARE_PER_CPU(struct run_queue, run_queue);
 
 /* queue.c */
 
-/* Why a vCPU joins a queue that it was not on: it slept, or was moved; or it waited for its domain's budget. */
-enum joins { WOKEN, UNPARKED };
-/* Puts v on the queue of CPU cpu (v->processor becomes cpu). */
-void queue_join(struct vcpu *v, unsigned int cpu, enum joins why, s_time_t now);
-/* Puts v, which ran there, back on the queue of v->processor. */
+/* Queues v, which slept or is moved, for all CPUs it may run on, as one that ran on cpu last (v->processor). */
+void queue_join(struct vcpu *v, unsigned int cpu, s_time_t now);
+/* Queues v, which ran on v->processor. */
 void queue_put_back(struct vcpu *v, s_time_t now);
 void queue_remove(struct vcpu *v);
 bool queue_has(const struct vcpu *v);
-/* The vCPU that should run on cpu, taken from its queue; NULL: none may. last is chosen only if there is no other. */
+/* Takes all that is queued of d, and will be, out of the CPUs' sight; shows it again. */
+void queue_park(struct domain *d);
+void queue_unpark(struct domain *d);
+/* The vCPU that should run on cpu, taken off the queues; NULL: none may. last is chosen only if there is no other. */
 struct vcpu *queue_pick(unsigned int cpu, struct vcpu *last);
+/* The vCPU of d that cpu should run first; NULL: none that waits may run there now. */
+struct vcpu *queue_oldest(struct domain *d, unsigned int cpu);
 /* Does a queued vCPU wait that may run on cpu? */
 bool queue_waits_for(unsigned int cpu);
 /* Where v should be queued on waking: an idle CPU that it likes, an idle CPU, else the shortest queue. */
@@ -58,8 +71,8 @@ static inline bool before(uint64_t a, uint64_t b)
 
 /* budget.c */
 
-/* A part of the domain's budget for v, which is about to run; false: there is none, it has to be parked. */
-bool budget_take(struct vcpu *v, s_time_t now);
+/* A part of the domain's budget for v, which is about to run. */
+void budget_take(struct vcpu *v, s_time_t now);
 void budget_give_back(struct vcpu *v);
 /* Can a vCPU of d run on in this period? Begins a new one when it is time. */
 bool budget_left(struct sched_domain *d, s_time_t now);
@@ -71,10 +84,11 @@ s_time_t budget_deadline(const struct vcpu *v, s_time_t now);
 
 /* Charges what runs on all CPUs up to now: before virtual times are compared or weights change. */
 void sched_account(s_time_t now);
-/* Queues v, which may run, where it is best placed, and makes a CPU look at it. */
-void sched_enqueue(struct vcpu *v, enum joins why, s_time_t now);
+/* Queues v, which may run, where it is best placed, and makes a CPU look at it once its domain has budget. */
+void sched_enqueue(struct vcpu *v, s_time_t now);
 /* Makes a CPU look at v, which is queued: an idle one, or the one whose domain is furthest ahead of it. */
 void sched_tickle(const struct vcpu *v, s_time_t now);
+/* Lets the CPUs see what waits of d again, if there is budget. */
 void sched_unpark(struct domain *d, s_time_t now);
 s_time_t sched_ratelimit(void); /* adjust.c: how long a vCPU runs at least before another preempts it */
 

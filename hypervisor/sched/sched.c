@@ -3,8 +3,8 @@
  * Waking, sleeping, accounting and the schedule softirq. One lock, sched_lock, guards all queues: held for a few list
  * operations only, never across a switch.
  *
- * A vCPU that may run runs, is queued, or is parked: its domain has used up its cap, and it is runnable to all eyes but
- * on no queue until the refill timer.
+ * A vCPU that may run runs or is queued. A domain that has used up its cap is parked: no CPU sees what is queued of it
+ * until the refill timer.
  */
 #include "queue.h"
 #include <hv/heap.h>
@@ -82,62 +82,91 @@ void sched_tickle(const struct vcpu *v, s_time_t now)
     cpumask_t cpus = v->is_running ? cpumask_of(v->processor) : allowed_cpus(v);
     unsigned int cpu = v->processor;
 
+    if (v->domain->sched.parked)
+        return;
     if ((cpumask_test(&cpus, cpu) && is_idle_vcpu(per_cpu(run_queue, cpu).running)) ||
         idle_cpu_of(cpumask_and(cpus, liked_cpus(v)), cpu, &cpu) || idle_cpu_of(cpus, cpu, &cpu) ||
         (furthest_ahead(cpus, now, &cpu) && queue_preempts(v, cpu)))
         cpu_raise_softirq(cpu, SOFTIRQ_SCHEDULE);
 }
 
-/*
- * What runs is charged first: alone on its CPU it may not have been for long, and v would join far behind it and keep
- * it waiting as long.
- */
-void sched_enqueue(struct vcpu *v, enum joins why, s_time_t now)
+/* sched_lock held: if vCPUs of d wait for its budget, they do so until the next period. */
+static void await_refill(struct domain *d)
 {
-    sched_account(now);
-    queue_join(v, queue_place(v), why, now);
-    sched_tickle(v, now);
-}
+    struct timer *t = &d->sched.refill;
 
-/* sched_lock held: v waits for its domain's budget. */
-static void park(struct vcpu *v)
-{
-    struct sched_domain *d = &v->domain->sched;
-
-    v->sched->parked = true;
-    if (d->parked++ == 0) {
-        timer_migrate(&d->refill, smp_processor_id());
-        timer_set(&d->refill, d->period_end);
-    }
-}
-
-static void unpark(struct vcpu *v)
-{
-    v->sched->parked = false;
-    v->domain->sched.parked--;
-}
-
-/* sched_lock held: v, which may run, joins a queue or those that wait for the budget. */
-static void make_ready(struct vcpu *v, enum joins why, s_time_t now)
-{
-    if (!budget_left(&v->domain->sched, now)) {
-        park(v);
+    if (!d->sched.parked || !d->sched.queued || !list_empty(&t->link))
         return;
+    timer_migrate(t, smp_processor_id());
+    timer_set(t, d->sched.period_end);
+}
+
+static bool idles(unsigned int cpu)
+{
+    return is_idle_vcpu(per_cpu(run_queue, cpu).running);
+}
+
+/* sched_lock held: for what ran last on a busy CPU, the CPU furthest ahead is preempted, or that one if it must be. */
+static void preempt_for(struct domain *d, cpumask_t cpus, unsigned int furthest)
+{
+    unsigned int cpu;
+
+    for_each_cpu (cpu, cpus) {
+        const struct vcpu *v = d->sched.entry[cpu].here && !idles(cpu) ? queue_oldest(d, cpu) : NULL;
+        unsigned int at = v && cpumask_test(&v->hard_affinity, furthest) ? furthest : cpu;
+
+        if (v && queue_preempts(v, at))
+            cpu_raise_softirq(at, SOFTIRQ_SCHEDULE);
     }
-    sched_enqueue(v, why, now);
+}
+
+/* sched_lock held: CPUs look at what waits of d: those that idle where it ran last, another for each of the others. */
+static void tickle_for(struct domain *d, s_time_t now)
+{
+    unsigned int left = d->sched.queued, cpu, furthest;
+    cpumask_t cpus = CPUMASK_NONE;
+
+    for_each_cpu (cpu, cpu_online_map)
+        if (d->sched.entry[cpu].count)
+            cpus = cpumask_or(cpus, cpumask_of(cpu));
+    for (unsigned int elsewhere = 0; elsewhere < 2; elsewhere++)
+        for_each_cpu (cpu, cpus) {
+            unsigned int here = d->sched.entry[cpu].here;
+
+            if (left && (here == 0) == elsewhere && idles(cpu)) {
+                cpu_raise_softirq(cpu, SOFTIRQ_SCHEDULE);
+                left -= MIN(left, MAX(here, 1u));
+            }
+        }
+    if (furthest_ahead(cpus, now, &furthest) && left)
+        preempt_for(d, cpus, furthest);
 }
 
 void sched_unpark(struct domain *d, s_time_t now)
 {
-    struct vcpu *v;
-
     if (!d->sched.parked || !budget_left(&d->sched, now))
         return;
-    for_each_vcpu (d, v)
-        if (v->sched->parked) {
-            unpark(v);
-            make_ready(v, UNPARKED, now);
-        }
+    sched_account(now);
+    queue_unpark(d);
+    tickle_for(d, now);
+}
+
+/*
+ * What runs is charged first: alone on its CPU it may not have been for long, and v would join far behind it and keep
+ * it waiting as long.
+ */
+void sched_enqueue(struct vcpu *v, s_time_t now)
+{
+    sched_unpark(v->domain, now);
+    if (v->domain->sched.parked) {
+        v->processor = queue_place(v);
+        queue_put_back(v, now);
+        await_refill(v->domain);
+        return;
+    }
+    sched_account(now);
+    queue_join(v, queue_place(v), now);
+    sched_tickle(v, now);
 }
 
 static void refill(void *data)
@@ -146,8 +175,7 @@ static void refill(void *data)
     unsigned long flags = spin_lock_irqsave(&sched_lock);
 
     sched_unpark(d, system_time());
-    if (d->sched.parked)
-        timer_set(&d->sched.refill, d->sched.period_end);
+    await_refill(d);
     spin_unlock_irqrestore(&sched_lock, flags);
 }
 
@@ -161,20 +189,11 @@ void vcpu_wake(struct vcpu *v)
          */
     } else if (!vcpu_runnable(v)) {
         set_runstate(v, stopped_state(v), now);
-    } else if (!queue_has(v) && !v->sched->parked) {
+    } else if (!queue_has(v)) {
         set_runstate(v, RUNSTATE_runnable, now);
-        make_ready(v, WOKEN, now);
+        sched_enqueue(v, now);
     }
     spin_unlock_irqrestore(&sched_lock, flags);
-}
-
-/* sched_lock held: v, which does not run, is not runnable any more. */
-static void take_off(struct vcpu *v, s_time_t now)
-{
-    queue_remove(v);
-    if (v->sched->parked)
-        unpark(v);
-    set_runstate(v, stopped_state(v), now);
 }
 
 void vcpu_sleep_nosync(struct vcpu *v)
@@ -184,8 +203,10 @@ void vcpu_sleep_nosync(struct vcpu *v)
     if (!vcpu_runnable(v)) {
         if (per_cpu(run_queue, v->processor).running == v)
             cpu_raise_softirq(v->processor, SOFTIRQ_SCHEDULE);
-        else
-            take_off(v, system_time());
+        else {
+            queue_remove(v);
+            set_runstate(v, stopped_state(v), system_time());
+        }
     }
     spin_unlock_irqrestore(&sched_lock, flags);
 }
@@ -225,51 +246,44 @@ static bool stays(const struct vcpu *prev, unsigned int cpu, s_time_t now)
            budget_deadline(prev, now) > now;
 }
 
-/* sched_lock held: prev, which ran, is queued again, parked or stopped. What it leaves of the budget is for the others.
- */
-static void put_back(struct vcpu *prev, s_time_t now)
+/* sched_lock held: prev, which ran, is queued again or stopped. True: it leaves some of the budget to those that waited
+ * for it. */
+static bool put_back(struct vcpu *prev, s_time_t now)
 {
+    struct domain *d = prev->domain;
+    bool was_parked = d->sched.parked;
+
     budget_give_back(prev);
-    if (vcpu_runnable(prev) && budget_left(&prev->domain->sched, now)) {
-        queue_put_back(prev, now);
-        return;
-    }
+    if (!budget_left(&d->sched, now))
+        queue_park(d);
+    else if (was_parked)
+        queue_unpark(d);
     if (vcpu_runnable(prev))
-        park(prev);
-    sched_unpark(prev->domain, now);
+        queue_put_back(prev, now);
+    await_refill(d);
+    return was_parked && !d->sched.parked;
 }
 
-/* sched_lock held: all that is queued of a domain without budget, at once: each by itself would cost a choice. */
-static void park_queued(struct domain *d)
-{
-    struct vcpu *v;
-
-    for_each_vcpu (d, v)
-        if (queue_has(v)) {
-            queue_remove(v);
-            park(v);
-        }
-}
-
-/* sched_lock held. A vCPU whose domain has no budget left is found out here. */
+/* sched_lock held. A domain is on the queues as long as it has budget. */
 static struct vcpu *pick(unsigned int cpu, struct vcpu *last, s_time_t now)
 {
-    struct vcpu *v;
+    struct vcpu *v = queue_pick(cpu, last);
 
-    while ((v = queue_pick(cpu, last)) != NULL && !budget_take(v, now)) {
-        park(v);
-        park_queued(v->domain);
+    if (!v)
+        return idle_vcpu[cpu];
+    budget_take(v, now);
+    if (!budget_left(&v->domain->sched, now)) {
+        queue_park(v->domain);
+        await_refill(v->domain);
     }
-    return v ? v : idle_vcpu[cpu];
+    return v;
 }
 
 /* sched_lock held: states and times of the two. */
 static void hand_over(struct run_queue *q, struct vcpu *prev, struct vcpu *next, s_time_t now)
 {
-    bool waits = queue_has(prev) || prev->sched->parked;
-
     if (!is_idle_vcpu(prev))
-        set_runstate(prev, waits ? RUNSTATE_runnable : stopped_state(prev), now);
+        set_runstate(prev, queue_has(prev) ? RUNSTATE_runnable : stopped_state(prev), now);
     if (is_idle_vcpu(prev))
         q->idle_time += now - q->idle_since;
     if (is_idle_vcpu(next))
@@ -283,14 +297,14 @@ static void hand_over(struct run_queue *q, struct vcpu *prev, struct vcpu *next,
 /* sched_lock held. */
 static struct vcpu *choose(unsigned int cpu, struct vcpu *prev, s_time_t now)
 {
-    bool yielded = prev->sched->yielded;
+    bool yielded = prev->sched->yielded, shared = false;
     struct vcpu *next;
 
     sched_account(now);
     if (!is_idle_vcpu(prev)) {
         if (stays(prev, cpu, now))
             return prev;
-        put_back(prev, now);
+        shared = put_back(prev, now);
     }
     prev->sched->yielded = false;
     next = pick(cpu, yielded ? prev : NULL, now);
@@ -298,6 +312,8 @@ static struct vcpu *choose(unsigned int cpu, struct vcpu *prev, s_time_t now)
         queue_forgo(prev->domain, next->domain);
     if (next != prev)
         hand_over(&per_cpu(run_queue, cpu), prev, next, now);
+    if (shared && !prev->domain->sched.parked)
+        tickle_for(prev->domain, now); /* not before: prev, chosen again, may have taken it all */
     return next;
 }
 
@@ -328,26 +344,14 @@ static void invite(unsigned int idle)
     }
 }
 
-/* sched_lock held: what stays queued behind the one that was chosen goes to a CPU that idles, if one may take it. */
-static void offer_queued(const struct run_queue *q)
+/* sched_lock held: what stays queued behind the one that was chosen is for the CPUs that idle. */
+static void offer_queued(void)
 {
-    cpumask_t idle = CPUMASK_NONE;
-    struct sched_vcpu *s;
     unsigned int cpu;
 
     for_each_cpu (cpu, cpu_online_map)
-        if (cpu_is_idle(cpu))
-            idle = cpumask_or(idle, cpumask_of(cpu));
-    if (cpumask_empty(idle))
-        return;
-    list_for_each (s, &q->list, link) {
-        cpumask_t takers = cpumask_and(idle, s->vcpu->hard_affinity);
-
-        if (!s->vcpu->is_running && !cpumask_empty(takers)) {
-            cpu_raise_softirq(cpumask_first(takers), SOFTIRQ_SCHEDULE);
-            return;
-        }
-    }
+        if (idles(cpu) && !list_empty(&per_cpu(run_queue, cpu).entries))
+            cpu_raise_softirq(cpu, SOFTIRQ_SCHEDULE);
 }
 
 static void schedule(void)
@@ -363,7 +367,7 @@ static void schedule(void)
     if (is_idle_vcpu(next))
         invite(cpu);
     else
-        offer_queued(q);
+        offer_queued();
     if (next != prev) {
         spin_unlock(&sched_lock);
         context_switch(prev, next);
@@ -383,7 +387,7 @@ void sched_context_saved(struct vcpu *v)
             unsigned int old = v->processor;
 
             queue_remove(v);
-            sched_enqueue(v, WOKEN, now);
+            sched_enqueue(v, now);
             cpu_raise_softirq(old, SOFTIRQ_SCHEDULE); /* it looked busy to others as long as v was queued there */
         } else
             sched_tickle(v, now);
@@ -407,7 +411,7 @@ void sched_init_cpu(unsigned int cpu)
     struct run_queue *q = &per_cpu(run_queue, cpu);
 
     timer_init_cpu(cpu);
-    list_init(&q->list);
+    list_init(&q->entries);
     timer_init(&q->slice, slice_over, NULL, cpu);
     if (vcpu_create(dom_idle, cpu))
         panic("no memory for the idle vCPU of CPU %u", cpu);
@@ -420,19 +424,33 @@ void sched_init_cpu(unsigned int cpu)
     get_cpu_info()->cur_vcpu = idle_vcpu[cpu];
 }
 
-void sched_domain_init(struct domain *d)
+int sched_domain_init(struct domain *d)
 {
     queue_set_weight(d, SCHED_WEIGHT_DEFAULT);
     timer_init(&d->sched.refill, refill, d, 0);
+    d->sched.entry = hv_new_array(struct queue_entry, nr_cpus);
+    if (!d->sched.entry)
+        return -ENOMEM;
+    for (struct queue_entry *e = d->sched.entry; e < d->sched.entry + nr_cpus; e++) {
+        e->domain = d;
+        list_init(&e->link);
+        for (unsigned int cost = 0; cost < COSTS; cost++)
+            list_init(&e->waiting[cost]);
+    }
+    return 0;
+}
+
+void sched_domain_free(struct domain *d)
+{
+    hv_free(d->sched.entry);
 }
 
 int sched_vcpu_init(struct vcpu *v)
 {
-    v->sched = hv_new(struct sched_vcpu);
+    v->sched = hv_alloc(sizeof(struct sched_vcpu) + nr_cpus * sizeof(struct list_head));
     if (!v->sched)
         return -ENOMEM;
     v->sched->vcpu = v;
-    list_init(&v->sched->link);
     v->hard_affinity = v->soft_affinity = CPUMASK_ALL;
     v->runstate.state = RUNSTATE_offline;
     v->runstate.state_entry_time = (uint64_t)system_time();

@@ -8,8 +8,8 @@ from labtest import CMDLINE, LabTest
 
 BOUND, FRAME = 512, 8
 FAMILIES = {64: "exception", 65: "softirq", 66: "teardown", 67: "end of domain"}
-MMU_UPDATE, MEMORY, XEN_VERSION, GRANTS, MMUEXT, EVENTS, TEARDOWN = 1, 12, 17, 20, 26, 32, 66
-PIN_L4, UNPIN, COPY_PAGE, COPY, RESET = 3, 4, 17, 5, 10
+MMU_UPDATE, MEMORY, XEN_VERSION, GRANTS, MMUEXT, EVENTS, SOFTIRQ, TEARDOWN = 1, 12, 17, 20, 26, 32, 65, 66
+PIN_L4, UNPIN, COPY_PAGE, COPY, RESET, SCHEDULE = 3, 4, 17, 5, 10, 1
 
 
 class LargestTables(LabTest):
@@ -60,4 +60,5 @@ class LargestTables(LabTest):
         self.wait_gone("worker")
         found = self.stretches()
         self.assertEqual(found[(MEMORY, 6)][0], BOUND, "64 frames are cleared at a time")
+        self.assertIn(found[(SOFTIRQ, SCHEDULE)][0], range(1, 33), "two domains have few oldest vCPUs")
         self.wait_footprint(self.before)

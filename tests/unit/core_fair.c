@@ -168,15 +168,13 @@ static void act(void)
 
 static void check_work_conserving(void)
 {
-    unsigned int cpu, other;
+    unsigned int cpu;
 
     for_each_cpu (cpu, cpu_online_map)
-        for_each_cpu (other, cpu_online_map) {
-            struct sched_vcpu *s;
+        for (unsigned int i = 0; i < sim.tasks && is_idle_vcpu(per_cpu(run_queue, cpu).running); i++) {
+            const struct vcpu *v = sim.task[i].v;
 
-            if (is_idle_vcpu(per_cpu(run_queue, cpu).running))
-                list_for_each (s, &per_cpu(run_queue, other).list, link)
-                    assert_false(cpumask_test(&s->vcpu->hard_affinity, cpu));
+            assert_false(queue_has(v) && !v->domain->sched.parked && cpumask_test(&v->hard_affinity, cpu));
         }
 }
 
@@ -184,7 +182,7 @@ static void check_waiting(struct task *t)
 {
     bool waits = vcpu_runnable(t->v) && !on_cpu(t->v);
 
-    assert_int_equal(waits, queue_has(t->v) || t->v->sched->parked);
+    assert_int_equal(waits, queue_has(t->v));
     assert_true(!waits || t->v->runstate.state == RUNSTATE_runnable);
     if (t->waiting_from)
         sim.longest_wait = MAX(sim.longest_wait, core.now - t->waiting_from);
@@ -221,13 +219,16 @@ static void check_caps(void)
 
 static void check_counts(const struct domain *d)
 {
-    unsigned int parked = 0;
+    unsigned int queued = 0;
     struct vcpu *v;
 
     for_each_vcpu (d, v)
-        parked += v->sched->parked;
-    assert_int_equal(d->sched.parked, parked);
-    assert_true(!parked || !list_empty(&d->sched.refill.link));
+        queued += queue_has(v);
+    assert_int_equal(d->sched.queued, queued);
+    if (d->sched.parked) {
+        assert_true(d->sched.cap && d->sched.budget < MICROSECS(50));
+        assert_true(!queued || !list_empty(&d->sched.refill.link));
+    }
 }
 
 static void restart_window(void)
@@ -485,7 +486,7 @@ static void test_cap_changes(void **state)
     d = guest(1, 256, 20);
     simulate(SECONDS(2) + MILLISECS(5));
     assert_share(d, 2000, 2);
-    assert_true(d->vcpu[0]->sched->parked);
+    assert_true(queue_has(d->vcpu[0]) && d->sched.parked);
     assert_int_equal(d->vcpu[0]->runstate.state, RUNSTATE_runnable);
     adjust(d, 0, 0);
     core_settle();
@@ -518,7 +519,7 @@ static void test_cap_among_others(void **state)
     vcpu_pause_nosync(capped->vcpu[0]);
     vcpu_pause_nosync(capped->vcpu[1]);
     core_settle();
-    assert_int_equal(capped->sched.parked, 0);
+    assert_int_equal(capped->sched.queued, 0);
     vcpu_unpause(capped->vcpu[1]);
     simulate(SECONDS(5));
     assert_share(capped, 2500, 3);
@@ -536,9 +537,9 @@ static void test_overrun_is_paid_back(void **state)
         core_pass(MILLISECS(1));
     core.now += MILLISECS(50);
     core_pass(0);
-    assert_true(d->vcpu[0]->sched->parked);
+    assert_true(queue_has(d->vcpu[0]) && d->sched.parked);
     core_pass(MILLISECS(400));
-    assert_true(d->vcpu[0]->sched->parked);
+    assert_true(queue_has(d->vcpu[0]) && d->sched.parked);
     core_pass(MILLISECS(120));
     assert_true(used(d) * 10 <= (uint64_t)(core.now - sim.start) + 2 * MILLISECS(10));
     simulate(SECONDS(1));
@@ -616,8 +617,9 @@ static bool as_well_off(const struct domain *a, const struct domain *b)
     return (uint64_t)share(a) * b->sched.weight * 100 >= (uint64_t)share(b) * a->sched.weight * 95;
 }
 
-/* A guest without a cap has its share, or no less for its weight than those with one; a guest with a cap may lose what
- * it could have used while it was parked. */
+/* A guest without a cap has its share, or no less for its weight than those with one, but for the moments at which all
+ * vCPUs of those with one come back at once; a guest with a cap may lose what it could have used while it was parked.
+ */
 static void check_capped_shares(unsigned int cpus)
 {
     unsigned int want[MAX_SIM] = {0};
@@ -630,7 +632,7 @@ static void check_capped_shares(unsigned int cpus)
         for (unsigned int j = 0; j < sim.domains; j++)
             well_off &= !sim.d[j]->sched.cap || as_well_off(d, sim.d[j]);
         if (!d->sched.cap && !well_off && share(d) < want[i])
-            assert_share(d, want[i], 5);
+            assert_share(d, want[i], 10);
         if (d->sched.cap)
             assert_in_range(share(d), MIN(want[i], d->sched.cap * 100u) / 2, d->sched.cap * 100);
     }
@@ -692,6 +694,9 @@ static void random_change(void)
     core_settle();
 }
 
+/* By its CPU's clock a vCPU waits for two slices of each vCPU and 40 ms: so long, times all weights by its own. */
+#define LONGEST_WAIT(others, own) (MILLISECS(2 * 4 * 10 + 40) * ((others) + (own)) / (own))
+
 /* Everything changes all the time: what holds at every event holds, and nothing starves. */
 static void test_random_changes(void **state)
 {
@@ -702,7 +707,7 @@ static void test_random_changes(void **state)
         guest(1 + fake_below(4), 256, 0);
     for (unsigned long round = 0; round < fake_ops(1000); round++) {
         simulate(1 + fake_below(30000000));
-        assert_true(sim.longest_wait <= SECONDS(1));
+        assert_true(sim.longest_wait <= LONGEST_WAIT(4 * 640, 128));
         random_change();
     }
     for (unsigned int i = 0; i < sim.tasks; i++) {
@@ -713,6 +718,7 @@ static void test_random_changes(void **state)
         adjust(sim.d[i], 256, 0);
     simulate(SECONDS(10)); /* whoever still slept is awake, and no history lasts */
     simulate(SECONDS(20));
+    assert_true(sim.longest_wait <= LONGEST_WAIT(4 * 256, 256));
     check_fair_shares(cpus);
 }
 

@@ -16,12 +16,7 @@ static struct vcpu *on_cpu(unsigned int cpu)
 
 static bool queued_on(unsigned int cpu, const struct vcpu *v)
 {
-    struct sched_vcpu *s;
-
-    list_for_each (s, &per_cpu(run_queue, cpu).list, link)
-        if (s->vcpu == v)
-            return true;
-    return false;
+    return queue_has(v) && v->processor == cpu;
 }
 
 static void check_vcpu(struct vcpu *v)
@@ -43,28 +38,71 @@ static void check_vcpu(struct vcpu *v)
 static void check_queue(unsigned int cpu)
 {
     const struct run_queue *q = &per_cpu(run_queue, cpu);
-    s_time_t last = 0;
-    unsigned int n = 0;
+    unsigned int here = 0;
+    struct queue_entry *e;
+
+    list_for_each (e, &q->entries, link) {
+        assert_false(e->domain->sched.parked);
+        here += e->here;
+    }
+    assert_int_equal(q->count, here);
+}
+
+/* v is on the lists of its domain for a CPU, and on which, if it may run there. */
+static void check_entry(const struct queue_entry *e, unsigned int cpu, const struct vcpu *v)
+{
+    cpumask_t liked = liked_cpus(v);
+    enum costs cost = (v->processor != cpu ? MOVES : FREE) + (cpumask_test(&liked, cpu) ? FREE : UNLIKED);
+    unsigned int found = 0;
     struct sched_vcpu *s;
 
-    list_for_each (s, &q->list, link) {
-        assert_true(s->queued_at >= last);
-        last = s->queued_at;
-        n++;
+    list_for_each (s, &e->waiting[cost], link[cpu])
+        found += s->vcpu == v;
+    assert_int_equal(found, queue_has(v) && cpumask_test(&v->hard_affinity, cpu));
+}
+
+/* What is queued of d, and nothing else, is on its lists for each CPU by age, and these are seen unless it is parked.
+ */
+static void check_entries(const struct domain *d, unsigned int cpu)
+{
+    const struct queue_entry *e = &d->sched.entry[cpu];
+    unsigned int count = 0, here = 0, may = 0;
+    struct sched_vcpu *s;
+    struct vcpu *v;
+
+    for (unsigned int cost = 0; cost < COSTS; cost++) {
+        s_time_t last = 0;
+
+        list_for_each (s, &e->waiting[cost], link[cpu]) {
+            assert_true(s->vcpu->domain == d && s->queued_at >= last);
+            last = s->queued_at;
+            count++;
+        }
     }
-    assert_int_equal(q->count, n);
+    for_each_vcpu (d, v) {
+        check_entry(e, cpu, v);
+        may += queue_has(v) && cpumask_test(&v->hard_affinity, cpu);
+        here += queued_on(cpu, v);
+    }
+    assert_int_equal(count, may);
+    assert_int_equal(e->count, may);
+    assert_int_equal(e->here, here);
+    assert_int_equal(!list_empty(&e->link), may && !d->sched.parked);
 }
 
 static bool cpu_could_take(unsigned int cpu)
 {
-    for (unsigned int other = 0; other < FAKE_CPUS; other++) {
-        struct sched_vcpu *s;
+    struct domain *d;
+    bool found = false;
 
-        list_for_each (s, &per_cpu(run_queue, other).list, link)
-            if (!s->vcpu->is_running && cpumask_test(&s->vcpu->hard_affinity, cpu))
-                return true;
+    for (domid_t id = 0; (d = domain_get_next(id)) != NULL; id = (domid_t)(d->id + 1)) {
+        struct vcpu *v;
+
+        for_each_vcpu (d, v)
+            found |= queue_has(v) && !d->sched.parked && !v->is_running && cpumask_test(&v->hard_affinity, cpu);
+        domain_put(d);
     }
-    return false;
+    return found;
 }
 
 static void check_all(void)
@@ -81,6 +119,8 @@ static void check_all(void)
 
         for_each_vcpu (d, v)
             check_vcpu(v);
+        for (unsigned int cpu = 0; cpu < FAKE_CPUS; cpu++)
+            check_entries(d, cpu);
         id = (domid_t)(d->id + 1);
         domain_put(d);
     }
@@ -336,6 +376,81 @@ static void test_parameters(void **state)
     assert_int_equal(sched_adjust(control_domain, &op), -EINVAL);
 }
 
+/* ---- how much is looked at ---- */
+
+/* The most units of a softirq since the last time. */
+static unsigned int longest(enum softirq nr)
+{
+    unsigned int next = 0, most = 0;
+    struct stretch s;
+
+    while (stretch_read(&next, true, &s))
+        if (s.family == STRETCH_SOFTIRQ && s.sub == nr)
+            most = s.work;
+    return most;
+}
+
+/* Every choice for a while, and one of each CPU with nothing to be had from what is queued. */
+static unsigned int longest_choice(void)
+{
+    (void)longest(SOFTIRQ_SCHEDULE);
+    core_pass(MILLISECS(300));
+    return longest(SOFTIRQ_SCHEDULE);
+}
+
+#define MANY_DOMAINS 40u
+#define MANY_VCPUS   50u
+
+/* A choice looks at the oldest vCPUs of each domain: however many there are, wherever they may run. */
+static void test_choice_is_bounded(void **state)
+{
+    static const uint64_t masks[][2] = {{~0ull, ~0ull}, {1, ~0ull}, {~0ull, 2}, {7, 8}, {12, 4}, {8, 8}};
+    struct domain *d[MANY_DOMAINS];
+    struct vcpu *v;
+
+    for (unsigned int i = 0; i < MANY_DOMAINS; i++)
+        d[i] = core_guest(MANY_VCPUS, 0);
+    for (unsigned int i = 0; i <= ARRAY_SIZE(masks); i++) {
+        for (unsigned int n = 0; n < MANY_DOMAINS; n++)
+            for_each_vcpu (d[n], v) {
+                const uint64_t *m = masks[i < ARRAY_SIZE(masks) ? i : fake_below(ARRAY_SIZE(masks))];
+
+                assert_int_equal(vcpu_set_affinity(v, (cpumask_t){m[0]}), 0);
+                assert_int_equal(vcpu_set_soft_affinity(v, (cpumask_t){m[1]}), 0);
+            }
+        core_settle();
+        check_all();
+        /* Twice: it is asked at once whether another waits. And what leaves a CPU, or yields, is passed over. */
+        assert_in_range(longest_choice(), MANY_DOMAINS, (MANY_DOMAINS + FAKE_CPUS) * COSTS + COSTS);
+    }
+    for (unsigned int i = 0; i < MANY_DOMAINS; i++) /* so that there is a CPU to kill them from */
+        domain_pause_nosync(d[i]);
+    core_settle();
+}
+
+/* A domain without budget leaves the queues and comes back as one, however many vCPUs it has. */
+static void test_largest_domain_parks_at_once(void **state)
+{
+    struct xen_domctl_scheduler_op op = {.sched_id = XEN_SCHEDULER_CREDIT2, .cmd = XEN_DOMCTL_SCHEDOP_putinfo};
+    struct domain *d = core_guest(512, 0);
+    unsigned int parked = 0;
+
+    op.u.credit2.cap = 10;
+    assert_int_equal(sched_adjust(d, &op), 0);
+    core_settle();
+    (void)longest(SOFTIRQ_TIMER);
+    for (unsigned int i = 0; i < 100; i++) {
+        core_pass(MILLISECS(1));
+        parked += d->sched.parked;
+    }
+    assert_true(parked >= 50);
+    assert_in_range(longest(SOFTIRQ_TIMER), FAKE_CPUS, FAKE_CPUS * (COSTS + 2));
+    assert_in_range(longest_choice(), FAKE_CPUS, FAKE_CPUS * (COSTS + 4));
+    check_all();
+    domain_pause_nosync(d);
+    core_settle();
+}
+
 /* ---- random ---- */
 #define NR_RANDOM 9
 static unsigned int pauses[NR_RANDOM];
@@ -422,6 +537,8 @@ int core_sched_tests(void)
         CORE_TEST(test_runstate_adds_up),
         CORE_TEST(test_idle_time),
         CORE_TEST(test_parameters),
+        CORE_TEST(test_choice_is_bounded),
+        CORE_TEST(test_largest_domain_parks_at_once),
         CORE_TEST(test_random),
     };
 

@@ -275,5 +275,5 @@ test_core-srcs   := tests/unit/test_core.c $(wildcard tests/unit/core_*.c) \
                     $(wildcard hypervisor/event/*.c hypervisor/grant/*.c) \
                     $(patsubst %,hypervisor/pv/%.c,domain perdomain cpuid) hypervisor/hvm/cpuid.c \
                     $(patsubst %,hypervisor/lib/%.c,bitmap rangeset stretch)
-test_core-cflags := $(hv-unit-cflags) -Itests/unit
+test_core-cflags := $(hv-unit-cflags) -Itests/unit -DRAM_END=0x3000ul
 test_core-libs   := $(patsubst %,-Wl$(comma)--wrap=%,$(core-wrapped))

@@ -36,10 +36,12 @@ struct sched_domain {
     uint16_t weight, cap; /* as credit2's: share relative to others; per cent of one CPU, 0: no limit */
     uint64_t vruntime;    /* run time of all vCPUs by weight; compared by difference, so that it may wrap */
     uint64_t per_ms;      /* what a millisecond of running adds */
-    unsigned int parked;  /* vCPUs that wait for the next period of the cap */
+    bool parked;          /* no budget is left: what is queued waits for the next period of the cap */
+    unsigned int queued;  /* vCPUs */
     s_time_t budget;      /* ns left of this period beside what running vCPUs hold; negative: used beforehand */
     s_time_t period_end;
     struct timer refill;
+    struct queue_entry *entry; /* [nr_cpus] */
 };
 
 /* SCHEDOP_watchdog: not poked in time, it shuts the domain down. */

@@ -25,18 +25,19 @@ void sched_init_cpu(unsigned int cpu);
 #define SCHED_WEIGHT_DEFAULT 256
 struct sched_vcpu {
     struct vcpu *vcpu;
-    struct list_head link; /* on the queue of vcpu->processor; empty: not queued */
-    uint64_t latest;       /* queued: it counts as having this virtual time, should its domain's be later */
+    cpumask_t queued_for; /* it is on the queues of these CPUs; none: not queued */
+    uint64_t latest;      /* queued: it counts as having this virtual time, should its domain's be later */
     s_time_t queued_at;
     s_time_t started;   /* when it last got a CPU, or when its run time was last accounted */
     s_time_t grant;     /* part of the domain's budget that it may use up; only with a cap */
     s_time_t grant_end; /* of the period that it belongs to */
-    bool parked;        /* runnable, and waiting for its domain's budget */
     bool yielded;       /* lets others go first at the next choice */
     bool overridden;    /* pinned by SCHEDOP_pin_override; saved_affinity is what it had */
     cpumask_t saved_affinity;
+    struct list_head link[]; /* [nr_cpus], on its domain's entry of the queue of each CPU of queued_for */
 };
-void sched_domain_init(struct domain *d);
+int sched_domain_init(struct domain *d);
+void sched_domain_free(struct domain *d);
 int sched_vcpu_init(struct vcpu *v);
 void sched_vcpu_free(struct vcpu *v);
 void vcpu_wake(struct vcpu *v);         /* became runnable: queue it */

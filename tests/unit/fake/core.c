@@ -47,6 +47,7 @@ void context_switch(struct vcpu *prev, struct vcpu *next)
         prev = NULL;
     if (prev)
         sched_context_saved(prev);
+    stretch_end();
     longjmp(*switched, 1);
 }
 

@@ -8,8 +8,10 @@
 
 #include <hv/heap.h>
 
+#ifndef RAM_END          /* test_core has more */
+#define RAM_END 0x1800ul /* ends inside a zone, in the middle of a large block */
+#endif
 #define RAM_START    0x100ul
-#define RAM_END      0x1800ul /* ends inside a zone, in the middle of a large block */
 #define RAM_HOLE     0x903ul
 #define RAM_HOLE_END 0x981ul
 #define RAM_FRAMES   (RAM_END - RAM_START - (RAM_HOLE_END - RAM_HOLE))
