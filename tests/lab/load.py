@@ -99,7 +99,7 @@ def at_once(test, tiny, stock):
 
 
 def check_curve(test, curve):
-    """No more calls with every guest; what names there are is looked up in xenstore, at most 3 reads for each."""
+    """No more calls, and no more reads of xenstore, when others run."""
     calls, reads = [point[1] for point in curve], [point[2] for point in curve]
     test.assertLessEqual(max(calls) - min(calls), 3, f"a guest costs more with others: {calls}")
-    test.assertLessEqual(max(reads) - min(reads), 3 * (len(curve) - 1), f"a guest costs more with others: {reads}")
+    test.assertLessEqual(max(reads) - min(reads), 3, f"a guest costs more with others: {reads}")

@@ -148,9 +148,20 @@ int ctl_domain_scan(struct ctl *ctl, struct ctl_domain_info **list, struct ctl_e
     return n;
 }
 
+/* With names, each from its node. */
 int ctl_domain_list(struct ctl *ctl, struct ctl_domain_info **list, struct ctl_error *err)
 {
+    fake->asked += fake->n;
     return ctl_domain_scan(ctl, list, err);
+}
+
+int ctl_domain_name(struct ctl *ctl, uint32_t domid, char **name, struct ctl_error *err)
+{
+    const struct ctl_domain_info *d = by_id(domid, err);
+
+    fake->asked++;
+    *name = d && *d->name ? strdup(d->name) : NULL;
+    return *name ? 0 : -ENOENT;
 }
 
 int ctl_domain_find(struct ctl *ctl, const char *name_or_id, uint32_t *domid, struct ctl_error *err)
@@ -325,6 +336,7 @@ int ctl_domain_holders(struct ctl *ctl, uint32_t domid, struct ctl_holders *sums
 /* Does xenstored answer? */
 static bool store_fails(struct ctl_error *err)
 {
+    fake->asked++;
     if (fake->store_fails)
         fail(err, fake->store_fails, "ask xenstore", "xenstored does not answer");
     return fake->store_fails != 0;
@@ -564,19 +576,50 @@ int ctl_store_write_domain(struct ctl *ctl, uint32_t domid, const char *path, co
     return ctl_store_write(ctl, path, value, err);
 }
 
-int ctl_store_remove(struct ctl *ctl, const char *path, struct ctl_error *err)
+static void remove_nodes(const char *path)
 {
     size_t n = strlen(path);
 
-    count();
-    if (store_fails(err))
-        return fake->store_fails;
-    lock();
     for (int i = 0; i < fake->n_nodes; i++) {
         const char *p = fake->nodes[i].path;
 
         if (strncmp(p, path, n) == 0 && (p[n] == '\0' || p[n] == '/'))
             fake->nodes[i--] = fake->nodes[--fake->n_nodes];
+    }
+}
+
+int ctl_store_remove(struct ctl *ctl, const char *path, struct ctl_error *err)
+{
+    count();
+    if (store_fails(err))
+        return fake->store_fails;
+    lock();
+    remove_nodes(path);
+    unlock();
+    changed();
+    count();
+    return 0;
+}
+
+/* One transaction: all of it or nothing, whenever we are killed. */
+int ctl_store_change(struct ctl *ctl, const struct ctl_store_change *changes, unsigned n, struct ctl_error *err)
+{
+    count();
+    if (store_fails(err))
+        return fake->store_fails;
+    if (fake->calls == fake->write_fails_at)
+        return fail(err, -EIO, "write to xenstore", "it just does not answer");
+    lock();
+    for (unsigned i = 0; i < n; i++) {
+        const struct fake_node *node = find_node(changes[i].path);
+
+        fake->asked++;
+        if (changes[i].only_if && (!node || strcmp(node->value, changes[i].only_if) != 0))
+            continue;
+        if (changes[i].value)
+            make_node(changes[i].path, changes[i].value);
+        else
+            remove_nodes(changes[i].path);
     }
     unlock();
     changed();

@@ -10,8 +10,8 @@
 
 #include "libctl/ctl.h"
 
-#define FAKE_DOMAINS 16
-#define FAKE_NODES   256
+#define FAKE_DOMAINS 32
+#define FAKE_NODES   320
 
 struct fake_node {
     char path[128];
@@ -29,6 +29,7 @@ struct fake {
     int build_fails, build_fails_once;
     int store_fails;            /* error of everything that asks xenstore */
     int reads, reads_fail_from; /* so does every read from this one on */
+    int asked;                  /* questions and changes that xenstore was sent */
     pthread_mutex_t busy;       /* some process is looking or changing; tests kill processes that hold it */
     int held;                   /* a destroyed domain of this number stays, dying; 0: none */
     int calls;                  /* calls so far; at number kill_at the process ends itself by SIGKILL */

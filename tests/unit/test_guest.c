@@ -192,6 +192,72 @@ static void test_names(void **state)
     assert_int_equal(guest_name_free(ctl, "web4", &err), 0);
 }
 
+#define NAME "/umbra/name/"
+
+/* How much xenstore is asked for when one more guest is created. */
+static int asked_for(const char *line)
+{
+    fake->asked = 0;
+    assert_int_equal(umbra(line), 0);
+    return fake->asked;
+}
+
+/* A guest costs as much when others run as when none does: they are not looked at. */
+static void test_creation_does_not_grow(void **state)
+{
+    int first = asked_for("create -e g.json name=web1"), last = 0;
+    char line[48];
+
+    for (int i = 2; i <= 20; i++) {
+        snprintf(line, sizeof(line), "create -e g.json name=web%d", i);
+        last = asked_for(line);
+    }
+    assert_int_equal(fake->n, 21);
+    assert_int_equal(last, first);
+    assert_int_equal(umbra("create -e g.json name=web7"), 1);
+    assert_non_null(strstr(err_text, "a guest of this name exists"));
+}
+
+/* What leads from a name to a record comes and goes with it, and with its name. */
+static void test_name_nodes(void **state)
+{
+    struct guest_state gs = {.uuid = {0xaa}, .name = "a_b.c+d", .phase = GUEST_RUNNING, .domid = -1}, other = gs;
+    struct ctl_error err = {0};
+
+    other.uuid[0] = 0xab;
+    assert_int_equal(guest_state_add(ctl, &gs, "", NULL, &err), 0);
+    assert_string_equal(fake_node(NAME "a_5fb_2ec_2bd"), "aa000000-0000-0000-0000-000000000000");
+    assert_int_equal(guest_state_rename(ctl, &gs, "new", &err), 0);
+    assert_null(fake_node(NAME "a_5fb_2ec_2bd"));
+    assert_int_equal(guest_state_add(ctl, &other, "", NULL, &err), 0); /* the name is free */
+    assert_int_equal(guest_name_free(ctl, "new", &err), -EEXIST);
+    ctl_store_write(ctl, NAME "new", "ab000000-0000-0000-0000-000000000000", NULL); /* of another: it is left */
+    assert_int_equal(guest_state_remove(ctl, gs.uuid, &err), 0);
+    assert_non_null(fake_node(NAME "new"));
+    assert_int_equal(guest_name_free(ctl, "new", &err), 0); /* its record has another name */
+    assert_int_equal(guest_state_remove(ctl, other.uuid, &err), 0);
+    assert_null(fake_node(NAME "a_5fb_2ec_2bd"));
+}
+
+/* Records of a version that made no such nodes, and some that were never finished: found all the same, and put right.
+ */
+static void test_names_without_nodes(void **state)
+{
+    struct guest_state gs = left(GUEST_RUNNING, CONFIG("")), other = gs;
+    struct ctl_error err = {0};
+
+    ctl_store_remove(ctl, "/umbra/name", NULL);
+    ctl_store_write(ctl, "/umbra/guest/ac000000-0000-0000-0000-000000000000/config/0", "{", NULL);
+    other.uuid[0] = 0xab;
+    assert_int_equal(guest_state_add(ctl, &other, "", NULL, &err), -EEXIST);
+    assert_int_equal(guest_name_free(ctl, "web3", &err), 0);
+    assert_string_equal(fake_node(NAME "web2"), "aa000000-0000-0000-0000-000000000000");
+    assert_null(fake_node("/umbra/guest/ac000000-0000-0000-0000-000000000000"));
+    fake->asked = 0;
+    assert_int_equal(guest_name_free(ctl, "web3", &err), 0);
+    assert_true(fake->asked <= 5);
+}
+
 static void test_locks(void **state)
 {
     const uint8_t uuid[16] = {0xaa}, other[16] = {0xab};
@@ -603,6 +669,9 @@ int main(void)
         cmocka_unit_test_setup(test_restart_while_store_fails, fresh),
         cmocka_unit_test_setup(test_long_config, fresh),
         cmocka_unit_test_setup(test_names, fresh),
+        cmocka_unit_test_setup(test_creation_does_not_grow, fresh),
+        cmocka_unit_test_setup(test_name_nodes, fresh),
+        cmocka_unit_test_setup(test_names_without_nodes, fresh),
         cmocka_unit_test_setup(test_locks, fresh),
         cmocka_unit_test_setup(test_half_built_goes, fresh),
         cmocka_unit_test_setup(test_complete_one_runs, fresh),

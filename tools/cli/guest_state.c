@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The records of guests (see guest_state.h). */
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,9 @@
 #include "cli/lock.h"
 
 #define ROOT      "/umbra/guest"
+#define NAMES     "/umbra/name"
 #define PATH_SIZE 96
+#define NAME_SIZE (sizeof(NAMES) + 1 + 3 * CTL_NAME_MAX)
 #define PIECE     2048 /* bytes of a piece of the configuration: path and piece fit xenstore's 4096 */
 #define NAMES_MS  10000
 
@@ -26,6 +29,15 @@ static void path_of(char path[PATH_SIZE], const uint8_t uuid[16], const char *be
 
     ctl_uuid_format(uuid, id);
     snprintf(path, PATH_SIZE, "%s/%s%s", ROOT, id, below);
+}
+
+/* xenstore does not take all characters that a name may have. */
+static void path_of_name(char path[NAME_SIZE], const char *name)
+{
+    char *at = stpcpy(path, NAMES "/");
+
+    for (; *name; name++)
+        at += sprintf(at, isalnum((unsigned char)*name) || *name == '-' ? "%c" : "_%02x", (unsigned char)*name);
 }
 
 /* --- the record -----------------------------------------------------------------------------------------------------
@@ -159,12 +171,39 @@ int guest_state_list(struct ctl *ctl, struct guest_state **list, struct ctl_erro
     return rc;
 }
 
+int guest_state_rename(struct ctl *ctl, struct guest_state *gs, const char *name, struct ctl_error *err)
+{
+    char path[PATH_SIZE], old[NAME_SIZE], new[NAME_SIZE], uuid[CTL_UUID_TEXT], *text;
+    struct ctl_store_change changes[] = {{old, NULL, uuid}, {new, uuid, NULL}, {path, NULL, NULL}};
+    int rc;
+
+    path_of(path, gs->uuid, "");
+    path_of_name(old, gs->name);
+    path_of_name(new, name);
+    ctl_uuid_format(gs->uuid, uuid);
+    snprintf(gs->name, sizeof(gs->name), "%s", name);
+    text = record_text(gs);
+    if (!text)
+        return ctl_error_set(err, -ENOMEM, "write the guest's record", gs->name, NULL, "out of memory");
+    changes[2].value = text;
+    rc = ctl_store_change(ctl, changes, 3, err);
+    free(text);
+    return rc;
+}
+
 int guest_state_remove(struct ctl *ctl, const uint8_t uuid[16], struct ctl_error *err)
 {
-    char path[PATH_SIZE];
+    char path[PATH_SIZE], name[NAME_SIZE], id[CTL_UUID_TEXT];
+    const struct ctl_store_change changes[] = {{path, NULL, NULL}, {name, NULL, id}};
+    struct guest_state gs;
+    int rc = guest_state_get(ctl, uuid, &gs, err);
 
+    if (rc < 0)
+        return rc == -ENOENT ? 0 : rc;
     path_of(path, uuid, "");
-    return ctl_store_remove(ctl, path, err);
+    path_of_name(name, gs.name);
+    ctl_uuid_format(uuid, id);
+    return ctl_store_change(ctl, changes, *gs.name ? 2 : 1, err);
 }
 
 int guest_state_find(struct ctl *ctl, const char *name_or_id, struct guest_state *gs, struct ctl_error *err)
@@ -262,28 +301,82 @@ static int taken(struct ctl_error *err, const struct guest_state *other, const c
     return -EEXIST;
 }
 
-/* -EEXIST if a record has the name or the uuid. The names are locked, so whoever left a record unfinished is no more.
- */
-static int check_records(struct ctl *ctl, const struct guest_state *gs, struct guest_state *other,
-                         struct ctl_error *err)
+/* -EEXIST if this record has the name or the uuid. The names are locked, so whoever left it unfinished is no more. */
+static int check_record(struct ctl *ctl, const struct guest_state *found, const struct guest_state *gs,
+                        struct guest_state *other, struct ctl_error *err)
+{
+    int rc = 0;
+
+    if (found->phase == GUEST_PARTIAL)
+        return guest_state_remove(ctl, found->uuid, err);
+    if (memcmp(found->uuid, gs->uuid, sizeof(gs->uuid)) == 0)
+        rc = taken(err, found, "uuid", "a guest of this uuid");
+    else if (strcmp(found->name, gs->name) == 0)
+        rc = taken(err, found, "name", "a guest of this name");
+    if (rc && other)
+        *other = *found;
+    return rc;
+}
+
+static int check_uuid(struct ctl *ctl, const uint8_t uuid[16], const struct guest_state *gs, struct guest_state *other,
+                      struct ctl_error *err)
+{
+    struct guest_state found;
+    int rc = guest_state_get(ctl, uuid, &found, err);
+
+    return rc == 0 ? check_record(ctl, &found, gs, other, err) : rc == -ENOENT ? 0 : rc;
+}
+
+/* By the nodes that lead from names to records. */
+static int check_names(struct ctl *ctl, const struct guest_state *gs, struct guest_state *other, struct ctl_error *err)
+{
+    char path[NAME_SIZE], *text;
+    uint8_t uuid[16];
+    int rc;
+
+    path_of_name(path, gs->name);
+    rc = read_node(ctl, path, &text, err);
+    if (text && ctl_uuid_parse(text, uuid) == 0)
+        rc = check_uuid(ctl, uuid, gs, other, err);
+    free(text);
+    return rc ? rc : check_uuid(ctl, gs->uuid, gs, other, err);
+}
+
+/* One after the other; what leads to them is made. */
+static int check_all(struct ctl *ctl, const struct guest_state *gs, struct guest_state *other, struct ctl_error *err)
 {
     struct guest_state *list;
-    int n = guest_state_list(ctl, &list, err), rc = 0;
+    int n = guest_state_list(ctl, &list, err), rc = n < 0 ? n : 0;
 
-    if (n < 0)
-        return n;
     for (int i = 0; i < n && rc == 0; i++) {
-        if (list[i].phase == GUEST_PARTIAL)
-            rc = guest_state_remove(ctl, list[i].uuid, err);
-        else if (memcmp(list[i].uuid, gs->uuid, sizeof(gs->uuid)) == 0)
-            rc = taken(err, &list[i], "uuid", "a guest of this uuid");
-        else if (strcmp(list[i].name, gs->name) == 0)
-            rc = taken(err, &list[i], "name", "a guest of this name");
-        if (rc && other)
-            *other = list[i];
+        rc = check_record(ctl, &list[i], gs, other, err);
+        if (rc == 0 && *list[i].name) {
+            char path[NAME_SIZE], uuid[CTL_UUID_TEXT];
+
+            path_of_name(path, list[i].name);
+            ctl_uuid_format(list[i].uuid, uuid);
+            rc = ctl_store_write(ctl, path, uuid, err);
+        }
     }
-    free(list);
+    if (n >= 0)
+        free(list);
     return rc;
+}
+
+/*
+ * -EEXIST if a record has the name or the uuid. Every record has a node that leads from its name to it, made and
+ * removed with it; if there are not as many, some are unfinished or another version's, and all are looked at.
+ */
+static int check_records(struct ctl *ctl, int n, const struct guest_state *gs, struct guest_state *other,
+                         struct ctl_error *err)
+{
+    char **names;
+    int named = ctl_store_list(ctl, NAMES, &names, err);
+
+    if (named < 0)
+        return named;
+    free(names);
+    return (named == n ? check_names : check_all)(ctl, gs, other, err);
 }
 
 const struct ctl_domain_info *guest_domain(const struct ctl_domain_info *list, int n, const uint8_t uuid[16])
@@ -295,23 +388,67 @@ const struct ctl_domain_info *guest_domain(const struct ctl_domain_info *list, i
     return NULL;
 }
 
-/* A domain that another tool made, or whose record went with xenstored: a record of its uuid would be the end of it. */
-static int check_uuid(struct ctl *ctl, const uint8_t uuid[16], struct ctl_error *err)
+static int check_domain(struct ctl *ctl, const struct ctl_domain_info *d, const struct guest_state *gs,
+                        struct ctl_error *err)
 {
-    struct ctl_domain_info *list;
-    const struct ctl_domain_info *d;
-    int n = ctl_domain_scan(ctl, &list, err), rc = 0;
+    char *name = NULL;
+    int rc = 0;
 
-    if (n < 0)
-        return n;
-    d = guest_domain(list, n, uuid);
-    if (d) {
+    if (memcmp(d->uuid, gs->uuid, sizeof(gs->uuid)) == 0) {
         rc = ctl_error_set(err, -EEXIST, "take the uuid", NULL,
                            "leave the uuid out, so that a new one is made, or destroy that domain first",
                            "domain %u, which has no record, is of this uuid", d->domid);
         ctl_error_field(err, "uuid");
+        return rc;
     }
-    free(list);
+    if (ctl_domain_name(ctl, d->domid, &name, NULL) == 0 && strcmp(name, gs->name) == 0) {
+        rc = ctl_error_set(err, -EEXIST, "take the name", NULL, "choose another name, or destroy that domain first",
+                           "domain %u has this name", d->domid);
+        ctl_error_field(err, "name");
+    }
+    free(name);
+    return rc;
+}
+
+static bool has_record(char **records, int n, const struct ctl_domain_info *d)
+{
+    char uuid[CTL_UUID_TEXT];
+
+    ctl_uuid_format(d->uuid, uuid);
+    for (int i = 0; i < n; i++) {
+        if (strcmp(records[i], uuid) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Domains that other tools made, or whose record went with xenstored: one of their name or uuid would be the end of
+ * them. */
+static int check_domains(struct ctl *ctl, char **records, int n, const struct guest_state *gs, struct ctl_error *err)
+{
+    struct ctl_domain_info *list;
+    int count = ctl_domain_scan(ctl, &list, err), rc = count < 0 ? count : 0;
+
+    for (int i = 0; i < count && rc == 0; i++) {
+        if (!list[i].dying && !has_record(records, n, &list[i]))
+            rc = check_domain(ctl, &list[i], gs, err);
+    }
+    if (count >= 0)
+        free(list);
+    return rc;
+}
+
+static int check_taken(struct ctl *ctl, const struct guest_state *gs, struct guest_state *other, struct ctl_error *err)
+{
+    char **records;
+    int n = ctl_store_list(ctl, ROOT, &records, err), rc;
+
+    if (n < 0)
+        return n;
+    rc = check_records(ctl, n, gs, other, err);
+    if (rc == 0)
+        rc = check_domains(ctl, records, n, gs, err);
+    free(records);
     return rc;
 }
 
@@ -333,17 +470,16 @@ void guest_names_unlock(void)
 int guest_state_add(struct ctl *ctl, const struct guest_state *gs, const char *config, struct guest_state *other,
                     struct ctl_error *err)
 {
+    struct guest_state named = *gs;
     int rc = guest_names_lock(err);
 
     if (rc)
         return rc;
-    rc = check_records(ctl, gs, other, err);
-    if (!rc)
-        rc = check_uuid(ctl, gs->uuid, err);
+    rc = check_taken(ctl, gs, other, err);
     if (!rc) {
         rc = put_config(ctl, gs->uuid, config, err);
         if (!rc)
-            rc = guest_state_put(ctl, gs, err);
+            rc = guest_state_rename(ctl, &named, gs->name, err);
         if (rc)
             guest_state_remove(ctl, gs->uuid, NULL);
     }
@@ -351,28 +487,11 @@ int guest_state_add(struct ctl *ctl, const struct guest_state *gs, const char *c
     return rc;
 }
 
-/* Domains that other tools made have no record. */
-static int check_domains(struct ctl *ctl, const char *name, struct ctl_error *err)
-{
-    struct ctl_domain_info *list;
-    int n = ctl_domain_list(ctl, &list, err), rc = n < 0 ? n : 0;
-
-    for (int i = 0; i < n && !rc; i++) {
-        if (!list[i].dying && strcmp(list[i].name, name) == 0)
-            rc = ctl_error_set(err, -EEXIST, "take the name", NULL, "choose another name", "domain %u has this name",
-                               list[i].domid);
-    }
-    if (n >= 0)
-        free(list);
-    return rc;
-}
-
 int guest_name_free(struct ctl *ctl, const char *name, struct ctl_error *err)
 {
-    struct guest_state wanted = {0}; /* the uuid is nobody's */
-    int rc;
+    struct guest_state wanted;
 
+    memset(wanted.uuid, 0xff, sizeof(wanted.uuid)); /* nobody's */
     snprintf(wanted.name, sizeof(wanted.name), "%s", name);
-    rc = check_records(ctl, &wanted, NULL, err);
-    return rc ? rc : check_domains(ctl, name, err);
+    return check_taken(ctl, &wanted, NULL, err);
 }

@@ -5,6 +5,8 @@
  *
  *   /umbra/guest/UUID           the record, one line of JSON: written as a whole, so it is the old one or the new one
  *   /umbra/guest/UUID/config/N  the configuration as JSON, in pieces that fit a message; fixed before the record
+ *   /umbra/name/NAME            the UUID: made, renamed and removed in one transaction with the record, so that whether
+ *                               a name is free takes as long with many guests as with none
  *
  * Written only by the process that holds the guest's lock (lock.h). A state together with a free lock says what is left
  * to do; guest_settle() does it.
@@ -40,6 +42,8 @@ struct guest_state {
 const char *guest_phase_name(enum guest_phase phase);
 /* 0 or -errno. The record as a whole; the configuration stays. */
 int guest_state_put(struct ctl *ctl, const struct guest_state *gs, struct ctl_error *err);
+/* The same with another name, with the names locked. */
+int guest_state_rename(struct ctl *ctl, struct guest_state *gs, const char *name, struct ctl_error *err);
 /*
  * 0; -ENOENT: there is none, which is not told in *err; or another -errno: it could not be read, so there may be one.
  * *gs is written on success only.

@@ -174,7 +174,9 @@ static void whole_tree(struct tree *tree)
     snprintf(dom, sizeof(dom), "/local/domain/%u", tree->b->domid);
     snprintf(vm, sizeof(vm), "/vm/%s", uuid);
     snprintf(libxl, sizeof(libxl), "/libxl/%u", tree->b->domid);
-    check_name(tree);
+    if (!tree->b->config->name_taken) {
+        check_name(tree);
+    }
     /* What an earlier domain of this id may have left. */
     if (tree->rc == 0) {
         xs_rm(store, tree->t, dom);

@@ -333,6 +333,13 @@ char *ctl_store_read(struct ctl *ctl, const char *path, struct ctl_error *err);
 int ctl_store_write(struct ctl *ctl, const char *path, const char *value, struct ctl_error *err);
 /* The same of a node that belongs to a domain: -ESRCH, and nothing is written, once the domain's nodes are gone. */
 int ctl_store_write_domain(struct ctl *ctl, uint32_t domid, const char *path, const char *value, struct ctl_error *err);
+/* One of several changes that are made together or not at all. */
+struct ctl_store_change {
+    const char *path;
+    const char *value;   /* NULL: the node and all below it are removed, if there is one */
+    const char *only_if; /* left out unless this is the node's value; NULL: never left out */
+};
+int ctl_store_change(struct ctl *ctl, const struct ctl_store_change *changes, unsigned n, struct ctl_error *err);
 /* Removes a node and all below it; no node is no error. */
 int ctl_store_remove(struct ctl *ctl, const char *path, struct ctl_error *err);
 /* Names directly below a node: one allocation in *names, freed by the caller. Returns their number; 0 when the node is
@@ -401,6 +408,7 @@ enum ctl_hap { CTL_HAP_AUTO, CTL_HAP_OFF, CTL_HAP_ON };
 
 struct ctl_domain_config {
     char name[CTL_NAME_MAX];
+    bool name_taken; /* by the caller, who knows that no other domain has it: it is not looked for */
     enum ctl_type type;
     enum ctl_hap hap;    /* PVH only, as the next */
     uint64_t shadow_kib; /* its pool; 0: ctl_shadow_default_kib() */

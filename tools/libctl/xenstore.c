@@ -112,6 +112,49 @@ int ctl_store_write_domain(struct ctl *ctl, uint32_t domid, const char *path, co
     return rc < 0 ? store_fail(err, rc, "write to xenstore", path) : 0;
 }
 
+static int change_node(struct xs_handle *store, xs_transaction_t t, const struct ctl_store_change *c)
+{
+    if (c->only_if) {
+        char *now = xs_read(store, t, c->path, NULL);
+        int rc = now || errno == ENOENT ? 0 : -errno;
+        bool same = now && strcmp(now, c->only_if) == 0;
+
+        free(now);
+        if (!same) {
+            return rc;
+        }
+    }
+    if (c->value) {
+        return xs_write(store, t, c->path, c->value, strlen(c->value)) ? 0 : -errno;
+    }
+    return xs_rm(store, t, c->path) || errno == ENOENT ? 0 : -errno;
+}
+
+int ctl_store_change(struct ctl *ctl, const struct ctl_store_change *changes, unsigned n, struct ctl_error *err)
+{
+    struct xs_handle *store = ctl_store_handle(ctl, err);
+    int rc = -EAGAIN;
+
+    if (!store) {
+        return -ECONNREFUSED;
+    }
+    while (rc == -EAGAIN) {
+        xs_transaction_t t = xs_transaction_start(store);
+
+        if (t == XBT_NULL) {
+            return store_fail(err, -errno, "write to xenstore", changes->path);
+        }
+        rc = 0;
+        for (unsigned i = 0; i < n && rc == 0; i++) {
+            rc = change_node(store, t, &changes[i]);
+        }
+        if (!xs_transaction_end(store, t, rc < 0) && rc == 0) {
+            rc = -errno;
+        }
+    }
+    return rc < 0 ? store_fail(err, rc, "write to xenstore", changes->path) : 0;
+}
+
 int ctl_store_remove(struct ctl *ctl, const char *path, struct ctl_error *err)
 {
     struct xs_handle *store = ctl_store_handle(ctl, err);
