@@ -81,7 +81,8 @@ void fpu_save(struct vcpu *v)
         __asm__ __volatile__("fxsave64 (%0)" ::"r"(area) : "memory");
         return;
     }
-    /* As a guest on hardware virtualisation has loaded it where XSETBV is not intercepted: QEMU 7.2. */
+    /* A guest on hardware virtualisation has loaded it itself where XSETBV is not intercepted (QEMU 7.2). What it has
+     * turned on beyond the mask would be saved past the end of the area. */
     now = xgetbv();
     v->xcr0 = now & cpu_features.xcr0_mask;
     v->xcr0_accum |= v->xcr0;
@@ -139,17 +140,6 @@ bool fpu_set_xcr0(struct vcpu *v, uint64_t xcr0)
     if (v == current)
         xsetbv(xcr0);
     return true;
-}
-
-void fpu_read_xcr0(struct vcpu *v)
-{
-    uint32_t low, high;
-
-    if (!cpu_features.xsave)
-        return;
-    __asm__ __volatile__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    v->xcr0 = (low | (uint64_t)high << 32) & cpu_features.xcr0_mask;
-    v->xcr0_accum |= v->xcr0;
 }
 
 void fpu_import_legacy(struct vcpu *v, const void *fxsave)

@@ -12,8 +12,6 @@ void fpu_save(struct vcpu *v);
 void fpu_restore(struct vcpu *v);
 /* XSETBV by the guest: false when the value is not allowed. */
 bool fpu_set_xcr0(struct vcpu *v, uint64_t xcr0);
-/* What the processor has is v's, which runs on it: QEMU 7.2 does not intercept XSETBV under SVM. */
-void fpu_read_xcr0(struct vcpu *v);
 /* Legacy 512-byte image of the ABI's vcpu_guest_context. */
 void fpu_import_legacy(struct vcpu *v, const void *fxsave);
 void fpu_export_legacy(struct vcpu *v, void *fxsave);
