@@ -144,6 +144,7 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
     ("smep-forgotten", SHADOW + "entry.c", " | (l->role.smep ? PTE_NX : 0)", ""),
     ("no-rights-below", SHADOW + "fault.c",
      "    if (sp->role.wp)\n        return RIGHTS_ALL;\n    return has", "    return RIGHTS_ALL;\n    return has"),
+    ("repeat-unbounded", SHADOW + "emulate.c", "c->stored && room() < STORE_WORK", "c->stored && room() < 0"),
     ("accessed-ignored", SHADOW + "update.c", "(e.n & PTE_P) && (e.n & PTE_A) &&", "(e.n & PTE_P) &&"),
     # Protection.
     ("leaf-over-table", SHADOW + "fault.c",

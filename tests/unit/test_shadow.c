@@ -218,6 +218,27 @@ static void test_emulated_stores(void **state)
     assert_int_equal(regs.rip, 50 * PAGE_SIZE);
 }
 
+/* A repeated store to a table that cannot be given up: each stretch is within the bound and gets on. */
+static void test_repeated_stores(void **state)
+{
+    struct cpu_user_regs regs = {.rdi = 7 * PAGE_SIZE + 256 * 8, .rcx = 256};
+    enum emulate_result r = EMULATE_RETRY;
+    unsigned int stretches = 0;
+    struct emul e;
+
+    map(7, 4, ALL); /* the top table */
+    for (uint64_t left = 256; left; left = regs.rcx, stretches++) {
+        assert_int_equal(go(regs.rdi, ORACLE_WRITE, false).result, SHADOW_EMULATE);
+        stretch_begin(STRETCH_TRAP, 14);
+        r = EXECUTE(&e, &regs, "\xf3\x48\xab"); /* rep stosq */
+        assert_true(this_cpu(stretch_now).work <= STRETCH_BOUND);
+        stretch_end();
+        assert_true(regs.rcx < left);
+    }
+    assert_int_equal(r, EMULATE_DONE);
+    assert_int_equal(stretches, 3); /* of 4 units for each store and shadow */
+}
+
 /* What a device was asked for; it gives a pattern. */
 static struct {
     gpa_t at;
@@ -504,12 +525,13 @@ static void test_audit_finds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random),       SHADOW_TEST(test_one_fault),     SHADOW_TEST(test_accessed_and_dirty),
-        SHADOW_TEST(test_store_to_table),    SHADOW_TEST(test_swap_in_table), SHADOW_TEST(test_emulated_stores),
-        SHADOW_TEST(test_give_up),           SHADOW_TEST(test_device),        SHADOW_TEST(test_stale_write),
-        SHADOW_TEST(test_no_table_any_more), SHADOW_TEST(test_large_leaf),    SHADOW_TEST(test_without_wp),
-        SHADOW_TEST(test_kinds_of_memory),   SHADOW_TEST(test_many_mappings), SHADOW_TEST(test_root_goes),
-        SHADOW_TEST(test_p2m_waits),         SHADOW_TEST(test_small_pool),    SHADOW_TEST(test_audit_finds),
+        cmocka_unit_test(test_random),     SHADOW_TEST(test_one_fault),         SHADOW_TEST(test_accessed_and_dirty),
+        SHADOW_TEST(test_store_to_table),  SHADOW_TEST(test_swap_in_table),     SHADOW_TEST(test_emulated_stores),
+        SHADOW_TEST(test_repeated_stores), SHADOW_TEST(test_give_up),           SHADOW_TEST(test_device),
+        SHADOW_TEST(test_stale_write),     SHADOW_TEST(test_no_table_any_more), SHADOW_TEST(test_large_leaf),
+        SHADOW_TEST(test_without_wp),      SHADOW_TEST(test_kinds_of_memory),   SHADOW_TEST(test_many_mappings),
+        SHADOW_TEST(test_root_goes),       SHADOW_TEST(test_p2m_waits),         SHADOW_TEST(test_small_pool),
+        SHADOW_TEST(test_audit_finds),
     };
 
     return cmocka_run_group_tests_name("shadow", tests, NULL, NULL);

@@ -14,7 +14,7 @@
 struct context {
     struct shadow_vcpu *v;
     uint32_t from; /* PFEC_U: user mode */
-    bool smap_exempt;
+    bool smap_exempt, stored;
 };
 
 /* Where the guest's tables lead to. */
@@ -98,12 +98,15 @@ static enum emulate_result emul_read(struct emul *e, const struct emul_access *a
 
 static enum emulate_result emul_write(struct emul *e, const struct emul_access *a, const uint64_t *value)
 {
-    const struct context *c = e->ctx;
+    struct context *c = e->ctx;
     gpa_t at = _gpa(0);
     enum emulate_result r;
 
     if (a->crosses || a->bytes > 8)
         return EMULATE_UNHANDLED;
+    if (c->stored && room() < STORE_WORK)
+        return EMULATE_RETRY; /* a repeated instruction goes on in a new stretch */
+    c->stored = true;
     r = translate(e, a->linear, PFEC_W, &at);
     if (r == EMULATE_DONE && shadow_store(c->v->s->d, at, a->bytes, *value))
         r = to_device(c, at, a->bytes, *value);
@@ -132,7 +135,7 @@ static const struct emul_ops shadow_emul_ops = {emul_fetch, emul_read, emul_writ
 
 enum emulate_result shadow_emulate(struct shadow_vcpu *v, struct emul *e, bool user, bool smap_exempt)
 {
-    struct context c = {v, user ? PFEC_U : 0, smap_exempt};
+    struct context c = {v, user ? PFEC_U : 0, smap_exempt, false};
     enum emulate_result r;
 
     e->ops = &shadow_emul_ops;

@@ -12,8 +12,6 @@
 #include <hv/x86.h>
 #include "internal.h"
 
-#define MAX_SHADOWS 16u /* of one guest table */
-
 struct fill {
     struct shadow_vcpu *v;
     struct shadow *s;

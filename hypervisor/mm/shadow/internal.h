@@ -80,6 +80,9 @@ struct shadow {
     bool new_table;     /* a frame has become a table since the last flush */
 };
 
+#define MAX_SHADOWS 16u                /* of one guest table */
+#define STORE_WORK  (4u * MAX_SHADOWS) /* of a store to it, at most */
+
 /*
  * Units of work that this stretch has left. Whoever needs more stops, and the operation is tried again from its start,
  * in a new stretch.

@@ -91,7 +91,7 @@ void table_written(struct shadow *s, mfn_t table, unsigned int offset, unsigned 
         role_paging(s, sp->role, &g);
         for (unsigned int n = offset / g.fmt->entry_bytes; n <= (offset + bytes - 1) / g.fmt->entry_bytes; n++)
             update(s, sp, &g, n);
-        stretch_work(4);
+        stretch_work(STORE_WORK / MAX_SHADOWS);
         flood |= ++sp->stores > FLOOD;
     }
     if (flood)
