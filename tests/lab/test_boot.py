@@ -60,6 +60,11 @@ class NoHardwareVirtualisation(LabTest):
         self.create("plain")
         self.wait_console("plain", "umbra-guest: up, 1 cpus")
 
+    def test_no_other_guests(self):
+        before = self.footprint()
+        self.fails(f"umbra create {self.guest_file('pvh', type='pvh')}", 1, "hardware virtualisation")
+        self.assertEqual(self.footprint(), before)
+
     def test_capabilities(self):
         info = self.json("umbra --json info")
         words = info["virt_caps"].split()
@@ -129,7 +134,7 @@ class Demonstration(unittest.TestCase):
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
                               check=False)
         self.assertEqual(done.returncode, 0, done.stdout)
-        self.assertIn("All 8 steps succeeded.", done.stdout)
+        self.assertIn("All 9 steps succeeded.", done.stdout)
         self.assertIn("umbra-guest: up, 2 cpus", done.stdout)
 
 
