@@ -77,6 +77,28 @@ static void test_random(void **state)
     model_random(fake_ops(150000));
 }
 
+/* Neighbours that the guest has accessed come with an entry: within eight, with the rights that they have. */
+static void test_ahead(void **state)
+{
+    unsigned int level;
+
+    map(16, 100, ALL);
+    map(17, 101, ALL & ~PTE_D);
+    map(18, 102, ALL & ~PTE_A);
+    map(19, 103, ALL & ~PTE_P);
+    map(20, 104, ALL & ~PTE_RW);
+    map(23, 1, ALL); /* a table */
+    map(24, 105, ALL);
+    assert_int_equal(go(17 * PAGE_SIZE, ORACLE_READ, false).result, SHADOW_FIXED);
+    assert_true(leaf(16 * PAGE_SIZE, &level) & PTE_RW);
+    assert_false(leaf(17 * PAGE_SIZE, &level) & PTE_RW); /* not dirty */
+    assert_int_equal(leaf(18 * PAGE_SIZE, &level), 0);
+    assert_int_equal(leaf(19 * PAGE_SIZE, &level), 0);
+    assert_int_equal(leaf(20 * PAGE_SIZE, &level) & (PTE_P | PTE_RW), PTE_P);
+    assert_int_equal(leaf(23 * PAGE_SIZE, &level) & (PTE_P | PTE_RW), PTE_P);
+    assert_int_equal(leaf(24 * PAGE_SIZE, &level), 0);
+}
+
 /* One fault makes every level, a second access none. */
 static void test_one_fault(void **state)
 {
@@ -525,13 +547,13 @@ static void test_audit_finds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random),     SHADOW_TEST(test_one_fault),         SHADOW_TEST(test_accessed_and_dirty),
-        SHADOW_TEST(test_store_to_table),  SHADOW_TEST(test_swap_in_table),     SHADOW_TEST(test_emulated_stores),
-        SHADOW_TEST(test_repeated_stores), SHADOW_TEST(test_give_up),           SHADOW_TEST(test_device),
-        SHADOW_TEST(test_stale_write),     SHADOW_TEST(test_no_table_any_more), SHADOW_TEST(test_large_leaf),
-        SHADOW_TEST(test_without_wp),      SHADOW_TEST(test_kinds_of_memory),   SHADOW_TEST(test_many_mappings),
-        SHADOW_TEST(test_root_goes),       SHADOW_TEST(test_p2m_waits),         SHADOW_TEST(test_small_pool),
-        SHADOW_TEST(test_audit_finds),
+        cmocka_unit_test(test_random),    SHADOW_TEST(test_one_fault),       SHADOW_TEST(test_accessed_and_dirty),
+        SHADOW_TEST(test_store_to_table), SHADOW_TEST(test_swap_in_table),   SHADOW_TEST(test_emulated_stores),
+        SHADOW_TEST(test_ahead),          SHADOW_TEST(test_repeated_stores), SHADOW_TEST(test_give_up),
+        SHADOW_TEST(test_device),         SHADOW_TEST(test_stale_write),     SHADOW_TEST(test_no_table_any_more),
+        SHADOW_TEST(test_large_leaf),     SHADOW_TEST(test_without_wp),      SHADOW_TEST(test_kinds_of_memory),
+        SHADOW_TEST(test_many_mappings),  SHADOW_TEST(test_root_goes),       SHADOW_TEST(test_p2m_waits),
+        SHADOW_TEST(test_small_pool),     SHADOW_TEST(test_audit_finds),
     };
 
     return cmocka_run_group_tests_name("shadow", tests, NULL, NULL);

@@ -235,6 +235,8 @@ static int go_down(struct fill *c)
             return -ERESTART;
         if (leaf_here(c, sp)) {
             set_leaf(c, sp);
+            if (sp->role.level == 1 && has_guest_entry(c, sp))
+                table_ahead(c->s, sp, index_at(c, 1));
             return 0;
         }
         rc = step_down(c, sp, &sp);

@@ -185,6 +185,9 @@ int shadow_take_root(struct shadow_vcpu *v);
 void role_paging(const struct shadow *s, union shadow_role role, struct guest_paging *g);
 /* bytes of the guest table in a frame have changed. */
 void table_written(struct shadow *s, mfn_t table, unsigned int offset, unsigned int bytes);
+/* A leaf of a guest's entry was made: so are its neighbours that the guest has accessed, which cost it no fault then.
+ */
+void table_ahead(struct shadow *s, struct shadow_page *sp, unsigned int index);
 
 /* ---- memory.c ---- */
 

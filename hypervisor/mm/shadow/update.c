@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
+ * Entries made from a guest's without a fault of their own.
+ *
  * A guest table was stored to: what was made from the entries concerned follows at once. A leaf is made anew, which
  * saves the fault that the guest's next access would take; an entry that names a table goes unless it still names the
  * same, and comes back with the next fault.
@@ -8,7 +10,8 @@
 #include <hv/x86.h>
 #include "internal.h"
 
-#define FLOOD 64u /* stores to a table that nobody walks through: it is one no more, or its end has come */
+#define FLOOD 3u /* stores to a table that nobody walks through: it is one no more, or its end has come */
+#define AHEAD 8u /* entries of a table that are made together */
 
 void role_paging(const struct shadow *s, union shadow_role role, struct guest_paging *g)
 {
@@ -77,6 +80,22 @@ static void update(struct shadow *s, struct shadow_page *sp, const struct guest_
     }
     for (unsigned int i = 0; i < count && quadrant == sp->role.quadrant; i++)
         update_one(s, sp, g, first + i, _gpte(table_read(s, at, bytes)));
+}
+
+void table_ahead(struct shadow *s, struct shadow_page *sp, unsigned int index)
+{
+    unsigned int first = index & ~(AHEAD - 1);
+    struct guest_paging g;
+    gpa_t at;
+
+    role_paging(s, sp->role, &g);
+    at = _gpa(((uint64_t)get_gpfn_from_mfn(sp->table) << PAGE_SHIFT) +
+              (sp->role.quadrant * PT_ENTRIES + first) * g.fmt->entry_bytes);
+    for (unsigned int i = first; i < first + AHEAD && room(); i++, at.n += g.fmt->entry_bytes) {
+        if (!spte_present(sp->entry[i]))
+            update_one(s, sp, &g, i, _gpte(table_read(s, at, g.fmt->entry_bytes)));
+        stretch_work(1);
+    }
 }
 
 void table_written(struct shadow *s, mfn_t table, unsigned int offset, unsigned int bytes)
