@@ -22,7 +22,7 @@ include $(wildcard hypervisor/*/objs.mk hypervisor/*/*/objs.mk tools/*/objs.mk t
 Q := $(if $(filter 0,$(V)),@)
 say = @$(if $(filter 0,$(V)),printf '  %-7s %s\n' $(1) $(2),:)
 
-.PHONY: all hypervisor tools unit check demo lint deps image iso clean debug-run meta model nightly nightly-deps
+.PHONY: all hypervisor tools unit check demo lint deps image iso clean debug-run bench meta model nightly nightly-deps
 all: hypervisor tools
 hypervisor: $(BUILD)/umbra.gz
 tools: $(BUILD)/umbra
@@ -135,6 +135,9 @@ nightly-deps: deps
 	$(Q)sh tools/image/nightly.sh $(BUILD)
 nightly: nightly-deps
 	$(Q)python3 tests/matrix/run --build $(BUILD)
+bench: deps
+	$(Q)$(MAKE) --no-print-directory all image
+	$(Q)python3 tests/bench/run --build $(BUILD)
 debug-run: all image
 	$(Q)python3 tests/lab/lab debug --build $(BUILD)
 lint:
