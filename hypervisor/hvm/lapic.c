@@ -27,15 +27,15 @@ static const struct {
     uint8_t read, write;
     uint32_t bits;
 } rules[APIC_REGS] = {
-    [APIC_ID] = {IN_BOTH},
-    [APIC_VERSION] = {IN_BOTH},
+    [APIC_ID] = {.read = IN_BOTH},
+    [APIC_VERSION] = {.read = IN_BOTH},
     [APIC_TPR] = {IN_BOTH, IN_BOTH, 0xff},
-    [APIC_PPR] = {IN_BOTH},
+    [APIC_PPR] = {.read = IN_BOTH},
     [APIC_EOI] = {0, IN_BOTH, 0},
     [APIC_LDR] = {IN_BOTH, IN_XAPIC, 0xff000000},
     [APIC_DFR] = {IN_XAPIC, IN_XAPIC, 0xf0000000},
     [APIC_SVR] = {IN_BOTH, IN_BOTH, 0x3ff},
-    [APIC_ISR... APIC_IRR + 7] = {IN_BOTH},
+    [APIC_ISR... APIC_IRR + 7] = {.read = IN_BOTH},
     [APIC_ESR] = {IN_BOTH, IN_BOTH, 0},
     [APIC_ICR_LOW] = {IN_BOTH, IN_BOTH, ICR_BITS},
     [APIC_ICR_HIGH] = {IN_XAPIC, IN_XAPIC, 0xff000000},
@@ -44,7 +44,7 @@ static const struct {
     [APIC_LVT + 3 ... APIC_LVT + 4] = {IN_BOTH, IN_BOTH, 0x1a7ff},
     [APIC_LVT_ERROR] = {IN_BOTH, IN_BOTH, 0x100ff},
     [APIC_TIMER_INITIAL] = {IN_BOTH, IN_BOTH, 0xffffffff},
-    [APIC_TIMER_CURRENT] = {IN_BOTH},
+    [APIC_TIMER_CURRENT] = {.read = IN_BOTH},
     [APIC_TIMER_DIVIDE] = {IN_BOTH, IN_BOTH, 0xb},
     [APIC_SELF] = {0, IN_X2APIC, 0xff},
 };

@@ -228,7 +228,7 @@ static void write_irq_guest(uint64_t *p)
 
         p[IDT * 512 + 2 * h[0]] = (at & 0xffff) | 8 << 16 | 0x8e00ull << 32 | at >> 16 << 48;
     }
-    memcpy(p + SECOND_IDT * 512, p + IDT * 512, 4096);
+    memmove(p + SECOND_IDT * 512, p + IDT * 512, 4096);
     p[2 * 512 + 3] = FOURTH_GIB << 12 | TABLE;
     p[FOURTH_GIB * 512 + 503] = 0xfee00000 | LARGE;
     p[GDT * 512 + 1] = 0x00af9b000000ffff; /* 64-bit code, 32-bit code, data */

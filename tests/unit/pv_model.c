@@ -402,7 +402,7 @@ bool model_accepts_update(struct domain *pt_owner, struct domain *pg_owner, unsi
     if (bad_nx(e))
         return false;
     if (level == 1)
-        return pt_owner->is_control || !(e.n & CACHE_ATTRS);
+        return (pt_owner->is_control || !(e.n & CACHE_ATTRS)) && (pg_owner != dom_xen || !(e.n & PTE_RW));
     return pt_owner == pg_owner && !(e.n & UPPER_REFUSED);
 }
 

@@ -26,7 +26,8 @@
 static int check_taken(struct ctl_build *b)
 {
     struct ctl_domain_info *list;
-    int count = (b->config->name_taken ? ctl_domain_scan : ctl_domain_list)(b->ctl, &list, b->err), rc = 0;
+    int count = b->config->name_taken ? ctl_domain_scan(b->ctl, &list, b->err) : ctl_domain_list(b->ctl, &list, b->err);
+    int rc = 0;
 
     for (int i = 0; i < count && rc == 0; i++) {
         if (list[i].dying) {
