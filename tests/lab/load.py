@@ -7,10 +7,10 @@ how fast the emulator is says nothing about the tool."""
 import time
 
 from compiled import compiled
-from labtest import CMDLINE
+from labtest import CMDLINE, HOME
 from tiny import SLEEP, tiny_kernel
 
-TINY = {"memory": 16, "kernel": "/root/tiny.elf", "ramdisk": None}
+TINY = {"memory": 16, "kernel": f"{HOME}/tiny.elf", "ramdisk": None}
 STOCK = {"memory": 96, "vcpus": 2, "cmdline": CMDLINE}
 
 # Half of the guests never run; the others are killed at moments spread over the boot of a stock kernel.
@@ -18,9 +18,9 @@ CYCLES = """
 i=0
 while [ $i -lt {count} ]; do
     if [ $((i % 2)) = 0 ]; then
-        umbra create -q -p /root/cycle-tiny.json && umbra destroy cycle-tiny || exit 1
+        umbra create -q -p {home}/cycle-tiny.json && umbra destroy cycle-tiny || exit 1
     else
-        umbra create -q /root/cycle.json && usleep $((i * 3000000 / {count})) && umbra destroy cycle || exit 1
+        umbra create -q {home}/cycle.json && usleep $((i * 3000000 / {count})) && umbra destroy cycle || exit 1
     fi
     i=$((i + 1))
 done
@@ -30,7 +30,7 @@ CREATE = """
 for name in {names}; do
     rm -f /run/count
     start=$(cut -d' ' -f1 /proc/uptime)
-    FAULT_COUNT=/run/count LD_PRELOAD=/root/faults.so umbra create -q /root/$name.json || exit 1
+    FAULT_COUNT=/run/count LD_PRELOAD={home}/faults.so umbra create -q {home}/$name.json || exit 1
     echo "$start $(cut -d' ' -f1 /proc/uptime) $(tail -n1 /run/count)"
 done
 """
@@ -56,23 +56,23 @@ def wait_all_back(test, before):
 
 def cycles(test, count):
     """Create and destroy, again and again."""
-    test.machine.put("/root/tiny.elf", tiny_kernel(SLEEP))
+    test.machine.put(f"{HOME}/tiny.elf", tiny_kernel(SLEEP))
     test.guest_file("cycle-tiny", **TINY)
     test.guest_file("cycle", **STOCK)
     before = everything(test)
-    test.ok(CYCLES.format(count=count), 60 + 10 * count)
+    test.ok(CYCLES.format(home=HOME, count=count), 60 + 10 * count)
     wait_all_back(test, before)
 
 
 def grow(test, count):
     """So many guests for a moment. The control domain's table of event channels grows with the most that it ever had, a
     page for some dozens of guests, and is not made smaller again: what is compared later is compared from here."""
-    test.machine.put("/root/tiny.elf", tiny_kernel(SLEEP))
+    test.machine.put(f"{HOME}/tiny.elf", tiny_kernel(SLEEP))
     names = [f"tiny{number}" for number in range(count)]
     for name in names:
         test.guest_file(name, **TINY)
     words = " ".join(names)
-    test.ok(f"for name in {words}; do umbra create -q -p /root/$name.json || exit 1; done", 60 + 15 * count)
+    test.ok(f"for name in {words}; do umbra create -q -p {HOME}/$name.json || exit 1; done", 60 + 15 * count)
     test.ok(f"for name in {words}; do umbra destroy $name || exit 1; done", 60 + 5 * count)
     for name in names:
         test.wait_gone(name)
@@ -81,12 +81,13 @@ def grow(test, count):
 def at_once(test, tiny, stock):
     """Tiny guests that sleep, then stock kernels, all of which go on until the last one is there."""
     names = [f"tiny{number}" for number in range(tiny)] + [f"stock{number}" for number in range(stock)]
-    test.machine.put("/root/tiny.elf", tiny_kernel(SLEEP))
-    test.machine.put("/root/faults.so", compiled("faults.c", "-fPIC", "-shared"))
+    test.machine.put(f"{HOME}/tiny.elf", tiny_kernel(SLEEP))
+    test.machine.put(f"{HOME}/faults.so", compiled("faults.c", "-fPIC", "-shared"))
     for name in names:
         test.guest_file(name, **(TINY if name.startswith("tiny") else STOCK))
     before = everything(test)
-    rows = [line.split() for line in test.ok(CREATE.format(names=" ".join(names)), 60 + 15 * len(names)).split("\n")]
+    command = CREATE.format(home=HOME, names=" ".join(names))
+    rows = [line.split() for line in test.ok(command, 60 + 15 * len(names)).split("\n")]
     curve = [(float(end) - float(start), int(calls), int(reads)) for start, end, calls, reads in filter(None, rows)]
     print("\n".join(f"      {what:7} " + " ".join(f"{point[column]:.{digits}f}" for point in curve)
                     for column, (what, digits) in enumerate((("seconds", 2), ("calls", 0), ("reads", 0)))), flush=True)

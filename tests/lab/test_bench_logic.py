@@ -1,28 +1,20 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What tests/bench/run does with the figures it has got, on the host."""
 
-import importlib.machinery
-import importlib.util
 import json
 import os
 import tempfile
 import unittest
 import xml.etree.ElementTree as xml
 
+import script
+
 RUN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "bench", "run")
-
-
-def load():
-    """tests/bench/run has no .py in its name."""
-    loader = importlib.machinery.SourceFileLoader("umbra_bench_run", RUN)
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("umbra_bench_run", loader))
-    loader.exec_module(module)
-    return module
 
 
 class Figures(unittest.TestCase):
     def setUp(self):
-        self.bench = load()
+        self.bench = script.load(RUN)
         rows = (*self.bench.AIM, "random-read")
         self.medians = {"umbra-shadow": dict.fromkeys(rows, 100), self.bench.PEER: dict.fromkeys(rows, 200)}
 

@@ -3,8 +3,6 @@
 last class gives the lab a false one, to see that nothing is left behind."""
 
 import base64
-import importlib.machinery
-import importlib.util
 import os
 import signal
 import subprocess
@@ -17,6 +15,7 @@ import channel
 import emulators
 import image
 import machines
+import script
 import verdict
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -204,21 +203,13 @@ class MachineLines(unittest.TestCase):
                 self.assertEqual((emulator.reason(), emulator.is_reset()), (reason, reset))
 
 
-def load_run():
-    """tests/run has no .py in its name."""
-    path = os.path.join(os.path.dirname(HERE), "run")
-    loader = importlib.machinery.SourceFileLoader("umbra_test_run", path)
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("umbra_test_run", loader))
-    loader.exec_module(module)
-    return module
-
-
 class UnitProgramOutput(unittest.TestCase):
     def test_tap(self):
         text = "1..3\nok 1 - one\nnot ok 2 - two\n# a.c:3: error\n# more\nok 3 - three # SKIP\n"
-        self.assertEqual(load_run().read_tap(text), [(True, False, "one", []),
-                                                     (False, False, "two", ["a.c:3: error", "more"]),
-                                                     (True, True, "three", [])])
+        runner = script.load(os.path.join(os.path.dirname(HERE), "run"))
+        self.assertEqual(runner.read_tap(text), [(True, False, "one", []),
+                                                 (False, False, "two", ["a.c:3: error", "more"]),
+                                                 (True, True, "three", [])])
 
 
 FALSE_QEMU = """#!/bin/sh

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The nightly matrix's own logic, on the host: its table, its report, its runner with commands that stand for cells."""
 
-import importlib.machinery
-import importlib.util
 import os
 import re
 import sys
@@ -13,6 +11,7 @@ import unittest
 import xml.etree.ElementTree as xml
 
 import machines
+import script
 
 MATRIX = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "matrix")
 sys.path.append(MATRIX)
@@ -20,14 +19,6 @@ import actions  # noqa: E402
 import cells  # noqa: E402
 import report  # noqa: E402
 from report import FAILED, PASSED, SKIPPED, Result  # noqa: E402
-
-
-def load_runner():
-    """tests/matrix/run has no .py in its name."""
-    loader = importlib.machinery.SourceFileLoader("umbra_matrix_run", os.path.join(MATRIX, "run"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("umbra_matrix_run", loader))
-    loader.exec_module(module)
-    return module
 
 
 class Temporary(unittest.TestCase):
@@ -168,7 +159,7 @@ class Runner(Temporary):
 
     def setUp(self):
         super().setUp()
-        self.runner = load_runner()
+        self.runner = script.load(os.path.join(MATRIX, "run"))
 
     def run_cells(self, *commands, limit=30, jobs=2, minutes=80, done=()):
         wanted = [cells.Cell("m", 1, "6.1", None, None, f"a{number}", limit, ()) for number in range(len(commands))]
