@@ -217,6 +217,10 @@ static void on_instruction(struct vcpu *v, const struct vmexit *x)
     case HVM_EXIT_XSETBV:
         on_xsetbv(v, &in);
         break;
+    case HVM_EXIT_INVLPG:
+        v->hvm->paging_due = true; /* the whole TLB goes: a large page may be in several entries of it */
+        advance(v, &in);
+        break;
     default:
         advance(v, &in);
     }

@@ -23,6 +23,7 @@ static const char *const exit_names[HVM_EXIT_REASONS] = {
     [HVM_EXIT_DR] = "dr",
     [HVM_EXIT_IO] = "io",
     [HVM_EXIT_XSETBV] = "xsetbv",
+    [HVM_EXIT_INVLPG] = "invlpg",
     [HVM_EXIT_SKIP] = "skip",
     [HVM_EXIT_UNDEFINED] = "undefined",
     [HVM_EXIT_PRIVILEGED] = "privileged",

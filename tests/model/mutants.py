@@ -180,7 +180,14 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
      "mfn_eq(root->table, p2m_is_ram(top->type) ? top->mfn : INVALID_MFN)", "true"),
     ("gone-table-known", SHADOW + "protect.c",
      "    while (pg->shadow.tables)\n        page_forget(s, page_by_id(s, pg->shadow.tables));\n", ""),
+    # The reference mode.
+    ("vtlb-survives-flush", SHADOW + "root.c", "root->role.direct || (", "("),
+    ("vtlb-rights-of-no-walk", SHADOW + "fault.c",
+     "c->s->vtlb               ? c->w.rights", "c->s->vtlb               ? RIGHTS_ALL"),
+    ("vtlb-survives-fault", SHADOW + "vtlb.c", "            spte_set(s, sp, index, _spte(0));\n", ""),
+    ("vtlb-shared", SHADOW + "root.c", "if (role.level == 4 && !role.direct)", "if (role.level == 4)"),
     # The P2M.
+    ("forgotten-but-mapped", SHADOW + "protect.c", "!sptes_drop(s, &pg->shadow.rmap) ||", "false ||"),
     ("set-without-forgetting", "hypervisor/mm/p2m/update.c",
      "rc = p2m_forget(c->p, c->gfn, 1ul << c->order);", "rc = 0;"),
     ("retyped-without-forgetting", "hypervisor/mm/p2m/type.c",

@@ -256,7 +256,8 @@ test_lapic-srcs   := tests/unit/test_lapic.c tests/unit/lapic_host.c tests/unit/
 test_lapic-cflags := $(hv-unit-cflags)
 
 units              += test_shadow
-test_shadow-srcs   := tests/unit/test_shadow.c tests/unit/shadow_model.c tests/unit/mmu_oracle.c \
+test_shadow-srcs   := tests/unit/test_shadow.c tests/unit/shadow_vtlb.c tests/unit/shadow_model.c \
+                      tests/unit/mmu_oracle.c \
                       hypervisor/mm/shadow/emulate.c $(emulate-srcs) $(mm-p2m-srcs) \
                       $(filter-out tests/unit/test_heap.c,$(test_heap-srcs))
 test_shadow-cflags := $(hv-unit-cflags) -O1

@@ -43,6 +43,7 @@ struct access {
 
 extern struct domain *d;
 extern struct test_vcpu vcpu[VCPUS];
+extern bool model_vtlb; /* domains that are begun are in the reference mode */
 
 /* A domain with a pool of so many frames, all vCPUs unpaged; and its end, which looks for what is left. */
 void model_begin(unsigned long pool);
@@ -67,5 +68,12 @@ void model_retype(uint64_t gfn, enum p2m_type to);
 void model_replace(uint64_t gfn);
 void model_blow(void);
 void model_random(unsigned long ops);
+
+/* test_shadow.c: paging of 4 levels through frames 4, 3, 2 and 1, each with entry 0; frame 1's entries are the test's.
+ */
+int shadow_begin_4(void **state);
+int shadow_end(void **state);
+/* shadow_vtlb.c */
+int shadow_vtlb_tests(void);
 
 #endif

@@ -227,18 +227,15 @@ static void test_exits(void **state)
         uint64_t code, info1;
         enum hvm_exit_reason reason;
     } table[] = {
-        {0, 0, HVM_EXIT_CR},           {0x13, 0, HVM_EXIT_CR},
-        {0x27, 0, HVM_EXIT_DR},        {0x41, 0, HVM_EXIT_EXCEPTION},
-        {0x51, 0, HVM_EXIT_EXCEPTION}, {0x52, 0, HVM_EXIT_NOTHING},
+        {0, 0, HVM_EXIT_CR},           {0x13, 0, HVM_EXIT_CR},           {0x27, 0, HVM_EXIT_DR},
+        {0x41, 0, HVM_EXIT_EXCEPTION}, {0x51, 0, HVM_EXIT_EXCEPTION},    {0x52, 0, HVM_EXIT_NOTHING},
         {0x60, 0, HVM_EXIT_NOTHING},   {0x64, 0, HVM_EXIT_NOTHING}, /* the window */
         {0x74, 0, HVM_EXIT_NOTHING},                                /* IRET */
-        {0x61, 0, HVM_EXIT_NOTHING},   {0x72, 0, HVM_EXIT_CPUID},
-        {0x78, 0, HVM_EXIT_HLT},       {0x7c, 0, HVM_EXIT_RDMSR},
-        {0x7c, 1, HVM_EXIT_WRMSR},     {0x400, 6, HVM_EXIT_NESTED_FAULT},
-        {0x7d, 0, HVM_EXIT_FATAL},     {0x7f, 0, HVM_EXIT_TRIPLE_FAULT},
-        {0x80, 0, HVM_EXIT_UNDEFINED}, {0x81, 0, HVM_EXIT_HYPERCALL},
-        {0x86, 0, HVM_EXIT_UNDEFINED}, {0x89, 0, HVM_EXIT_SKIP},
-        {0x8d, 0, HVM_EXIT_XSETBV},    {0x401, 0, HVM_EXIT_FATAL},
+        {0x61, 0, HVM_EXIT_NOTHING},   {0x72, 0, HVM_EXIT_CPUID},        {0x78, 0, HVM_EXIT_HLT},
+        {0x7c, 0, HVM_EXIT_RDMSR},     {0x7c, 1, HVM_EXIT_WRMSR},        {0x400, 6, HVM_EXIT_NESTED_FAULT},
+        {0x7d, 0, HVM_EXIT_FATAL},     {0x7f, 0, HVM_EXIT_TRIPLE_FAULT}, {0x80, 0, HVM_EXIT_UNDEFINED},
+        {0x81, 0, HVM_EXIT_HYPERCALL}, {0x86, 0, HVM_EXIT_UNDEFINED},    {0x89, 0, HVM_EXIT_SKIP},
+        {0x8d, 0, HVM_EXIT_XSETBV},    {0x79, 0, HVM_EXIT_INVLPG},       {0x401, 0, HVM_EXIT_FATAL},
         {~0ull, 0, HVM_EXIT_FATAL},    {0x6f, 0, HVM_EXIT_PRIVILEGED},
     };
 

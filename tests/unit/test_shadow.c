@@ -19,7 +19,7 @@
 #define PAGED (CR0_PE | CR0_PG | CR0_WP)
 
 /* Tables of 4 levels in frames 4, 3, 2 and 1, each with entry 0; frame 1's entries are for the tests. */
-static int begin_4(void **state)
+int shadow_begin_4(void **state)
 {
     model_begin(400);
     for (unsigned int level = 4; level > 1; level--)
@@ -32,12 +32,12 @@ static int begin_4(void **state)
     return 0;
 }
 
-static int end_4(void **state)
+int shadow_end(void **state)
 {
     model_end();
     return 0;
 }
-#define SHADOW_TEST(f) cmocka_unit_test_setup_teardown(f, begin_4, end_4)
+#define SHADOW_TEST(f) cmocka_unit_test_setup_teardown(f, shadow_begin_4, shadow_end)
 
 static void map(unsigned int index, uint64_t gfn, uint64_t flags)
 {
@@ -556,5 +556,5 @@ int main(void)
         SHADOW_TEST(test_small_pool),     SHADOW_TEST(test_audit_finds),
     };
 
-    return cmocka_run_group_tests_name("shadow", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("shadow", tests, NULL, NULL) | shadow_vtlb_tests();
 }

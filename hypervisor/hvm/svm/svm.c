@@ -109,6 +109,8 @@ static int svm_vcpu_init(struct vcpu *v)
     c->g_pat = HOST_PAT;
     if (v->domain->hap)
         use_nested_paging(v, c);
+    else if (shadow_vtlb())
+        c->general1 |= G1_INVLPG;
     return 0;
 }
 

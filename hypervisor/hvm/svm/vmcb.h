@@ -64,6 +64,7 @@ static_assert(offsetof(struct vmcb, cr2) == 0x640 && offsetof(struct vmcb, g_pat
 #define G1_IRET       (1u << 20)
 #define G1_INVD       (1u << 22)
 #define G1_HLT        (1u << 24)
+#define G1_INVLPG     (1u << 25)
 #define G1_INVLPGA    (1u << 26)
 #define G1_IOIO       (1u << 27)
 #define G1_MSR        (1u << 28)
@@ -101,6 +102,7 @@ static_assert(offsetof(struct vmcb, cr2) == 0x640 && offsetof(struct vmcb, g_pat
 #define EXIT_IRET      0x074u
 #define EXIT_INVD      0x076u
 #define EXIT_HLT       0x078u
+#define EXIT_INVLPG    0x079u
 #define EXIT_INVLPGA   0x07au
 #define EXIT_IOIO      0x07bu
 #define EXIT_MSR       0x07cu

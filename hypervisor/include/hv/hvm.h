@@ -36,6 +36,7 @@ enum hvm_exit_reason {
     HVM_EXIT_DR,
     HVM_EXIT_IO,
     HVM_EXIT_XSETBV,
+    HVM_EXIT_INVLPG,     /* with shadows that do not follow the guest's tables */
     HVM_EXIT_SKIP,       /* an instruction that does nothing here */
     HVM_EXIT_UNDEFINED,  /* one that the guest does not have */
     HVM_EXIT_PRIVILEGED, /* one that it may not use: #GP */

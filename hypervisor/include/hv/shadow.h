@@ -53,7 +53,12 @@ int shadow_init(struct domain *d, const struct guest_cpu *cpu);
 /* Everything goes, no vCPU has a root any more: -ERESTART, or 0 and the structure is freed. */
 int shadow_relinquish(struct domain *d);
 
-/* The guest's registers are what v->paging says now; makes the root. 0; else the vCPU must not
+/* Are shadows TLBs of their vCPUs, which follow the guest's tables only when it flushes (mm/shadow/vtlb.c)? Said at
+ * boot.
+ */
+bool shadow_vtlb(void);
+
+/* The guest's registers are what v->paging says now, or it flushes its TLB; makes the root. 0; else the vCPU must not
  * run: -ERESTART, call again; -ENOMEM, the pool is too small. */
 int shadow_set_paging(struct shadow_vcpu *v);
 /* The value for the hardware's CR3; it is below 4 GiB unless the guest runs on 4 levels. */

@@ -100,7 +100,7 @@ static uint64_t rights_below(const struct fill *c, const struct shadow_page *sp)
 static union shadow_role role_below(const struct fill *c, const struct shadow_page *sp)
 {
     unsigned int level = sp->role.level - 1, quadrant = 0;
-    bool direct = !sp->role.levels || c->w.level > level;
+    bool direct = sp->role.direct || !sp->role.levels || c->w.level > level;
     union shadow_role r = sp->role;
 
     if (r.levels == 2 && !direct)
@@ -122,7 +122,7 @@ static gfn_t first_gfn(const struct fill *c, unsigned int level)
 static int direct_below(const struct fill *c, union shadow_role role, const struct shadow_page *now,
                         struct shadow_page **out)
 {
-    gfn_t base = first_gfn(c, role.level + 1);
+    gfn_t base = c->s->vtlb ? _gfn(~0ull) : first_gfn(c, role.level + 1);
     int rc = 0;
 
     if (now && now->role.n == role.n && now->base.n == base.n) {
@@ -206,8 +206,9 @@ static void set_leaf(struct fill *c, struct shadow_page *sp)
     unsigned int level = sp->role.level;
     struct spte_leaf l = {.role = sp->role, .p2m = c->p2m};
 
-    l.rights = has_guest_entry(c, sp) ? rights_through(role_rights(sp->role), c->w.entry[level], sp->role.nx)
-                                      : role_rights(sp->role);
+    l.rights = c->s->vtlb               ? c->w.rights
+               : has_guest_entry(c, sp) ? rights_through(role_rights(sp->role), c->w.entry[level], sp->role.nx)
+                                        : role_rights(sp->role);
     l.dirty = !c->v->paging.fmt || (c->w.entry[c->w.level].n & PTE_D);
     l.store = is_store(c) && !(c->f->access & PFEC_U);
     l.table = level == 1 && p2m_is_ram(c->p2m.type) && is_table(c->p2m.mfn);
@@ -274,6 +275,8 @@ static enum shadow_result handle(struct shadow_vcpu *v, struct shadow_fault *f)
     switch (guest_walk(&v->paging, &mem, &c.w)) {
     case WALK_FAULT:
         f->error = c.w.error;
+        if (v->s->vtlb)
+            vtlb_fault(v, f->linear);
         return SHADOW_REFLECT;
     case WALK_RETRY:
         return SHADOW_FIXED;

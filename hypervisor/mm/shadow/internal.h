@@ -31,7 +31,7 @@ struct shadow_page {
     struct entry_link *link;
     union {
         mfn_t table; /* the guest's table; INVALID_MFN: a root of a vCPU's own */
-        gfn_t base;  /* direct: what its first entry maps */
+        gfn_t base;  /* direct: what its first entry maps; vtlb: all ones */
     };
     union shadow_role role;
     uint32_t id;
@@ -77,6 +77,7 @@ struct shadow {
     unsigned int blow;  /* shadow_blow: those that are still to go, plus one; 0: not begun */
     entry_ref borrowed; /* leaves of frames without a reverse map of their own */
     bool stale;         /* a TLB may allow more than the entries do */
+    bool vtlb;          /* shadows are vCPUs' TLBs, see vtlb.c */
     bool new_table;     /* a frame has become a table since the last flush */
 };
 
@@ -188,6 +189,11 @@ void table_written(struct shadow *s, mfn_t table, unsigned int offset, unsigned 
 /* A leaf of a guest's entry was made: so are its neighbours that the guest has accessed, which cost it no fault then.
  */
 void table_ahead(struct shadow *s, struct shadow_page *sp, unsigned int index);
+
+/* ---- vtlb.c ---- */
+
+/* The guest has a fault of its own at an address. */
+void vtlb_fault(struct shadow_vcpu *v, uint64_t linear);
 
 /* ---- memory.c ---- */
 

@@ -10,11 +10,13 @@
 #include <hv/sched.h>
 #include "internal.h"
 
-static union shadow_role root_role(const struct guest_paging *g)
+static union shadow_role root_role(const struct shadow_vcpu *v)
 {
+    const struct guest_paging *g = &v->paging;
     union shadow_role r = {
         .levels = g->fmt ? g->fmt->levels : 0,
         .level = g->fmt && g->fmt->levels == 4 ? 4 : 3,
+        .direct = v->s->vtlb,
         .wp = g->wp || !g->fmt,
         .nx = g->nx,
         .pse = g->pse,
@@ -67,11 +69,11 @@ static int make_root(struct shadow_vcpu *v, union shadow_role role, const struct
 
 int shadow_take_root(struct shadow_vcpu *v)
 {
-    union shadow_role role = root_role(&v->paging);
+    union shadow_role role = root_role(v);
     struct p2m_entry top = {.type = P2M_MMIO_DM};
     int rc = 0;
 
-    if (role.level == 4)
+    if (role.level == 4 && !role.direct)
         top = p2m_lookup_locked(v->s->d, _gfn((v->paging.cr3 & PTE_ADDR) >> PAGE_SHIFT));
     if (!root_holds(v, role, &top))
         rc = make_root(v, role, &top);
@@ -80,12 +82,12 @@ int shadow_take_root(struct shadow_vcpu *v)
     return !p2m_is_ram(top.type) || table_protect(v->s, top.mfn) ? 0 : -ERESTART;
 }
 
-/* Four entries of PAE were those of the old CR3. */
+/* Four entries of PAE were those of the old CR3; a TLB of the vCPU's own, all. */
 static int reload(struct shadow_vcpu *v)
 {
     struct shadow_page *root = v->root;
 
-    if (root && root->role.level == 3 && root->role.levels != 4 && !page_clear(v->s, root))
+    if (root && (root->role.direct || (root->role.level == 3 && root->role.levels != 4)) && !page_clear(v->s, root))
         return -ERESTART;
     return shadow_take_root(v);
 }
@@ -125,6 +127,7 @@ int shadow_init(struct domain *d, const struct guest_cpu *cpu)
         return -ENOMEM;
     s->d = d;
     s->cpu = *cpu;
+    s->vtlb = shadow_vtlb();
     list_init(&s->unused);
     list_init(&s->lru);
     d->shadow = s;

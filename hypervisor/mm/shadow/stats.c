@@ -37,16 +37,19 @@ int shadow_tell(struct domain *d, shadow_tell_fn *tell, void *ctx)
 {
     const struct paging_pool *p = d->paging_pool;
     struct shadow_count c;
+    bool vtlb;
     int rc = shadow_lock(d);
 
     if (rc)
         return rc;
     c = d->shadow->count;
+    vtlb = d->shadow->vtlb;
     shadow_unlock(d->shadow);
     rc = tell_tables(&c, tell, ctx);
     if (rc)
         return rc;
     const struct row rows[] = {
+        {"mode", "vtlb", vtlb},
         {"tables", "direct", c.direct},
         {"rmap", "leaves_4k", c.entries[RING_4K]},
         {"rmap", "frames_4k", c.rings[RING_4K]},
