@@ -102,6 +102,11 @@ static bool take_root(struct vcpu *v)
     uint64_t cr0 = h->cr0 | CR0_PG | CR0_WP | CR0_NE, cr4 = h->cr4, efer = h->efer & ~EFER_LME;
     int rc;
 
+    if (READ_ONCE(h->flush_due)) {
+        WRITE_ONCE(h->flush_due, false);
+        smp_mb(); /* who tells from now on wants another one */
+        h->paging_due = true;
+    }
     if (v->domain->hap) {
         load_registers(v);
         return true;
@@ -134,7 +139,7 @@ void hvm_run(void)
         if (!take_root(v))
             continue;
         irq_disable();
-        if (READ_ONCE(this_cpu(softirq_pending)) || READ_ONCE(v->hvm->paging_due)) {
+        if (READ_ONCE(this_cpu(softirq_pending)) || READ_ONCE(v->hvm->paging_due) || READ_ONCE(v->hvm->flush_due)) {
             irq_enable();
             continue;
         }

@@ -128,12 +128,19 @@ static long set_upcall_vector(unsigned long guest)
     return 0;
 }
 
-/* Entering a guest flushes its TLB: it is enough that each CPU that runs it leaves it once. */
+/* Entering a guest flushes hardware's TLB: it is enough that each CPU that runs it leaves it once. */
 static long flush_tlbs(unsigned long guest)
 {
-    if (guest || !paging_mode_translate(current->domain))
+    struct domain *d = current->domain;
+    struct vcpu *v;
+
+    if (guest || !paging_mode_translate(d))
         return -EINVAL;
-    tlb_flush_mask((cpumask_t){READ_ONCE(current->domain->dirty_cpus.bits)});
+    for_each_vcpu (d, v)
+        if (v->hvm)
+            WRITE_ONCE(v->hvm->flush_due, true);
+    smp_mb(); /* before it is seen who may have entered without having seen it */
+    tlb_flush_mask((cpumask_t){READ_ONCE(d->dirty_cpus.bits)});
     return 0;
 }
 

@@ -182,6 +182,7 @@ static void test_other_hvm_ops(void **state)
 
     translated(1);
     assert_int_equal(CALL(hvm_op, HVMOP_flush_tlbs, 0, 0), 0);
+    assert_true(current->hvm->flush_due);
     assert_int_equal(CALL(hvm_op, HVMOP_flush_tlbs, m, 0), -EINVAL);
     *m = (struct xen_hvm_get_mem_type){.domid = DOMID_SELF, .pfn = 0x10};
     assert_int_equal(CALL(hvm_op, HVMOP_get_mem_type, m, 0), 0);

@@ -77,6 +77,7 @@ struct hvm_vcpu {
     uint8_t upcall_vector; /* of the local APIC, by which events are announced; 0: the domain's callback_vector is */
     uint64_t root_loaded;  /* what hardware's CR3 was set to */
     bool paging_due;       /* shadow_set_paging has to be called before the guest is entered */
+    bool flush_due;        /* likewise, told by any CPU */
     struct {
         bool valid, has_error;
         uint8_t vector;
