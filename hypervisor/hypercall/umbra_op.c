@@ -8,6 +8,7 @@
 #include <hv/heap.h>
 #include <hv/hypercall.h>
 #include <hv/paging_pool.h>
+#include <hv/shadow.h>
 #include <hv/stretch.h>
 #include "shadow_op.h"
 
@@ -104,7 +105,12 @@ static long pool(struct domain *d, struct umbra_op *op, bool *copyback)
 
     if (!p)
         return -EOPNOTSUPP;
-    op->u.pool = (struct umbra_op_pool){p->size, p->used[PAGING_P2M], p->used[PAGING_SHADOW]};
+    op->u.pool = (struct umbra_op_pool){
+        .size = p->size,
+        .p2m = p->used[PAGING_P2M],
+        .shadow = p->used[PAGING_SHADOW],
+        .flags = !d->hap && shadow_vtlb() ? UMBRA_POOL_vtlb : 0,
+    };
     *copyback = true;
     return 0;
 }

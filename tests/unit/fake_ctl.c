@@ -279,7 +279,7 @@ int ctl_domain_wait(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, struct
 
 int ctl_domain_pool(struct ctl *ctl, uint32_t domid, struct ctl_pool *pool, struct ctl_error *err)
 {
-    *pool = (struct ctl_pool){3072, 500, 1000};
+    *pool = (struct ctl_pool){3072, 500, 1000, fake->vtlb};
     return 0;
 }
 

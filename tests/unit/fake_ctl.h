@@ -45,6 +45,7 @@ struct fake {
     struct ctl_shadow_audit shadow_audit;
     struct ctl_shadow shadows[20]; /* of every domain */
     long n_shadows;
+    bool vtlb; /* the host's mode of shadow paging */
     struct fake_node nodes[FAKE_NODES];
     int n_nodes;
     char events[128]; /* a FIFO: readable when something has changed; empty: nobody watches */

@@ -217,6 +217,9 @@ static void test_list_json(void **state)
     assert_int_equal(umbra("list --json pvh"), 0);
     assert_non_null(strstr(out, "\"paging\": \"shadow\",\n    \"shadow_memory_kib\": 3072,\n"
                                 "    \"shadow_memory_used_kib\": 1500,\n"));
+    fake->vtlb = true;
+    assert_int_equal(umbra("list --json pvh"), 0);
+    assert_non_null(strstr(out, "\"paging\": \"vtlb\",\n    \"shadow_memory_kib\": 3072,\n"));
     fake->n = 0;
     assert_int_equal(umbra("--json list"), 0);
     assert_string_equal(out, "[]\n");

@@ -244,8 +244,10 @@ static void put_paging(struct cli *cli, const struct row *row, struct json_out *
 {
     struct ctl_pool pool;
 
-    json_out_str(o, "paging", paging_name(&row->info));
-    if (row->info.hvm && ctl_domain_pool(cli->ctl, row->info.domid, &pool, NULL) >= 0) {
+    bool known = row->info.hvm && ctl_domain_pool(cli->ctl, row->info.domid, &pool, NULL) >= 0;
+
+    json_out_str(o, "paging", known && pool.vtlb ? "vtlb" : paging_name(&row->info));
+    if (known) {
         json_out_uint(o, "shadow_memory_kib", pool.size_kib);
         json_out_uint(o, "shadow_memory_used_kib", pool.p2m_kib + pool.shadow_kib);
         return;

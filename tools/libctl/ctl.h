@@ -290,6 +290,7 @@ long ctl_shadow_dump(struct ctl *ctl, uint32_t domid, struct ctl_shadow **list, 
 int ctl_domain_set_pool(struct ctl *ctl, uint32_t domid, uint64_t kib, struct ctl_error *err);
 struct ctl_pool {
     uint64_t size_kib, p2m_kib, shadow_kib; /* all of it; what the memory map and the shadows use */
+    bool vtlb;                              /* the shadows are in the hypervisor's reference mode */
 };
 
 /* -EOPNOTSUPP: a PV domain; -ENOSYS: a hypervisor that is not Umbra. Source: umbra_op pool. */

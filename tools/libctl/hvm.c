@@ -31,7 +31,12 @@ int ctl_domain_pool(struct ctl *ctl, uint32_t domid, struct ctl_pool *pool, stru
     if (rc < 0) {
         return ctl_fail_domain(ctl, err, rc, CTL_AT("ask for the shadow memory", domid), "the hypervisor refused");
     }
-    *pool = (struct ctl_pool){op.u.pool.size * 4, op.u.pool.p2m * 4, op.u.pool.shadow * 4};
+    *pool = (struct ctl_pool){
+        .size_kib = op.u.pool.size * 4,
+        .p2m_kib = op.u.pool.p2m * 4,
+        .shadow_kib = op.u.pool.shadow * 4,
+        .vtlb = op.u.pool.flags & UMBRA_POOL_vtlb,
+    };
     return 0;
 }
 

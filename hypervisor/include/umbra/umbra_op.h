@@ -102,7 +102,9 @@ struct umbra_op_alloc_fault {
 #define UMBRA_OP_pool 16
 struct umbra_op_pool {
     uint64_t size, p2m, shadow; /* OUT */
+    uint32_t flags, pad;        /* OUT: UMBRA_POOL_* */
 };
+#define UMBRA_POOL_vtlb 1u /* its shadows are in the reference mode, shadow=vtlb */
 
 /*
  * Shadow paging of a translated domain, which runs on. Errors of the four: -EOPNOTSUPP the domain has no shadows;
