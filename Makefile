@@ -115,6 +115,7 @@ meta:
 model: export UMBRA_UNIT_CC = $(CC) $(UNIT_CFLAGS) $(test_pv_random-cflags)
 model: unit-programs
 	$(Q)python3 tests/run --model --build $(BUILD)
+include tests/model/rules.mk
 
 # --- whole-system targets -----------------------------------------------------------------------------------------
 deps:

@@ -20,7 +20,8 @@ class Program:
 
 
 PV = Program("test_pv_random")
-SHADOW = Program("test_shadow", "tlb_flush_mask", "paging_lock", "paging_pool_free")
+SHADOW_WALK = Program("test_shadow_walk")
+SHADOW = Program("test_shadow", "tlb_flush_mask", "paging_lock", "paging_pool_alloc", "paging_pool_free")
 
 
 def compiler(test):

@@ -255,14 +255,21 @@ test_lapic-srcs   := tests/unit/test_lapic.c tests/unit/lapic_host.c tests/unit/
                      $(patsubst %,hypervisor/hvm/%.c,lapic ipi interrupt startup)
 test_lapic-cflags := $(hv-unit-cflags)
 
-units              += test_shadow
-test_shadow-srcs   := tests/unit/test_shadow.c tests/unit/shadow_vtlb.c tests/unit/shadow_model.c \
-                      tests/unit/mmu_oracle.c \
+# shadow paging against the oracle; the long walk as fast as it goes, without sanitizers
+shadow-model-srcs  := $(patsubst %,tests/unit/%.c,shadow_model shadow_tlb shadow_look mmu_oracle) \
                       hypervisor/mm/shadow/emulate.c $(emulate-srcs) $(mm-p2m-srcs) \
                       $(filter-out tests/unit/test_heap.c,$(test_heap-srcs))
-test_shadow-cflags := $(hv-unit-cflags) -O1
-test_shadow-libs   := $(patsubst %,-Wl$(comma)--wrap=%,tlb_flush_mask paging_lock paging_pool_free)
+shadow-model-libs  := $(patsubst %,-Wl$(comma)--wrap=%,tlb_flush_mask paging_lock paging_pool_alloc paging_pool_free)
 
+units              += test_shadow
+test_shadow-srcs   := tests/unit/test_shadow.c tests/unit/shadow_vtlb.c $(shadow-model-srcs)
+test_shadow-cflags := $(hv-unit-cflags) -O1
+test_shadow-libs   := $(shadow-model-libs)
+
+units                   += test_shadow_walk
+test_shadow_walk-srcs   := tests/unit/test_shadow_walk.c $(shadow-model-srcs)
+test_shadow_walk-cflags := $(hv-unit-cflags) -O2 -fno-sanitize=all
+test_shadow_walk-libs   := -fno-sanitize=all $(shadow-model-libs)
 
 # hypervisor: all but processors, devices and boot
 core-wrapped     := vcpu_sleep_sync preempt_needed hv_alloc alloc_hv_pages alloc_hv_mem alloc_domain_pages

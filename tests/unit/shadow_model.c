@@ -6,9 +6,8 @@
 #include <cmocka.h>
 #include <hv/sched.h>
 #include <hv/paging_pool.h>
-#include <umbra/umbra_op.h>
 #include "fake/ram.h"
-#include "shadow_model.h"
+#include "shadow_tlb.h"
 
 extern unsigned long *m2p_table;
 struct domain *d;
@@ -18,10 +17,13 @@ bool model_vtlb;
 static uint8_t model[SIZE]; /* guest physical memory as it should be */
 static struct guest_cpu cpu;
 #define TRIES 3000u
-static unsigned int meddle_percent;
+#define ERA   10000u /* operations on one domain */
+static unsigned int meddle_percent, starve_percent;
+static unsigned int running = VCPUS; /* the others stay where they are */
+static unsigned long starved;
 static bool accessing, meddled;
 static unsigned int entry_bytes; /* of most tables now; others make nonsense of what is in them */
-static unsigned long counts[SHADOW_NOMEM + 1], hits, flushes;
+static unsigned long counts[SHADOW_NOMEM + 1];
 
 /* What frame.c wants of mm/pv. */
 int pv_get_table_type(struct page_info *pg, enum page_type type)
@@ -40,29 +42,16 @@ bool preempt_needed(void)
     return fake_preempt_percent && fake_chance(fake_preempt_percent);
 }
 
-static void forget_tlb(struct test_vcpu *t)
+/* The pool has no frame though it has. */
+struct page_info *__real_paging_pool_alloc(struct domain *domain, enum paging_use use, bool below_4g);
+struct page_info *__wrap_paging_pool_alloc(struct domain *domain, enum paging_use use, bool below_4g);
+struct page_info *__wrap_paging_pool_alloc(struct domain *domain, enum paging_use use, bool below_4g)
 {
-    memset(t->tlb, 0, sizeof(t->tlb));
-    memset(t->table, 0, sizeof(t->table));
-}
-
-void __wrap_tlb_flush_mask(cpumask_t mask);
-void __wrap_tlb_flush_mask(cpumask_t mask)
-{
-    flushes++;
-    for (unsigned int i = 0; i < VCPUS; i++)
-        forget_tlb(&vcpu[i]);
-}
-
-/* Nobody walks through a frame that the pool gets back. */
-void __real_paging_pool_free(struct domain *domain, enum paging_use use, struct page_info *pg);
-void __wrap_paging_pool_free(struct domain *domain, enum paging_use use, struct page_info *pg);
-void __wrap_paging_pool_free(struct domain *domain, enum paging_use use, struct page_info *pg)
-{
-    for (unsigned int n = 0; n < VCPUS; n++)
-        for (unsigned int i = 0; i < TLB_SIZE; i++)
-            assert_false(mfn_eq(vcpu[n].table[i], page_to_mfn(pg)));
-    __real_paging_pool_free(domain, use, pg);
+    if (starve_percent && fake_chance(starve_percent)) {
+        starved++;
+        return NULL;
+    }
+    return __real_paging_pool_alloc(domain, use, below_4g);
 }
 
 /* ---- memory ---- */
@@ -107,9 +96,11 @@ static uint64_t random_entry(unsigned int bytes);
 static void store_table(void)
 {
     unsigned int bytes = fake_chance(99) ? entry_bytes : 12 - entry_bytes;
+    uint64_t gfn = table_frame();
 
-    model_store((table_frame() << PAGE_SHIFT) + random_index((unsigned int)PAGE_SIZE / bytes) * bytes, bytes,
+    model_store((gfn << PAGE_SHIFT) + random_index((unsigned int)PAGE_SIZE / bytes) * bytes, bytes,
                 random_entry(bytes));
+    model_look_at_table(gfn);
 }
 
 static bool same_memory(unsigned int first, unsigned int n)
@@ -120,9 +111,13 @@ static bool same_memory(unsigned int first, unsigned int n)
     return true;
 }
 
+/* What differs goes on differing, unless it is taken over. */
 static void check_tables(void)
 {
-    assert_true(same_memory(0, TABLES) && same_memory(SMALL, LARGE_TABLES));
+    static unsigned int turn;
+
+    if (meddle_percent || ++turn % 8 == 0)
+        assert_true(same_memory(0, TABLES) && same_memory(SMALL, LARGE_TABLES));
 }
 
 static void take_over(void)
@@ -225,9 +220,9 @@ void model_load(struct test_vcpu *t)
         rc = shadow_set_paging(&t->v);
         assert_true(this_cpu(stretch_now).work <= STRETCH_BOUND);
         stretch_end();
-    } while (rc == -ERESTART);
+    } while (rc == -ERESTART || (rc == -ENOMEM && starve_percent));
     assert_int_equal(rc, 0);
-    forget_tlb(t);
+    tlb_forget(t);
     t->hw.cr0 = PAGED | CR0_WP;
     t->hw.cr4 = CR4_PAE | (t->guest.cr0 & CR0_PG ? t->guest.cr4 & (CR4_SMEP | CR4_SMAP) : 0);
     t->hw.efer = EFER_NXE | (t->v.paging.fmt && t->v.paging.fmt->levels == 4 ? EFER_LME | EFER_LMA : 0);
@@ -298,6 +293,8 @@ void model_run(struct test_vcpu *t, struct access *a)
             fail_msg("%u units in a fault", this_cpu(stretch_now).work);
         stretch_end();
         counts[a->result]++;
+        if (a->result == SHADOW_NOMEM && starve_percent)
+            a->result = SHADOW_FIXED; /* what was refused is there the next time */
         if (++a->tries > TRIES)
             fail_msg("no end: linear %lx kind %u user %u", a->linear, a->kind, a->user);
     } while (a->result == SHADOW_FIXED);
@@ -355,60 +352,6 @@ static void do_store(const struct test_vcpu *t, const struct access *a)
     }
 }
 
-static void remember_tables(struct test_vcpu *t, uint64_t linear)
-{
-    const struct shadow_page *sp = t->v.root;
-    spte_t e;
-
-    do {
-        t->table[fake_below(TLB_SIZE)] = page_mfn(sp);
-        e = sp->entry[(linear >> (PAGE_SHIFT + 9 * (sp->role.level - 1))) & (PT_ENTRIES - 1)];
-        if (spte_is_leaf(e, sp->role.level))
-            return;
-        sp = page_of_frame(d->shadow, spte_mfn(e));
-    } while (spte_present(e));
-}
-
-void model_remember(struct test_vcpu *t, const struct access *a)
-{
-    unsigned int i = fake_below(TLB_SIZE);
-
-    t->tlb[i].valid = true;
-    t->tlb[i].user = a->user;
-    t->tlb[i].kind = a->kind;
-    t->tlb[i].page = a->linear >> PAGE_SHIFT;
-    t->tlb[i].mfn = _mfn(a->at >> PAGE_SHIFT);
-    remember_tables(t, a->linear);
-}
-
-/* A store through what the TLB still knows goes where it always went. */
-static void use_tlb(struct test_vcpu *t)
-{
-    unsigned int i = fake_below(TLB_SIZE);
-    struct access a = {.kind = ORACLE_WRITE, .result = SHADOW_FIXED};
-
-    if (!t->tlb[i].valid || t->tlb[i].kind != ORACLE_WRITE)
-        return;
-    a.at = t->tlb[i].mfn.n << PAGE_SHIFT;
-    hits++;
-    do_store(t, &a);
-}
-
-void model_check_tlbs(void)
-{
-    for (unsigned int n = 0; n < VCPUS; n++)
-        for (unsigned int i = 0; i < TLB_SIZE; i++) {
-            mfn_t m = vcpu[n].tlb[i].mfn;
-
-            if (!vcpu[n].tlb[i].valid)
-                continue;
-            assert_ptr_equal(mfn_to_page(m)->owner, d);
-            assert_int_equal(model_frame(get_gpfn_from_mfn(m)).n, m.n);
-            if (vcpu[n].tlb[i].kind == ORACLE_WRITE)
-                assert_false(is_table(m));
-        }
-}
-
 static void access_once(struct test_vcpu *t)
 {
     struct access a = {.linear = random_linear(mode_of(t)), .user = fake_chance(30)};
@@ -426,13 +369,13 @@ static void access_once(struct test_vcpu *t)
     if (!meddled || (!model_vtlb && (a.result == SHADOW_FIXED || a.result == SHADOW_REFLECT)))
         model_check(t, &a);
     if (a.result == SHADOW_FIXED && !(meddled && model_vtlb))
-        model_remember(t, &a);
+        tlb_remember(t, &a);
     check_tables();
     if (a.kind == ORACLE_WRITE && a.at < SIZE && a.result == SHADOW_EMULATE)
         do_store(t, &a);
     if (a.kind == ORACLE_WRITE && a.result == SHADOW_FIXED)
         do_store(t, &a);
-    model_check_tlbs();
+    model_look_at_way(t, a.linear);
 }
 
 /* Between a walk and the lock another vCPU stores to a table. */
@@ -458,54 +401,6 @@ void __wrap_paging_lock(struct domain *domain)
 
 /* ---- the other side ---- */
 
-/* What control tools are told agrees: the counters with the tables and entries that there are. */
-static void check_counts(void)
-{
-    struct shadow_count is = {0}, *says = &d->shadow->count;
-    struct umbra_shadow_record r[50];
-    uint64_t at = 0;
-
-    while (at != UMBRA_SHADOW_end) {
-        int n;
-
-        stretch_point();
-        n = shadow_dump(d, &at, r, ARRAY_SIZE(r));
-        assert_in_range(n, 0, ARRAY_SIZE(r));
-        for (int i = 0; i < n; i++)
-            if (r[i].index == UMBRA_SHADOW_table) {
-                is.tables[r[i].format][r[i].level]++;
-                is.direct += r[i].flags & UMBRA_SHADOW_direct;
-            } else {
-                is.entries[r[i].child ? RING_PARENTS : r[i].level == 2 ? RING_2M : RING_4K]++;
-            }
-    }
-    for (uint64_t m = RAM_START; m < RAM_END; m++) {
-        is.rings[RING_4K] += mfn_to_page(_mfn(m))->shadow.rmap && get_gpfn_from_mfn(_mfn(m)) < FRAMES;
-        is.rings[RING_2M] += mfn_to_page(_mfn(m))->shadow.rmap_2m && get_gpfn_from_mfn(_mfn(m)) < FRAMES;
-    }
-    assert_memory_equal(is.tables, says->tables, sizeof(is.tables));
-    assert_int_equal(is.direct, says->direct);
-    assert_memory_equal(is.entries, says->entries, sizeof(is.entries));
-    assert_int_equal(is.rings[RING_4K], says->rings[RING_4K]);
-    assert_int_equal(is.rings[RING_2M], says->rings[RING_2M]);
-    assert_int_equal(says->made - says->freed, d->shadow->pages);
-    assert_in_range(says->longest, 0, STRETCH_BOUND);
-}
-
-unsigned int model_audit(void)
-{
-    static unsigned int audits;
-    struct shadow_audit a = {0};
-
-    if (++audits % 16 == 0)
-        check_counts();
-
-    stretch_point();
-    while (shadow_audit(d, &a) == -ERESTART)
-        stretch_point();
-    return a.broken.count;
-}
-
 void model_retype(uint64_t gfn, enum p2m_type to)
 {
     struct p2m_retype r = {.gfn = _gfn(gfn), .n = 1, .from = p2m_lookup(d, _gfn(gfn)).type, .to = to};
@@ -514,7 +409,7 @@ void model_retype(uint64_t gfn, enum p2m_type to)
     do {
         stretch_point();
         rc = p2m_change_type(d, &r);
-    } while (rc == -ERESTART);
+    } while (rc == -ERESTART || (rc == -ENOMEM && starve_percent));
     assert_int_equal(rc, 0);
 }
 
@@ -531,10 +426,11 @@ void model_replace(uint64_t gfn)
         rc = p2m_vacate(d, _gfn(gfn), 0);
     } while (rc == -ERESTART);
     assert_int_equal(rc, 0);
-    assert_int_equal(p2m_place(d, _gfn(gfn), pg, 0), 0);
-    for (unsigned int n = 0; n < VCPUS; n++)
-        for (unsigned int i = 0; i < TLB_SIZE; i++)
-            assert_false(vcpu[n].tlb[i].valid && mfn_eq(vcpu[n].tlb[i].mfn, old));
+    do
+        rc = p2m_place(d, _gfn(gfn), pg, 0);
+    while (rc == -ENOMEM && starve_percent);
+    assert_int_equal(rc, 0);
+    assert_false(tlb_knows(old));
 }
 
 /* A guest frame gets another machine frame, or the writes to it are to be noted from now on or no more. */
@@ -558,24 +454,59 @@ void model_blow(void)
     assert_true(d->shadow->pages <= VCPUS);
 }
 
-static void step(unsigned int percent)
+/* A store through what a TLB still knows goes where it always went. */
+static bool use_tlb(const struct test_vcpu *t)
 {
-    struct test_vcpu *t = &vcpu[fake_below(VCPUS)];
+    struct access a;
 
+    for (unsigned int i = 0; i < 4 * TLB_SIZE; i++)
+        if (tlb_writable(&a)) {
+            do_store(t, &a);
+            return true;
+        }
+    return false;
+}
+
+/* One of the operations that come seldom; most change anything, so all is audited. */
+static void rare_step(struct test_vcpu *t)
+{
+    unsigned int percent = fake_below(100);
+
+    if (percent < 50)
+        change_p2m();
+    else if (percent < 55)
+        model_blow();
+    else if (percent < 80)
+        tlb_move(t);
+    else
+        tlb_forget(t);
+    if (percent < 55)
+        assert_int_equal(model_audit(), 0);
+}
+
+/* One operation and its checks; false: there was nothing to do. */
+static bool step(void)
+{
+    struct test_vcpu *t = &vcpu[fake_below(running)];
+    unsigned int percent = fake_below(100);
+    bool done = true;
+
+    tlb_run_somewhere(t);
     if (percent < 70)
         access_once(t);
+    else if (percent < 77)
+        done = use_tlb(t);
     else if (percent < 80)
-        use_tlb(t);
+        done = tlb_walk_on();
     else if (percent < 93)
         store_table();
     else if (percent < 98)
         random_registers(t);
-    else if (fake_chance(60))
-        change_p2m();
-    else if (fake_chance(10))
-        model_blow();
     else
-        forget_tlb(t);
+        rare_step(t);
+    model_look_on();
+    tlb_check();
+    return done;
 }
 
 /* ---- a domain ---- */
@@ -610,8 +541,9 @@ void model_begin(unsigned long pool)
     for (unsigned int i = 0; i < FRAMES; i++)
         memset(real(i * PAGE_SIZE), 0, PAGE_SIZE);
     memset(model, 0, SIZE);
+    tlb_begin();
     for (unsigned int i = 0; i < VCPUS; i++) {
-        vcpu[i] = (struct test_vcpu){.v = {.s = d->shadow}};
+        vcpu[i] = (struct test_vcpu){.cpu = i, .v = {.s = d->shadow}};
         vcpu[i].guest = (struct oracle_cpu){.maxphyaddr = 40, .has_nx = true, .has_pse36 = true, .has_1gb = true};
         vcpu[i].guest.cr0 = CR0_PE;
         vcpu[i].guest.memory = model;
@@ -643,28 +575,43 @@ void model_end(void)
     fake_domain_free(other);
 }
 
+/* Another domain: with another pool, number of vCPUs, size of entries, and with other disturbances. */
+static void begin_era(unsigned long era)
+{
+    model_begin(era % 2 ? 60 : 400);
+    running = 1 + (unsigned int)(era / 3 + 2) % VCPUS;
+    meddle_percent = era % 3 == 2 ? 5 : 0;
+    starve_percent = era % 5 == 3 ? 10 : 0;
+    entry_bytes = era % 3 == 1 ? 4 : 8;
+    for (unsigned int i = 0; i < 6000; i++)
+        store_table();
+}
+
+static void end_era(void)
+{
+    meddle_percent = starve_percent = 0;
+    model_end();
+}
+
 void model_random(unsigned long ops)
 {
     memset(counts, 0, sizeof(counts));
-    hits = flushes = 0;
-    for (unsigned long n = 0; n < ops; n++) {
-        if (n % 10000 == 0) {
+    tlb_stores = tlb_flushes = 0;
+    for (unsigned long n = 0, done = 0; done < ops; n++) {
+        if (n % ERA == 0) {
             if (n)
-                model_end();
-            model_begin(n / 10000 % 2 ? 60 : 400);
-            meddle_percent = n / 10000 % 3 == 2 ? 5 : 0;
-            entry_bytes = n / 10000 % 3 == 1 ? 4 : 8;
-            for (unsigned int i = 0; i < 6000; i++)
-                store_table();
+                end_era();
+            begin_era(n / ERA);
         }
-        step(fake_below(100));
-        if (n % 50 == 0)
+        done += step();
+        if (n % 64 == 0)
             assert_int_equal(model_audit(), 0);
     }
-    meddle_percent = 0;
-    model_end();
-    printf("%lu fixed, %lu reflected, %lu emulated, %lu devices, %lu stores by TLBs, %lu flushes\n",
-           counts[SHADOW_FIXED], counts[SHADOW_REFLECT], counts[SHADOW_EMULATE], counts[SHADOW_MMIO], hits, flushes);
+    end_era();
+    printf("%lu operations: %lu fixed, %lu reflected, %lu emulated, %lu devices, %lu stores by TLBs, %lu flushes, "
+           "%lu allocations failed\n",
+           ops, counts[SHADOW_FIXED], counts[SHADOW_REFLECT], counts[SHADOW_EMULATE], counts[SHADOW_MMIO], tlb_stores,
+           tlb_flushes, starved);
     assert_true(counts[SHADOW_REFLECT] > ops / 20);
-    assert_true(model_vtlb || (counts[SHADOW_EMULATE] > ops / 50 && hits > ops / 1000));
+    assert_true(model_vtlb || (counts[SHADOW_EMULATE] > ops / 50 && tlb_stores > ops / 100));
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What test_shadow.c stands on: a translated domain on the real heap, pool and P2M, its memory once as it is and once
- * as it should be, vCPUs whose hardware is the oracle on the shadows, with a TLB that keeps what it was not told to
- * forget.
+ * as it should be, vCPUs whose hardware is the oracle on the shadows, on CPUs of shadow_tlb.h.
  */
 #ifndef TESTS_SHADOW_MODEL_H
 #define TESTS_SHADOW_MODEL_H
@@ -11,24 +10,19 @@
 #include "fake/fake.h"
 #include "mmu_oracle.h"
 
-#define VCPUS        2u
+#define VCPUS        3u
 #define SMALL        512u /* guest frames with entries of 4 KiB, then as many in one of 2 MiB */
 #define FRAMES       (2 * SMALL)
 #define SIZE         (FRAMES * PAGE_SIZE)
 #define TABLES       12u /* where most tables are: these frames, and the first ones of the 2 MiB */
 #define LARGE_TABLES 3u
 #define TLB_SIZE     16u
+#define NO_CPU       (~0u)
 
 struct test_vcpu {
     struct shadow_vcpu v;
     struct oracle_cpu guest, hw;
-    struct {
-        bool valid, user;
-        enum oracle_kind kind;
-        uint64_t page; /* linear */
-        mfn_t mfn;
-    } tlb[TLB_SIZE];
-    mfn_t table[TLB_SIZE]; /* tables that hardware may still walk through; 0: none */
+    unsigned int cpu; /* that runs it; or NO_CPU */
 };
 
 struct access {
@@ -53,16 +47,17 @@ void model_load(struct test_vcpu *t);
 /* The access until it is done, or is not hardware's; and whether the oracle agrees. */
 void model_run(struct test_vcpu *t, struct access *a);
 void model_check(struct test_vcpu *t, const struct access *a);
-/* What hardware did stands in its TLB; and whether any TLB knows what it must not. */
-void model_remember(struct test_vcpu *t, const struct access *a);
-void model_check_tlbs(void);
 /* As an emulator or a hypercall stores. */
 void model_store(uint64_t at, unsigned int bytes, uint64_t value);
 /* Something else has stored it. */
 void model_wrote(uint64_t at, unsigned int bytes, uint64_t value);
 mfn_t model_frame(uint64_t gfn);
-/* How many invariants the audit finds broken. */
+/* How many invariants the audit finds broken; and of a part: the tables on the way to an address, those of a guest
+ * frame, the next one whose turn it is. */
 unsigned int model_audit(void);
+void model_look_at_way(const struct test_vcpu *t, uint64_t linear);
+void model_look_at_table(uint64_t gfn);
+void model_look_on(void);
 /* A guest frame's type, or its machine frame, becomes another one. */
 void model_retype(uint64_t gfn, enum p2m_type to);
 void model_replace(uint64_t gfn);

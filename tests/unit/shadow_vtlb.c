@@ -10,17 +10,19 @@
 #include <hv/sched.h>
 #include <hv/x86.h>
 #include "fake/ram.h"
-#include "shadow_model.h"
+#include "shadow_tlb.h"
 
 #define ALL (PTE_P | PTE_RW | PTE_US | PTE_A | PTE_D)
 
-/* Both vCPUs on the same tables. */
+/* All vCPUs on the same tables. */
 static int begin(void **state)
 {
     model_vtlb = true;
     shadow_begin_4(state);
-    vcpu[1].guest = vcpu[0].guest;
-    model_load(&vcpu[1]);
+    for (unsigned int i = 1; i < VCPUS; i++) {
+        vcpu[i].guest = vcpu[0].guest;
+        model_load(&vcpu[i]);
+    }
     return 0;
 }
 
@@ -50,8 +52,8 @@ static struct access go(struct test_vcpu *t, uint64_t linear, enum oracle_kind k
 
     model_run(t, &a);
     if (a.result == SHADOW_FIXED)
-        model_remember(t, &a);
-    model_check_tlbs();
+        tlb_remember(t, &a);
+    tlb_check();
     return a;
 }
 

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 #include <hv/sched.h>
 #include <hv/x86.h>
-#include "shadow_model.h"
+#include "shadow_tlb.h"
 
 #define CPU   (&vcpu[0])
 #define ALL   (PTE_P | PTE_RW | PTE_US | PTE_A | PTE_D)
@@ -51,8 +51,8 @@ static struct access go(uint64_t linear, enum oracle_kind kind, bool user)
     model_run(CPU, &a);
     model_check(CPU, &a);
     if (a.result == SHADOW_FIXED)
-        model_remember(CPU, &a);
-    model_check_tlbs();
+        tlb_remember(CPU, &a);
+    tlb_check();
     return a;
 }
 
@@ -112,7 +112,7 @@ static void test_one_fault(void **state)
     assert_int_equal(go(5 * PAGE_SIZE + 8, ORACLE_WRITE, false).tries, 0);
     assert_int_equal(leaf(5 * PAGE_SIZE, &level) & PTE_ADDR, model_frame(100).n << PAGE_SHIFT);
     assert_int_equal(level, 1);
-    assert_int_equal(d->shadow->pages, 4 + 1); /* and the other vCPU's root */
+    assert_int_equal(d->shadow->pages, 4 + VCPUS - 1); /* and the other vCPUs' roots */
 }
 
 /* The shadow is read-only until the guest's D bit is set, and not there until A is. */
