@@ -20,8 +20,10 @@ class Program:
 
 
 PV = Program("test_pv_random")
+SHADOW_WRAPPED = ("tlb_flush_mask", "paging_lock", "paging_pool_alloc", "paging_pool_free")
+SHADOW = Program("test_shadow", *SHADOW_WRAPPED)
+SHADOW_WEAK = Program("test_shadow_weak", *SHADOW_WRAPPED)
 SHADOW_WALK = Program("test_shadow_walk")
-SHADOW = Program("test_shadow", "tlb_flush_mask", "paging_lock", "paging_pool_alloc", "paging_pool_free")
 
 
 def compiler(test):

@@ -9,9 +9,8 @@ import tempfile
 import unittest
 
 import model
-from mutants import MUTANTS, SHADOW_MUTANTS
+from mutants import MUTANTS, SHADOW_MUTANTS, WEAK_MUTANTS
 
-LEAST = 15
 AT_ONCE = 2
 TIMEOUT = 300
 
@@ -71,6 +70,8 @@ class Walks:
 
 
 class Faults:
+    least = 15
+
     def test_no_fault_passes(self):
         self.walks.program.need(self)
         for seed in self.walks.seeds:
@@ -78,7 +79,7 @@ class Faults:
             self.assertEqual(done.returncode, 0, done.stdout[-3000:])
 
     def test_texts_are_there(self):
-        self.assertGreaterEqual(len({m.name for m in self.mutants}), LEAST)
+        self.assertGreaterEqual(len({m.name for m in self.mutants}), self.least)
         self.assertEqual(len({m.name for m in self.mutants}), len(self.mutants), "a name twice")
         for mutant in self.mutants:
             self.assertNotEqual(mutant.old, mutant.new)
@@ -94,8 +95,9 @@ class Faults:
                 print(f"        {mutant.name}: {outcome}", flush=True)
         missed = [m.name for m, outcome in zip(self.mutants, outcomes) if outcome is None]
         self.assertEqual(missed, [], "not noticed")
-        print(f"        {len(self.mutants)} faults, each noticed within "
-              f"{len(self.walks.seeds) * self.walks.operations} operations", flush=True)
+        operations = len(self.walks.seeds) * self.walks.operations
+        within = f" within {operations} operations" if operations else ""
+        print(f"        {len(self.mutants)} faults, each noticed{within}", flush=True)
 
 
 class Mutants(Faults, unittest.TestCase):
@@ -106,3 +108,9 @@ class ShadowMutants(Faults, unittest.TestCase):
     """The program's other tests are single rules, so a fault may also be noticed by one of them."""
 
     walks, mutants = Walks(model.SHADOW, range(1, 3), 150_000), SHADOW_MUTANTS
+
+
+class WeakMutants(Faults, unittest.TestCase):
+    """No walk: the tests of published weaknesses."""
+
+    least, walks, mutants = 10, Walks(model.SHADOW_WEAK, range(1, 2), 0), WEAK_MUTANTS

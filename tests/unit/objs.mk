@@ -262,9 +262,14 @@ shadow-model-srcs  := $(patsubst %,tests/unit/%.c,shadow_model shadow_tlb shadow
 shadow-model-libs  := $(patsubst %,-Wl$(comma)--wrap=%,tlb_flush_mask paging_lock paging_pool_alloc paging_pool_free)
 
 units              += test_shadow
-test_shadow-srcs   := tests/unit/test_shadow.c tests/unit/shadow_vtlb.c $(shadow-model-srcs)
+test_shadow-srcs   := $(patsubst %,tests/unit/%.c,test_shadow shadow_vtlb shadow_guest) $(shadow-model-srcs)
 test_shadow-cflags := $(hv-unit-cflags) -O1
 test_shadow-libs   := $(shadow-model-libs)
+
+units                   += test_shadow_weak
+test_shadow_weak-srcs   := tests/unit/test_shadow_weak.c tests/unit/shadow_guest.c $(shadow-model-srcs)
+test_shadow_weak-cflags := $(hv-unit-cflags) -O2
+test_shadow_weak-libs   := $(shadow-model-libs)
 
 units                   += test_shadow_walk
 test_shadow_walk-srcs   := tests/unit/test_shadow_walk.c $(shadow-model-srcs)

@@ -42,13 +42,40 @@ bool preempt_needed(void)
     return fake_preempt_percent && fake_chance(fake_preempt_percent);
 }
 
-/* The pool has no frame though it has. */
+/* Allocations that are refused though the pool has frames: at random, or so many from the first one on. */
+static unsigned int allocations, refuse_first, refuse_times, refused;
+unsigned int model_phys_bits = 40;
+
+unsigned int model_refuse(unsigned int first, unsigned int times)
+{
+    unsigned int n = refused;
+
+    allocations = refused = 0;
+    refuse_first = first;
+    refuse_times = times;
+    return n;
+}
+
+static bool refuse(void)
+{
+    allocations++;
+    return (allocations >= refuse_first && allocations - refuse_first < refuse_times) ||
+           (starve_percent && fake_chance(starve_percent));
+}
+
+/* An operation that was told so is tried again. */
+static bool try_again(int rc)
+{
+    return rc == -ERESTART || (rc == -ENOMEM && (starve_percent || refuse_times));
+}
+
 struct page_info *__real_paging_pool_alloc(struct domain *domain, enum paging_use use, bool below_4g);
 struct page_info *__wrap_paging_pool_alloc(struct domain *domain, enum paging_use use, bool below_4g);
 struct page_info *__wrap_paging_pool_alloc(struct domain *domain, enum paging_use use, bool below_4g)
 {
-    if (starve_percent && fake_chance(starve_percent)) {
+    if (refuse()) {
         starved++;
+        refused++;
         return NULL;
     }
     return __real_paging_pool_alloc(domain, use, below_4g);
@@ -220,7 +247,7 @@ void model_load(struct test_vcpu *t)
         rc = shadow_set_paging(&t->v);
         assert_true(this_cpu(stretch_now).work <= STRETCH_BOUND);
         stretch_end();
-    } while (rc == -ERESTART || (rc == -ENOMEM && starve_percent));
+    } while (try_again(rc));
     assert_int_equal(rc, 0);
     tlb_forget(t);
     t->hw.cr0 = PAGED | CR0_WP;
@@ -293,7 +320,7 @@ void model_run(struct test_vcpu *t, struct access *a)
             fail_msg("%u units in a fault", this_cpu(stretch_now).work);
         stretch_end();
         counts[a->result]++;
-        if (a->result == SHADOW_NOMEM && starve_percent)
+        if (a->result == SHADOW_NOMEM && try_again(-ENOMEM))
             a->result = SHADOW_FIXED; /* what was refused is there the next time */
         if (++a->tries > TRIES)
             fail_msg("no end: linear %lx kind %u user %u", a->linear, a->kind, a->user);
@@ -409,7 +436,7 @@ void model_retype(uint64_t gfn, enum p2m_type to)
     do {
         stretch_point();
         rc = p2m_change_type(d, &r);
-    } while (rc == -ERESTART || (rc == -ENOMEM && starve_percent));
+    } while (try_again(rc));
     assert_int_equal(rc, 0);
 }
 
@@ -428,7 +455,7 @@ void model_replace(uint64_t gfn)
     assert_int_equal(rc, 0);
     do
         rc = p2m_place(d, _gfn(gfn), pg, 0);
-    while (rc == -ENOMEM && starve_percent);
+    while (try_again(rc));
     assert_int_equal(rc, 0);
     assert_false(tlb_knows(old));
 }
@@ -530,7 +557,7 @@ void model_begin(unsigned long pool)
     while (paging_pool_resize(d, pool) == -ERESTART)
         stretch_point();
     assert_int_equal(p2m_init(d), 0);
-    cpu = (struct guest_cpu){.phys_bits = 40, .nx = true, .pse36 = true, .page1gb = true};
+    cpu = (struct guest_cpu){.phys_bits = model_phys_bits, .nx = true, .pse36 = true, .page1gb = true};
     assert_int_equal(shadow_init(d, &cpu), 0);
     d->shadow->vtlb = model_vtlb;
     for (unsigned int i = 0; i < SMALL; i++)
@@ -544,7 +571,8 @@ void model_begin(unsigned long pool)
     tlb_begin();
     for (unsigned int i = 0; i < VCPUS; i++) {
         vcpu[i] = (struct test_vcpu){.cpu = i, .v = {.s = d->shadow}};
-        vcpu[i].guest = (struct oracle_cpu){.maxphyaddr = 40, .has_nx = true, .has_pse36 = true, .has_1gb = true};
+        vcpu[i].guest =
+            (struct oracle_cpu){.maxphyaddr = model_phys_bits, .has_nx = true, .has_pse36 = true, .has_1gb = true};
         vcpu[i].guest.cr0 = CR0_PE;
         vcpu[i].guest.memory = model;
         vcpu[i].guest.memory_size = SIZE;

@@ -62,9 +62,13 @@ void model_look_on(void);
 void model_retype(uint64_t gfn, enum p2m_type to);
 void model_replace(uint64_t gfn);
 void model_blow(void);
+/* The first so and so many allocations are granted, then so many refused (operations of the model try again). How many
+ * have been, since the last call. */
+unsigned int model_refuse(unsigned int first, unsigned int times);
+extern unsigned int model_phys_bits; /* of the processor that model_begin gives to the guest */
 void model_random(unsigned long ops);
 
-/* test_shadow.c: paging of 4 levels through frames 4, 3, 2 and 1, each with entry 0; frame 1's entries are the test's.
+/* shadow_guest.c: paging of 4 levels through frames 4, 3, 2 and 1, each with entry 0; frame 1's entries are the test's.
  */
 int shadow_begin_4(void **state);
 int shadow_end(void **state);

@@ -12,64 +12,7 @@
 #include <cmocka.h>
 #include <hv/sched.h>
 #include <hv/x86.h>
-#include "shadow_tlb.h"
-
-#define CPU   (&vcpu[0])
-#define ALL   (PTE_P | PTE_RW | PTE_US | PTE_A | PTE_D)
-#define PAGED (CR0_PE | CR0_PG | CR0_WP)
-
-/* Tables of 4 levels in frames 4, 3, 2 and 1, each with entry 0; frame 1's entries are for the tests. */
-int shadow_begin_4(void **state)
-{
-    model_begin(400);
-    for (unsigned int level = 4; level > 1; level--)
-        model_store(level * PAGE_SIZE, 8, (level - 1) << PAGE_SHIFT | ALL);
-    CPU->guest.cr0 = PAGED;
-    CPU->guest.cr3 = 4 * PAGE_SIZE;
-    CPU->guest.cr4 = CR4_PAE;
-    CPU->guest.efer = EFER_LME | EFER_LMA | EFER_NXE;
-    model_load(CPU);
-    return 0;
-}
-
-int shadow_end(void **state)
-{
-    model_end();
-    return 0;
-}
-#define SHADOW_TEST(f) cmocka_unit_test_setup_teardown(f, shadow_begin_4, shadow_end)
-
-static void map(unsigned int index, uint64_t gfn, uint64_t flags)
-{
-    model_store(PAGE_SIZE + index * 8, 8, gfn << PAGE_SHIFT | flags);
-}
-
-static struct access go(uint64_t linear, enum oracle_kind kind, bool user)
-{
-    struct access a = {.linear = linear, .kind = kind, .user = user};
-
-    model_run(CPU, &a);
-    model_check(CPU, &a);
-    if (a.result == SHADOW_FIXED)
-        tlb_remember(CPU, &a);
-    tlb_check();
-    return a;
-}
-
-/* The entry of hardware's tables that maps a linear address, or 0. */
-static uint64_t leaf(uint64_t linear, unsigned int *level)
-{
-    const struct shadow_page *sp = CPU->v.root;
-
-    for (;;) {
-        spte_t e = sp->entry[(linear >> (12 + 9 * (sp->role.level - 1))) & 511];
-
-        *level = sp->role.level;
-        if (!spte_present(e) || spte_is_leaf(e, *level))
-            return e.n;
-        sp = page_of_frame(d->shadow, spte_mfn(e));
-    }
-}
+#include "shadow_guest.h"
 
 static void test_random(void **state)
 {
@@ -191,21 +134,6 @@ static void test_swap_in_table(void **state)
 }
 
 /* ---- instructions ---- */
-
-#define CODE 400ul /* a frame for them, mapped by entry 50 */
-
-static enum emulate_result execute(struct emul *e, struct cpu_user_regs *regs, const char *code, unsigned int n)
-{
-    static const struct emul_segment flat[SEG_COUNT];
-
-    for (unsigned int i = 0; i < n; i++)
-        model_store(CODE * PAGE_SIZE + i, 1, (uint8_t)code[i]);
-    map(50, CODE, ALL);
-    regs->rip = 50 * PAGE_SIZE;
-    *e = (struct emul){.mode = INSN_64, .regs = regs, .seg = flat};
-    return shadow_emulate(&CPU->v, e, false, false);
-}
-#define EXECUTE(e, regs, code) execute(e, regs, code, sizeof(code) - 1)
 
 /* Instructions that store to a shadowed table are completed, and so is what they mean. */
 static void test_emulated_stores(void **state)
