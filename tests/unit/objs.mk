@@ -276,6 +276,16 @@ test_shadow_walk-srcs   := tests/unit/test_shadow_walk.c $(shadow-model-srcs)
 test_shadow_walk-cflags := $(hv-unit-cflags) -O2 -fno-sanitize=all
 test_shadow_walk-libs   := -fno-sanitize=all $(shadow-model-libs)
 
+# the same for libFuzzer, where clang has it; the dot keeps it from being run as a test
+fuzzer-runtime := $(wildcard $(shell $(CLANG) --print-file-name=libclang_rt.fuzzer-x86_64.a 2>/dev/null))
+ifneq ($(fuzzer-runtime),)
+units              += shadow.fuzz
+shadow.fuzz-srcs   := tests/unit/fuzz_shadow.c $(shadow-model-srcs)
+shadow.fuzz-cflags := $(hv-unit-cflags) -fsanitize=fuzzer-no-link
+shadow.fuzz-libs   := -fsanitize=fuzzer $(shadow-model-libs)
+$(BUILD)/unit/shadow.fuzz: CC := $(CLANG)
+endif
+
 # hypervisor: all but processors, devices and boot
 core-wrapped     := vcpu_sleep_sync preempt_needed hv_alloc alloc_hv_pages alloc_hv_mem alloc_domain_pages
 units            += test_core

@@ -604,14 +604,14 @@ void model_end(void)
 }
 
 /* Another domain: with another pool, number of vCPUs, size of entries, and with other disturbances. */
-static void begin_era(unsigned long era)
+static void begin_era(unsigned long era, unsigned int stores)
 {
     model_begin(era % 2 ? 60 : 400);
     running = 1 + (unsigned int)(era / 3 + 2) % VCPUS;
     meddle_percent = era % 3 == 2 ? 5 : 0;
     starve_percent = era % 5 == 3 ? 10 : 0;
     entry_bytes = era % 3 == 1 ? 4 : 8;
-    for (unsigned int i = 0; i < 6000; i++)
+    for (unsigned int i = 0; i < stores; i++)
         store_table();
 }
 
@@ -629,7 +629,7 @@ void model_random(unsigned long ops)
         if (n % ERA == 0) {
             if (n)
                 end_era();
-            begin_era(n / ERA);
+            begin_era(n / ERA, 6000);
         }
         done += step();
         if (n % 64 == 0)
@@ -642,4 +642,16 @@ void model_random(unsigned long ops)
            tlb_flushes, starved);
     assert_true(counts[SHADOW_REFLECT] > ops / 20);
     assert_true(model_vtlb || (counts[SHADOW_EMULATE] > ops / 50 && tlb_stores > ops / 100));
+}
+
+void model_bytes(const uint8_t *bytes, size_t n)
+{
+    if (!n)
+        return;
+    fake_feed(NULL, 0);
+    begin_era(bytes[0], 300);
+    fake_feed(bytes + 1, n - 1);
+    while (fake_fed())
+        (void)step();
+    end_era();
 }

@@ -67,6 +67,8 @@ void model_blow(void);
 unsigned int model_refuse(unsigned int first, unsigned int times);
 extern unsigned int model_phys_bits; /* of the processor that model_begin gives to the guest */
 void model_random(unsigned long ops);
+/* The same walk, on one domain: these bytes choose what happens. */
+void model_bytes(const uint8_t *bytes, size_t n);
 
 /* shadow_guest.c: paging of 4 levels through frames 4, 3, 2 and 1, each with entry 0; frame 1's entries are the test's.
  */

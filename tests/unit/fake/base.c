@@ -11,6 +11,7 @@ cpumask_t cpu_online_map = {(1u << FAKE_CPUS) - 1};
 unsigned int nr_cpus = FAKE_CPUS;
 
 static uint64_t rng;
+static const uint8_t *feed, *feed_end;
 static struct cpu_info cpu_infos[FAKE_CPUS];
 static unsigned int this_cpu_nr;
 static const spinlock_t *held[16];
@@ -26,11 +27,36 @@ uint64_t fake_seed(const char *test)
     return rng;
 }
 
+void fake_feed(const uint8_t *bytes, size_t n)
+{
+    rng = 0;
+    feed = bytes;
+    feed_end = n ? bytes + n : bytes;
+}
+
+bool fake_fed(void)
+{
+    return feed != feed_end;
+}
+
+static uint64_t take(size_t bytes)
+{
+    uint64_t value = 0;
+
+    bytes = MIN(bytes, (size_t)(feed_end - feed));
+    memcpy(&value, feed, bytes);
+    feed += bytes;
+    return value;
+}
+
 /* splitmix64 */
 uint64_t fake_rand(void)
 {
-    uint64_t z = (rng += 0x9e3779b97f4a7c15ull);
+    uint64_t z;
 
+    if (fake_fed())
+        return take(sizeof(z));
+    z = (rng += 0x9e3779b97f4a7c15ull);
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
     return z ^ (z >> 31);
@@ -38,6 +64,8 @@ uint64_t fake_rand(void)
 
 unsigned int fake_below(unsigned int n)
 {
+    if (fake_fed()) /* as few bytes as it takes */
+        return (unsigned int)(take(n <= 0x100 ? 1 : n <= 0x10000 ? 2 : 4) % n);
     return (unsigned int)(fake_rand() % n);
 }
 

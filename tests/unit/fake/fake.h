@@ -19,6 +19,9 @@
 /* base.c: one generator, seeded by UMBRA_SEED or the clock and printed by fake_seed. */
 uint64_t fake_seed(const char *test);
 uint64_t fake_rand(void);
+/* The next numbers are taken from these bytes; when no more are left, from the generator, which starts anew. */
+void fake_feed(const uint8_t *bytes, size_t n);
+bool fake_fed(void); /* are there any left? */
 unsigned int fake_below(unsigned int n);
 bool fake_chance(unsigned int percent);
 unsigned long fake_ops(unsigned long normal); /* UMBRA_OPS, or the argument */
