@@ -120,13 +120,52 @@ static uint64_t table_frame(void);
 static unsigned int random_index(unsigned int per_page);
 static uint64_t random_entry(unsigned int bytes);
 
+/* As a guest changes an entry's rights, or takes its A or D away. */
+static uint64_t changed_entry(uint64_t at, unsigned int bytes)
+{
+    static const uint64_t flags[] = {PTE_RW, PTE_RW, PTE_US, PTE_NX, PTE_A, PTE_D};
+    uint64_t e = 0;
+
+    memcpy(&e, real(at), bytes);
+    e ^= flags[fake_below(ARRAY_SIZE(flags))];
+    return fake_chance(95) ? e | PTE_P : e & ~PTE_P;
+}
+
+/* By a compare and swap, which finds what it expects or does not. */
+static void swap_entry(uint64_t at, unsigned int bytes, uint64_t value)
+{
+    uint64_t old = fake_rand(), found;
+    bool same = fake_chance(80);
+
+    if (same)
+        memcpy(&old, real(at), bytes);
+    found = old;
+    stretch_begin(STRETCH_TRAP, 14);
+    assert_int_equal(shadow_swap(d, _gpa(at), bytes, &found, value), 0);
+    stretch_end();
+    same = !memcmp(&found, &old, bytes);
+    assert_memory_equal(&found, model + at, bytes);
+    if (same)
+        model_wrote(at, bytes, value);
+    flush_all();
+}
+
 static void store_table(void)
 {
-    unsigned int bytes = fake_chance(99) ? entry_bytes : 12 - entry_bytes;
-    uint64_t gfn = table_frame();
+    unsigned int bytes = fake_chance(99) ? entry_bytes : 12 - entry_bytes, way = fake_below(100);
+    uint64_t gfn = table_frame(), at = (gfn << PAGE_SHIFT) + random_index((unsigned int)PAGE_SIZE / bytes) * bytes;
+    uint64_t value = fake_chance(30) ? changed_entry(at, bytes) : random_entry(bytes);
 
-    model_store((gfn << PAGE_SHIFT) + random_index((unsigned int)PAGE_SIZE / bytes) * bytes, bytes,
-                random_entry(bytes));
+    if (way < 80)
+        model_store(at, bytes, value);
+    else if (way < 90)
+        swap_entry(at, bytes, value);
+    else if (way < 95)
+        model_store(at, bytes / 2, value); /* one half, then the other */
+    else
+        model_store(MIN(at + fake_below(bytes), (gfn << PAGE_SHIFT) + PAGE_SIZE - bytes), bytes, value);
+    if (way >= 90 && way < 95)
+        model_store(at + bytes / 2, bytes / 2, value >> (4 * bytes));
     model_look_at_table(gfn);
 }
 
@@ -265,8 +304,8 @@ static void random_registers(struct test_vcpu *t)
     while (m->bytes != entry_bytes && !fake_chance(5));
 
     t->guest.eflags_ac = fake_chance(50);
-    t->guest.cr0 = m->cr0 | (fake_chance(70) ? CR0_WP : 0);
-    t->guest.cr4 = m->cr4 | (fake_chance(10) ? CR4_SMEP : 0) | (fake_chance(10) ? CR4_SMAP : 0);
+    t->guest.cr0 = m->cr0 | (fake_chance(60) ? CR0_WP : 0);
+    t->guest.cr4 = m->cr4 | (fake_chance(30) ? CR4_SMEP : 0) | (fake_chance(15) ? CR4_SMAP : 0);
     t->guest.efer = m->efer | (fake_chance(80) ? EFER_NXE : 0);
     t->guest.cr3 = (fake_chance(98) ? table_frame() : FRAMES + 5) << PAGE_SHIFT | (fake_chance(10) ? PTE_PWT : 0);
     for (unsigned int i = 0; i < 4; i++) {
@@ -444,18 +483,17 @@ void model_replace(uint64_t gfn)
 {
     struct page_info *pg = alloc_domain_pages(d, 0, 0);
     mfn_t old = model_frame(gfn);
+    bool vacate = fake_chance(50);
     int rc;
 
     assert_non_null(pg);
     memcpy(page_to_virt(pg), mfn_to_virt(old), PAGE_SIZE);
-    do {
+    do { /* with the frame taken away before, or in one step */
         stretch_point();
-        rc = p2m_vacate(d, _gfn(gfn), 0);
-    } while (rc == -ERESTART);
-    assert_int_equal(rc, 0);
-    do
-        rc = p2m_place(d, _gfn(gfn), pg, 0);
-    while (try_again(rc));
+        rc = vacate ? p2m_vacate(d, _gfn(gfn), 0) : 0;
+        if (!rc)
+            rc = p2m_place(d, _gfn(gfn), pg, 0);
+    } while (try_again(rc));
     assert_int_equal(rc, 0);
     assert_false(tlb_knows(old));
 }
