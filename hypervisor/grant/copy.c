@@ -36,6 +36,7 @@ static void unpin_side(struct side *s)
         struct pinned *p = &s->pin[--s->pins];
 
         grant_unpin(p->d, p->ref, side_kind(s));
+        grant_end(p->d);
         domain_put(p->d);
     }
 }
@@ -44,12 +45,18 @@ static void unpin_side(struct side *s)
 static int16_t pin_one(struct side *s, struct domain *d, grant_ref_t ref, domid_t user)
 {
     enum grant_use use = s->pins ? USE_THROUGH : USE_COPY;
-    int16_t status = d->grant ? grant_pin(d, ref, user, side_kind(s), use, &s->what) : GNTST_bad_domain;
+    int16_t status = GNTST_bad_domain;
 
-    if (status == GNTST_okay)
-        s->pin[s->pins++] = (struct pinned){d, ref};
-    else
-        domain_put(d);
+    if (d->grant) {
+        grant_begin(d);
+        status = grant_pin(d, ref, user, side_kind(s), use, &s->what);
+        if (status == GNTST_okay) {
+            s->pin[s->pins++] = (struct pinned){d, ref};
+            return status;
+        }
+        grant_end(d);
+    }
+    domain_put(d);
     return status;
 }
 

@@ -8,7 +8,7 @@ static void print_grant(unsigned int ref, const struct active *a)
         printk("  %5u grant %u of domain %u", ref, a->what.trans_ref, a->what.trans_domid);
     else
         printk("  %5u frame %lx", ref, a->what.frame);
-    printk(" to domain %u: host r%u w%u device r%u w%u\n", a->domid, a->pin[0], a->pin[1], a->pin[2], a->pin[3]);
+    printk(" to domain %u: host r%u w%u device r%u w%u\n", a->what.domid, a->pin[0], a->pin[1], a->pin[2], a->pin[3]);
 }
 
 void grant_dump_domain(struct domain *d)
@@ -32,7 +32,6 @@ void grant_dump_domain(struct domain *d)
     }
 }
 
-/* Others may be in the middle of a grant operation: a disagreement that stays when the key is pressed again is real. */
 static void print_audit(struct domain *d)
 {
     int broken = grant_audit(d);
@@ -40,7 +39,7 @@ static void print_audit(struct domain *d)
     if (broken >= 0)
         printk("  audit: %d disagreements\n", broken);
     else
-        printk("  audit: no memory for it\n");
+        printk("  not audited: in use\n");
 }
 
 void grant_dump(void)

@@ -39,7 +39,7 @@ enum grant_kind {
     GRANT_TRANSITIVE, /* another grant that the granter may use, for copies */
 };
 
-/* What an entry grants. */
+/* What an entry grants, and to whom. */
 struct granted {
     union {
         uint64_t frame;
@@ -49,13 +49,14 @@ struct granted {
         };
     };
     uint16_t start, length;
+    domid_t domid;
     uint8_t kind; /* enum grant_kind */
 };
 
 struct active {
     struct granted what; /* the entry, as it was at the first use; valid while a count is not 0 */
-    domid_t domid;       /* who uses it; likewise */
     uint16_t pin[NR_PINS];
+    uint16_t seen[NR_PINS]; /* the audit's recount of pin */
 };
 static_assert(sizeof(struct active) * V1_PER_FRAME <= 4 * PAGE_SIZE, "four frames of active entries per shared frame");
 
@@ -68,6 +69,8 @@ struct mapping {
 };
 
 struct grant_table {
+    uint32_t begun, ended; /* operations, see grant_begin; atomic */
+
     spinlock_t lock;
     bool closed; /* teardown has begun: no more frames */
     uint8_t version, max_version;
@@ -86,6 +89,22 @@ struct grant_table {
     unsigned int relinquish_next; /* teardown: where to go on */
     struct mapping **track;       /* [max_handles / MAPPINGS_PER_CHUNK], allocated with the first mapping */
 };
+
+/*
+ * An operation on d's active entries, or on its handles, from before its first change to after the last one; as many of
+ * them as are under way hold d. What d counts can be told from what it has only while there is none: audit.c.
+ */
+static inline void grant_begin(struct domain *d)
+{
+    domain_hold(d);
+    __atomic_fetch_add(&d->grant->begun, 1, __ATOMIC_SEQ_CST);
+}
+
+static inline void grant_end(struct domain *d)
+{
+    __atomic_fetch_add(&d->grant->ended, 1, __ATOMIC_SEQ_CST);
+    domain_put(d);
+}
 
 /* entry.c: one entry, of either version. */
 struct entry {

@@ -123,7 +123,14 @@ void grant_map_one(struct gnttab_map_grant_ref *op)
         return;
     }
     granter = op->dom == DOMID_SELF ? NULL : domain_get(op->dom);
-    op->status = granter && granter->grant ? map_from(granter, op) : GNTST_bad_domain;
+    op->status = GNTST_bad_domain;
+    if (granter && granter->grant) {
+        grant_begin(granter);
+        grant_begin(current->domain);
+        op->status = map_from(granter, op);
+        grant_end(current->domain);
+        grant_end(granter); /* which has its reference: another CPU may have unmapped it already */
+    }
     if (granter && op->status != GNTST_okay)
         domain_put(granter);
 }
@@ -145,10 +152,13 @@ static int16_t remove_host_entry(const struct unmap *u)
 static void unmap_begin(struct unmap *u)
 {
     u->gone = 0;
+    grant_begin(current->domain);
     if (!maptrack_reserve(current->domain->grant, u->handle, &u->m)) {
+        grant_end(current->domain);
         u->status = GNTST_bad_handle;
         return;
     }
+    grant_begin(u->m.granter);
     u->status = GNTST_okay;
     if (u->dev_bus_addr && u->dev_bus_addr != maddr_x(mfn_to_maddr(_mfn(u->m.frame))))
         u->status = GNTST_general_error;
@@ -176,6 +186,8 @@ static void unmap_finish(struct unmap *u)
         grant_unpin(u->m.granter, u->m.ref, grant_kinds(u->m.flags, u->gone));
     if (maptrack_unreserve(current->domain->grant, u->handle, u->gone))
         domain_put(u->m.granter);
+    grant_end(current->domain);
+    grant_end(u->m.granter);
 }
 
 void grant_unmap_batch(struct unmap *u, unsigned int n)

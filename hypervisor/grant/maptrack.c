@@ -150,16 +150,23 @@ bool grant_host_mapping(const struct domain *d, unsigned int handle, mfn_t *fram
  * The references of host mappings belong to the entries of d's page tables, which teardown devalidates later: only
  * device uses have one here.
  */
-static void release_one(struct grant_table *t, unsigned int handle)
+static void release_one(struct domain *d, unsigned int handle)
 {
+    struct grant_table *t = d->grant;
     struct mapping m;
 
-    if (!maptrack_reserve(t, handle, &m))
+    grant_begin(d);
+    if (!maptrack_reserve(t, handle, &m)) {
+        grant_end(d);
         return;
+    }
+    grant_begin(m.granter);
     if (m.flags & GNTMAP_device_map)
         grant_drop_page(m.frame, !(m.flags & GNTMAP_readonly));
     grant_unpin(m.granter, m.ref, grant_kinds(m.flags, m.flags));
     maptrack_unreserve(t, handle, GNTMAP_host_map | GNTMAP_device_map);
+    grant_end(d);
+    grant_end(m.granter);
     domain_put(m.granter);
 }
 
@@ -173,7 +180,7 @@ int grant_relinquish_mappings(struct domain *d)
     t->closed = true;
     spin_unlock(&t->lock);
     while (t->relinquish_next < t->nr_handles) {
-        release_one(t, t->relinquish_next++);
+        release_one(d, t->relinquish_next++);
         stretch_work(1);
         if (t->relinquish_next % RELEASES_PER_SLICE == 0 && preempt_needed())
             return -ERESTART;

@@ -87,7 +87,7 @@ static bool claim_v2(const struct entry *e, const struct request *r, uint16_t ad
 /* What the entry grants; the guest may be writing it, so each field is read once. */
 static struct granted read_entry(const struct entry *e, uint32_t word)
 {
-    struct granted g = {.kind = (uint8_t)kind_of(word), .length = PAGE_SIZE};
+    struct granted g = {.kind = (uint8_t)kind_of(word), .length = PAGE_SIZE, .domid = (domid_t)(word >> 16)};
 
     if (e->v1) {
         g.frame = READ_ONCE(e->v1->frame);
@@ -126,7 +126,6 @@ static int16_t claim(const struct entry *e, const struct request *r)
     if (first) {
         e->active->what = read_entry(e, word);
         grant_find_frame(r->granter, &e->active->what);
-        e->active->domid = r->user;
     }
     return GNTST_okay;
 }
@@ -137,7 +136,7 @@ static bool may_join(const struct active *a, const struct request *r, unsigned i
     for (unsigned int i = 0; i < NR_PINS; i++)
         if ((kinds & (1u << i)) && a->pin[i] >= PIN_LIMIT)
             return false;
-    return a->domid == r->user && serves((enum grant_kind)a->what.kind, r->use);
+    return a->what.domid == r->user && serves((enum grant_kind)a->what.kind, r->use);
 }
 
 /* t->lock held. */

@@ -4,6 +4,7 @@
  * checked for its version, handed to the command of the table below, and copied back if the command says so. Source:
  * <umbra/umbra_op.h>.
  */
+#include <hv/grant.h>
 #include <hv/guest_copy.h>
 #include <hv/heap.h>
 #include <hv/hypercall.h>
@@ -64,6 +65,39 @@ static long audit(struct domain *d, struct umbra_op *op, bool *copyback)
     return tell_findings(a, &r);
 }
 
+static int tell_grant_findings(struct umbra_op_grant_audit *a)
+{
+    struct umbra_grant_finding *g = guest_ptr(struct umbra_grant_finding, a->findings);
+
+    for (a->nr = 0; a->nr < MIN(MIN(a->broken, ARRAY_SIZE(a->found)), a->room); a->nr++) {
+        struct umbra_grant_finding f = {.number = a->found[a->nr].number};
+        const char *rule, *what = grant_audit_what(a->found[a->nr].check, &rule);
+
+        strlcpy(f.rule, rule, sizeof(f.rule));
+        strlcpy(f.what, what, sizeof(f.what));
+        if (copy_to_guest(g + a->nr, &f, 1))
+            return -EFAULT;
+    }
+    return 0;
+}
+
+/* Paused, the domain gives the others no reason to use its grants. Between two slices it may run. */
+static long grant_audit_op(struct domain *d, struct umbra_op *op, bool *copyback)
+{
+    struct umbra_op_grant_audit *a = &op->u.grant_audit;
+    int rc;
+
+    if (d->is_control || d == current->domain)
+        return -EOPNOTSUPP;
+    if (d->dying)
+        return -EBUSY;
+    domain_pause(d);
+    rc = grant_audit_slice(d, a);
+    domain_unpause(d);
+    *copyback = true;
+    return rc ? rc : tell_grant_findings(a);
+}
+
 static long holders(struct domain *d, struct umbra_op *op, bool *copyback)
 {
     domain_find_holders(d, &op->u.holders);
@@ -121,6 +155,7 @@ static const struct {
 } table[] = {
     [UMBRA_OP_build_info] = {build_info, false},
     [UMBRA_OP_audit] = {audit, true},
+    [UMBRA_OP_grant_audit] = {grant_audit_op, true},
     [UMBRA_OP_holders] = {holders, true},
     [UMBRA_OP_stretch] = {stretch, false},
     [UMBRA_OP_alloc_fault] = {alloc_fault, false},

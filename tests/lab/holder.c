@@ -5,6 +5,7 @@
  *
  *   holder foreign DOMID MFN FILE    maps the frame by number
  *   holder grant DOMID REF FILE      maps the frame that a grant names
+ *   holder churn DOMID REF FILE      maps and unmaps such a frame all the time, until the file is removed
  *   holder exchange DOMID REF TEXT   maps such a frame, prints its text, writes TEXT into its second half
  *   holder show DOMID                prints one line of sums and one per holder
  */
@@ -62,6 +63,25 @@ static int granted(uint32_t domid, unsigned long ref, const char *file)
     return xengnttab_close(grants);
 }
 
+static int churn(uint32_t domid, unsigned long ref, const char *file)
+{
+    xengnttab_handle *grants = xengnttab_open(NULL, 0);
+
+    for (unsigned long n = 0; n == 0 || access(file, F_OK) == 0; n++) {
+        void *page = grants ? xengnttab_map_grant_ref(grants, domid, ref, PROT_READ) : NULL;
+
+        if (!page) {
+            return failed("map");
+        }
+        xengnttab_unmap(grants, page, 1);
+        if (n == 0) {
+            printf("held\n");
+            fflush(stdout);
+        }
+    }
+    return xengnttab_close(grants);
+}
+
 static int exchange(uint32_t domid, unsigned long ref, const char *text)
 {
     xengnttab_handle *grants = xengnttab_open(NULL, 0);
@@ -112,6 +132,9 @@ int main(int argc, char **argv)
     }
     if (argc == 5 && !strcmp(argv[1], "grant")) {
         return granted(domid, strtoul(argv[3], NULL, 10), argv[4]);
+    }
+    if (argc == 5 && !strcmp(argv[1], "churn")) {
+        return churn(domid, strtoul(argv[3], NULL, 10), argv[4]);
     }
     if (argc == 5 && !strcmp(argv[1], "exchange")) {
         return exchange(domid, strtoul(argv[3], NULL, 10), argv[4]);

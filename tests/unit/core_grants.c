@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Grants on the whole machine: who holds a domain (umbra_op holders), with real page tables and teardown in every
- * order, slice by slice; hostile arrays; tables as resources.
+ * order, slice by slice; their audit; hostile arrays; tables as resources.
  */
 #include <string.h>
 #include <hv/grant.h>
 #include <umbra/umbra_op.h>
 #include <xen/memory.h>
+#include "../../hypervisor/grant/internal.h"
 #include "fake/core.h"
 
 /* ---- a granting guest and an L1 table of the control domain ---- */
@@ -322,6 +323,68 @@ static void test_untold_handles(void **state)
     end();
 }
 
+/* ---- umbra_op grant_audit ---- */
+
+static long grant_audit_call(domid_t id, unsigned int room, const void *findings)
+{
+    *uop =
+        (struct umbra_op){.cmd = UMBRA_OP_grant_audit, .interface_version = UMBRA_OP_INTERFACE_VERSION, .domain = id};
+    uop->u.grant_audit = (struct umbra_op_grant_audit){.room = room, .findings = (unsigned long)findings};
+    return CALL(umbra_op, uop, 0, 0);
+}
+
+/* As a hypercall, in one slice or in many: a domain in order, a broken one, one that is in use; and who has no audit.
+ */
+static void test_grant_audit(void **state)
+{
+    struct umbra_grant_finding *f = guest_alloc(2 * sizeof(*f));
+    struct domain *mapper = core_guest(1, 0);
+    const struct umbra_op_grant_audit *u;
+    struct active *active;
+
+    begin();
+    u = &uop->u.grant_audit;
+    active = &d->grant->active[0][8];
+    grant(8, mapper->id, frame_of(d, 0));
+    core_as(mapper->vcpu[0]);
+    for (unsigned int i = 0; i < 200; i++)
+        map(8, 0);
+    core_as(control_domain->vcpu[0]);
+    for (core.preempt = 0; core.preempt < 2; core.preempt++) {
+        assert_int_equal(grant_audit_call(d->id, 2, f), 0);
+        assert_int_equal(core.restarts > 1, core.preempt);
+        assert_true(!u->broken && !u->nr && u->entries == 512 && u->handles == 200);
+        active->pin[0]++;
+        for (unsigned int room = 0; room < 3; room++) {
+            assert_int_equal(grant_audit_call(d->id, room, f), 0);
+            assert_int_equal(u->broken, 1);
+            assert_int_equal(u->nr, MIN(room, 1u));
+        }
+        active->pin[0]--;
+        assert_string_equal(f->rule, "G1");
+        assert_string_equal(f->what, "an entry counts other uses than the handles");
+        assert_int_equal(f->number, 8);
+    }
+    core.preempt = 0;
+    grant_begin(d);
+    assert_int_equal(grant_audit_call(d->id, 0, NULL), -EAGAIN);
+    grant_end(d);
+    active->pin[1]++;
+    for (unsigned int i = 0; i < NR_BAD_POINTERS; i++)
+        assert_int_equal(grant_audit_call(d->id, 1, core_bad_pointer(i, sizeof(*f))), -EFAULT);
+    active->pin[1]--;
+    assert_int_equal(d->pause_count, 0);
+    assert_int_equal(grant_audit_call(control_domain->id, 0, NULL), -EOPNOTSUPP);
+    assert_int_equal(grant_audit_call(d->id + 1, 0, NULL), -ESRCH);
+    d->dying = DOM_DYING;
+    assert_int_equal(grant_audit_call(d->id, 0, NULL), -EBUSY);
+    d->dying = DOM_ALIVE;
+    core_kill(mapper);
+    assert_int_equal(grant_audit_call(d->id, 0, NULL), 0);
+    assert_true(!u->broken && !u->handles);
+    end();
+}
+
 /* ---- XENMEM_acquire_resource ---- */
 
 static long acquire(unsigned int id, uint64_t first, uint32_t nr, xen_pfn_t *list)
@@ -405,13 +468,9 @@ static void test_grant_limits(void **state)
 int core_grants_tests(void)
 {
     static const struct CMUnitTest tests[] = {
-        CORE_TEST(test_holders_of_a_dead_domain),
-        CORE_TEST(test_holders_in_slices),
-        CORE_TEST(test_holders_anywhere),
-        CORE_TEST(test_longest_batches),
-        CORE_TEST(test_untold_handles),
-        CORE_TEST(test_grant_resources),
-        CORE_TEST(test_grant_limits),
+        CORE_TEST(test_holders_of_a_dead_domain), CORE_TEST(test_holders_in_slices), CORE_TEST(test_holders_anywhere),
+        CORE_TEST(test_longest_batches),          CORE_TEST(test_untold_handles),    CORE_TEST(test_grant_audit),
+        CORE_TEST(test_grant_resources),          CORE_TEST(test_grant_limits),
     };
 
     return cmocka_run_group_tests_name("grants", tests, NULL, NULL);

@@ -38,6 +38,10 @@ units                   += test_ctl_holders
 test_ctl_holders-srcs   := tests/unit/test_ctl_holders.c tools/libctl/holders.c
 test_ctl_holders-cflags := -Itools -Ihypervisor/include
 
+units                 += test_ctl_audit
+test_ctl_audit-srcs   := tests/unit/test_ctl_audit.c tools/libctl/audit.c
+test_ctl_audit-cflags := -Itools -Ihypervisor/include
+
 units                  += test_ctl_shadow
 test_ctl_shadow-srcs   := tests/unit/test_ctl_shadow.c tools/libctl/shadow.c
 test_ctl_shadow-cflags := -Itools -Ihypervisor/include

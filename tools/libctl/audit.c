@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The audit of a PV guest: the hypervisor recounts what the guest's page tables hold, see docs/invariants.md.
+ * The audit of a PV guest: the hypervisor recounts what the guest's page tables hold, and then who uses its grants; see
+ * docs/invariants.md.
  *
- * Place: the verb audit. The guest is paused by the hypervisor for as long as it takes.
+ * Place: the verb audit. The guest is paused by the hypervisor for as long as it takes, but others go on using its
+ * grants: the hypervisor has a result only if nobody did meanwhile, so it is asked again and again.
  */
 #include <string.h>
+#include <time.h>
 
 #include "libctl/internal.h"
 
-#define TRIES 3
+#define TRIES       3
+#define GRANT_TRIES 100
 
 /* What the hypervisor needs for its counters, in KiB: 16 bytes for each frame, and some pages of pointers. */
 static unsigned long long counters_kib(struct ctl *ctl, uint32_t domid)
@@ -45,6 +49,13 @@ static int fail(struct ctl *ctl, struct ctl_error *err, int code, uint32_t domid
     }
 }
 
+static void copy_words(struct ctl_audit_finding *to, const char rule[8], const char what[72])
+{
+    memcpy(to->rule, rule, sizeof(to->rule));
+    memcpy(to->what, what, sizeof(to->what));
+    to->rule[sizeof(to->rule) - 1] = to->what[sizeof(to->what) - 1] = 0;
+}
+
 static void copy_result(struct ctl_audit *out, const struct umbra_op_audit *a, const struct umbra_audit_finding *f)
 {
     memset(out, 0, sizeof(*out));
@@ -57,13 +68,50 @@ static void copy_result(struct ctl_audit *out, const struct umbra_op_audit *a, c
     for (; out->n < a->nr && out->n < CTL_AUDIT_FINDINGS; out->n++, f++) {
         struct ctl_audit_finding *to = &out->finding[out->n];
 
-        memcpy(to->rule, f->rule, sizeof(to->rule));
-        memcpy(to->what, f->what, sizeof(to->what));
-        to->rule[sizeof(to->rule) - 1] = to->what[sizeof(to->what) - 1] = 0;
+        copy_words(to, f->rule, f->what);
         to->frame = f->frame;
         to->count_info = f->count_info;
         to->type_info = f->type_info;
     }
+}
+
+static void add_grants(struct ctl_audit *out, const struct umbra_op_grant_audit *a, const struct umbra_grant_finding *f)
+{
+    out->broken += a->broken;
+    out->grants = a->entries;
+    out->handles = a->handles;
+    for (uint32_t i = 0; i < a->nr && i < CTL_AUDIT_FINDINGS; i++, f++) {
+        struct ctl_audit_finding *to = &out->finding[out->n++];
+
+        copy_words(to, f->rule, f->what);
+        to->is_grant = true;
+        to->number = f->number;
+    }
+}
+
+/* 0 with what was found, or that they are in use; or -errno. */
+static int audit_grants(struct ctl *ctl, uint32_t domid, struct ctl_audit *out)
+{
+    struct umbra_grant_finding *findings = ctl_buffer_get(ctl, CTL_AUDIT_FINDINGS * sizeof(*findings));
+    const struct timespec pause = {.tv_nsec = 5000000};
+    struct umbra_op op = {.cmd = UMBRA_OP_grant_audit, .domain = domid};
+    int rc = findings ? -EAGAIN : -ENOMEM;
+
+    for (int i = 0; i < GRANT_TRIES && rc == -EAGAIN; i++) {
+        if (i) {
+            nanosleep(&pause, NULL);
+        }
+        op.u.grant_audit = (struct umbra_op_grant_audit){.room = CTL_AUDIT_FINDINGS, .findings = (uintptr_t)findings};
+        rc = ctl_call_umbra(ctl, &op);
+    }
+    if (rc == 0) {
+        add_grants(out, &op.u.grant_audit, findings);
+    }
+    if (findings) {
+        ctl_buffer_put(ctl, findings);
+    }
+    out->grants_in_use = rc == -EAGAIN;
+    return rc == -EAGAIN ? 0 : rc;
 }
 
 int ctl_domain_audit(struct ctl *ctl, uint32_t domid, struct ctl_audit *out, struct ctl_error *err)
@@ -84,5 +132,8 @@ int ctl_domain_audit(struct ctl *ctl, uint32_t domid, struct ctl_audit *out, str
         copy_result(out, &op.u.audit, findings);
     }
     ctl_buffer_put(ctl, findings);
+    if (rc == 0) {
+        rc = audit_grants(ctl, domid, out);
+    }
     return rc < 0 ? fail(ctl, err, rc, domid) : 0;
 }

@@ -223,20 +223,25 @@ struct ctl_audit_finding {
     char rule[8];  /* number of the invariant: docs/invariants.md */
     char what[72]; /* in words */
     uint64_t frame, count_info, type_info;
+    bool is_grant;
+    uint32_t number; /* is_grant: of the entry or handle, or as many as there are, and no frame */
 };
 
 struct ctl_audit {
     uint32_t broken;                                    /* invariants found broken, counted each time */
     uint64_t frames, tables, entries, descriptor_pages; /* looked at */
     uint64_t shared;                                    /* frames on which others hold references */
+    bool grants_in_use;                                 /* too much to be audited */
+    uint32_t grants, handles;                           /* looked at: its entries, and others' handles for them */
     unsigned n;                                         /* of the first findings */
-    struct ctl_audit_finding finding[CTL_AUDIT_FINDINGS];
+    struct ctl_audit_finding finding[2 * CTL_AUDIT_FINDINGS];
 };
 
 /*
- * Are the invariants of a PV guest's page tables kept? It is paused for as long as that takes. Succeeds when some are
- * broken, too. -EOPNOTSUPP: the control domain; -EBUSY: it is dying; -ENOMEM: no memory for the counters; -ENOSYS:
- * another hypervisor. Source: umbra_op audit.
+ * Are the invariants of a PV guest's page tables kept, and of its grants? It is paused for as long as that takes, but
+ * between attempts to see its grants while nobody uses them. Succeeds when some are broken, too, and when no attempt
+ * did. -EOPNOTSUPP: the control domain; -EBUSY: it is dying; -ENOMEM: no memory for the counters; -ENOSYS: another
+ * hypervisor. Source: umbra_op audit and grant_audit.
  */
 int ctl_domain_audit(struct ctl *ctl, uint32_t domid, struct ctl_audit *out, struct ctl_error *err);
 

@@ -6,6 +6,8 @@
 #include <hv/domain.h>
 #include <xen/grant_table.h>
 
+struct umbra_op_grant_audit;
+
 /* opts: XEN_DOMCTL_GRANT_version of the highest version that the domain may use; it begins with 1. */
 int grant_domain_init(struct domain *d, unsigned int max_frames, unsigned int max_maptrack, uint32_t opts);
 /* Teardown of d's own mappings of others' frames, in bounded slices: -ERESTART or 0. */
@@ -30,8 +32,15 @@ unsigned int grant_max_frames(const struct domain *d);
 unsigned int grant_max_status_frames(const struct domain *d);
 /* Debug key 'g'. */
 void grant_dump(void);
-/* Recounts d's grants and mappings while no grant operation is under way: number of broken invariants G1-G5, reported
- * on the console, or -ENOMEM. */
+/*
+ * Recounts d's grants and mappings, in slices; *a is as <umbra/umbra_op.h> says. -ERESTART, -EAGAIN: somebody used its
+ * grants meanwhile and there is no result, or 0: so many of the invariants G1-G5 are broken as *a says, and the
+ * console.
+ */
+int grant_audit_slice(struct domain *d, struct umbra_op_grant_audit *a);
+/* What the check of a finding says, in words, and the number of its invariant. */
+const char *grant_audit_what(uint32_t check, const char **rule);
+/* All at once, for debug keys: number of broken ones, or -EAGAIN after some attempts. */
 int grant_audit(struct domain *d);
 
 /*

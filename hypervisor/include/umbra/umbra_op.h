@@ -44,6 +44,31 @@ struct umbra_op_audit {
 };
 
 /*
+ * Audit of the invariants G1 to G5 of what a domain grants and has mapped, which is paused for each slice of it. All
+ * but room and findings is 0 to begin with; a call that is preempted finds there how far it has come. -EOPNOTSUPP: the
+ * control domain; -EBUSY: the domain is dying; -EAGAIN: somebody used its grants, or audited them, meanwhile: there is
+ * no result, another try may have one.
+ */
+#define UMBRA_OP_grant_audit 17
+struct umbra_grant_finding {
+    char rule[8];         /* number of the invariant */
+    char what[72];        /* in words */
+    uint32_t number, pad; /* of the entry or handle; or as many as there are */
+};
+struct umbra_op_grant_audit {
+    uint32_t room;             /* IN: findings that fit */
+    uint32_t nr;               /* OUT: findings stored: the first ones */
+    uint64_t findings;         /* IN: pointer to struct umbra_grant_finding[room] */
+    uint32_t broken;           /* OUT: invariants found broken, counted each time */
+    uint32_t entries, handles; /* OUT: looked at: the domain's entries, and handles that others have for them */
+    uint32_t begun, next, used, in_use, free;
+    uint16_t step, mapper;
+    struct {
+        uint32_t check, number;
+    } found[7];
+};
+
+/*
  * Who holds a domain, dying or not: its frames that are left, and what other domains have of them. Looks at a slice of
  * the host per call: the caller begins at position 0, adds up frames, references and rows, and calls again until
  * position comes back as UMBRA_HOLDERS_end. The host goes on meanwhile; of a domain that has been torn down the sums
@@ -195,6 +220,7 @@ struct umbra_op {
     union {
         struct umbra_op_build_info build_info;
         struct umbra_op_audit audit;
+        struct umbra_op_grant_audit grant_audit;
         struct umbra_op_holders holders;
         struct umbra_op_stretch stretch;
         struct umbra_op_alloc_fault alloc_fault;

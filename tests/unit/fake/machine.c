@@ -241,9 +241,19 @@ void tlb_poll(void)
 {
 }
 
+static void another_cpu(void)
+{
+    void (*fn)(void) = machine.meanwhile;
+
+    assert_int_equal(machine.locks_held, 0);
+    machine.meanwhile = NULL;
+    if (fn)
+        fn();
+}
+
 void tlb_flush_mask(cpumask_t mask)
 {
-    assert_int_equal(machine.locks_held, 0);
+    another_cpu();
     machine.flushes++;
 }
 
@@ -520,6 +530,7 @@ int pv_grant_map_pte(struct domain *d, uint64_t addr, bool contains_pte, pte_t e
 {
     struct fake_pte *p = find_pte(addr);
 
+    another_cpu();
     if (addr < PAGE_SIZE || (addr & 7))
         return -EINVAL;
     if (!p)

@@ -51,6 +51,7 @@ struct machine {
     unsigned int preempt_asked, restarts;
     unsigned int locks_held;
     unsigned int ipis, flushes, kicks;
+    void (*meanwhile)(void); /* what another CPU does in the middle of a map or an unmap, once; NULL: nothing */
     unsigned int pirq_error; /* what pirq_guest_bind refuses with */
     struct domain *pirq_owner[64];
     unsigned int pirq_cpu[64];
