@@ -2,6 +2,7 @@
 # Test guests: small PV kernels, a rule or an attack each, in reading order. tests/lab/test_hostile.py runs all of them.
 guest-srcs += tests/guests/lib/start.S
 guest-srcs += tests/guests/lib/main.c
+guest-srcs += tests/guests/lib/format.c
 guest-srcs += tests/guests/lib/print.c
 guest-srcs += tests/guests/lib/trap.c
 guest-srcs += tests/guests/lib/table.c

@@ -34,7 +34,6 @@ void lib_main(struct start_info *si) __attribute__((noreturn));
 void lib_vcpu_main(void (*fn)(void)) __attribute__((noreturn));
 void init_traps(void);
 void vcpu_entry(void);
-size_t format(char *buf, size_t size, const char *fmt, va_list ap);
 void console_write(const char *text, size_t n);
 
 #endif

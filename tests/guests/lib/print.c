@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* Text on the guest's console ring, whole lines at a time, whichever vCPU speaks. */
+#include "format.h"
 #include "internal.h"
 
 #include <xen/io/console.h>
@@ -54,78 +55,6 @@ void flush_console(void)
 
         HYPERCALL2(__HYPERVISOR_sched_op, SCHEDOP_poll, &poll);
     }
-}
-
-/* ---- formatting ---- */
-
-struct out {
-    char *at, *end;
-};
-
-static void put(struct out *o, char c)
-{
-    if (o->at < o->end)
-        *o->at++ = c;
-}
-
-static void put_text(struct out *o, const char *s)
-{
-    while (*s)
-        put(o, *s++);
-}
-
-static void put_number(struct out *o, uint64_t v, unsigned int base)
-{
-    char digits[20];
-    unsigned int n = 0;
-
-    do
-        digits[n++] = "0123456789abcdef"[v % base];
-    while (v /= base);
-    while (n)
-        put(o, digits[--n]);
-}
-
-static void put_signed(struct out *o, long v)
-{
-    if (v < 0)
-        put(o, '-');
-    put_number(o, v < 0 ? -(uint64_t)v : (uint64_t)v, 10);
-}
-
-static void put_argument(struct out *o, char kind, bool is_long, va_list *ap)
-{
-    switch (kind) {
-    case 's':
-        put_text(o, va_arg(*ap, const char *));
-        break;
-    case 'd':
-        put_signed(o, is_long ? va_arg(*ap, long) : va_arg(*ap, int));
-        break;
-    default:
-        put_number(o, is_long ? va_arg(*ap, unsigned long) : va_arg(*ap, unsigned int), kind == 'x' ? 16 : 10);
-    }
-}
-
-size_t format(char *buf, size_t size, const char *fmt, va_list ap)
-{
-    struct out o = {buf, buf + size};
-    va_list args;
-
-    va_copy(args, ap);
-    for (; *fmt; fmt++) {
-        bool is_long;
-
-        if (*fmt != '%') {
-            put(&o, *fmt);
-            continue;
-        }
-        is_long = *++fmt == 'l';
-        fmt += is_long;
-        put_argument(&o, *fmt, is_long, &args);
-    }
-    va_end(args);
-    return (size_t)(o.at - buf);
 }
 
 void say(const char *fmt, ...)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* What compilers call for by themselves. */
-#include "internal.h"
+#include <stddef.h>
 
 void *memcpy(void *to, const void *from, size_t n);
 void *memset(void *to, int value, size_t n);
