@@ -5,7 +5,7 @@
 #   cli-srcs      tools/cli sources                                 -> build/umbra
 #   units         names of host test programs; for each NAME:
 #                 NAME-srcs (sources), NAME-cflags, NAME-libs       -> build/unit/NAME (ASan, UBSan)
-#   guests        names of test guests, tests/guests/NAME.c; guest-srcs: what they share -> build/guests/NAME
+#   guests        names of test guests, guest-srcs: what they share; hvm-tests: tests/guests/hvm -> build/guests
 include Config.mk
 
 hv-srcs  :=
@@ -17,7 +17,7 @@ guest-srcs :=
 ctl-libs := -lxencall -lxenforeignmemory -lxenevtchn -lxengnttab -lxenstore -lxentoollog -lz -llzma -lzstd -llz4
 cli-libs := -lyajl
 
-include $(wildcard hypervisor/*/objs.mk hypervisor/*/*/objs.mk tools/*/objs.mk tests/*/objs.mk)
+include $(wildcard hypervisor/*/objs.mk hypervisor/*/*/objs.mk tools/*/objs.mk tests/*/objs.mk tests/*/*/objs.mk)
 
 Q := $(if $(filter 0,$(V)),@)
 say = @$(if $(filter 0,$(V)),printf '  %-7s %s\n' $(1) $(2),:)
@@ -88,9 +88,10 @@ $(BUILD)/guests/%: $(BUILD)/guest-objs/tests/guests/%.o $(guest-objs) tests/gues
 	$(Q)$(LD) -static -s -z noexecstack --no-warn-rwx-segments -T tests/guests/lib/guest.lds $(filter %.o,$^) -o $@
 # Objects are kept: make would take them for steps on the way and delete them.
 .SECONDARY:
+$(foreach f,$(hvm-formats),$(eval $(call hvm-rules,$(f))))
 .PHONY: guests
 all: guests
-guests: $(patsubst %,$(BUILD)/guests/%,$(guests))
+guests: $(patsubst %,$(BUILD)/guests/%,$(guests) $(hvm-formats:%=hvm/%))
 
 # --- host tests ---------------------------------------------------------------------------------------------------
 # Each program has objects of its own: the same source is compiled with different flags for different programs.

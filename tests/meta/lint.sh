@@ -41,7 +41,7 @@ cppcheck() {
     command cppcheck --quiet -j2 --std=c11 --error-exitcode=1 --inline-suppr \
         --enable=warning,performance,portability --suppress=missingIncludeSystem --suppress=unknownMacro \
         --suppress=comparePointers --suppress=subtractPointers \
-        -Ihypervisor/include -Itools -Itests/guests/lib --file-list="$build/lint-files"
+        -Ihypervisor/include -Itools -Itests/guests/lib -Itests/guests/hvm/lib --file-list="$build/lint-files"
 }
 
 shell() {

@@ -10,28 +10,35 @@ import tree
 
 sys.path.insert(0, os.path.join(tree.TOP, "tests", "lab"))
 import test_hostile  # noqa: E402
+import test_hvm_guests  # noqa: E402
 
 FOLDER = "tests/guests"
+HVM = FOLDER + "/hvm"
 GUEST_LINES = 100
 PROSE_WORDS = 25
 
 
 class Guests(unittest.TestCase):
     def setUp(self):
-        self.sources = [path for path in tree.files(FOLDER)
-                        if path.endswith(".c") and os.path.dirname(path) == FOLDER]
-        self.names = [os.path.basename(path)[:-2] for path in self.sources]
+        self.sources, self.names = self.guests_of(FOLDER)
+        self.hvm_sources, self.hvm_names = self.guests_of(HVM)
+
+    @staticmethod
+    def guests_of(folder):
+        sources = [path for path in tree.files(folder) if path.endswith(".c") and os.path.dirname(path) == folder]
+        return sources, [os.path.basename(path)[:-2] for path in sources]
 
     def test_there_are_guests(self):
         self.assertGreater(len(self.names), 5)
+        self.assertGreater(len(self.hvm_names), 5)
 
     def test_lengths(self):
-        for path in self.sources:
+        for path in self.sources + self.hvm_sources:
             self.assertLessEqual(tree.read(path).count("\n"), GUEST_LINES, path)
 
     def test_prose_first(self):
         """After the licence line a comment that begins with the kind and tells it in words."""
-        for path in self.sources:
+        for path in self.sources + self.hvm_sources:
             match = re.match(r"// SPDX[^\n]*\n/\*\n \* (Rule|Attack): (.*?)\*/\n", tree.read(path), re.S)
             self.assertTrue(match, f"{path}: no comment at its head that begins with Rule: or Attack:")
             self.assertGreaterEqual(len(match.group(2).split()), PROSE_WORDS, path)
@@ -44,6 +51,11 @@ class Guests(unittest.TestCase):
         methods = [name for name in dir(test_hostile.Hostile) if name.startswith("test_guest_")]
         self.assertEqual(methods, sorted(f"test_guest_{name}" for name in self.names))
         self.assertLessEqual(set(test_hostile.NEEDS), set(self.names), "needs of a guest that is not there")
+
+    def test_hvm_guests_run_in_the_lab(self):
+        self.assertEqual(sorted(test_hvm_guests.all_guests()), sorted(self.hvm_names))
+        for way in test_hvm_guests.WAYS:
+            self.assertLessEqual(set(way.left_out), set(self.hvm_names), "a guest that is not there is left out")
 
     def test_differences_are_listed(self):
         """A guest that asks where it runs, and nobody else, has rows in the table of both hypervisors' answers."""
