@@ -15,7 +15,7 @@ import socket
 import subprocess
 import time
 
-from verdict import LabError
+from verdict import LabError, tail
 
 
 def die_with_parent():
@@ -63,8 +63,7 @@ class Emulator:
             while time.monotonic() < deadline and self.process.poll() is None:
                 with contextlib.suppress(socket.timeout):
                     return listener.accept()[0]
-        with open(self.path("stderr"), "r", errors="replace", encoding="utf-8") as output:
-            raise LabError("the emulator did not start:\n" + output.read())
+        raise LabError("the emulator did not start: " + self.last_words())
 
     def environment(self):
         return None
@@ -72,6 +71,14 @@ class Emulator:
     def is_reset(self):
         """For an emulator that would boot again: the machine has reset since it was started."""
         return False
+
+    def last_words(self):
+        """How the emulator's process ended, and what it said: the machine is not to blame when there is no reason()."""
+        status = self.process.poll()
+        ended = f"signal {-status}" if status is not None and status < 0 else f"status {status}"
+        with open(self.path("stderr"), "r", errors="replace", encoding="utf-8") as output:
+            words = " | ".join(tail(output.read(), 5).split("\n"))
+        return f"{ended}: {words or 'no message'}"
 
     def stop(self):
         if self.process and self.process.poll() is None:

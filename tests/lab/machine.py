@@ -61,6 +61,7 @@ class Machine:
         self._reader_error = None
         self._lost = False
         self._sockets, self._pump, self._directory = {}, None, None
+        self._open = set()  # the sockets that have not come to their end
 
     def __enter__(self):
         return self
@@ -98,6 +99,7 @@ class Machine:
 
     def launch(self, iso):
         self._sockets = self.emulator.start(self._directory, iso, self.hardware)
+        self._open = set(self._sockets)
         self.started = time.monotonic()
         self._pump = threading.Thread(target=self._pump_sockets, daemon=True)
         self._pump.start()
@@ -122,6 +124,8 @@ class Machine:
                     selector.unregister(key.fileobj)
                 with self._changed:
                     self._receive(key.data, data)
+                    if not data:
+                        self._open.discard(key.data)
                     self._changed.notify_all()
 
     def _receive(self, name, data):
@@ -168,8 +172,10 @@ class Machine:
             self._changed.wait_for(lambda: self._process.poll() is not None, 2)
             raise MachineEnded(panic[0], panic[1])
         if self._process.poll() is not None:
-            self._changed.wait(0.2)
-            reason = self.emulator.reason() or "no reason"
+            self._changed.wait_for(lambda: not self._open, 5)  # the reason may still be on its way
+            reason = self.emulator.reason()
+            if not reason:
+                raise MachineEnded(verdict.LAB_ERROR, f"the emulator failed: {self.emulator.last_words()}")
             raise MachineEnded(verdict.RESET, f"the machine ended by itself ({reason})")
         if self.emulator.is_reset():
             self._process.kill()

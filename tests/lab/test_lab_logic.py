@@ -226,6 +226,14 @@ time.sleep(600)
 ' "$@"
 """
 
+FALSE_END = FALSE_QEMU.replace("time.sleep(600)", """
+held[2].recv(1)  # the lab has accepted all three
+held[2].sendall(b"%s")
+print("ERROR: assertion failed", file=sys.stderr)
+sys.stderr.flush()
+import os, signal
+os.kill(os.getpid(), signal.SIGABRT)""")
+
 
 class NothingIsLeft(unittest.TestCase):
     """The lab ends an emulator that hangs, whatever ends the lab."""
@@ -279,6 +287,24 @@ class NothingIsLeft(unittest.TestCase):
         _, err = lab.communicate(timeout=30)
         self.assertEqual(lab.returncode, verdict.HANG, err)
         self.assertIn("lab: ", err.strip().split("\n")[-1])
+        self.check_clean()
+
+    def test_emulator_aborts(self):
+        """Without a word on its monitor the emulator itself has failed: its signal and its message are told."""
+        self.make("bin/qemu-system-x86_64", FALSE_END % "")
+        lab = self.start("--timeout", "60")
+        _, err = lab.communicate(timeout=30)
+        self.assertEqual(lab.returncode, verdict.LAB_ERROR, err)
+        self.assertIn(f"signal {int(signal.SIGABRT)}: ERROR: assertion failed", err)
+        self.check_clean()
+
+    def test_machine_resets(self):
+        event = r'{\"event\": \"SHUTDOWN\", \"data\": {\"reason\": \"guest-reset\"}}\n'
+        self.make("bin/qemu-system-x86_64", FALSE_END % event)
+        lab = self.start("--timeout", "60")
+        _, err = lab.communicate(timeout=30)
+        self.assertEqual(lab.returncode, verdict.RESET, err)
+        self.assertIn("guest-reset", err)
         self.check_clean()
 
     def test_signals(self):
