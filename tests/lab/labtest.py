@@ -174,6 +174,8 @@ class LabTest(unittest.TestCase):
         config = {"name": name, "type": "pv", "memory": 128, "vcpus": 1, "kernel": QUICK_KERNEL,
                   "ramdisk": GUEST_INITRD, "cmdline": CMDLINE}
         config.update(keys)
+        if config["cmdline"] and self.machine.description.kernel:
+            config["cmdline"] += " " + self.machine.description.kernel
         config = {key: value for key, value in config.items() if value is not None}
         path = f"{HOME}/{name}.json"
         self.machine.put(path, json.dumps(config, indent=4).encode(), f"rm -f /var/log/xen/console/guest-{name}.log")

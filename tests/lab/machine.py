@@ -48,7 +48,8 @@ class Machine:
         self.emulator = emulators.make(self.build, self.description)
         self.hardware = emulators.Hardware(self.description, smp, memory, disks)
         self.hypervisor = hypervisor or os.path.join(self.build, "umbra.gz")
-        self.append, self.kernel_append = list(append), list(kernel_append)
+        self.append = list(append)
+        self.kernel_append = [*self.description.kernel.split(), *kernel_append]
         self.overlays, self.channel, self.drivers = list(overlays), channel, drivers or bool(disks)
         self.log_path = log
         self.token = secrets.token_hex(8)

@@ -2,7 +2,8 @@
 """The machines of the lab: name -> which emulator, which processor. emulators.py knows the emulators' options.
 
 The CPU features switched off are those whose emulation in QEMU 7.2 is wrong (SMAP: IRET frame; MONITOR: #GP;
-RDTSCP: intercept without decode). All but the first two machines need what make nightly fetches."""
+RDTSCP: intercept without decode). In Bochs a model's features cannot be switched off: kernels are told not to use
+XSAVEC, which damages the saved AVX registers. All but the first two machines need what make nightly fetches."""
 
 import dataclasses
 
@@ -17,6 +18,7 @@ class Description:
     memory: int = 2048
     patience: int = 1   # how many times longer than on QEMU everything may take
     protection: tuple = ("SMEP",)   # what of SMEP and SMAP the processor has
+    kernel: str = ""    # words for the command line of each kernel, the control domain's and the guests'
 
 
 MACHINES = {
@@ -27,6 +29,6 @@ MACHINES = {
     "bochs": Description("Bochs, Intel with VMX, SMEP, x2APIC, TSC deadline", "corei7_haswell_4770", "bochs",
                          patience=10),
     "bochs-svm": Description("Bochs, AMD with SVM, SMEP, SMAP", "ryzen", "bochs", patience=10,
-                             protection=("SMEP", "SMAP")),
+                             protection=("SMEP", "SMAP"), kernel="clearcpuid=xsavec"),
 }
 DEFAULT = "qemu-svm"

@@ -14,6 +14,7 @@ import unittest
 import channel
 import emulators
 import image
+import machine
 import machines
 import script
 import verdict
@@ -174,6 +175,11 @@ class MachineLines(unittest.TestCase):
         self.assertIsNone(emulator.reason())
         emulator.receive_qmp(b'{"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-reset"}}\n')
         self.assertEqual(emulator.reason(), "guest-reset")
+
+    def test_kernel_words_of_a_machine(self):
+        made = machine.Machine(name="bochs-svm", kernel_append=["quiet"])
+        self.assertEqual(made.kernel_append, ["clearcpuid=xsavec", "quiet"])
+        self.assertEqual(machine.Machine(name="qemu10").kernel_append, [])
 
     def test_missing_emulator(self):
         self.assertIn("/nowhere/cache/qemu10", emulators.make("/nowhere", machines.MACHINES["qemu10"]).missing())

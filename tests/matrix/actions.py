@@ -84,6 +84,7 @@ class Actions(labtest.LabTest):
         self.assertFalse(self.guests())
         crash = CRASH.search(self.machine.serial_log())
         self.assertIsNone(crash, crash and crash.group())
+        self.assertNotIn("Bad FPU state", self.machine.serial_log())
 
     # --- actions --------------------------------------------------------------------------------------------------
 
