@@ -45,6 +45,15 @@ class Options(LabTest):
         lines = [line for line in self.machine.serial_log().split("\n") if "no-such-option" in line]
         self.assertTrue([line for line in lines if "dom0_mem" not in line], "only the command line itself names it")
 
+    def test_keys_on_the_serial_line(self):
+        """What is asked of a machine that hangs. The line is the control domain's again afterwards."""
+        self.machine.press("dqr")
+        log = self.machine.serial_log()
+        for text in ("*** Dumping CPU2 state: ***", "General information for domain 0:", "CPU2: runs d"):
+            self.assertIn(text, log)
+        self.assertEqual(re.findall("Serial input to (.*?) ", log)[-2:], ["Xen", "DOM0"])
+        self.ok("true")
+
     def test_z_control_domain_panic_is_told(self):
         """Last: it ends the machine."""
         with self.assertRaises(MachineEnded) as caught:
