@@ -143,6 +143,7 @@ void hvm_run(void)
             irq_enable();
             continue;
         }
+        hvm_ops->watch_flushes(v, shadow_needs_flushes(&v->hvm->shadow));
         hvm_deliver(v);
         x = (struct vmexit){0};
         hvm_ops->enter(v, &x);

@@ -84,6 +84,8 @@ static struct entry load(const struct walk *w, uint64_t address, unsigned int si
         e.value = 0;
         memcpy(&e.value, w->c->memory + address, size);
     }
+    if (w->c->recall)
+        e.value = w->c->recall(w->c->recall_ctx, address, size, e.value);
     return e;
 }
 
@@ -255,6 +257,19 @@ static void store_bits(struct oracle_cpu *c, const struct entry *e, uint64_t bit
         memcpy(c->memory + e->address, &value, e->size);
 }
 
+static uint64_t needed_bits(const struct walk *w, unsigned int i)
+{
+    return BIT(5) | (i + 1 == w->n && w->kind == ORACLE_WRITE ? BIT(6) : 0);
+}
+
+static bool has_bits(const struct walk *w)
+{
+    for (unsigned int i = 0; i < w->n; i++)
+        if (needed_bits(w, i) & ~w->used[i].value)
+            return false;
+    return true;
+}
+
 struct oracle_result oracle_access(struct oracle_cpu *c, uint64_t linear, enum oracle_kind kind, bool user)
 {
     struct walk w = {.c = c, .kind = kind, .user = user, .all_writable = true, .all_user = true};
@@ -271,7 +286,9 @@ struct oracle_result oracle_access(struct oracle_cpu *c, uint64_t linear, enum o
         raise_fault(&w, true, false);
     if (w.faults)
         return (struct oracle_result){.faults = true, .error_code = w.error_code};
+    if (c->recall)
+        return (struct oracle_result){.faults = !has_bits(&w), .physical = w.physical};
     for (unsigned int i = 0; i < w.n; i++)
-        store_bits(c, &w.used[i], BIT(5) | (i + 1 == w.n && kind == ORACLE_WRITE ? BIT(6) : 0));
+        store_bits(c, &w.used[i], needed_bits(&w, i));
     return (struct oracle_result){.physical = w.physical};
 }

@@ -21,6 +21,12 @@ struct oracle_cpu {
     /* memory: all of it, from physical address 0; beyond it everything reads as ones and stores are lost */
     uint8_t *memory;
     uint64_t memory_size;
+    /*
+     * Or NULL. What a TLB has of an entry in memory (size bytes at an address, which holds now): then the access stores
+     * nothing, and a translation through entries without the A and D bits that it needs is none: a fault without code.
+     */
+    uint64_t (*recall)(void *ctx, uint64_t address, unsigned int size, uint64_t now);
+    void *recall_ctx;
 };
 
 enum oracle_kind { ORACLE_READ, ORACLE_WRITE, ORACLE_FETCH };

@@ -8,6 +8,7 @@
 #include <hv/paging_pool.h>
 #include "fake/ram.h"
 #include "shadow_tlb.h"
+#include "shadow_past.h"
 
 extern unsigned long *m2p_table;
 struct domain *d;
@@ -22,8 +23,9 @@ static unsigned int meddle_percent, starve_percent;
 static unsigned int running = VCPUS; /* the others stay where they are */
 static unsigned long starved;
 static bool accessing, meddled;
+static bool tidy;                /* each table is of one level */
 static unsigned int entry_bytes; /* of most tables now; others make nonsense of what is in them */
-static unsigned long counts[SHADOW_NOMEM + 1];
+static unsigned long counts[SHADOW_NOMEM + 1], unsynced, synced;
 
 /* What frame.c wants of mm/pv. */
 int pv_get_table_type(struct page_info *pg, enum page_type type)
@@ -93,32 +95,36 @@ static uint8_t *real(uint64_t at)
     return (uint8_t *)mfn_to_virt(model_frame(at >> PAGE_SHIFT)) + (at & (PAGE_SIZE - 1));
 }
 
+static const void *now(uint64_t at)
+{
+    return real(at);
+}
+
+/* Before memory changes. */
+static void will_store(uint64_t at, unsigned int bytes)
+{
+    past_note(at, bytes, now);
+}
+
 void model_wrote(uint64_t at, unsigned int bytes, uint64_t value)
 {
     memcpy(model + at, &value, bytes);
 }
 
-/* Nothing but a flush makes shadows of that mode follow the guest's tables: here it comes with each store. */
-static void flush_all(void)
-{
-    for (unsigned int i = 0; model_vtlb && i < VCPUS; i++)
-        model_load(&vcpu[i]);
-}
-
 /* As an emulator or a hypercall stores. */
 void model_store(uint64_t at, unsigned int bytes, uint64_t value)
 {
+    will_store(at, bytes);
     stretch_begin(STRETCH_TRAP, 14);
     assert_int_equal(shadow_store(d, _gpa(at), bytes, value), 0);
     assert_true(this_cpu(stretch_now).work <= STRETCH_BOUND);
     stretch_end();
     model_wrote(at, bytes, value);
-    flush_all();
 }
 
 static uint64_t table_frame(void);
 static unsigned int random_index(unsigned int per_page);
-static uint64_t random_entry(unsigned int bytes);
+static uint64_t random_entry(uint64_t table, unsigned int bytes);
 
 /* As a guest changes an entry's rights, or takes its A or D away. */
 static uint64_t changed_entry(uint64_t at, unsigned int bytes)
@@ -140,6 +146,7 @@ static void swap_entry(uint64_t at, unsigned int bytes, uint64_t value)
     if (same)
         memcpy(&old, real(at), bytes);
     found = old;
+    will_store(at, bytes);
     stretch_begin(STRETCH_TRAP, 14);
     assert_int_equal(shadow_swap(d, _gpa(at), bytes, &found, value), 0);
     stretch_end();
@@ -147,14 +154,13 @@ static void swap_entry(uint64_t at, unsigned int bytes, uint64_t value)
     assert_memory_equal(&found, model + at, bytes);
     if (same)
         model_wrote(at, bytes, value);
-    flush_all();
 }
 
 static void store_table(void)
 {
     unsigned int bytes = fake_chance(99) ? entry_bytes : 12 - entry_bytes, way = fake_below(100);
     uint64_t gfn = table_frame(), at = (gfn << PAGE_SHIFT) + random_index((unsigned int)PAGE_SIZE / bytes) * bytes;
-    uint64_t value = fake_chance(30) ? changed_entry(at, bytes) : random_entry(bytes);
+    uint64_t value = fake_chance(30) ? changed_entry(at, bytes) : random_entry(gfn, bytes);
 
     if (way < 80)
         model_store(at, bytes, value);
@@ -207,11 +213,36 @@ static const struct mode modes[] = {
     {CR0_PE, 0, 0, 0, 4},
 };
 
+static uint64_t nth_table(unsigned int n)
+{
+    return n < TABLES ? n : SMALL + n - TABLES;
+}
+
 static uint64_t table_frame(void)
 {
-    unsigned int n = fake_below(TABLES + LARGE_TABLES);
+    return nth_table(fake_below(TABLES + LARGE_TABLES));
+}
 
-    return n < TABLES ? n : SMALL + n - TABLES;
+/* A tidy guest has tables of one level each, by their numbers: of level n those from first[n - 1] to first[n]. */
+static const unsigned int first_of_level[] = {0, 6, 10, 12, TABLES + LARGE_TABLES};
+
+static uint64_t table_of_level(unsigned int level)
+{
+    unsigned int first = first_of_level[level - 1];
+
+    return nth_table(first + fake_below(first_of_level[level] - first));
+}
+
+/* 0: it is no table. */
+static unsigned int level_of(uint64_t gfn)
+{
+    unsigned int level = GUEST_LEVELS, n = (unsigned int)(gfn < TABLES ? gfn : gfn - SMALL + TABLES);
+
+    if (gfn >= TABLES && (gfn < SMALL || gfn >= SMALL + LARGE_TABLES))
+        return 0;
+    while (n < first_of_level[level - 1])
+        level--;
+    return level;
 }
 
 static uint64_t some_frame(void)
@@ -223,12 +254,15 @@ static uint64_t some_frame(void)
     return p < 97 ? fake_below(FRAMES) : FRAMES + fake_below(64);
 }
 
-static uint64_t random_entry(unsigned int bytes)
+static uint64_t random_entry(uint64_t table, unsigned int bytes)
 {
-    uint64_t e = some_frame() << PAGE_SHIFT | PTE_P | PTE_RW | PTE_US;
+    unsigned int level = tidy ? level_of(table) : 0;
+    uint64_t e = (level > 1 ? table_of_level(level - 1) : some_frame()) << PAGE_SHIFT | PTE_P | PTE_RW | PTE_US;
 
-    if (fake_chance(60))
+    if (fake_chance(tidy ? 90 : 60))
         e |= PTE_A | PTE_D;
+    if (level > 1 && fake_chance(95))
+        return bytes == 8 ? e : (uint32_t)e;
     if (fake_chance(12))
         e ^= 1ull << fake_below(13);
     if (fake_chance(6))
@@ -288,6 +322,7 @@ void model_load(struct test_vcpu *t)
         stretch_end();
     } while (try_again(rc));
     assert_int_equal(rc, 0);
+    past_flushed(t);
     tlb_forget(t);
     t->hw.cr0 = PAGED | CR0_WP;
     t->hw.cr4 = CR4_PAE | (t->guest.cr0 & CR0_PG ? t->guest.cr4 & (CR4_SMEP | CR4_SMAP) : 0);
@@ -295,10 +330,21 @@ void model_load(struct test_vcpu *t)
     t->hw.eflags_ac = t->guest.eflags_ac;
 }
 
+static uint64_t random_root(const struct mode *m)
+{
+    if (!fake_chance(98))
+        return FRAMES + 5;
+    return tidy && m->levels ? table_of_level(m->levels) : table_frame();
+}
+
 static void random_registers(struct test_vcpu *t)
 {
     const struct mode *m;
 
+    if (fake_chance(50)) { /* the TLB is flushed, no more */
+        model_load(t);
+        return;
+    }
     do
         m = fake_chance(30) ? mode_of(t) : &modes[fake_below(ARRAY_SIZE(modes))];
     while (m->bytes != entry_bytes && !fake_chance(5));
@@ -307,9 +353,9 @@ static void random_registers(struct test_vcpu *t)
     t->guest.cr0 = m->cr0 | (fake_chance(60) ? CR0_WP : 0);
     t->guest.cr4 = m->cr4 | (fake_chance(30) ? CR4_SMEP : 0) | (fake_chance(15) ? CR4_SMAP : 0);
     t->guest.efer = m->efer | (fake_chance(80) ? EFER_NXE : 0);
-    t->guest.cr3 = (fake_chance(98) ? table_frame() : FRAMES + 5) << PAGE_SHIFT | (fake_chance(10) ? PTE_PWT : 0);
+    t->guest.cr3 = random_root(m) << PAGE_SHIFT | (fake_chance(10) ? PTE_PWT : 0);
     for (unsigned int i = 0; i < 4; i++) {
-        t->guest.pdpte[i] = (some_frame() << PAGE_SHIFT) | (fake_chance(90) ? PTE_P : 0);
+        t->guest.pdpte[i] = ((tidy ? table_of_level(2) : some_frame()) << PAGE_SHIFT) | (fake_chance(90) ? PTE_P : 0);
         if (fake_chance(2))
             t->guest.pdpte[i] ^= 1ull << fake_below(64);
     }
@@ -321,9 +367,9 @@ static void random_registers(struct test_vcpu *t)
 static void complain(const struct test_vcpu *t, const struct access *a, const struct oracle_result *o)
 {
     fprintf(stderr, "cr0 %lx cr4 %lx efer %lx cr3 %lx\n", t->guest.cr0, t->guest.cr4, t->guest.efer, t->guest.cr3);
-    fail_msg("linear %lx kind %u user %u: result %u at %lx error %x; oracle %s %x at %lx, frame %lx", a->linear,
-             a->kind, a->user, a->result, a->at, a->error, o->faults ? "faults" : "translates", o->error_code,
-             o->physical, o->faults ? 0 : model_frame(o->physical >> PAGE_SHIFT).n);
+    fail_msg("linear %lx kind %u user %u: result %u at %lx error %x after %u faults; oracle %s %x at %lx, frame %lx",
+             a->linear, a->kind, a->user, a->result, a->at, a->error, a->tries, o->faults ? "faults" : "translates",
+             o->error_code, o->physical, o->faults ? 0 : model_frame(o->physical >> PAGE_SHIFT).n);
 }
 
 static struct oracle_result hardware(struct test_vcpu *t, const struct access *a)
@@ -368,7 +414,13 @@ void model_run(struct test_vcpu *t, struct access *a)
     a->error = f.error;
 }
 
-void model_check(struct test_vcpu *t, const struct access *a)
+/* Hardware may. */
+static bool may_store(mfn_t m)
+{
+    return p2m_lookup(d, _gfn(get_gpfn_from_mfn(m))).type == P2M_RAM_RW && !is_protected(d->shadow, m);
+}
+
+static void check_walk(struct test_vcpu *t, const struct access *a)
 {
     struct oracle_result o = oracle_access(&t->guest, a->linear, a->kind, a->user);
     enum p2m_type type = o.faults ? P2M_MMIO_DM : p2m_lookup(d, _gfn(o.physical >> PAGE_SHIFT)).type;
@@ -379,7 +431,7 @@ void model_check(struct test_vcpu *t, const struct access *a)
         fine = !o.faults && p2m_is_ram(type) && model_frame(o.physical >> PAGE_SHIFT).n == a->at >> PAGE_SHIFT &&
                (a->at ^ o.physical) % PAGE_SIZE == 0;
         if (a->kind == ORACLE_WRITE)
-            fine = fine && !is_table(_mfn(a->at >> PAGE_SHIFT)) && type == P2M_RAM_RW;
+            fine = fine && may_store(_mfn(a->at >> PAGE_SHIFT));
         break;
     case SHADOW_REFLECT:
         fine = o.faults && o.error_code == a->error;
@@ -397,11 +449,34 @@ void model_check(struct test_vcpu *t, const struct access *a)
         complain(t, a, &o);
 }
 
+/* Is it in a table that stores go to without an exit? */
+static bool out_of_sync(uint64_t at)
+{
+    return at < SIZE && (model_vtlb || is_unsynced(d->shadow, model_frame(at >> PAGE_SHIFT)));
+}
+
+/* Hardware did it at once, by what the guest's tables say or said. A vtlb takes in what its walk has found. */
+static bool from_tlb(const struct test_vcpu *t, const struct access *a)
+{
+    uint64_t gfn = get_gpfn_from_mfn(_mfn(a->at >> PAGE_SHIFT));
+
+    return a->result == SHADOW_FIXED && (!a->tries || (meddled && model_vtlb)) && gfn < FRAMES &&
+           past_explains(t, a, (gfn << PAGE_SHIFT) + a->at % PAGE_SIZE, out_of_sync) &&
+           (a->kind != ORACLE_WRITE || may_store(_mfn(a->at >> PAGE_SHIFT)));
+}
+
+void model_check(struct test_vcpu *t, const struct access *a)
+{
+    if (!from_tlb(t, a))
+        check_walk(t, a);
+}
+
 /* What the access is for. Entries of tables now and then, to be found by random_linear. */
 static void do_store(const struct test_vcpu *t, const struct access *a)
 {
     unsigned int bytes = mode_of(t)->bytes;
-    uint64_t value = fake_chance(95) ? random_entry(bytes) : 0, at = a->at;
+    uint64_t gfn = a->result == SHADOW_FIXED ? get_gpfn_from_mfn(_mfn(a->at >> PAGE_SHIFT)) : a->at >> PAGE_SHIFT;
+    uint64_t value = fake_chance(95) ? random_entry(gfn, bytes) : 0, at = a->at;
 
     if (fake_chance(5)) /* across entries */
         at = (at & ~(PAGE_SIZE - 1)) + fake_below((unsigned int)PAGE_SIZE - 8);
@@ -410,11 +485,9 @@ static void do_store(const struct test_vcpu *t, const struct access *a)
     if (a->result == SHADOW_EMULATE) {
         model_store(at, bytes, value);
     } else if (a->result == SHADOW_FIXED) {
-        uint64_t gfn = get_gpfn_from_mfn(_mfn(at >> PAGE_SHIFT));
-
+        will_store((gfn << PAGE_SHIFT) + at % PAGE_SIZE, bytes);
         memcpy(model + (gfn << PAGE_SHIFT) + at % PAGE_SIZE, &value, bytes);
         memcpy(real((gfn << PAGE_SHIFT) + at % PAGE_SIZE), &value, bytes);
-        flush_all();
     }
 }
 
@@ -428,13 +501,11 @@ static void access_once(struct test_vcpu *t)
     accessing = true;
     model_run(t, &a);
     accessing = false;
-    if (meddled) {
+    if (meddled)
         take_over();
-        flush_all();
-    }
-    if (!meddled || (!model_vtlb && (a.result == SHADOW_FIXED || a.result == SHADOW_REFLECT)))
+    if (!meddled || a.result == SHADOW_FIXED) /* else it may have been done by what stood there before */
         model_check(t, &a);
-    if (a.result == SHADOW_FIXED && !(meddled && model_vtlb))
+    if (a.result == SHADOW_FIXED)
         tlb_remember(t, &a);
     check_tables();
     if (a.kind == ORACLE_WRITE && a.at < SIZE && a.result == SHADOW_EMULATE)
@@ -453,9 +524,10 @@ void __wrap_paging_lock(struct domain *domain)
 
     if (accessing && !inside && fake_chance(meddle_percent)) {
         uint64_t at = (table_frame() << PAGE_SHIFT) + random_index(512) * 8;
-        uint64_t value = random_entry(8);
+        uint64_t value = random_entry(at >> PAGE_SHIFT, 8);
 
         inside = meddled = true;
+        will_store(at, 8);
         if (is_table(model_frame(at >> PAGE_SHIFT)))
             assert_int_equal(shadow_store(domain, _gpa(at), 8, value), 0);
         else
@@ -557,6 +629,8 @@ static bool step(void)
     bool done = true;
 
     tlb_run_somewhere(t);
+    if (past_is_long(t))
+        model_load(t);
     if (percent < 70)
         access_once(t);
     else if (percent < 77)
@@ -607,6 +681,7 @@ void model_begin(unsigned long pool)
         memset(real(i * PAGE_SIZE), 0, PAGE_SIZE);
     memset(model, 0, SIZE);
     tlb_begin();
+    past_begin();
     for (unsigned int i = 0; i < VCPUS; i++) {
         vcpu[i] = (struct test_vcpu){.cpu = i, .v = {.s = d->shadow}};
         vcpu[i].guest =
@@ -620,6 +695,8 @@ void model_begin(unsigned long pool)
 
 void model_end(void)
 {
+    unsynced += d->shadow->count.unsynced;
+    synced += d->shadow->count.synced;
     assert_int_equal(model_audit(), 0);
     assert_true(same_memory(0, FRAMES));
     for (unsigned int i = 0; i < VCPUS; i++)
@@ -649,6 +726,7 @@ static void begin_era(unsigned long era, unsigned int stores)
     meddle_percent = era % 3 == 2 ? 5 : 0;
     starve_percent = era % 5 == 3 ? 10 : 0;
     entry_bytes = era % 3 == 1 ? 4 : 8;
+    tidy = era % 4 >= 2;
     for (unsigned int i = 0; i < stores; i++)
         store_table();
 }
@@ -662,7 +740,7 @@ static void end_era(void)
 void model_random(unsigned long ops)
 {
     memset(counts, 0, sizeof(counts));
-    tlb_stores = tlb_flushes = 0;
+    tlb_stores = tlb_flushes = unsynced = synced = past_old = 0;
     for (unsigned long n = 0, done = 0; done < ops; n++) {
         if (n % ERA == 0) {
             if (n)
@@ -675,11 +753,13 @@ void model_random(unsigned long ops)
     }
     end_era();
     printf("%lu operations: %lu fixed, %lu reflected, %lu emulated, %lu devices, %lu stores by TLBs, %lu flushes, "
-           "%lu allocations failed\n",
+           "%lu allocations failed, %lu tables out of sync, %lu entries synced, %lu old translations\n",
            ops, counts[SHADOW_FIXED], counts[SHADOW_REFLECT], counts[SHADOW_EMULATE], counts[SHADOW_MMIO], tlb_stores,
-           tlb_flushes, starved);
+           tlb_flushes, starved, unsynced, synced, past_old);
     assert_true(counts[SHADOW_REFLECT] > ops / 20);
     assert_true(model_vtlb || (counts[SHADOW_EMULATE] > ops / 50 && tlb_stores > ops / 100));
+    if (ops >= 2 * 6 * ERA) /* two guests of each kind */
+        assert_true(past_old > ops / 10000 && (model_vtlb || unsynced > ops / 1000));
 }
 
 void model_bytes(const uint8_t *bytes, size_t n)

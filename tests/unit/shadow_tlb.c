@@ -105,7 +105,7 @@ static void check_entry(const struct tlb_entry *e)
     bool fine = mfn_to_page(e->mfn)->owner == d && mfn_eq(p.mfn, e->mfn) && p2m_is_ram(p.type);
 
     if (e->kind == ORACLE_WRITE)
-        fine = fine && p.type == P2M_RAM_RW && !is_table(e->mfn);
+        fine = fine && p.type == P2M_RAM_RW && !is_protected(d->shadow, e->mfn);
     if (!fine)
         fail_msg("a TLB keeps frame %lx, kind %u; the P2M has %lx of type %u", e->mfn.n, e->kind, p.mfn.n, p.type);
 }

@@ -109,8 +109,6 @@ static int svm_vcpu_init(struct vcpu *v)
     c->g_pat = HOST_PAT;
     if (v->domain->hap)
         use_nested_paging(v, c);
-    else if (shadow_vtlb())
-        c->general1 |= G1_INVLPG;
     return 0;
 }
 
@@ -204,6 +202,13 @@ static void svm_window(struct vcpu *v, bool wanted)
 
     c->vintr = VINTR_MASKING | (wanted ? VINTR_WINDOW : 0);
     c->general1 = wanted ? c->general1 | G1_VINTR : c->general1 & ~G1_VINTR;
+}
+
+static void svm_watch_flushes(struct vcpu *v, bool wanted)
+{
+    struct vmcb *c = v->hvm->vendor;
+
+    c->general1 = wanted ? c->general1 | G1_INVLPG : c->general1 & ~G1_INVLPG;
 }
 
 static void svm_clear_events(struct vcpu *v)
@@ -334,6 +339,7 @@ const struct hvm_ops svm_ops = {
     .can_inject = svm_can_inject,
     .inject = svm_inject,
     .window = svm_window,
+    .watch_flushes = svm_watch_flushes,
     .in_nmi = svm_in_nmi,
     .clear_events = svm_clear_events,
     .read_msr = svm_read_msr,

@@ -111,6 +111,8 @@ struct hvm_ops {
     void (*inject)(struct vcpu *v, enum hvm_event type, uint8_t vector);
     /* The guest comes back as soon as it can be interrupted, or does not for that reason. */
     void (*window)(struct vcpu *v, bool wanted);
+    /* Whether INVLPG exits; loads of CR3 always do on shadows. */
+    void (*watch_flushes)(struct vcpu *v, bool wanted);
     bool (*in_nmi)(const struct vcpu *v); /* an NMI was injected, and IRET has not ended it */
     /* Nothing is delivered, or held back, any more. */
     void (*clear_events)(struct vcpu *v);

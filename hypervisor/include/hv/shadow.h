@@ -34,7 +34,9 @@ struct shadow_vcpu {
     struct guest_paging paging;
     /* An access of at most 8 bytes, within a page, where no memory is. */
     void (*device)(gpa_t at, unsigned int bytes, bool write, uint64_t *value);
-    struct shadow_page *root;                                   /* paging lock; never reclaimed while it stands here */
+    struct shadow_page *root; /* paging lock; never reclaimed while it stands here */
+    uint64_t flush;           /* since when it is to see the guest's stores (paging lock); 0: no flush is under way */
+    uint64_t reflected;       /* its last fault of the guest's own was about an entry in these 8 bytes */
     uint64_t faults[SHADOW_RESULTS], emulated[EMULATE_RESULTS]; /* how many had that result; others may read */
 };
 
@@ -61,6 +63,8 @@ bool shadow_vtlb(void);
 /* The guest's registers are what v->paging says now, or it flushes its TLB; makes the root. 0; else the vCPU must not
  * run: -ERESTART, call again; -ENOMEM, the pool is too small. */
 int shadow_set_paging(struct shadow_vcpu *v);
+/* The vCPU's INVLPG has to be told too (shadow_set_paging): asked before each entry, with interrupts off. */
+bool shadow_needs_flushes(const struct shadow_vcpu *v);
 /* The value for the hardware's CR3; it is below 4 GiB unless the guest runs on 4 levels. */
 maddr_t shadow_root(const struct shadow_vcpu *v);
 /* The vCPU runs no more on any root. */

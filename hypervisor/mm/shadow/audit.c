@@ -25,11 +25,11 @@ static void broken(struct look *l, const char *rule, const char *what)
 static gpte_t guest_entry(const struct look *l)
 {
     const struct shadow_page *sp = l->sp;
-    unsigned int n = l->index, bytes = l->g.fmt->entry_bytes;
+    unsigned int n = l->index;
 
     if (sp->role.levels == 2)
         n = (sp->role.quadrant * PT_ENTRIES + n) / sp->role.level;
-    return _gpte(table_read(l->s, _gpa((get_gpfn_from_mfn(sp->table) << PAGE_SHIFT) + n * bytes), bytes));
+    return table_entry(l->s, sp, n * l->g.fmt->entry_bytes);
 }
 
 static void look_at_links(struct look *l)
@@ -82,7 +82,7 @@ static void look_at_leaf(struct look *l)
     if ((e.n & PTE_RW) && p.type != P2M_RAM_RW && p.type != P2M_GRANT_RW && p.type != P2M_FOREIGN &&
         p.type != P2M_MMIO_DIRECT)
         broken(l, "H1", "writable leaf of memory that is not");
-    if (sp->role.level == 1 && p2m_is_ram(p.type) && (e.n & PTE_RW) && is_table(p.mfn))
+    if (sp->role.level == 1 && p2m_is_ram(p.type) && (e.n & PTE_RW) && is_protected(l->s, p.mfn))
         broken(l, "H3", "writable leaf of a shadowed table");
     if (sp->role.level == 2 && region_tables(l->s, gfn) && *region_tables(l->s, gfn))
         broken(l, "H3", "leaf of 2 MiB with a shadowed table in it");
@@ -130,6 +130,8 @@ static void look_at_page(struct look *l)
         broken(l, "H2", "wrong number of entries");
     if (has_table(l->sp) && !is_table(l->sp->table))
         broken(l, "H3", "shadow of a frame that is no table");
+    if (has_table(l->sp) && is_unsynced(l->s, l->sp->table) && (l->sp->role.level != 1 || !l->sp->unsynced))
+        broken(l, "H5", "table out of sync with a shadow that does not know");
 }
 
 /* Frames of the pool that are out for shadows, and all of them. */
@@ -139,6 +141,7 @@ static void look_at_pool(const struct shadow *s, struct audit_log *log)
     unsigned long frames = 2ul * s->pages + s->nr_ids / PAGES_PER_BLOCK;
     bool sum;
 
+    frames += s->nr_unsynced;
     for (unsigned int i = 0; i < REGION_PAGES; i++)
         frames += s->region[i] != NULL;
     spin_lock(&pool->lock);

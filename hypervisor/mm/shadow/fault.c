@@ -48,6 +48,18 @@ static bool on_its_own_way(const struct fill *c)
     return false;
 }
 
+/* A supervisor's store to a table: is it not for us to see from now on? */
+static bool leave_table(struct fill *c)
+{
+    struct shadow_page *sp = page_of_frame(c->s, c->p2m.mfn);
+
+    if (c->f->access & PFEC_U)
+        return false;
+    if (c->v->reflected == (c->f->gpa.n & ~7ul)) /* the answer to a fault: more are to come, one by one */
+        sp->stores = 0;
+    return (sp->stores || !sp->parents) && table_unsync(c->s, c->p2m.mfn);
+}
+
 static enum shadow_result special(struct fill *c)
 {
     bool ram = p2m_is_ram(c->p2m.type);
@@ -59,7 +71,7 @@ static enum shadow_result special(struct fill *c)
         return SHADOW_FIXED;
     if (c->p2m.type == P2M_LOGDIRTY || past_smap(c))
         return SHADOW_EMULATE;
-    if (!ram || !is_table(c->p2m.mfn))
+    if (!ram || !is_protected(c->s, c->p2m.mfn) || leave_table(c))
         return SHADOW_FIXED;
     /* User mode does not store to page tables: it is none any more. */
     if ((c->f->access & PFEC_U) && !on_its_own_way(c) && table_unshadow(c->s, c->p2m.mfn) && !is_table(c->p2m.mfn))
@@ -83,10 +95,12 @@ static bool has_guest_entry(const struct fill *c, const struct shadow_page *sp)
 /* Is it still what the walk found? */
 static bool entry_stands(const struct fill *c, const struct shadow_page *sp)
 {
-    unsigned int level = sp->role.level;
+    unsigned int level = sp->role.level, offset;
 
-    return !has_guest_entry(c, sp) ||
-           table_read(c->s, c->w.slot[level], c->v->paging.fmt->entry_bytes) == c->w.entry[level].n;
+    if (!has_guest_entry(c, sp))
+        return true;
+    offset = (unsigned int)c->w.slot[level].n & (PAGE_SIZE - 1);
+    return table_sync_entry(c->s, sp->table, offset) && table_entry(c->s, sp, offset).n == c->w.entry[level].n;
 }
 
 static uint64_t rights_below(const struct fill *c, const struct shadow_page *sp)
@@ -167,7 +181,7 @@ static int shadow_of(struct shadow *s, gfn_t gfn, union shadow_role role, struct
         if (rc)
             return rc;
     }
-    return table_protect(s, e.mfn) ? 0 : -ERESTART;
+    return !is_protected(s, e.mfn) || table_protect(s, e.mfn) ? 0 : -ERESTART;
 }
 
 /* The page that the entry of sp should lead to, and does then. */
@@ -186,6 +200,8 @@ static int step_down(struct fill *c, struct shadow_page *sp, struct shadow_page 
         rc = shadow_of(c->s, _gfn(c->w.slot[role.level].n >> PAGE_SHIFT), role, out);
     if (rc)
         return rc;
+    if (!entry_stands(c, *out)) /* first of all: what a table out of sync had for the address is not to be used */
+        return -ERESTART;
     spte_set(c->s, sp, index, spte_table(sp->role, c->w.entry[level], page_mfn(*out)));
     return 0;
 }
@@ -211,7 +227,7 @@ static void set_leaf(struct fill *c, struct shadow_page *sp)
                                         : role_rights(sp->role);
     l.dirty = !c->v->paging.fmt || (c->w.entry[c->w.level].n & PTE_D);
     l.store = is_store(c) && !(c->f->access & PFEC_U);
-    l.table = level == 1 && p2m_is_ram(c->p2m.type) && is_table(c->p2m.mfn);
+    l.table = level == 1 && p2m_is_ram(c->p2m.type) && is_protected(c->s, c->p2m.mfn);
     l.p2m.mfn.n -= c->w.gfn.n - first_gfn(c, level).n;
     spte_set(c->s, sp, index_at(c, level), spte_leaf(&l));
 }
@@ -230,10 +246,10 @@ static int go_down(struct fill *c)
     struct shadow_page *sp = c->v->root;
     int rc;
 
+    if (!entry_stands(c, sp))
+        return -ERESTART;
     for (;;) {
         on_the_way(c, sp);
-        if (!entry_stands(c, sp))
-            return -ERESTART;
         if (leaf_here(c, sp)) {
             set_leaf(c, sp);
             if (sp->role.level == 1 && has_guest_entry(c, sp))
@@ -265,6 +281,28 @@ static enum shadow_result fill(struct fill *c)
     return rc == -ENOMEM ? SHADOW_NOMEM : SHADOW_FIXED;
 }
 
+/*
+ * A fault takes the translation of its address out of the TLB (AMD64 manual volume 2, section 5.5.2), and its answer
+ * will be a store to the entry that it was about.
+ */
+static void reflect(struct fill *c)
+{
+    gpa_t slot = c->w.slot[c->w.level];
+    struct p2m_entry e;
+
+    c->f->error = c->w.error;
+    c->v->reflected = slot.n & ~7ul;
+    if (c->s->vtlb)
+        vtlb_fault(c->v, c->f->linear);
+    if (!READ_ONCE(c->s->nr_unsynced) || !c->v->paging.fmt->level[c->w.level].accessed)
+        return;
+    paging_lock(c->s->d);
+    e = p2m_lookup_locked(c->s->d, _gfn(slot.n >> PAGE_SHIFT));
+    if (p2m_is_ram(e.type) && is_table(e.mfn)) /* first of all in this stretch: there is room */
+        (void)table_sync_entry(c->s, e.mfn, (unsigned int)slot.n & (PAGE_SIZE - 1));
+    shadow_unlock(c->s);
+}
+
 static enum shadow_result handle(struct shadow_vcpu *v, struct shadow_fault *f)
 {
     struct guest_mem mem = shadow_mem(v->s->d);
@@ -274,9 +312,7 @@ static enum shadow_result handle(struct shadow_vcpu *v, struct shadow_fault *f)
     c.w = (struct guest_walk){.linear = f->linear, .access = f->access, .smap_exempt = f->smap_exempt};
     switch (guest_walk(&v->paging, &mem, &c.w)) {
     case WALK_FAULT:
-        f->error = c.w.error;
-        if (v->s->vtlb)
-            vtlb_fault(v, f->linear);
+        reflect(&c);
         return SHADOW_REFLECT;
     case WALK_RETRY:
         return SHADOW_FIXED;

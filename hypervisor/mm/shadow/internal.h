@@ -41,6 +41,7 @@ struct shadow_page {
     uint16_t used;          /* entries that are present */
     uint16_t stores;        /* to its table since a fault last went through it */
     bool busy;              /* on the way of the fault under way */
+    uint8_t unsynced;       /* its table's place in s->unsynced, plus one; 0: in sync */
 };
 
 #define PAGES_PER_BLOCK (PAGE_SIZE / sizeof(struct shadow_page))
@@ -62,7 +63,20 @@ struct shadow_count {
     uint32_t longest;                                    /* most units of work with the lock held */
     uint64_t entries[RINGS], rings[RINGS];               /* there are */
     uint64_t made, freed, reclaimed, unshadowed, stores, flushes, blows;
+    uint64_t unsynced, synced; /* tables that went out of sync; their entries that were found changed */
 };
+
+/* A guest table out of sync: unsync.c. */
+struct unsynced {
+    mfn_t table;            /* INVALID_MFN: none */
+    uint64_t *seen;         /* what its shadows are made from: a frame of the pool */
+    uint64_t synced, began; /* s->clock when the last comparison began, and the one under way */
+    uint16_t next;          /* where that goes on; 0: none is under way */
+    uint8_t quiet;          /* comparisons without a change */
+    bool changed;           /* there was one since the last comparison began */
+    bool closing;           /* it is protected already */
+};
+#define MAX_UNSYNCED 32u
 
 struct shadow {
     struct domain *d;
@@ -73,12 +87,16 @@ struct shadow {
     uint32_t nr_ids;                          /* made so far; number 0 is nobody's */
     struct list_head unused;                  /* descriptors without frames */
     struct list_head lru;
-    unsigned int pages; /* on it */
-    unsigned int blow;  /* shadow_blow: those that are still to go, plus one; 0: not begun */
-    entry_ref borrowed; /* leaves of frames without a reverse map of their own */
-    bool stale;         /* a TLB may allow more than the entries do */
-    bool vtlb;          /* shadows are vCPUs' TLBs, see vtlb.c */
-    bool new_table;     /* a frame has become a table since the last flush */
+    unsigned int pages;                     /* on it */
+    unsigned int blow;                      /* shadow_blow: those that are still to go, plus one; 0: not begun */
+    entry_ref borrowed;                     /* leaves of frames without a reverse map of their own */
+    bool stale;                             /* a TLB may allow more than the entries do */
+    bool vtlb;                              /* shadows are vCPUs' TLBs, see vtlb.c */
+    bool new_table;                         /* a frame has become a table since the last flush */
+    struct unsynced unsynced[MAX_UNSYNCED]; /* unsync.c */
+    unsigned int nr_unsynced;               /* others may read */
+    unsigned int next_unsynced;             /* whose place is given away when all are taken */
+    uint64_t clock;                         /* flushes of vCPUs so far */
 };
 
 #define MAX_SHADOWS 16u                /* of one guest table */
@@ -168,6 +186,18 @@ static inline bool is_table(mfn_t m)
 {
     return mfn_valid(m) && mfn_to_page(m)->shadow.tables;
 }
+/* One that is out of sync? */
+static inline bool is_unsynced(const struct shadow *s, mfn_t m)
+{
+    return is_table(m) && page_of_frame(s, m)->unsynced;
+}
+/* One that nobody may store to? */
+static inline bool is_protected(const struct shadow *s, mfn_t m)
+{
+    unsigned int n = is_table(m) ? page_of_frame(s, m)->unsynced : 0;
+
+    return is_table(m) && (!n || s->unsynced[n - 1].closing);
+}
 /* The number of shadowed tables in the 2 MiB of guest frames around gfn; NULL: not counted there. */
 uint16_t *region_tables(const struct shadow *s, gfn_t gfn);
 /* Sees to it that nobody can store to a frame that is a table. False: not done yet, try again. */
@@ -184,6 +214,10 @@ int shadow_take_root(struct shadow_vcpu *v);
 
 /* The settings under which tables of a role were made. */
 void role_paging(const struct shadow *s, union shadow_role role, struct guest_paging *g);
+/* The guest's entry at an offset of a shadow's table, as its shadows are to have it. */
+gpte_t table_entry(const struct shadow *s, const struct shadow_page *sp, unsigned int offset);
+/* Shadows of the entries in these bytes are made anew. */
+void table_follow(struct shadow *s, mfn_t table, unsigned int offset, unsigned int bytes);
 /* bytes of the guest table in a frame have changed. */
 void table_written(struct shadow *s, mfn_t table, unsigned int offset, unsigned int bytes);
 /* A leaf of a guest's entry was made: so are its neighbours that the guest has accessed, which cost it no fault then.
@@ -194,12 +228,24 @@ void table_ahead(struct shadow *s, struct shadow_page *sp, unsigned int index);
 
 /* The guest has a fault of its own at an address. */
 void vtlb_fault(struct shadow_vcpu *v, uint64_t linear);
+/* ---- unsync.c ---- */
+
+/* The guest may store to the table from now on. False: not this one, or not now. */
+bool table_unsync(struct shadow *s, mfn_t table);
+/* It is in sync, or no table any more. False: not done yet, try again. */
+bool table_close(struct shadow *s, mfn_t table);
+/* It was stored to, by emulation. */
+void table_stored(struct shadow *s, mfn_t table);
+/* The entry at an offset is up to date. False: there is no room for that in this stretch. */
+bool table_sync_entry(struct shadow *s, mfn_t table, unsigned int offset);
+/* The vCPU has flushed its TLB: so are all, and v->flush is what the caller sets to 0 then. -ERESTART: not yet. */
+int unsync_flush(struct shadow_vcpu *v);
+/* The last shadow of a table has gone. */
+void table_gone(struct shadow *s, struct shadow_page *sp);
 
 /* ---- memory.c ---- */
 
 /* Guest tables as the walk needs them, without the lock: only in memory of the domain's own. */
 struct guest_mem shadow_mem(struct domain *d);
-/* An entry of a guest table, with the lock; all ones where there is no such memory. */
-uint64_t table_read(const struct shadow *s, gpa_t at, unsigned int bytes);
 
 #endif

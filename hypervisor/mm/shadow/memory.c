@@ -66,13 +66,11 @@ struct guest_mem shadow_mem(struct domain *d)
     return (struct guest_mem){.read = walk_read, .swap = walk_swap, .ctx = d};
 }
 
-uint64_t table_read(const struct shadow *s, gpa_t at, unsigned int bytes)
+gpte_t table_entry(const struct shadow *s, const struct shadow_page *sp, unsigned int offset)
 {
-    struct p2m_entry e = p2m_lookup_locked(s->d, _gfn(at.n >> PAGE_SHIFT));
+    const void *table = sp->unsynced ? (const void *)s->unsynced[sp->unsynced - 1].seen : mfn_to_virt(sp->table);
 
-    if (!p2m_is_ram(e.type))
-        return ~0ull >> (64 - 8 * bytes);
-    return load(at_offset(e.mfn, at), bytes);
+    return _gpte(load((const uint8_t *)table + offset, sp->role.levels == 2 ? 4 : 8));
 }
 
 /* ---- stores ---- */

@@ -75,6 +75,9 @@ void page_forget(struct shadow *s, struct shadow_page *sp)
     count = region_tables(s, _gfn(get_gpfn_from_mfn(sp->table)));
     if (!pg->shadow.tables && count)
         --*count;
+    if (!pg->shadow.tables && sp->unsynced)
+        table_gone(s, sp);
+    sp->unsynced = 0;
     sp->table = INVALID_MFN;
 }
 
@@ -177,6 +180,8 @@ int page_make_for(struct shadow *s, union shadow_role role, mfn_t table, struct 
 
     if (!count_region(s, gfn))
         return reclaim(s);
+    if (role.level > 1 && is_unsynced(s, table) && !table_close(s, table))
+        return -ERESTART;
     rc = page_make(s, role, out);
     if (rc)
         return rc;
@@ -186,6 +191,7 @@ int page_make_for(struct shadow *s, union shadow_role role, mfn_t table, struct 
     s->new_table |= !pg->shadow.tables;
     (*out)->table = table;
     (*out)->next_of_table = pg->shadow.tables;
+    (*out)->unsynced = is_table(table) ? page_of_frame(s, table)->unsynced : 0;
     pg->shadow.tables = (*out)->id;
     return 0;
 }

@@ -98,8 +98,11 @@ int shadow_set_paging(struct shadow_vcpu *v)
 
     do {
         paging_lock(v->s->d);
-        rc = reload(v);
-        shadow_flush(v->s);
+        rc = unsync_flush(v);
+        if (!rc)
+            rc = reload(v);
+        if (!rc)
+            v->flush = 0;
         shadow_unlock(v->s);
     } while (rc == -ERESTART && !preempt_needed());
     return rc;
@@ -128,6 +131,8 @@ int shadow_init(struct domain *d, const struct guest_cpu *cpu)
     s->d = d;
     s->cpu = *cpu;
     s->vtlb = shadow_vtlb();
+    for (unsigned int i = 0; i < MAX_UNSYNCED; i++)
+        s->unsynced[i].table = INVALID_MFN;
     list_init(&s->unused);
     list_init(&s->lru);
     d->shadow = s;

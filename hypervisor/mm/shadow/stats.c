@@ -63,6 +63,8 @@ int shadow_tell(struct domain *d, shadow_tell_fn *tell, void *ctx)
         {"events", "reclaimed", c.reclaimed},
         {"events", "unshadowed", c.unshadowed},
         {"events", "table_stores", c.stores},
+        {"events", "unsynced", c.unsynced},
+        {"events", "synced_entries", c.synced},
         {"events", "flushes", c.flushes},
         {"events", "blows", c.blows},
         {"stretch", "longest", c.longest},

@@ -38,7 +38,7 @@ static spte_t made_leaf(struct shadow *s, const struct shadow_page *sp, const st
         return _spte(0);
     l.rights = rights_through(role_rights(sp->role), e, g->nx);
     l.p2m = p2m_lookup_locked(s->d, gfn);
-    l.table = p2m_is_ram(l.p2m.type) && is_table(l.p2m.mfn);
+    l.table = p2m_is_ram(l.p2m.type) && is_protected(s, l.p2m.mfn);
     return spte_leaf(&l);
 }
 
@@ -70,8 +70,8 @@ static void update_one(struct shadow *s, struct shadow_page *sp, const struct gu
 /* Entry n of the guest's table: none, one or two of the shadow's. */
 static void update(struct shadow *s, struct shadow_page *sp, const struct guest_paging *g, unsigned int n)
 {
-    unsigned int bytes = g->fmt->entry_bytes, quadrant = 0, first = n, count = 1;
-    gpa_t at = _gpa(((uint64_t)get_gpfn_from_mfn(sp->table) << PAGE_SHIFT) + n * bytes);
+    unsigned int quadrant = 0, first = n, count = 1;
+    gpte_t e = table_entry(s, sp, n * g->fmt->entry_bytes);
 
     if (sp->role.levels == 2) {
         count = sp->role.level; /* one of level 2 covers 4 MiB */
@@ -79,22 +79,41 @@ static void update(struct shadow *s, struct shadow_page *sp, const struct guest_
         first = n * count % PT_ENTRIES;
     }
     for (unsigned int i = 0; i < count && quadrant == sp->role.quadrant; i++)
-        update_one(s, sp, g, first + i, _gpte(table_read(s, at, bytes)));
+        update_one(s, sp, g, first + i, e);
 }
 
 void table_ahead(struct shadow *s, struct shadow_page *sp, unsigned int index)
 {
     unsigned int first = index & ~(AHEAD - 1);
     struct guest_paging g;
-    gpa_t at;
+    unsigned int offset;
 
     role_paging(s, sp->role, &g);
-    at = _gpa(((uint64_t)get_gpfn_from_mfn(sp->table) << PAGE_SHIFT) +
-              (sp->role.quadrant * PT_ENTRIES + first) * g.fmt->entry_bytes);
-    for (unsigned int i = first; i < first + AHEAD && room(); i++, at.n += g.fmt->entry_bytes) {
-        if (!spte_present(sp->entry[i]))
-            update_one(s, sp, &g, i, _gpte(table_read(s, at, g.fmt->entry_bytes)));
+    offset = (sp->role.quadrant * PT_ENTRIES + first) * g.fmt->entry_bytes;
+    for (unsigned int i = first; i < first + AHEAD && room(); i++, offset += g.fmt->entry_bytes) {
         stretch_work(1);
+        if (spte_present(sp->entry[i]))
+            continue;
+        if (!table_sync_entry(s, sp->table, offset))
+            return;
+        update_one(s, sp, &g, i, table_entry(s, sp, offset));
+    }
+}
+
+static void follow(struct shadow *s, struct shadow_page *sp, unsigned int offset, unsigned int bytes)
+{
+    struct guest_paging g;
+
+    role_paging(s, sp->role, &g);
+    for (unsigned int n = offset / g.fmt->entry_bytes; n <= (offset + bytes - 1) / g.fmt->entry_bytes; n++)
+        update(s, sp, &g, n);
+}
+
+void table_follow(struct shadow *s, mfn_t table, unsigned int offset, unsigned int bytes)
+{
+    for (uint32_t id = mfn_to_page(table)->shadow.tables; id; id = page_by_id(s, id)->next_of_table) {
+        follow(s, page_by_id(s, id), offset, bytes);
+        stretch_work(bytes / sizeof(uint32_t)); /* at most */
     }
 }
 
@@ -102,14 +121,15 @@ void table_written(struct shadow *s, mfn_t table, unsigned int offset, unsigned 
 {
     bool flood = false;
 
+    if (is_unsynced(s, table)) {
+        table_stored(s, table);
+        return;
+    }
     s->count.stores++;
     for (uint32_t id = mfn_to_page(table)->shadow.tables; id; id = page_by_id(s, id)->next_of_table) {
         struct shadow_page *sp = page_by_id(s, id);
-        struct guest_paging g;
 
-        role_paging(s, sp->role, &g);
-        for (unsigned int n = offset / g.fmt->entry_bytes; n <= (offset + bytes - 1) / g.fmt->entry_bytes; n++)
-            update(s, sp, &g, n);
+        follow(s, sp, offset, bytes);
         stretch_work(STORE_WORK / MAX_SHADOWS);
         flood |= ++sp->stores > FLOOD;
     }

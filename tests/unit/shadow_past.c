@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* See shadow_past.h. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include "shadow_past.h"
+
+#define PAST   4096u /* stores that are remembered */
+#define DEPTH  4u    /* entries on a way */
+#define VALUES 6u    /* of one entry that are tried: the latest ones */
+
+static struct {
+    uint64_t at, value; /* 8 bytes, aligned, before the store */
+} past[PAST];
+unsigned long past_old;
+static unsigned long stores, flushed[VCPUS];
+
+/* One way out of all that there are: which value of each entry, of how many. */
+struct choice {
+    unsigned long since;
+    past_may_fn *may_be_old;
+    unsigned int depth, value[DEPTH], values[DEPTH];
+};
+
+void past_begin(void)
+{
+    stores = 0;
+    memset(flushed, 0, sizeof(flushed));
+}
+
+static void note(uint64_t at, const void *now)
+{
+    past[stores % PAST].at = at;
+    memcpy(&past[stores % PAST].value, now, 8);
+    stores++;
+}
+
+void past_note(uint64_t at, unsigned int bytes, const void *(*now)(uint64_t at))
+{
+    uint64_t first = at & ~7ull, last = (at + bytes - 1) & ~7ull;
+
+    note(first, now(first));
+    if (last != first)
+        note(last, now(last));
+}
+
+void past_flushed(const struct test_vcpu *t)
+{
+    flushed[t - vcpu] = stores;
+}
+
+bool past_is_long(const struct test_vcpu *t)
+{
+    return stores - flushed[t - vcpu] > PAST / 2;
+}
+
+/* Values of an entry since then, the latest first; the number of them. */
+static unsigned int values_of(uint64_t at, unsigned int size, uint64_t now, unsigned long since, uint64_t *value)
+{
+    unsigned int n = 1;
+
+    value[0] = now;
+    for (unsigned long i = stores; i > since && n < VALUES; i--) {
+        uint64_t old = 0;
+
+        if (past[(i - 1) % PAST].at != (at & ~7ull))
+            continue;
+        memcpy(&old, (const uint8_t *)&past[(i - 1) % PAST].value + at % 8, size);
+        if (old != value[n - 1])
+            value[n++] = old;
+    }
+    return n;
+}
+
+static uint64_t recall(void *ctx, uint64_t at, unsigned int size, uint64_t now)
+{
+    struct choice *c = ctx;
+    unsigned int depth = c->depth++;
+    uint64_t value[VALUES];
+
+    assert_in_range(depth, 0, DEPTH - 1);
+    value[0] = now;
+    c->values[depth] = c->may_be_old(at) ? values_of(at, size, now, c->since, value) : 1;
+    return value[c->value[depth]];
+}
+
+/* The next one, or false. */
+static bool other_choice(struct choice *c)
+{
+    while (c->depth--) {
+        if (++c->value[c->depth] < c->values[c->depth])
+            return true;
+        c->value[c->depth] = 0;
+    }
+    return false;
+}
+
+bool past_explains(const struct test_vcpu *t, const struct access *a, uint64_t physical, past_may_fn *may_be_old)
+{
+    struct oracle_cpu cpu = t->guest;
+    struct choice c = {.since = flushed[t - vcpu], .may_be_old = may_be_old};
+    bool tried = false;
+
+    cpu.recall = recall;
+    cpu.recall_ctx = &c;
+    do {
+        struct oracle_result o;
+
+        c.depth = 0;
+        o = oracle_access(&cpu, a->linear, a->kind, a->user);
+        if (!o.faults && o.physical == physical) {
+            past_old += tried;
+            return true;
+        }
+        tried = true;
+    } while (other_choice(&c));
+    return false;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the guest's tables held before. A processor may go on with a translation that its tables do not hold any more,
+ * until it flushes: one is right if each entry on the way had the value that was used at some time since the vCPU's
+ * last flush. It is a TLB's, so it stores nothing: the entries had A, and D if the access is a store.
+ */
+#ifndef TESTS_SHADOW_PAST_H
+#define TESTS_SHADOW_PAST_H
+
+#include "shadow_model.h"
+
+/* Translations that were explained by an old value. */
+extern unsigned long past_old;
+
+void past_begin(void);
+/* bytes of the guest's memory, at most 8, are about to change; now gives 8 aligned ones as they are. */
+void past_note(uint64_t at, unsigned int bytes, const void *(*now)(uint64_t at));
+/* The vCPU has flushed its TLB; it has to, since more has changed since than is remembered. */
+void past_flushed(const struct test_vcpu *t);
+bool past_is_long(const struct test_vcpu *t);
+/*
+ * Is a translation to a guest physical address one that the vCPU's TLB may give for the access? Old values count of
+ * entries for which may_be_old says so.
+ */
+typedef bool past_may_fn(uint64_t at);
+bool past_explains(const struct test_vcpu *t, const struct access *a, uint64_t physical, past_may_fn *may_be_old);
+
+#endif
