@@ -17,6 +17,7 @@ import unittest
 import weakref
 
 import machines
+import ramdisk
 from machine import Machine, TOP
 from verdict import LabError, MachineEnded
 
@@ -75,7 +76,7 @@ def hypervisor_file():
 
 
 def new_machine(name=machines.DEFAULT, **options):
-    overlays = [quick_kernel_overlay(), test_guests_overlay(), *options.pop("overlays", ())]
+    overlays = [quick_kernel_overlay(), ramdisk.overlay(BUILD), test_guests_overlay(), *options.pop("overlays", ())]
     return Machine(build=BUILD, name=name, hypervisor=hypervisor_file(), overlays=overlays, **options)
 
 

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Throws a guest's shadows away, over and over: blow DOMID MILLISECONDS TIMES
+ *
+ * So many times, one every so many milliseconds; one that is late because the machine is slow is made up for. Prints
+ * "blows TIMES in MILLISECONDS ms, longest MICROSECONDS us".
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "libctl/ctl.h"
+
+#define MILLION 1000000u
+
+static uint64_t now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 * MILLION + (uint64_t)t.tv_nsec;
+}
+
+static void wait_until(uint64_t ns)
+{
+    struct timespec t = {.tv_sec = (time_t)(ns / (1000 * MILLION)), .tv_nsec = (long)(ns % (1000 * MILLION))};
+
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t start = now(), longest = 0;
+    struct ctl_error err = {0};
+    struct ctl *ctl = argc == 4 ? ctl_open(&err) : NULL;
+
+    if (!ctl) {
+        fprintf(stderr, "blow DOMID MILLISECONDS TIMES %s\n", err.message);
+        return 2;
+    }
+    for (unsigned i = 0, times = (unsigned)atoi(argv[3]); i < times; i++) {
+        uint64_t begin, took;
+
+        wait_until(start + (uint64_t)i * (unsigned)atoi(argv[2]) * MILLION);
+        begin = now();
+        if (ctl_shadow_blow(ctl, (uint32_t)atoi(argv[1]), &err) != 0) {
+            fprintf(stderr, "blow %u: %s\n", i, err.message);
+            return 1;
+        }
+        took = now() - begin;
+        longest = took > longest ? took : longest;
+    }
+    printf("blows %s in %llu ms, longest %llu us\n", argv[3], (unsigned long long)(now() - start) / MILLION,
+           (unsigned long long)longest / 1000);
+    ctl_close(ctl);
+    return 0;
+}
