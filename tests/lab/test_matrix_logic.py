@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The nightly matrix's own logic, on the host: its table, its report, its runner with commands that stand for cells."""
 
+import itertools
 import os
 import re
 import sys
@@ -38,7 +39,8 @@ class Table(Temporary):
     KERNELS = {"6.1": {"guest", "control"}, "6.1-rt": {"guest"}}
 
     def read(self, text):
-        return cells.read(("m1", "m2"), {"boot": False, "work": True}, self.write("cells", text), self.KERNELS)
+        return cells.read(("m1", "m2"), {"boot": (), "work": ("pv", "shadow"), "blow": ("shadow",)},
+                          self.write("cells", text), self.KERNELS)
 
     def wrong(self, text, *words):
         with self.assertRaises(cells.TableError) as caught:
@@ -47,44 +49,59 @@ class Table(Temporary):
             self.assertIn(word, str(caught.exception))
 
     def test_cells(self):
-        found = self.read("# head\nm1 1 6.1 - - boot 60\n\nm2 4 6.1 6.1-rt 2 work 90 a=1 b # more\n")
-        self.assertEqual(found, [cells.Cell("m1", 1, "6.1", None, None, "boot", 60, ()),
-                                 cells.Cell("m2", 4, "6.1", "6.1-rt", 2, "work", 90, ("a=1", "b"))])
-        self.assertEqual([cell.name for cell in found], ["m1_1p_6.1_boot", "m2_4p_6.1_6.1-rt_2v_work_a=1_b"])
-        self.assertEqual([cell.machine for cell in cells.select(found, "work|rt")], ["m2"])
+        found = self.read("# head\nm1 1 6.1 - - - boot 60\n\nm2 4 6.1 6.1-rt pv 2 work 90 a=1 b # more\n"
+                          "m1 1 6.1 6.1 shadow 2 work 90\n")
+        self.assertEqual(found, [cells.Cell("m1", 1, "6.1", None, None, None, "boot", 60, ()),
+                                 cells.Cell("m2", 4, "6.1", "6.1-rt", "pv", 2, "work", 90, ("a=1", "b")),
+                                 cells.Cell("m1", 1, "6.1", "6.1", "shadow", 2, "work", 90, ())])
+        self.assertEqual([cell.name for cell in found], ["m1_1p_6.1_boot", "m2_4p_6.1_6.1-rt_2v_work_a=1_b",
+                                                         "m1_1p_6.1_6.1_shadow_2v_work"])
+        self.assertEqual([cell.machine for cell in cells.select(found, "boot|rt")], ["m1", "m2"])
 
     def test_wrong_lines(self):
-        self.wrong("m3 1 6.1 - - boot 60\n", "machine", "m3", "m1, m2")
-        self.wrong("m1 1 6.1-rt - - boot 60\n", "control", "6.1-rt")
-        self.wrong("m1 1 6.1 7.0 1 work 60\n", "guest", "7.0")
-        self.wrong("m1 none 6.1 - - boot 60\n", "cpus", "none")
-        self.wrong("m1 0 6.1 - - boot 60\n", "cpus")
-        self.wrong("m1 1 6.1 - - dance 60\n", "action", "dance")
-        self.wrong("m1 1 6.1 - - work 60\n", "work needs them")
-        self.wrong("m1 1 6.1 6.1 - work 60\n", "work needs them")
-        self.wrong("m1 1 6.1 6.1 1 boot 60\n", "boot has none")
+        self.wrong("m3 1 6.1 - - - boot 60\n", "machine", "m3", "m1, m2")
+        self.wrong("m1 1 6.1-rt - - - boot 60\n", "control", "6.1-rt")
+        self.wrong("m1 1 6.1 7.0 pv 1 work 60\n", "guest", "7.0")
+        self.wrong("m1 none 6.1 - - - boot 60\n", "cpus", "none")
+        self.wrong("m1 0 6.1 - - - boot 60\n", "cpus")
+        self.wrong("m1 1 6.1 - - - dance 60\n", "action", "dance")
+        self.wrong("m1 1 6.1 - - - work 60\n", "work needs them")
+        self.wrong("m1 1 6.1 6.1 pv - work 60\n", "work needs them")
+        self.wrong("m1 1 6.1 6.1 - 1 work 60\n", "work needs them")
+        self.wrong("m1 1 6.1 6.1 pv 1 boot 60\n", "boot has none")
+        self.wrong("m1 1 6.1 6.1 hvm 1 work 60\n", "type of work", "pv, shadow")
+        self.wrong("m1 1 6.1 6.1 pv 1 blow 60\n", "type of blow", "shadow")
         self.wrong("m1 1 6.1\n", "3 columns")
 
     def test_the_same_cell_twice(self):
         with self.assertRaises(cells.TableError):
-            self.read("m1 1 6.1 - - boot 60\nm1 1 6.1 - - boot 90\n")
+            self.read("m1 1 6.1 - - - boot 60\nm1 1 6.1 - - - boot 90\n")
 
     def test_the_real_table(self):
         """It is right, and has what a night is to show."""
         table = actions.table()
         self.assertEqual({cell.machine for cell in table}, set(machines.MACHINES))
-        self.assertEqual({cell.action for cell in table}, set(actions.HAS_GUEST))
+        self.assertEqual({cell.action for cell in table}, set(actions.GUESTS_OF))
         self.assertEqual({cell.guest for cell in table if cell.guest}, set(cells.kernels()))
         self.assertEqual({cell.cpus for cell in table}, {1, 2, 4})
         controls = {name for name, uses in cells.kernels().items() if "control" in uses}
         self.assertEqual({cell.control for cell in table}, controls)
 
+    def test_pvh_guests(self):
+        """On both machines, on shadows and not, with each number of processors; on shadows both stock kernels."""
+        pvh = [cell for cell in actions.table() if cell.type not in (None, "pv")]
+        self.assertGreaterEqual({(cell.machine, cell.type, cell.vcpus) for cell in pvh},
+                                set(itertools.product(("qemu-svm", "qemu10"), ("shadow", "hap"), (1, 2, 4))))
+        self.assertGreaterEqual({(cell.guest, cell.type, cell.vcpus) for cell in pvh},
+                                set(itertools.product(("6.1", "6.1-cloud"), ("shadow",), (1, 2, 4))))
+        self.assertFalse({cell.machine for cell in pvh} & {"qemu-nosvm", "bochs"}, "they have no SVM")
+
     def test_each_action_has_its_method(self):
-        for name in actions.HAS_GUEST:
+        for name in actions.GUESTS_OF:
             self.assertTrue(callable(getattr(actions.Actions, name)))
 
     def test_cell_without_its_kernel_is_skipped(self):
-        cell = cells.Cell("qemu-svm", 1, "6.12", "6.1-rt", 1, "work", 60, ())
+        cell = cells.Cell("qemu-svm", 1, "6.12", "6.1-rt", "pv", 1, "work", 60, ())
         self.assertIn(self.top, actions.why_not(cell, self.top))
         image, overlays = actions.kernel_files(cell, self.top)
         for directory in [image] + overlays:
@@ -162,7 +179,8 @@ class Runner(Temporary):
         self.runner = script.load(os.path.join(MATRIX, "run"))
 
     def run_cells(self, *commands, limit=30, jobs=2, minutes=80, done=()):
-        wanted = [cells.Cell("m", 1, "6.1", None, None, f"a{number}", limit, ()) for number in range(len(commands))]
+        wanted = [cells.Cell("m", 1, "6.1", None, None, None, f"a{number}", limit, ())
+                  for number in range(len(commands))]
         by_name = dict(zip((cell.name for cell in wanted), commands))
         run = self.runner.Run(wanted, self.top, lambda cell: ["sh", "-c", by_name[cell.name]], {}, done)
         with open(os.devnull, "w", encoding="utf-8") as nothing:
@@ -233,7 +251,7 @@ class Runner(Temporary):
 
     def test_stopped(self):
         """What had no end has no result, so that --resume runs it again."""
-        wanted = [cells.Cell("m", 1, "6.1", None, None, "a", 30, ())]
+        wanted = [cells.Cell("m", 1, "6.1", None, None, None, "a", 30, ())]
         run = self.runner.Run(wanted, self.top, lambda cell: ["sleep", "600"], {})
         threading.Timer(0.3, run.stopping.set).start()
         run.go(1, 80)

@@ -19,6 +19,7 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lab")]
 import cells  # noqa: E402
+import churn  # noqa: E402
 import emulators  # noqa: E402
 import labtest  # noqa: E402
 import load  # noqa: E402
@@ -64,14 +65,21 @@ class Actions(labtest.LabTest):
             say(f"{command.split(chr(10))[0][:160]} -> {result.status}")
         return result
 
-    def new_guest(self, name, **keys):
+    def keys(self, **more):
+        """Of a guest of this cell."""
+        found = {"vcpus": self.cell.vcpus, "memory": 160, **cells.TYPES[self.cell.type], **more}
         if self.cell.guest != cells.IMAGE_KERNEL:
-            keys["kernel"] = f"/boot/guest/vmlinuz-{self.cell.guest}"
-        self.create(name, vcpus=self.cell.vcpus, memory=160, **keys)
+            found["kernel"] = f"/boot/guest/vmlinuz-{self.cell.guest}"
+        return found
+
+    def new_guest(self, name, **more):
+        self.create(name, **self.keys(**more))
 
     def wait_up(self, name):
-        self.wait_console(name, f"umbra-guest: up, {self.cell.vcpus} cpus", 180)
+        self.wait_console(name, f"umbra-guest: up, {self.cell.vcpus} cpus", 180 if self.cell.type == "pv" else 300)
         say(f"{name} is up")
+        if self.cell.type == "shadow":
+            churn.audit(self, name)
 
     # --- before and after each action -----------------------------------------------------------------------------
 
@@ -177,14 +185,55 @@ class Actions(labtest.LabTest):
         self.ok("chmod +x /run/store && /run/store")
         self.work()
 
+    def churn(self):
+        """A minute of work at page tables. Shadows, if there are any, are thrown away every ten milliseconds."""
+        before = self.footprint()
+        domid = churn.create(self, "guest", "rounds 0", **self.keys())
+        self.wait_up("guest")
+        if self.cell.type == "shadow":
+            churn.blow(self, domid, 6000)
+        else:
+            self.ok("sleep 60")
+        churn.wait_sum(self, "guest", 5)
+        self.end_churn(before)
 
-HAS_GUEST = {"boot": False, "lifecycle": True, "destroy": True, "reboot": True, "cycle": True, "work": True,
-             "many": True, "load": True, "protection": True}
+    def squeeze(self):
+        """The same work in the smallest pool that such a guest may have."""
+        before = self.footprint()
+        least = (self.cell.vcpus + 2) // 2  # MiB: half of 1 for each vCPU and 1 for the memory, rounded up
+        churn.create(self, "guest", "rounds 0", **self.keys(memory=128, shadow_memory=least))
+        self.wait_up("guest")
+        churn.wait_sum(self, "guest", 20, 240)
+        self.assertGreater(churn.figures(self, "guest")["events"]["reclaimed"], 1000, "the pool was large enough")
+        self.end_churn(before)
+
+    def end_churn(self, before):
+        say(f"{churn.check(self, 'guest')} rounds")
+        if self.cell.type == "shadow":
+            churn.audit(self, "guest")
+        self.ok("umbra shutdown -w guest", 150)
+        self.wait_gone("guest")
+        self.wait_footprint(before)
+
+    def share(self):
+        """One guest exhausts its pool beside another."""
+        before = self.footprint()
+        churn.share(self, self.keys(), self.keys(memory=128, shadow_memory=1))
+        for name in ("greedy", "modest"):
+            self.ok(f"umbra destroy {name}")
+            self.wait_gone(name)
+        self.wait_footprint(before)
+
+
+ALL = tuple(cells.TYPES)
+# The types of guests that an action can have.
+GUESTS_OF = {"boot": (), "lifecycle": ALL, "destroy": ALL, "reboot": ALL, "cycle": ALL, "work": ALL, "many": ALL,
+             "load": ("pv",), "protection": ALL, "churn": ALL, "squeeze": ("shadow",), "share": ("shadow",)}
 MEMORY = {"load": 4096}  # MiB; the machine's own for other actions
 
 
 def table(path=cells.TABLE):
-    return cells.read(machines.MACHINES, HAS_GUEST, path)
+    return cells.read(machines.MACHINES, GUESTS_OF, path)
 
 
 # --- one cell ---------------------------------------------------------------------------------------------------------

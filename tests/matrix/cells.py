@@ -9,7 +9,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TABLE = os.path.join(HERE, "cells.txt")
 KERNELS = os.path.join(os.path.dirname(os.path.dirname(HERE)), "tools", "image", "kernels.txt")
 IMAGE_KERNEL = "6.1"
-COLUMNS = ("machine", "cpus", "control", "guest", "vcpus", "action", "limit")
+COLUMNS = ("machine", "cpus", "control", "guest", "type", "vcpus", "action", "limit")
+# How a guest runs: keys of its configuration.
+TYPES = {"pv": {}, "shadow": {"type": "pvh", "hap": False}, "hap": {"type": "pvh", "hap": True}}
 
 
 class TableError(Exception):
@@ -19,7 +21,7 @@ class TableError(Exception):
 class Cell(collections.namedtuple("Cell", COLUMNS + ("options",))):
     @property
     def name(self):
-        guest = [self.guest, f"{self.vcpus}v"] if self.guest else []
+        guest = [self.guest, *([] if self.type == "pv" else [self.type]), f"{self.vcpus}v"] if self.guest else []
         words = [self.machine, f"{self.cpus}p", self.control, *guest, self.action, *self.options]
         return "_".join(re.sub(r"[^\w.=-]", "-", word) for word in words)
 
@@ -53,20 +55,22 @@ def _member(word, names, column):
 def _cell(words, machines, actions, known):
     if len(words) < len(COLUMNS):
         raise TableError(f"{len(words)} columns, at least {len(COLUMNS)} are needed: {' '.join(COLUMNS)}")
-    machine, cpus, control, guest, vcpus, action, limit = words[:len(COLUMNS)]
+    machine, cpus, control, guest, kind, vcpus, action, limit = words[:len(COLUMNS)]
     _member(action, actions, "action")
-    if {guest == "-", vcpus == "-"} != {not actions[action]}:
-        raise TableError(f"guest, vcpus: {action} {'needs them' if actions[action] else 'has none: -'}")
+    if {guest == "-", kind == "-", vcpus == "-"} != {not actions[action]}:
+        raise TableError(f"guest, type, vcpus: {action} {'needs them' if actions[action] else 'has none: -'}")
     if guest != "-":
         _member(guest, {name for name, uses in known.items() if "guest" in uses}, "guest")
+        _member(kind, actions[action], f"type of {action}")
     return Cell(_member(machine, machines, "machine"), _number(cpus, "cpus"),
                 _member(control, {name for name, uses in known.items() if "control" in uses}, "control"),
-                None if guest == "-" else guest, None if vcpus == "-" else _number(vcpus, "vcpus"), action,
-                _number(limit, "limit"), tuple(words[len(COLUMNS):]))
+                *(None if word == "-" else word for word in (guest, kind)),
+                None if vcpus == "-" else _number(vcpus, "vcpus"), action, _number(limit, "limit"),
+                tuple(words[len(COLUMNS):]))
 
 
 def read(machines, actions, path=TABLE, known=None):
-    """All cells in order. actions: {name: whether it has a guest}. Raises TableError, which names file and line."""
+    """All cells in order. actions: {name: types of guests that it can have}. Raises TableError with file and line."""
     known = kernels() if known is None else known
     found = {}
     for number, words in rows(path):
