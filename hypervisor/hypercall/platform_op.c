@@ -93,8 +93,9 @@ static long idle_times(struct xen_platform_op *op)
         return -EFAULT;
     for (uint32_t cpu = 0; cpu < MIN(t->cpumap_nr_cpus, nr_cpus); cpu++) {
         uint64_t idle = cpu_idle_time(cpu);
+        unsigned long to = (unsigned long)t->idletime.p + cpu * sizeof(idle); /* may wrap, as a guest's number */
 
-        if (((map >> cpu) & 1) && guest_copy_to(t->idletime.p + cpu, &idle, sizeof(idle)))
+        if (((map >> cpu) & 1) && guest_copy_to((void *)to, &idle, sizeof(idle)))
             return -EFAULT;
     }
     t->now = (uint64_t)system_time();

@@ -354,6 +354,9 @@ static void test_getidletime(void **state)
     }
     t->idletime.p = FAULT;
     assert_int_equal(platform_op(XENPF_getidletime), -EFAULT);
+    *map = 8;
+    t->idletime.p = (void *)~0ul; /* an array that ends beyond all addresses */
+    assert_int_equal(platform_op(XENPF_getidletime), -EFAULT);
     t->cpumap_bitmap.p = FAULT;
     assert_int_equal(platform_op(XENPF_getidletime), -EFAULT);
     t->cpumap_nr_cpus = 0;
