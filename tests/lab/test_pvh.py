@@ -18,15 +18,41 @@ umbra --json shadow audit $D > /root/audit
 umbra --json shadow dump $D > /root/dump
 umbra shadow dump $D > /root/tree
 umbra shadow --dot dump $D > /root/dot
+umbra --json list > /root/list
 """
 
 
-class Shadows(LabTest):
+class HandMade(LabTest):
     def setUp(self):
         super().setUp()
         self.machine.put("/root/pvh", with_libctl("pvh.c", "pvh_irq.S"), mode=0o755)
         self.before = self.footprint()
 
+    def check_poked(self, stats):
+        """What POKE found is sound."""
+        self.assertEqual(len(stats), 2)
+        first, last = stats
+        self.assertGreaterEqual(last["events"]["blows"], 2 * len(stats) - 1)
+        for group, name in (("exits", "page_fault"), ("faults", "fixed"), ("events", "made"), ("events", "flushes")):
+            self.assertGreater(last[group][name], first[group][name], name)
+        for each in stats:
+            self.assertLessEqual(each["stretch"]["longest"], each["stretch"]["bound"])
+            self.assertLessEqual(sum(each["tables"].values()) - each["tables"]["direct"], each["pool"]["shadow"])
+        self.assertEqual(self.json("cat /root/audit")["broken"], 0)
+        self.assertRegex(self.ok("cat /root/dot"), r"^digraph(.|\n)*penwidth=3(.|\n)*}$")
+
+    def poked(self):
+        """The figures of a guest, taken twice while its shadows are thrown away, checked and shown; and its roots."""
+        self.machine.put("/root/poke", POKE.encode())
+        self.ok("rm -f /root/stats")
+        self.assertEqual(self.ok("/root/pvh 4 1000000000 shadow 'sh /root/poke'", 120).strip(), "ended 0")
+        stats = [json.loads(line) for line in self.ok("cat /root/stats").splitlines()]
+        self.check_poked(stats)
+        roots = [s for s in self.json("cat /root/dump")["shadows"] if s["vcpus"]]
+        return stats, [(s["level"], s["format"], s.get("gfn")) for s in roots]
+
+
+class Shadows(HandMade):
     def test_tables_are_followed(self):
         """Paging of 4, 3 and 2 levels, and none; on shadows, and the same on nested paging."""
         for mode, paging in itertools.product((4, 3, 2, 0), ("shadow", "hap")):
@@ -43,25 +69,36 @@ class Shadows(LabTest):
 
     def test_shown_and_blown_meanwhile(self):
         """Its shadows are thrown away, checked and shown while it changes its tables: it does not notice."""
-        self.machine.put("/root/poke", POKE.encode())
-        self.ok("rm -f /root/stats")
-        self.assertEqual(self.ok("/root/pvh 4 1000000000 shadow 'sh /root/poke'", 120).strip(), "ended 0")
-        stats = [json.loads(line) for line in self.ok("cat /root/stats").splitlines()]
-        first, last = stats[0], stats[-1]
-        self.assertEqual(len(stats), 2)
-        self.assertGreater(last["events"]["table_stores"], first["events"]["table_stores"] + 200)
-        self.assertGreaterEqual(last["events"]["blows"], 2 * len(stats) - 1)
-        for group, name in (("exits", "page_fault"), ("faults", "fixed"), ("emulated", "done"),
-                            ("events", "made"), ("events", "flushes")):
-            self.assertGreater(last[group][name], first[group][name], name)
-        for each in stats:
-            self.assertLessEqual(each["stretch"]["longest"], each["stretch"]["bound"])
-            self.assertLessEqual(sum(each["tables"].values()) - each["tables"]["direct"], each["pool"]["shadow"])
-        self.assertEqual(self.json("cat /root/audit")["broken"], 0)
-        roots = [s for s in self.json("cat /root/dump")["shadows"] if s["vcpus"]]
-        self.assertEqual([(s["level"], s["format"], s["gfn"]) for s in roots], [(4, 4, 1)])
+        stats, roots = self.poked()
+        self.assertEqual(stats[0]["mode"]["vtlb"], 0)
+        self.assertGreater(stats[1]["events"]["table_stores"], stats[0]["events"]["table_stores"] + 200)
+        self.assertGreater(stats[1]["emulated"]["done"], stats[0]["emulated"]["done"])
+        self.assertEqual(roots, [(4, 4, 1)])
         self.assertIn("level 4, guest of 4 levels, table in guest frame 1,", self.ok("cat /root/tree"))
-        self.assertRegex(self.ok("cat /root/dot"), r"^digraph(.|\n)*penwidth=3(.|\n)*}$")
         self.fails("umbra shadow stats 0", 1, "PV guest")
         self.fails("umbra shadow audit nobody", 1, "nobody")
+        self.wait_footprint(self.before)
+
+
+class Vtlb(HandMade):
+    """The reference mode: the same guests find the same, whether they change tables or are interrupted."""
+
+    machine_options = {"append": ("shadow=vtlb",)}
+
+    def test_tables_and_interrupts(self):
+        for mode, rounds in ((4, 200), (3, 200), (2, 200), (0, 200), (64, 10)):
+            with self.subTest(mode=mode):
+                self.assertEqual(self.ok(f"/root/pvh {mode} {rounds} shadow", 120).strip(), "ended 0")
+                self.wait_footprint(self.before)
+
+    def test_shown_and_blown_meanwhile(self):
+        """No table is protected, so no store to one is seen; each INVLPG is."""
+        stats, roots = self.poked()
+        for each in stats:
+            self.assertEqual(each["mode"]["vtlb"], 1)
+            self.assertEqual((each["events"]["table_stores"], each["emulated"]["done"]), (0, 0))
+            self.assertEqual(sum(n for name, n in each["tables"].items() if name != "direct"), each["tables"]["direct"])
+        self.assertGreater(stats[1]["exits"]["invlpg"], stats[0]["exits"]["invlpg"] + 200)
+        self.assertEqual(roots, [(4, 4, None)])
+        self.assertEqual([row["paging"] for row in self.json("cat /root/list") if row["domid"]], ["vtlb"])
         self.wait_footprint(self.before)
