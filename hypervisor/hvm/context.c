@@ -58,7 +58,7 @@ static void set_registers(struct vcpu *v, const struct hvm_hw_cpu *c)
 
 static int set_control(struct vcpu *v, const struct hvm_hw_cpu *c)
 {
-    struct hvm_vcpu old = *v->hvm;
+    struct hvm_control old = hvm_get_control(v->hvm);
     int rc;
 
     v->hvm->cr0 = CR0_ET;
@@ -75,7 +75,7 @@ static int set_control(struct vcpu *v, const struct hvm_hw_cpu *c)
     if (!rc && v->hvm->efer != c->msr_efer)
         rc = -EINVAL;
     if (rc) {
-        *v->hvm = old;
+        hvm_put_control(v->hvm, &old);
         hvm_paging_changed(v);
     }
     return rc;

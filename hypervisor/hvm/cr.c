@@ -69,16 +69,33 @@ const struct guest_paging *hvm_paging(struct vcpu *v)
     return &h->shadow.paging;
 }
 
-/* Takes the new state over if the roots can be loaded from it. */
-static int change(struct vcpu *v, const struct hvm_vcpu *new, bool roots)
+struct hvm_control hvm_get_control(const struct hvm_vcpu *h)
 {
-    struct hvm_vcpu *h = v->hvm, old = *h;
+    struct hvm_control c = {.cr0 = h->cr0, .cr3 = h->cr3, .cr4 = h->cr4, .efer = h->efer};
+
+    memcpy(c.pdpte, h->shadow.paging.pdpte, sizeof(c.pdpte));
+    return c;
+}
+
+void hvm_put_control(struct hvm_vcpu *h, const struct hvm_control *c)
+{
+    h->cr0 = c->cr0;
+    h->cr3 = c->cr3;
+    h->cr4 = c->cr4;
+    h->efer = c->efer;
+    memcpy(h->shadow.paging.pdpte, c->pdpte, sizeof(c->pdpte));
+}
+
+/* Takes the wanted registers over if the roots can be loaded by them. */
+static int change(struct vcpu *v, const struct hvm_control *want, bool roots)
+{
+    struct hvm_control old = hvm_get_control(v->hvm);
     int rc;
 
-    *h = *new;
-    rc = roots ? load_pdptes(h, v->domain->hap) : 0;
+    hvm_put_control(v->hvm, want);
+    rc = roots ? load_pdptes(v->hvm, v->domain->hap) : 0;
     if (rc)
-        *h = old;
+        hvm_put_control(v->hvm, &old);
     else
         hvm_paging_changed(v);
     return rc;
@@ -94,52 +111,52 @@ static bool in_64bit_code(const struct vcpu *v)
 
 int hvm_set_cr0(struct vcpu *v, uint64_t value)
 {
-    struct hvm_vcpu new = *v->hvm;
-    uint64_t turned = (value ^ new.cr0) & CR0_PG;
+    struct hvm_control want = hvm_get_control(v->hvm);
+    uint64_t turned = (value ^ want.cr0) & CR0_PG;
 
     if (value >> 32 || ((value & CR0_PG) && !(value & CR0_PE)) || ((value & CR0_WT) && !(value & CR0_CD)))
         return -EINVAL;
     value = (value & CR0_ALL) | CR0_ET;
-    if (turned && (value & CR0_PG) && (new.efer &EFER_LME)) {
-        if (!(new.cr4 &CR4_PAE) || in_64bit_code(v))
+    if (turned && (value & CR0_PG) && (want.efer & EFER_LME)) {
+        if (!(want.cr4 & CR4_PAE) || in_64bit_code(v))
             return -EINVAL;
-        new.efer |= EFER_LMA;
-    } else if (turned && !(value & CR0_PG) && (new.efer &EFER_LMA)) {
+        want.efer |= EFER_LMA;
+    } else if (turned && !(value & CR0_PG) && (want.efer & EFER_LMA)) {
         if (in_64bit_code(v))
             return -EINVAL;
-        new.efer &= ~EFER_LMA;
+        want.efer &= ~EFER_LMA;
     }
-    new.cr0 = value;
-    return change(v, &new, turned);
+    want.cr0 = value;
+    return change(v, &want, turned);
 }
 
 int hvm_set_cr3(struct vcpu *v, uint64_t value)
 {
-    struct hvm_vcpu new = *v->hvm;
+    struct hvm_control want = hvm_get_control(v->hvm);
 
-    if ((new.efer &EFER_LMA) && value >> shadow_cpu(new.shadow.s)->phys_bits)
+    if ((want.efer & EFER_LMA) && value >> shadow_cpu(v->hvm->shadow.s)->phys_bits)
         return -EINVAL;
-    new.cr3 = new.efer &EFER_LMA ? value : (uint32_t)value;
-    return change(v, &new, true);
+    want.cr3 = want.efer & EFER_LMA ? value : (uint32_t)value;
+    return change(v, &want, true);
 }
 
 int hvm_set_cr4(struct vcpu *v, uint64_t value)
 {
-    struct hvm_vcpu new = *v->hvm;
-    uint64_t turned = value ^ new.cr4;
+    struct hvm_control want = hvm_get_control(v->hvm);
+    uint64_t turned = value ^ want.cr4;
 
-    if ((value & ~cr4_allowed()) || ((new.efer &EFER_LMA) && !(value & CR4_PAE)))
+    if ((value & ~cr4_allowed()) || ((want.efer & EFER_LMA) && !(value & CR4_PAE)))
         return -EINVAL;
-    new.cr4 = value;
-    return change(v, &new, turned & (CR4_PAE | CR4_PSE | CR4_PGE | CR4_SMEP));
+    want.cr4 = value;
+    return change(v, &want, turned & (CR4_PAE | CR4_PSE | CR4_PGE | CR4_SMEP));
 }
 
 int hvm_set_efer(struct vcpu *v, uint64_t value)
 {
-    struct hvm_vcpu new = *v->hvm;
+    struct hvm_control want = hvm_get_control(v->hvm);
 
-    if ((value & ~EFER_ALL) || (((value ^ new.efer) & EFER_LME) && (new.cr0 &CR0_PG)))
+    if ((value & ~EFER_ALL) || (((value ^ want.efer) & EFER_LME) && (want.cr0 & CR0_PG)))
         return -EINVAL;
-    new.efer = (value & ~EFER_LMA) | (new.efer &EFER_LMA);
-    return change(v, &new, false);
+    want.efer = (value & ~EFER_LMA) | (want.efer & EFER_LMA);
+    return change(v, &want, false);
 }

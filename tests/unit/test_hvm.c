@@ -22,8 +22,18 @@ static uint64_t memory[512];
 
 struct cpu_features cpu_features = {.fsgsbase = true, .smep = true, .smap = true};
 
+/* The vector for upcalls as another CPU sets it in the middle of a change of registers. */
+static uint8_t vector_meanwhile;
+
+static void another_cpu(void)
+{
+    if (vector_meanwhile)
+        h.upcall_vector = vector_meanwhile;
+}
+
 static void get_segment(const struct vcpu *of, enum hvm_seg seg, struct hvm_segment *s)
 {
+    another_cpu();
     *s = cs;
 }
 
@@ -63,6 +73,7 @@ const struct guest_cpu *shadow_cpu(const struct shadow *s)
 
 static bool mem_read(void *ctx, gpa_t at, unsigned int bytes, uint64_t *value)
 {
+    another_cpu();
     if (at.n + bytes > sizeof(memory))
         return false;
     memcpy(value, (uint8_t *)memory + at.n, bytes);
@@ -77,7 +88,7 @@ struct guest_mem shadow_memory(struct shadow *s)
 static int begin(void **state)
 {
     h = (struct hvm_vcpu){.cr0 = CR0_ET, .lapic = &lapic};
-    cleared = 0;
+    cleared = vector_meanwhile = 0;
     cs = (struct hvm_segment){0};
     d.hap = false;
     memset(memory, 0, sizeof(memory));
@@ -221,6 +232,34 @@ static void test_start(void **state)
     assert_int_equal(hvm_set_start(&v, &s), -EINVAL);
 }
 
+/* What others set meanwhile stays, whether the registers are loaded or refused. */
+static void test_set_meanwhile(void **state)
+{
+    struct vcpu_hvm_context s = {.mode = VCPU_HVM_MODE_32B};
+
+    assert_int_equal(hvm_set_efer(&v, EFER_LME), 0);
+    assert_int_equal(hvm_set_cr4(&v, CR4_PAE), 0);
+    vector_meanwhile = 0x41;
+    assert_int_equal(hvm_set_cr0(&v, CR0_PE | CR0_PG), 0);
+    assert_int_equal(h.upcall_vector, 0x41);
+    vector_meanwhile = 0x42;
+    cs.attr = SEG_ATTR_L;
+    assert_int_equal(hvm_set_cr0(&v, CR0_PE), -EINVAL);
+    assert_int_equal(h.upcall_vector, 0x42);
+    begin(state);
+    assert_int_equal(hvm_set_cr4(&v, CR4_PAE), 0);
+    assert_int_equal(hvm_set_cr3(&v, 1 << 20), 0);
+    vector_meanwhile = 0x43;
+    assert_int_equal(hvm_set_cr0(&v, CR0_PE | CR0_PG), -EINVAL); /* no roots there */
+    assert_int_equal(h.upcall_vector, 0x43);
+    assert_int_equal(h.cr0, CR0_ET);
+    vector_meanwhile = 0x44;
+    s.cpu_regs.x86_32 = (struct vcpu_hvm_x86_32){.cr0 = CR0_PE | CR0_PG, .cr3 = 2 << 20, .cr4 = CR4_PAE};
+    assert_int_equal(hvm_set_start(&v, &s), -EINVAL);
+    assert_int_equal(h.upcall_vector, 0x44);
+    assert_int_equal(h.cr3, 1 << 20);
+}
+
 static void test_exits(void **state)
 {
     static const struct {
@@ -275,8 +314,9 @@ static void test_exit_details(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        HVM_TEST(test_cr0),           HVM_TEST(test_long_mode), HVM_TEST(test_pae_roots), HVM_TEST(test_nested_roots),
-        HVM_TEST(test_reserved_bits), HVM_TEST(test_exits),     HVM_TEST(test_start),     HVM_TEST(test_exit_details),
+        HVM_TEST(test_cr0),          HVM_TEST(test_long_mode),     HVM_TEST(test_pae_roots),
+        HVM_TEST(test_nested_roots), HVM_TEST(test_reserved_bits), HVM_TEST(test_exits),
+        HVM_TEST(test_start),        HVM_TEST(test_exit_details),  HVM_TEST(test_set_meanwhile),
     };
 
     return cmocka_run_group_tests_name("hvm", tests, NULL, NULL);

@@ -159,6 +159,13 @@ int hvm_set_cr0(struct vcpu *v, uint64_t value);
 int hvm_set_cr3(struct vcpu *v, uint64_t value);
 int hvm_set_cr4(struct vcpu *v, uint64_t value);
 int hvm_set_efer(struct vcpu *v, uint64_t value);
+/* What is put back when a change of several is refused. Other fields of struct hvm_vcpu other CPUs may set meanwhile.
+ */
+struct hvm_control {
+    uint64_t cr0, cr3, cr4, efer, pdpte[4];
+};
+struct hvm_control hvm_get_control(const struct hvm_vcpu *h);
+void hvm_put_control(struct hvm_vcpu *h, const struct hvm_control *c);
 /* How the guest translates now, for walks in software. */
 const struct guest_paging *hvm_paging(struct vcpu *v);
 /* Hardware's registers and the shadows follow what h says now. */
