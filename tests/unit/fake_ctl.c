@@ -361,6 +361,7 @@ int ctl_host_info(struct ctl *ctl, struct ctl_host_info *info, struct ctl_error 
     info->page_size = 4096;
     info->virt_start = 0xffff800000000000ull;
     strcpy(info->extra, ".umbra-0.1");
+    info->is_umbra = fake->is_umbra;
     return 0;
 }
 

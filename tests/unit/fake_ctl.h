@@ -41,6 +41,7 @@ struct fake {
     int ends[12];               /* reasons for which domains end that ctl_domain_wait() is asked for; negative: gone */
     const char *log;            /* the hypervisor's */
     const char *log_on_build;
+    bool is_umbra;
     struct ctl_audit audit; /* what an audit finds */
     struct ctl_shadow_audit shadow_audit;
     struct ctl_shadow shadows[20]; /* of every domain */

@@ -274,6 +274,14 @@ static void test_info(void **state)
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
         assert_non_null(strstr(out, lines[i]));
     says("info --json", 0, "\"free_memory_kib\": 1024000");
+    assert_null(strstr(out, "shadow_memory")); /* not Umbra */
+    fake->is_umbra = true;
+    says("info", 0, "\nshadow_memory          : 0\nshadow_memory_used     : 0\n");
+    fake_add(9, "pvh")->hvm = true;
+    fake_add(10, "pvh2")->hvm = true;
+    fake_add(11, "pv");
+    says("info", 0, "\numbra_build            : release\nshadow_memory          : 6\nshadow_memory_used     : 2\n");
+    says("info --json", 0, "\"shadow_memory_kib\": 6144,\n  \"shadow_memory_used_kib\": 3000\n");
 }
 
 static void test_dmesg(void **state)

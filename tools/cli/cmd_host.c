@@ -44,6 +44,27 @@ static void print_hardware(const struct ctl_host_info *h, const struct utsname *
     info_line(stdout, "free_cpus", "0");
 }
 
+/* The pools of all guests that have one; of a guest that goes meanwhile nothing. 0 or -errno. */
+static int sum_of_pools(struct cli *cli, struct ctl_pool *sum, struct ctl_error *err)
+{
+    struct ctl_domain_info *list;
+    int n = ctl_domain_list(cli->ctl, &list, err);
+
+    memset(sum, 0, sizeof(*sum));
+    for (int i = 0; i < n; i++) {
+        struct ctl_pool pool;
+
+        if (list[i].hvm && ctl_domain_pool(cli->ctl, list[i].domid, &pool, NULL) >= 0) {
+            sum->size_kib += pool.size_kib;
+            sum->p2m_kib += pool.p2m_kib;
+            sum->shadow_kib += pool.shadow_kib;
+        }
+    }
+    if (n >= 0)
+        free(list);
+    return n < 0 ? n : 0;
+}
+
 static void print_hypervisor(const struct ctl_host_info *h)
 {
     info_line(stdout, "xen_major", "%u", h->major);
@@ -62,8 +83,13 @@ static void print_hypervisor(const struct ctl_host_info *h)
     info_line(stdout, "cc_compile_date", "%s", h->compile_date);
     info_line(stdout, "build_id", "%s", h->build_id);
     info_line(stdout, "xend_config_format", "4");
-    if (h->is_umbra)
-        info_line(stdout, "umbra_build", "%s", h->debug_build ? "debug" : "release");
+}
+
+static void print_umbra(const struct ctl_host_info *h, const struct ctl_pool *pools)
+{
+    info_line(stdout, "umbra_build", "%s", h->debug_build ? "debug" : "release");
+    info_line(stdout, "shadow_memory", "%llu", (unsigned long long)pools->size_kib / 1024);
+    info_line(stdout, "shadow_memory_used", "%llu", (unsigned long long)(pools->p2m_kib + pools->shadow_kib) / 1024);
 }
 
 static void json_hypervisor(const struct ctl_host_info *h, struct json_out *o)
@@ -82,11 +108,17 @@ static void json_hypervisor(const struct ctl_host_info *h, struct json_out *o)
     json_out_str(o, "cc_compile_domain", h->compile_domain);
     json_out_str(o, "cc_compile_date", h->compile_date);
     json_out_str(o, "build_id", h->build_id);
-    if (h->is_umbra)
-        json_out_str(o, "umbra_build", h->debug_build ? "debug" : "release");
 }
 
-static int info_json(struct cli *cli, const struct ctl_host_info *h, const struct utsname *u)
+static void json_umbra(const struct ctl_host_info *h, const struct ctl_pool *pools, struct json_out *o)
+{
+    json_out_str(o, "umbra_build", h->debug_build ? "debug" : "release");
+    json_out_uint(o, "shadow_memory_kib", pools->size_kib);
+    json_out_uint(o, "shadow_memory_used_kib", pools->p2m_kib + pools->shadow_kib);
+}
+
+static int info_json(struct cli *cli, const struct ctl_host_info *h, const struct ctl_pool *pools,
+                     const struct utsname *u)
 {
     struct json_out *o = json_out_new(true);
     char caps[HW_CAPS_TEXT], words[256];
@@ -111,6 +143,8 @@ static int info_json(struct cli *cli, const struct ctl_host_info *h, const struc
     json_out_uint(o, "scrub_memory_kib", h->scrub_kib);
     json_out_uint(o, "outstanding_claims_kib", h->outstanding_kib);
     json_hypervisor(h, o);
+    if (h->is_umbra)
+        json_umbra(h, pools, o);
     json_out_close(o);
     return cli_json(cli, o);
 }
@@ -119,18 +153,21 @@ int cmd_info(struct cli *cli, const struct cli_args *args)
 {
     struct ctl_error err = {0};
     struct ctl_host_info host;
+    struct ctl_pool pools;
     struct utsname u;
 
     if (cli_open(cli))
         return EXIT_FAILED;
-    if (ctl_host_info(cli->ctl, &host, &err) < 0)
+    if (ctl_host_info(cli->ctl, &host, &err) < 0 || sum_of_pools(cli, &pools, &err) < 0)
         return cli_fail(cli, NULL, &err, CLI_NO_DOMAIN);
     if (uname(&u))
         memset(&u, 0, sizeof(u));
     if (cli->json)
-        return info_json(cli, &host, &u);
+        return info_json(cli, &host, &pools, &u);
     print_hardware(&host, &u);
     print_hypervisor(&host);
+    if (host.is_umbra)
+        print_umbra(&host, &pools);
     return EXIT_OK;
 }
 
