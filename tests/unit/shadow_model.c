@@ -101,7 +101,7 @@ static const void *now(uint64_t at)
 }
 
 /* Before memory changes. */
-static void will_store(uint64_t at, unsigned int bytes)
+void model_will_store(uint64_t at, unsigned int bytes)
 {
     past_note(at, bytes, now);
 }
@@ -114,7 +114,7 @@ void model_wrote(uint64_t at, unsigned int bytes, uint64_t value)
 /* As an emulator or a hypercall stores. */
 void model_store(uint64_t at, unsigned int bytes, uint64_t value)
 {
-    will_store(at, bytes);
+    model_will_store(at, bytes);
     stretch_begin(STRETCH_TRAP, 14);
     assert_int_equal(shadow_store(d, _gpa(at), bytes, value), 0);
     assert_true(this_cpu(stretch_now).work <= STRETCH_BOUND);
@@ -146,7 +146,7 @@ static void swap_entry(uint64_t at, unsigned int bytes, uint64_t value)
     if (same)
         memcpy(&old, real(at), bytes);
     found = old;
-    will_store(at, bytes);
+    model_will_store(at, bytes);
     stretch_begin(STRETCH_TRAP, 14);
     assert_int_equal(shadow_swap(d, _gpa(at), bytes, &found, value), 0);
     stretch_end();
@@ -485,7 +485,7 @@ static void do_store(const struct test_vcpu *t, const struct access *a)
     if (a->result == SHADOW_EMULATE) {
         model_store(at, bytes, value);
     } else if (a->result == SHADOW_FIXED) {
-        will_store((gfn << PAGE_SHIFT) + at % PAGE_SIZE, bytes);
+        model_will_store((gfn << PAGE_SHIFT) + at % PAGE_SIZE, bytes);
         memcpy(model + (gfn << PAGE_SHIFT) + at % PAGE_SIZE, &value, bytes);
         memcpy(real((gfn << PAGE_SHIFT) + at % PAGE_SIZE), &value, bytes);
     }
@@ -527,7 +527,7 @@ void __wrap_paging_lock(struct domain *domain)
         uint64_t value = random_entry(at >> PAGE_SHIFT, 8);
 
         inside = meddled = true;
-        will_store(at, 8);
+        model_will_store(at, 8);
         if (is_table(model_frame(at >> PAGE_SHIFT)))
             assert_int_equal(shadow_store(domain, _gpa(at), 8, value), 0);
         else

@@ -49,7 +49,8 @@ void model_run(struct test_vcpu *t, struct access *a);
 void model_check(struct test_vcpu *t, const struct access *a);
 /* As an emulator or a hypercall stores. */
 void model_store(uint64_t at, unsigned int bytes, uint64_t value);
-/* Something else has stored it. */
+/* Something else is about to store, has stored it. */
+void model_will_store(uint64_t at, unsigned int bytes);
 void model_wrote(uint64_t at, unsigned int bytes, uint64_t value);
 mfn_t model_frame(uint64_t gfn);
 /* How many invariants the audit finds broken; and of a part: the tables on the way to an address, those of a guest
@@ -74,7 +75,8 @@ void model_bytes(const uint8_t *bytes, size_t n);
  */
 int shadow_begin_4(void **state);
 int shadow_end(void **state);
-/* shadow_vtlb.c */
+/* shadow_unsync.c, shadow_vtlb.c */
+int shadow_unsync_tests(void);
 int shadow_vtlb_tests(void);
 
 #endif
