@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Many guests, one after the other and all at once: at the end the host has what it had, and a guest costs the tool as
 many calls when others run as when none does. With small numbers this is a test of make check (test_load.py), with 100
-cycles and 32 guests an action of the nightly matrix. Each function is given a LabTest; seconds are printed, not judged:
-how fast the emulator is says nothing about the tool."""
+cycles and 32 guests two actions of the nightly matrix. Each function is given a LabTest; seconds are printed, not
+judged: how fast the emulator is says nothing about the tool."""
 
 import time
 
 from compiled import compiled
 from labtest import CMDLINE, HOME
-from tiny import SLEEP, tiny_kernel
+from tiny import HALT, SLEEP, tiny_kernel
 
 TINY = {"memory": 16, "kernel": f"{HOME}/tiny.elf", "ramdisk": None}
 STOCK = {"memory": 96, "vcpus": 2, "cmdline": CMDLINE}
+PVH_TINY = {**TINY, "type": "pvh", "hap": False}
+PVH_STOCK = {**STOCK, "type": "pvh", "hap": False, "memory": 160}
 
 # Half of the guests never run; the others are killed at moments spread over the boot of a stock kernel.
 CYCLES = """
@@ -54,11 +56,11 @@ def wait_all_back(test, before):
     test.assertEqual(now, before, "not all came back")
 
 
-def cycles(test, count):
-    """Create and destroy, again and again."""
-    test.machine.put(f"{HOME}/tiny.elf", tiny_kernel(SLEEP))
-    test.guest_file("cycle-tiny", **TINY)
-    test.guest_file("cycle", **STOCK)
+def cycles(test, count, pvh=False):
+    """Create and destroy, again and again; PVH: guests on shadow paging."""
+    test.machine.put(f"{HOME}/tiny.elf", tiny_kernel(HALT, pvh=True) if pvh else tiny_kernel(SLEEP))
+    test.guest_file("cycle-tiny", **(PVH_TINY if pvh else TINY))
+    test.guest_file("cycle", **(PVH_STOCK if pvh else STOCK))
     before = everything(test)
     test.ok(CYCLES.format(home=HOME, count=count), 60 + 10 * count)
     wait_all_back(test, before)

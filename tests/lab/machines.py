@@ -3,7 +3,7 @@
 
 The CPU features switched off are those whose emulation in QEMU 7.2 is wrong (SMAP: IRET frame; MONITOR: #GP;
 RDTSCP: intercept without decode). In Bochs a model's features cannot be switched off: kernels are told not to use
-XSAVEC, which damages the saved AVX registers. All but the first two machines need what make nightly fetches."""
+XSAVEC, which damages the saved AVX registers. All but the first three machines need what make nightly fetches."""
 
 import dataclasses
 
@@ -24,6 +24,7 @@ class Description:
 MACHINES = {
     "qemu-svm": Description("QEMU TCG, AMD with SVM and nested paging", "EPYC,-smap,-monitor,-rdtscp"),
     "qemu-nosvm": Description("QEMU TCG, no hardware virtualisation", "EPYC,-svm,-smap,-monitor,-rdtscp"),
+    "qemu-nonpt": Description("QEMU TCG, AMD with SVM, no nested paging", "EPYC,-npt,-smap,-monitor,-rdtscp"),
     "qemu10": Description("QEMU 10 TCG, AMD with SVM, SMEP, SMAP, UMIP", "EPYC-v4,+x2apic,+umip,-monitor",
                           root="cache/qemu10", protection=("SMEP", "SMAP")),
     "bochs": Description("Bochs, Intel with VMX, SMEP, x2APIC, TSC deadline", "corei7_haswell_4770", "bochs",

@@ -9,5 +9,10 @@ class Load(LabTest):
     def test_cycles(self):
         load.cycles(self, 10)
 
+    def test_cycles_of_pvh(self):
+        if "hvm" not in self.json("umbra --json info")["virt_caps"].split():
+            self.skipTest("this machine has no hardware virtualisation")
+        load.cycles(self, 4, pvh=True)
+
     def test_at_once(self):
         load.at_once(self, tiny=7, stock=1)

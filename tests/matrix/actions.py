@@ -23,6 +23,7 @@ import churn  # noqa: E402
 import emulators  # noqa: E402
 import labtest  # noqa: E402
 import load  # noqa: E402
+import test_alloc_faults  # noqa: E402
 import machines  # noqa: E402
 import verdict  # noqa: E402
 
@@ -171,6 +172,27 @@ class Actions(labtest.LabTest):
         load.grow(self, 32)
         load.at_once(self, tiny=28, stock=4)
 
+    def load_pvh(self):
+        """A hundred guests on shadow paging one after the other; then creating one meets every failure to allocate."""
+        load.cycles(self, 100, pvh=True)
+        test_alloc_faults.fail_pvh(self, 1)
+
+    def no_nested_paging(self):
+        """A PVH guest that insists on it is refused in clear words, with nothing made; one that does not runs on
+        shadows, and that is said."""
+        self.assertEqual({"hvm", "hap", "shadow"} & set(self.json("umbra --json info")["virt_caps"].split()),
+                         {"hvm", "shadow"})
+        before = self.footprint()
+        path = self.guest_file("guest", type="pvh", hap=True)
+        error = self.fails(f"umbra create {path}", 1, "hap", "the hypervisor has no nested paging", "set hap to false")
+        say(error.strip())
+        self.assertEqual(self.footprint(), before)
+        self.new_guest("guest", type="pvh")
+        self.wait_up("guest")
+        self.assertEqual([row["paging"] for row in self.json("umbra --json list") if row["domid"]], ["shadow"])
+        self.ok("umbra destroy guest")
+        self.wait_footprint(before)
+
     def protection(self):
         """What the processor has is switched on, unless the command line says otherwise, and it works; UMIP, which Xen
         leaves off, is off. A guest runs."""
@@ -228,8 +250,9 @@ class Actions(labtest.LabTest):
 ALL = tuple(cells.TYPES)
 # The types of guests that an action can have.
 GUESTS_OF = {"boot": (), "lifecycle": ALL, "destroy": ALL, "reboot": ALL, "cycle": ALL, "work": ALL, "many": ALL,
-             "load": ("pv",), "protection": ALL, "churn": ALL, "squeeze": ("shadow",), "share": ("shadow",)}
-MEMORY = {"load": 4096}  # MiB; the machine's own for other actions
+             "load": ("pv",), "load_pvh": ("shadow",), "no_nested_paging": ("pv",),
+             "protection": ALL, "churn": ALL, "squeeze": ("shadow",), "share": ("shadow",)}
+MEMORY = {"load": 4096, "load_pvh": 4096}  # MiB; the machine's own for other actions
 
 
 def table(path=cells.TABLE):
