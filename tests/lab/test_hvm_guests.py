@@ -1,22 +1,44 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Guests on hardware virtualisation that look at their own page tables: those of tests/guests/hvm, built for four
-formats, on an emulator's processor without any hypervisor, which says that what the guests expect is right."""
+formats, on shadows, in the reference mode of these, and on nested paging; and on an emulator's processor without any
+hypervisor, which says that what the guests expect is right."""
 
+import json
 import os
 import re
 import subprocess
+import time
 import unittest
 
-from labtest import BUILD
+from labtest import BUILD, LabTest
 from machine import TOP
 
 FORMATS = ("hvm32", "hvm32pse", "hvm32pae", "hvm64")
+DIRECTORY = "/boot/guest/hostile"
 TIMEOUT = 120
 
 
 def all_guests():
     with open(os.path.join(TOP, "tests", "guests", "hvm", "objs.mk"), encoding="utf-8") as file:
         return re.findall(r"^hvm-tests \+= (\w+)$", file.read(), re.M)
+
+
+# All guests of a format are one domain, which runs one after the other. Prints the domain, its state at the end, and
+# what an audit of its shadows found.
+SCRIPT = """
+read -r up _ </proc/uptime; deadline=$((${{up%.*}} + {timeout}))
+umbra create -q -e {directory}/guest.json type=pvh name=hvm kernel={directory}/hvm/{form} vcpus=2 memory=8 \\
+    hap={hap} "cmdline={words}" || exit 1
+while :; do
+    set -- $(umbra list hvm | tail -n 1)
+    case $5 in *s* | *c*) break ;; esac
+    read -r up _ </proc/uptime
+    [ ${{up%.*}} -le $deadline ] || break
+    usleep 100000
+done
+echo $2 $5 $({audit})
+umbra destroy hvm
+"""
 
 
 class Guests(unittest.TestCase):
@@ -40,6 +62,52 @@ class Guests(unittest.TestCase):
                 self.assertRegex(verdict, r"^ok \([1-9]\d* checks\)$")
 
 
+class OnUmbra(Guests, LabTest):
+    hap, word, audit = "false", "shadow", "umbra --json shadow audit hvm"
+
+    def one(self, form):
+        if "hvm" not in self.json("umbra --json info")["virt_caps"].split():
+            self.skipTest("this machine has no hardware virtualisation")
+        script = SCRIPT.format(form=form, directory=DIRECTORY, timeout=TIMEOUT, hap=self.hap, audit=self.audit,
+                               words=self.words(self.word))
+        domid, state, audit = self.ok(script, 2 * TIMEOUT).strip().split(" ", 2)
+        lines = self.lines_of(domid)
+        self.judge(lines)
+        self.assertIn("s", state, lines)
+        self.assertNotIn("c", state, lines)
+        self.assertEqual(json.loads(audit).get("broken", 0), 0)
+
+    def lines_of(self, domid):
+        """What the guests wrote to the log, or why they were crashed; the last word may still be on the serial line."""
+        deadline = time.monotonic() + 5 * self.machine.patience
+        while True:
+            lines = re.findall(rf"^\(XEN\) d{domid}(?:v\d+)? (.*)$", self.machine.serial_log(), re.M)
+            last = lines[-1] if lines else ""
+            if last.startswith((f"guest-test: {all_guests()[-1]}:", "crashed: ")) or time.monotonic() > deadline:
+                return lines
+            time.sleep(0.05)
+
+
+class OnShadows(OnUmbra):
+    pass
+
+
+class OnSoftwareTlb(OnUmbra):
+    """The hypervisor's reference mode."""
+
+    machine_options = {"append": ("shadow=vtlb",)}
+    word = "vtlb"
+
+
+class OnNestedPaging(OnUmbra):
+    hap, word, audit = "true", "hardware", "echo {}"
+
+    def setUp(self):
+        super().setUp()
+        if "hap" not in self.json("umbra --json info")["virt_caps"].split():
+            self.skipTest("this machine has no nested paging")
+
+
 class Reference(Guests):
     """The emulator's own processor, without a firmware's devices: a guest is there in a tenth of a second."""
 
@@ -55,7 +123,7 @@ class Reference(Guests):
         self.assertEqual(done.returncode, 1, done.stderr)  # by the device for that
 
 
-WAYS = (Reference,)
+WAYS = (Reference, OnShadows, OnSoftwareTlb, OnNestedPaging)
 
 
 def _add_tests():
