@@ -97,6 +97,19 @@ enum insn_mode hvm_mode(const struct vcpu *v)
     return cs.attr & SEG_ATTR_D ? INSN_32 : INSN_16;
 }
 
+/* The tables may have changed since the processor fetched it: then it is the fetch that faults. */
+static void no_instruction(struct vcpu *v, unsigned long linear, uint32_t access)
+{
+    struct piece p;
+
+    if (first_piece(v, linear, 1, access, &p)) {
+        hvm_inject(v, TRAP_UD, false, 0); /* no memory is there: all ones */
+        return;
+    }
+    v->hvm->cr2 = linear;
+    hvm_inject(v, TRAP_PF, true, p.error);
+}
+
 unsigned int hvm_fetch(struct vcpu *v, uint8_t *buf)
 {
     unsigned long linear = guest_cpu_user_regs()->rip;
@@ -111,7 +124,10 @@ unsigned int hvm_fetch(struct vcpu *v, uint8_t *buf)
     }
     if (!read_linear(v, buf, linear, n, access))
         return n;
-    return first < n && !read_linear(v, buf, linear, first, access) ? first : 0;
+    if (first < n && !read_linear(v, buf, linear, first, access))
+        return first;
+    no_instruction(v, linear, access);
+    return 0;
 }
 
 bool hvm_store(struct vcpu *v, unsigned long linear, const void *src, unsigned int n)

@@ -39,13 +39,15 @@ static void general_protection(struct vcpu *v)
 
 /* ---- instructions ---- */
 
-/* False: it cannot be read or understood, and the guest has #UD for it. */
+/* False: it cannot be read or understood, and the guest has the fault for it. */
 static bool decode(struct vcpu *v, struct insn *in)
 {
     uint8_t bytes[INSN_MAX_LEN];
     unsigned int n = hvm_fetch(v, bytes);
 
-    if (n && !insn_decode(in, bytes, n, hvm_mode(v)))
+    if (!n)
+        return false;
+    if (!insn_decode(in, bytes, n, hvm_mode(v)))
         return true;
     undefined(v);
     return false;

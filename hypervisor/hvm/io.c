@@ -75,7 +75,9 @@ static bool do_string(struct vcpu *v, const struct vmexit *x)
     unsigned int n = hvm_fetch(v, bytes);
     struct insn in;
 
-    if (!n || insn_decode(&in, bytes, n, hvm_mode(v)) || in.map || in.opcode < 0x6c || in.opcode > 0x6f ||
+    if (!n)
+        return false;
+    if (insn_decode(&in, bytes, n, hvm_mode(v)) || in.map || in.opcode < 0x6c || in.opcode > 0x6f ||
         (in.opcode < 0x6e) != x->io.in) {
         hvm_inject(v, TRAP_UD, false, 0); /* it was another one when the processor looked at it */
         return false;

@@ -177,7 +177,8 @@ int hvm_copy_to(unsigned long linear, const void *src, size_t n);
 int hvm_clear(unsigned long linear, size_t n);
 /* A store of the guest's own, at its present privilege. False: it faults, and has the fault. */
 bool hvm_store(struct vcpu *v, unsigned long linear, const void *src, unsigned int n);
-/* The instruction at rip, as far as it can be read: bytes, 0 to 15. */
+/* The instruction at rip, as far as it can be read: bytes, 1 to 15. 0: the fetch faults, and the guest has the fault.
+ */
 unsigned int hvm_fetch(struct vcpu *v, uint8_t *buf);
 enum insn_mode hvm_mode(const struct vcpu *v);
 
