@@ -266,7 +266,8 @@ shadow-model-srcs  := $(patsubst %,tests/unit/%.c,shadow_model shadow_tlb shadow
 shadow-model-libs  := $(patsubst %,-Wl$(comma)--wrap=%,tlb_flush_mask paging_lock paging_pool_alloc paging_pool_free)
 
 units              += test_shadow
-test_shadow-srcs   := $(patsubst %,tests/unit/%.c,test_shadow shadow_unsync shadow_vtlb shadow_guest) $(shadow-model-srcs)
+test_shadow-srcs   := $(patsubst %,tests/unit/%.c,test_shadow shadow_unsync shadow_vtlb shadow_guest) \
+                      $(shadow-model-srcs)
 test_shadow-cflags := $(hv-unit-cflags) -O1
 test_shadow-libs   := $(shadow-model-libs)
 
