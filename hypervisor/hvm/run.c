@@ -85,13 +85,17 @@ void hvm_switch_to(struct vcpu *v)
     lapic_load_timer(v);
 }
 
-/* On nested paging hardware runs with the guest's registers. */
+/*
+ * On nested paging hardware runs with the guest's registers. LME means nothing until paging is turned on; an emulated
+ * processor that comes back from a guest that has it, but neither PG nor PAE, goes on without paging itself.
+ */
 static void load_registers(struct vcpu *v)
 {
     const struct hvm_vcpu *h = v->hvm;
+    uint64_t efer = h->cr0 & CR0_PG ? h->efer : h->efer & ~EFER_LME;
 
     if (h->paging_due)
-        hvm_ops->set_control(v, (h->cr0 & ~CR0_UNCACHED) | CR0_NE, h->cr3, h->cr4, h->efer);
+        hvm_ops->set_control(v, (h->cr0 & ~CR0_UNCACHED) | CR0_NE, h->cr3, h->cr4, efer);
     v->hvm->paging_due = false;
 }
 

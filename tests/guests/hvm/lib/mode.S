@@ -10,10 +10,7 @@
         .text
         .globl  visit
 
-/*
- * Control registers from here, in the order of struct visit. EFER.LME is set while CR4.PAE is: on nested paging an
- * emulated processor comes back without paging from a guest that has the one, but neither the other nor CR0.PG.
- */
+/* Control registers from here, in the order of struct visit. EFER.LME is set before CR4.PAE is. */
 .macro  load_mode base, offset
         movl    %cr0, %eax
         andl    $~CR0_PG, %eax
@@ -21,14 +18,12 @@
         movl    $MSR_EFER, %ecx
         rdmsr
         andl    $~(EFER_LME | EFER_NXE), %eax
+        orl     \offset + 12(\base), %eax
         wrmsr
         movl    \offset + 8(\base), %eax
         movl    %eax, %cr4
         movl    \offset + 4(\base), %eax
         movl    %eax, %cr3
-        rdmsr
-        orl     \offset + 12(\base), %eax
-        wrmsr
         movl    \offset(\base), %eax
         movl    %eax, %cr0
         jmp     1f
