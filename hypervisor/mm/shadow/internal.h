@@ -159,6 +159,9 @@ int page_make(struct shadow *s, union shadow_role role, struct shadow_page **out
 int page_make_for(struct shadow *s, union shadow_role role, mfn_t table, struct shadow_page **out);
 /* A bounded part of taking it away; true: it is gone. Not for a root. */
 bool page_free(struct shadow *s, struct shadow_page *sp);
+/* The two halves, for many pages with one flush in between: nothing leads to it any more; its frames go to the pool. */
+bool page_detach(struct shadow *s, struct shadow_page *sp);
+void page_return(struct shadow *s, struct shadow_page *sp);
 /* Entries go, as many as there is room for in this stretch; true: all have gone. */
 bool page_clear(struct shadow *s, struct shadow_page *sp);
 static inline struct shadow_page *page_of_frame(const struct shadow *s, mfn_t m)

@@ -100,13 +100,17 @@ bool page_clear(struct shadow *s, struct shadow_page *sp)
     return !sp->used;
 }
 
-bool page_free(struct shadow *s, struct shadow_page *sp)
+bool page_detach(struct shadow *s, struct shadow_page *sp)
 {
     if (!sptes_drop(s, &sp->parents) || !page_clear(s, sp))
         return false;
     if (has_table(sp))
         page_forget(s, sp);
-    shadow_flush(s); /* a CPU may still walk through it */
+    return true;
+}
+
+void page_return(struct shadow *s, struct shadow_page *sp)
+{
     pool_return(s, sp->entry);
     pool_return(s, sp->link);
     sp->entry = NULL;
@@ -115,6 +119,14 @@ bool page_free(struct shadow *s, struct shadow_page *sp)
     s->pages--;
     s->count.freed++;
     count_table(s, sp->role, -1);
+}
+
+bool page_free(struct shadow *s, struct shadow_page *sp)
+{
+    if (!page_detach(s, sp))
+        return false;
+    shadow_flush(s); /* a CPU may still walk through it */
+    page_return(s, sp);
     return true;
 }
 

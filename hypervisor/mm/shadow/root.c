@@ -158,29 +158,38 @@ void shadow_unlock(struct shadow *s)
     paging_unlock(s->d);
 }
 
-/*
- * From the least lately used one on; roots only lose their entries. Pages that are made meanwhile stand in front.
- * -ERESTART: in a new stretch.
- */
+/* The page used least lately; a root only loses its entries. False: in a new stretch. */
+static bool blow_one(struct shadow *s, struct list_head *detached)
+{
+    struct shadow_page *sp = list_entry(s->lru.prev, struct shadow_page, lru);
+
+    if (!room() || !(sp->roots ? page_clear(s, sp) : page_detach(s, sp)))
+        return false;
+    list_del(&sp->lru);
+    list_add(&sp->lru, sp->roots ? &s->lru : detached);
+    s->blow--;
+    stretch_work(MIN(room(), 1u));
+    return true;
+}
+
+/* Pages that are made meanwhile stand in front. One flush for all pages of a stretch. -ERESTART: in a new stretch. */
 static int blow(struct shadow *s)
 {
+    struct list_head detached;
+    bool goes_on = true;
+
+    list_init(&detached);
     if (!s->blow)
         s->blow = s->pages + 1;
-    while (s->blow > 1 && !list_empty(&s->lru)) {
-        struct shadow_page *sp = list_entry(s->lru.prev, struct shadow_page, lru);
-
-        if (!room() || !(sp->roots ? page_clear(s, sp) : page_free(s, sp)))
-            return -ERESTART;
-        if (sp->roots) {
-            list_del(&sp->lru);
-            list_add(&sp->lru, &s->lru);
-        }
-        s->blow--;
-        stretch_work(MIN(room(), 1u));
-    }
+    while (goes_on && s->blow > 1 && !list_empty(&s->lru))
+        goes_on = blow_one(s, &detached);
+    shadow_flush(s);
+    while (!list_empty(&detached))
+        page_return(s, list_first(&detached, struct shadow_page, lru));
+    if (!goes_on)
+        return -ERESTART;
     s->blow = 0;
     s->count.blows++;
-    shadow_flush(s);
     return 0;
 }
 
