@@ -682,7 +682,7 @@ static void audit_under_way(void **state)
 /* Progress that no call has given out; what is told of it is something, too. */
 static void audit_anywhere(void **state)
 {
-    struct umbra_op_grant_audit u;
+    struct umbra_op_grant_audit u = {0};
     const char *rule;
 
     grant(8, 0, page, 0);
