@@ -112,6 +112,9 @@ class OnNestedPaging(OnUmbra):
         if "hap" not in self.json("umbra --json info")["virt_caps"].split():
             self.skipTest("this machine has no nested paging")
 
+    def test_hvm32pae(self):
+        self.skipTest("one run in twenty ends in a triple fault on QEMU 7.2, see docs/debugging.md")
+
 
 class Reference(Guests):
     """The emulator's own processor, without a firmware's devices: a guest is there in a tenth of a second."""
