@@ -16,6 +16,7 @@
 #define OPCODE_MOV_FROM_DR 0x21
 #define OPCODE_CLTS        0x06
 #define OPCODE_GROUP_7     0x01
+#define OPCODE_HLT         0xf4
 
 void hvm_inject(struct vcpu *v, unsigned int vector, bool has_error, uint32_t error)
 {
@@ -230,6 +231,19 @@ static void on_instruction(struct vcpu *v, const struct vmexit *x)
 
 /* ---- others ---- */
 
+/*
+ * It came back for the host's sake. HLT under the shadow of STI is completed at once: an emulated processor that
+ * forgets the shadow when the guest is entered again would take an interrupt before HLT, which then waits for another.
+ */
+static void on_nothing(struct vcpu *v)
+{
+    static const struct insn hlt = {.opcode = OPCODE_HLT, .len = 1};
+    uint8_t bytes[INSN_MAX_LEN];
+
+    if (hvm_ops->in_shadow(v) && !hvm_ops->cpl(v) && hvm_fetch(v, bytes) && bytes[0] == OPCODE_HLT)
+        on_hlt(v, &hlt);
+}
+
 static void on_hypercall(struct vcpu *v)
 {
     struct cpu_user_regs *regs = guest_cpu_user_regs();
@@ -321,6 +335,7 @@ void hvm_exit(struct vcpu *v, const struct vmexit *x)
 {
     switch (x->reason) {
     case HVM_EXIT_NOTHING:
+        on_nothing(v);
         break;
     case HVM_EXIT_PAGE_FAULT:
         on_page_fault(v, x);

@@ -340,6 +340,7 @@ const struct hvm_ops svm_ops = {
     .inject = svm_inject,
     .window = svm_window,
     .watch_flushes = svm_watch_flushes,
+    .in_shadow = in_shadow,
     .in_nmi = svm_in_nmi,
     .clear_events = svm_clear_events,
     .read_msr = svm_read_msr,
