@@ -41,8 +41,8 @@ def check(test, name):
 
 def blow(test, domid, times):
     """Throws the shadows away, every ten milliseconds, or as often as a busy host allows in that time."""
-    test.machine.put("/root/blow", with_libctl("blow.c"), mode=0o755)
-    said = test.ok(f"/root/blow {domid} 10 {times}", 60 + times // 10).strip()
+    test.machine.put(f"{labtest.HOME}/blow", with_libctl("blow.c"), mode=0o755)
+    said = test.ok(f"{labtest.HOME}/blow {domid} 10 {times}", 60 + times // 10).strip()
     print(f"      {said}", flush=True)
     test.assertGreater(int(said.split()[1]), times // 40)
 

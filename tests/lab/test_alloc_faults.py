@@ -5,7 +5,7 @@ for the hypervisor's code alone test_every_allocation_fails and test_pool_growth
 guest is an action of the nightly matrix."""
 
 from compiled import with_libctl
-from labtest import LabTest
+from labtest import HOME, LabTest
 from tiny import HALT, tiny_kernel
 
 LIMIT = 120
@@ -15,11 +15,11 @@ POOL = 256  # of a PVH guest: a pool of 1 MiB is allocated frame by frame
 def fail_each(test, path, step, least, limit):
     """In every step-th run from the first on another allocation fails; there are more runs than least and one that
     nothing fails in."""
-    test.machine.put("/root/attempts", with_libctl("attempts.c"), mode=0o755)
+    test.machine.put(f"{HOME}/attempts", with_libctl("attempts.c"), mode=0o755)
     test.ok(f"umbra create -q -p {path} && umbra destroy fault")
     before = test.footprint()
     was = processes(test)
-    command = f"/root/attempts alloc 1 {limit} {step} fault umbra create -q -p {path}"
+    command = f"{HOME}/attempts alloc 1 {limit} {step} fault umbra create -q -p {path}"
     out = test.ok(command, 60 + 4 * limit // step)
     runs = [line.split(None, 5)[1:] for line in out.split("\n") if line.startswith("run ")]
     test.assertGreater(len(runs), least, out)
@@ -39,8 +39,8 @@ def fail_each(test, path, step, least, limit):
 
 def fail_pvh(test, step):
     """The same for a PVH guest on shadows."""
-    test.machine.put("/root/tiny.elf", tiny_kernel(HALT, pvh=True))
-    path = test.guest_file("fault", memory=4, kernel="/root/tiny.elf", ramdisk=None, type="pvh", hap=False,
+    test.machine.put(f"{HOME}/tiny.elf", tiny_kernel(HALT, pvh=True))
+    path = test.guest_file("fault", memory=4, kernel=f"{HOME}/tiny.elf", ramdisk=None, type="pvh", hap=False,
                            shadow_memory=POOL >> 8)
     fail_each(test, path, step, POOL // step, POOL + 2 * LIMIT)
 
@@ -57,8 +57,8 @@ class AllocationFails(LabTest):
             self.skipTest("failures can be armed in debug builds only")
 
     def test_each_allocation(self):
-        self.machine.put("/root/tiny.elf", tiny_kernel())
-        path = self.guest_file("fault", memory=4, vcpus=2, kernel="/root/tiny.elf", ramdisk=None)
+        self.machine.put(f"{HOME}/tiny.elf", tiny_kernel())
+        path = self.guest_file("fault", memory=4, vcpus=2, kernel=f"{HOME}/tiny.elf", ramdisk=None)
         fail_each(self, path, 1, 20, LIMIT)
 
     def test_some_allocations_of_pvh(self):

@@ -105,7 +105,7 @@ class Actions(labtest.LabTest):
         say(f"{name} loops at boot and is made anew (docs/debugging.md)")
         self.ok(f"umbra destroy {name}")
         self.wait_gone(name)
-        self.ok(f"umbra create /root/{name}.json")
+        self.ok(f"umbra create {labtest.HOME}/{name}.json")
 
     # --- before and after each action -----------------------------------------------------------------------------
 

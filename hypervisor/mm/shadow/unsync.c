@@ -76,7 +76,7 @@ bool table_sync_entry(struct shadow *s, mfn_t table, unsigned int offset)
     if (u && room() < PART_WORK * MAX_SHADOWS)
         return false;
     if (u)
-        sync_part(s, u, offset / 8);
+        sync_part(s, u, offset / PART);
     return true;
 }
 
