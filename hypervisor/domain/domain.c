@@ -173,6 +173,7 @@ static struct domain *domain_alloc(domid_t id, unsigned int max_vcpus)
     list_init(&d->page_list);
     list_init(&d->hv_page_list);
     list_init(&d->relinquished);
+    logdirty_init(&d->logdirty);
     timer_init(&d->free_timer, domain_free, d, smp_processor_id());
     if (max_vcpus && ((d->vcpu = hv_new_array(struct vcpu *, max_vcpus)) == NULL || sched_domain_init(d))) {
         hv_free(d->vcpu);

@@ -133,10 +133,9 @@ int release_hv_pages(struct domain *d)
 }
 
 static int (*const steps[])(struct domain *) = {
-    stop_vcpus,       evtchn_relinquish,      grant_relinquish_mappings,
-    drop_vcpu_state,  irq_relinquish,         shadow_relinquish,
-    p2m_relinquish,   pv_relinquish_tables,   release_frames,
-    release_hv_pages, paging_pool_relinquish,
+    stop_vcpus,           evtchn_relinquish,   grant_relinquish_mappings, drop_vcpu_state,
+    irq_relinquish,       logdirty_relinquish, shadow_relinquish,         p2m_relinquish,
+    pv_relinquish_tables, release_frames,      release_hv_pages,          paging_pool_relinquish,
 };
 
 int domain_kill(struct domain *d)

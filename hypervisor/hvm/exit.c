@@ -325,6 +325,8 @@ static void on_nested_fault(struct vcpu *v, const struct vmexit *x)
 {
     struct p2m_entry e = p2m_lookup(v->domain, _gfn(x->gpa.n >> PAGE_SHIFT));
 
+    if ((x->error & PFEC_W) && e.type == P2M_LOGDIRTY)
+        p2m_stored(v->domain, _gfn(x->gpa.n >> PAGE_SHIFT));
     if (e.type != P2M_MMIO_DM && !((x->error & PFEC_W) && (e.type == P2M_RAM_RO || e.type == P2M_GRANT_RO)))
         return;
     (void)hvm_paging(v);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * domctl: the size of a translated domain's paging pool, by its old name (in MiB) and its new one (in bytes). A call
- * that is preempted needs no progress of its own: the pool knows how large it is. Of shadow_op's other commands there
- * are none yet, and for PV domains none at all.
+ * domctl: the size of a translated domain's paging pool, by its old name (in MiB) and its new one (in bytes), and the
+ * log of stores to its memory. A call that is preempted needs no progress of its own: the pool knows how large it is,
+ * the log how far it has come. A reading of the log carries its token in mb, for which it has no other use.
  */
 #include "domctl.h"
 
@@ -10,12 +10,49 @@
 
 #define MIB_SHIFT (20 - PAGE_SHIFT)
 
+static long read_log(struct domain *d, struct xen_domctl_shadow_op *s, bool *copyback)
+{
+    struct logdirty_read r = {
+        .clean = s->op == XEN_DOMCTL_SHADOW_OP_CLEAN, .bitmap = s->dirty_bitmap.p, .pages = s->pages, .token = s->mb};
+    int rc;
+
+    if (s->mode & ~XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL) /* what others may store to is always in it */
+        return -EINVAL;
+    rc = logdirty_read(d, &r);
+    *copyback = !rc || rc == -ERESTART;
+    s->mb = rc == -ERESTART ? r.token : 0;
+    if (!rc) {
+        s->pages = r.pages;
+        s->stats = (struct xen_domctl_shadow_op_stats){r.fault_count, r.dirty_count};
+    }
+    return rc;
+}
+
+static long log_op(struct domain *d, struct xen_domctl_shadow_op *s, bool *copyback)
+{
+    if (d == current->domain)
+        return -EINVAL;
+    switch (s->op) {
+    case XEN_DOMCTL_SHADOW_OP_ENABLE:
+        return s->mode & XEN_DOMCTL_SHADOW_ENABLE_LOG_DIRTY ? logdirty_enable(d) : -EINVAL;
+    case XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY:
+        return logdirty_enable(d);
+    case XEN_DOMCTL_SHADOW_OP_OFF:
+        return logdirty_disable(d);
+    case XEN_DOMCTL_SHADOW_OP_CLEAN:
+    case XEN_DOMCTL_SHADOW_OP_PEEK:
+        return read_log(d, s, copyback);
+    default:
+        return -EINVAL;
+    }
+}
+
 long domctl_shadow_op(struct domain *d, struct xen_domctl *op, bool *copyback)
 {
     struct xen_domctl_shadow_op *s = &op->u.shadow_op;
 
     if (!paging_mode_translate(d))
-        return -EINVAL;
+        return s->op == XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY && d != current->domain ? -EOPNOTSUPP : -EINVAL;
     switch (s->op) {
     case XEN_DOMCTL_SHADOW_OP_GET_ALLOCATION:
         s->mb = (uint32_t)(ROUND_UP(d->paging_pool->size, 1ul << MIB_SHIFT) >> MIB_SHIFT);
@@ -24,7 +61,7 @@ long domctl_shadow_op(struct domain *d, struct xen_domctl *op, bool *copyback)
     case XEN_DOMCTL_SHADOW_OP_SET_ALLOCATION:
         return paging_pool_resize(d, (unsigned long)s->mb << MIB_SHIFT);
     default:
-        return -EINVAL;
+        return log_op(d, s, copyback);
     }
 }
 

@@ -202,13 +202,19 @@ static int get_plain_type(struct page_info *pg, enum page_type type)
     }
 }
 
+/* Who may store to a frame from now on need not say when it does: see <hv/logdirty.h>. */
 int get_page_type(struct page_info *pg, enum page_type type)
 {
+    int rc;
+
     if (is_table_type(type))
         return pv_get_table_type(pg, type);
     if (type != PT_WRITABLE && type != PT_SEGDESC)
         return -EINVAL;
-    return get_plain_type(pg, type);
+    rc = get_plain_type(pg, type);
+    if (!rc && type == PT_WRITABLE && pg->owner && READ_ONCE(pg->owner->logdirty.state) != LOGDIRTY_OFF)
+        logdirty_mark_frame(pg->owner, page_to_mfn(pg));
+    return rc;
 }
 
 /*

@@ -6,3 +6,5 @@ hv-srcs += hypervisor/mm/objects.c
 hv-srcs += hypervisor/mm/alloc_fault.c
 hv-srcs += hypervisor/mm/frame.c
 hv-srcs += hypervisor/mm/paging_pool.c
+hv-srcs += hypervisor/mm/logdirty.c
+hv-srcs += hypervisor/mm/logdirty_op.c

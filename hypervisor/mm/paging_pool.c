@@ -58,14 +58,17 @@ static struct page_info *take_low(struct paging_pool *pool)
     return pg;
 }
 
-/* How many free frames a use has to leave: those that a P2M of 4 KiB entries for all of d's memory may still need. */
+/*
+ * How many free frames shadows have to leave: those that a P2M of 4 KiB entries for all of d's memory may still need,
+ * and the log of stores to it.
+ */
 static unsigned long held_back(const struct domain *d, enum paging_use use)
 {
     const struct paging_pool *pool = d->paging_pool;
-    uint64_t tables = READ_ONCE(d->max_pages) / PT_ENTRIES + 4;
-    unsigned long reserve = MIN(tables, pool->size / 2);
+    uint64_t pages = READ_ONCE(d->max_pages), want = pages / PT_ENTRIES + 4 + pages / LOGDIRTY_PER_NODE + 4;
+    unsigned long reserve = MIN(want, pool->size / 2), used = pool->used[PAGING_P2M] + pool->used[PAGING_LOGDIRTY];
 
-    return use == PAGING_P2M || reserve <= pool->used[PAGING_P2M] ? 0 : reserve - pool->used[PAGING_P2M];
+    return use != PAGING_SHADOW || reserve <= used ? 0 : reserve - used;
 }
 
 struct page_info *paging_pool_alloc(struct domain *d, enum paging_use use, bool below_4g)
@@ -136,7 +139,7 @@ static int step_to(struct paging_pool *pool, unsigned long frames)
 
 static unsigned long in_use(const struct paging_pool *pool)
 {
-    return pool->used[PAGING_P2M] + pool->used[PAGING_SHADOW];
+    return pool->size - pool->free;
 }
 
 int paging_pool_resize(struct domain *d, unsigned long frames)

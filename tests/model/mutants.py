@@ -138,8 +138,8 @@ SHADOW = "hypervisor/mm/shadow/"
 
 SHADOW_MUTANTS = [Mutant(*fields) for fields in (
     # Rights.
-    ("dirty-ignored", SHADOW + "entry.c", "return l->dirty && !l->table", "return !l->table"),
-    ("table-writable", SHADOW + "entry.c", "return l->dirty && !l->table", "return l->dirty"),
+    ("dirty-ignored", SHADOW + "entry.c", "return l->dirty && !l->watched", "return !l->watched"),
+    ("table-writable", SHADOW + "entry.c", "return l->dirty && !l->watched", "return l->dirty"),
     ("write-whatever", SHADOW + "entry.c", "    if (!may_write(l))\n", "    if (!may_write(l) && 0)\n"),
     ("smep-forgotten", SHADOW + "entry.c", " | (l->role.smep ? PTE_NX : 0)", ""),
     ("no-rights-below", SHADOW + "fault.c",
@@ -148,9 +148,9 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
     ("accessed-ignored", SHADOW + "update.c", "(e.n & PTE_P) && (e.n & PTE_A) &&", "(e.n & PTE_P) &&"),
     # Protection.
     ("leaf-over-table", SHADOW + "fault.c",
-     "l.table = level == 1 && p2m_is_ram(c->p2m.type) && is_protected(c->s, c->p2m.mfn);", "l.table = false;"),
+     "l.watched = level == 1 ? is_watched(c->s, c->w.gfn, &c->p2m) : logs_stores(c);", "l.watched = false;"),
     ("updated-leaf-over-table", SHADOW + "update.c",
-     "l.table = p2m_is_ram(l.p2m.type) && is_protected(s, l.p2m.mfn);", "l.table = false;"),
+     "l.watched = is_watched(s, gfn, &l.p2m);", "l.watched = false;"),
     ("not-protected", SHADOW + "fault.c",
      "return !is_protected(s, e.mfn) || table_protect(s, e.mfn) ? 0 : -ERESTART;", "return 0;"),
     ("large-leaf-kept", SHADOW + "protect.c", "    if (!drop_2m(s, table) ||", "    if ("),
@@ -212,6 +212,23 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
      "    rc = p2m_forget(p, gfn, n);\n    if (rc)\n        return rc;\n    retype_run", "    rc = 0;\n    retype_run"),
     ("tracked-writable", SHADOW + "entry.c", "(l->p2m.type == P2M_RAM_RW ||",
      "(l->p2m.type == P2M_RAM_RW || l->p2m.type == P2M_LOGDIRTY ||"),
+    # The log of stores.
+    ("cleared-but-writable", "hypervisor/mm/logdirty_op.c",
+     "        return shadow_stop_stores(d, m);", "        return true;"),
+    ("cleared-without-flush", "hypervisor/mm/logdirty_op.c",
+     "        if (round->next >= r->pages && !d->hap)\n            shadow_flush(d->shadow);\n", ""),
+    ("cleared-although-held", "hypervisor/mm/logdirty_op.c",
+     "    return (x & PGT_count_mask) && x >> PGT_type_shift == PT_WRITABLE;", "    return x == ~0ull;"),
+    ("taken-without-a-mark", "hypervisor/mm/frame.c",
+     "    if (!rc && type == PT_WRITABLE && pg->owner", "    if (rc > 0 && pg->owner"),
+    ("dirty-bit-unlogged", SHADOW + "memory.c",
+     "    if (type != P2M_RAM_RO)\n        logdirty_mark(ctx, _gfn(at.n >> PAGE_SHIFT), 0);\n", ""),
+    ("emulated-unlogged", SHADOW + "memory.c",
+     "        logdirty_mark(c->d, _gfn(c->at.n >> PAGE_SHIFT), 0);\n", "        ;\n"),
+    ("large-leaf-of-clean-memory", SHADOW + "fault.c",
+     "    if (logs_stores(c) && is_store(c))\n        return false;\n", ""),
+    ("word-too-many", "hypervisor/mm/logdirty_op.c",
+     "        round->next += WORD_BITS;", "        round->next += n ? 2 * WORD_BITS : WORD_BITS;"),
     # Who is flushed.
     ("flush-here-only", SHADOW + "protect.c",
      "(cpumask_t){READ_ONCE(s->d->dirty_cpus.bits)}", "cpumask_of(smp_processor_id())"),

@@ -58,8 +58,6 @@ static void test_allocation(void **state)
     assert_int_equal(d->paging_pool->size, 256);
     assert_int_equal(shadow_op(3, XEN_DOMCTL_SHADOW_OP_SET_ALLOCATION, ~0u), -ENOMEM);
     assert_int_equal(d->paging_pool->size, 256);
-    assert_int_equal(shadow_op(3, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0), -EINVAL);
-    assert_int_equal(shadow_op(3, XEN_DOMCTL_SHADOW_OP_OFF, 0), -EINVAL);
     assert_int_equal(shadow_op(3, ~0u, 0), -EINVAL);
     assert_int_equal(shadow_op(0, XEN_DOMCTL_SHADOW_OP_GET_ALLOCATION, 0), -EINVAL); /* a PV domain */
     assert_int_equal(shadow_op(99, XEN_DOMCTL_SHADOW_OP_GET_ALLOCATION, 0), -ESRCH);

@@ -112,7 +112,7 @@ test_irq-cflags        := $(hv-plain-cflags)
 insn-srcs      := $(patsubst %,hypervisor/x86/emulate/%.c,opcodes decode compute)
 emulate-srcs   := $(insn-srcs) $(patsubst %,hypervisor/x86/emulate/%.c,modify string load)
 fake-machine   := $(patsubst %,tests/unit/fake/%.c,base mem tlb domains) hypervisor/lib/stretch.c
-mm-p2m-srcs    := hypervisor/mm/paging_pool.c $(wildcard hypervisor/mm/p2m/*.c) \
+mm-p2m-srcs    := $(patsubst %,hypervisor/mm/%.c,paging_pool logdirty logdirty_op) $(wildcard hypervisor/mm/p2m/*.c) \
                   $(filter-out %/emulate.c,$(wildcard hypervisor/mm/shadow/*.c))
 mm-pv-srcs     := $(mm-p2m-srcs) hypervisor/mm/frame.c \
                   $(patsubst %,hypervisor/mm/pv/%.c,pt_check pt_commit pt_type base batch mmu_update va_mapping \
@@ -260,8 +260,8 @@ test_lapic-srcs   := tests/unit/test_lapic.c tests/unit/lapic_host.c tests/unit/
 test_lapic-cflags := $(hv-unit-cflags)
 
 # shadow paging against the oracle; the long walk as fast as it goes, without sanitizers
-shadow-model-srcs  := $(patsubst %,tests/unit/%.c,shadow_model shadow_tlb shadow_look shadow_past mmu_oracle) \
-                      hypervisor/mm/shadow/emulate.c $(emulate-srcs) $(mm-p2m-srcs) \
+shadow-model-srcs  := $(patsubst %,tests/unit/%.c,shadow_model shadow_log shadow_tlb shadow_look shadow_past) \
+                      tests/unit/mmu_oracle.c hypervisor/mm/shadow/emulate.c $(emulate-srcs) $(mm-p2m-srcs) \
                       $(filter-out tests/unit/test_heap.c,$(test_heap-srcs))
 shadow-model-libs  := $(patsubst %,-Wl$(comma)--wrap=%,tlb_flush_mask paging_lock paging_pool_alloc paging_pool_free)
 

@@ -7,6 +7,7 @@
 #include <hv/sched.h>
 #include <hv/paging_pool.h>
 #include "fake/ram.h"
+#include "shadow_log.h"
 #include "shadow_tlb.h"
 #include "shadow_past.h"
 
@@ -532,10 +533,7 @@ void __wrap_paging_lock(struct domain *domain)
 
         inside = meddled = true;
         model_will_store(at, 8);
-        if (is_table(model_frame(at >> PAGE_SHIFT)))
-            assert_int_equal(shadow_store(domain, _gpa(at), 8, value), 0);
-        else
-            memcpy(real(at), &value, 8);
+        assert_int_equal(shadow_store(domain, _gpa(at), 8, value), 0);
         inside = false;
     }
     __real_paging_lock(domain);
@@ -647,6 +645,7 @@ static bool step(void)
         random_registers(t);
     else
         rare_step(t);
+    log_step();
     model_look_on();
     tlb_check();
     return done;
@@ -726,6 +725,7 @@ void model_end(void)
 static void begin_era(unsigned long era, unsigned int stores)
 {
     model_begin(era % 2 ? 60 : 400);
+    log_begin();
     running = 1 + (unsigned int)(era / 3 + 2) % VCPUS;
     meddle_percent = era % 3 == 2 ? 5 : 0;
     starve_percent = era % 5 == 3 ? 10 : 0;
@@ -738,6 +738,7 @@ static void begin_era(unsigned long era, unsigned int stores)
 static void end_era(void)
 {
     meddle_percent = starve_percent = 0;
+    log_end();
     model_end();
 }
 
@@ -760,6 +761,7 @@ void model_random(unsigned long ops)
            "%lu allocations failed, %lu tables out of sync, %lu entries synced, %lu old translations\n",
            ops, counts[SHADOW_FIXED], counts[SHADOW_REFLECT], counts[SHADOW_EMULATE], counts[SHADOW_MMIO], tlb_stores,
            tlb_flushes, starved, unsynced, synced, past_old);
+    log_tell(ops);
     assert_true(counts[SHADOW_REFLECT] > ops / 20);
     assert_true(model_vtlb || (counts[SHADOW_EMULATE] > ops / 50 && tlb_stores > ops / 100));
     if (ops >= 2 * 6 * ERA) /* two guests of each kind */

@@ -24,5 +24,6 @@ int main(void)
     failed += core_physmap_tests();
     failed += core_hvm_tests();
     failed += core_shadow_tests();
+    failed += core_log_tests();
     return failed;
 }

@@ -9,6 +9,7 @@
 
 #include <hv/cpumask.h>
 #include <hv/list.h>
+#include <hv/logdirty.h>
 #include <hv/percpu.h>
 #include <hv/pv.h>
 #include <hv/rangeset.h>
@@ -120,6 +121,7 @@ struct domain {
     struct p2m *p2m;                 /* likewise */
     struct shadow *shadow;           /* of a translated one, else NULL */
     bool hap;                        /* runs on nested paging: there are no shadows in it */
+    struct logdirty logdirty;        /* of a translated one */
     struct hvm_domain hvm;
     struct pv_domain pv;
 };

@@ -116,6 +116,11 @@ struct p2m_retype {
 /* Restartable likewise: 0, -ERESTART, -EINVAL, -ENOMEM (a large entry could not be split). */
 int p2m_change_type(struct domain *d, struct p2m_retype *r);
 
+/* For the log of stores (<hv/logdirty.h>), lock held: the entry of type ram_rw that gfn lies in becomes logdirty. */
+void p2m_stop_stores(struct domain *d, gfn_t gfn);
+/* Nested paging: the guest stores to a frame that is of type logdirty, and ram_rw from now on. */
+void p2m_stored(struct domain *d, gfn_t gfn);
+
 /* ---- life ---- */
 
 /* After paging_pool_init: 0 or -ENOMEM. */

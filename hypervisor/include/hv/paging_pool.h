@@ -13,12 +13,12 @@
 #include <hv/frame.h>
 #include <hv/spinlock.h>
 
-enum paging_use { PAGING_P2M, PAGING_SHADOW, NR_PAGING_USES };
+enum paging_use { PAGING_P2M, PAGING_SHADOW, PAGING_LOGDIRTY, NR_PAGING_USES };
 
 struct paging_pool {
     spinlock_t lock;            /* RANK_PAGING_POOL; guards all of it */
     struct list_head low, high; /* free frames below 4 GiB, and above */
-    unsigned long size, free;   /* size == free + used[PAGING_P2M] + used[PAGING_SHADOW] */
+    unsigned long size, free;   /* size is free and all that is used */
     unsigned long used[NR_PAGING_USES];
 };
 

@@ -96,6 +96,14 @@ bool shadow_give_up(struct domain *d, gpa_t at);
  */
 bool shadow_forget(struct domain *d, struct p2m_entry old);
 
+/*
+ * With the paging lock held, for the log of stores (<hv/logdirty.h>): hardware's next store to a frame of d's own makes
+ * a fault, once TLBs are flushed. False: it has more writable mappings than there was room for in this stretch.
+ */
+bool shadow_stop_stores(struct domain *d, mfn_t m);
+/* With the lock held: when it returns, no CPU can do more than the entries allow. */
+void shadow_flush(struct shadow *s);
+
 /* The guest's memory as its tables are walked in it, and the processor that it was promised. */
 struct guest_mem shadow_memory(struct shadow *s);
 const struct guest_cpu *shadow_cpu(const struct shadow *s);

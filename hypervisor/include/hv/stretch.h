@@ -54,6 +54,14 @@ static inline void stretch_request_done(uint32_t before)
         stretch_work(1);
 }
 
+/* Units of work that this stretch has left. */
+static inline unsigned int stretch_room(void)
+{
+    uint32_t work = this_cpu(stretch_now).work;
+
+    return work < STRETCH_BOUND ? STRETCH_BOUND - work : 0;
+}
+
 struct stretch {
     uint16_t family, sub;
     uint32_t work;  /* units in the stretch with most of them */

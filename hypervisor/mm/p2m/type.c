@@ -15,6 +15,38 @@ static void retype(struct p2m *p, gfn_t gfn, npte_t *slot, enum p2m_type to, uns
     p2m_changed(p, gfn, old, new, level_order(level));
 }
 
+/* The first guest frame of what an entry of a level stands for. */
+static gfn_t first_of(gfn_t gfn, unsigned int level)
+{
+    return _gfn(gfn.n & ~((1ul << level_order(level)) - 1));
+}
+
+void p2m_stop_stores(struct domain *d, gfn_t gfn)
+{
+    unsigned int level;
+
+    if (npte_type(p2m_find(d->p2m, gfn, &level)) == P2M_RAM_RW)
+        retype(d->p2m, first_of(gfn, level), p2m_make_slot(d->p2m, gfn, level), P2M_LOGDIRTY, level);
+}
+
+/* A large entry is split for it; without memory for that all of it counts as stored to. */
+void p2m_stored(struct domain *d, gfn_t gfn)
+{
+    struct p2m *p = d->p2m;
+    unsigned int level;
+
+    p2m_lock(p);
+    if (npte_type(p2m_find(p, gfn, &level)) == P2M_LOGDIRTY) {
+        if (level > 1 && d->logdirty.state >= LOGDIRTY_STARTING) {
+            (void)p2m_make_slot(p, gfn, 1);
+            (void)p2m_find(p, gfn, &level);
+        }
+        logdirty_fault(d, gfn, level_order(level));
+        retype(p, first_of(gfn, level), p2m_make_slot(p, gfn, level), P2M_RAM_RW, level);
+    }
+    p2m_unlock(p);
+}
+
 /* Entries first to first + n of a table of level 1 that starts at gfn; joined when all of them are alike now. */
 static void retype_run(struct p2m *p, gfn_t gfn, unsigned int first, unsigned int n, const struct p2m_retype *r)
 {

@@ -35,6 +35,8 @@ void p2m_changed(struct p2m *p, gfn_t gfn, npte_t old, npte_t new, unsigned int 
     if (old.n && (differs || (lost & PTE_RW)))
         p->flush_due = true;
     p->changes++;
+    if (differs)
+        logdirty_changed(p->d, gfn, order);
 }
 
 /* ---- CHECK ---- */

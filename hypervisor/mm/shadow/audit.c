@@ -49,6 +49,14 @@ static bool excess(spte_t e, uint64_t rights)
     return (e.n & ~rights & RIGHTS_ALL) || (rights & ~e.n & PTE_NX);
 }
 
+/* A round that makes clean what counted as dirty as a whole is the one time when a leaf may be late. */
+static bool unlogged(const struct look *l, gfn_t gfn)
+{
+    const struct logdirty *log = &l->s->d->logdirty;
+
+    return log->state == LOGDIRTY_ON && !log->round.all && logdirty_is_clean(l->s->d, gfn);
+}
+
 static void look_at_leaf(struct look *l)
 {
     const struct shadow_page *sp = l->sp;
@@ -84,6 +92,8 @@ static void look_at_leaf(struct look *l)
         broken(l, "H1", "writable leaf of memory that is not");
     if (sp->role.level == 1 && p2m_is_ram(p.type) && (e.n & PTE_RW) && is_protected(l->s, p.mfn))
         broken(l, "H3", "writable leaf of a shadowed table");
+    if (p2m_is_ram(p.type) && (e.n & PTE_RW) && unlogged(l, gfn))
+        broken(l, "L1", "writable leaf of memory that is clean");
     if (sp->role.level == 2 && region_tables(l->s, gfn) && *region_tables(l->s, gfn))
         broken(l, "H3", "leaf of 2 MiB with a shadowed table in it");
 }
@@ -145,7 +155,7 @@ static void look_at_pool(const struct shadow *s, struct audit_log *log)
     for (unsigned int i = 0; i < REGION_PAGES; i++)
         frames += s->region[i] != NULL;
     spin_lock(&pool->lock);
-    sum = pool->size == pool->free + pool->used[PAGING_P2M] + pool->used[PAGING_SHADOW];
+    sum = pool->size == pool->free + pool->used[PAGING_P2M] + pool->used[PAGING_SHADOW] + pool->used[PAGING_LOGDIRTY];
     spin_unlock(&pool->lock);
     if (!sum)
         audit_note(log, s->d, &(struct audit_found){.rule = "M1", .what = "the pool's frames do not add up"});

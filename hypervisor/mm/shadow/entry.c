@@ -15,7 +15,7 @@ spte_t spte_table(union shadow_role parent, gpte_t e, mfn_t child)
 
 static bool may_write(const struct spte_leaf *l)
 {
-    return l->dirty && !l->table &&
+    return l->dirty && !l->watched &&
            (l->p2m.type == P2M_RAM_RW || l->p2m.type == P2M_GRANT_RW || l->p2m.type == P2M_FOREIGN ||
             l->p2m.type == P2M_MMIO_DIRECT);
 }

@@ -206,6 +206,11 @@ static int step_down(struct fill *c, struct shadow_page *sp, struct shadow_page 
     return 0;
 }
 
+static bool logs_stores(const struct fill *c)
+{
+    return c->s->d->logdirty.state != LOGDIRTY_OFF;
+}
+
 static bool leaf_here(const struct fill *c, const struct shadow_page *sp)
 {
     const uint16_t *tables = region_tables(c->s, c->w.gfn);
@@ -213,6 +218,8 @@ static bool leaf_here(const struct fill *c, const struct shadow_page *sp)
     if (sp->role.level == 1)
         return true;
     if (sp->role.level != 2 || (c->v->paging.fmt && c->w.level < 2) || c->p2m.order < P2M_ORDER_2M)
+        return false;
+    if (logs_stores(c) && is_store(c))
         return false;
     return c->w.gfn.n / REGION_FRAMES / REGIONS_PER_PAGE < REGION_PAGES && (!tables || !*tables);
 }
@@ -227,7 +234,9 @@ static void set_leaf(struct fill *c, struct shadow_page *sp)
                                         : role_rights(sp->role);
     l.dirty = !c->v->paging.fmt || (c->w.entry[c->w.level].n & PTE_D);
     l.store = is_store(c) && !(c->f->access & PFEC_U);
-    l.table = level == 1 && p2m_is_ram(c->p2m.type) && is_protected(c->s, c->p2m.mfn);
+    if (is_store(c) && p2m_is_ram(c->p2m.type))
+        logdirty_fault(c->s->d, c->w.gfn, 0);
+    l.watched = level == 1 ? is_watched(c->s, c->w.gfn, &c->p2m) : logs_stores(c);
     l.p2m.mfn.n -= c->w.gfn.n - first_gfn(c, level).n;
     spte_set(c->s, sp, index_at(c, level), spte_leaf(&l));
 }

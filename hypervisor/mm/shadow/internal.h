@@ -108,7 +108,7 @@ struct shadow {
  */
 static inline unsigned int room(void)
 {
-    return STRETCH_BOUND - MIN(this_cpu(stretch_now).work, STRETCH_BOUND);
+    return stretch_room();
 }
 
 static inline struct shadow_page *page_by_id(const struct shadow *s, uint32_t id)
@@ -182,8 +182,6 @@ bool sptes_protect(struct shadow *s, entry_ref *head);
 
 /* ---- protect.c ---- */
 
-/* When it returns, no CPU can do more than the entries allow. */
-void shadow_flush(struct shadow *s);
 /* Does the frame hold a guest table that is shadowed? */
 static inline bool is_table(mfn_t m)
 {
@@ -200,6 +198,11 @@ static inline bool is_protected(const struct shadow *s, mfn_t m)
     unsigned int n = is_table(m) ? page_of_frame(s, m)->unsynced : 0;
 
     return is_table(m) && (!n || s->unsynced[n - 1].closing);
+}
+/* Must stores to RAM be noticed? */
+static inline bool is_watched(const struct shadow *s, gfn_t gfn, const struct p2m_entry *e)
+{
+    return p2m_is_ram(e->type) && (is_protected(s, e->mfn) || logdirty_is_clean(s->d, gfn));
 }
 /* The number of shadowed tables in the 2 MiB of guest frames around gfn; NULL: not counted there. */
 uint16_t *region_tables(const struct shadow *s, gfn_t gfn);

@@ -57,6 +57,8 @@ static bool walk_swap(void *ctx, gpa_t at, unsigned int bytes, uint64_t old, uin
                    : __atomic_compare_exchange_n((uint32_t *)p, &old32, (uint32_t) new, false, __ATOMIC_SEQ_CST,
                                                  __ATOMIC_SEQ_CST);
     }
+    if (type != P2M_RAM_RO)
+        logdirty_mark(ctx, _gfn(at.n >> PAGE_SHIFT), 0);
     put_page(pg);
     return done;
 }
@@ -137,6 +139,8 @@ static int begin(struct change *c, struct domain *d, gpa_t at, unsigned int byte
 
 static void end(const struct change *c)
 {
+    if (p2m_is_ram(c->p2m.type)) /* of others the entry holds a reference of type WRITABLE */
+        logdirty_mark(c->d, _gfn(c->at.n >> PAGE_SHIFT), 0);
     if (p2m_is_ram(c->p2m.type) && is_table(c->p2m.mfn))
         table_written(c->d->shadow, c->p2m.mfn, c->at.n & (PAGE_SIZE - 1), c->bytes);
     shadow_unlock(c->d->shadow);

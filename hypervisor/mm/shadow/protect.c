@@ -31,6 +31,16 @@ static bool drop_2m(struct shadow *s, mfn_t m)
     return !mfn_valid(first) || mfn_to_page(first)->owner != s->d || sptes_drop(s, &mfn_to_page(first)->shadow.rmap_2m);
 }
 
+/* Those of 2 MiB stay, read-only, until a store needs one of 4 KiB there. */
+bool shadow_stop_stores(struct domain *d, mfn_t m)
+{
+    struct page_info *first = mfn_to_page(_mfn(m.n & ~(uint64_t)(REGION_FRAMES - 1)));
+
+    if (mfn_valid(page_to_mfn(first)) && first->owner == d && !sptes_protect(d->shadow, &first->shadow.rmap_2m))
+        return false;
+    return sptes_protect(d->shadow, &mfn_to_page(m)->shadow.rmap);
+}
+
 bool table_protect(struct shadow *s, mfn_t table)
 {
     unsigned int before = room();

@@ -88,7 +88,7 @@ struct spte_leaf {
     uint64_t rights;        /* of the translation: all levels without WP, else those that this entry has to give */
     bool dirty;             /* the guest's D is set */
     bool store;             /* made for a supervisor's store: without WP, a read-only page of user mode becomes his */
-    bool table;             /* a shadowed guest table is in it */
+    bool watched; /* stores are to be noticed: a shadowed table is in it, or it is clean while they are logged */
     struct p2m_entry p2m;
 };
 /* An entry of role.level; 0 if the P2M has no memory there. */

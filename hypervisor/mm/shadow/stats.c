@@ -73,6 +73,7 @@ int shadow_tell(struct domain *d, shadow_tell_fn *tell, void *ctx)
         {"pool", "free", p->free},
         {"pool", "p2m", p->used[PAGING_P2M]},
         {"pool", "shadow", p->used[PAGING_SHADOW]},
+        {"pool", "logdirty", p->used[PAGING_LOGDIRTY]},
     };
     return tell_rows(rows, ARRAY_SIZE(rows), tell, ctx);
 }

@@ -38,7 +38,7 @@ static spte_t made_leaf(struct shadow *s, const struct shadow_page *sp, const st
         return _spte(0);
     l.rights = rights_through(role_rights(sp->role), e, g->nx);
     l.p2m = p2m_lookup_locked(s->d, gfn);
-    l.table = p2m_is_ram(l.p2m.type) && is_protected(s, l.p2m.mfn);
+    l.watched = is_watched(s, gfn, &l.p2m);
     return spte_leaf(&l);
 }
 

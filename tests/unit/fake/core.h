@@ -99,5 +99,6 @@ int core_paging_tests(void);
 int core_physmap_tests(void);
 int core_hvm_tests(void);
 int core_shadow_tests(void);
+int core_log_tests(void);
 
 #endif

@@ -21,6 +21,7 @@ static void init_domain(struct domain *d, domid_t id)
     list_init(&d->page_list);
     list_init(&d->hv_page_list);
     list_init(&d->relinquished);
+    logdirty_init(&d->logdirty);
 }
 
 static void init_system_domains(void)
@@ -136,6 +137,15 @@ __attribute__((weak)) bool grant_host_mapping(const struct domain *d, unsigned i
 __attribute__((weak)) int pv_set_ldt(struct vcpu *v, unsigned long base, unsigned long ents)
 {
     return 0;
+}
+
+/* Tests without mm/logdirty.c. */
+__attribute__((weak)) void logdirty_init(struct logdirty *l)
+{
+}
+
+__attribute__((weak)) void logdirty_mark_frame(struct domain *d, mfn_t m)
+{
 }
 
 void pv_inject(struct vcpu *v, unsigned int vector, uint32_t error_code)

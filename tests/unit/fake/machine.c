@@ -217,6 +217,11 @@ int pv_get_table_type(struct page_info *pg, enum page_type type)
     return -EINVAL;
 }
 
+void logdirty_mark_frame(struct domain *d, mfn_t m)
+{
+    fail();
+}
+
 void pv_put_table_type(struct page_info *pg)
 {
     fail();

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which guest frames of a translated domain were stored to: a bit for each, which a control tool reads and clears again
+ * and again while it copies the domain's memory. What is cleared is read afterwards, so a store before that is in the
+ * copy; one after it sets the bit again.
+ *
+ * The rule (docs/invariants.md, L1): what can store to a frame without coming by here stores to one whose bit is set.
+ *
+ *   - The guest's own stores: an entry, of a shadow or of the P2M, that lets hardware store to a frame is made when its
+ *     bit is set, and taken back when the bit is cleared.
+ *   - Whoever else holds the right to store to the frame has a reference of type WRITABLE on it: grants, mappings of
+ *     control tools, event queues, vcpu_info. Taking it sets the bit, and while it is held the bit is not cleared.
+ *   - The hypervisor's stores for an instruction or a hypercall set it when they are done.
+ *   - So does a change of what the guest frame stands for.
+ */
+#ifndef HV_LOGDIRTY_H
+#define HV_LOGDIRTY_H
+
+#include <hv/list.h>
+#include <hv/page.h>
+#include <hv/spinlock.h>
+
+struct domain;
+
+enum logdirty_state {
+    LOGDIRTY_OFF,
+    LOGDIRTY_COVERING, /* being turned on: memory is found for the bits */
+    LOGDIRTY_ENDING,   /* being turned off */
+    LOGDIRTY_STARTING, /* stores set bits; entries from before are taken back */
+    LOGDIRTY_ON,
+};
+
+#define LOGDIRTY_TOP 8u
+
+/* A reading of the bits that is under way. */
+struct logdirty_round {
+    uint32_t token; /* names it; 0: there is none */
+    bool clean, all;
+    uint64_t next; /* gfns before it are done */
+    uint32_t fault_count, dirty_count;
+};
+
+struct logdirty {
+    spinlock_t lock;             /* RANK_LEAF; guards bits, nodes and counts */
+    uint8_t state;               /* enum logdirty_state; changes with this lock and the paging lock */
+    bool all;                    /* every frame counts as dirty: some bit could not be set */
+    uint64_t *top[LOGDIRTY_TOP]; /* a radix tree by gfn: mm/logdirty.c */
+    struct list_head frames;     /* that it is made of, from the paging pool */
+    uint64_t next;               /* being turned on or off: gfns before it are done */
+    uint32_t fault_count;        /* faults that set a bit, since the last cleaning */
+    uint32_t dirty_count;        /* bits set, likewise */
+    struct logdirty_round round; /* paging lock */
+};
+
+/* ---- mm/logdirty.c: the bits ---- */
+
+void logdirty_init(struct logdirty *l);
+/* 2^order guest frames have been stored to, or may be from now on. For any caller that holds no leaf lock. */
+void logdirty_mark(struct domain *d, gfn_t gfn, unsigned int order);
+/* The same of a frame of the domain's own, whatever guest frame it is now. */
+void logdirty_mark_frame(struct domain *d, mfn_t m);
+/* The same because of the guest's store. */
+void logdirty_fault(struct domain *d, gfn_t gfn, unsigned int order);
+/* Has a store to it to be noticed? */
+bool logdirty_is_clean(struct domain *d, gfn_t gfn);
+/* Paging lock held. What 2^order guest frames stand for changes. */
+void logdirty_changed(struct domain *d, gfn_t gfn, unsigned int order);
+/* Paging lock held. Memory for the bits around gfn: 0 or -ENOMEM. */
+int logdirty_cover(struct domain *d, gfn_t gfn);
+/* The 64 bits from gfn on, a multiple of 64; one is cleared. */
+uint64_t logdirty_word(struct domain *d, gfn_t gfn);
+void logdirty_clear(struct domain *d, gfn_t gfn);
+#define LOGDIRTY_PER_NODE (PAGE_SIZE * 8) /* guest frames whose bits stand in one frame */
+
+/* ---- mm/logdirty_op.c: what control tools ask for, one at a time (RANK_DOMCTL) ---- */
+
+/* 0; -ERESTART: call again; -EINVAL: it is on, or the domain is dying; -ENOMEM: the pool is too small, and it is off.
+ */
+int logdirty_enable(struct domain *d);
+/* 0, -ERESTART, -EINVAL (dying). Ends a reading that was given up. */
+int logdirty_disable(struct domain *d);
+
+struct logdirty_read {
+    bool clean;                        /* bits that were read are cleared */
+    uint8_t *bitmap;                   /* guest's; NULL: nobody wants to know */
+    uint64_t pages;                    /* from guest frame 0 on; result: those that there were bits for */
+    uint32_t token;                    /* names the call when it goes on; 0 to begin with */
+    uint32_t fault_count, dirty_count; /* result */
+};
+/* 0; -ERESTART, with token; -EINVAL: it is off; -EBUSY: another reading is under way; -EFAULT: what was cleared before
+ * counts as dirty again, and all else too. */
+int logdirty_read(struct domain *d, struct logdirty_read *r);
+/* Teardown: -ERESTART or 0. */
+int logdirty_relinquish(struct domain *d);
+
+#endif

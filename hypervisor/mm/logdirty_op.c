@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * The log of stores is turned on, read, cleared, turned off: in slices, while the domain runs.
+ *
+ * Turned on: first nodes for the bits of all memory there is, then the log itself, and then, frame after frame,
+ * hardware's right to store to it goes. What was stored before that is over is in the copy, which the tool begins
+ * later.
+ *
+ * Cleared: hardware's right to store to the frame goes first, then the bit. A store by a TLB that does not know yet
+ * comes before the call is over, because a flush ends it, and so before the frame is copied. A frame that somebody else
+ * may store to keeps its bit, and so does one with more writable mappings than a slice has room for.
+ *
+ * Progress stands in the domain. A reading belongs to who began it: the call carries its token while it is restarted,
+ * and whoever comes without it is told that there is one under way.
+ */
+#include <hv/domain.h>
+#include <hv/frame.h>
+#include <hv/guest_copy.h>
+#include <hv/logdirty.h>
+#include <hv/p2m.h>
+#include <hv/paging_pool.h>
+#include <hv/sched.h>
+#include <hv/shadow.h>
+
+#define WORD_BITS  64u
+#define WORDS      32u  /* read in one slice */
+#define WORD_WORK  256u /* room that a word is begun with: its frames, and three writable mappings each */
+#define COVER_WORK (3 * STRETCH_FRAME)
+
+/* Paging lock held. */
+static void set_state(struct domain *d, enum logdirty_state state)
+{
+    spin_lock(&d->logdirty.lock);
+    WRITE_ONCE(d->logdirty.state, state);
+    spin_unlock(&d->logdirty.lock);
+    smp_mb(); /* who has not seen it has taken its reference already: is_held */
+}
+
+/* ---- who may store to a frame ---- */
+
+/* By a right that is not an entry of the domain's own. The hypervisor's pages have such a reference for ever. */
+static bool is_held(mfn_t m)
+{
+    uint64_t x = READ_ONCE(mfn_to_page(m)->type_info);
+
+    return (x & PGT_count_mask) && x >> PGT_type_shift == PT_WRITABLE;
+}
+
+/* Hardware's right goes. False: not all of it. */
+static bool stop_stores(struct domain *d, gfn_t gfn, mfn_t m)
+{
+    if (!d->hap)
+        return shadow_stop_stores(d, m);
+    p2m_stop_stores(d, gfn);
+    return true;
+}
+
+/* A frame's stores are noticed from now on, or its bit is set. */
+static void watch_frame(struct domain *d, gfn_t gfn, mfn_t m)
+{
+    if (!stop_stores(d, gfn, m) || is_held(m))
+        logdirty_mark(d, gfn, 0);
+}
+
+/* ---- on ---- */
+
+/* From l->next on, while there is room in this stretch. */
+static int cover_slice(struct domain *d)
+{
+    struct logdirty *l = &d->logdirty;
+    int rc = 0;
+
+    while (!rc && l->next <= p2m_max_gfn(d)) {
+        struct p2m_entry e = p2m_lookup_locked(d, _gfn(l->next));
+        uint64_t span = 1ull << e.order;
+
+        if (stretch_room() <= COVER_WORK)
+            return -ERESTART;
+        if (e.type != P2M_MMIO_DM) {
+            rc = logdirty_cover(d, _gfn(l->next));
+            span = LOGDIRTY_PER_NODE;
+            stretch_work(COVER_WORK);
+        }
+        l->next = (l->next | (span - 1)) + 1;
+        stretch_work(1);
+    }
+    if (rc)
+        return rc;
+    l->next = 0;
+    l->all = false;
+    l->fault_count = l->dirty_count = 0;
+    set_state(d, LOGDIRTY_STARTING);
+    return -ERESTART;
+}
+
+static int watch_slice(struct domain *d)
+{
+    struct logdirty *l = &d->logdirty;
+
+    while (l->next <= p2m_max_gfn(d)) {
+        struct p2m_entry e = p2m_lookup_locked(d, _gfn(l->next));
+
+        if (!stretch_room())
+            return -ERESTART;
+        stretch_work(1);
+        if (p2m_is_ram(e.type)) {
+            watch_frame(d, _gfn(l->next), e.mfn);
+            l->next++;
+        } else
+            l->next = (l->next | ((1ull << e.order) - 1)) + 1;
+    }
+    if (!d->hap)
+        shadow_flush(d->shadow);
+    set_state(d, LOGDIRTY_ON);
+    return 0;
+}
+
+/* Nodes go back to the pool, as many as there is room for. True: all are there. */
+static bool release(struct domain *d)
+{
+    struct logdirty *l = &d->logdirty;
+
+    memset(l->top, 0, sizeof(l->top)); /* nobody looks while the state is what it is */
+    while (!list_empty(&l->frames)) {
+        struct page_info *pg = list_first(&l->frames, struct page_info, list);
+
+        if (!stretch_room())
+            return false;
+        list_del(&pg->list);
+        paging_pool_free(d, PAGING_LOGDIRTY, pg);
+        stretch_work(1);
+    }
+    l->round = (struct logdirty_round){0};
+    l->next = 0;
+    set_state(d, LOGDIRTY_OFF);
+    return true;
+}
+
+/* ---- off ---- */
+
+/* Entries of nested paging are writable again, and large where they can be. */
+static int restore_types(struct domain *d)
+{
+    struct p2m_retype r = {.n = p2m_max_gfn(d) + 1, .from = P2M_LOGDIRTY, .to = P2M_RAM_RW, .done = d->logdirty.next};
+    int rc = r.done < r.n ? p2m_change_type(d, &r) : 0;
+
+    d->logdirty.next = r.done;
+    return rc;
+}
+
+/* The state, and whether there is anything to do. */
+static bool begin_end(struct domain *d)
+{
+    bool any;
+
+    paging_lock(d);
+    any = d->logdirty.state != LOGDIRTY_OFF;
+    if (any && d->logdirty.state != LOGDIRTY_ENDING) {
+        set_state(d, LOGDIRTY_ENDING);
+        d->logdirty.next = 0;
+    }
+    paging_unlock(d);
+    return any;
+}
+
+static int release_all(struct domain *d)
+{
+    bool done;
+
+    do {
+        paging_lock(d);
+        done = release(d);
+        paging_unlock(d);
+    } while (!done && !preempt_needed());
+    return done ? 0 : -ERESTART;
+}
+
+int logdirty_disable(struct domain *d)
+{
+    int rc;
+
+    if (d->dying)
+        return -EINVAL;
+    if (!begin_end(d))
+        return 0;
+    rc = d->hap ? restore_types(d) : 0;
+    return rc ? rc : release_all(d);
+}
+
+int logdirty_relinquish(struct domain *d)
+{
+    return d->p2m && begin_end(d) ? release_all(d) : 0;
+}
+
+/* ---- on, from the outside ---- */
+
+static int enable_slice(struct domain *d)
+{
+    switch (d->logdirty.state) {
+    case LOGDIRTY_OFF:
+        set_state(d, LOGDIRTY_COVERING);
+        return cover_slice(d);
+    case LOGDIRTY_COVERING:
+        return cover_slice(d);
+    case LOGDIRTY_STARTING:
+        return watch_slice(d);
+    case LOGDIRTY_ENDING: /* what is left of the last time goes first */
+        (void)release(d);
+        return -ERESTART;
+    default:
+        return -EINVAL;
+    }
+}
+
+int logdirty_enable(struct domain *d)
+{
+    int rc;
+
+    do {
+        paging_lock(d);
+        rc = d->dying ? -EINVAL : enable_slice(d);
+        paging_unlock(d);
+    } while (rc == -ERESTART && !preempt_needed());
+    if (rc == -ENOMEM)
+        (void)logdirty_disable(d); /* what is not released in this slice goes with the next call */
+    return rc;
+}
+
+/* ---- reading ---- */
+
+/* Paging lock held. */
+static void clean_frame(struct domain *d, gfn_t gfn)
+{
+    struct p2m_entry e = p2m_lookup_locked(d, gfn);
+    bool ram = p2m_is_ram(e.type), keep = ram && (is_held(e.mfn) || !stop_stores(d, gfn, e.mfn));
+
+    stretch_work(1);
+    if (!keep) {
+        logdirty_clear(d, gfn);
+        smp_mb(); /* who takes a reference now sets the bit after this; who had it before is seen */
+        keep = ram && is_held(e.mfn);
+    }
+    if (keep)
+        logdirty_mark(d, gfn, 0);
+}
+
+/* Paging lock held. The bits of a word; they are cleared, but for those beyond mask. */
+static uint64_t read_word(struct domain *d, gfn_t gfn, uint64_t mask)
+{
+    const struct logdirty_round *round = &d->logdirty.round;
+    uint64_t bits = (logdirty_word(d, gfn) | (round->all ? ~0ull : 0)) & mask;
+
+    stretch_work(1);
+    for (uint64_t left = round->clean ? bits : 0; left; left &= left - 1)
+        clean_frame(d, _gfn(gfn.n + (unsigned int)__builtin_ctzll(left)));
+    return bits;
+}
+
+/* Paging lock held. How many words. */
+static unsigned int read_words(struct domain *d, uint64_t pages, uint64_t *words)
+{
+    struct logdirty_round *round = &d->logdirty.round;
+    unsigned int n = 0;
+
+    for (; n < WORDS && round->next < pages && stretch_room() >= WORD_WORK; n++) {
+        uint64_t left = pages - round->next, mask = left < WORD_BITS ? (1ull << left) - 1 : ~0ull;
+
+        words[n] = read_word(d, _gfn(round->next), mask);
+        round->next += WORD_BITS;
+    }
+    return n;
+}
+
+static uint32_t tokens = 1; /* of the last round of any domain (RANK_DOMCTL) */
+
+/* Paging lock held. A first call begins a round, others go on with theirs. */
+static int take_round(struct domain *d, struct logdirty_read *r)
+{
+    struct logdirty *l = &d->logdirty;
+    struct logdirty_round *round = &l->round;
+
+    if (d->dying || l->state == LOGDIRTY_OFF)
+        return -EINVAL;
+    if (l->state != LOGDIRTY_ON)
+        return -EBUSY;
+    if (round->token)
+        return round->token == r->token && round->clean == r->clean ? 0 : -EBUSY;
+    spin_lock(&l->lock);
+    tokens += 0x61c88646; /* even: never 0 */
+    *round = (struct logdirty_round){tokens, r->clean, l->all, 0, l->fault_count, l->dirty_count};
+    if (r->clean) {
+        l->fault_count = l->dirty_count = 0;
+        l->all = l->all && r->pages <= p2m_max_gfn(d);
+    }
+    spin_unlock(&l->lock);
+    r->token = round->token;
+    return 0;
+}
+
+static int copy_words(const struct logdirty_read *r, uint64_t first, const uint64_t *words, unsigned int n)
+{
+    uint64_t bytes = MIN((uint64_t)n * sizeof(*words), (r->pages - first + 7) / 8);
+
+    return r->bitmap && n ? copy_to_guest(r->bitmap + first / 8, (const uint8_t *)words, bytes) : 0;
+}
+
+/* -ERESTART: there is more to do. */
+static int read_slice(struct domain *d, struct logdirty_read *r)
+{
+    struct logdirty_round *round = &d->logdirty.round;
+    uint64_t words[WORDS], first;
+    unsigned int n = 0;
+    int rc;
+
+    paging_lock(d);
+    rc = take_round(d, r);
+    first = round->next;
+    if (!rc) {
+        n = read_words(d, r->pages, words);
+        if (round->next >= r->pages && !d->hap)
+            shadow_flush(d->shadow);
+    }
+    paging_unlock(d);
+    if (rc)
+        return rc;
+    rc = copy_words(r, first, words, n);
+    if (!rc && first + (uint64_t)n * WORD_BITS < r->pages)
+        return -ERESTART;
+    r->fault_count = round->fault_count;
+    r->dirty_count = round->dirty_count;
+    paging_lock(d);
+    d->logdirty.all |= rc && r->clean;
+    round->token = 0;
+    paging_unlock(d);
+    return rc;
+}
+
+int logdirty_read(struct domain *d, struct logdirty_read *r)
+{
+    int rc;
+
+    r->pages = MIN(r->pages, P2M_GFNS);
+    do
+        rc = read_slice(d, r);
+    while (rc == -ERESTART && !preempt_needed());
+    return rc;
+}

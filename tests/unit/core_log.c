@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * The log of stores as control tools ask for it, of a domain on shadows and of one on nested paging. Hardware is a few
+ * lines here: it stores where an entry lets it, and makes a fault elsewhere.
+ */
+#include <hv/hvm.h>
+#include <hv/p2m.h>
+#include <hv/paging_pool.h>
+#include "../../hypervisor/mm/shadow/internal.h"
+#include "fake/core.h"
+
+#define PAGES 70u  /* guest frames of 4 KiB, and what is in LARGE */
+#define LARGE 512u /* 512 of one entry */
+#define TOTAL (LARGE + 512u)
+#define BYTES (TOTAL / 8)
+#define POOL  200u
+
+static struct domain *d;
+static struct xen_domctl *op;
+static uint8_t *bitmap;
+static const bool kinds[] = {false, true}; /* on nested paging */
+
+static void begin(bool hap)
+{
+    struct xen_domctl_createdomain config = core_config(1);
+
+    config.flags = XEN_DOMCTL_CDF_hvm;
+    assert_int_equal(domain_create(3, &config, false, &d), 0);
+    d->hap = hap;
+    assert_int_equal(vcpu_create(d, 0), 0);
+    d->max_pages = 2 * TOTAL;
+    stretch_point();
+    while (paging_pool_resize(d, POOL) == -ERESTART)
+        stretch_point();
+    for (uint64_t i = 0; i < PAGES; i++)
+        assert_int_equal(p2m_place(d, _gfn(i), alloc_domain_pages(d, 0, 0), 0), 0);
+    assert_int_equal(p2m_place(d, _gfn(LARGE), alloc_domain_pages(d, 9, 0), 9), 0);
+    stretch_end();
+    core_as(control_domain->vcpu[0]);
+    op = guest_new(struct xen_domctl);
+    bitmap = guest_alloc(BYTES);
+    if (hap)
+        return;
+    d->vcpu[0]->hvm->shadow.s = d->shadow;
+    guest_paging_set(&d->vcpu[0]->hvm->shadow.paging, shadow_cpu(d->shadow), CR0_PE, 0, 0);
+    assert_int_equal(shadow_set_paging(&d->vcpu[0]->hvm->shadow), 0);
+}
+
+static void end(void)
+{
+    if (!d->hap)
+        shadow_drop_root(&d->vcpu[0]->hvm->shadow);
+    core_kill(d);
+}
+
+/* ---- hardware ---- */
+
+static bool head_allows(entry_ref head)
+{
+    return head && (ref_page(d->shadow, head)->entry[head % PT_ENTRIES].n & PTE_RW);
+}
+
+static bool may_store(uint64_t gfn)
+{
+    struct p2m_entry e = p2m_lookup(d, _gfn(gfn));
+    mfn_t first = _mfn(e.mfn.n & ~511ul);
+
+    if (d->hap)
+        return e.type == P2M_RAM_RW;
+    return head_allows(mfn_to_page(e.mfn)->shadow.rmap) ||
+           (mfn_to_page(first)->owner == d && head_allows(mfn_to_page(first)->shadow.rmap_2m));
+}
+
+static void store(uint64_t gfn)
+{
+    struct shadow_fault f = {.linear = gfn << PAGE_SHIFT, .access = PFEC_W};
+
+    for (unsigned int tries = 0; !may_store(gfn); tries++) {
+        assert_true(tries < 4);
+        stretch_begin(STRETCH_TRAP, 14);
+        if (d->hap)
+            p2m_stored(d, _gfn(gfn));
+        else
+            assert_int_equal(shadow_fault(&d->vcpu[0]->hvm->shadow, &f), SHADOW_FIXED);
+        stretch_end();
+    }
+}
+
+/* ---- tools ---- */
+
+static long log_op(domid_t id, uint32_t command, uint32_t mode, uint64_t pages, void *to)
+{
+    op->cmd = XEN_DOMCTL_shadow_op;
+    op->interface_version = XEN_DOMCTL_INTERFACE_VERSION;
+    op->domain = id;
+    op->u.shadow_op = (struct xen_domctl_shadow_op){.op = command, .mode = mode, .pages = pages};
+    op->u.shadow_op.dirty_bitmap.p = to;
+    return CALL(domctl, op, 0, 0);
+}
+
+#define ENABLE() log_op(3, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0, 0, NULL)
+#define OFF()    log_op(3, XEN_DOMCTL_SHADOW_OP_OFF, 0, 0, NULL)
+#define CLEAN()  log_op(3, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, TOTAL, bitmap)
+#define PEEK()   log_op(3, XEN_DOMCTL_SHADOW_OP_PEEK, 0, TOTAL, bitmap)
+
+static bool says(uint64_t gfn)
+{
+    return bitmap[gfn / 8] >> gfn % 8 & 1;
+}
+
+static unsigned int how_many(void)
+{
+    unsigned int n = 0;
+
+    for (uint64_t gfn = 0; gfn < TOTAL; gfn++)
+        n += says(gfn);
+    return n;
+}
+
+/* ---- who may not ---- */
+
+static void test_refused(void **state)
+{
+    static const uint32_t commands[] = {XEN_DOMCTL_SHADOW_OP_CLEAN, XEN_DOMCTL_SHADOW_OP_PEEK};
+
+    begin(false);
+    assert_int_equal(log_op(0, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0, 0, NULL), -EINVAL); /* itself */
+    core_guest(1, 4);
+    assert_int_equal(log_op(1, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0, 0, NULL), -EOPNOTSUPP); /* PV */
+    assert_int_equal(log_op(1, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, 0, NULL), -EINVAL);
+    assert_int_equal(log_op(1, XEN_DOMCTL_SHADOW_OP_OFF, 0, 0, NULL), -EINVAL);
+    assert_int_equal(log_op(99, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, 0, NULL), -ESRCH);
+    assert_int_equal(log_op(3, XEN_DOMCTL_SHADOW_OP_ENABLE, 0, 0, NULL), -EINVAL);
+    assert_int_equal(log_op(3, XEN_DOMCTL_SHADOW_OP_ENABLE_TEST, 0, 0, NULL), -EINVAL);
+    for (unsigned int i = 0; i < ARRAY_SIZE(commands); i++) {
+        assert_int_equal(log_op(3, commands[i], 0, TOTAL, bitmap), -EINVAL); /* it is off */
+        assert_int_equal(log_op(3, commands[i], 0, 0, NULL), -EINVAL);
+    }
+    assert_int_equal(OFF(), 0);
+    assert_int_equal(ENABLE(), 0);
+    assert_int_equal(ENABLE(), -EINVAL);
+    assert_int_equal(log_op(3, XEN_DOMCTL_SHADOW_OP_ENABLE, XEN_DOMCTL_SHADOW_ENABLE_LOG_DIRTY, 0, NULL), -EINVAL);
+    for (unsigned int i = 0; i < ARRAY_SIZE(commands); i++) {
+        assert_int_equal(log_op(3, commands[i], 2, TOTAL, bitmap), -EINVAL);
+        assert_int_equal(log_op(3, commands[i], XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL, TOTAL, bitmap), 0);
+    }
+    assert_int_equal(OFF(), 0);
+    assert_int_equal(log_op(3, XEN_DOMCTL_SHADOW_OP_ENABLE, XEN_DOMCTL_SHADOW_ENABLE_LOG_DIRTY, 0, NULL), 0);
+    d->dying = DOM_DYING;
+    assert_int_equal(PEEK(), -EINVAL);
+    assert_int_equal(OFF(), -EINVAL);
+    d->dying = DOM_ALIVE;
+    end(); /* with the log on */
+}
+
+/* ---- rounds ---- */
+
+static void one_round(bool hap)
+{
+    static const uint64_t gfns[] = {0, 1, 63, 64, PAGES - 1, LARGE, LARGE + 77, TOTAL - 1};
+
+    begin(hap);
+    for (uint64_t gfn = 0; gfn < PAGES; gfn++)
+        store(gfn);
+    store(LARGE + 5);
+    core.preempt = 1;
+    assert_int_equal(ENABLE(), 0);
+    assert_true(core.restarts > 0);
+    for (uint64_t gfn = 0; gfn < TOTAL; gfn++)
+        assert_false((gfn < PAGES || gfn >= LARGE) && may_store(gfn));
+    assert_int_equal(CLEAN(), 0);
+    assert_int_equal(how_many(), 0);
+    for (unsigned int round = 0; round < 3; round++) {
+        for (unsigned int i = 0; i < ARRAY_SIZE(gfns); i++) {
+            store(gfns[i]);
+            store(gfns[i]);
+        }
+        for (unsigned int times = 0; times < 2; times++) {
+            memset(bitmap, 0x5a, BYTES);
+            assert_int_equal(PEEK(), 0);
+            assert_int_equal(how_many(), ARRAY_SIZE(gfns));
+            assert_int_equal(op->u.shadow_op.stats.dirty_count, ARRAY_SIZE(gfns));
+            assert_int_equal(op->u.shadow_op.stats.fault_count, ARRAY_SIZE(gfns));
+            assert_int_equal(op->u.shadow_op.pages, TOTAL);
+        }
+        memset(bitmap, 0xa5, BYTES);
+        assert_int_equal(CLEAN(), 0);
+        assert_int_equal(how_many(), ARRAY_SIZE(gfns));
+        for (unsigned int i = 0; i < ARRAY_SIZE(gfns); i++)
+            assert_true(says(gfns[i]) && !may_store(gfns[i]));
+        assert_int_equal(PEEK(), 0);
+        assert_int_equal(how_many(), 0);
+        assert_int_equal(op->u.shadow_op.stats.dirty_count + op->u.shadow_op.stats.fault_count, 0);
+    }
+    assert_int_equal(OFF(), 0);
+    assert_int_equal(d->paging_pool->used[PAGING_LOGDIRTY], 0);
+    assert_int_equal(p2m_lookup(d, _gfn(LARGE)).order, 9); /* in one piece again */
+    for (uint64_t gfn = 0; gfn < PAGES; gfn++)
+        store(gfn);
+    core.preempt = 0;
+    end();
+}
+
+static void test_rounds(void **state)
+{
+    for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++)
+        one_round(kinds[i]);
+}
+
+/* So many bits and no more, in the buffer as in the log. */
+static void test_sizes(void **state)
+{
+    for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
+        begin(kinds[i]);
+        assert_int_equal(ENABLE(), 0);
+        for (unsigned int pages = 0; pages <= PAGES; pages++) {
+            for (uint64_t gfn = 0; gfn < PAGES; gfn++)
+                store(gfn);
+            memset(bitmap, 0, BYTES);
+            assert_int_equal(log_op(3, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, pages, bitmap), 0);
+            assert_int_equal(op->u.shadow_op.pages, pages);
+            assert_int_equal(how_many(), pages);
+            assert_int_equal(PEEK(), 0);
+            assert_int_equal(how_many(), PAGES - pages);
+        }
+        assert_int_equal(log_op(3, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, TOTAL, NULL), 0); /* nobody wants to know */
+        assert_int_equal(PEEK(), 0);
+        assert_int_equal(how_many(), 0);
+        end();
+    }
+}
+
+/* A tool that is told of an error has lost what was read: all counts as dirty then. */
+static void test_bad_buffers(void **state)
+{
+    for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
+        begin(kinds[i]);
+        assert_int_equal(ENABLE(), 0);
+        store(7);
+        for (unsigned int n = 0; n < NR_BAD_POINTERS; n++) {
+            if (!core_bad_pointer(n, BYTES))
+                continue;
+            assert_int_equal(log_op(3, XEN_DOMCTL_SHADOW_OP_PEEK, 0, TOTAL, core_bad_pointer(n, BYTES)), -EFAULT);
+            assert_int_equal(PEEK(), 0);
+            assert_int_equal(how_many(), 1);
+        }
+        assert_int_equal(log_op(3, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, TOTAL, FAULT), -EFAULT);
+        store(9);
+        assert_int_equal(log_op(3, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, PAGES, bitmap), 0); /* not all of it */
+        assert_int_equal(CLEAN(), 0);
+        assert_int_equal(how_many(), TOTAL);
+        assert_false(may_store(7) || may_store(9));
+        assert_int_equal(CLEAN(), 0);
+        assert_int_equal(how_many(), 0);
+        end();
+    }
+}
+
+/* ---- two tools ---- */
+
+static void test_one_at_a_time(void **state)
+{
+    struct logdirty_read r = {.clean = true, .pages = 1ul << 20};
+
+    begin(true);
+    assert_int_equal(ENABLE(), 0);
+    store(7);
+    core.preempt = 1;
+    stretch_begin(STRETCH_TRAP, 0);
+    assert_int_equal(logdirty_read(d, &r), -ERESTART);
+    stretch_end();
+    assert_int_equal(CLEAN(), -EBUSY);
+    assert_int_equal(PEEK(), -EBUSY);
+    assert_int_equal(ENABLE(), -EINVAL);
+    r.clean = false; /* it is not what it said it was */
+    assert_int_equal(logdirty_read(d, &r), -EBUSY);
+    r.clean = true;
+    while (logdirty_read(d, &r) == -ERESTART)
+        ;
+    assert_int_equal(r.dirty_count, 1);
+    assert_int_equal(CLEAN(), 0);
+    assert_int_equal(how_many(), 0);
+    r = (struct logdirty_read){.clean = true, .pages = 1ul << 20};
+    assert_int_equal(logdirty_read(d, &r), -ERESTART);
+    assert_int_equal(OFF(), 0); /* whoever gave that one up */
+    assert_int_equal(logdirty_read(d, &r), -EINVAL);
+    assert_int_equal(ENABLE(), 0);
+    assert_int_equal(CLEAN(), 0);
+    core.preempt = 0;
+    end();
+}
+
+/* ---- others ---- */
+
+static void test_held(void **state)
+{
+    for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
+        struct page_info *before, *after;
+
+        begin(kinds[i]);
+        before = get_writable_page(d, _gfn(5));
+        assert_int_equal(ENABLE(), 0);
+        after = get_writable_page(d, _gfn(LARGE + 6));
+        for (unsigned int n = 0; n < 3; n++) {
+            assert_int_equal(CLEAN(), 0);
+            assert_int_equal(how_many(), 2);
+            assert_true(says(5) && says(LARGE + 6));
+        }
+        put_page_and_type(before);
+        put_page_and_type(after);
+        assert_int_equal(CLEAN(), 0);
+        assert_int_equal(how_many(), 2);
+        assert_int_equal(CLEAN(), 0);
+        assert_int_equal(how_many(), 0);
+        end();
+    }
+}
+
+/* Hypercalls and emulated stores; what a guest frame stands for changes. */
+static void test_other_stores(void **state)
+{
+    for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
+        uint64_t old = 0;
+
+        begin(kinds[i]);
+        assert_int_equal(ENABLE(), 0);
+        assert_int_equal(shadow_store(d, _gpa(3 * PAGE_SIZE), 8, 1), 0);
+        assert_int_equal(shadow_write(d, _gpa(4 * PAGE_SIZE), 8, NULL), 0);
+        assert_int_equal(shadow_swap(d, _gpa(5 * PAGE_SIZE), 8, &old, 1), 0);
+        assert_int_equal(p2m_place(d, _gfn(PAGES), alloc_domain_pages(d, 0, 0), 0), 0);
+        assert_int_equal(p2m_place(d, _gfn(6), alloc_domain_pages(d, 0, 0), 0), 0);
+        assert_int_equal(p2m_move(d, mfn_to_page(p2m_lookup(d, _gfn(8)).mfn), _gfn(PAGES + 1)), 0);
+        assert_int_equal(CLEAN(), 0);
+        assert_int_equal(how_many(), 7);
+        assert_true(says(3) && says(4) && says(5) && says(6) && says(PAGES) && says(8) && says(PAGES + 1));
+        assert_false(may_store(PAGES));
+        assert_int_equal(CLEAN(), 0);
+        assert_int_equal(how_many(), 0);
+        end();
+    }
+}
+
+/* ---- memory for it ---- */
+
+static unsigned int take_all(struct page_info **pg)
+{
+    unsigned int n = 0;
+
+    while ((pg[n] = paging_pool_alloc(d, PAGING_LOGDIRTY, false)) != NULL)
+        n++;
+    return n;
+}
+
+static void give_back(struct page_info **pg, unsigned int n)
+{
+    while (n)
+        paging_pool_free(d, PAGING_LOGDIRTY, pg[--n]);
+}
+
+static void test_no_memory(void **state)
+{
+    struct page_info *pg[POOL + 1];
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
+        unsigned int n;
+
+        begin(kinds[i]);
+        n = take_all(pg);
+        for (unsigned int spare = 0; spare < 3; spare++) { /* of three */
+            assert_int_equal(ENABLE(), -ENOMEM);
+            assert_int_equal(d->logdirty.state, LOGDIRTY_OFF);
+            assert_int_equal(d->paging_pool->used[PAGING_LOGDIRTY], n);
+            give_back(pg + --n, 1);
+        }
+        assert_int_equal(ENABLE(), 0);
+        give_back(pg, n);
+        assert_int_equal(CLEAN(), 0);
+        assert_int_equal(how_many(), 0);
+        end();
+    }
+}
+
+/* Memory far away, and none for its bits: everything counts as dirty, as often as that is stored to. */
+static void test_not_covered(void **state)
+{
+    uint64_t far = 5 * LOGDIRTY_PER_NODE;
+    uint8_t *all = guest_alloc(far / 8 + 1);
+    struct page_info *pg[POOL + 1];
+    unsigned int n;
+
+    begin(true);
+    assert_int_equal(ENABLE(), 0);
+    n = take_all(pg) - 1;
+    give_back(pg + n, 1); /* for the P2M */
+    assert_int_equal(p2m_place(d, _gfn(far), alloc_domain_pages(d, 0, 0), 0), 0);
+    assert_true(d->logdirty.all);
+    assert_int_equal(CLEAN(), 0);
+    assert_int_equal(how_many(), TOTAL);
+    assert_true(d->logdirty.all); /* that was not all of it */
+    for (unsigned int round = 0; round < 4; round++) {
+        assert_int_equal(log_op(3, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, far + 1, all), 0);
+        for (uint64_t i = 0; i < far / 8; i++)
+            assert_int_equal(all[i], round < 3 ? 0xff : 0);
+        assert_int_equal(all[far / 8], round < 3);
+        assert_false(may_store(far));
+        if (round < 2)
+            store(far);
+    }
+    give_back(pg, n);
+    end();
+}
+
+/* Nested paging: without memory to split an entry, all of it counts as stored to. */
+static void test_not_split(void **state)
+{
+    struct page_info *pg[POOL + 1];
+    unsigned int n;
+
+    begin(true);
+    assert_int_equal(ENABLE(), 0);
+    n = take_all(pg);
+    store(LARGE + 9);
+    assert_int_equal(p2m_lookup(d, _gfn(LARGE)).order, 9);
+    assert_int_equal(CLEAN(), 0);
+    assert_int_equal(how_many(), 512);
+    assert_false(may_store(LARGE + 9));
+    give_back(pg, n);
+    store(LARGE + 9);
+    assert_int_equal(p2m_lookup(d, _gfn(LARGE)).order, 0);
+    assert_int_equal(CLEAN(), 0);
+    assert_int_equal(how_many(), 1);
+    end();
+}
+
+int core_log_tests(void)
+{
+    const struct CMUnitTest tests[] = {
+        CORE_TEST(test_refused),      CORE_TEST(test_rounds),    CORE_TEST(test_sizes),
+        CORE_TEST(test_bad_buffers),  CORE_TEST(test_held),      CORE_TEST(test_one_at_a_time),
+        CORE_TEST(test_other_stores), CORE_TEST(test_no_memory), CORE_TEST(test_not_covered),
+        CORE_TEST(test_not_split),
+    };
+
+    return cmocka_run_group_tests_name("log of stores", tests, NULL, NULL);
+}
