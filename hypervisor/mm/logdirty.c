@@ -134,7 +134,7 @@ bool logdirty_is_clean(struct domain *d, gfn_t gfn)
         return false;
     spin_lock(&l->lock);
     word = word_of(l, gfn);
-    clean = logs(l) && !l->all && !(word && (*word >> gfn.n % WORD_BITS & 1));
+    clean = logs(l) && !l->harvest && !l->all && !(word && (*word >> gfn.n % WORD_BITS & 1));
     spin_unlock(&l->lock);
     return clean;
 }

@@ -13,6 +13,7 @@
  * Progress stands in the domain. A reading belongs to who began it: the call carries its token while it is restarted,
  * and whoever comes without it is told that there is one under way.
  */
+#include <hv/boot.h>
 #include <hv/domain.h>
 #include <hv/frame.h>
 #include <hv/guest_copy.h>
@@ -26,6 +27,15 @@
 #define WORDS      32u  /* read in one slice */
 #define WORD_WORK  256u /* room that a word is begun with: its frames, and three writable mappings each */
 #define COVER_WORK (3 * STRETCH_FRAME)
+
+bool logdirty_harvest;
+
+static int parse_logdirty(const char *value)
+{
+    logdirty_harvest = !strcmp(value, "harvest");
+    return logdirty_harvest || !strcmp(value, "protect") ? 0 : -EINVAL;
+}
+CMDLINE_CUSTOM("logdirty", parse_logdirty);
 
 /* Paging lock held. */
 static void set_state(struct domain *d, enum logdirty_state state)
@@ -88,6 +98,7 @@ static int cover_slice(struct domain *d)
         return rc;
     l->next = 0;
     l->all = false;
+    l->harvest = logdirty_harvest && !d->hap;
     l->fault_count = l->dirty_count = 0;
     set_state(d, LOGDIRTY_STARTING);
     return -ERESTART;
@@ -132,6 +143,7 @@ static bool release(struct domain *d)
     }
     l->round = (struct logdirty_round){0};
     l->next = 0;
+    l->harvest = false;
     set_state(d, LOGDIRTY_OFF);
     return true;
 }
@@ -228,11 +240,17 @@ int logdirty_enable(struct domain *d)
 
 /* ---- reading ---- */
 
+/* Will the next store be noticed? */
+static bool may_clear(struct domain *d, gfn_t gfn, mfn_t m)
+{
+    return d->logdirty.harvest || stop_stores(d, gfn, m);
+}
+
 /* Paging lock held. */
 static void clean_frame(struct domain *d, gfn_t gfn)
 {
     struct p2m_entry e = p2m_lookup_locked(d, gfn);
-    bool ram = p2m_is_ram(e.type), keep = ram && (is_held(e.mfn) || !stop_stores(d, gfn, e.mfn));
+    bool ram = p2m_is_ram(e.type), keep = ram && (is_held(e.mfn) || !may_clear(d, gfn, e.mfn));
 
     stretch_work(1);
     if (!keep) {
@@ -285,16 +303,35 @@ static int take_round(struct domain *d, struct logdirty_read *r)
         return -EBUSY;
     if (round->token)
         return round->token == r->token && round->clean == r->clean ? 0 : -EBUSY;
-    spin_lock(&l->lock);
     tokens += 0x61c88646; /* even: never 0 */
-    *round = (struct logdirty_round){tokens, r->clean, l->all, 0, l->fault_count, l->dirty_count};
+    *round = (struct logdirty_round){.token = tokens, .clean = r->clean};
+    r->token = round->token;
+    return 0;
+}
+
+/* Paging lock held. What hardware knows is in the bits, and these are to be read from the first one on; false: not yet.
+ */
+static bool begin_reading(struct domain *d, const struct logdirty_read *r)
+{
+    struct logdirty *l = &d->logdirty;
+    struct logdirty_round *round = &l->round;
+
+    if (round->reading)
+        return true;
+    if (l->harvest && !shadow_harvest(d, &round->next))
+        return false;
+    round->reading = true;
+    round->next = 0;
+    spin_lock(&l->lock);
+    round->all = l->all;
+    round->fault_count = l->fault_count;
+    round->dirty_count = l->dirty_count;
     if (r->clean) {
         l->fault_count = l->dirty_count = 0;
         l->all = l->all && r->pages <= p2m_max_gfn(d);
     }
     spin_unlock(&l->lock);
-    r->token = round->token;
-    return 0;
+    return true;
 }
 
 static int copy_words(const struct logdirty_read *r, uint64_t first, const uint64_t *words, unsigned int n)
@@ -304,18 +341,33 @@ static int copy_words(const struct logdirty_read *r, uint64_t first, const uint6
     return r->bitmap && n ? copy_to_guest(r->bitmap + first / 8, (const uint8_t *)words, bytes) : 0;
 }
 
+/* What was cleared may not be known to anybody. */
+static void end_round(struct domain *d, bool lost)
+{
+    struct logdirty *l = &d->logdirty;
+
+    paging_lock(d);
+    spin_lock(&l->lock);
+    l->round = (struct logdirty_round){0};
+    l->all |= lost;
+    spin_unlock(&l->lock);
+    paging_unlock(d);
+}
+
 /* -ERESTART: there is more to do. */
 static int read_slice(struct domain *d, struct logdirty_read *r)
 {
     struct logdirty_round *round = &d->logdirty.round;
-    uint64_t words[WORDS], first;
+    uint64_t words[WORDS], first = 0;
     unsigned int n = 0;
     int rc;
 
     paging_lock(d);
     rc = take_round(d, r);
-    first = round->next;
+    if (!rc && !begin_reading(d, r))
+        rc = -ERESTART;
     if (!rc) {
+        first = round->next;
         n = read_words(d, r->pages, words);
         if (round->next >= r->pages && !d->hap)
             shadow_flush(d->shadow);
@@ -328,10 +380,7 @@ static int read_slice(struct domain *d, struct logdirty_read *r)
         return -ERESTART;
     r->fault_count = round->fault_count;
     r->dirty_count = round->dirty_count;
-    paging_lock(d);
-    d->logdirty.all |= rc && r->clean;
-    round->token = 0;
-    paging_unlock(d);
+    end_round(d, rc && r->clean);
     return rc;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * A domain's pool of single frames for P2M tables and shadows. Frames stay in the pool when they are given back; only
- * paging_pool_resize and teardown move frames between it and the heap.
+ * A domain's pool of single frames for P2M tables, shadows and the log of stores. Frames stay in the pool when they are
+ * given back; only paging_pool_resize and teardown move frames between it and the heap.
  *
  * Invariants (docs/invariants.md, M1 and M2): size is the number of free frames and of those in use; frames on the list
  * low lie below 4 GiB, those on the list high do not.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The log of stores (hv/logdirty.h) sees every store of the hypervisor to a translated guest's memory. To store to a frame
-its contents have to be addressed; this names the files that do so, and why none of them stores unnoticed."""
+"""The log of stores (hv/logdirty.h) sees every store of the hypervisor to a translated guest's memory. To store to a
+frame its contents have to be addressed; this names the files that do so, and why none of them stores unnoticed."""
 
 import os
 import re
@@ -68,7 +68,7 @@ class GuestStores(unittest.TestCase):
     def test_one_route_of_each(self):
         """What notes stores, or takes the right to store."""
         where = {"logdirty_mark(": {"mm/logdirty.c", "mm/logdirty_op.c", "mm/shadow/memory.c"},
-                 "logdirty_mark_frame(": {"mm/logdirty.c", "mm/frame.c"},
+                 "logdirty_mark_frame(": {"mm/logdirty.c", "mm/frame.c", "mm/shadow/harvest.c"},
                  "logdirty_fault(": {"mm/logdirty.c", "mm/shadow/fault.c", "mm/p2m/type.c"},
                  "logdirty_changed(": {"mm/logdirty.c", "mm/p2m/update.c"},
                  "get_plain_type(": {"mm/frame.c"}}

@@ -229,6 +229,11 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
      "    if (logs_stores(c) && is_store(c))\n        return false;\n", ""),
     ("word-too-many", "hypervisor/mm/logdirty_op.c",
      "        round->next += WORD_BITS;", "        round->next += n ? 2 * WORD_BITS : WORD_BITS;"),
+    ("harvest-forgets-what-goes", SHADOW + "install.c",
+     "if (s->d->logdirty.harvest)", "if (s->d->logdirty.harvest && !s->d)"),
+    ("harvest-without-stale", SHADOW + "harvest.c", "    s->stale = true;\n", ""),
+    ("harvest-of-half-a-table", SHADOW + "harvest.c", "        *next += LINE;\n", "        *next += 2 * LINE;\n"),
+    ("made-with-d", SHADOW + "entry.c", "if (!l->harvested || !(e & PTE_RW)", "if (!l->harvested || (e & PTE_RW)"),
     # Who is flushed.
     ("flush-here-only", SHADOW + "protect.c",
      "(cpumask_t){READ_ONCE(s->d->dirty_cpus.bits)}", "cpumask_of(smp_processor_id())"),

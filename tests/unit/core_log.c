@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The log of stores as control tools ask for it, of a domain on shadows and of one on nested paging. Hardware is a few
- * lines here: it stores where an entry lets it, and makes a fault elsewhere.
+ * The log of stores as control tools ask for it: of a domain on shadows, in both ways of noticing what hardware does,
+ * and of one on nested paging. All three have to give the same bits. Hardware is a few lines here: it stores where an
+ * entry lets it, sets D there, and makes a fault elsewhere.
  */
 #include <hv/hvm.h>
 #include <hv/p2m.h>
@@ -18,12 +19,15 @@
 static struct domain *d;
 static struct xen_domctl *op;
 static uint8_t *bitmap;
-static const bool kinds[] = {false, true}; /* on nested paging */
 
-static void begin(bool hap)
+enum kind { PROTECT, HARVEST, NESTED, KINDS };
+
+static void begin(enum kind kind)
 {
+    bool hap = kind == NESTED;
     struct xen_domctl_createdomain config = core_config(1);
 
+    logdirty_harvest = kind == HARVEST;
     config.flags = XEN_DOMCTL_CDF_hvm;
     assert_int_equal(domain_create(3, &config, false, &d), 0);
     d->hap = hap;
@@ -55,9 +59,15 @@ static void end(void)
 
 /* ---- hardware ---- */
 
-static bool head_allows(entry_ref head)
+/* The first of the list; the guest maps nothing twice. */
+static spte_t *leaf_of(entry_ref head)
 {
-    return head && (ref_page(d->shadow, head)->entry[head % PT_ENTRIES].n & PTE_RW);
+    return head ? &ref_page(d->shadow, head)->entry[head % PT_ENTRIES] : NULL;
+}
+
+static bool allows(const spte_t *leaf)
+{
+    return leaf && (leaf->n & PTE_RW);
 }
 
 static bool may_store(uint64_t gfn)
@@ -67,13 +77,14 @@ static bool may_store(uint64_t gfn)
 
     if (d->hap)
         return e.type == P2M_RAM_RW;
-    return head_allows(mfn_to_page(e.mfn)->shadow.rmap) ||
-           (mfn_to_page(first)->owner == d && head_allows(mfn_to_page(first)->shadow.rmap_2m));
+    return allows(leaf_of(mfn_to_page(e.mfn)->shadow.rmap)) ||
+           (mfn_to_page(first)->owner == d && allows(leaf_of(mfn_to_page(first)->shadow.rmap_2m)));
 }
 
 static void store(uint64_t gfn)
 {
     struct shadow_fault f = {.linear = gfn << PAGE_SHIFT, .access = PFEC_W};
+    spte_t *leaf;
 
     for (unsigned int tries = 0; !may_store(gfn); tries++) {
         assert_true(tries < 4);
@@ -84,6 +95,9 @@ static void store(uint64_t gfn)
             assert_int_equal(shadow_fault(&d->vcpu[0]->hvm->shadow, &f), SHADOW_FIXED);
         stretch_end();
     }
+    leaf = d->hap ? NULL : leaf_of(mfn_to_page(p2m_lookup(d, _gfn(gfn)).mfn)->shadow.rmap);
+    if (leaf)
+        leaf->n |= PTE_D;
 }
 
 /* ---- tools ---- */
@@ -123,7 +137,7 @@ static void test_refused(void **state)
 {
     static const uint32_t commands[] = {XEN_DOMCTL_SHADOW_OP_CLEAN, XEN_DOMCTL_SHADOW_OP_PEEK};
 
-    begin(false);
+    begin(PROTECT);
     assert_int_equal(log_op(0, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0, 0, NULL), -EINVAL); /* itself */
     core_guest(1, 4);
     assert_int_equal(log_op(1, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0, 0, NULL), -EOPNOTSUPP); /* PV */
@@ -155,11 +169,11 @@ static void test_refused(void **state)
 
 /* ---- rounds ---- */
 
-static void one_round(bool hap)
+static void one_round(enum kind kind)
 {
     static const uint64_t gfns[] = {0, 1, 63, 64, PAGES - 1, LARGE, LARGE + 77, TOTAL - 1};
 
-    begin(hap);
+    begin(kind);
     for (uint64_t gfn = 0; gfn < PAGES; gfn++)
         store(gfn);
     store(LARGE + 5);
@@ -180,14 +194,14 @@ static void one_round(bool hap)
             assert_int_equal(PEEK(), 0);
             assert_int_equal(how_many(), ARRAY_SIZE(gfns));
             assert_int_equal(op->u.shadow_op.stats.dirty_count, ARRAY_SIZE(gfns));
-            assert_int_equal(op->u.shadow_op.stats.fault_count, ARRAY_SIZE(gfns));
+            assert_int_equal(op->u.shadow_op.stats.fault_count, kind == HARVEST ? 0 : ARRAY_SIZE(gfns));
             assert_int_equal(op->u.shadow_op.pages, TOTAL);
         }
         memset(bitmap, 0xa5, BYTES);
         assert_int_equal(CLEAN(), 0);
         assert_int_equal(how_many(), ARRAY_SIZE(gfns));
         for (unsigned int i = 0; i < ARRAY_SIZE(gfns); i++)
-            assert_true(says(gfns[i]) && !may_store(gfns[i]));
+            assert_true(says(gfns[i]) && may_store(gfns[i]) == (kind == HARVEST));
         assert_int_equal(PEEK(), 0);
         assert_int_equal(how_many(), 0);
         assert_int_equal(op->u.shadow_op.stats.dirty_count + op->u.shadow_op.stats.fault_count, 0);
@@ -203,15 +217,15 @@ static void one_round(bool hap)
 
 static void test_rounds(void **state)
 {
-    for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++)
-        one_round(kinds[i]);
+    for (enum kind kind = 0; kind < KINDS; kind++)
+        one_round(kind);
 }
 
 /* So many bits and no more, in the buffer as in the log. */
 static void test_sizes(void **state)
 {
-    for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
-        begin(kinds[i]);
+    for (enum kind kind = 0; kind < KINDS; kind++) {
+        begin(kind);
         assert_int_equal(ENABLE(), 0);
         for (unsigned int pages = 0; pages <= PAGES; pages++) {
             for (uint64_t gfn = 0; gfn < PAGES; gfn++)
@@ -233,8 +247,8 @@ static void test_sizes(void **state)
 /* A tool that is told of an error has lost what was read: all counts as dirty then. */
 static void test_bad_buffers(void **state)
 {
-    for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
-        begin(kinds[i]);
+    for (enum kind kind = 0; kind < KINDS; kind++) {
+        begin(kind);
         assert_int_equal(ENABLE(), 0);
         store(7);
         for (unsigned int n = 0; n < NR_BAD_POINTERS; n++) {
@@ -249,7 +263,7 @@ static void test_bad_buffers(void **state)
         assert_int_equal(log_op(3, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, PAGES, bitmap), 0); /* not all of it */
         assert_int_equal(CLEAN(), 0);
         assert_int_equal(how_many(), TOTAL);
-        assert_false(may_store(7) || may_store(9));
+        assert_true(kind == HARVEST || !(may_store(7) || may_store(9)));
         assert_int_equal(CLEAN(), 0);
         assert_int_equal(how_many(), 0);
         end();
@@ -262,7 +276,7 @@ static void test_one_at_a_time(void **state)
 {
     struct logdirty_read r = {.clean = true, .pages = 1ul << 20};
 
-    begin(true);
+    begin(NESTED);
     assert_int_equal(ENABLE(), 0);
     store(7);
     core.preempt = 1;
@@ -294,10 +308,10 @@ static void test_one_at_a_time(void **state)
 
 static void test_held(void **state)
 {
-    for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
+    for (enum kind kind = 0; kind < KINDS; kind++) {
         struct page_info *before, *after;
 
-        begin(kinds[i]);
+        begin(kind);
         before = get_writable_page(d, _gfn(5));
         assert_int_equal(ENABLE(), 0);
         after = get_writable_page(d, _gfn(LARGE + 6));
@@ -319,10 +333,10 @@ static void test_held(void **state)
 /* Hypercalls and emulated stores; what a guest frame stands for changes. */
 static void test_other_stores(void **state)
 {
-    for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
+    for (enum kind kind = 0; kind < KINDS; kind++) {
         uint64_t old = 0;
 
-        begin(kinds[i]);
+        begin(kind);
         assert_int_equal(ENABLE(), 0);
         assert_int_equal(shadow_store(d, _gpa(3 * PAGE_SIZE), 8, 1), 0);
         assert_int_equal(shadow_write(d, _gpa(4 * PAGE_SIZE), 8, NULL), 0);
@@ -333,7 +347,6 @@ static void test_other_stores(void **state)
         assert_int_equal(CLEAN(), 0);
         assert_int_equal(how_many(), 7);
         assert_true(says(3) && says(4) && says(5) && says(6) && says(PAGES) && says(8) && says(PAGES + 1));
-        assert_false(may_store(PAGES));
         assert_int_equal(CLEAN(), 0);
         assert_int_equal(how_many(), 0);
         end();
@@ -361,10 +374,10 @@ static void test_no_memory(void **state)
 {
     struct page_info *pg[POOL + 1];
 
-    for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
+    for (enum kind kind = 0; kind < KINDS; kind++) {
         unsigned int n;
 
-        begin(kinds[i]);
+        begin(kind);
         n = take_all(pg);
         for (unsigned int spare = 0; spare < 3; spare++) { /* of three */
             assert_int_equal(ENABLE(), -ENOMEM);
@@ -388,7 +401,7 @@ static void test_not_covered(void **state)
     struct page_info *pg[POOL + 1];
     unsigned int n;
 
-    begin(true);
+    begin(NESTED);
     assert_int_equal(ENABLE(), 0);
     n = take_all(pg) - 1;
     give_back(pg + n, 1); /* for the P2M */
@@ -416,7 +429,7 @@ static void test_not_split(void **state)
     struct page_info *pg[POOL + 1];
     unsigned int n;
 
-    begin(true);
+    begin(NESTED);
     assert_int_equal(ENABLE(), 0);
     n = take_all(pg);
     store(LARGE + 9);
@@ -432,13 +445,127 @@ static void test_not_split(void **state)
     end();
 }
 
+/* ---- at random ---- */
+
+static uint8_t copies[TOTAL][PAGE_SIZE];
+static uint32_t known[TOTAL]; /* TLBs have known since then that they may store; until the next flush */
+static struct logdirty_read reading;
+static struct page_info *holder;
+static bool copied;
+
+static uint64_t some_gfn(void)
+{
+    return fake_chance(50) ? fake_below(PAGES) : LARGE + fake_below(512);
+}
+
+static uint8_t *frame(uint64_t gfn)
+{
+    return mfn_to_virt(p2m_lookup(d, _gfn(gfn)).mfn);
+}
+
+static void change(void *page)
+{
+    ((uint64_t *)page)[fake_below(512)] = fake_rand();
+}
+
+static void hardware_stores(uint64_t gfn)
+{
+    if (known[gfn] != tlb_now())
+        store(gfn);
+    known[gfn] = tlb_now();
+    change(frame(gfn));
+}
+
+static void use_bits(bool all)
+{
+    for (uint64_t gfn = 0; gfn < TOTAL; gfn++)
+        if ((gfn < PAGES || gfn >= LARGE) && (all || says(gfn)))
+            memcpy(copies[gfn], frame(gfn), PAGE_SIZE);
+}
+
+static void check_copy(void)
+{
+    assert_int_equal(PEEK(), 0);
+    for (uint64_t gfn = 0; gfn < TOTAL; gfn++)
+        if ((gfn < PAGES || gfn >= LARGE) && !says(gfn) && memcmp(copies[gfn], frame(gfn), PAGE_SIZE))
+            fail_msg("frame %lx differs from the copy, and is clean", gfn);
+}
+
+/* A slice of what a tool does. */
+static void tool_goes_on(void)
+{
+    int rc;
+
+    if (copied && !reading.token) {
+        check_copy();
+        reading = (struct logdirty_read){.clean = true, .bitmap = bitmap, .pages = TOTAL};
+    }
+    core.preempt = 1;
+    stretch_begin(STRETCH_TRAP, 0);
+    rc = copied ? logdirty_read(d, &reading) : logdirty_enable(d);
+    stretch_end();
+    core.preempt = 0;
+    if (rc == -ERESTART)
+        return;
+    assert_int_equal(rc, 0);
+    use_bits(!copied);
+    reading.token = 0;
+    copied = true;
+    check_copy();
+}
+
+static void hold_or_drop(uint64_t gfn)
+{
+    if (holder)
+        put_page_and_type(holder);
+    holder = holder ? NULL : get_writable_page(d, _gfn(gfn));
+}
+
+static void random_step(void)
+{
+    unsigned int percent = fake_below(100);
+    uint64_t gfn = some_gfn();
+
+    stretch_end();
+    if (percent < 70)
+        hardware_stores(gfn);
+    else if (percent < 75)
+        assert_int_equal(shadow_store(d, _gpa(gfn << PAGE_SHIFT), 8, fake_rand()), 0);
+    else if (percent < 80)
+        hold_or_drop(gfn);
+    else if (percent < 88 && holder)
+        change(page_to_virt(holder));
+    else if (percent < 90)
+        assert_int_equal(p2m_place(d, _gfn(gfn), alloc_domain_pages(d, 0, 0), 0), 0);
+    else
+        tool_goes_on();
+}
+
+static void test_random(void **state)
+{
+    for (enum kind kind = 0; kind < KINDS; kind++) {
+        begin(kind);
+        cpumask_set(&d->dirty_cpus, 0);
+        memset(known, 0, sizeof(known));
+        copied = false;
+        reading.token = 0;
+        for (unsigned long i = fake_ops(6000) / KINDS; i; i--)
+            random_step();
+        assert_true(copied);
+        if (holder)
+            hold_or_drop(0);
+        cpumask_clear(&d->dirty_cpus, 0);
+        end();
+    }
+}
+
 int core_log_tests(void)
 {
     const struct CMUnitTest tests[] = {
         CORE_TEST(test_refused),      CORE_TEST(test_rounds),    CORE_TEST(test_sizes),
         CORE_TEST(test_bad_buffers),  CORE_TEST(test_held),      CORE_TEST(test_one_at_a_time),
         CORE_TEST(test_other_stores), CORE_TEST(test_no_memory), CORE_TEST(test_not_covered),
-        CORE_TEST(test_not_split),
+        CORE_TEST(test_not_split),    CORE_TEST(test_random),
     };
 
     return cmocka_run_group_tests_name("log of stores", tests, NULL, NULL);

@@ -179,8 +179,10 @@ bool tlb_walk_on(void)
             return false;
         writable = writable && (pae_root || (e.n & PTE_RW));
         m = spte_mfn(e);
-        if (spte_is_leaf(e, level))
+        if (spte_is_leaf(e, level)) {
+            writable = writable && (e.n & PTE_D); /* else a store walks, and sets it */
             break;
+        }
     }
     m.n += level == 2 ? fake_below(PT_ENTRIES) : 0;
     keep(cpu, (struct tlb_entry){.kind = writable ? ORACLE_WRITE : ORACLE_READ, .page = ~0ull, .mfn = m});

@@ -7,7 +7,8 @@
  * The rule (docs/invariants.md, L1): what can store to a frame without coming by here stores to one whose bit is set.
  *
  *   - The guest's own stores: an entry, of a shadow or of the P2M, that lets hardware store to a frame is made when its
- *     bit is set, and taken back when the bit is cleared.
+ *     bit is set, and taken back when the bit is cleared. Or, on shadows, hardware says in the entry itself that it has
+ *     stored, and that is asked for before the bits are read (logdirty=harvest on the command line).
  *   - Whoever else holds the right to store to the frame has a reference of type WRITABLE on it: grants, mappings of
  *     control tools, event queues, vcpu_info. Taking it sets the bit, and while it is held the bit is not cleared.
  *   - The hypervisor's stores for an instruction or a hypercall set it when they are done.
@@ -36,13 +37,15 @@ enum logdirty_state {
 struct logdirty_round {
     uint32_t token; /* names it; 0: there is none */
     bool clean, all;
-    uint64_t next; /* gfns before it are done */
+    bool reading;  /* what hardware knows is in the bits */
+    uint64_t next; /* gfns before it are done; before that, see shadow_harvest */
     uint32_t fault_count, dirty_count;
 };
 
 struct logdirty {
     spinlock_t lock;             /* RANK_LEAF; guards bits, nodes and counts */
     uint8_t state;               /* enum logdirty_state; changes with this lock and the paging lock */
+    bool harvest;                /* hardware is asked what it has stored to */
     bool all;                    /* every frame counts as dirty: some bit could not be set */
     uint64_t *top[LOGDIRTY_TOP]; /* a radix tree by gfn: mm/logdirty.c */
     struct list_head frames;     /* that it is made of, from the paging pool */
@@ -71,6 +74,9 @@ int logdirty_cover(struct domain *d, gfn_t gfn);
 uint64_t logdirty_word(struct domain *d, gfn_t gfn);
 void logdirty_clear(struct domain *d, gfn_t gfn);
 #define LOGDIRTY_PER_NODE (PAGE_SIZE * 8) /* guest frames whose bits stand in one frame */
+
+/* What the command line says; taken when the log of a domain on shadows is turned on. */
+extern bool logdirty_harvest;
 
 /* ---- mm/logdirty_op.c: what control tools ask for, one at a time (RANK_DOMCTL) ---- */
 

@@ -101,6 +101,9 @@ bool shadow_forget(struct domain *d, struct p2m_entry old);
  * a fault, once TLBs are flushed. False: it has more writable mappings than there was room for in this stretch.
  */
 bool shadow_stop_stores(struct domain *d, mfn_t m);
+/* Likewise, where hardware's D bits say what was stored to: all of them so far set the log's bits, from *next on.
+ * False: in a new stretch. */
+bool shadow_harvest(struct domain *d, uint64_t *next);
 /* With the lock held: when it returns, no CPU can do more than the entries allow. */
 void shadow_flush(struct shadow *s);
 

@@ -21,7 +21,7 @@ enum lock_rank {
     RANK_PIRQ,        /* d->irq lock */
     RANK_PT,          /* d->pv.pt_lock: PV page-table validation and updates */
     RANK_P2M,         /* d->p2m: what guest frames stand for */
-    RANK_PAGING_POOL, /* d->paging_pool: free frames for P2M tables and shadows */
+    RANK_PAGING_POOL, /* d->paging_pool: free frames for P2M tables, shadows, the log of stores */
     RANK_PAGE_ALLOC,  /* d->page_alloc_lock: page list and totals */
     RANK_DOMLIST,     /* list of domains */
     RANK_OBJECTS,     /* hv_alloc size classes */

@@ -54,5 +54,7 @@ spte_t spte_leaf(const struct spte_leaf *l)
         e |= PTE_NX | PTE_PCD;
     if (l->role.level > 1)
         e |= PTE_PSE;
-    return _spte((l->p2m.mfn.n << PAGE_SHIFT) | PTE_P | PTE_A | PTE_D | e);
+    if (!l->harvested || !(e & PTE_RW) || !p2m_is_ram(l->p2m.type))
+        e |= PTE_D;
+    return _spte((l->p2m.mfn.n << PAGE_SHIFT) | PTE_P | PTE_A | e);
 }

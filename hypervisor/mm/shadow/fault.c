@@ -234,7 +234,8 @@ static void set_leaf(struct fill *c, struct shadow_page *sp)
                                         : role_rights(sp->role);
     l.dirty = !c->v->paging.fmt || (c->w.entry[c->w.level].n & PTE_D);
     l.store = is_store(c) && !(c->f->access & PFEC_U);
-    if (is_store(c) && p2m_is_ram(c->p2m.type))
+    l.harvested = c->s->d->logdirty.harvest;
+    if (is_store(c) && p2m_is_ram(c->p2m.type) && !l.harvested)
         logdirty_fault(c->s->d, c->w.gfn, 0);
     l.watched = level == 1 ? is_watched(c->s, c->w.gfn, &c->p2m) : logs_stores(c);
     l.p2m.mfn.n -= c->w.gfn.n - first_gfn(c, level).n;

@@ -81,7 +81,10 @@ void spte_set(struct shadow *s, struct shadow_page *sp, unsigned int index, spte
     }
     if (spte_present(new))
         link_entry(s, sp, index, new);
-    WRITE_ONCE(sp->entry[index].n, new.n);
+    if (s->d->logdirty.harvest) /* hardware may be setting D */
+        spte_fold(s, _spte(__atomic_exchange_n(&sp->entry[index].n, new.n, __ATOMIC_SEQ_CST)), new);
+    else
+        WRITE_ONCE(sp->entry[index].n, new.n);
 }
 
 bool sptes_drop(struct shadow *s, entry_ref *head)

@@ -180,6 +180,11 @@ bool sptes_drop(struct shadow *s, entry_ref *head);
 /* Writable leaves of the list become read-only, likewise; true: none is left. */
 bool sptes_protect(struct shadow *s, entry_ref *head);
 
+/* ---- harvest.c ---- */
+
+/* An entry has become another one: if it alone said that its frame was stored to, the log says so now. */
+void spte_fold(struct shadow *s, spte_t was, spte_t is);
+
 /* ---- protect.c ---- */
 
 /* Does the frame hold a guest table that is shadowed? */

@@ -11,6 +11,7 @@ hv-srcs += hypervisor/mm/shadow/fault.c
 hv-srcs += hypervisor/mm/shadow/update.c
 hv-srcs += hypervisor/mm/shadow/unsync.c
 hv-srcs += hypervisor/mm/shadow/emulate.c
+hv-srcs += hypervisor/mm/shadow/harvest.c
 hv-srcs += hypervisor/mm/shadow/root.c
 hv-srcs += hypervisor/mm/shadow/vtlb.c
 hv-srcs += hypervisor/mm/shadow/audit.c

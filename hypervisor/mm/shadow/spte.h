@@ -4,7 +4,8 @@
  *
  *   bits        meaning
  *   P RW US NX  as hardware has them: of a leaf what the guest's entry, the P2M and protection allow together
- *   A, D        always set, so that hardware never changes an entry
+ *   A, D        always set, so that hardware never changes an entry; but D of a writable leaf of RAM is hardware's
+ *               while it is harvested (harvest.c)
  *   PSE         a leaf of 2 MiB, in a table of level 2
  *   BORROWED    leaf: another domain's memory, or the device's; not in the reverse map of its frame
  *   PCD         device memory; RAM is write-back whatever the guest says
@@ -88,7 +89,8 @@ struct spte_leaf {
     uint64_t rights;        /* of the translation: all levels without WP, else those that this entry has to give */
     bool dirty;             /* the guest's D is set */
     bool store;             /* made for a supervisor's store: without WP, a read-only page of user mode becomes his */
-    bool watched; /* stores are to be noticed: a shadowed table is in it, or it is clean while they are logged */
+    bool watched;   /* stores are to be noticed: a shadowed table is in it, or it is clean while they are logged */
+    bool harvested; /* D is to be hardware's */
     struct p2m_entry p2m;
 };
 /* An entry of role.level; 0 if the P2M has no memory there. */

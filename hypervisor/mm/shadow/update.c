@@ -39,6 +39,7 @@ static spte_t made_leaf(struct shadow *s, const struct shadow_page *sp, const st
     l.rights = rights_through(role_rights(sp->role), e, g->nx);
     l.p2m = p2m_lookup_locked(s->d, gfn);
     l.watched = is_watched(s, gfn, &l.p2m);
+    l.harvested = s->d->logdirty.harvest;
     return spte_leaf(&l);
 }
 
