@@ -19,6 +19,8 @@ domctl_fn domctl_create, domctl_destroy, domctl_pause, domctl_unpause, domctl_re
 domctl_fn domctl_sethvmcontext;
 domctl_fn domctl_setcontext, domctl_getcontext, domctl_getvcpuinfo, domctl_setaffinity, domctl_getaffinity,
     domctl_scheduler, domctl_sendtrigger;
+domctl_fn domctl_getvcpuextstate, domctl_setvcpuextstate, domctl_getextcontext, domctl_setextcontext,
+    domctl_getvcpumsrs, domctl_setvcpumsrs;
 domctl_fn domctl_ioport, domctl_iomem, domctl_irq, domctl_pageframeinfo, domctl_tsc_info;
 domctl_fn domctl_shadow_op, domctl_get_mempool, domctl_set_mempool;
 

@@ -20,6 +20,7 @@ hv-srcs += hypervisor/hypercall/refused.c
 hv-srcs += hypervisor/hypercall/domctl.c
 hv-srcs += hypervisor/hypercall/domctl_domain.c
 hv-srcs += hypervisor/hypercall/domctl_vcpu.c
+hv-srcs += hypervisor/hypercall/domctl_state.c
 hv-srcs += hypervisor/hypercall/domctl_hvm.c
 hv-srcs += hypervisor/hypercall/domctl_access.c
 hv-srcs += hypervisor/hypercall/domctl_paging.c

@@ -164,8 +164,8 @@ static void identify_xsave(struct cpu_features *f)
     f->xsaveopt = r[0] & 1;
 }
 
-/* Size of the standard-format area for a set of states: the end of the one that lies last. */
-static unsigned int xsave_size(uint64_t mask)
+/* The end of the state that lies last. */
+unsigned int xstate_size(uint64_t mask)
 {
     unsigned int end = 512 + 64, i;
     uint32_t r[4];
@@ -187,7 +187,7 @@ void cpu_identify(void)
     identify_extended(f);
     identify_xsave(f);
     if (f->xsave)
-        f->xsave_size = xsave_size(f->xcr0_mask);
+        f->xsave_size = xstate_size(f->xcr0_mask);
     printk(XLOG_INFO "CPU: %s family %u model %u stepping %u, %u physical address bits%s%s%s%s%s\n", f->vendor,
            f->family, f->model, f->stepping, f->phys_bits, f->smep ? ", SMEP" : "", f->smap ? ", SMAP" : "",
            f->xsave ? ", XSAVE" : "", f->page1gb ? ", 1 GiB pages" : "",

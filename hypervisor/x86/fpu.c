@@ -13,16 +13,8 @@
 #define FXSAVE_SIZE   512
 #define XSTATE_BV     512 /* offset of the header's component bitmap */
 #define XCOMP_BV      520
-#define XCR0_X87      (1ull << 0)
-#define XCR0_SSE      (1ull << 1)
-#define XCR0_AVX      (1ull << 2)
-#define XCR0_BNDREGS  (1ull << 3)
-#define XCR0_BNDCSR   (1ull << 4)
-#define XCR0_AVX512   (7ull << 5)
 #define FCW_DEFAULT   0x037f
 #define MXCSR_DEFAULT 0x1f80
-#define MXCSR_OFFSET  24
-#define MXCSR_MASK_OK 0xffffu
 
 static void xsetbv(uint64_t v)
 {
@@ -119,21 +111,9 @@ void fpu_restore(struct vcpu *v)
         xsetbv(v->xcr0);
 }
 
-/* Rules of XSETBV: x87 always; AVX needs SSE; the three AVX-512 parts go together and need AVX; both of MPX or none. */
-static bool xcr0_consistent(uint64_t x)
-{
-    if (!(x & XCR0_X87))
-        return false;
-    if ((x & XCR0_AVX) && !(x & XCR0_SSE))
-        return false;
-    if ((x & XCR0_AVX512) && ((x & XCR0_AVX512) != XCR0_AVX512 || !(x & XCR0_AVX)))
-        return false;
-    return !(x & XCR0_BNDREGS) == !(x & XCR0_BNDCSR);
-}
-
 bool fpu_set_xcr0(struct vcpu *v, uint64_t xcr0)
 {
-    if (!cpu_features.xsave || (xcr0 & ~cpu_features.xcr0_mask) || !xcr0_consistent(xcr0))
+    if (!cpu_features.xsave || (xcr0 & ~cpu_features.xcr0_mask) || !xcr0_valid(xcr0))
         return false;
     v->xcr0 = xcr0;
     v->xcr0_accum |= xcr0;

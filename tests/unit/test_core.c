@@ -14,7 +14,7 @@ int main(void)
     failed += core_call_tests();
     failed += core_memory_tests();
     failed += core_control_tests();
-    failed += core_domctl_tests();
+    failed += core_domctl_tests() + core_state_tests();
     failed += core_host_tests();
     failed += core_vcpu_tests();
     failed += core_grants_tests();

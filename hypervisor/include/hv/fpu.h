@@ -6,6 +6,27 @@
 
 #include <hv/domain.h>
 
+#define XCR0_X87      (1ull << 0)
+#define XCR0_SSE      (1ull << 1)
+#define XCR0_AVX      (1ull << 2)
+#define XCR0_BNDREGS  (1ull << 3)
+#define XCR0_BNDCSR   (1ull << 4)
+#define XCR0_AVX512   (7ull << 5)
+#define MXCSR_OFFSET  24 /* in the legacy image */
+#define MXCSR_MASK_OK 0xffffu
+
+/* Rules of XSETBV: x87 always; AVX needs SSE; the three AVX-512 parts go together and need AVX; both of MPX or none. */
+static inline bool xcr0_valid(uint64_t x)
+{
+    if (!(x & XCR0_X87))
+        return false;
+    if ((x & XCR0_AVX) && !(x & XCR0_SSE))
+        return false;
+    if ((x & XCR0_AVX512) && ((x & XCR0_AVX512) != XCR0_AVX512 || !(x & XCR0_AVX)))
+        return false;
+    return !(x & XCR0_BNDREGS) == !(x & XCR0_BNDCSR);
+}
+
 int fpu_vcpu_init(struct vcpu *v); /* 0 or -ENOMEM */
 void fpu_vcpu_free(struct vcpu *v);
 void fpu_save(struct vcpu *v);

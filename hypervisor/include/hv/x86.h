@@ -115,6 +115,8 @@ struct cpu_features {
     unsigned int xsave_size; /* bytes for xcr0_mask */
 };
 extern struct cpu_features cpu_features;
+/* Bytes of the standard-format XSAVE area for a set of states. */
+unsigned int xstate_size(uint64_t mask);
 
 static inline void cpuid(uint32_t leaf, uint32_t sub, uint32_t r[4])
 {

@@ -90,6 +90,7 @@ int core_call_tests(void);
 int core_memory_tests(void);
 int core_control_tests(void);
 int core_domctl_tests(void);
+int core_state_tests(void);
 int core_host_tests(void);
 int core_vcpu_tests(void);
 int core_grants_tests(void);

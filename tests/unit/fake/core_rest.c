@@ -136,6 +136,11 @@ int fpu_vcpu_init(struct vcpu *v)
     return v->xsave_area ? 0 : -ENOMEM;
 }
 
+unsigned int xstate_size(uint64_t mask)
+{
+    return mask & XCR0_AVX ? 832 : 576;
+}
+
 void fpu_vcpu_free(struct vcpu *v)
 {
     free_hv_mem(v->xsave_area, 0);
