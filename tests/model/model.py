@@ -24,7 +24,7 @@ SHADOW_WRAPPED = ("tlb_flush_mask", "paging_lock", "paging_pool_alloc", "paging_
 SHADOW = Program("test_shadow", *SHADOW_WRAPPED)
 SHADOW_WEAK = Program("test_shadow_weak", *SHADOW_WRAPPED)
 SHADOW_WALK = Program("test_shadow_walk")
-FUZZ = Program("shadow.fuzz")
+FUZZ = {"shadow": Program("shadow.fuzz"), "restore": Program("restore.fuzz")}
 
 
 def compiler(test):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Targets for tests that take their time.
-.PHONY: shadow-hour fuzz-shadow
+.PHONY: shadow-hour fuzz-shadow fuzz-restore
 
 # The random walk on shadows with one seed after the other.
 MINUTES ?= 60
@@ -13,3 +13,8 @@ fuzz-shadow: $(BUILD)/unit/shadow.fuzz
 	@mkdir -p $(BUILD)/fuzz/corpus
 	$(Q)$< -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -len_control=0 -print_final_stats=1 \
 	    -artifact_prefix=$(BUILD)/fuzz/ $(BUILD)/fuzz/corpus
+
+fuzz-restore: $(BUILD)/unit/restore.fuzz
+	@mkdir -p $(BUILD)/fuzz/restore
+	$(Q)$< -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -len_control=0 -print_final_stats=1 \
+	    -artifact_prefix=$(BUILD)/fuzz/restore- $(BUILD)/fuzz/restore

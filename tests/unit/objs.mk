@@ -50,6 +50,13 @@ units                 += test_ctl_error
 test_ctl_error-srcs   := tests/unit/test_ctl_error.c tools/libctl/error.c tools/libctl/uuid.c
 test_ctl_error-cflags := -Itools -Ihypervisor/include
 
+saved-guest-srcs    := tests/unit/saved_guest.c \
+                       $(patsubst %,tools/libctl/%.c,stream save save_p2m save_pages restore restore_pages restore_vcpu error)
+
+units               += test_stream
+test_stream-srcs    := tests/unit/test_stream.c $(saved-guest-srcs)
+test_stream-cflags  := -Itools -Ihypervisor/include -Itests/unit
+
 units             += test_cli
 test_cli-srcs     := tests/unit/test_cli.c tests/unit/cli_shadow.c tests/unit/fake_ctl.c \
                      tools/libctl/uuid.c tools/libctl/error.c \
@@ -288,7 +295,11 @@ units              += shadow.fuzz
 shadow.fuzz-srcs   := tests/unit/fuzz_shadow.c $(shadow-model-srcs)
 shadow.fuzz-cflags := $(hv-unit-cflags) -fsanitize=fuzzer-no-link
 shadow.fuzz-libs   := -fsanitize=fuzzer $(shadow-model-libs)
-$(BUILD)/unit/shadow.fuzz: CC := $(CLANG)
+units              += restore.fuzz
+restore.fuzz-srcs   := tests/unit/fuzz_restore.c $(saved-guest-srcs)
+restore.fuzz-cflags := $(test_stream-cflags) -fsanitize=fuzzer-no-link
+restore.fuzz-libs   := -fsanitize=fuzzer
+$(BUILD)/unit/shadow.fuzz $(BUILD)/unit/restore.fuzz: CC := $(CLANG)
 endif
 
 # hypervisor: all but processors, devices and boot

@@ -222,6 +222,16 @@ static int take_steps(struct ctl_build *b, const sigset_t *held, int (*const *st
     return rc;
 }
 
+static int (*const restore_steps[])(struct ctl_build *) = {ctl_build_restore, NULL};
+
+static int (*const *type_steps(const struct ctl_build *b))(struct ctl_build *)
+{
+    if (b->stream) {
+        return restore_steps;
+    }
+    return b->config->type == CTL_PVH ? ctl_build_steps_pvh : ctl_build_steps_pv;
+}
+
 static int run_steps(struct ctl_build *b)
 {
     sigset_t held, before;
@@ -234,7 +244,7 @@ static int run_steps(struct ctl_build *b)
     sigprocmask(SIG_BLOCK, &held, &before);
     rc = take_steps(b, &held, first_steps);
     if (rc == 0) {
-        rc = take_steps(b, &held, b->config->type == CTL_PVH ? ctl_build_steps_pvh : ctl_build_steps_pv);
+        rc = take_steps(b, &held, type_steps(b));
     }
     if (rc == 0) {
         rc = take_steps(b, &held, last_steps);
@@ -276,6 +286,27 @@ int ctl_build_domain(struct ctl *ctl, const struct ctl_domain_config *config, ui
     }
     ctl_image_free(&b.image);
     free(b.p2m);
+    if (rc == 0) {
+        *domid = b.domid;
+    }
+    return rc;
+}
+
+int ctl_restore_domain(struct ctl *ctl, const struct ctl_domain_config *config, struct ctl_stream *stream,
+                       uint32_t *domid, struct ctl_error *err)
+{
+    struct ctl_error own = {0};
+    struct ctl_build b = {.ctl = ctl, .config = config, .stream = stream, .err = err ? err : &own};
+    int rc;
+
+    if (config->type != CTL_PV) {
+        return ctl_error_set(b.err, -EOPNOTSUPP, "restore", config->name, NULL,
+                             "only PV guests can be restored so far");
+    }
+    rc = fill_defaults(&b);
+    if (rc == 0) {
+        rc = run_steps(&b);
+    }
     if (rc == 0) {
         *domid = b.domid;
     }

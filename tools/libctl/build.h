@@ -22,7 +22,8 @@ struct ctl_build {
     uint64_t pool_kib; /* PVH */
     bool created;      /* domid is a domain that must go if the build fails */
     uint32_t domid;
-    uint64_t *p2m; /* PV: layout.nr_pages machine frames */
+    uint64_t *p2m;             /* PV: layout.nr_pages machine frames */
+    struct ctl_stream *stream; /* what it is restored from, or NULL */
     int store_port, console_port;
     uint64_t store_frame, console_frame; /* as the domain names its frames */
     uint64_t shared_info_frame;
@@ -31,6 +32,9 @@ struct ctl_build {
 /* What follows the domain, its nodes, limits and channels, up to its registers; ends with NULL. */
 extern int (*const ctl_build_steps_pv[])(struct ctl_build *b);
 extern int (*const ctl_build_steps_pvh[])(struct ctl_build *b);
+
+/* restore.c: memory, processors and rings of a PV domain from a stream. */
+int ctl_build_restore(struct ctl_build *b);
 
 /* build_store.c: the nodes. The first takes the name, atomically: -EEXIST when another domain has it. */
 int ctl_build_nodes(struct ctl_build *b);

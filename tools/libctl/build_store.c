@@ -154,7 +154,7 @@ static void vm_tree(struct tree *tree, const char *vm, const char *uuid)
     put(tree, vm, "name", config->name);
     put_number(tree, vm, "start_time", time(NULL));
     put(tree, vm, "image/ostype", "linux");
-    put(tree, vm, "image/kernel", config->kernel);
+    put(tree, vm, "image/kernel", config->kernel ? config->kernel : "");
     if (config->ramdisk) {
         put(tree, vm, "image/ramdisk", config->ramdisk);
     }

@@ -120,6 +120,11 @@ int ctl_call_pin_l4(struct ctl *ctl, uint32_t domid, uint64_t frame)
     return result(xencall4(ctl->call, __HYPERVISOR_mmuext_op, (uintptr_t)ctl->op, 1, 0, domid));
 }
 
+int ctl_call_mmuext(struct ctl *ctl, struct mmuext_op *ops, unsigned n, uint32_t domid)
+{
+    return result(xencall4(ctl->call, __HYPERVISOR_mmuext_op, (uintptr_t)ops, n, 0, domid));
+}
+
 xenforeignmemory_handle *ctl_memory_handle(struct ctl *ctl, struct ctl_error *err)
 {
     if (!ctl->memory) {

@@ -173,6 +173,18 @@ struct ctl_domain_end {
 int ctl_domain_wait(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, struct ctl_domain_end *end,
                     struct ctl_error *err);
 
+/* --- sleep (suspend.c) --- */
+
+/*
+ * Asks the guest to suspend and waits until it has; one that is suspended already is fine. -ETIMEDOUT: it did not take
+ * the request, or took it and still runs; others as ctl_domain_request().
+ */
+int ctl_domain_suspend(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, struct ctl_error *err);
+/* A suspended guest goes on where it was; one that is not suspended is left alone. Source: resumedomain. */
+int ctl_domain_go_on(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
+/* The last lines of a guest's output, as far as its ring still has them, made printable. -ENOENT: no console. */
+int ctl_console_tail(struct ctl *ctl, uint32_t domid, char *text, size_t size, unsigned lines);
+
 /* --- vCPUs (vcpu.c) --- */
 
 struct vcpu_guest_context; /* <xen/xen.h> */
@@ -454,6 +466,23 @@ int ctl_build_domain(struct ctl *ctl, const struct ctl_domain_config *config, ui
 /* The pool of a guest on shadows that names none, as libxl has it: 1 MiB for each vCPU, 8 KiB for each MiB of memory.
  */
 uint64_t ctl_shadow_default_kib(uint64_t memory_kib, uint32_t vcpus);
+
+/* --- saving and restoring (stream.c, save.c, restore.c) --- */
+
+struct ctl_stream;
+
+/* A stream over a descriptor, which stays the caller's; `name` is for messages. NULL: out of memory. */
+struct ctl_stream *ctl_stream_open(int fd, const char *name, struct ctl_error *err);
+void ctl_stream_close(struct ctl_stream *s);
+/* The header of the whole, with a configuration as text, which the library does not look into. */
+int ctl_stream_write_config(struct ctl_stream *s, const char *json, struct ctl_error *err);
+/* *json is freed by the caller. -EBADMSG: this is no saved domain, or a damaged one. */
+int ctl_stream_read_config(struct ctl_stream *s, char **json, struct ctl_error *err);
+/* Writes a suspended PV guest, and leaves it as it is. -EBUSY: it is not suspended. */
+int ctl_domain_save(struct ctl *ctl, uint32_t domid, struct ctl_stream *s, struct ctl_error *err);
+/* As ctl_build_domain(), with contents from the stream instead of the files that *config names. */
+int ctl_restore_domain(struct ctl *ctl, const struct ctl_domain_config *config, struct ctl_stream *stream,
+                       uint32_t *domid, struct ctl_error *err);
 
 /* --- uuids (uuid.c) --- */
 

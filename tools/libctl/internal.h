@@ -62,6 +62,8 @@ int ctl_call_hvm(struct ctl *ctl, unsigned op, void *arg, size_t size);
 int ctl_call_evtchn(struct ctl *ctl, unsigned op, void *arg, size_t size);
 int ctl_call_grant(struct ctl *ctl, unsigned op, void *arg, size_t size);
 int ctl_call_pin_l4(struct ctl *ctl, uint32_t domid, uint64_t frame);
+/* ops: of locked memory. All of them, or -errno. */
+int ctl_call_mmuext(struct ctl *ctl, struct mmuext_op *ops, unsigned n, uint32_t domid);
 
 /* Handles that are opened late; NULL with *err filled. */
 xenforeignmemory_handle *ctl_memory_handle(struct ctl *ctl, struct ctl_error *err);

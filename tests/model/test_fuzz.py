@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A few seconds of libFuzzer on shadow paging; make fuzz-shadow does more of it."""
+"""A few seconds of libFuzzer on shadow paging and on the restorer; make fuzz-shadow and fuzz-restore do more of it."""
 
 import os
 import re
@@ -11,7 +11,6 @@ import unittest
 import model
 
 RUNTIME = "libclang_rt.fuzzer-x86_64.a"
-TIME_LIMIT = 10
 
 
 def has_runtime():
@@ -23,14 +22,15 @@ def has_runtime():
 
 
 class Fuzz(unittest.TestCase):
-    def test_short_run(self):
+    def fuzz(self, name, seconds, longest):
         if not has_runtime():
             self.skipTest(f"clang has no {RUNTIME} here: libclang-rt-14-dev")
-        model.FUZZ.need(self)
+        program = model.FUZZ[name]
+        program.need(self)
         artifacts = os.path.join(model.BUILD, "fuzz", "")
         os.makedirs(artifacts, exist_ok=True)
         with tempfile.TemporaryDirectory() as corpus:
-            done = subprocess.run([model.FUZZ.path, f"-max_total_time={TIME_LIMIT}", "-max_len=2048", "-len_control=0",
+            done = subprocess.run([program.path, f"-max_total_time={seconds}", f"-max_len={longest}", "-len_control=0",
                                    "-print_final_stats=1", "-artifact_prefix=" + artifacts, corpus], text=True,
                                   errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
                                   timeout=300)
@@ -41,3 +41,9 @@ class Fuzz(unittest.TestCase):
         print(f"        {runs.group(1)} inputs, {found} of them took a new way", flush=True)
         self.assertGreater(int(runs.group(1)), found)
         self.assertGreater(found, 5)
+
+    def test_shadow(self):
+        self.fuzz("shadow", 10, 2048)
+
+    def test_restore(self):
+        self.fuzz("restore", 5, 16384)

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A machine for the saver and the restorer: frames with owners, what the hypervisor knows of two domains, and the calls
+ * of libctl that both make. Domain 1 is made at random and saved; domain 2 is empty and restored.
+ */
+#ifndef SAVED_GUEST_H
+#define SAVED_GUEST_H
+
+#include "libctl/build.h"
+#include "libctl/stream.h"
+
+#define FRAMES    8192
+#define MAX_PFNS  4096
+#define MAX_VCPUS 4
+#define SOURCE    1
+#define TARGET    2
+#define XSTATE    848
+
+struct saved_vcpu {
+    bool online;
+    struct vcpu_guest_context basic;
+    struct xen_domctl_ext_vcpucontext ext;
+    uint8_t xstate[XSTATE];
+    uint64_t xstate_size;
+    xen_domctl_vcpu_msr_t msrs[4];
+    uint32_t nr_msrs;
+};
+
+struct saved_domain {
+    uint64_t nr_pfns, frame[MAX_PFNS]; /* 0: none */
+    uint8_t type[MAX_PFNS];
+    uint64_t shared_frame;
+    struct saved_vcpu vcpu[MAX_VCPUS];
+    uint64_t policy_seed, tsc_nsec;
+    uint64_t populate_limit;
+    bool suspended;
+};
+
+/* Where the generator put things. */
+struct saved_places {
+    uint64_t start_info, store, console, p2m[MAX_PFNS / 512], nr_p2m;
+};
+
+extern uint8_t machine[FRAMES][4096];
+extern uint8_t owner[FRAMES];
+extern struct saved_domain domains[3];
+extern struct saved_places places;
+extern int fail_domctl;         /* the n-th domctl from now fails; 0: none */
+extern unsigned live_resources; /* mappings and buffers that are not given back */
+
+uint64_t machine_random(void);
+void machine_seed(uint64_t seed);
+/* A suspended guest of about that many frames; flat says how it keeps its list of frames. */
+void machine_make(uint64_t pfns, bool flat, unsigned vcpus);
+/* An empty domain 2, as the builder leaves it before the restore. */
+void machine_empty(struct ctl_build *b, struct ctl_domain_config *config, struct ctl_error *err);
+uint64_t machine_pfn(const struct saved_domain *d, uint64_t frame);
+/* What is wrong with domain 2 as a copy of domain 1, or NULL. */
+const char *machine_compare(const struct ctl_build *b);
+
+#endif

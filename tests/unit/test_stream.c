@@ -1,0 +1,533 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Saving and restoring: guests made at random come back as they were, by both ways in which a guest keeps its list of
+ * frames; and streams that are cut, damaged, reordered or that lie are refused with the place named, and leave nothing
+ * behind. The machine is saved_guest.c. UMBRA_SEED chooses the first seed.
+ */
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "saved_guest.h"
+
+#define ROUNDS 40
+
+static uint8_t *image;
+static size_t image_size;
+static struct ctl_error err;
+static struct ctl_build b;
+static struct ctl_domain_config config;
+
+/* --- streams --- */
+
+static int memory_file(const void *data, size_t size)
+{
+    int fd = memfd_create("stream", MFD_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, data, size), (ssize_t)size);
+    lseek(fd, 0, SEEK_SET);
+    return fd;
+}
+
+/* Saves domain 1; 0 and the image, or the error. */
+static int save(void)
+{
+    int fd = memory_file("", 0), rc;
+    struct ctl_stream *s;
+
+    err = (struct ctl_error){0};
+    s = ctl_stream_open(fd, "file", &err);
+    rc = ctl_domain_save(NULL, SOURCE, s, &err);
+    ctl_stream_close(s);
+    assert_int_equal(live_resources, 0);
+    free(image);
+    image_size = (size_t)lseek(fd, 0, SEEK_END);
+    image = malloc(image_size + 1);
+    assert_int_equal(pread(fd, image, image_size, 0), (ssize_t)image_size);
+    close(fd);
+    return rc;
+}
+
+static uint64_t limit = MAX_PFNS; /* frames that domain 2 can have */
+
+/* Restores a new domain 2, and sees that nothing but it is left. */
+static int restore(const void *data, size_t size)
+{
+    int fd = memory_file(data, size), rc;
+
+    machine_empty(&b, &config, &err);
+    domains[TARGET].populate_limit = limit;
+    b.stream = ctl_stream_open(fd, "file", &err);
+    rc = ctl_build_restore(&b);
+    ctl_stream_close(b.stream);
+    close(fd);
+    assert_int_equal(live_resources, 0);
+    assert_int_equal(rc, err.code);
+    return rc;
+}
+
+static void refused_with(const void *data, size_t size, const char *text)
+{
+    assert_true(restore(data, size) < 0);
+    if (!strstr(err.message, text)) {
+        fail_msg("\"%s\" does not say \"%s\"", err.message, text);
+    }
+}
+
+static void test_round_trips(void **state)
+{
+    const char *given = getenv("UMBRA_SEED");
+    uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)getpid() * 1000;
+
+    printf("test_stream: UMBRA_SEED=%llu\n", (unsigned long long)seed);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        const char *wrong;
+
+        machine_seed(seed + i);
+        machine_make(600 + machine_random() % 1800, i & 1, 1 + i % MAX_VCPUS);
+        if (save() != 0 || restore(image, image_size) != 0) {
+            fail_msg("seed %llu: %s: %s", (unsigned long long)seed + i, err.step, err.message);
+        }
+        wrong = machine_compare(&b);
+        if (wrong) {
+            fail_msg("seed %llu: %s is not the same", (unsigned long long)seed + i, wrong);
+        }
+    }
+}
+
+/* --- records taken apart and put together --- */
+
+#define HEADERS (16 + 8 + 24 + 16)
+
+static struct piece {
+    uint32_t type, length;
+    uint8_t *body;
+} piece[64];
+static unsigned pieces;
+
+/* A guest of one list frame: few records. The tail is libxl's last record. */
+static void small_guest(void)
+{
+    size_t at = HEADERS;
+
+    machine_seed(7);
+    machine_make(300, true, 2);
+    domains[SOURCE].vcpu[1].online = true;
+    domains[SOURCE].vcpu[0].nr_msrs = 2;
+    assert_int_equal(save(), 0);
+    for (pieces = 0; at + 8 < image_size; pieces++) {
+        memcpy(&piece[pieces], image + at, 8);
+        piece[pieces].body = image + at + 8;
+        at += 8 + ((piece[pieces].length + 7) & ~7u);
+    }
+    assert_int_equal(at, image_size - 8);
+    assert_int_equal(piece[pieces - 1].type, REC_END);
+}
+
+static unsigned find(uint32_t type)
+{
+    unsigned i = 0;
+
+    while (piece[i].type != type) {
+        assert_true(++i < pieces);
+    }
+    return i;
+}
+
+static uint8_t built[4 << 20];
+
+static size_t put_piece(size_t at, uint32_t type, const void *body, uint32_t length)
+{
+    memset(built + at, 0, 8 + ((length + 7) & ~7u));
+    memcpy(built + at, &type, 4);
+    memcpy(built + at + 4, &length, 4);
+    memcpy(built + at + 8, body, length);
+    return at + 8 + ((length + 7) & ~7u);
+}
+
+/* The image with record `which` replaced by n bytes of a body, under a type; n < 0: left out. */
+static size_t with(unsigned which, uint32_t type, const void *body, long n)
+{
+    size_t at = HEADERS;
+
+    memcpy(built, image, HEADERS);
+    for (unsigned i = 0; i < pieces; i++) {
+        if (i != which) {
+            at = put_piece(at, piece[i].type, piece[i].body, piece[i].length);
+        } else if (n >= 0) {
+            at = put_piece(at, type, body, (uint32_t)n);
+        }
+    }
+    return put_piece(at, LIBXL_END, "", 0);
+}
+
+/* The same with one more record in front of record `which`. */
+static size_t before(unsigned which, uint32_t type, const void *body, uint32_t n)
+{
+    size_t at = HEADERS;
+
+    memcpy(built, image, HEADERS);
+    for (unsigned i = 0; i < pieces; i++) {
+        if (i == which) {
+            at = put_piece(at, type, body, n);
+        }
+        at = put_piece(at, piece[i].type, piece[i].body, piece[i].length);
+    }
+    return put_piece(at, LIBXL_END, "", 0);
+}
+
+/* At every boundary of a record, and at places in between. */
+static void test_truncated(void **state)
+{
+    size_t at = HEADERS;
+
+    small_guest();
+    assert_int_equal(restore(image, image_size), 0);
+    for (unsigned i = 0; i < pieces; i++) {
+        refused_with(image, at, "it ends after");
+        refused_with(image, at + 4, "it ends after");
+        if (piece[i].length) {
+            refused_with(image, at + 8 + piece[i].length / 2, "it ends after");
+        }
+        at += 8 + ((piece[i].length + 7) & ~7u);
+    }
+    for (size_t n = 0; n < HEADERS; n++) {
+        refused_with(image, n, "it ends after");
+    }
+    refused_with(image, image_size - 8, "record header at offset");
+}
+
+static void test_lengths(void **state)
+{
+    uint32_t page_data, n = 0x7ffffff0;
+    size_t size;
+
+    small_guest();
+    page_data = find(REC_PAGE_DATA);
+    size = with(~0u, 0, "", -1);
+    memcpy(built + HEADERS + 4, &n, 4);
+    refused_with(built, size, "more than any record has");
+    for (unsigned i = 0; i < pieces; i++) {
+        if (piece[i].length && piece[i].type != REC_PV_VCPU_EXTENDED && piece[i].type != REC_PV_VCPU_XSAVE) {
+            assert_true(restore(built, with(i, piece[i].type, piece[i].body, piece[i].length - 8)) < 0);
+        }
+        if (piece[i].type != REC_PV_VCPU_XSAVE && piece[i].type != REC_PV_VCPU_MSRS) {
+            assert_true(restore(built, with(i, piece[i].type, piece[i].body, (long)piece[i].length + 4)) < 0);
+        }
+    }
+    n = 0;
+    memcpy(piece[page_data].body, &n, 4);
+    refused_with(image, image_size, "0 pages where");
+    n = 1025;
+    memcpy(piece[page_data].body, &n, 4);
+    refused_with(image, image_size, "record PAGE_DATA at offset");
+}
+
+static void test_unknown_records(void **state)
+{
+    static const uint32_t never[] = {REC_HVM_CONTEXT, REC_HVM_PARAMS, REC_TOOLSTACK,
+                                     REC_VERIFY,      REC_CHECKPOINT, REC_CHECKPOINT_DIRTY};
+
+    small_guest();
+    for (unsigned i = 0; i <= pieces - 1; i++) {
+        assert_int_equal(restore(built, before(i, REC_OPTIONAL | 0x123, "whatever", 8)), 0);
+        refused_with(built, before(i, 0x13, "", 0), "mandatory and not known");
+        for (unsigned k = 0; k < CTL_ARRAY(never); k++) {
+            refused_with(built, before(i, never[k], "12345678", 8), "does not belong");
+        }
+    }
+}
+
+static void test_order(void **state)
+{
+    unsigned list, end, pages, static_end;
+
+    small_guest();
+    list = find(REC_PV_P2M_FRAMES);
+    end = pieces - 1;
+    pages = find(REC_PAGE_DATA);
+    static_end = find(REC_STATIC_DATA_END);
+    refused_with(built, before(list, REC_PAGE_DATA, piece[pages].body, piece[pages].length),
+                 "before X86_PV_P2M_FRAMES");
+    refused_with(built, before(static_end, REC_PV_P2M_FRAMES, piece[list].body, piece[list].length),
+                 "before STATIC_DATA_END");
+    refused_with(built, before(end, REC_PV_INFO, piece[0].body, piece[0].length), "after STATIC_DATA_END");
+    refused_with(built, before(end, REC_PV_P2M_FRAMES, piece[list].body, piece[list].length), "a second one");
+    refused_with(built, before(static_end, REC_END, "", 0), "before X86_PV_P2M_FRAMES");
+    refused_with(built, with(find(REC_PV_INFO), 0, "", -1), "before X86_PV_INFO");
+    refused_with(built, with(find(REC_SHARED_INFO), 0, "", -1), "SHARED_INFO is missing");
+    refused_with(built, with(find(REC_PV_VCPU_BASIC), 0, "", -1), "vCPU 0 is missing");
+    for (unsigned i = 0; i < pieces; i++) {
+        if (piece[i].type == REC_SHARED_INFO ||
+            (piece[i].type >= REC_PV_VCPU_BASIC && piece[i].type <= REC_PV_VCPU_XSAVE)) {
+            refused_with(built, before(end, piece[i].type, piece[i].body, piece[i].length), "it comes twice");
+        }
+    }
+}
+
+static void lie_about_page(uint64_t word, const char *text)
+{
+    unsigned pages = find(REC_PAGE_DATA);
+    uint64_t kept;
+
+    memcpy(&kept, piece[pages].body + 8, 8);
+    memcpy(piece[pages].body + 8, &word, 8);
+    refused_with(image, image_size, text);
+    memcpy(piece[pages].body + 8, &kept, 8);
+}
+
+static void test_lies(void **state)
+{
+    uint64_t list, far = 1ull << 40, vcpu = 4;
+    unsigned p2m, basic;
+
+    small_guest();
+    p2m = find(REC_PV_P2M_FRAMES);
+    basic = find(REC_PV_VCPU_BASIC);
+    lie_about_page(300, "beyond the last");
+    lie_about_page(PAGE_PFN_MASK, "beyond the last");
+    for (uint64_t type = 5; type <= 8; type++) {
+        lie_about_page(type << PAGE_TYPE_SHIFT | 1, "is not known");
+    }
+    lie_about_page((uint64_t)PAGE_INVALID << PAGE_TYPE_SHIFT | 1, "bytes where");
+    memcpy(&list, piece[p2m].body + 8, 8);
+    memcpy(piece[p2m].body + 8, &far, 8);
+    refused_with(image, image_size, "beyond the last");
+    memcpy(piece[p2m].body + 8, &list, 8);
+    memcpy(piece[basic].body, &vcpu, 4);
+    refused_with(image, image_size, "of a guest that has 4");
+    vcpu = 0;
+    memcpy(piece[basic].body, &vcpu, 4);
+    image[HEADERS - 16] = STREAM_TYPE_HVM;
+    refused_with(image, image_size, "only PV guests");
+    image[HEADERS - 16] = STREAM_TYPE_PV;
+    image[15] = 1;
+    refused_with(image, image_size, "libxl's format version");
+    image[15] = 0;
+    image[24 + 15] = 2;
+    refused_with(image, image_size, "libxc's format version");
+    image[24 + 15] = 3;
+    image[image_size - 8] = 3;
+    refused_with(image, image_size, "EMULATOR_CONTEXT");
+    image[image_size - 8] = 0;
+    assert_int_equal(restore(image, image_size), 0);
+}
+
+/* A list of frames, start_info or a GDT in memory that is a page table, or none, is no way to write to page tables. */
+static void test_wrong_places(void **state)
+{
+    unsigned p2m, basic;
+    uint64_t list, table = 0, none = 0;
+    struct vcpu_guest_context *c;
+
+    small_guest();
+    p2m = find(REC_PV_P2M_FRAMES);
+    basic = find(REC_PV_VCPU_BASIC);
+    while (page_level(domains[SOURCE].type[table]) != 4) {
+        table++;
+    }
+    while (domains[SOURCE].frame[none]) {
+        none++;
+    }
+    memcpy(&list, piece[p2m].body + 8, 8);
+    memcpy(piece[p2m].body + 8, &table, 8);
+    refused_with(image, image_size, "is no plain memory");
+    memcpy(piece[p2m].body + 8, &none, 8);
+    refused_with(image, image_size, "is no plain memory");
+    memcpy(piece[p2m].body + 8, &list, 8);
+    c = (void *)(piece[basic].body + 8);
+    c->user_regs.rdx = table;
+    refused_with(image, image_size, "is no plain memory");
+    c->user_regs.rdx = none;
+    refused_with(image, image_size, "has no memory");
+    c->user_regs.rdx = places.start_info;
+    c->gdt_ents = 512;
+    c->gdt_frames[0] = none;
+    refused_with(image, image_size, "a page of the GDT");
+    c->gdt_ents = 0xffffffff;
+    refused_with(image, image_size, "a GDT of");
+    c->gdt_ents = 0;
+    c->ctrlreg[3] = xen_pfn_to_cr3(1ull << 36);
+    refused_with(image, image_size, "a top-level page table");
+}
+
+/* Memory that runs out, and calls that fail one after the other. */
+static void test_refusals(void **state)
+{
+    unsigned n = 0;
+    int rc;
+
+    small_guest();
+    for (limit = 1; limit < 260; limit += 37) {
+        refused_with(image, image_size, "no memory for guest frame");
+    }
+    limit = MAX_PFNS;
+    do {
+        fail_domctl = (int)++n;
+        rc = restore(image, image_size);
+        assert_int_equal(rc, fail_domctl ? 0 : -EIO);
+    } while (!fail_domctl);
+    assert_true(n > 6);
+    n = 0;
+    do {
+        fail_domctl = (int)++n;
+        rc = save();
+        assert_int_equal(rc, fail_domctl ? 0 : -EIO);
+    } while (!fail_domctl);
+    assert_true(n > 10);
+    fail_domctl = 0;
+}
+
+/* Any byte may be any other: no fault, no leak, and an answer. */
+static void test_damaged(void **state)
+{
+    unsigned good = 0;
+
+    small_guest();
+    for (unsigned i = 0; i < 600; i++) {
+        size_t at = machine_random() % 4 ? machine_random() % image_size : machine_random() % (HEADERS + 1024);
+        uint8_t kept = image[at];
+
+        image[at] ^= (uint8_t)(1 << machine_random() % 8);
+        good += restore(image, image_size) == 0;
+        image[at] = kept;
+    }
+    assert_in_range(good, 1, 599);
+}
+
+/* --- what a guest can do to its saver --- */
+
+static void save_refused(const char *text)
+{
+    assert_true(save() < 0);
+    if (!strstr(err.message, text)) {
+        fail_msg("\"%s\" does not say \"%s\"", err.message, text);
+    }
+}
+
+static void test_hostile_guest(void **state)
+{
+    struct shared_info *shared;
+    struct arch_shared_info kept;
+    uint64_t *table, pfn = 0;
+
+    small_guest();
+    shared = (void *)machine[domains[SOURCE].shared_frame];
+    kept = shared->arch;
+    shared->arch.max_pfn = 0;
+    save_refused("impossible length");
+    shared->arch.max_pfn = 1ull << 60;
+    save_refused("impossible length");
+    shared->arch.max_pfn = 300 + 512;
+    save_refused("do not map the list");
+    shared->arch = kept;
+    shared->arch.p2m_vaddr += 8;
+    save_refused("not at the beginning of a page");
+    shared->arch = kept;
+    shared->arch.p2m_cr3 = xen_pfn_to_cr3(1ull << 30);
+    save_refused("not its own");
+    shared->arch.p2m_cr3 = 0;
+    shared->arch.pfn_to_mfn_frame_list_list = 3;
+    save_refused("not its own");
+    shared->arch = kept;
+    while (domains[SOURCE].type[pfn] == PAGE_NORMAL) {
+        pfn++;
+    }
+    table = (void *)machine[domains[SOURCE].frame[pfn]];
+    table[7] = 3ull << 12 | PTE_PRESENT;
+    save_refused("is not for its own memory");
+    domains[SOURCE].suspended = false;
+    save_refused("it is not suspended");
+}
+
+static void test_disk_full(void **state)
+{
+    int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    struct ctl_stream *s;
+
+    small_guest();
+    assert_true(fd >= 0);
+    s = ctl_stream_open(fd, "file", &err);
+    err = (struct ctl_error){0};
+    assert_int_equal(ctl_domain_save(NULL, SOURCE, s, &err), -ENOSPC);
+    assert_non_null(strstr(err.hint, "make room"));
+    assert_int_equal(live_resources, 0);
+    ctl_stream_close(s);
+    close(fd);
+}
+
+/* --- xl's header --- */
+
+static int config_of(const void *data, size_t size, char **text)
+{
+    int fd = memory_file(data, size), rc;
+    struct ctl_stream *s = ctl_stream_open(fd, "file", &err);
+
+    *text = NULL;
+    rc = ctl_stream_read_config(s, text, &err);
+    ctl_stream_close(s);
+    close(fd);
+    return rc;
+}
+
+static void test_config(void **state)
+{
+    static const struct {
+        unsigned at;
+        uint32_t value;
+        int rc;
+    } bad[] = {{0, 0, -EBADMSG},           {32, 0x04030201, -EBADMSG}, {36, 2, -EOPNOTSUPP}, {36, 7, -EOPNOTSUPP},
+               {40, 1, -EBADMSG},          {44, 3, -EBADMSG},          {44, ~0u, -EBADMSG},  {44, 1 << 20, -EBADMSG},
+               {48, 0x7fffffff, -EBADMSG}, {48, 1000, -EBADMSG}};
+    const char json[] = "{\"umbra\": {\"name\": \"x\"}}";
+    uint8_t head[48 + 4 + sizeof(json)];
+    int fd = memory_file("", 0);
+    struct ctl_stream *s = ctl_stream_open(fd, "file", &err);
+    char *text;
+
+    assert_int_equal(ctl_stream_write_config(s, json, &err), 0);
+    ctl_stream_close(s);
+    assert_int_equal(pread(fd, head, sizeof(head), 0), sizeof(head));
+    close(fd);
+    assert_int_equal(config_of(head, sizeof(head), &text), 0);
+    assert_string_equal(text, json);
+    free(text);
+    for (size_t i = 0; i < CTL_ARRAY(bad); i++) {
+        uint8_t copy[sizeof(head)];
+
+        memcpy(copy, head, sizeof(head));
+        memcpy(copy + bad[i].at, &bad[i].value, 4);
+        assert_int_equal(config_of(copy, sizeof(copy), &text), bad[i].rc);
+        assert_null(text);
+    }
+    for (size_t n = 0; n < sizeof(head); n++) {
+        assert_int_equal(config_of(head, n, &text), -EBADMSG);
+    }
+}
+
+static int forget(void **state)
+{
+    free(image);
+    image = NULL;
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trips),     cmocka_unit_test(test_truncated), cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_unknown_records), cmocka_unit_test(test_order),     cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_wrong_places),    cmocka_unit_test(test_refusals),  cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_hostile_guest),   cmocka_unit_test(test_disk_full), cmocka_unit_test(test_config),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, forget);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A domain being saved: what the saver's files pass to each other. Internal to libctl.
+ */
+#ifndef CTL_SAVE_H
+#define CTL_SAVE_H
+
+#include "libctl/stream.h"
+
+struct ctl_save {
+    struct ctl *ctl;
+    struct ctl_stream *s;
+    struct ctl_error *err;
+    struct ctl_domain_info info;
+    struct shared_info *shared; /* a copy */
+    uint64_t nr_pfns, nr_p2m;   /* guest frames; frames of the list of them */
+    uint64_t *p2m;              /* by guest frame: machine frame, or NO_FRAME */
+    uint64_t *p2m_frames;       /* machine frames of that list */
+    struct ctl_back {           /* the way back: open hashing by machine frame */
+        uint64_t mfn, pfn;
+    } * back;
+    uint64_t back_size; /* a power of two */
+};
+
+/* A domctl about the domain, with the error filled. */
+int ctl_save_domctl(struct ctl_save *v, struct xen_domctl *op, const char *step);
+
+/* save_p2m.c: shared information and P2M are read; ends with ctl_save_close(), on failure too. */
+int ctl_save_open(struct ctl_save *v);
+void ctl_save_close(struct ctl_save *v);
+/* The guest frame of a machine frame, or NO_FRAME: not one of the domain's. */
+uint64_t ctl_save_pfn(const struct ctl_save *v, uint64_t mfn);
+int ctl_save_p2m_frames(struct ctl_save *v);
+
+/* save_pages.c: all guest frames. */
+int ctl_save_pages(struct ctl_save *v);
+
+#endif

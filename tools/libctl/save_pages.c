@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Memory of a PV guest that is saved: records of up to 1024 guest frames, with the contents of those that have any.
+ *
+ * A page table's entries are written with guest frame numbers, since the machine frames are others on arrival. The type
+ * of each frame comes from the hypervisor, which is why a guest cannot pass off anything as a table; an entry for a
+ * frame that is not in its memory map cannot be saved, and is told.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "libctl/save.h"
+
+struct batch {
+    uint64_t pfn[PAGE_BATCH]; /* with their types above, as the record has them */
+    uint64_t mfn[PAGE_BATCH];
+    uint64_t data_pfn[PAGE_BATCH], data_mfn[PAGE_BATCH]; /* of those with contents */
+    unsigned n, nr_data;
+    uint8_t *pages;
+    xen_pfn_t *types; /* locked */
+};
+
+static unsigned type_of(uint64_t pfn)
+{
+    return (unsigned)(pfn >> PAGE_TYPE_SHIFT);
+}
+
+static int get_types(struct ctl_save *v, struct batch *b)
+{
+    struct xen_domctl op = {.cmd = XEN_DOMCTL_getpageframeinfo3, .u.getpageframeinfo3.num = b->n};
+    int rc;
+
+    memcpy(b->types, b->mfn, b->n * sizeof(*b->types));
+    set_xen_guest_handle(op.u.getpageframeinfo3.array, b->types);
+    rc = ctl_save_domctl(v, &op, "ask for the types of pages");
+    b->nr_data = 0;
+    for (unsigned i = 0; i < b->n && rc == 0; i++) {
+        unsigned type = (uint32_t)b->types[i] >> XEN_DOMCTL_PFINFO_LTAB_SHIFT;
+
+        if (!page_type_known(type)) {
+            rc = ctl_stream_fail(v->s, -EIO, "guest frame 0x%llx has type %u", (unsigned long long)b->pfn[i], type);
+        }
+        if (page_has_data(type)) {
+            b->data_mfn[b->nr_data] = b->mfn[i];
+            b->data_pfn[b->nr_data++] = b->pfn[i] | (uint64_t)type << PAGE_TYPE_SHIFT;
+        }
+        b->pfn[i] |= (uint64_t)type << PAGE_TYPE_SHIFT;
+    }
+    return rc;
+}
+
+static int normalise_entry(struct ctl_save *v, uint64_t where, unsigned slot, uint64_t *e)
+{
+    unsigned level = page_level(type_of(where));
+    uint64_t pfn;
+
+    if (!(*e & PTE_PRESENT)) {
+        return 0;
+    }
+    pfn = ctl_save_pfn(v, (*e & PTE_FRAME) >> CTL_PAGE_SHIFT);
+    if ((level > 1 && (*e & PTE_LARGE)) || pfn == NO_FRAME) {
+        return ctl_fail_domain(v->ctl, v->err, -EINVAL, CTL_AT("save a page table", v->info.domid),
+                               "entry %u of its L%u table in guest frame 0x%llx, 0x%llx, is not for its own memory",
+                               slot, level, (unsigned long long)(where & PAGE_PFN_MASK), (unsigned long long)*e);
+    }
+    *e = (*e & ~PTE_FRAME) | pfn << CTL_PAGE_SHIFT;
+    return 0;
+}
+
+static int normalise(struct ctl_save *v, uint64_t where, uint64_t *table)
+{
+    int rc = 0;
+
+    if (page_level(type_of(where)) == 4) {
+        memset(table + L4_HV_FIRST, 0, (L4_HV_END - L4_HV_FIRST) * sizeof(*table));
+    }
+    for (unsigned i = 0; i < PTE_COUNT && rc == 0; i++) {
+        rc = normalise_entry(v, where, i, &table[i]);
+    }
+    return rc;
+}
+
+static int copy_pages(struct ctl_save *v, struct batch *b)
+{
+    void *from;
+    int rc = 0;
+
+    if (b->nr_data == 0) {
+        return 0;
+    }
+    from = ctl_foreign_map(v->ctl, v->info.domid, PROT_READ, b->data_mfn, b->nr_data, v->err);
+    if (!from) {
+        return v->err->code;
+    }
+    memcpy(b->pages, from, (size_t)b->nr_data << CTL_PAGE_SHIFT);
+    ctl_foreign_unmap(v->ctl, from, b->nr_data);
+    for (unsigned i = 0; i < b->nr_data && rc == 0; i++) {
+        if (page_level(type_of(b->data_pfn[i]))) {
+            rc = normalise(v, b->data_pfn[i], (uint64_t *)(void *)(b->pages + ((size_t)i << CTL_PAGE_SHIFT)));
+        }
+    }
+    return rc;
+}
+
+static int write_batch(struct ctl_save *v, struct batch *b)
+{
+    struct {
+        struct page_header h;
+        uint64_t pfn[PAGE_BATCH];
+    } head = {.h.count = b->n};
+
+    memcpy(head.pfn, b->pfn, b->n * sizeof(*b->pfn));
+    return ctl_record_write(v->s, REC_PAGE_DATA, (struct ctl_piece){&head, sizeof(head.h) + b->n * sizeof(head.pfn[0])},
+                            (struct ctl_piece){b->pages, (size_t)b->nr_data << CTL_PAGE_SHIFT});
+}
+
+static int send_batch(struct ctl_save *v, struct batch *b)
+{
+    int rc = b->n ? get_types(v, b) : 0;
+
+    if (rc == 0 && b->n) {
+        rc = copy_pages(v, b);
+    }
+    if (rc == 0 && b->n) {
+        rc = write_batch(v, b);
+    }
+    b->n = 0;
+    return rc;
+}
+
+static int send_all(struct ctl_save *v, struct batch *b)
+{
+    int rc = 0;
+
+    for (uint64_t pfn = 0; pfn < v->nr_pfns && rc == 0; pfn++) {
+        if (v->p2m[pfn] == NO_FRAME) {
+            continue;
+        }
+        b->mfn[b->n] = v->p2m[pfn];
+        b->pfn[b->n++] = pfn;
+        if (b->n == PAGE_BATCH) {
+            rc = send_batch(v, b);
+        }
+    }
+    return rc == 0 ? send_batch(v, b) : rc;
+}
+
+int ctl_save_pages(struct ctl_save *v)
+{
+    struct batch *b = calloc(1, sizeof(*b));
+    int rc = -ENOMEM;
+
+    if (b) {
+        b->pages = malloc((size_t)PAGE_BATCH << CTL_PAGE_SHIFT);
+        b->types = ctl_buffer_get(v->ctl, PAGE_BATCH * sizeof(*b->types));
+    }
+    if (b && b->pages && b->types) {
+        rc = send_all(v, b);
+    } else {
+        ctl_stream_fail(v->s, rc, "no memory for a batch of pages");
+    }
+    if (b) {
+        ctl_buffer_put(v->ctl, b->types);
+        free(b->pages);
+    }
+    free(b);
+    return rc;
+}

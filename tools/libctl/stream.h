@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The stream of a saved domain, as its three public specifications have it (docs/migration-stream.md): what the saver
+ * and the restorer share. Numbers are little-endian but for the first header of each layer.
+ */
+#ifndef CTL_STREAM_H
+#define CTL_STREAM_H
+
+#include "libctl/internal.h"
+
+/* Records of libxl's layer. */
+enum { LIBXL_END, LIBXL_LIBXC_CONTEXT };
+
+/* Records of libxc's layer. */
+enum {
+    REC_END,
+    REC_PAGE_DATA,
+    REC_PV_INFO,
+    REC_PV_P2M_FRAMES,
+    REC_PV_VCPU_BASIC,
+    REC_PV_VCPU_EXTENDED,
+    REC_PV_VCPU_XSAVE,
+    REC_SHARED_INFO,
+    REC_TSC_INFO,
+    REC_HVM_CONTEXT,
+    REC_HVM_PARAMS,
+    REC_TOOLSTACK,
+    REC_PV_VCPU_MSRS,
+    REC_VERIFY,
+    REC_CHECKPOINT,
+    REC_CHECKPOINT_DIRTY,
+    REC_STATIC_DATA_END,
+    REC_CPUID_POLICY,
+    REC_MSR_POLICY,
+};
+#define REC_OPTIONAL (1u << 31)
+
+#define STREAM_TYPE_PV  1u
+#define STREAM_TYPE_HVM 2u
+
+/* A page's type stands above its number. */
+#define PAGE_TYPE_SHIFT 60
+#define PAGE_PFN_MASK   ((1ull << 52) - 1)
+#define PAGE_BATCH      1024
+enum { PAGE_NORMAL, PAGE_L1, PAGE_L2, PAGE_L3, PAGE_L4, PAGE_PINNED = 8, PAGE_BROKEN = 13, PAGE_ALLOC, PAGE_INVALID };
+
+static inline bool page_type_known(unsigned type)
+{
+    return (type & 7) <= PAGE_L4 ? type != PAGE_PINNED : type >= PAGE_BROKEN;
+}
+
+static inline bool page_has_data(unsigned type)
+{
+    return type < PAGE_BROKEN;
+}
+
+/* Level of a page table, 0 for other pages. */
+static inline unsigned page_level(unsigned type)
+{
+    return type < PAGE_BROKEN ? type & 7 : 0;
+}
+
+struct page_header {
+    uint32_t count, reserved;
+};
+
+struct pv_info {
+    uint8_t width, levels;
+    uint16_t reserved1;
+    uint32_t reserved2;
+};
+
+struct p2m_header {
+    uint32_t first, last;
+};
+
+struct vcpu_header {
+    uint32_t vcpu, reserved;
+};
+
+struct tsc_info {
+    uint32_t mode, khz;
+    uint64_t nsec;
+    uint32_t incarnation, reserved;
+};
+
+/* Entries of page tables. */
+#define PTE_PRESENT 1ull
+#define PTE_LARGE   (1ull << 7)
+#define PTE_FRAME   0x000ffffffffff000ull
+#define PTE_COUNT   512
+/* Slots of a top-level table that are the hypervisor's own. */
+#define L4_HV_FIRST 256
+#define L4_HV_END   272
+
+#define NO_FRAME (~0ull)
+
+struct ctl_record {
+    uint32_t type, length;
+    uint64_t offset; /* of its header in the stream */
+    uint8_t *body;
+};
+
+struct ctl_stream {
+    int fd;
+    char name[CTL_OBJECT_MAX]; /* for messages */
+    uint64_t offset;
+    const char *const *names; /* of the records of the layer that is read */
+    unsigned nr_names;
+    struct ctl_record rec; /* the one read last; its body is the stream's */
+    size_t room;
+    struct ctl_error *err; /* of the call under way */
+};
+
+/* 0 or -errno, with the error filled: where in the stream, and in which record. */
+int ctl_stream_fail(struct ctl_stream *s, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int ctl_stream_write(struct ctl_stream *s, const void *data, size_t size);
+int ctl_stream_read(struct ctl_stream *s, void *data, size_t size);
+
+/* A piece of a record's body. */
+struct ctl_piece {
+    const void *data;
+    size_t size;
+};
+/* The body in up to two pieces, padded. */
+int ctl_record_write(struct ctl_stream *s, uint32_t type, struct ctl_piece first, struct ctl_piece second);
+/* The next record, whole, into s->rec. */
+int ctl_record_read(struct ctl_stream *s);
+const char *ctl_record_name(const struct ctl_stream *s);
+/* The record's body must have exactly, or at least, that many bytes. */
+int ctl_record_exact(struct ctl_stream *s, size_t size);
+int ctl_record_least(struct ctl_stream *s, size_t size);
+
+/* The headers of libxl's layer, the record that leads to libxc's, and libxc's two headers; read ones are checked. */
+int ctl_stream_begin(struct ctl_stream *s, uint32_t type);
+int ctl_stream_expect(struct ctl_stream *s, uint32_t *type);
+/* What follows libxc's last record. */
+int ctl_stream_finish(struct ctl_stream *s);
+int ctl_stream_expect_end(struct ctl_stream *s);
+
+#endif
