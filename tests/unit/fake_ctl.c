@@ -51,7 +51,7 @@ static void changed(void)
 }
 
 /* Every function that changes something counts, before it does and after. */
-static void count(void)
+void fake_count(void)
 {
     if (++fake->calls == fake->kill_at)
         kill(getpid(), SIGKILL);
@@ -182,7 +182,7 @@ static int act(const char *what, uint32_t domid, struct ctl_error *err)
 {
     size_t n = strlen(fake->acts);
 
-    count();
+    fake_count();
     if (!by_id(domid, err))
         return -ESRCH;
     snprintf(fake->acts + n, sizeof(fake->acts) - n, "%s %u;", what, domid);
@@ -209,7 +209,7 @@ int ctl_domain_unpause(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
 
     if (!rc)
         by_id(domid, NULL)->paused = --*pauses_of(domid) > 0;
-    count();
+    fake_count();
     return rc;
 }
 
@@ -219,7 +219,7 @@ int ctl_domain_set_uuid(struct ctl *ctl, uint32_t domid, const uint8_t uuid[16],
 
     if (!rc)
         memcpy(by_id(domid, NULL)->uuid, uuid, 16);
-    count();
+    fake_count();
     return rc;
 }
 
@@ -255,7 +255,7 @@ int ctl_domain_destroy(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
         fake->pauses[i] = fake->pauses[fake->n];
     }
     unlock();
-    count();
+    fake_count();
     ctl_domain_forget(ctl, domid, NULL);
     return d && fake->held == (int)domid ? fail(err, -EBUSY, "destroy", "others hold it") : rc;
 }
@@ -507,7 +507,7 @@ int ctl_build_domain(struct ctl *ctl, const struct ctl_domain_config *config, ui
     int rc = fake->build_fails ? fake->build_fails : fake->build_fails_once;
     struct ctl_domain_info *d;
 
-    count();
+    fake_count();
     fake->build_fails_once = 0;
     if (fake->log_on_build)
         fake->log = fake->log_on_build;
@@ -523,13 +523,13 @@ int ctl_build_domain(struct ctl *ctl, const struct ctl_domain_config *config, ui
     d->hap = config->hap == CTL_HAP_ON;
     d->paused = ++*pauses_of(*domid);
     unlock();
-    count();
+    fake_count();
     lock();
     make_nodes(config, *domid);
     d = by_id(*domid, NULL);
     snprintf(d->name, sizeof(d->name), "%s", config->name);
     unlock();
-    count();
+    fake_count();
     return 0;
 }
 
@@ -553,7 +553,7 @@ void ctl_foreign_unmap(struct ctl *ctl, void *address, size_t count_)
 
 int ctl_store_write(struct ctl *ctl, const char *path, const char *value, struct ctl_error *err)
 {
-    count();
+    fake_count();
     if (store_fails(err))
         return fake->store_fails;
     if (fake->calls == fake->write_fails_at)
@@ -564,7 +564,7 @@ int ctl_store_write(struct ctl *ctl, const char *path, const char *value, struct
     make_node(path, value);
     unlock();
     changed();
-    count();
+    fake_count();
     return 0;
 }
 
@@ -591,21 +591,21 @@ static void remove_nodes(const char *path)
 
 int ctl_store_remove(struct ctl *ctl, const char *path, struct ctl_error *err)
 {
-    count();
+    fake_count();
     if (store_fails(err))
         return fake->store_fails;
     lock();
     remove_nodes(path);
     unlock();
     changed();
-    count();
+    fake_count();
     return 0;
 }
 
 /* One transaction: all of it or nothing, whenever we are killed. */
 int ctl_store_change(struct ctl *ctl, const struct ctl_store_change *changes, unsigned n, struct ctl_error *err)
 {
-    count();
+    fake_count();
     if (store_fails(err))
         return fake->store_fails;
     if (fake->calls == fake->write_fails_at)
@@ -624,7 +624,7 @@ int ctl_store_change(struct ctl *ctl, const struct ctl_store_change *changes, un
     }
     unlock();
     changed();
-    count();
+    fake_count();
     return 0;
 }
 

@@ -49,7 +49,9 @@ struct fake {
     bool vtlb; /* the host's mode of shadow paging */
     struct fake_node nodes[FAKE_NODES];
     int n_nodes;
-    char events[128]; /* a FIFO: readable when something has changed; empty: nobody watches */
+    int suspend_fails, save_fails; /* errors of these (fake_save.c) */
+    unsigned suspend_ms, woken;    /* time given last; guests that were let go on */
+    char events[128];              /* a FIFO: readable when something has changed; empty: nobody watches */
 };
 
 extern struct fake *fake;
@@ -60,5 +62,7 @@ struct ctl_domain_info *fake_add(uint32_t domid, const char *name);
 /* The domain stops by itself. */
 void fake_stop(uint32_t domid, unsigned reason);
 const char *fake_node(const char *path);
+/* To be called before and after each change: see kill_at. */
+void fake_count(void);
 
 #endif

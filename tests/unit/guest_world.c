@@ -137,10 +137,16 @@ int nodes_below(const char *path)
     return found;
 }
 
+int world_config(void)
+{
+    FILE *f = fopen("g.json", "w");
+
+    fputs("{\"name\":\"web2\",\"kernel\":\"g.json\",\"memory\":64}", f);
+    return fclose(f);
+}
+
 int world_setup(void **state)
 {
-    FILE *f;
-
     memset(directory + strlen(directory), 'X', 6); /* mkdtemp() replaces these */
     if (!mkdtemp(directory) || chdir(directory) || mkfifo("events", 0600))
         return -1;
@@ -148,9 +154,7 @@ int world_setup(void **state)
     snprintf(log_path, sizeof(log_path), "%s/supervisor.log", directory);
     lock_file = lock_path;
     guest_log_dir = directory;
-    f = fopen("g.json", "w");
-    fputs("{\"name\":\"web2\",\"kernel\":\"g.json\",\"memory\":64}", f);
-    return fclose(f);
+    return world_config();
 }
 
 int world_teardown(void **state)

@@ -35,6 +35,8 @@ int settle(const struct guest_state *gs);
 enum guest_phase phase_of(const struct guest_state *gs);
 int records(void);
 int nodes_below(const char *path);
+/* Writes g.json, a configuration that is its own kernel. */
+int world_config(void);
 int world_setup(void **state);
 int world_teardown(void **state);
 

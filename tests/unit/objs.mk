@@ -59,7 +59,7 @@ test_stream-cflags  := -Itools -Ihypervisor/include -Itests/unit
 
 units             += test_cli
 test_cli-srcs     := tests/unit/test_cli.c tests/unit/cli_shadow.c tests/unit/fake_ctl.c \
-                     tools/libctl/uuid.c tools/libctl/error.c \
+                     tests/unit/fake_save.c $(patsubst %,tools/libctl/%.c,uuid error stream) \
                      $(filter-out tools/cli/main.c,$(wildcard tools/cli/*.c))
 test_cli-cflags   := $(cli-unit-cflags) -Itests/unit
 test_cli-libs     := -lyajl
@@ -74,6 +74,11 @@ units                    += test_guest_killed
 test_guest_killed-srcs   := tests/unit/test_guest_killed.c $(filter-out tests/unit/test_guest.c,$(test_guest-srcs))
 test_guest_killed-cflags := $(test_cli-cflags)
 test_guest_killed-libs   := -lyajl
+
+units            += test_save
+test_save-srcs   := tests/unit/test_save.c $(filter-out tests/unit/test_guest.c,$(test_guest-srcs))
+test_save-cflags := $(test_cli-cflags)
+test_save-libs   := -lyajl
 
 units                  += test_supervisor
 test_supervisor-srcs   := tests/unit/test_supervisor.c $(filter-out tests/unit/test_guest.c,$(test_guest-srcs))

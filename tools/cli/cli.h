@@ -107,6 +107,8 @@ int cmd_list(struct cli *cli, const struct cli_args *args);
 int cmd_pause(struct cli *cli, const struct cli_args *args);
 int cmd_reboot(struct cli *cli, const struct cli_args *args);
 int cmd_rename(struct cli *cli, const struct cli_args *args);
+int cmd_restore(struct cli *cli, const struct cli_args *args);
+int cmd_save(struct cli *cli, const struct cli_args *args);
 int cmd_sched_credit2(struct cli *cli, const struct cli_args *args);
 int cmd_shadow(struct cli *cli, const struct cli_args *args);
 int cmd_shutdown(struct cli *cli, const struct cli_args *args);

@@ -121,7 +121,7 @@ static int settled(const struct stop *s, struct ctl_error *err)
         return ctl_domain_info(s->cli->ctl, s->domid, &info, NULL) < 0 || !info.dying;
     if (rc < 0)
         return rc;
-    if (gs.phase == GUEST_RUNNING)
+    if (gs.phase == GUEST_RUNNING || gs.phase == GUEST_SAVING)
         return gs.domid != s->domid || !gs.watched;
     return gs.phase == GUEST_PRESERVED || gs.phase == GUEST_UNKNOWN;
 }

@@ -3,17 +3,22 @@
  * `create`: configuration -> checks -> supervisor -> record -> domain -> console -> run. In this order, so that
  * everything that can be wrong is found before anything exists, what a killed builder leaves is found by
  * the record, and the console shows the first line. A failure at any step takes back the ones before it.
+ *
+ * `restore` is the same from the record on, with the configuration and the domain's contents from a saved guest's file.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/cmd_console.h"
 #include "cli/config.h"
 #include "cli/guest.h"
 #include "cli/output.h"
+#include "cli/saved_config.h"
 #include "cli/supervisor.h"
 #include "cli/terminal.h"
 
@@ -23,7 +28,8 @@ struct create {
     struct cli *cli;
     const struct cli_args *args;
     struct config config;
-    struct guest_state gs; /* locked, once it is recorded */
+    struct guest_state gs;     /* locked, once it is recorded */
+    struct ctl_stream *stream; /* `restore`: where the contents come from */
     uint32_t domid;
     bool recorded;
     int console; /* descriptor, or -1 */
@@ -163,8 +169,8 @@ static int prepare(struct create *cr, struct ctl_error *err)
     if (rc < 0)
         return ctl_error_set(err, rc, "make a uuid", NULL, NULL, "no random numbers");
     uuid->given = true;
-    rc = make_absolute(&cr->config.kernel);
-    if (!rc)
+    rc = cr->stream ? 0 : make_absolute(&cr->config.kernel);
+    if (!rc && !cr->stream)
         rc = make_absolute(&cr->config.ramdisk);
     if (rc)
         return ctl_error_set(err, rc, "find the files", NULL, NULL, "a path cannot be made absolute");
@@ -221,7 +227,7 @@ static int build(struct create *cr, struct ctl_error *err)
     if (rc == 0)
         rc = record(cr, err);
     if (rc == 0)
-        rc = guest_build(cr->cli->ctl, &cr->config, &cr->domid, err);
+        rc = guest_build(cr->cli->ctl, &cr->config, cr->stream, &cr->domid, err);
     if (rc == 0)
         cr->gs.domid = cr->domid;
     return rc;
@@ -236,7 +242,7 @@ static int build_failed(struct create *cr, const struct ctl_error *err)
     struct diags d = {0};
     bool wrong;
 
-    if (err->field[0])
+    if (err->field[0] && !cr->stream) /* the files are not looked at when it is restored */
         config_check_build(&cr->config, &d);
     wrong = diags_failed(&d);
     if (wrong)
@@ -270,8 +276,8 @@ static int report_created(const struct create *cr)
     if (cr->config.type == CONFIG_PVH && ctl_domain_info(cr->cli->ctl, cr->domid, &info, NULL) >= 0)
         paging = paging_name(&info);
     if (!cr->cli->json) {
-        printf("%s: created as domain %u%s%s%s\n", cr->config.name, cr->domid, paging ? ", with " : "",
-               paging ? paging : "", paging ? " paging" : "");
+        printf("%s: %s as domain %u%s%s%s\n", cr->config.name, cr->stream ? "restored" : "created", cr->domid,
+               paging ? ", with " : "", paging ? paging : "", paging ? " paging" : "");
         return EXIT_OK;
     }
     ctl_uuid_format(cr->config.uuid.bytes, uuid);
@@ -336,6 +342,40 @@ int cmd_create(struct cli *cli, const struct cli_args *args)
 
     if (rc == EXIT_OK)
         rc = args->value['n'] ? dry_run(&cr) : create(&cr);
+    config_free(&cr.config);
+    return rc;
+}
+
+static int restore(struct create *cr, int fd)
+{
+    const char *file = cr->args->operand[0];
+    struct ctl_error err = {0};
+    char *text = NULL;
+    int rc = -ENOMEM;
+
+    cr->stream = ctl_stream_open(fd, file, &err);
+    if (cr->stream)
+        rc = ctl_stream_read_config(cr->stream, &text, &err);
+    if (rc == 0)
+        rc = saved_config_read(text, file, &cr->config, &err);
+    free(text);
+    rc = rc < 0 ? cli_fail(cr->cli, file, &err, CLI_NO_DOMAIN) : create(cr);
+    ctl_stream_close(cr->stream);
+    return rc;
+}
+
+int cmd_restore(struct cli *cli, const struct cli_args *args)
+{
+    struct create cr = {.cli = cli, .args = args, .console = -1};
+    int fd = open(args->operand[0], O_RDONLY | O_CLOEXEC), rc;
+    struct ctl_error err = {0};
+
+    if (fd < 0) {
+        ctl_error_set(&err, -errno, "open the file", args->operand[0], NULL, "there is no saved guest to read");
+        return cli_fail(cli, args->operand[0], &err, CLI_NO_DOMAIN);
+    }
+    rc = restore(&cr, fd);
+    close(fd);
     config_free(&cr.config);
     return rc;
 }

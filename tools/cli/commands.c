@@ -68,6 +68,21 @@ static const struct cli_option shadow_options[] = {
     {0},
 };
 
+static const struct cli_option save_options[] = {
+    {'c', "checkpoint", NULL, "let the guest go on when it is saved"},
+    {'p', "paused", NULL, "likewise, but leave it paused"},
+    {'t', "timeout", "SECONDS", "how long the guest may take to suspend; 60 is the default"},
+    {0},
+};
+
+static const struct cli_option restore_options[] = {
+    {'c', "console", NULL, "attach to the guest's console"},
+    {'p', "paused", NULL, "leave the guest paused"},
+    {'q', "quiet", NULL, "say nothing if all goes well"},
+    {'e', "no-watch", NULL, "do not supervise the guest: whoever calls cleans up when it ends"},
+    {0},
+};
+
 static const struct cli_option config_options[] = {
     {'q', "quiet", NULL, "say nothing about files that are valid"},
     {'U', "allow-unknown", NULL, "unknown keys are warnings"},
@@ -84,6 +99,8 @@ const struct command commands[] = {
     {"shutdown", "DOMAIN... | -a", "Ask a guest to power off.", 0, -1, shutdown_options, cmd_shutdown, false},
     {"reboot", "DOMAIN... | -a", "Ask a guest to reboot.", 0, -1, shutdown_options, cmd_reboot, false},
     {"destroy", "DOMAIN", "End a guest at once and free what it holds.", 1, 1, NULL, cmd_destroy, false},
+    {"save", "DOMAIN FILE", "Suspend a guest, write it to a file and remove it.", 2, 2, save_options, cmd_save, false},
+    {"restore", "FILE", "Bring back a guest from the file it was saved to.", 1, 1, restore_options, cmd_restore, false},
     {"domid", "NAME", "Print the number of a domain.", 1, 1, NULL, cmd_domid, false},
     {"domname", "DOMAIN", "Print the name of a domain.", 1, 1, NULL, cmd_domname, false},
     {"rename", "DOMAIN NAME", "Give a guest another name.", 2, 2, NULL, cmd_rename, false},

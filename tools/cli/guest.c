@@ -7,6 +7,7 @@
  *             running -> rebooting -> starting ...   restart
  *             running -> renaming -> rebooting ...   rename-restart
  *             running -> preserved                   preserve
+ *   saved:    running -> saving -> dying             its saver died, or failed: saving -> running
  *   removed:  any -> dying -> no record
  *
  * Invariant: a step may be done again from its beginning. The guest's domains are found by their handle, which is its
@@ -133,10 +134,11 @@ static int set_share(struct ctl *ctl, const struct config *c, uint32_t domid, st
     return rc;
 }
 
-int guest_build(struct ctl *ctl, const struct config *c, uint32_t *domid, struct ctl_error *err)
+int guest_build(struct ctl *ctl, const struct config *c, struct ctl_stream *stream, uint32_t *domid,
+                struct ctl_error *err)
 {
     struct ctl_domain_config build = config_build(c);
-    int rc = ctl_build_domain(ctl, &build, domid, err);
+    int rc = stream ? ctl_restore_domain(ctl, &build, stream, domid, err) : ctl_build_domain(ctl, &build, domid, err);
 
     if (rc < 0)
         return rc;
@@ -183,7 +185,7 @@ static bool ring_empty(const volatile struct xencons_interface *ring)
     return ring->out_cons == ring->out_prod;
 }
 
-static void drain_console(struct ctl *ctl, const struct guest_state *gs, uint32_t domid)
+void guest_drain_console(struct ctl *ctl, const struct guest_state *gs, uint32_t domid)
 {
     const volatile struct xencons_interface *ring;
     char path[64], *ref;
@@ -237,7 +239,7 @@ static int remove_domain(struct ctl *ctl, struct guest_state *gs, const struct c
         rc = guest_state_put(ctl, gs, err);
     }
     if (!d->dying && d->shutdown)
-        drain_console(ctl, gs, d->domid);
+        guest_drain_console(ctl, gs, d->domid);
     if (rc >= 0)
         rc = ctl_domain_destroy(ctl, d->domid, err);
     return rc == -ESRCH ? 0 : rc;
@@ -329,7 +331,7 @@ static int build_again(struct ctl *ctl, struct guest_state *gs, const struct con
     for (int i = 0; i < BUILD_TRIES && rc == -ENOMEM; i++) {
         if (i)
             nap(1000);
-        rc = guest_build(ctl, c, &domid, err);
+        rc = guest_build(ctl, c, NULL, &domid, err);
     }
     if (rc == 0)
         gs->domid = domid;
@@ -541,6 +543,23 @@ static int step_running(struct ctl *ctl, struct guest_state *gs, struct ctl_erro
     return on_stop(ctl, gs, info.shutdown_reason, err);
 }
 
+/* Whoever was saving it is gone, or gave up waiting: it goes on if it has suspended, and else it still may. */
+static int step_saving(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
+{
+    struct ctl_domain_info info;
+    int rc = look(ctl, gs, &info, err);
+
+    if (rc > 0 && !info.shutdown)
+        return SETTLED;
+    if (rc > 0 && info.shutdown_reason == SHUTDOWN_suspend) {
+        guest_say(gs->name, "domain %u suspended, and nobody saves it: it goes on", info.domid);
+        rc = ctl_domain_go_on(ctl, info.domid, err);
+    }
+    if (rc >= 0)
+        rc = put_phase(ctl, gs, GUEST_RUNNING, err);
+    return rc < 0 ? rc : GO_ON;
+}
+
 static int step(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
 {
     switch (gs->phase) {
@@ -557,6 +576,8 @@ static int step(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
         return step_rename(ctl, gs, err);
     case GUEST_REBOOTING:
         return step_restart(ctl, gs, err);
+    case GUEST_SAVING:
+        return step_saving(ctl, gs, err);
     case GUEST_RUNNING:
     case GUEST_PRESERVED:
         return step_running(ctl, gs, err);

@@ -12,8 +12,12 @@
 /* 0, or -EAGAIN when another process is at work on the guest longer than that. */
 int guest_lock(const uint8_t uuid[16], unsigned timeout_ms, struct ctl_error *err);
 void guest_unlock(const uint8_t uuid[16]);
-/* A paused domain by the configuration, its vCPUs where it wants them. A failure leaves nothing. */
-int guest_build(struct ctl *ctl, const struct config *c, uint32_t *domid, struct ctl_error *err);
+/*
+ * A paused domain by the configuration, its vCPUs where it wants them; with contents from the stream, if that is not
+ * NULL. A failure leaves nothing.
+ */
+int guest_build(struct ctl *ctl, const struct config *c, struct ctl_stream *stream, uint32_t *domid,
+                struct ctl_error *err);
 /* The domain is complete: from here on the guest is created. Lets it run, or leaves it paused. */
 int guest_start(struct ctl *ctl, struct guest_state *gs, bool paused, struct ctl_error *err);
 /*
@@ -21,6 +25,8 @@ int guest_start(struct ctl *ctl, struct guest_state *gs, bool paused, struct ctl
  * stays (GUEST_DYING) until they let go.
  */
 int guest_end(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err);
+/* Waits, for a bounded time, until the console daemon has taken what a guest that stands still has said. */
+void guest_drain_console(struct ctl *ctl, const struct guest_state *gs, uint32_t domid);
 /* Brings a guest to where nothing is left to do: half-built and half-removed ones go, stopped ones go the way that
  * their configuration says. */
 int guest_settle(struct ctl *ctl, const uint8_t uuid[16], struct ctl_error *err);

@@ -16,7 +16,7 @@
 #define NAMES_MS  10000
 
 static const char *const phases[GUEST_PHASES] = {"partial",  "unknown",   "building",  "starting", "running",
-                                                 "renaming", "rebooting", "preserved", "dying"};
+                                                 "renaming", "rebooting", "preserved", "saving",   "dying"};
 
 const char *guest_phase_name(enum guest_phase phase)
 {

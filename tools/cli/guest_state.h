@@ -25,6 +25,7 @@ enum guest_phase {
     GUEST_RENAMING,  /* its stopped domain is to become another guest, `kept` */
     GUEST_REBOOTING, /* whatever has its handle goes, then it is built again */
     GUEST_PRESERVED, /* stopped, kept for inspection */
+    GUEST_SAVING,    /* as running, but if it suspends and nobody is at work on it, it goes on */
     GUEST_DYING,     /* whatever has its handle goes, then the record */
     GUEST_PHASES
 };

@@ -138,24 +138,30 @@ static void put_action(struct json_out *o, const struct json_value *config, cons
     json_out_str(o, key, word);
 }
 
+void list_config(const struct ctl_domain_info *info, const struct json_value *config, const struct ctl_sched *sched,
+                 struct json_out *o)
+{
+    put_identity(info, config != NULL, o);
+    put_build(info, config, sched, o);
+    if (!config)
+        return;
+    json_out_array(o, "disks");
+    json_out_close(o);
+    json_out_array(o, "nics");
+    json_out_close(o);
+    put_action(o, config, "on_poweroff");
+    put_action(o, config, "on_reboot");
+    put_action(o, config, "on_watchdog");
+    put_action(o, config, "on_crash");
+}
+
 void list_long(const struct ctl_domain_info *info, const struct json_value *config, const struct ctl_sched *sched,
                struct json_out *o)
 {
     json_out_object(o, NULL);
     json_out_uint(o, "domid", info->domid);
     json_out_object(o, "config");
-    put_identity(info, config != NULL, o);
-    put_build(info, config, sched, o);
-    if (config) {
-        json_out_array(o, "disks");
-        json_out_close(o);
-        json_out_array(o, "nics");
-        json_out_close(o);
-        put_action(o, config, "on_poweroff");
-        put_action(o, config, "on_reboot");
-        put_action(o, config, "on_watchdog");
-        put_action(o, config, "on_crash");
-    }
+    list_config(info, config, sched, o);
     json_out_close(o);
     json_out_close(o);
 }

@@ -11,5 +11,8 @@
 /* config: the guest's configuration as umbra keeps it; NULL if another tool made it. sched: NULL if not known. */
 void list_long(const struct ctl_domain_info *info, const struct json_value *config, const struct ctl_sched *sched,
                struct json_out *o);
+/* The members of "config" alone. */
+void list_config(const struct ctl_domain_info *info, const struct json_value *config, const struct ctl_sched *sched,
+                 struct json_out *o);
 
 #endif

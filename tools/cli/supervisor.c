@@ -170,6 +170,8 @@ static bool needs_work(const struct guest_state *gs, const struct ctl_domain_inf
         return !d || (gs->watched && d->shutdown && d->shutdown_reason != SHUTDOWN_suspend);
     case GUEST_PRESERVED:
         return !d;
+    case GUEST_SAVING:
+        return !d || d->shutdown;
     case GUEST_UNKNOWN:
         return false;
     default:

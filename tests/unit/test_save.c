@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tools/cli: `save` and `restore`: the file, the record and the guest, whatever fails, and killed at every call. */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "guest_world.h"
+#include "cli/saved_config.h"
+#include "fake_ctl.h"
+
+#define FILE_NAME "web2.save"
+
+static void no_files(void)
+{
+    unlink(FILE_NAME);
+    unlink(FILE_NAME ".partial");
+}
+
+static bool exists(const char *file)
+{
+    return access(file, F_OK) == 0;
+}
+
+static void created(void **state)
+{
+    fresh(state);
+    no_files();
+    assert_int_equal(world_config(), 0);
+    assert_int_equal(umbra("create -e g.json"), 0);
+    fake->calls = 0;
+}
+
+static struct ctl_domain_info *guest(void)
+{
+    return fake->n == 2 ? &fake->domains[1] : NULL;
+}
+
+static enum guest_phase phase(void)
+{
+    struct guest_state *list;
+    int n = guest_state_list(ctl, &list, NULL);
+    enum guest_phase found = n == 1 ? list[0].phase : GUEST_PHASES;
+
+    free(list);
+    return found;
+}
+
+static void settle_all(void)
+{
+    struct guest_state *list;
+    int n = guest_state_list(ctl, &list, NULL);
+
+    fake->kill_at = 0;
+    for (int i = 0; i < n; i++)
+        assert_int_equal(settle(&list[i]), 0);
+    free(list);
+}
+
+static void runs(void)
+{
+    assert_non_null(guest());
+    assert_false(guest()->shutdown);
+    assert_false(guest()->paused);
+}
+
+static void test_save_and_restore(void **state)
+{
+    char uuid[CTL_UUID_TEXT], again[CTL_UUID_TEXT];
+
+    created(state);
+    ctl_uuid_format(guest()->uuid, uuid);
+    assert_int_equal(umbra("save web2 " FILE_NAME), 0);
+    assert_non_null(strstr(out, "web2: saved to " FILE_NAME));
+    assert_int_equal(fake->suspend_ms, 60000);
+    assert_int_equal(records(), 0);
+    assert_null(guest());
+    assert_true(exists(FILE_NAME) && !exists(FILE_NAME ".partial"));
+    unlink("g.json"); /* the kernel: nothing of it is needed */
+    assert_int_equal(umbra("restore -e " FILE_NAME), 0);
+    assert_non_null(strstr(out, "web2: restored as domain"));
+    assert_int_equal(phase(), GUEST_RUNNING);
+    runs();
+    ctl_uuid_format(guest()->uuid, again);
+    assert_string_equal(uuid, again);
+    assert_int_equal(umbra("restore -e " FILE_NAME), 1);
+    assert_non_null(strstr(err_text, " exists"));
+    assert_int_equal(fake->n, 2);
+    assert_int_equal(umbra("destroy web2"), 0);
+    assert_int_equal(umbra("restore -p -e " FILE_NAME), 0);
+    assert_true(guest()->paused);
+}
+
+static void test_goes_on(void **state)
+{
+    created(state);
+    assert_int_equal(umbra("save -c -t 5 web2 " FILE_NAME), 0);
+    assert_int_equal(fake->suspend_ms, 5000);
+    assert_int_equal(phase(), GUEST_RUNNING);
+    runs();
+    assert_true(exists(FILE_NAME));
+    assert_int_equal(umbra("--json save -p web2 " FILE_NAME), 0);
+    assert_non_null(strstr(out, "umbra.save/1"));
+    assert_int_equal(phase(), GUEST_RUNNING);
+    assert_true(guest()->paused && !guest()->shutdown);
+    assert_int_equal(umbra("save -c -p web2 " FILE_NAME), 2);
+    assert_int_equal(umbra("save -t 0 web2 " FILE_NAME), 2);
+    assert_int_equal(umbra("save -t -1 web2 " FILE_NAME), 2);
+    assert_int_equal(umbra("save Domain-0 " FILE_NAME), 1);
+    assert_int_equal(umbra("save nobody " FILE_NAME), 1);
+    fake_add(77, "strange");
+    assert_int_equal(umbra("save strange " FILE_NAME), 1);
+    assert_non_null(strstr(err_text, "umbra did not create it"));
+}
+
+/* The guest runs as before, and there is no file; an older one of the name stays. */
+static void test_failures(void **state)
+{
+    created(state);
+    assert_int_equal(umbra("save web2 no/such/place"), 1);
+    assert_int_equal(phase(), GUEST_RUNNING);
+    fake->suspend_fails = -EOPNOTSUPP;
+    assert_int_equal(umbra("save web2 " FILE_NAME), 1);
+    assert_non_null(strstr(err_text, "Freezing of tasks failed"));
+    assert_int_equal(phase(), GUEST_RUNNING);
+    assert_false(exists(FILE_NAME) || exists(FILE_NAME ".partial"));
+    fake->suspend_fails = 0;
+    fake->save_fails = -ENOSPC;
+    assert_int_equal(umbra("save web2 " FILE_NAME), 1);
+    assert_int_equal(phase(), GUEST_RUNNING);
+    assert_int_equal(fake->woken, 1);
+    assert_false(exists(FILE_NAME) || exists(FILE_NAME ".partial"));
+    runs();
+    fake->save_fails = 0;
+    assert_int_equal(umbra("save -c web2 " FILE_NAME), 0);
+    fake->save_fails = -EIO;
+    assert_int_equal(umbra("save web2 " FILE_NAME), 1);
+    assert_true(exists(FILE_NAME) && !exists(FILE_NAME ".partial"));
+    runs();
+}
+
+/* One that suspends when nobody waits any more is woken by whoever looks after it. */
+static void test_too_late(void **state)
+{
+    created(state);
+    fake->suspend_fails = -ETIMEDOUT;
+    assert_int_equal(umbra("save web2 " FILE_NAME), 1);
+    assert_int_equal(phase(), GUEST_SAVING);
+    settle_all();
+    assert_int_equal(phase(), GUEST_SAVING);
+    runs();
+    fake_stop(guest()->domid, SUSPEND);
+    settle_all();
+    assert_int_equal(phase(), GUEST_RUNNING);
+    assert_int_equal(fake->woken, 1);
+    runs();
+    fake->suspend_fails = 0;
+    assert_int_equal(umbra("save web2 " FILE_NAME), 0);
+    assert_int_equal(records(), 0);
+}
+
+/* What a stopped guest of that state does is as of any other. */
+static void test_stops_while_saving(void **state)
+{
+    struct guest_state gs;
+
+    fresh(state);
+    gs = left(GUEST_SAVING, CONFIG(""));
+    domain_of(&gs, 5);
+    fake_stop(5, POWEROFF);
+    assert_int_equal(settle(&gs), 0);
+    assert_int_equal(records(), 0);
+    gs = left(GUEST_SAVING, CONFIG(""));
+    assert_int_equal(settle(&gs), 0);
+    assert_int_equal(records(), 0);
+}
+
+/* Exactly one of the two is left: the guest, running; or its file, complete. */
+static void test_save_killed_anywhere(void **state)
+{
+    int rc = -SIGKILL, point;
+
+    for (point = 1; rc == -SIGKILL; point++) {
+        created(state);
+        fake->kill_at = point;
+        rc = umbra("save web2 " FILE_NAME);
+        settle_all();
+        if (records()) {
+            assert_true(phase() == GUEST_RUNNING || phase() == GUEST_SAVING);
+            runs();
+        } else {
+            assert_null(guest());
+            assert_true(exists(FILE_NAME));
+        }
+    }
+    assert_int_equal(rc, 0);
+    assert_true(point > 12);
+}
+
+static void test_restore_killed_anywhere(void **state)
+{
+    int rc = -SIGKILL, point;
+
+    created(state);
+    assert_int_equal(umbra("save web2 " FILE_NAME), 0);
+    for (point = 1; rc == -SIGKILL; point++) {
+        fresh(state);
+        fake->kill_at = point;
+        rc = umbra("restore -e " FILE_NAME);
+        settle_all();
+        assert_int_equal(records(), fake->n - 1);
+        if (records())
+            runs();
+    }
+    assert_int_equal(rc, 0);
+    assert_true(point > 12);
+}
+
+static void test_bad_files(void **state)
+{
+    FILE *f;
+
+    created(state);
+    assert_int_equal(umbra("restore -e no/such/file"), 1);
+    f = fopen(FILE_NAME, "w");
+    fprintf(f, "%100s", "");
+    fclose(f);
+    assert_int_equal(umbra("restore -e " FILE_NAME), 1);
+    assert_non_null(strstr(err_text, "no saved domain"));
+    assert_int_equal(umbra("save web2 " FILE_NAME), 0);
+    assert_int_equal(truncate(FILE_NAME, 100), 0);
+    assert_int_equal(umbra("restore -e " FILE_NAME), 1);
+    assert_non_null(strstr(err_text, "it ends after 100 bytes"));
+    assert_int_equal(records(), 0);
+    assert_int_equal(fake->n, 1);
+}
+
+/* --- the configuration in the file --- */
+
+static int read_back(const char *text, struct config *c, struct ctl_error *err)
+{
+    config_free(c);
+    *err = (struct ctl_error){0};
+    return saved_config_read(text, "file", c, err);
+}
+
+#define XL_GUEST                                                                                        \
+    "{\"c_info\":{\"type\":\"pv\",\"name\":\"old\",\"uuid\":\"aa000000-0000-0000-0000-000000000000\"}," \
+    "\"b_info\":{\"max_vcpus\":4,\"avail_vcpus\":[0,1],\"max_memkb\":131072,\"target_memkb\":65536,"    \
+    "\"kernel\":\"/k\",\"cmdline\":\"quiet\",\"type.pv\":{}},\"on_reboot\":\"rename_restart\""
+
+static void test_config_of_xl(void **state)
+{
+    struct config c = {0};
+    struct ctl_error err;
+
+    assert_int_equal(read_back(XL_GUEST ",\"disks\":[],\"nics\":[]}", &c, &err), 0);
+    assert_string_equal(c.name, "old");
+    assert_string_equal(c.kernel, "/k");
+    assert_string_equal(c.cmdline, "quiet");
+    assert_int_equal(c.memory, 65536);
+    assert_int_equal(c.maxmem, 131072);
+    assert_int_equal(c.vcpus, 2);
+    assert_int_equal(c.maxvcpus, 4);
+    assert_int_equal(c.on_reboot, CTL_ACTION_RENAME_RESTART);
+    assert_true(c.uuid.given && c.uuid.bytes[0] == 0xaa);
+    assert_int_equal(read_back(XL_GUEST ",\"disks\":[{\"vdev\":\"xvda\"}]}", &c, &err), -EOPNOTSUPP);
+    assert_non_null(strstr(err.message, "disks"));
+    assert_int_equal(read_back("[]", &c, &err), -EINVAL);
+    assert_int_equal(read_back("{}", &c, &err), -EINVAL);
+    assert_int_equal(read_back("{\"umbra\":{\"name\":\"x\"}}", &c, &err), -EINVAL);
+    assert_int_equal(read_back("{\"umbra\":{\"name\":\"x\",\"memory\":\"much\"}}", &c, &err), -EINVAL);
+    assert_int_equal(read_back("{\"umbra\":3}", &c, &err), -EINVAL);
+    assert_int_equal(read_back("{", &c, &err), -EINVAL);
+    config_free(&c);
+}
+
+static int teardown(void **state)
+{
+    no_files();
+    return world_teardown(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_save_and_restore, fresh),
+        cmocka_unit_test_setup(test_goes_on, fresh),
+        cmocka_unit_test_setup(test_failures, fresh),
+        cmocka_unit_test_setup(test_too_late, fresh),
+        cmocka_unit_test_setup(test_stops_while_saving, fresh),
+        cmocka_unit_test_setup(test_save_killed_anywhere, fresh),
+        cmocka_unit_test_setup(test_restore_killed_anywhere, fresh),
+        cmocka_unit_test_setup(test_bad_files, fresh),
+        cmocka_unit_test_setup(test_config_of_xl, fresh),
+    };
+
+    return cmocka_run_group_tests(tests, world_setup, teardown);
+}

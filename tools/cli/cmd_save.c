@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * `save`: the file is opened -> the record says "saving" -> the guest is suspended -> it is written -> the file gets
+ * its name -> the guest is removed, or goes on.
+ *
+ * In this order, because whatever goes wrong before the file has its name, the guest goes on as if nothing had been;
+ * the supervisor sees to that if this process is killed, by the record. The file is complete, and on the disk, when it
+ * has its name. (`restore` is `create` from another source: cmd_create.c.)
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/guest.h"
+#include "cli/json.h"
+#include "cli/saved_config.h"
+
+#define LOCK_MS     10000
+#define SUSPEND_MS  60000
+#define TAIL_LINES  12
+#define TAIL_BYTES  2049
+#define MAX_SECONDS 86400
+
+struct save {
+    struct cli *cli;
+    const struct cli_args *args;
+    const char *name, *file;
+    char *partial;
+    int fd;
+    unsigned timeout_ms;
+    uint32_t domid;
+    struct ctl_domain_info info;
+    struct guest_state gs; /* locked */
+    uint64_t bytes;
+};
+
+static int parse_timeout(struct save *s)
+{
+    const char *text = s->args->value['t'];
+    unsigned long seconds;
+    char *end;
+
+    s->timeout_ms = SUSPEND_MS;
+    if (!text)
+        return EXIT_OK;
+    seconds = strtoul(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || seconds == 0 || seconds > MAX_SECONDS)
+        return cli_usage(s->cli, "-t: \"%s\" is not a number of seconds from 1 to %d", text, MAX_SECONDS);
+    s->timeout_ms = (unsigned)seconds * 1000;
+    return EXIT_OK;
+}
+
+/* --- the record --- */
+
+static int lock_record(struct save *s, struct ctl_error *err)
+{
+    int rc = ctl_domain_info(s->cli->ctl, s->domid, &s->info, err);
+
+    if (rc >= 0)
+        rc = guest_lock(s->info.uuid, LOCK_MS, err);
+    if (rc < 0)
+        return rc;
+    rc = guest_state_get(s->cli->ctl, s->info.uuid, &s->gs, err);
+    if (rc == -ENOENT)
+        ctl_error_set(err, rc, "save", s->name, "save it with the tool that made it",
+                      "its configuration is not known: umbra did not create it");
+    else if (rc == 0 && s->gs.phase != GUEST_RUNNING && s->gs.phase != GUEST_SAVING)
+        rc = ctl_error_set(err, -EBUSY, "save", s->name, NULL, "it is being built, restarted or removed, or preserved");
+    if (rc < 0)
+        guest_unlock(s->info.uuid);
+    return rc;
+}
+
+static int put_phase(struct save *s, enum guest_phase phase, struct ctl_error *err)
+{
+    s->gs.phase = phase;
+    return guest_state_put(s->cli->ctl, &s->gs, err);
+}
+
+/* --- the file --- */
+
+static int file_failed(const struct save *s, const char *what, struct ctl_error *err)
+{
+    int code = -errno;
+
+    return ctl_error_set(err, code, what, s->file, code == -ENOSPC ? "make room, or choose another place" : NULL,
+                         "the guest is not saved");
+}
+
+static int open_file(struct save *s, struct ctl_error *err)
+{
+    if (asprintf(&s->partial, "%s.partial", s->file) < 0) {
+        s->partial = NULL;
+        return ctl_error_set(err, -ENOMEM, "open the file", s->file, NULL, "out of memory");
+    }
+    s->fd = open(s->partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    return s->fd < 0 ? file_failed(s, "open the file", err) : 0;
+}
+
+static int name_file(struct save *s, struct ctl_error *err)
+{
+    struct stat st;
+
+    if (fsync(s->fd) || fstat(s->fd, &st))
+        return file_failed(s, "write the file to the disk", err);
+    if (rename(s->partial, s->file))
+        return file_failed(s, "give the file its name", err);
+    free(s->partial);
+    s->partial = NULL;
+    s->bytes = (uint64_t)st.st_size;
+    return 0;
+}
+
+static int write_stream(struct save *s, struct ctl_error *err)
+{
+    struct ctl_stream *stream = ctl_stream_open(s->fd, s->file, err);
+    char *ours = NULL, *config = NULL;
+    int rc = stream ? guest_state_config(s->cli->ctl, s->gs.uuid, &ours, err) : -ENOMEM;
+
+    if (rc >= 0) {
+        config = ours ? saved_config_write(&s->info, ours) : NULL;
+        rc = config ? ctl_stream_write_config(stream, config, err)
+                    : ctl_error_set(err, -EINVAL, "save", s->name, NULL, "its record has no readable configuration");
+    }
+    if (rc >= 0)
+        rc = ctl_domain_save(s->cli->ctl, s->domid, stream, err);
+    free(config);
+    free(ours);
+    ctl_stream_close(stream);
+    return rc;
+}
+
+/* --- the steps --- */
+
+static void show_console(const struct save *s)
+{
+    char tail[TAIL_BYTES];
+
+    if (ctl_console_tail(s->cli->ctl, s->domid, tail, sizeof(tail), TAIL_LINES) == 0 && *tail)
+        fprintf(stderr, "The last lines of its console:\n%s%s", tail, tail[strlen(tail) - 1] == '\n' ? "" : "\n");
+}
+
+/* The guest goes on. One that may still come to suspend stays marked, so that the supervisor wakes it then. */
+static void undo(struct save *s, bool may_suspend)
+{
+    struct ctl_error err = {0};
+
+    if (ctl_domain_go_on(s->cli->ctl, s->domid, &err) < 0)
+        cli_fail(s->cli, s->name, &err, s->domid);
+    if (!may_suspend)
+        put_phase(s, GUEST_RUNNING, NULL);
+}
+
+static int take(struct save *s, struct ctl_error *err)
+{
+    int rc = put_phase(s, GUEST_SAVING, err);
+
+    if (rc < 0)
+        return rc;
+    rc = ctl_domain_suspend(s->cli->ctl, s->domid, s->timeout_ms, err);
+    if (rc < 0) {
+        show_console(s);
+        undo(s, rc == -ETIMEDOUT);
+        return rc;
+    }
+    guest_drain_console(s->cli->ctl, &s->gs, s->domid); /* what is left in the ring would be said twice */
+    rc = write_stream(s, err);
+    if (rc >= 0)
+        rc = name_file(s, err);
+    if (rc < 0)
+        undo(s, false);
+    return rc;
+}
+
+static int let_go(struct save *s, struct ctl_error *err)
+{
+    bool paused = s->args->value['p'] != NULL;
+    int rc;
+
+    if (!paused && !s->args->value['c'])
+        return guest_end(s->cli->ctl, &s->gs, err);
+    rc = paused ? ctl_domain_pause(s->cli->ctl, s->domid, err) : 0;
+    if (rc >= 0)
+        rc = ctl_domain_go_on(s->cli->ctl, s->domid, err);
+    return rc < 0 ? rc : put_phase(s, GUEST_RUNNING, err);
+}
+
+static int report(const struct save *s)
+{
+    struct json_out *o;
+
+    if (!s->cli->json) {
+        printf("%s: saved to %s, %llu MiB\n", s->gs.name, s->file,
+               (unsigned long long)(s->bytes + (1 << 20) - 1) >> 20);
+        return EXIT_OK;
+    }
+    o = json_out_new(true);
+    json_out_object(o, NULL);
+    json_out_str(o, "schema", "umbra.save/1");
+    json_out_str(o, "name", s->gs.name);
+    json_out_str(o, "file", s->file);
+    json_out_uint(o, "bytes", s->bytes);
+    json_out_close(o);
+    return cli_json(s->cli, o);
+}
+
+static int save_locked(struct save *s)
+{
+    struct ctl_error err = {0};
+    int rc = open_file(s, &err);
+
+    if (rc >= 0)
+        rc = take(s, &err);
+    if (rc >= 0)
+        rc = let_go(s, &err);
+    if (s->fd >= 0)
+        close(s->fd);
+    if (s->fd >= 0 && s->partial)
+        unlink(s->partial);
+    free(s->partial);
+    return rc < 0 ? cli_fail(s->cli, s->name, &err, s->domid) : report(s);
+}
+
+int cmd_save(struct cli *cli, const struct cli_args *args)
+{
+    struct save s = {.cli = cli, .args = args, .name = args->operand[0], .file = args->operand[1], .fd = -1};
+    struct ctl_error err = {0};
+    int rc;
+
+    if (args->value['c'] && args->value['p'])
+        return cli_usage(cli, "-c and -p say different things");
+    if (parse_timeout(&s))
+        return EXIT_USAGE;
+    if (cli_guest(cli, s.name, &s.domid))
+        return EXIT_FAILED;
+    if (lock_record(&s, &err) < 0)
+        return cli_fail(cli, s.name, &err, s.domid);
+    rc = save_locked(&s);
+    guest_unlock(s.info.uuid);
+    return rc;
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The configuration in a saved guest's file (see saved_config.h). Of a file that xl wrote, what is understood is
+ * translated into umbra's vocabulary and then read like any other configuration; devices are refused, since the guest
+ * would find none.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/list_long.h"
+#include "cli/saved_config.h"
+
+#define OURS "umbra"
+
+char *saved_config_write(const struct ctl_domain_info *info, const char *ours)
+{
+    struct json_value *tree = json_parse(ours, strlen(ours), NULL, NULL);
+    struct json_out *o;
+
+    if (!tree)
+        return NULL;
+    o = json_out_new(false);
+    json_out_object(o, NULL);
+    list_config(info, tree, NULL, o);
+    json_out_copy(o, OURS, tree);
+    json_out_close(o);
+    json_free(tree);
+    return json_out_end(o);
+}
+
+/* --- from libxl's --- */
+
+static const char *text_of(const struct json_value *object, const char *key)
+{
+    const struct json_value *v = object ? json_member(object, key) : NULL;
+
+    return v && v->type == JSON_STRING ? v->text : NULL;
+}
+
+static void copy_text(struct json_out *o, const struct json_value *from, const char *key)
+{
+    if (text_of(from, key))
+        json_out_str(o, key, text_of(from, key));
+}
+
+static void copy_size(struct json_out *o, const struct json_value *from, const char *key, const char *as)
+{
+    const struct json_value *v = from ? json_member(from, key) : NULL;
+    char text[32];
+    int64_t kib;
+
+    if (!v || json_int(v, &kib) || kib <= 0)
+        return;
+    snprintf(text, sizeof(text), "%lldK", (long long)kib);
+    json_out_str(o, as, text);
+}
+
+static void copy_action(struct json_out *o, const struct json_value *from, const char *key)
+{
+    const char *text = text_of(from, key);
+    char word[32];
+
+    if (!text)
+        return;
+    snprintf(word, sizeof(word), "%s", text);
+    for (char *c = word; *c; c++)
+        *c = *c == '_' ? '-' : *c;
+    json_out_str(o, key, word);
+}
+
+static const char *device_in(const struct json_value *tree)
+{
+    static const char *const kinds[] = {"disks",    "nics",    "pcidevs",  "vfbs",   "vkbs",   "vtpms",
+                                        "usbctrls", "usbdevs", "channels", "p9",     "p9s",    "pvcallsifs",
+                                        "vdispls",  "vsnds",   "rdms",     "dtdevs", "virtios"};
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        const struct json_value *v = json_member(tree, kinds[i]);
+
+        if (v && v->n_items)
+            return kinds[i];
+    }
+    return NULL;
+}
+
+static char *translate(const struct json_value *tree)
+{
+    const struct json_value *c = json_member(tree, "c_info"), *b = json_member(tree, "b_info"), *online, *vcpus;
+    struct json_out *o = json_out_new(false);
+    int64_t n;
+
+    json_out_object(o, NULL);
+    copy_text(o, c, "name");
+    copy_text(o, c, "uuid");
+    copy_text(o, c, "type");
+    copy_size(o, b, "target_memkb", "memory");
+    copy_size(o, b, "max_memkb", "maxmem");
+    vcpus = b ? json_member(b, "max_vcpus") : NULL;
+    if (vcpus && json_int(vcpus, &n) == 0)
+        json_out_int(o, "maxvcpus", n);
+    online = b ? json_member(b, "avail_vcpus") : NULL;
+    json_out_uint(o, "vcpus", online && online->n_items ? online->n_items : 1);
+    copy_text(o, b, "kernel");
+    copy_text(o, b, "ramdisk");
+    copy_text(o, b, "cmdline");
+    copy_action(o, tree, "on_poweroff");
+    copy_action(o, tree, "on_reboot");
+    copy_action(o, tree, "on_watchdog");
+    copy_action(o, tree, "on_crash");
+    json_out_close(o);
+    return json_out_end(o);
+}
+
+/* --- reading --- */
+
+static int fail(struct ctl_error *err, int code, const char *file, const char *what)
+{
+    return ctl_error_set(err, code, "read the configuration in the file", file, NULL, "%s", what);
+}
+
+static int load(char *text, const char *file, struct config *c, struct ctl_error *err)
+{
+    struct config_input in = {.file = file, .text = text};
+    struct diags d = {0};
+    int rc = 0;
+
+    config_load(&in, c, &d);
+    if (diags_failed(&d) || d.out_of_memory)
+        rc = fail(err, d.out_of_memory ? -ENOMEM : -EINVAL, file,
+                  d.n && d.list[0].message ? d.list[0].message : "it is damaged");
+    else if (!c->name || !c->kernel || !c->memory)
+        rc = fail(err, -EINVAL, file, "name, kernel or memory is missing");
+    diags_free(&d);
+    return rc;
+}
+
+static char *own_text(const struct json_value *tree)
+{
+    const struct json_value *ours = json_member(tree, OURS);
+    struct json_out *o;
+
+    if (!ours)
+        return translate(tree);
+    o = json_out_new(false);
+    json_out_copy(o, NULL, ours);
+    return json_out_end(o);
+}
+
+int saved_config_read(const char *text, const char *file, struct config *c, struct ctl_error *err)
+{
+    struct json_value *tree = json_parse(text, strlen(text), NULL, NULL);
+    const char *device;
+    char *own = NULL;
+    int rc;
+
+    memset(c, 0, sizeof(*c));
+    if (!tree || tree->type != JSON_OBJECT) {
+        json_free(tree);
+        return fail(err, -EINVAL, file, "it is no JSON object");
+    }
+    device = device_in(tree);
+    if (device)
+        rc = ctl_error_set(err, -EOPNOTSUPP, "read the configuration in the file", file, NULL,
+                           "the guest has devices (%s), which cannot be restored", device);
+    else {
+        own = own_text(tree);
+        rc = own ? load(own, file, c, err) : fail(err, -ENOMEM, file, "out of memory");
+    }
+    free(own);
+    json_free(tree);
+    return rc;
+}

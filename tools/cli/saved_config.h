@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The configuration in a saved guest's file: libxl's, as xl reads it, with umbra's own as one more member.
+ */
+#ifndef CLI_SAVED_CONFIG_H
+#define CLI_SAVED_CONFIG_H
+
+#include "cli/config.h"
+
+/* ours: the configuration as umbra keeps it. The text is freed by the caller; NULL: no memory, or ours is no JSON. */
+char *saved_config_write(const struct ctl_domain_info *info, const char *ours);
+/* 0 or -errno; *c is to be freed in every case. A file of xl's own has libxl's part only. */
+int saved_config_read(const char *text, const char *file, struct config *c, struct ctl_error *err);
+
+#endif
