@@ -50,8 +50,8 @@ units                 += test_ctl_error
 test_ctl_error-srcs   := tests/unit/test_ctl_error.c tools/libctl/error.c tools/libctl/uuid.c
 test_ctl_error-cflags := -Itools -Ihypervisor/include
 
-saved-guest-srcs    := tests/unit/saved_guest.c \
-                       $(patsubst %,tools/libctl/%.c,stream save save_p2m save_pages restore restore_pages restore_vcpu error)
+saved-guest-srcs    := tests/unit/saved_guest.c $(patsubst %,tools/libctl/%.c,error stream \
+                       save save_p2m save_pages restore restore_pages restore_vcpu)
 
 units               += test_stream
 test_stream-srcs    := tests/unit/test_stream.c $(saved-guest-srcs)

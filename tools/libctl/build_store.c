@@ -253,6 +253,9 @@ static void ring_tree(struct tree *tree)
     put(tree, dom, "console/tty", "");
     put_number(tree, dom, "console/port", b->console_port);
     put_number(tree, dom, "console/ring-ref", b->console_frame);
+    if (b->stream) {
+        put(tree, dom, "control/feature-suspend", "1"); /* a kernel says so when it boots, and this one has shown it */
+    }
 }
 
 int ctl_build_introduce(struct ctl_build *b)
