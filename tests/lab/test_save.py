@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A stock guest of two processors is saved and comes back: its counter goes on where it was, its memory is the same,
+its console, xenstore and shutdown work. Debian's verify-stream-v2 judges the file. Saves and restores that fail leave
+the guest running, or nothing."""
+
+import os
+import re
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+from labtest import BUILD, HOME, LabTest
+from tiny import SLEEP, tiny_kernel
+
+FILE = "/run/keeper.save"
+TOOLS = os.path.join(BUILD, "cache", "root", "usr", "lib", "xen-4.17")
+VERIFIER = os.path.join(TOOLS, "bin", "verify-stream-v2")
+TICK = r"umbra-guest: tick (\d+)\n"
+
+
+class Receiver(threading.Thread):
+    """Takes what one connection sends."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.settimeout(120)
+        self.port = self.listener.getsockname()[1]
+        self.data = bytearray()
+
+    def run(self):
+        with self.listener, self.listener.accept()[0] as connection:
+            while piece := connection.recv(1 << 16):
+                self.data += piece
+
+
+class Save(LabTest):
+    def fetch(self, path):
+        """A file of the control domain, by the emulator's network; megabytes do not go through the agent."""
+        receiver = Receiver()
+        receiver.start()
+        self.addCleanup(self.run_in, "ifconfig eth0 down")
+        up = "[ $(cat /sys/class/net/eth0/carrier) = 1 ]"
+        self.ok("load-drivers; ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up; "
+                f"for i in $(seq 100); do {up} && break; usleep 100000; done; {up}")
+        self.ok(f"nc 10.0.2.2 {receiver.port} <{path}", 240)
+        receiver.join(120)
+        self.assertEqual(len(receiver.data), int(self.ok(f"stat -c %s {path}")))
+        return bytes(receiver.data)
+
+    def verify(self, data):
+        """The whole file in xl's form, and libxc's part of it by itself."""
+        if not os.path.exists(VERIFIER):
+            raise unittest.SkipTest(f"{VERIFIER} is not there: make image")
+        optional = struct.unpack_from("<I", data, 44)[0]
+        environment = {**os.environ, "PYTHONPATH": os.path.join(TOOLS, "lib", "python")}
+        inner = data[48 + optional + 16 + 8:-8]
+        for form, content in (("xl", data), ("libxc", inner)):
+            with tempfile.NamedTemporaryFile() as file:
+                file.write(content)
+                file.flush()
+                done = subprocess.run([sys.executable, VERIFIER, "-v", "-f", form, "-i", file.name], text=True,
+                                      env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+            self.assertEqual(done.returncode, 0, f"{form}: {done.stdout[-2000:]}")
+            self.assertIn("vcpu1 basic context", done.stdout)
+        return done.stdout
+
+    def last_tick(self):
+        return int(re.findall(TICK, self.console_log("keeper"))[-1])
+
+    def ask(self, line, pattern):
+        """Types a line at the guest's shell; the match of its answer."""
+        self.type_in("keeper", line, pattern.replace(r"(\S+)", "[0-9a-z.]"))
+        return re.findall(pattern, self.console_log("keeper"))[-1]
+
+    def what_is_there(self):
+        nodes = self.ok("xenstore-ls -f | cut -d= -f1 | sort | grep -v '^/tool/xenstored'")
+        info = self.json("umbra --json info")
+        free = info["free_memory_kib"] + info["scrub_memory_kib"] - info["outstanding_claims_kib"]
+        return {"nodes": nodes, "free": free, "guests": sorted(self.guests()), "channels": self.ok("lsevtchn 0")}
+
+    def leaves_nothing(self, command, *words):
+        """A command that fails, and what is there when it has."""
+        before = self.what_is_there()
+        self.fails(command, 1, *words, timeout=240)
+        deadline = time.monotonic() + 30
+        while self.what_is_there() != before and time.monotonic() < deadline:
+            time.sleep(0.5)
+        self.assertEqual(self.what_is_there(), before, command)
+
+    def test_there_and_back(self):
+        self.create("keeper", vcpus=2)
+        self.wait_console("keeper", "umbra-guest: tick 2\n")
+        total = self.ask("head -c 6000000 /dev/urandom >/m; echo sum=$(md5sum </m)", r"sum=(\S+)")
+        before = float(self.ask("read up rest </proc/uptime; echo up=$up", r"up=(\S+)"))
+        self.assertRegex(self.ok(f"umbra save keeper {FILE}", 240), "keeper: saved to .*, 1[23]. MiB")
+        self.assertNotIn("keeper", self.guests())
+        self.assertEqual(self.ok("ls /run/*.partial 2>/dev/null; true"), "")
+        ticks = self.last_tick()
+        self.broken_files()
+        listing = self.verify(self.fetch(FILE))
+        self.assertIn("64bit guest, 4 levels of pagetables", listing)
+        self.assertRegex(self.ok(f"umbra restore {FILE}", 240), "keeper: restored as domain")
+        self.wait_console("keeper", f"umbra-guest: tick {ticks + 3}\n")
+        seen = [int(n) for n in re.findall(TICK, self.console_log("keeper"))]
+        self.assertEqual(seen, list(range(1, len(seen) + 1)), "its counter has a gap or went back")
+        self.assertEqual(self.guests()["keeper"][2], 2)
+        self.assertEqual(self.ask("echo again=$(md5sum </m)", r"again=(\S+)"), total)
+        after = float(self.ask("read up rest </proc/uptime; echo later=$up", r"later=(\S+)"))
+        self.assertGreater(after, before)
+        self.assertLess(after, before + 600)
+        self.assertEqual(self.ask("echo cpus=$(nproc)", r"cpus=(\S+)"), "2")
+        self.fails(f"umbra restore {FILE}", 1, "exists")
+        self.checkpoint()
+        self.ok("umbra shutdown -w keeper")
+        self.wait_gone("keeper")
+
+    def checkpoint(self):
+        """Saved, and goes on; a disk that is too small; then paused, from which it can be let go."""
+        ticks = self.last_tick()
+        self.ok("mkdir -p /run/small && mount -t tmpfs -o size=2m small /run/small")
+        self.addCleanup(self.run_in, "umount /run/small")
+        self.fails("umbra save keeper /run/small/file", 1, "no space left", "make room", timeout=240)
+        self.assertEqual(self.ok("ls /run/small"), "")
+        self.wait_console("keeper", f"umbra-guest: tick {ticks + 2}\n")
+        self.ok(f"rm {FILE} && umbra save -c keeper {FILE}", 240)  # both do not fit
+        ticks = self.last_tick()
+        self.wait_console("keeper", f"umbra-guest: tick {ticks + 2}\n")
+
+    def broken_files(self):
+        """The guest is not there, only its file."""
+        self.machine.put("/run/text", b"no saved guest\n" * 20)
+        self.leaves_nothing("umbra restore /run/text", "no saved domain")
+        self.leaves_nothing("umbra restore /run/absent", "no such file")
+        self.ok(f"head -c 60000000 {FILE} >/run/cut")
+        self.leaves_nothing("umbra restore /run/cut", "page_data", "it ends after")
+        self.ok("rm /run/cut")
+
+    def test_does_not_suspend(self):
+        self.machine.put(f"{HOME}/tiny.elf", tiny_kernel(SLEEP))
+        path = self.guest_file("sleeper", memory=16, kernel=f"{HOME}/tiny.elf", ramdisk=None)
+        domid = int(self.ok(f"umbra create -q {path} && umbra domid sleeper"))
+        self.fails("umbra save sleeper /run/sleeper.save", 1, "suspend")
+        self.ok(f"xenstore-write /local/domain/{domid}/control/feature-suspend 1")
+        self.fails("umbra save -t 2 sleeper /run/sleeper.save", 1, "did not take the request", "withdrawn")
+        self.assertEqual(self.ok("ls /run/sleeper* 2>/dev/null; true"), "")
+        self.assertEqual(self.guests()["sleeper"][3][3], "-")
+        self.ok("umbra pause sleeper")
+        self.fails("umbra save sleeper /run/sleeper.save", 1, "unpause it first")
