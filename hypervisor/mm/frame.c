@@ -270,6 +270,7 @@ void share_hv_page_with_guest(struct page_info *pg, struct domain *d, bool writa
     set_gpfn_from_mfn(page_to_mfn(pg), INVALID_M2P_ENTRY);
     /* The typed reference is never dropped while the page is shared: the type is fixed. */
     pg->type_info = ((uint64_t)(writable ? PT_WRITABLE : PT_NONE) << PGT_type_shift) | PGT_validated | 1;
+    pg->reserved[0] = pg->reserved[1] = 0; /* in a P2M it is memory like the domain's own: not shadowed */
     pg->owner = d;
     spin_lock(&d->page_alloc_lock);
     first = list_empty(&d->hv_page_list);

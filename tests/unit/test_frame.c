@@ -165,7 +165,9 @@ static void share(bool writable)
 {
     struct page_info *pg = alloc_hv_pages(0, MEMF_ZERO);
 
+    pg->shadow.rmap = pg->shadow.tables = 1; /* as it may come from the heap */
     share_hv_page_with_guest(pg, d, writable);
+    assert_int_equal(pg->shadow.rmap | pg->shadow.rmap_2m | pg->shadow.tables, 0);
     assert_int_equal(d->refcount, 2);
     assert_true(get_page(pg, d));
     assert_int_equal(get_page_type(pg, PT_SEGDESC), -EINVAL);
