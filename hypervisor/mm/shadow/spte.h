@@ -21,8 +21,8 @@
 
 BOXED(spte_t, _spte, spte_x)
 
-#define SPTE_BORROWED (1ull << 52)
-static_assert((SPTE_BORROWED & PTE_AVAIL_HI) == SPTE_BORROWED, "a bit that hardware ignores");
+#define SPTE_BORROWED (1ull << 9)
+static_assert((SPTE_BORROWED & ~PTE_AVAIL) == 0, "a bit that hardware ignores in each format");
 
 /* Rights of a translation as far as it is known: PTE_RW, PTE_US, PTE_NX. */
 #define RIGHTS_ALL  (PTE_RW | PTE_US)
