@@ -25,6 +25,7 @@ struct p2m {
     bool flush_due;         /* a CPU may know what the tables said before */
     uint64_t limit;         /* one past the highest gfn that ever had an entry */
     uint64_t changes;       /* grows with each */
+    uint64_t freed;         /* grows before tables are freed: a look-up without the lock must not have met one */
     uint64_t torn;          /* teardown: gfns below have no entry any more */
 };
 
@@ -72,7 +73,10 @@ void p2m_lock(struct p2m *p);
 /* Flushes if need be, frees dead tables. */
 void p2m_unlock(struct p2m *p);
 void p2m_flush(struct p2m *p);
-/* The leaf or hole that gfn lies in, and its level. gfn below P2M_GFNS. */
+/*
+ * The leaf or hole that gfn lies in, and its level. gfn below P2M_GFNS. Without the lock it can be anything if p->freed
+ * has changed since.
+ */
 npte_t p2m_find(const struct p2m *p, gfn_t gfn, unsigned int *level);
 /* The entry of that level for gfn, with tables made and large entries split on the way. NULL: no memory. */
 npte_t *p2m_make_slot(struct p2m *p, gfn_t gfn, unsigned int level);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * What a gfn stands for: by value, or as a frame with a reference. The reference is taken under the lock, where the
- * entry still keeps the frame from being freed; nobody gets hold of a frame that its domain has given up.
+ * What a gfn stands for: by value, or as a frame with a reference. The reference is taken without the lock, which all
+ * vCPUs of a guest would wait for at each step of each walk through its tables: the entry is looked at again when it is
+ * held, and then it still keeps the frame from being freed. So nobody gets hold of a frame that its domain has given
+ * up.
  */
 #include "internal.h"
 
@@ -41,30 +43,60 @@ struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn)
     return r;
 }
 
-/* Lock held. A borrowed frame cannot change hands, because the entry holds a reference too. */
+/* Of a leaf. A borrowed frame cannot change hands while it has one, because that holds a reference too. */
 static struct page_info *get_frame(struct domain *d, mfn_t m, enum p2m_type type)
 {
-    struct page_info *pg = mfn_to_page(m);
+    struct page_info *pg;
 
     if (p2m_is_ram(type))
-        return get_page(pg, d) ? pg : NULL;
+        return get_page_from_mfn(m, d);
+    if (!p2m_is_borrowed(type) || !mfn_valid(m))
+        return NULL;
+    pg = mfn_to_page(_mfn(array_index_nospec(m.n, max_page)));
     return get_page_owned(pg, READ_ONCE(pg->owner)) ? pg : NULL;
+}
+
+static struct page_info *look(struct domain *d, gfn_t gfn, enum p2m_type *type, npte_t *e)
+{
+    unsigned int level;
+
+    *e = p2m_find(d->p2m, gfn, &level);
+    *type = npte_type(*e);
+    return get_frame(d, mfn_add(npte_mfn(*e), gfn.n & ((1ul << level_order(level)) - 1)), *type);
+}
+
+/* As it was at a moment during the call, or false: ask again with the lock. */
+static bool look_without_lock(struct domain *d, gfn_t gfn, enum p2m_type *type, struct page_info **pg)
+{
+    uint64_t freed = READ_ONCE(d->p2m->freed);
+    unsigned int level;
+    npte_t e;
+
+    smp_rmb();
+    *pg = look(d, gfn, type, &e);
+    smp_mb(); /* the reference is there before the entry is looked at again */
+    if (p2m_find(d->p2m, gfn, &level).n == e.n) {
+        smp_rmb();
+        if (READ_ONCE(d->p2m->freed) == freed)
+            return true;
+    }
+    if (*pg)
+        put_page(*pg);
+    return false;
 }
 
 struct page_info *p2m_get_page(struct domain *d, gfn_t gfn, enum p2m_type *type)
 {
     struct page_info *pg = NULL;
-    unsigned int level;
     npte_t e;
 
     *type = P2M_MMIO_DM;
     if (gfn.n >= P2M_GFNS)
         return NULL;
+    if (look_without_lock(d, gfn, type, &pg))
+        return pg;
     p2m_lock(d->p2m);
-    e = p2m_find(d->p2m, gfn, &level);
-    *type = npte_type(e);
-    if (p2m_is_ram(*type) || p2m_is_borrowed(*type))
-        pg = get_frame(d, mfn_add(npte_mfn(e), gfn.n & ((1ul << level_order(level)) - 1)), *type);
+    pg = look(d, gfn, type, &e);
     p2m_unlock(d->p2m);
     return pg;
 }

@@ -48,6 +48,10 @@ void p2m_flush(struct p2m *p)
 void p2m_unlock(struct p2m *p)
 {
     p2m_flush(p);
+    if (!list_empty(&p->dead)) {
+        WRITE_ONCE(p->freed, p->freed + 1);
+        smp_mb(); /* it is seen before a table's frame has other content */
+    }
     while (!list_empty(&p->dead)) {
         struct page_info *table = list_first(&p->dead, struct page_info, list);
 
@@ -79,17 +83,19 @@ static struct page_info *table_of(npte_t e)
 
 npte_t p2m_find(const struct p2m *p, gfn_t gfn, unsigned int *level)
 {
-    const struct page_info *table = p->root;
+    const struct page_info *table = READ_ONCE(p->root);
     npte_t e = _npte(0);
 
     *level = P2M_LEVELS;
     if (!table)
         return e;
     for (;; --*level) {
-        e = *p2m_slot(table, gfn, *level);
-        if (!npte_is_table(e))
+        e = _npte(READ_ONCE(p2m_slot(table, gfn, *level)->n));
+        if (*level == 1 || !npte_is_table(e))
             return e;
-        table = table_of(e);
+        if (!mfn_valid(npte_mfn(e))) /* without the lock it may be no table by now */
+            return _npte(0);
+        table = mfn_to_page(_mfn(array_index_nospec(npte_mfn(e).n, max_page)));
     }
 }
 
