@@ -8,6 +8,7 @@ It writes what it does to its standard output. Exit status: 0 passed; 1 a check 
 the reason; a status of tests/lab/verdict.py when the machine panicked, reset, hung or did not power off."""
 
 import argparse
+import contextlib
 import os
 import re
 import signal
@@ -107,6 +108,12 @@ class Actions(labtest.LabTest):
         self.wait_gone(name)
         self.ok(f"umbra create {labtest.HOME}/{name}.json")
 
+    def tell_consoles(self):
+        """What guests said, whole: of a failure the first lines matter."""
+        with contextlib.suppress(verdict.MachineEnded, AssertionError):
+            told = self.run_in("for log in /var/log/xen/console/guest-*.log; do echo $log; tail -n 400 $log; done").out
+            print("\n".join("  | " + line for line in told.replace("\r", "").split("\n")))
+
     # --- before and after each action -----------------------------------------------------------------------------
 
     def check_start(self):
@@ -172,7 +179,8 @@ class Actions(labtest.LabTest):
     def work(self):
         """Processes and pages inside a guest: the ways through page tables, with a result that can be wrong."""
         self.new_guest("guest", cmdline=labtest.CMDLINE + " umbra.test=quiet")
-        self.wait_console("guest", "guest# ", 180)
+        self.wait_up("guest")
+        self.wait_console("guest", "guest# ", 60)
         self.type_in("guest", WORK, "all-42-done", 180)
         self.assertIn(SUM_OF_ZEROS, self.console_log("guest"))
         self.ok("umbra destroy guest")
@@ -310,10 +318,10 @@ def run_cell(cell, build, log):
     image, overlays = kernel_files(cell, build)
     with labtest.new_machine(cell.machine, smp=cell.cpus, append=cell.options, overlays=overlays, image_dir=image,
                              memory=MEMORY.get(cell.action), log=log) as machine:
+        actions = Actions(cell, machine)
         try:
             machine.boot()
             say(f"{cell.machine} is up")
-            actions = Actions(cell, machine)
             actions.check_start()
             getattr(actions, cell.action)()
             actions.check_end()
@@ -322,6 +330,8 @@ def run_cell(cell, build, log):
         except (verdict.MachineEnded, AssertionError) as error:
             say(f"FAILED: {error}")
             print(machine.serial_tail(), flush=True)
+            if machine.is_usable():
+                actions.tell_consoles()
             if isinstance(error.__cause__, verdict.MachineEnded):
                 error = error.__cause__
             status = getattr(error, "status", 1)
