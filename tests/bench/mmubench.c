@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * What page tables cost, seen from inside a guest: each row is an operation repeated a fixed number of times, five
- * times over, and printed as "bench ROW NANOSECONDS..." for one operation. Linked statically and run as all that the
- * guest does; tests/bench/run boots it on each hypervisor.
+ * times over, and printed as "bench ROW OPERATIONS NANOSECONDS..." for one operation. Before and after it says
+ * "bench-ready" and waits for a line, so that nothing else happens between the two but the row. Linked statically and
+ * run as all that the guest does; tests/bench/run boots it on each hypervisor.
  */
 #include <pthread.h>
 #include <stdint.h>
@@ -178,6 +179,12 @@ static const struct {
     {"random-read", random_read, 1000000, 1},
 };
 
+static void ready(void)
+{
+    puts("bench-ready");
+    must(getchar() != EOF, "console");
+}
+
 static void measure(unsigned i)
 {
     if (rows[i].with_large && !large) {
@@ -187,7 +194,8 @@ static void measure(unsigned i)
         touch(large, 16 * MIB);
     }
     rows[i].run(rows[i].n / 4); /* warm */
-    printf("bench %s", rows[i].name);
+    ready();
+    printf("bench %s %u", rows[i].name, rows[i].n * ROUNDS);
     for (int round = 0; round < ROUNDS; round++) {
         uint64_t start = now();
 
@@ -195,6 +203,7 @@ static void measure(unsigned i)
         printf(" %llu", (unsigned long long)((now() - start) / rows[i].n));
     }
     printf("\n");
+    ready();
 }
 
 int main(int argc, char **argv)

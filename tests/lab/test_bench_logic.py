@@ -37,12 +37,26 @@ class Figures(unittest.TestCase):
         self.assertIn("100 (0.50)", text)
         self.assertIn("umbra-shadow to xen-hap: geometric mean 0.50 of seven rows", text)
         with tempfile.TemporaryDirectory() as build:
-            where = self.bench.write(build, {name: {} for name in self.medians}, self.medians)
+            where = self.bench.write(build, {name: {} for name in self.medians}, self.medians, {})
             with open(os.path.join(where, "bench.json"), encoding="utf-8") as file:
                 self.assertEqual(json.load(file)["to_xen-hap"]["umbra-shadow"]["geometric_mean"], 0.5)
             chart = xml.parse(os.path.join(where, "bench.svg")).getroot()
         bars = [bar for bar in chart.iter("{http://www.w3.org/2000/svg}rect")]
         self.assertEqual([bar.get("width") for bar in bars], ["100"] * 8)
+
+    def test_exits(self):
+        """Only of systems that count; frequent reasons first; other counts are for the file."""
+        counts = {"exits.cr": 0.5, "exits.page_fault": 2.0, "events.made": 9.0}
+        spent = {"umbra-shadow": {"thread": counts}, "xen-hap": {}}
+        title, line = self.bench.exits_table(spent).split("\n")
+        self.assertEqual(line.split(), ["umbra-shadow", "thread", "2.50", "page_fault", "2.00", "cr", "0.50"])
+        self.assertEqual(self.bench.exits_table({"xen-hap": {}}), "")
+
+    def test_rows(self):
+        """The guest has as many as the host waits for."""
+        with open(os.path.join(os.path.dirname(RUN), "mmubench.c"), encoding="utf-8") as file:
+            table = file.read().split("} rows[] = {")[1].split("};")[0]
+        self.assertEqual(table.count('{"'), self.bench.ROWS)
 
     def test_configurations(self):
         """The same guest in each tool's language."""
