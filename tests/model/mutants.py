@@ -138,8 +138,8 @@ SHADOW = "hypervisor/mm/shadow/"
 
 SHADOW_MUTANTS = [Mutant(*fields) for fields in (
     # Rights.
-    ("dirty-ignored", SHADOW + "entry.c", "return l->dirty && !l->watched", "return !l->watched"),
-    ("table-writable", SHADOW + "entry.c", "return l->dirty && !l->watched", "return l->dirty"),
+    ("dirty-ignored", SHADOW + "entry.c", "    return l->dirty && (", "    return ("),
+    ("table-writable", SHADOW + "entry.c", "    if (l->watched && (e & PTE_RW))", "    if (false && (e & PTE_RW))"),
     ("write-whatever", SHADOW + "entry.c", "    if (!may_write(l))\n", "    if (!may_write(l) && 0)\n"),
     ("smep-forgotten", SHADOW + "entry.c", " | (l->role.smep ? PTE_NX : 0)", ""),
     ("no-rights-below", SHADOW + "fault.c",
@@ -163,6 +163,18 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
     ("stale-forgotten", SHADOW + "install.c", "s->stale |= !only_grows(old, new);", "(void)only_grows(old, new);"),
     ("freed-without-flush", SHADOW + "pages.c",
      "    shadow_flush(s); /* a CPU may still walk through it */\n", ""),
+    ("reused-without-flush", SHADOW + "pages.c",
+     "        shadow_flush(s); /* a CPU may still walk through what it was */\n", ""),
+    # What costs no fault.
+    ("released-whatever", SHADOW + "install.c", "        if (e.n & SPTE_HELD)\n", "        if (!(e.n & PTE_RW))\n"),
+    ("released-while-a-table", SHADOW + "pages.c",
+     "    if (!pg->shadow.tables && s->d->logdirty", "    if (s->d->logdirty"),
+    ("released-in-spite-of-the-log", SHADOW + "pages.c", "tables && s->d->logdirty.state == LOGDIRTY_OFF)", "tables)"),
+    ("led-by-what-was-not-used", SHADOW + "update.c",
+     "    if (!usable(g, role.level, e, false))\n", "    if (!(e.n & PTE_P))\n"),
+    ("led-with-other-rights", SHADOW + "update.c", "    role_set_rights(&role, role.wp ? RIGHTS_ALL :",
+     "    role_set_rights(&role, true ? RIGHTS_ALL :"),
+    ("retired-while-named", SHADOW + "pages.c", "!sp->orphan || sp->parents ||", "!sp->orphan ||"),
     # What follows the guest's tables.
     ("entry-not-looked-at-again", SHADOW + "fault.c",
      "    if (!entry_stands(c, *out))", "    if (!entry_stands(c, *out) && false)"),

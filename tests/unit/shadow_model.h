@@ -75,7 +75,8 @@ void model_bytes(const uint8_t *bytes, size_t n);
  */
 int shadow_begin_4(void **state);
 int shadow_end(void **state);
-/* shadow_unsync.c, shadow_vtlb.c */
+/* shadow_ahead.c, shadow_unsync.c, shadow_vtlb.c */
+int shadow_ahead_tests(void);
 int shadow_unsync_tests(void);
 int shadow_vtlb_tests(void);
 

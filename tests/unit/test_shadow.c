@@ -484,5 +484,6 @@ int main(void)
         SHADOW_TEST(test_small_pool),     SHADOW_TEST(test_audit_finds),
     };
 
-    return cmocka_run_group_tests_name("shadow", tests, NULL, NULL) | shadow_unsync_tests() | shadow_vtlb_tests();
+    return cmocka_run_group_tests_name("shadow", tests, NULL, NULL) | shadow_ahead_tests() | shadow_unsync_tests() |
+           shadow_vtlb_tests();
 }

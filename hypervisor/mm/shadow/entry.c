@@ -15,9 +15,8 @@ spte_t spte_table(union shadow_role parent, gpte_t e, mfn_t child)
 
 static bool may_write(const struct spte_leaf *l)
 {
-    return l->dirty && !l->watched &&
-           (l->p2m.type == P2M_RAM_RW || l->p2m.type == P2M_GRANT_RW || l->p2m.type == P2M_FOREIGN ||
-            l->p2m.type == P2M_MMIO_DIRECT);
+    return l->dirty && (l->p2m.type == P2M_RAM_RW || l->p2m.type == P2M_GRANT_RW || l->p2m.type == P2M_FOREIGN ||
+                        l->p2m.type == P2M_MMIO_DIRECT);
 }
 
 /*
@@ -46,6 +45,8 @@ spte_t spte_leaf(const struct spte_leaf *l)
         return _spte(0);
     if (!may_write(l))
         e &= ~PTE_RW;
+    if (l->watched && (e & PTE_RW))
+        e ^= PTE_RW | SPTE_HELD;
     if (!p2m_is_ram(l->p2m.type))
         e |= SPTE_BORROWED;
     if (p2m_is_borrowed(l->p2m.type))

@@ -7,6 +7,8 @@
 #include <hv/sched.h>
 #include "internal.h"
 
+#define RELEASED 4u /* leaves of a frame, at most: the guest's own mapping of its memory, and an alias */
+
 static enum ring ring_of(unsigned int level, spte_t e)
 {
     if (!spte_is_leaf(e, level))
@@ -110,8 +112,23 @@ bool sptes_protect(struct shadow *s, entry_ref *head)
         struct shadow_page *sp = ref_page(s, *head);
         unsigned int index = *head % PT_ENTRIES;
 
-        spte_set(s, sp, index, _spte(sp->entry[index].n & ~PTE_RW));
+        spte_set(s, sp, index, _spte(sp->entry[index].n ^ (PTE_RW | SPTE_HELD)));
     }
     stretch_work(n);
     return !first_is_writable(s, *head);
+}
+
+void sptes_release(struct shadow *s, entry_ref *head)
+{
+    entry_ref r = *head, next;
+
+    for (unsigned int n = 0; r && n < RELEASED && room(); n++, r = next) {
+        struct shadow_page *sp = ref_page(s, r);
+        spte_t e = sp->entry[r % PT_ENTRIES];
+
+        next = sp->link[r % PT_ENTRIES].next;
+        if (e.n & SPTE_HELD)
+            spte_set(s, sp, r % PT_ENTRIES, _spte(e.n ^ (PTE_RW | SPTE_HELD)));
+        stretch_work(1);
+    }
 }

@@ -41,6 +41,8 @@ struct shadow_page {
     uint16_t used;          /* entries that are present */
     uint16_t stores;        /* to its table since a fault last went through it */
     bool busy;              /* on the way of the fault under way */
+    bool fresh;             /* a root whose entries have not been looked at: tables_ahead */
+    bool orphan;            /* the guest has taken away the last entry that named its table */
     uint8_t unsynced;       /* its table's place in s->unsynced, plus one; 0: in sync */
 };
 
@@ -164,6 +166,13 @@ bool page_detach(struct shadow *s, struct shadow_page *sp);
 void page_return(struct shadow *s, struct shadow_page *sp);
 /* Entries go, as many as there is room for in this stretch; true: all have gone. */
 bool page_clear(struct shadow *s, struct shadow_page *sp);
+/*
+ * Nothing names its table any more, by a store of the guest's: it stands at the end of the list. pages_retire, in the
+ * same stretch as far as there is room, makes such pages idle: their frames are no tables, and serve the next that is
+ * made.
+ */
+void page_orphan(struct shadow *s, struct shadow_page *sp);
+void pages_retire(struct shadow *s);
 static inline struct shadow_page *page_of_frame(const struct shadow *s, mfn_t m)
 {
     return page_by_id(s, mfn_to_page(m)->shadow.tables);
@@ -179,6 +188,8 @@ void spte_set(struct shadow *s, struct shadow_page *sp, unsigned int index, spte
 bool sptes_drop(struct shadow *s, entry_ref *head);
 /* Writable leaves of the list become read-only, likewise; true: none is left. */
 bool sptes_protect(struct shadow *s, entry_ref *head);
+/* The frame is no table any more: of its first leaves those that only this made read-only are writable again. */
+void sptes_release(struct shadow *s, entry_ref *head);
 
 /* ---- harvest.c ---- */
 
@@ -234,6 +245,9 @@ void table_written(struct shadow *s, mfn_t table, unsigned int offset, unsigned 
 /* A leaf of a guest's entry was made: so are its neighbours that the guest has accessed, which cost it no fault then.
  */
 void table_ahead(struct shadow *s, struct shadow_page *sp, unsigned int index);
+/* A top table of 4 levels has a new shadow, and is protected: entries lead to what shadows there are. An address space
+ * that is new has its kernel in common with others, which costs no faults then. As much as there is room for. */
+void tables_ahead(struct shadow *s, struct shadow_page *top);
 
 /* ---- vtlb.c ---- */
 

@@ -77,6 +77,8 @@ void page_forget(struct shadow *s, struct shadow_page *sp)
         --*count;
     if (!pg->shadow.tables && sp->unsynced)
         table_gone(s, sp);
+    if (!pg->shadow.tables && s->d->logdirty.state == LOGDIRTY_OFF) /* else the log may wait for a store */
+        sptes_release(s, &pg->shadow.rmap);
     sp->unsynced = 0;
     sp->table = INVALID_MFN;
 }
@@ -107,6 +109,39 @@ bool page_detach(struct shadow *s, struct shadow_page *sp)
     if (has_table(sp))
         page_forget(s, sp);
     return true;
+}
+
+static bool retire(struct shadow *s, struct shadow_page *sp)
+{
+    if (!room() || !sp->orphan || sp->parents || sp->busy || !has_table(sp))
+        return false;
+    stretch_work(1);
+    if (!page_clear(s, sp))
+        return false;
+    page_forget(s, sp);
+    s->count.unshadowed++;
+    count_table(s, sp->role, -1);
+    sp->role.n = 0;
+    count_table(s, sp->role, 1);
+    return true;
+}
+
+void page_orphan(struct shadow *s, struct shadow_page *sp)
+{
+    sp->orphan = true;
+    list_del(&sp->lru);
+    list_add_tail(&sp->lru, &s->lru);
+}
+
+void pages_retire(struct shadow *s)
+{
+    struct list_head *at = s->lru.prev, *before;
+
+    for (; at != &s->lru; at = before) {
+        before = at->prev;
+        if (!retire(s, list_entry(at, struct shadow_page, lru)))
+            return;
+    }
 }
 
 void page_return(struct shadow *s, struct shadow_page *sp)
@@ -145,27 +180,50 @@ static int reclaim(struct shadow *s)
     return -ENOMEM;
 }
 
-int page_make(struct shadow *s, union shadow_role role, struct shadow_page **out)
+/* The one at the end of the list, if it has no use: its frames are empty, and can be another's. */
+static struct shadow_page *idle_page(const struct shadow *s)
 {
-    bool pae_root = role.level == 3 && role.levels != 4;
-    struct shadow_page *sp;
-    void *entry, *link;
+    struct shadow_page *sp = list_entry(s->lru.prev, struct shadow_page, lru);
 
-    if (room() < 4 * STRETCH_FRAME)
-        return -ERESTART;
-    sp = take_descriptor(s);
-    entry = sp ? pool_frame(s, pae_root) : NULL;
-    link = entry ? pool_frame(s, false) : NULL;
+    return list_empty(&s->lru) || sp->role.n || sp->used || sp->parents ? NULL : sp;
+}
+
+/* Frames out of the pool for a page without any. False: there are none. */
+static bool take_frames(struct shadow *s, struct shadow_page *sp, bool below_4g)
+{
+    void *entry = pool_frame(s, below_4g), *link = entry ? pool_frame(s, false) : NULL;
+
     if (!link) {
         if (entry)
             pool_return(s, entry);
-        return reclaim(s);
+        return false;
+    }
+    sp->entry = entry;
+    sp->link = link;
+    virt_to_page(entry)->shadow.tables = sp->id;
+    s->pages++;
+    return true;
+}
+
+int page_make(struct shadow *s, union shadow_role role, struct shadow_page **out)
+{
+    bool pae_root = role.level == 3 && role.levels != 4;
+    struct shadow_page *sp = pae_root ? NULL : idle_page(s);
+
+    if (room() < 4 * STRETCH_FRAME)
+        return -ERESTART;
+    if (sp) {
+        shadow_flush(s); /* a CPU may still walk through what it was */
+        count_table(s, sp->role, -1);
+        s->count.freed++;
+    } else {
+        sp = take_descriptor(s);
+        if (!sp || !take_frames(s, sp, pae_root))
+            return reclaim(s);
     }
     list_del(&sp->lru);
-    *sp = (struct shadow_page){.entry = entry, .link = link, .table = INVALID_MFN, .role = role, .id = sp->id};
-    virt_to_page(entry)->shadow.tables = sp->id;
+    *sp = (struct shadow_page){.entry = sp->entry, .link = sp->link, .table = INVALID_MFN, .role = role, .id = sp->id};
     list_add(&sp->lru, &s->lru);
-    s->pages++;
     s->count.made++;
     count_table(s, role, 1);
     *out = sp;

@@ -57,8 +57,11 @@ static int make_root(struct shadow_vcpu *v, union shadow_role role, const struct
         rc = page_make(v->s, role, &root); /* also if the guest means a table where there is no memory */
     else
         root = page_find(v->s, top->mfn, role);
-    if (!rc && !root)
+    if (!rc && !root) {
         rc = page_make_for(v->s, role, top->mfn, &root);
+        if (!rc)
+            root->fresh = true;
+    }
     if (rc)
         return rc;
     drop_root(v); /* not before: a vCPU without a root cannot go on */
@@ -79,7 +82,13 @@ int shadow_take_root(struct shadow_vcpu *v)
         rc = make_root(v, role, &top);
     if (rc)
         return rc;
-    return !p2m_is_ram(top.type) || table_protect(v->s, top.mfn) ? 0 : -ERESTART;
+    if (!p2m_is_ram(top.type))
+        return 0;
+    if (!table_protect(v->s, top.mfn))
+        return -ERESTART;
+    if (v->root->fresh)
+        tables_ahead(v->s, v->root);
+    return 0;
 }
 
 /* Four entries of PAE were those of the old CR3; a TLB of the vCPU's own, all. */

@@ -7,6 +7,7 @@
  *   A, D        always set, so that hardware never changes an entry; but D of a writable leaf of RAM is hardware's
  *               while it is harvested (harvest.c)
  *   PSE         a leaf of 2 MiB, in a table of level 2
+ *   HELD        leaf: read-only only because stores to its frame are to be noticed, above all because a table is in it
  *   BORROWED    leaf: another domain's memory, or the device's; not in the reverse map of its frame
  *   PCD         device memory; RAM is write-back whatever the guest says
  *   G, PWT      never: roots are switched without a flush of global entries
@@ -22,7 +23,8 @@
 BOXED(spte_t, _spte, spte_x)
 
 #define SPTE_BORROWED (1ull << 9)
-static_assert((SPTE_BORROWED & ~PTE_AVAIL) == 0, "a bit that hardware ignores in each format");
+#define SPTE_HELD     (1ull << 10)
+static_assert(((SPTE_BORROWED | SPTE_HELD) & ~PTE_AVAIL) == 0, "bits that hardware ignores in each format");
 
 /* Rights of a translation as far as it is known: PTE_RW, PTE_US, PTE_NX. */
 #define RIGHTS_ALL  (PTE_RW | PTE_US)

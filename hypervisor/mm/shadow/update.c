@@ -10,8 +10,9 @@
 #include <hv/x86.h>
 #include "internal.h"
 
-#define FLOOD 3u /* stores to a table that nobody walks through: it is one no more, or its end has come */
-#define AHEAD 8u /* entries of a table that are made together */
+#define FLOOD    3u /* stores to a table that nobody walks through: it is one no more, or its end has come */
+#define AHEAD    8u /* entries of a table that are made together */
+#define TOP_WORK (PT_ENTRIES / 8) /* to look at the entries of a top table, most of which are not present */
 
 void role_paging(const struct shadow *s, union shadow_role role, struct guest_paging *g)
 {
@@ -62,10 +63,27 @@ static spte_t kept_table(const struct shadow *s, const struct shadow_page *sp, c
     return spte_table(sp->role, e, spte_mfn(old));
 }
 
+static void update_table(struct shadow *s, struct shadow_page *sp, const struct guest_paging *g, unsigned int index,
+                         gpte_t e)
+{
+    spte_t old = sp->entry[index];
+    struct shadow_page *child;
+
+    spte_set(s, sp, index, kept_table(s, sp, g, e, old));
+    if (!spte_present(old) || spte_is_leaf(old, sp->role.level))
+        return;
+    child = page_of_frame(s, spte_mfn(old));
+    if (!child->parents && has_table(child) && !child->roots)
+        page_orphan(s, child);
+}
+
 static void update_one(struct shadow *s, struct shadow_page *sp, const struct guest_paging *g, unsigned int index,
                        gpte_t e)
 {
-    spte_set(s, sp, index, sp->role.level == 1 ? made_leaf(s, sp, g, e) : kept_table(s, sp, g, e, sp->entry[index]));
+    if (sp->role.level == 1)
+        spte_set(s, sp, index, made_leaf(s, sp, g, e));
+    else
+        update_table(s, sp, g, index, e);
 }
 
 /* Entry n of the guest's table: none, one or two of the shadow's. */
@@ -98,6 +116,41 @@ void table_ahead(struct shadow *s, struct shadow_page *sp, unsigned int index)
         if (!table_sync_entry(s, sp->table, offset))
             return;
         update_one(s, sp, &g, i, table_entry(s, sp, offset));
+    }
+}
+
+/* The shadow that the entry of a top table leads to, if there is one already. */
+static void lead(struct shadow *s, struct shadow_page *top, const struct guest_paging *g, unsigned int index, gpte_t e)
+{
+    union shadow_role role = top->role;
+    struct shadow_page *child;
+    struct p2m_entry p;
+
+    if (!usable(g, role.level, e, false))
+        return;
+    stretch_work(1);
+    p = p2m_lookup_locked(s->d, guest_entry_gfn(g, role.level, e));
+    role.level--;
+    role_set_rights(&role, role.wp ? RIGHTS_ALL : rights_through(role_rights(role), e, g->nx));
+    child = p2m_is_ram(p.type) ? page_find(s, p.mfn, role) : NULL;
+    if (child && table_protect(s, p.mfn))
+        spte_set(s, top, index, spte_table(top->role, e, page_mfn(child)));
+}
+
+void tables_ahead(struct shadow *s, struct shadow_page *top)
+{
+    struct guest_paging g;
+
+    if (room() < TOP_WORK)
+        return;
+    top->fresh = false;
+    stretch_work(TOP_WORK);
+    role_paging(s, top->role, &g);
+    for (unsigned int i = 0; i < PT_ENTRIES && room(); i++) {
+        gpte_t e = table_entry(s, top, i * g.fmt->entry_bytes);
+
+        if ((e.n & PTE_P) && !spte_present(top->entry[i]))
+            lead(s, top, &g, i, e);
     }
 }
 
@@ -136,4 +189,5 @@ void table_written(struct shadow *s, mfn_t table, unsigned int offset, unsigned 
     }
     if (flood)
         (void)table_unshadow(s, table); /* what is left goes with the next store */
+    pages_retire(s);
 }
