@@ -240,10 +240,10 @@ bool table_unsync(struct shadow *s, mfn_t table)
         u->quiet = 0;
         return true;
     }
-    if (!opt_shadow_oos || !last_level(s, table) || room() < 3 * STRETCH_FRAME)
+    if (!opt_shadow_oos || !last_level(s, table))
         return false;
     if (!has_parents(s, table))
         return table_unshadow(s, table);
     u = place(s);
-    return u && begin(s, u, table);
+    return u && room() >= 3 * STRETCH_FRAME && begin(s, u, table);
 }
