@@ -30,6 +30,8 @@ enum {
 };
 
 #define APIC_FIRST_VECTOR 16u /* those below are exceptions' */
+#define LAPIC_VERSION     (0x14u | (LAPIC_NR_LVT - 1) << 16)
+#define LVT_MASKED        (1u << 16)
 #define SVR_ENABLED       (1u << 8)
 #define ICR_LOGICAL       (1u << 11)
 #define ICR_ASSERT        (1u << 14)
@@ -48,6 +50,12 @@ static inline bool lapic_accepts(const struct lapic *l)
 }
 
 uint32_t lapic_ppr(const struct lapic *l);
+/* Can it be read, in any mode; which of its bits can be set; what it reads as. */
+bool lapic_has(unsigned int reg);
+uint32_t lapic_bits(unsigned int reg);
+uint32_t lapic_read(struct vcpu *v, unsigned int reg);
+/* The timer counts down from there; 0: it stops. */
+void lapic_count(struct lapic *l, uint32_t count);
 /* In x2APIC mode it follows from the identity. */
 uint32_t lapic_ldr(const struct vcpu *v);
 /* Bits ESR_* are noted. Any CPU. */

@@ -13,9 +13,7 @@
 #include "apic_regs.h"
 
 #define DFR_FLAT     0xffffffffu
-#define LVT_MASKED   (1u << 16)
 #define LVT_PERIODIC (1u << 17)
-#define VERSION      (0x14u | (LAPIC_NR_LVT - 1) << 16)
 #define PERIOD_MIN   MICROSECS(100) /* shorter ones would let the guest do nothing else */
 #define SKEW         MILLISECS(1)   /* more than the clocks of two CPUs differ by */
 #define IN_XAPIC     1u
@@ -48,6 +46,16 @@ static const struct {
     [APIC_TIMER_DIVIDE] = {IN_BOTH, IN_BOTH, 0xb},
     [APIC_SELF] = {0, IN_X2APIC, 0xff},
 };
+
+uint32_t lapic_bits(unsigned int reg)
+{
+    return rules[reg].bits;
+}
+
+bool lapic_has(unsigned int reg)
+{
+    return rules[reg].read;
+}
 
 /* ---- priorities ---- */
 
@@ -144,7 +152,7 @@ static void arm(struct lapic *l, s_time_t expires)
     timer_set(&l->timer, expires);
 }
 
-static void start_timer(struct lapic *l, uint32_t count)
+void lapic_count(struct lapic *l, uint32_t count)
 {
     arm(l, count ? system_time() + (s_time_t)count * tick(l) : STIME_MAX);
 }
@@ -215,7 +223,7 @@ static uint32_t read_bits(const struct lapic *l, unsigned int reg)
     return (uint32_t)(READ_ONCE(bits[(reg & 7) / 2]) >> (32 * (reg & 1)));
 }
 
-static uint32_t read_reg(struct vcpu *v, unsigned int reg)
+uint32_t lapic_read(struct vcpu *v, unsigned int reg)
 {
     const struct lapic *l = v->hvm->lapic;
 
@@ -223,7 +231,7 @@ static uint32_t read_reg(struct vcpu *v, unsigned int reg)
     case APIC_ID:
         return identity(v);
     case APIC_VERSION:
-        return VERSION;
+        return LAPIC_VERSION;
     case APIC_TPR:
         return l->tpr;
     case APIC_PPR:
@@ -277,7 +285,7 @@ static void set_divide(struct lapic *l, uint32_t value)
 
     l->divide = value;
     if (left)
-        start_timer(l, left);
+        lapic_count(l, left);
 }
 
 static void write_reg(struct vcpu *v, unsigned int reg, uint32_t value)
@@ -315,7 +323,7 @@ static void write_reg(struct vcpu *v, unsigned int reg, uint32_t value)
         break;
     case APIC_TIMER_INITIAL:
         l->initial = value;
-        start_timer(l, value);
+        lapic_count(l, value);
         break;
     case APIC_TIMER_DIVIDE:
         set_divide(l, value);
@@ -339,7 +347,7 @@ int lapic_read_msr(struct vcpu *v, uint32_t msr, uint64_t *value)
     if (msr - LAPIC_MSR_FIRST >= APIC_REGS || !(rules[reg].read & mode(l) & IN_X2APIC))
         return -EINVAL;
     lapic_update(v);
-    *value = read_reg(v, reg);
+    *value = lapic_read(v, reg);
     if (reg == APIC_ICR_LOW)
         *value |= (uint64_t)l->icr_high << 32;
     return 0;
@@ -402,7 +410,7 @@ bool lapic_mmio(struct vcpu *v, gpa_t at, unsigned int bytes, bool write, uint32
     } else if (write) {
         write_reg(v, reg, *value & rules[reg].bits);
     } else {
-        *value = read_reg(v, reg);
+        *value = lapic_read(v, reg);
     }
     return true;
 }

@@ -8,25 +8,31 @@
 #include <hv/hvm.h>
 #include <hv/x86.h>
 #include "lapic.h"
+#include "state.h"
 
 #define MSR_TSC            0x10u
 #define MSR_MTRR_CAP       0xfeu
 #define MSR_MTRR_VAR       0x200u
 #define MSR_MTRR_DEF_TYPE  0x2ffu
 #define MSR_HYPERCALL_PAGE 0x40000000u
+#define MSR_MCG_CAP        0x179u
+#define MSR_MCG_CTL        0x17bu
+#define MSR_MC0_CTL        0x400u
 
+#define MCG_CTL_P       (1u << 8)
+#define MCG_BANKS_MAX   2u                                  /* as many as Xen shows a guest */
 #define MTRR_CAP        (HVM_MTRR_VAR | 1u << 8 | 1u << 10) /* fixed ranges, write combining */
 #define MTRR_FIX_ENABLE (1u << 10)
 #define MTRR_ENABLE     (1u << 11)
 #define MTRR_VALID      (1u << 11) /* of a mask */
 #define WRITE_BACK      6u
+#define UNCACHED_MINUS  7u /* of a PAT only */
 
 static const struct {
     uint32_t msr;
     uint64_t value;
 } constants[] = {
     {0x8b, 0},                /* microcode revision */
-    {0x179, 0},               /* machine checks: no banks */
     {0x17a, 0},               /* none is being handled */
     {0x1a0, 1},               /* MISC_ENABLE: fast strings */
     {0x1d9, 0},               /* DEBUGCTL */
@@ -68,6 +74,11 @@ static bool type_ok(uint64_t type)
     return type <= WRITE_BACK && type != 2 && type != 3;
 }
 
+static bool pat_type_ok(uint64_t type)
+{
+    return type_ok(type) || type == UNCACHED_MINUS;
+}
+
 static bool mtrr_ok(const struct hvm_vcpu *h, uint32_t msr, uint64_t value)
 {
     uint64_t address = ((1ull << shadow_cpu(h->shadow.s)->phys_bits) - 1) & PAGE_MASK;
@@ -80,6 +91,60 @@ static bool mtrr_ok(const struct hvm_vcpu *h, uint32_t msr, uint64_t value)
         if (!type_ok(value >> (8 * i) & 0xff))
             return false;
     return true;
+}
+
+/* PAT is the back end's, and was checked before. */
+void hvm_save_mtrr(const struct vcpu *v, struct hvm_hw_mtrr *m)
+{
+    const struct hvm_mtrr *own = &v->hvm->mtrr;
+
+    *m = (struct hvm_hw_mtrr){.msr_mtrr_cap = MTRR_CAP, .msr_mtrr_def_type = own->def_type};
+    memcpy(m->msr_mtrr_var, own->var, sizeof(own->var));
+    memcpy(m->msr_mtrr_fixed, own->fixed, sizeof(own->fixed));
+    hvm_ops->read_msr(v, MSR_PAT, &m->msr_pat_cr);
+}
+
+int hvm_check_mtrr(const struct vcpu *v, const struct hvm_hw_mtrr *m)
+{
+    const struct hvm_vcpu *h = v->hvm;
+    bool ok = m->msr_mtrr_cap == MTRR_CAP && mtrr_ok(h, MSR_MTRR_DEF_TYPE, m->msr_mtrr_def_type);
+
+    for (unsigned int i = 0; i < 2 * HVM_MTRR_VAR; i++)
+        ok &= mtrr_ok(h, MSR_MTRR_VAR + i, m->msr_mtrr_var[i]);
+    for (unsigned int i = 0; i < HVM_MTRR_FIXED; i++)
+        ok &= mtrr_ok(h, fixed_msrs[i], m->msr_mtrr_fixed[i]);
+    for (unsigned int i = 0; i < 8; i++)
+        ok &= pat_type_ok(m->msr_pat_cr >> (8 * i) & 0xff);
+    return ok ? 0 : -EINVAL;
+}
+
+void hvm_load_mtrr(struct vcpu *v, const struct hvm_hw_mtrr *m)
+{
+    struct hvm_mtrr *own = &v->hvm->mtrr;
+
+    own->def_type = m->msr_mtrr_def_type;
+    memcpy(own->var, m->msr_mtrr_var, sizeof(own->var));
+    memcpy(own->fixed, m->msr_mtrr_fixed, sizeof(own->fixed));
+    hvm_ops->write_msr(v, MSR_PAT, m->msr_pat_cr);
+}
+
+/* ---- machine checks ---- */
+
+/* None is ever told. Banks of which a guest was told where it was saved are there, and empty. */
+int hvm_check_vmce(const struct hvm_vmce_vcpu *m)
+{
+    bool ok = (m->caps & 0xff) <= MCG_BANKS_MAX && !(m->caps & ~(uint64_t)(0xff | MCG_CTL_P));
+
+    return ok && !m->mci_ctl2_bank0 && !m->mci_ctl2_bank1 && !m->mcg_ext_ctl ? 0 : -EINVAL;
+}
+
+/* The registers that tell what to report are all ones, and can be set to anything without effect. */
+static bool bank_register(const struct hvm_vcpu *h, uint32_t msr, bool *control)
+{
+    *control = msr == MSR_MCG_CTL || msr % 4 == 0;
+    if (msr == MSR_MCG_CTL)
+        return h->mcg_cap & MCG_CTL_P;
+    return msr >= MSR_MC0_CTL && msr < MSR_MC0_CTL + 4 * (h->mcg_cap & 0xff);
 }
 
 /* ---- access ---- */
@@ -117,10 +182,22 @@ static int constant(uint32_t msr, uint64_t *value)
     return -EINVAL;
 }
 
+bool hvm_is_constant(uint32_t msr, uint64_t value)
+{
+    uint64_t now;
+
+    return !constant(msr, &now) && now == value;
+}
+
 static int read_other(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
     const uint64_t *mtrr = mtrr_slot(v->hvm, msr);
+    bool control;
 
+    if (bank_register(v->hvm, msr, &control)) {
+        *value = control ? ~0ull : 0;
+        return 0;
+    }
     if (mtrr)
         *value = *mtrr;
     return mtrr || hvm_ops->read_msr(v, msr, value) ? 0 : constant(msr, value);
@@ -144,6 +221,9 @@ int hvm_read_msr(struct vcpu *v, uint32_t msr, uint64_t *value)
     case MSR_MTRR_CAP:
         *value = MTRR_CAP;
         return 0;
+    case MSR_MCG_CAP:
+        *value = v->hvm->mcg_cap;
+        return 0;
     default:
         return read_other(v, msr, value);
     }
@@ -151,8 +231,13 @@ int hvm_read_msr(struct vcpu *v, uint32_t msr, uint64_t *value)
 
 static int write_other(struct vcpu *v, uint32_t msr, uint64_t value)
 {
-    uint64_t *mtrr = mtrr_slot(v->hvm, msr), now;
+    uint64_t *mtrr = mtrr_slot(v->hvm, msr);
+    bool control;
 
+    if (bank_register(v->hvm, msr, &control))
+        return control || !value ? 0 : -EINVAL;
+    if (msr == MSR_MCG_CAP)
+        return value == v->hvm->mcg_cap ? 0 : -EINVAL;
     if (mtrr) {
         if (!mtrr_ok(v->hvm, msr, value))
             return -EINVAL;
@@ -161,7 +246,7 @@ static int write_other(struct vcpu *v, uint32_t msr, uint64_t value)
     }
     if (hvm_ops->write_msr(v, msr, value))
         return 0;
-    return !constant(msr, &now) && now == value ? 0 : -EINVAL;
+    return hvm_is_constant(msr, value) ? 0 : -EINVAL;
 }
 
 int hvm_write_msr(struct vcpu *v, uint32_t msr, uint64_t value)

@@ -85,7 +85,8 @@ void hvm_start_if_told(struct vcpu *v)
     if (!start)
         return;
     id = cpuid_find(domain_cpuid_policy(v->domain), 1, XEN_CPUID_NO_SUBLEAF);
-    *guest_cpu_user_regs() = (struct cpu_user_regs){.rflags = EFLAGS_MBS, .rdx = id ? id->a : 0};
+    *(v == current ? guest_cpu_user_regs() : &v->regs) =
+        (struct cpu_user_regs){.rflags = EFLAGS_MBS, .rdx = id ? id->a : 0};
     h->cr0 = CR0_ET;
     h->cr2 = h->cr3 = h->cr4 = h->efer = 0;
     memset(h->dr, 0, sizeof(h->dr));

@@ -36,6 +36,8 @@ static const struct entry table[] = {
     [XEN_DOMCTL_get_vcpu_msrs] = {domctl_getvcpumsrs, true},
     [XEN_DOMCTL_set_vcpu_msrs] = {domctl_setvcpumsrs, true},
     [XEN_DOMCTL_sethvmcontext] = {domctl_sethvmcontext, true},
+    [XEN_DOMCTL_gethvmcontext] = {domctl_gethvmcontext, true},
+    [XEN_DOMCTL_gethvmcontext_partial] = {domctl_gethvmcontext_partial, true},
     [XEN_DOMCTL_getvcpuinfo] = {domctl_getvcpuinfo, true},
     [XEN_DOMCTL_shadow_op] = {domctl_shadow_op, true},
     [XEN_DOMCTL_scheduler_op] = {domctl_scheduler, true},
@@ -62,7 +64,6 @@ static const struct entry table[] = {
 
 /* Commands without a function: how Xen 4.17 refuses them about a PV domain, or without the hardware for them. */
 static const int refused[] = {
-    [XEN_DOMCTL_gethvmcontext] = -EINVAL,       [XEN_DOMCTL_gethvmcontext_partial] = -EINVAL,
     [XEN_DOMCTL_assign_device] = -EOPNOTSUPP,   [XEN_DOMCTL_test_assign_device] = -EOPNOTSUPP,
     [XEN_DOMCTL_deassign_device] = -EOPNOTSUPP, [XEN_DOMCTL_get_device_group] = -EOPNOTSUPP,
     [XEN_DOMCTL_bind_pt_irq] = -EINVAL,         [XEN_DOMCTL_unbind_pt_irq] = -EINVAL,

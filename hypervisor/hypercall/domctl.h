@@ -16,7 +16,7 @@ domctl_fn domctl_create, domctl_destroy, domctl_pause, domctl_unpause, domctl_re
     domctl_max_vcpus, domctl_sethandle, domctl_settimeoffset, domctl_hypercall_init, domctl_set_virq_handler,
     domctl_address_size, domctl_subscribe, domctl_setnodeaffinity, domctl_getnodeaffinity, domctl_get_cpu_policy,
     domctl_set_cpu_policy;
-domctl_fn domctl_sethvmcontext;
+domctl_fn domctl_gethvmcontext, domctl_gethvmcontext_partial, domctl_sethvmcontext;
 domctl_fn domctl_setcontext, domctl_getcontext, domctl_getvcpuinfo, domctl_setaffinity, domctl_getaffinity,
     domctl_scheduler, domctl_sendtrigger;
 domctl_fn domctl_getvcpuextstate, domctl_setvcpuextstate, domctl_getextcontext, domctl_setextcontext,

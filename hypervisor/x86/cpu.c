@@ -12,8 +12,6 @@
 
 #define CR0_HOST (CR0_PG | CR0_AM | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE)
 
-#define MSR_SYSENTER_CS 0x174
-
 struct cpu_features cpu_features;
 
 /* Supervisor protection, as Xen spells it: a switch, or "hvm" for guests with hardware virtualisation only. */

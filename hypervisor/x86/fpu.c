@@ -36,7 +36,7 @@ static unsigned int area_order(void)
     return get_order_bytes(size);
 }
 
-static void area_reset(struct vcpu *v)
+void fpu_reset(struct vcpu *v)
 {
     uint8_t *area = v->xsave_area;
 
@@ -50,7 +50,7 @@ int fpu_vcpu_init(struct vcpu *v)
     v->xsave_area = alloc_hv_mem(area_order());
     if (!v->xsave_area)
         return -ENOMEM;
-    area_reset(v);
+    fpu_reset(v);
     v->xcr0 = XCR0_X87;
     v->xcr0_accum = XCR0_X87;
     return 0;
@@ -127,7 +127,7 @@ void fpu_import_legacy(struct vcpu *v, const void *fxsave)
     uint8_t *area = v->xsave_area;
     uint32_t *mxcsr = (uint32_t *)(area + MXCSR_OFFSET);
 
-    area_reset(v);
+    fpu_reset(v);
     memcpy(area, fxsave, 416); /* the rest of the image is reserved or software's */
     /* Reserved bits would make the restore fault. */
     *mxcsr &= MXCSR_MASK_OK;

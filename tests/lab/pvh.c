@@ -4,10 +4,10 @@
  * ends with reason 0 (power-off) when everything was as on a processor of its own, and with another one where it was
  * not.
  *
- *   pvh MODE ROUNDS shadow|hap [COMMAND]
+ *   pvh MODE ROUNDS shadow|hap [COMMAND|save]
  *
  * creates it, runs it, prints "ended REASON", destroys it. COMMAND is run twice while it works; D is its number.
- * Then a guest of 4 levels ends at once.
+ * With "save" its state is saved and restored instead. Then a guest of 4 levels ends at once.
  *
  * MODE: 4 levels from the start, 64-bit code, ends by a hypercall; or 32-bit code that begins without paging and turns
  * on 3 levels (PAE) or 2, or goes on without (0). That powers off by stopping for good, or shuts down by a triple
@@ -299,6 +299,7 @@ static void set_context(uint32_t domid, uint64_t rounds)
     c->head_desc = (struct hvm_save_descriptor){HVM_SAVE_CODE(HEADER), 0, HVM_SAVE_LENGTH(HEADER)};
     c->cpu_desc = (struct hvm_save_descriptor){HVM_SAVE_CODE(CPU), 0, HVM_SAVE_LENGTH(CPU)};
     c->end_desc = (struct hvm_save_descriptor){HVM_SAVE_CODE(END), 0, 0};
+    c->head = (struct hvm_save_header){.magic = HVM_FILE_MAGIC, .version = HVM_FILE_VERSION};
     set_mode(&cpu);
     cpu.rip = CODE << 12;
     cpu.rsp = STACK << 12;
@@ -331,35 +332,92 @@ static void show_counters(uint32_t domid)
     ctl_foreign_unmap(ctl, p, 1);
 }
 
-/* While it works. */
-static void meddle(uint32_t domid, const char *command)
+static void tell_to_end(uint32_t domid)
 {
-    uint64_t frame = DATA;
-    char number[12];
-    uint64_t *p;
+    uint64_t frame = DATA, *p = ctl_foreign_map(ctl, domid, PROT_READ | PROT_WRITE, &frame, 1, NULL);
 
-    snprintf(number, sizeof(number), "%u", domid);
-    setenv("D", number, 1);
-    for (int i = 0; i < 2; i++)
-        must(system(command) == 0, command);
-    p = ctl_foreign_map(ctl, domid, PROT_READ | PROT_WRITE, &frame, 1, NULL);
     must(p != NULL, "map");
     p[3] = 1;
     ctl_foreign_unmap(ctl, p, 1);
 }
 
-/* The reason, or -1 when it still runs after a minute. */
-static int wait_end(uint32_t domid)
+/* Records of the whole domain; their size. cmd: get or set. */
+static uint32_t whole_context(uint32_t domid, uint32_t cmd, uint8_t *buf, uint32_t size)
+{
+    struct xen_domctl *op = buffer(sizeof(*op));
+
+    op->domain = (domid_t)domid;
+    op->u.hvmcontext.size = size;
+    op->u.hvmcontext.buffer.p = buf;
+    domctl(op, cmd, "whole context");
+    size = op->u.hvmcontext.size;
+    xencall_free_buffer(calls, op);
+    return size;
+}
+
+/* The counter goes on. Behind the header is the first vCPU's record. */
+static void forget_counter(uint8_t *buf)
+{
+    size_t at = 2 * sizeof(struct hvm_save_descriptor) + HVM_SAVE_LENGTH(HEADER) + offsetof(struct hvm_hw_cpu, tsc);
+
+    memset(buf + at, 0, sizeof(uint64_t));
+}
+
+static bool has_ended(uint32_t domid, int *reason)
 {
     struct ctl_domain_info info;
 
-    for (int i = 0; i < 600; i++) {
-        must(ctl_domain_info(ctl, domid, &info, NULL) == 0, "info");
-        if (info.shutdown)
-            return info.shutdown_reason;
-        usleep(100000);
+    must(ctl_domain_info(ctl, domid, &info, NULL) == 0, "info");
+    *reason = info.shutdown ? (int)info.shutdown_reason : -1;
+    return info.shutdown;
+}
+
+/* While it works, its state is read, spoilt, written, and read again; more than once. */
+static void save_and_restore(uint32_t domid)
+{
+    uint32_t size = whole_context(domid, XEN_DOMCTL_gethvmcontext, NULL, 0), first, second;
+    uint8_t *a = buffer(size), *b = buffer(size);
+    unsigned times = 0;
+    int reason;
+
+    for (; times < 50 && !has_ended(domid, &reason); times++) {
+        usleep(5000);
+        must(ctl_domain_pause(ctl, domid, NULL) == 0, "pause");
+        first = whole_context(domid, XEN_DOMCTL_gethvmcontext, a, size);
+        set_context(domid, 1);
+        whole_context(domid, XEN_DOMCTL_sethvmcontext, a, first);
+        second = whole_context(domid, XEN_DOMCTL_gethvmcontext, b, size);
+        forget_counter(a);
+        forget_counter(b);
+        must(first == second && !memcmp(a, b, first), "the same state");
+        must(ctl_domain_unpause(ctl, domid, NULL) == 0, "unpause");
     }
-    return -1;
+    must(times > 2, "restored while it works");
+    xencall_free_buffer(calls, a);
+    xencall_free_buffer(calls, b);
+    tell_to_end(domid);
+}
+
+/* While it works. */
+static void meddle(uint32_t domid, const char *command)
+{
+    char number[12];
+
+    snprintf(number, sizeof(number), "%u", domid);
+    setenv("D", number, 1);
+    for (int i = 0; i < 2; i++)
+        must(system(command) == 0, command);
+    tell_to_end(domid);
+}
+
+/* The reason, or -1 when it still runs after a minute. */
+static int wait_end(uint32_t domid)
+{
+    int reason;
+
+    for (int i = 0; i < 600 && !has_ended(domid, &reason); i++)
+        usleep(100000);
+    return reason;
 }
 
 int main(int argc, char **argv)
@@ -381,7 +439,9 @@ int main(int argc, char **argv)
     load(domid);
     set_context(domid, strtoull(argv[2], NULL, 0));
     must(ctl_domain_unpause(ctl, domid, NULL) == 0, "unpause");
-    if (argc > 4)
+    if (argc > 4 && !strcmp(argv[4], "save"))
+        save_and_restore(domid);
+    else if (argc > 4)
         meddle(domid, argv[4]);
     reason = wait_end(domid);
     printf("ended %d\n", reason);

@@ -260,6 +260,13 @@ test_hvm-srcs   := tests/unit/test_hvm.c tests/unit/fake/base.c hypervisor/mm/sh
                    $(patsubst %,hypervisor/hvm/%.c,cr context svm/exit)
 test_hvm-cflags := $(hv-unit-cflags)
 
+units                 += test_hvm_state
+test_hvm_state-srcs   := $(patsubst %,tests/unit/%.c,test_hvm_state hvm_state_host fake/base) \
+                         hypervisor/mm/shadow/guest_fmt.c hypervisor/x86/fpu.c \
+                         $(patsubst %,hypervisor/hvm/%.c,cr context xstate save restore msr lapic lapic_state ipi \
+                         interrupt startup)
+test_hvm_state-cflags := $(hv-unit-cflags)
+
 units                += test_hvm_insn
 test_hvm_insn-srcs   := tests/unit/test_hvm_insn.c tests/unit/fake/base.c $(insn-srcs) \
                         $(patsubst %,hypervisor/hvm/%.c,cpuid msr io)

@@ -44,14 +44,27 @@ static void set_segment(struct vcpu *of, enum hvm_seg seg, const struct hvm_segm
     segs[seg] = *s;
 }
 
-void vcpu_wake(struct vcpu *of)
+void fpu_import_legacy(struct vcpu *of, const void *fxsave)
 {
     fail();
 }
 
-void fpu_import_legacy(struct vcpu *of, const void *fxsave)
+void fpu_export_legacy(struct vcpu *of, void *fxsave)
 {
     fail();
+}
+
+static unsigned int resets;
+
+void fpu_reset(struct vcpu *of)
+{
+    resets++;
+}
+
+static bool write_msr(struct vcpu *of, uint32_t msr, uint64_t value)
+{
+    assert_int_equal(value, 0);
+    return true;
 }
 
 static unsigned int cleared;
@@ -61,9 +74,8 @@ static void clear_events(struct vcpu *of)
     cleared++;
 }
 
-static const struct hvm_ops ops = {.get_segment = get_segment,
-                                   .set_segment = set_segment,
-                                   .clear_events = clear_events};
+static const struct hvm_ops ops = {
+    .get_segment = get_segment, .set_segment = set_segment, .clear_events = clear_events, .write_msr = write_msr};
 const struct hvm_ops *hvm_ops = &ops;
 
 const struct guest_cpu *shadow_cpu(const struct shadow *s)
@@ -88,7 +100,7 @@ struct guest_mem shadow_memory(struct shadow *s)
 static int begin(void **state)
 {
     h = (struct hvm_vcpu){.cr0 = CR0_ET, .lapic = &lapic};
-    cleared = vector_meanwhile = 0;
+    cleared = vector_meanwhile = resets = 0;
     cs = (struct hvm_segment){0};
     d.hap = false;
     memset(memory, 0, sizeof(memory));
@@ -214,6 +226,7 @@ static void test_start(void **state)
     assert_true(v.is_initialised);
     assert_false(lapic.start || h.exception.valid);
     assert_int_equal(cleared, 1);
+    assert_int_equal(resets, 1);
     h = before;
     s.cpu_regs.x86_64.efer = 0; /* that is not 64-bit code */
     assert_int_equal(hvm_set_start(&v, &s), -EINVAL);

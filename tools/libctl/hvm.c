@@ -86,6 +86,7 @@ int ctl_vcpu_set_flat(struct ctl *ctl, uint32_t domid, uint32_t entry, uint32_t 
         c->head_desc = (struct hvm_save_descriptor){HVM_SAVE_CODE(HEADER), 0, HVM_SAVE_LENGTH(HEADER)};
         c->cpu_desc = (struct hvm_save_descriptor){HVM_SAVE_CODE(CPU), 0, HVM_SAVE_LENGTH(CPU)};
         c->end_desc = (struct hvm_save_descriptor){HVM_SAVE_CODE(END), 0, 0};
+        c->head = (struct hvm_save_header){.magic = HVM_FILE_MAGIC, .version = HVM_FILE_VERSION};
         flat_state(&cpu, entry, ebx);
         c->cpu = cpu;
         domctl.u.hvmcontext.size = sizeof(*c);

@@ -25,9 +25,9 @@ static DEFINE_PER_CPU(void *, host_vmcb);
 void svm_enter(struct cpu_user_regs *regs, uint64_t guest_vmcb, uint64_t host);
 
 /* MSRs that VMLOAD, VMSAVE and the control block switch. */
-static const uint32_t own_msrs[] = {MSR_STAR,    MSR_LSTAR,   MSR_CSTAR,          MSR_SYSCALL_MASK,
-                                    MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, 0x174,
-                                    0x175,       0x176};
+static const uint32_t own_msrs[] = {MSR_STAR,         MSR_LSTAR,       MSR_CSTAR,          MSR_SYSCALL_MASK,
+                                    MSR_FS_BASE,      MSR_GS_BASE,     MSR_KERNEL_GS_BASE, MSR_SYSENTER_CS,
+                                    MSR_SYSENTER_ESP, MSR_SYSENTER_EIP};
 
 static void pass_msr(uint32_t msr)
 {
@@ -145,6 +145,13 @@ static bool by_instruction(uint64_t event)
            ((event & EVENT_TYPE) == EVENT_EXCEPTION && (vector == TRAP_BP || vector == TRAP_OF));
 }
 
+static uint64_t exception_event(const struct hvm_vcpu *h)
+{
+    uint64_t error = h->exception.has_error ? EVENT_HAS_ERROR | (uint64_t)h->exception.error << 32 : 0;
+
+    return EVENT_VALID | EVENT_EXCEPTION | h->exception.vector | error;
+}
+
 static void inject(struct vcpu *v, struct vmcb *c)
 {
     struct hvm_vcpu *h = v->hvm;
@@ -155,9 +162,7 @@ static void inject(struct vcpu *v, struct vmcb *c)
     c->exitintinfo = 0;
     if (!h->exception.valid)
         return;
-    c->eventinj = EVENT_VALID | EVENT_EXCEPTION | h->exception.vector;
-    if (h->exception.has_error)
-        c->eventinj |= EVENT_HAS_ERROR | (uint64_t)h->exception.error << 32;
+    c->eventinj = exception_event(h);
     h->exception.valid = false;
 }
 
@@ -219,6 +224,27 @@ static void svm_clear_events(struct vcpu *v)
     c->general1 &= ~G1_IRET;
     c->dr6 = 0xffff0ff0;
     c->dr7 = 0x400;
+}
+
+/* The record's bits are those of EVENTINJ. */
+static uint64_t svm_get_event(struct vcpu *v)
+{
+    const struct vmcb *c = v->hvm->vendor;
+    const struct hvm_vcpu *h = v->hvm;
+
+    combine(v, c);
+    if (h->exception.valid)
+        return exception_event(h);
+    return (c->exitintinfo & EVENT_VALID) && !by_instruction(c->exitintinfo) ? c->exitintinfo & EVENT_ALL : 0;
+}
+
+static void svm_set_event(struct vcpu *v, uint64_t event)
+{
+    struct vmcb *c = v->hvm->vendor;
+
+    c->exitintinfo = event;
+    if ((event & EVENT_TYPE) == EVENT_NMI)
+        c->general1 |= G1_IRET;
 }
 
 static void svm_run(struct vcpu *v, struct vmexit *x)
@@ -290,6 +316,22 @@ static uint64_t *msr_slot(const struct vcpu *v, uint32_t msr)
     switch (msr) {
     case MSR_PAT:
         return &c->g_pat;
+    case MSR_STAR:
+        return &c->star;
+    case MSR_LSTAR:
+        return &c->lstar;
+    case MSR_CSTAR:
+        return &c->cstar;
+    case MSR_SYSCALL_MASK:
+        return &c->sfmask;
+    case MSR_KERNEL_GS_BASE:
+        return &c->kernel_gs_base;
+    case MSR_SYSENTER_CS:
+        return &c->sysenter_cs;
+    case MSR_SYSENTER_ESP:
+        return &c->sysenter_esp;
+    case MSR_SYSENTER_EIP:
+        return &c->sysenter_eip;
     default:
         return NULL;
     }
@@ -345,4 +387,6 @@ const struct hvm_ops svm_ops = {
     .clear_events = svm_clear_events,
     .read_msr = svm_read_msr,
     .write_msr = svm_write_msr,
+    .get_event = svm_get_event,
+    .set_event = svm_set_event,
 };

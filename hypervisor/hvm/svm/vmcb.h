@@ -122,6 +122,7 @@ static_assert(offsetof(struct vmcb, cr2) == 0x640 && offsetof(struct vmcb, g_pat
 #define EVENT_EXCEPTION (3ull << 8)
 #define EVENT_NMI       (2ull << 8)
 #define EVENT_SOFTWARE  (4ull << 8)
+#define EVENT_ALL       (0xffffffffull << 32 | EVENT_VALID | EVENT_HAS_ERROR | EVENT_TYPE | 0xff)
 
 /* What hardware said, in common terms. Pure. */
 void svm_decode(const struct vmcb *c, struct vmexit *x);

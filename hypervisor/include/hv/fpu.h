@@ -33,6 +33,7 @@ void fpu_save(struct vcpu *v);
 void fpu_restore(struct vcpu *v);
 /* XSETBV by the guest: false when the value is not allowed. */
 bool fpu_set_xcr0(struct vcpu *v, uint64_t xcr0);
+void fpu_reset(struct vcpu *v); /* as of a new vCPU, but for XCR0 */
 /* Legacy 512-byte image of the ABI's vcpu_guest_context. */
 void fpu_import_legacy(struct vcpu *v, const void *fxsave);
 void fpu_export_legacy(struct vcpu *v, void *fxsave);

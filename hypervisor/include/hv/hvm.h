@@ -87,6 +87,8 @@ struct hvm_vcpu {
     uint64_t exits[HVM_EXIT_REASONS]; /* how many; others may read */
     uint32_t tsc_aux;
     struct hvm_mtrr mtrr;
+    uint64_t mcg_cap;    /* machine-check banks that it was told of, where it was saved */
+    uint64_t tsc_adjust; /* kept for where it goes next */
     uint8_t line_len;
     char line[80]; /* what it has written to the log so far */
 };
@@ -120,6 +122,9 @@ struct hvm_ops {
     /* An MSR that the back end keeps. False: it does not. */
     bool (*read_msr)(const struct vcpu *v, uint32_t msr, uint64_t *value);
     bool (*write_msr)(struct vcpu *v, uint32_t msr, uint64_t value);
+    /* Of a paused vCPU, the event that it begins with: pending_event of struct hvm_hw_cpu, above it the error code. */
+    uint64_t (*get_event)(struct vcpu *v);
+    void (*set_event)(struct vcpu *v, uint64_t event); /* after clear_events */
 };
 
 /* NULL: the machine has none, or the firmware has locked it. */
@@ -212,10 +217,15 @@ void hvm_stop_for_good(struct vcpu *v);
 void hvm_inject(struct vcpu *v, unsigned int vector, bool has_error, uint32_t error);
 void hvm_hypercall(struct cpu_user_regs *regs);
 
-/* XEN_DOMCTL_sethvmcontext's record of a vCPU: 0 or -EINVAL. */
-struct hvm_hw_cpu;
-int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c);
-/* VCPUOP_initialise's: likewise, but the vCPU stays down. */
+/* ---- state in the public save format, of a paused domain ---- */
+/* v's record of a type (hvm/save.c): bytes at buf, which has room for hvm_record_max; 0: there is none. */
+size_t hvm_save_record(struct vcpu *v, unsigned int type, void *buf);
+/* At most; 0: vCPUs have no such records. */
+size_t hvm_record_max(unsigned int type);
+/* All of d's records are checked, then taken over (hvm/restore.c): 0; or -EINVAL or -ENOMEM, and nothing is changed. */
+int hvm_restore(struct domain *d, const void *records, size_t size);
+
+/* VCPUOP_initialise: 0 or -EINVAL. The vCPU stays down. */
 struct vcpu_hvm_context;
 int hvm_set_start(struct vcpu *v, const struct vcpu_hvm_context *s);
 

@@ -68,6 +68,9 @@
 #define MSR_KERNEL_GS_BASE 0xc0000102
 #define MSR_TSC_AUX        0xc0000103
 #define MSR_PAT            0x277
+#define MSR_SYSENTER_CS    0x174
+#define MSR_SYSENTER_ESP   0x175
+#define MSR_SYSENTER_EIP   0x176
 #define EFER_SCE           (1ul << 0)
 #define EFER_LME           (1ul << 8)
 #define EFER_LMA           (1ul << 10)

@@ -36,6 +36,7 @@ struct core {
     hypercall_fn *stack_switch; /* stands for hypercall 3 */
     uint64_t wallclock;
     unsigned int upcalls; /* events were announced to vCPUs of translated domains */
+    size_t restored;      /* bytes of records that sethvmcontext was given */
     uint32_t physdev_cmd; /* of the last physdev_op */
     void *physdev_arg;
 };

@@ -1,0 +1,678 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * State of guests on hardware virtualisation in the public save format: what is saved can be restored and saved again,
+ * byte by byte; and of what cannot be, nothing is taken over.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <hv/cpuid.h>
+#include <hv/event.h>
+#include <hv/fpu.h>
+#include <hv/sched.h>
+#include <hv/x86.h>
+#include "../../hypervisor/hvm/lapic.h"
+#include "../../hypervisor/hvm/state.h"
+#include "hvm_state_host.h"
+#include "fake/fake.h"
+
+#define ROOM 16384u
+
+static int begin(void **state)
+{
+    now = 1000000;
+    no_memory = false;
+    memset(memory, 0, sizeof(memory));
+    make_world(&from);
+    make_world(&to);
+    return 0;
+}
+
+static int end(void **state)
+{
+    unmake_world(&from);
+    unmake_world(&to);
+    return 0;
+}
+#define STATE_TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
+
+/* ---- streams ---- */
+
+struct stream {
+    uint8_t bytes[ROOM] __attribute__((aligned(16)));
+    size_t size;
+};
+
+static void *add(struct stream *s, unsigned int type, unsigned int instance, size_t length)
+{
+    struct hvm_save_descriptor desc = {(uint16_t)type, (uint16_t)instance, (uint32_t)length};
+    uint8_t *at = s->bytes + s->size;
+
+    assert_true(s->size + sizeof(desc) + length <= ROOM);
+    memcpy(at, &desc, sizeof(desc));
+    memset(at + sizeof(desc), 0, length);
+    s->size += sizeof(desc) + length;
+    return at + sizeof(desc);
+}
+
+static void add_header(struct stream *s)
+{
+    *(struct hvm_save_header *)add(s, HVM_SAVE_CODE(HEADER), 0, HVM_SAVE_LENGTH(HEADER)) =
+        (struct hvm_save_header){.magic = HVM_FILE_MAGIC, .version = HVM_FILE_VERSION};
+}
+
+static void add_end(struct stream *s)
+{
+    add(s, HVM_SAVE_CODE(END), 0, 0);
+}
+
+static void add_all(struct stream *s, struct world *w)
+{
+    static uint8_t body[PAGE_SIZE] __attribute__((aligned(16)));
+
+    for (unsigned int type = 2; type <= HVM_SAVE_CODE_MAX; type++)
+        for (unsigned int i = 0; hvm_record_max(type) && i < VCPUS; i++) {
+            size_t length = hvm_save_record(&w->vcpu[i], type, body);
+
+            assert_true(length <= hvm_record_max(type));
+            if (length)
+                memcpy(add(s, type, i, length), body, length);
+            if (type == HVM_SAVE_CODE(CPU) && length)
+                ((struct hvm_hw_cpu *)(s->bytes + s->size - length))->tsc = 0; /* it goes on */
+        }
+}
+
+static void save(struct stream *s, struct world *w)
+{
+    s->size = 0;
+    add_header(s);
+    add_all(s, w);
+    add_end(s);
+}
+
+static int restore(struct world *w, const struct stream *s)
+{
+    return hvm_restore(&w->d, s->bytes, s->size);
+}
+
+/* The body of a record of vCPU 0. */
+static void *find(struct stream *s, unsigned int type)
+{
+    struct hvm_save_descriptor desc;
+
+    for (size_t at = 0; at < s->size; at += sizeof(desc) + desc.length) {
+        memcpy(&desc, s->bytes + at, sizeof(desc));
+        if (desc.typecode == type && !desc.instance)
+            return s->bytes + at + sizeof(desc);
+    }
+    fail();
+    return NULL;
+}
+
+/* ---- states ---- */
+
+static uint64_t address(void)
+{
+    return (uint64_t)((int64_t)(fake_rand() << 16) >> 16);
+}
+
+static void random_control(struct hvm_vcpu *h)
+{
+    static const struct {
+        uint64_t cr0, cr4, efer;
+    } modes[] = {{CR0_ET, 0, 0},
+                 {CR0_ET | CR0_PE, 0, EFER_SCE},
+                 {CR0_ET | CR0_PE | CR0_PG, CR4_PSE, 0},
+                 {CR0_ET | CR0_PE | CR0_PG | CR0_WP, CR4_PAE | CR4_PGE, EFER_NXE},
+                 {CR0_ET | CR0_PE | CR0_PG | CR0_WP, CR4_PAE | CR4_SMEP | CR4_OSXSAVE, EFER_LME | EFER_LMA | EFER_NXE}};
+    unsigned int i = fake_below(ARRAY_SIZE(modes));
+
+    h->cr0 = modes[i].cr0;
+    h->cr4 = modes[i].cr4;
+    h->efer = modes[i].efer;
+    h->cr2 = fake_rand();
+    h->cr3 = h->efer & EFER_LMA ? fake_rand() & ((1ull << 40) - 1)
+             : i == 3           ? 0x20u * fake_below(8)
+                                : (uint32_t)fake_rand();
+}
+
+static void random_segments(struct back_end *b, bool lma)
+{
+    for (unsigned int i = 0; i < HVM_SEGS; i++) {
+        bool table = i == HVM_GDTR || i == HVM_IDTR;
+
+        b->seg[i].base = address();
+        b->seg[i].limit = table ? (uint16_t)fake_rand() : (uint32_t)fake_rand();
+        b->seg[i].sel = table ? 0 : (uint16_t)fake_rand();
+        b->seg[i].attr = table ? 0 : (uint16_t)(fake_rand() & 0xfff);
+    }
+    if (lma)
+        b->seg[HVM_CS].attr &= (uint16_t)~SEG_ATTR_D;
+}
+
+static void random_msrs(struct vcpu *v)
+{
+    for (unsigned int i = 1; i < KEPT_MSRS; i++)
+        *kept(v, kept_msrs[i]) = kept_msrs[i] == MSR_SYSCALL_MASK ? (uint32_t)fake_rand() : address();
+    for (unsigned int i = 0; i < 4; i++)
+        v->hvm->dr[i] = fake_rand();
+    v->hvm->tsc_aux = (uint32_t)fake_rand();
+    v->hvm->tsc_adjust = fake_rand();
+    v->hvm->mcg_cap = fake_below(3);
+    for (unsigned int i = 0; i < HVM_MTRR_VAR; i++) {
+        v->hvm->mtrr.var[2 * i] = (fake_rand() & 0xfffffff000) | 6;
+        v->hvm->mtrr.var[2 * i + 1] = fake_rand() & 0xfffffff800;
+    }
+    v->hvm->mtrr.fixed[fake_below(HVM_MTRR_FIXED)] = 0x0606060404010005;
+}
+
+static void random_event(struct back_end *b)
+{
+    static const uint64_t events[] = {0, 0x80000021, 0x80000202, 0x80000306, 0x1234ull << 32 | 0x80000b0e};
+
+    b->event = events[fake_below(ARRAY_SIZE(events))];
+}
+
+static void random_lapic(struct vcpu *v)
+{
+    struct lapic *l = v->hvm->lapic;
+
+    if (fake_chance(50))
+        l->base |= LAPIC_BASE_EXTD;
+    if (fake_chance(90)) {
+        l->svr = 0x1ff;
+        l->lvt[0] = (uint32_t)fake_rand() & 0x300ff;
+        l->lvt[5] = (uint32_t)fake_rand() & 0x100ff;
+    }
+    l->irr[fake_below(4)] = fake_rand() & ~0xffffull;
+    l->isr[fake_below(4)] = fake_rand() & ~0xffffull;
+    l->tpr = (uint8_t)fake_rand();
+    l->esr = 0x60;
+    l->icr_high = (uint32_t)fake_rand() & 0xff000000;
+    l->ldr = l->base & LAPIC_BASE_EXTD ? 0 : (uint32_t)fake_rand() & 0xff000000;
+    l->divide = 0xb;
+    l->initial = (uint32_t)fake_rand();
+    l->expires = l->initial ? now + (s_time_t)fake_below(l->initial) * LAPIC_TIMER_NS + LAPIC_TIMER_NS : STIME_MAX;
+}
+
+static void random_xstate(struct vcpu *v)
+{
+    uint8_t *area = v->xsave_area;
+    struct hvm_hw_cpu_xsave_hdr *h = (void *)(area + 512);
+
+    v->xcr0_accum = fake_chance(50) ? 7 : 3;
+    v->xcr0 = fake_chance(50) ? v->xcr0_accum : 1;
+    for (unsigned int i = 32; i < 416; i++)
+        area[i] = (uint8_t)fake_rand();
+    h->xstate_bv = v->xcr0_accum;
+    for (unsigned int i = 576; v->xcr0_accum == 7 && i < XSAVE_AVX; i++)
+        area[i] = (uint8_t)fake_rand();
+}
+
+static void random_vcpu(struct vcpu *v)
+{
+    uint64_t *r = (uint64_t *)&v->regs;
+
+    for (unsigned int i = 0; i < 15; i++)
+        r[i] = fake_rand();
+    random_control(v->hvm);
+    hvm_paging_changed(v);
+    v->regs.rip = fake_rand();
+    v->regs.rsp = fake_rand();
+    v->regs.rflags = (fake_rand() & 0x3c0cd5) | EFLAGS_MBS;
+    random_segments(v->hvm->vendor, v->hvm->efer & EFER_LMA);
+    random_msrs(v);
+    random_event(v->hvm->vendor);
+    random_lapic(v);
+    random_xstate(v);
+    v->is_initialised = true;
+    v->pause_flags = 0;
+}
+
+/* ---- tests ---- */
+
+static struct stream a, b;
+
+static void test_round_trip(void **state)
+{
+    fake_seed("hvm state");
+    for (unsigned long i = 0; i < fake_ops(500); i++) {
+        random_vcpu(&from.vcpu[0]);
+        if (fake_chance(70))
+            random_vcpu(&from.vcpu[1]);
+        save(&a, &from);
+        assert_int_equal(restore(&to, &a), 0);
+        save(&b, &to);
+        assert_int_equal(a.size, b.size);
+        assert_memory_equal(a.bytes, b.bytes, a.size);
+        assert_int_equal(to.vcpu[1].pause_flags & 1ul << VPF_down, from.vcpu[1].pause_flags);
+        end(state);
+        begin(state);
+    }
+}
+
+/* Who has no registers in the stream is down; who has runs. */
+static void test_up_and_down(void **state)
+{
+    random_vcpu(&from.vcpu[0]);
+    to.vcpu[0].pause_flags = 1ul << VPF_blocked | 1ul << VPF_down;
+    to.vcpu[1].pause_flags = 0;
+    save(&a, &from);
+    assert_int_equal(restore(&to, &a), 0);
+    assert_int_equal(to.vcpu[0].pause_flags, 0);
+    assert_true(to.vcpu[0].is_initialised);
+    assert_int_equal(to.vcpu[1].pause_flags, 1ul << VPF_down);
+    assert_int_equal(hvm_save_record(&to.vcpu[1], HVM_SAVE_CODE(CPU), b.bytes), 0);
+}
+
+/* What a start-up message asked for, and the vCPU has not done yet. */
+static void test_start_is_done(void **state)
+{
+    from.vcpu[0].pause_flags = 0;
+    from.hvm[0].lapic->start = 0x1a7;
+    save(&a, &from);
+    assert_int_equal(((struct hvm_hw_cpu *)find(&a, HVM_SAVE_CODE(CPU)))->cs_base, 0xa7000);
+    assert_int_equal(from.hvm[0].lapic->start, 0);
+}
+
+static void test_timer(void **state)
+{
+    struct hvm_hw_lapic_regs *regs;
+    uint32_t left;
+
+    from.hvm[0].lapic->initial = 1000;
+    from.hvm[0].lapic->expires = now + 400 * LAPIC_TIMER_NS * 2;
+    save(&a, &from);
+    now += 5000000;
+    assert_int_equal(restore(&to, &a), 0);
+    assert_int_equal(to.hvm[0].lapic->expires, now + 400 * LAPIC_TIMER_NS * 2);
+    regs = find(&a, HVM_SAVE_CODE(LAPIC_REGS));
+    left = 0; /* Xen keeps no count */
+    memcpy(regs->data + 0x390, &left, sizeof(left));
+    assert_int_equal(restore(&to, &a), 0);
+    assert_int_equal(to.hvm[0].lapic->expires, now + 1000 * LAPIC_TIMER_NS * 2);
+}
+
+/* An event by an instruction that will be executed again is not delivered twice. */
+static void test_events_of_instructions(void **state)
+{
+    random_vcpu(&from.vcpu[0]);
+    for (unsigned int type = 4; type <= 6; type++) {
+        save(&a, &from);
+        ((struct hvm_hw_cpu *)find(&a, HVM_SAVE_CODE(CPU)))->pending_event = 0x80000003 | type << 8;
+        to.back_end[0].event = 1;
+        assert_int_equal(restore(&to, &a), 0);
+        assert_int_equal(to.back_end[0].event, 0);
+    }
+}
+
+/* Domain-wide records of Xen say that no wire is high; banks of machine checks stay, empty. */
+static void test_of_xen(void **state)
+{
+    static const uint8_t types[] = {HVM_SAVE_CODE(PCI_IRQ), HVM_SAVE_CODE(ISA_IRQ), HVM_SAVE_CODE(PCI_LINK)};
+    static const uint8_t sizes[] = {HVM_SAVE_LENGTH(PCI_IRQ), HVM_SAVE_LENGTH(ISA_IRQ), HVM_SAVE_LENGTH(PCI_LINK)};
+    struct vcpu *v = &to.vcpu[0];
+    uint64_t value;
+
+    assert_int_equal(hvm_read_msr(v, 0x400, &value), -EINVAL);
+    for (unsigned int high = 0; high < 2; high++)
+        for (unsigned int i = 0; i < ARRAY_SIZE(types); i++) {
+            a.size = 0;
+            add_header(&a);
+            *(uint8_t *)add(&a, types[i], 0, sizes[i]) = (uint8_t)high;
+            ((struct hvm_vmce_vcpu *)add(&a, HVM_SAVE_CODE(VMCE_VCPU), 0, HVM_SAVE_LENGTH(VMCE_VCPU)))->caps = 0x102;
+            add_end(&a);
+            assert_int_equal(restore(&to, &a), high ? -EINVAL : 0);
+        }
+    assert_int_equal(hvm_read_msr(v, 0x179, &value), 0);
+    assert_int_equal(value, 0x102);
+    for (uint32_t msr = 0x400; msr < 0x408; msr++) {
+        assert_int_equal(hvm_read_msr(v, msr, &value), 0);
+        assert_true(value == (msr % 4 ? 0 : ~0ull));
+        assert_int_equal(hvm_write_msr(v, msr, 0), 0);
+        assert_int_equal(hvm_write_msr(v, msr, 5), msr % 4 ? -EINVAL : 0);
+    }
+    assert_int_equal(hvm_read_msr(v, 0x408, &value), -EINVAL);
+    assert_int_equal(hvm_write_msr(v, 0x179, 0x102), 0);
+    assert_int_equal(hvm_write_msr(v, 0x179, 0), -EINVAL);
+    assert_int_equal(hvm_write_msr(v, 0x17b, 5), 0);
+}
+
+static void test_msr_record(void **state)
+{
+    static const struct {
+        uint32_t count, index, reserved;
+        uint64_t value;
+        int rc;
+    } rows[] = {{1, 0xc0010015, 0, 1u << 24, 0},       {1, 0xc0010015, 0, 0, -EINVAL},
+                {1, 0xc0010015, 1, 1u << 24, -EINVAL}, {1, 0x48, 0, 1, -EINVAL},
+                {2, 0xc0010015, 0, 1u << 24, -EINVAL}, {0, 0xc0010015, 0, 1u << 24, -EINVAL}};
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct hvm_msr *m;
+
+        a.size = 0;
+        add_header(&a);
+        m = add(&a, CPU_MSR_CODE, 1, 24);
+        m->count = rows[i].count;
+        m->msr[0] = (struct hvm_one_msr){rows[i].index, rows[i].reserved, rows[i].value};
+        add_end(&a);
+        assert_int_equal(restore(&to, &a), rows[i].rc);
+    }
+}
+
+/* ---- what is refused ---- */
+
+static struct world before;
+
+/* Nothing is left of a stream that is refused. */
+static void refused(struct world *w, const struct stream *s)
+{
+    struct lapic lapic[VCPUS];
+    uint8_t area[VCPUS][XSAVE_AVX];
+
+    before = *w;
+    for (unsigned int i = 0; i < VCPUS; i++) {
+        lapic[i] = *w->hvm[i].lapic;
+        memcpy(area[i], w->vcpu[i].xsave_area, XSAVE_AVX);
+    }
+    assert_int_equal(restore(w, s), -EINVAL);
+    assert_memory_equal(&before, w, sizeof(*w));
+    for (unsigned int i = 0; i < VCPUS; i++) {
+        assert_memory_equal(&lapic[i], w->hvm[i].lapic, sizeof(struct lapic));
+        assert_memory_equal(area[i], w->vcpu[i].xsave_area, XSAVE_AVX);
+    }
+}
+
+struct change {
+    uint16_t type, offset;
+    uint8_t size;
+    uint64_t value;
+};
+
+#define CPU_FIELD(f, v)                                                                            \
+    {                                                                                              \
+        HVM_SAVE_CODE(CPU), offsetof(struct hvm_hw_cpu, f), sizeof(((struct hvm_hw_cpu *)0)->f), v \
+    }
+#define REG(offset, v)                          \
+    {                                           \
+        HVM_SAVE_CODE(LAPIC_REGS), offset, 4, v \
+    }
+#define BASE_FIELD(f, v)                                                                                 \
+    {                                                                                                    \
+        HVM_SAVE_CODE(LAPIC), offsetof(struct hvm_hw_lapic, f), sizeof(((struct hvm_hw_lapic *)0)->f), v \
+    }
+#define MTRR_FIELD(f, v)                                           \
+    {                                                              \
+        HVM_SAVE_CODE(MTRR), offsetof(struct hvm_hw_mtrr, f), 8, v \
+    }
+#define X_FIELD(f, v)                                              \
+    {                                                              \
+        CPU_XSAVE_CODE, offsetof(struct hvm_hw_cpu_xsave, f), 8, v \
+    }
+#define VMCE_FIELD(f, v)                                                  \
+    {                                                                     \
+        HVM_SAVE_CODE(VMCE_VCPU), offsetof(struct hvm_vmce_vcpu, f), 8, v \
+    }
+
+/* Of a vCPU in long mode, in x2APIC mode. */
+static const struct change changes[] = {
+    {HVM_SAVE_CODE(HEADER), 0, 4, 1},
+    {HVM_SAVE_CODE(HEADER), 4, 4, 2},
+    CPU_FIELD(pad0, 1),
+    CPU_FIELD(flags, 3),
+    {HVM_SAVE_CODE(CPU), MXCSR_OFFSET, 4, 1 << 16},
+    CPU_FIELD(rflags, 1 << 3),
+    CPU_FIELD(rflags, 1 << 17), /* VM in long mode */
+    CPU_FIELD(rflags, 1ull << 32),
+    CPU_FIELD(cr0, CR0_PG),
+    CPU_FIELD(cr0, 1ull << 32 | CR0_PG | CR0_PE),
+    CPU_FIELD(cr0, CR0_PG | CR0_PE | 1ull << 29), /* NW without CD */
+    CPU_FIELD(cr0, CR0_PE),                       /* LMA without PG */
+    CPU_FIELD(cr3, 1ull << 40),
+    CPU_FIELD(cr4, 0), /* long mode without PAE */
+    CPU_FIELD(cr4, CR4_PAE | 1 << 13),
+    CPU_FIELD(cr4, CR4_PAE | CR4_PCIDE),
+    CPU_FIELD(msr_efer, EFER_LME),
+    CPU_FIELD(msr_efer, EFER_LMA),
+    CPU_FIELD(msr_efer, EFER_LME | EFER_LMA | 1 << 12), /* SVME */
+    CPU_FIELD(dr6, 1ull << 32),
+    CPU_FIELD(dr7, 1ull << 63),
+    CPU_FIELD(cs_sel, 1 << 16),
+    CPU_FIELD(ldtr_arbytes, 1 << 12),
+    CPU_FIELD(cs_arbytes, 0x69b), /* L and D */
+    CPU_FIELD(gdtr_limit, 1 << 16),
+    CPU_FIELD(idtr_limit, ~0u),
+    CPU_FIELD(fs_base, 1ull << 47),
+    CPU_FIELD(idtr_base, 1ull << 63),
+    CPU_FIELD(tr_base, 0xffff000000000000),
+    CPU_FIELD(msr_lstar, 1ull << 47),
+    CPU_FIELD(msr_cstar, 1ull << 62),
+    CPU_FIELD(shadow_gs, 0x8000000000000000),
+    CPU_FIELD(sysenter_esp, 1ull << 48),
+    CPU_FIELD(sysenter_eip, 1ull << 48),
+    CPU_FIELD(msr_syscall_mask, 1ull << 32),
+    CPU_FIELD(msr_tsc_aux, 1ull << 32),
+    CPU_FIELD(pending_event, 0x8000000f), /* an interrupt with an exception's number */
+    CPU_FIELD(pending_event, 0x80000203), /* an NMI by another number */
+    CPU_FIELD(pending_event, 0x80000302), /* an NMI as exception */
+    CPU_FIELD(pending_event, 0x80000320),
+    CPU_FIELD(pending_event, 0x80000b06), /* #UD with an error code */
+    CPU_FIELD(pending_event, 0x80000821),
+    CPU_FIELD(pending_event, 0x80000121), /* there is no type 1 */
+    CPU_FIELD(pending_event, 0x80000721),
+    CPU_FIELD(pending_event, 0x80001021), /* reserved */
+    BASE_FIELD(apic_base_msr, 0xfee00d00 | 1 << 12),
+    BASE_FIELD(apic_base_msr, 0xfee00c00), /* the first one is said not to be */
+    BASE_FIELD(apic_base_msr, 0xfee00500), /* EXTD alone */
+    BASE_FIELD(apic_base_msr, 0xfee00900), /* the logical identity is that of x2APIC mode */
+    BASE_FIELD(disabled, 1),
+    BASE_FIELD(disabled, 4),
+    BASE_FIELD(timer_divisor, 0),
+    BASE_FIELD(timer_divisor, 3),
+    BASE_FIELD(timer_divisor, 256),
+    BASE_FIELD(tdt_msr, 1),
+    REG(0x20, 2),
+    REG(0x30, 0x15),
+    REG(0x80, 0x100),
+    REG(0xe0, 0xf0000000),
+    REG(0xf0, 0x1000),
+    REG(0xf0, 0xff), /* off, but a source is not masked */
+    REG(0x100, 1),
+    REG(0x180, 1),
+    REG(0x1f0, 1u << 31),
+    REG(0x200, 1u << 15),
+    REG(0x280, 0x100),
+    REG(0x300, 1u << 12),
+    REG(0x320, 1u << 18),
+    REG(0x370, 1u << 17),
+    REG(0x390, 0x2001), /* more than there was to begin with */
+    REG(0x3e0, 4),
+    MTRR_FIELD(msr_pat_cr, 2),
+    MTRR_FIELD(msr_pat_cr, 8ull << 56),
+    MTRR_FIELD(msr_mtrr_var[0], 2),
+    MTRR_FIELD(msr_mtrr_var[14], 1ull << 40),
+    MTRR_FIELD(msr_mtrr_var[15], 1),
+    MTRR_FIELD(msr_mtrr_fixed[10], 3ull << 56),
+    MTRR_FIELD(msr_mtrr_cap, 0x509),
+    MTRR_FIELD(msr_mtrr_def_type, 0x1006),
+    X_FIELD(xcr0, 0),
+    X_FIELD(xcr0, 5), /* AVX without SSE */
+    X_FIELD(xcr0_accum, 3),
+    X_FIELD(xcr0_accum, 0xf),
+    X_FIELD(save_area.xsave_hdr.xstate_bv, 1 << 3),
+    X_FIELD(save_area.xsave_hdr.xcomp_bv, 1ull << 63),
+    X_FIELD(save_area.xsave_hdr.reserved[5], 1),
+    {CPU_XSAVE_CODE, 24 + MXCSR_OFFSET, 4, 1 << 16},
+    VMCE_FIELD(caps, 3),
+    VMCE_FIELD(caps, 1 << 9),
+    VMCE_FIELD(mci_ctl2_bank0, 1),
+    VMCE_FIELD(mci_ctl2_bank1, 1),
+    VMCE_FIELD(mcg_ext_ctl, 1),
+};
+
+static void long_mode(struct world *w)
+{
+    struct vcpu *v = &w->vcpu[0];
+
+    random_vcpu(v);
+    random_vcpu(&w->vcpu[1]);
+    v->hvm->cr0 = CR0_ET | CR0_PE | CR0_PG;
+    v->hvm->cr4 = CR4_PAE;
+    v->hvm->efer = EFER_LME | EFER_LMA;
+    v->hvm->cr3 = 0x1000;
+    hvm_paging_changed(v);
+    w->back_end[0].seg[HVM_CS].attr = 0xa9b;
+    w->back_end[0].event = 0;
+    v->hvm->lapic->base = LAPIC_MMIO | LAPIC_BASE_EN | LAPIC_BASE_EXTD | LAPIC_BASE_BSP;
+    v->hvm->lapic->svr = 0x1ff;
+    v->hvm->lapic->lvt[0] = 0x31;
+    v->hvm->lapic->initial = 0x2000;
+    v->hvm->lapic->expires = now + 0x100000;
+    v->hvm->lapic->divide = 0;
+    v->xcr0 = v->xcr0_accum = 7;
+    ((struct hvm_hw_cpu_xsave_hdr *)((uint8_t *)v->xsave_area + 512))->xstate_bv = 7;
+}
+
+static void test_hostile_records(void **state)
+{
+    long_mode(&from);
+    long_mode(&to);
+    save(&a, &from);
+    for (unsigned int i = 0; i < ARRAY_SIZE(changes); i++) {
+        b = a;
+        memcpy((uint8_t *)find(&b, changes[i].type) + changes[i].offset, &changes[i].value, changes[i].size);
+        if (memcmp(a.bytes, b.bytes, a.size) == 0 || restore(&from, &b) != -EINVAL)
+            fail_msg("change %u is taken", i);
+        refused(&to, &b);
+    }
+    assert_int_equal(restore(&to, &a), 0);
+}
+
+/* PAE's roots come from memory, which may have none. */
+static void test_roots(void **state)
+{
+    random_vcpu(&from.vcpu[0]);
+    from.hvm[0].cr0 = CR0_ET | CR0_PE | CR0_PG;
+    from.hvm[0].cr4 = CR4_PAE;
+    from.hvm[0].efer = 0;
+    from.hvm[0].cr3 = 0x40;
+    memory[8] = 0x5001;
+    save(&a, &from);
+    assert_int_equal(restore(&to, &a), 0);
+    assert_int_equal(to.hvm[0].shadow.paging.pdpte[0], 0x5001);
+    memory[8] = 0x5003; /* a bit that is reserved there */
+    refused(&to, &a);
+    ((struct hvm_hw_cpu *)find(&a, HVM_SAVE_CODE(CPU)))->cr3 = 1 << 20;
+    refused(&to, &a);
+}
+
+static void test_hostile_framing(void **state)
+{
+    static const struct hvm_save_descriptor bad[] = {
+        {HVM_SAVE_CODE(PIC), 0, HVM_SAVE_LENGTH(PIC)},
+        {HVM_SAVE_CODE(IOAPIC), 0, HVM_SAVE_LENGTH(IOAPIC)},
+        {HVM_SAVE_CODE(HPET), 0, HVM_SAVE_LENGTH(HPET)},
+        {HVM_SAVE_CODE(VIRIDIAN_DOMAIN), 0, HVM_SAVE_LENGTH(VIRIDIAN_DOMAIN)},
+        {HVM_SAVE_CODE_MAX + 1, 0, 8},
+        {0xffff, 0, 8},
+        {HVM_SAVE_CODE(HEADER), 0, HVM_SAVE_LENGTH(HEADER)}, /* a second one */
+        {HVM_SAVE_CODE(TSC_ADJUST), 0, 8},                   /* twice */
+        {HVM_SAVE_CODE(TSC_ADJUST), VCPUS, 8},               /* no such vCPU */
+        {HVM_SAVE_CODE(TSC_ADJUST), 0xffff, 8},
+        {HVM_SAVE_CODE(PCI_LINK), 1, HVM_SAVE_LENGTH(PCI_LINK)},
+        {HVM_SAVE_CODE(PCI_LINK), 0, HVM_SAVE_LENGTH(PCI_LINK) - 4},
+        {CPU_MSR_CODE, 0, 0},
+        {CPU_MSR_CODE, 0, 4},
+        {HVM_SAVE_CODE(END), 0, 8},
+        {HVM_SAVE_CODE(END), 1, 0},
+    };
+
+    long_mode(&from);
+    for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
+        a.size = 0;
+        add_header(&a);
+        add_all(&a, &from);
+        add(&a, bad[i].typecode, bad[i].instance, bad[i].length);
+        add_end(&a);
+        refused(&to, &a);
+    }
+    a.size = 0;
+    add_all(&a, &from); /* without a header */
+    add_end(&a);
+    refused(&to, &a);
+}
+
+/* Cut anywhere it has no end; and a record's length is that of the record. */
+static void test_cut(void **state)
+{
+    struct hvm_save_descriptor *desc;
+
+    long_mode(&from);
+    save(&a, &from);
+    b = a;
+    for (b.size = 0; b.size < a.size; b.size += b.size % 3 ? 1 : 5)
+        refused(&to, &b);
+    for (size_t at = 0; at < a.size - sizeof(*desc); at += sizeof(*desc) + desc->length) {
+        uint32_t length = ((struct hvm_save_descriptor *)(void *)(a.bytes + at))->length;
+
+        for (int by = -8; by <= 8; by += 4) {
+            b = a;
+            desc = (void *)(b.bytes + at);
+            desc->length = length + (uint32_t)by;
+            if (by)
+                refused(&to, &b);
+        }
+        desc = (void *)(a.bytes + at);
+    }
+}
+
+static void test_without_memory(void **state)
+{
+    save(&a, &from);
+    no_memory = true;
+    assert_int_equal(restore(&to, &a), -ENOMEM);
+}
+
+/* Components that this processor does not have may be named if there is nothing in them; without XSAVE, none. */
+static void test_other_processors(void **state)
+{
+    struct hvm_hw_cpu_xsave *x;
+
+    a.size = 0;
+    add_header(&a);
+    x = add(&a, CPU_XSAVE_CODE, 0, 24 + 2688);
+    x->xcr0 = x->xcr0_accum = 3;
+    add_end(&a);
+    assert_int_equal(restore(&to, &a), 0);
+    ((uint8_t *)x)[24 + 2687] = 1;
+    refused(&to, &a);
+    ((uint8_t *)x)[24 + 2687] = 0;
+    cpu_features.xsave = false;
+    refused(&to, &a);
+    assert_int_equal(hvm_record_max(CPU_XSAVE_CODE) | hvm_save_record(&to.vcpu[0], CPU_XSAVE_CODE, b.bytes), 0);
+    cpu_features.xsave = true;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STATE_TEST(test_round_trip),
+        STATE_TEST(test_up_and_down),
+        STATE_TEST(test_start_is_done),
+        STATE_TEST(test_timer),
+        STATE_TEST(test_events_of_instructions),
+        STATE_TEST(test_of_xen),
+        STATE_TEST(test_msr_record),
+        STATE_TEST(test_hostile_records),
+        STATE_TEST(test_roots),
+        STATE_TEST(test_hostile_framing),
+        STATE_TEST(test_cut),
+        STATE_TEST(test_without_memory),
+        STATE_TEST(test_other_processors),
+    };
+
+    return cmocka_run_group_tests_name("hvm_state", tests, NULL, NULL);
+}
