@@ -36,8 +36,7 @@ static int16_t named_domain(domid_t id, struct domain **out)
 /* Element functions: 0, or -errno, which ends the call; -ERESTART repeats the element. */
 static int do_map(void *arg)
 {
-    grant_map_one(arg);
-    return 0;
+    return grant_map_one(arg);
 }
 
 static int do_copy(void *arg)
@@ -317,17 +316,21 @@ static long run_unmaps(struct hcall *hc, bool replace, unsigned int count)
     unsigned int done = 0;
 
     while (done < count) {
-        unsigned int want = MIN(count - done, UNMAP_BATCH), n;
+        unsigned int want = MIN(count - done, UNMAP_BATCH), read, n;
 
         if (done && preempt_needed())
             return restart_after(hc, done, size);
-        n = read_unmaps(guest, replace, want, u);
-        grant_unmap_batch(u, n);
+        read = read_unmaps(guest, replace, want, u);
+        n = grant_unmap_batch(u, read);
         stretch_work(n);
-        if (write_statuses(guest, replace, n, u) || n < want)
+        if (write_statuses(guest, replace, n, u))
             return -EFAULT;
         guest += n * size;
         done += n;
+        if (n < read)
+            return restart_after(hc, done, size);
+        if (read < want)
+            return -EFAULT;
     }
     return 0;
 }

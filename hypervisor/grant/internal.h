@@ -171,7 +171,8 @@ bool maptrack_reserve(struct grant_table *t, unsigned int handle, struct mapping
 bool maptrack_unreserve(struct grant_table *t, unsigned int handle, unsigned int gone);
 
 /* map.c, unmap.c, copy.c: one element; the result is stored in its status. */
-void grant_map_one(struct gnttab_map_grant_ref *op);
+/* Map: 0, or -ERESTART: nothing was done, the element is to be begun anew in a new stretch. */
+int grant_map_one(struct gnttab_map_grant_ref *op);
 void grant_copy_one(struct gnttab_copy *op);
 
 #define UNMAP_BATCH 32u
@@ -183,8 +184,9 @@ struct unmap {
     unsigned int gone; /* parts whose page-table entry or device use is gone, to be released after the flush */
     struct mapping m;
 };
-/* Unmaps n elements, at most UNMAP_BATCH, with one TLB flush. */
-void grant_unmap_batch(struct unmap *u, unsigned int n);
+#define GRANT_RESTART ((int16_t)1) /* no status of the ABI: as -ERESTART */
+/* Unmaps n elements, at most UNMAP_BATCH, with one TLB flush. How many are done; the next one needs a new stretch. */
+unsigned int grant_unmap_batch(struct unmap *u, unsigned int n);
 unsigned int grant_kinds(unsigned int flags, unsigned int parts);
 /* References of one use of the frame. take: GNTST_okay, or why not, then nothing is held. */
 int16_t grant_take_page(struct domain *granter, uint64_t frame, bool writable);

@@ -5,9 +5,12 @@
  * one TLB flush, and only after it the references, the pins (which tell the granter that it may reuse the frame) and
  * the handles.
  *
- * A host mapping's references belong to the page-table entry while it is in place, see <hv/grant.h>.
+ * A host mapping's references belong to the page-table entry while it is in place, see <hv/grant.h>. A translated
+ * domain has it in its P2M: host_addr is a guest physical address there, what stood at its frame goes, and taking it
+ * out again flushes and drops the references at once. What must be done in a new stretch has changed nothing yet.
  */
 #include <hv/frame.h>
+#include <hv/p2m.h>
 #include <hv/x86.h>
 #include "internal.h"
 
@@ -57,6 +60,33 @@ static pte_t host_entry(uint64_t frame, unsigned int flags)
     return pte_make(_mfn(frame), PTE_P | PTE_US | PTE_A | PTE_D | avail | (flags & GNTMAP_readonly ? 0 : PTE_RW));
 }
 
+static gfn_t host_gfn(uint64_t host_addr)
+{
+    return _gfn(host_addr >> PAGE_SHIFT);
+}
+
+static int16_t map_gfn(uint64_t frame, const struct gnttab_map_grant_ref *op)
+{
+    struct p2m_range r = {
+        .gfn = host_gfn(op->host_addr),
+        .mfn = _mfn(frame),
+        .type = op->flags & GNTMAP_readonly ? P2M_GRANT_RO : P2M_GRANT_RW,
+    };
+    int rc = p2m_set(current->domain, &r);
+
+    return rc == -ERESTART ? GRANT_RESTART : rc ? GNTST_general_error : GNTST_okay;
+}
+
+static int16_t map_host(uint64_t frame, const struct gnttab_map_grant_ref *op)
+{
+    if (paging_mode_translate(current->domain))
+        return map_gfn(frame, op);
+    return pv_grant_map_pte(current->domain, op->host_addr, op->flags & GNTMAP_contains_pte,
+                            host_entry(frame, op->flags))
+               ? GNTST_general_error
+               : GNTST_okay;
+}
+
 /* References and entries for a pinned frame. */
 static int16_t map_parts(struct domain *granter, uint64_t frame, const struct gnttab_map_grant_ref *op)
 {
@@ -71,10 +101,10 @@ static int16_t map_parts(struct domain *granter, uint64_t frame, const struct gn
     if (!(op->flags & GNTMAP_host_map))
         return GNTST_okay;
     status = grant_take_page(granter, frame, writable);
-    if (status == GNTST_okay && pv_grant_map_pte(current->domain, op->host_addr, op->flags & GNTMAP_contains_pte,
-                                                 host_entry(frame, op->flags))) {
-        grant_drop_page(frame, writable);
-        status = GNTST_general_error;
+    if (status == GNTST_okay) {
+        status = map_host(frame, op);
+        if (status != GNTST_okay)
+            grant_drop_page(frame, writable);
     }
     if (status != GNTST_okay && (op->flags & GNTMAP_device_map))
         grant_drop_page(frame, writable);
@@ -106,22 +136,28 @@ static int16_t map_from(struct domain *granter, struct gnttab_map_grant_ref *op)
     m.flags = op->flags & (MAP_PARTS | GNTMAP_readonly | GNTMAP_contains_pte);
     maptrack_commit(t, handle, &m);
     op->handle = handle;
-    op->dev_bus_addr = maddr_x(mfn_to_maddr(_mfn(m.frame)));
+    /* Translated domains are not told machine addresses. */
+    op->dev_bus_addr = paging_mode_translate(current->domain) ? 0 : maddr_x(mfn_to_maddr(_mfn(m.frame)));
     return GNTST_okay;
 }
 
-void grant_map_one(struct gnttab_map_grant_ref *op)
+/* Translated domains have neither devices nor page-table entries of their own to put a grant into. */
+static int16_t check_flags(unsigned int flags)
+{
+    if (!(flags & MAP_PARTS))
+        return GNTST_bad_gntref;
+    return paging_mode_translate(current->domain) && (flags & (GNTMAP_device_map | GNTMAP_contains_pte))
+               ? GNTST_general_error
+               : GNTST_okay;
+}
+
+int grant_map_one(struct gnttab_map_grant_ref *op)
 {
     struct domain *granter;
 
-    if (!(op->flags & MAP_PARTS)) {
-        op->status = GNTST_bad_gntref;
-        return;
-    }
-    if (paging_mode_translate(current->domain)) { /* it has no page-table entries to put a grant into */
-        op->status = GNTST_general_error;
-        return;
-    }
+    op->status = check_flags(op->flags);
+    if (op->status != GNTST_okay)
+        return 0;
     granter = op->dom == DOMID_SELF ? NULL : domain_get(op->dom);
     op->status = GNTST_bad_domain;
     if (granter && granter->grant) {
@@ -133,6 +169,15 @@ void grant_map_one(struct gnttab_map_grant_ref *op)
     }
     if (granter && op->status != GNTST_okay)
         domain_put(granter);
+    return op->status == GRANT_RESTART ? -ERESTART : 0;
+}
+
+/* -EINVAL also for what a P2M has no place for: an address of another entry, flags in one. */
+static int remove_gfn(const struct unmap *u, bool contains_pte, bool readonly)
+{
+    if (contains_pte || u->new_addr)
+        return -EINVAL;
+    return p2m_remove_grant(current->domain, host_gfn(u->host_addr), _mfn(u->m.frame), readonly);
 }
 
 static int16_t remove_host_entry(const struct unmap *u)
@@ -141,11 +186,13 @@ static int16_t remove_host_entry(const struct unmap *u)
     bool readonly = u->m.flags & GNTMAP_readonly, contains_pte = u->m.flags & GNTMAP_contains_pte;
     int rc;
 
-    if (!u->replace || !u->new_addr)
+    if (paging_mode_translate(d))
+        rc = remove_gfn(u, contains_pte, readonly);
+    else if (!u->replace || !u->new_addr)
         rc = pv_grant_unmap_pte(d, u->host_addr, contains_pte, _mfn(u->m.frame), readonly, _pte(0));
     else
         rc = contains_pte ? -EINVAL : pv_grant_replace_pte(d, u->host_addr, _mfn(u->m.frame), readonly, u->new_addr);
-    return rc ? GNTST_general_error : GNTST_okay;
+    return rc == -ERESTART ? GRANT_RESTART : rc ? GNTST_general_error : GNTST_okay;
 }
 
 /* First half: reserves the handle and removes the host entry. */
@@ -178,7 +225,7 @@ static void unmap_finish(struct unmap *u)
 
     if (u->status == GNTST_bad_handle)
         return;
-    if (u->gone & GNTMAP_host_map)
+    if ((u->gone & GNTMAP_host_map) && !paging_mode_translate(current->domain))
         grant_drop_page(u->m.frame, writable);
     if (u->gone & GNTMAP_device_map)
         grant_drop_page(u->m.frame, writable);
@@ -190,16 +237,19 @@ static void unmap_finish(struct unmap *u)
     grant_end(u->m.granter);
 }
 
-void grant_unmap_batch(struct unmap *u, unsigned int n)
+unsigned int grant_unmap_batch(struct unmap *u, unsigned int n)
 {
+    unsigned int begun = 0, restart = 0;
     bool flush = false;
 
-    for (unsigned int i = 0; i < n; i++) {
-        unmap_begin(&u[i]);
-        flush |= u[i].gone & GNTMAP_host_map;
+    while (begun < n && !restart) {
+        unmap_begin(&u[begun]);
+        flush |= u[begun].gone & GNTMAP_host_map;
+        restart = u[begun++].status == GRANT_RESTART;
     }
-    if (flush)
+    if (flush && !paging_mode_translate(current->domain))
         tlb_flush_mask((cpumask_t){READ_ONCE(current->domain->dirty_cpus.bits)});
-    for (unsigned int i = 0; i < n; i++)
+    for (unsigned int i = 0; i < begun; i++)
         unmap_finish(&u[i]);
+    return begun - restart;
 }

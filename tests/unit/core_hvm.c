@@ -314,21 +314,132 @@ static void test_no_machine_frames(void **state)
     assert_int_equal(CALL(grant_table_op, GNTTABOP_cache_flush, f, 1), -EPERM);
 }
 
-static void test_grants_are_not_mapped(void **state)
+/* ---- grants of others in its P2M ---- */
+
+#define GRANT_REF 8u
+#define HOLE      0x80000ul /* an address without memory */
+
+static struct domain *granter;
+static struct page_info *granted;
+
+/* A PV guest that grants a frame to d, and d, which calls. */
+static void with_granter(uint16_t flags)
+{
+    struct gnttab_setup_table *s = guest_new(struct gnttab_setup_table);
+    grant_entry_v1_t *e;
+
+    granter = core_guest(1, 2);
+    core_as(granter->vcpu[0]);
+    *s = (struct gnttab_setup_table){.dom = DOMID_SELF, .nr_frames = 1};
+    s->frame_list.p = guest_alloc(sizeof(xen_pfn_t));
+    assert_int_equal(CALL(grant_table_op, GNTTABOP_setup_table, s, 1), 0);
+    assert_int_equal(s->status, GNTST_okay);
+    e = (grant_entry_v1_t *)mfn_to_virt(_mfn(*s->frame_list.p)) + GRANT_REF;
+    granted = list_first(&granter->page_list, struct page_info, list);
+    *e = (grant_entry_v1_t){.flags = flags, .domid = 3, .frame = (uint32_t)page_to_mfn(granted).n};
+    translated(4);
+}
+
+static struct gnttab_map_grant_ref *map(uint64_t at, unsigned int flags)
 {
     struct gnttab_map_grant_ref *m = guest_new(struct gnttab_map_grant_ref);
-    struct gnttab_unmap_grant_ref *u = guest_new(struct gnttab_unmap_grant_ref);
-    static const unsigned int flags[] = {GNTMAP_host_map, GNTMAP_host_map | GNTMAP_contains_pte, GNTMAP_device_map};
 
-    translated(1);
-    for (unsigned int i = 0; i < ARRAY_SIZE(flags); i++) {
-        *m = (struct gnttab_map_grant_ref){.host_addr = 0x10000, .flags = flags[i], .ref = 8};
-        assert_int_equal(CALL(grant_table_op, GNTTABOP_map_grant_ref, m, 1), 0);
-        assert_int_equal(m->status, GNTST_general_error);
-    }
-    *u = (struct gnttab_unmap_grant_ref){.host_addr = 0x10000};
+    *m = (struct gnttab_map_grant_ref){.host_addr = at, .flags = flags, .ref = GRANT_REF, .dom = granter->id};
+    m->dev_bus_addr = 77;
+    assert_int_equal(CALL(grant_table_op, GNTTABOP_map_grant_ref, m, 1), 0);
+    return m;
+}
+
+static int16_t unmap(uint64_t at, grant_handle_t handle)
+{
+    struct gnttab_unmap_grant_ref *u = guest_new(struct gnttab_unmap_grant_ref);
+
+    *u = (struct gnttab_unmap_grant_ref){.host_addr = at, .handle = handle};
     assert_int_equal(CALL(grant_table_op, GNTTABOP_unmap_grant_ref, u, 1), 0);
-    assert_int_equal(u->status, GNTST_bad_handle);
+    return u->status;
+}
+
+static void holds(unsigned int pages, unsigned int writers)
+{
+    assert_int_equal(granted->count_info & PGC_count_mask, 1 + pages);
+    assert_int_equal(granted->type_info & PGT_count_mask, writers);
+}
+
+static void test_map_grant(void **state)
+{
+    for (unsigned int readonly = 0; readonly < 2; readonly++) {
+        struct gnttab_map_grant_ref *m;
+
+        with_granter(readonly ? GTF_permit_access | GTF_readonly : GTF_permit_access);
+        m = map(HOLE, readonly ? GNTMAP_host_map | GNTMAP_readonly : GNTMAP_host_map);
+        assert_int_equal(m->status, GNTST_okay);
+        assert_int_equal(m->dev_bus_addr, 0); /* a machine address */
+        assert_int_equal(p2m_lookup(d, _gfn(HOLE >> 12)).type, readonly ? P2M_GRANT_RO : P2M_GRANT_RW);
+        assert_int_equal(mfn_at(HOLE >> 12).n, page_to_mfn(granted).n);
+        holds(1, !readonly);
+        assert_int_equal(grant_audit(granter), 0);
+        assert_int_equal(grant_audit(d), 0);
+        assert_int_equal(unmap(HOLE + PAGE_SIZE, m->handle), GNTST_general_error); /* not there */
+        holds(1, !readonly);
+        assert_int_equal(unmap(HOLE, m->handle), GNTST_okay);
+        assert_int_equal(p2m_lookup(d, _gfn(HOLE >> 12)).type, P2M_MMIO_DM);
+        holds(0, 0);
+        assert_int_equal(unmap(HOLE, m->handle), GNTST_bad_handle);
+        assert_int_equal(grant_audit(granter), 0);
+        core_as(control_domain->vcpu[0]);
+        core_kill(d);
+        core_kill(granter);
+    }
+}
+
+/* What has no place in a P2M. */
+static void test_map_grant_refusals(void **state)
+{
+    static const unsigned int flags[] = {GNTMAP_device_map, GNTMAP_host_map | GNTMAP_device_map,
+                                         GNTMAP_host_map | GNTMAP_contains_pte};
+
+    with_granter(GTF_permit_access);
+    for (unsigned int i = 0; i < ARRAY_SIZE(flags); i++)
+        assert_int_equal(map(HOLE, flags[i])->status, GNTST_general_error);
+    assert_int_equal(map(HOLE, 0)->status, GNTST_bad_gntref);
+    assert_int_equal(map(P2M_GFNS << 12, GNTMAP_host_map)->status, GNTST_general_error);
+    assert_int_equal(map(~0ull, GNTMAP_host_map)->status, GNTST_general_error);
+    holds(0, 0);
+    assert_int_equal(grant_audit(granter), 0);
+    assert_int_equal(grant_audit(d), 0);
+}
+
+/* Memory that stood there is given up. What the guest puts there instead of a grant, and its end, give back the grant.
+ */
+static void test_grant_is_replaced(void **state)
+{
+    struct gnttab_unmap_and_replace *r = guest_new(struct gnttab_unmap_and_replace);
+    struct gnttab_map_grant_ref *m;
+
+    with_granter(GTF_permit_access);
+    assert_int_equal(d->tot_pages, 4);
+    m = map(0x10000, GNTMAP_host_map);
+    assert_int_equal(m->status, GNTST_okay);
+    assert_int_equal(d->tot_pages, 3);
+    *r = (struct gnttab_unmap_and_replace){.host_addr = 0x10000, .new_addr = 0x11000, .handle = m->handle};
+    assert_int_equal(CALL(grant_table_op, GNTTABOP_unmap_and_replace, r, 1), 0);
+    assert_int_equal(r->status, GNTST_general_error);
+    holds(1, 1);
+    r->new_addr = 0;
+    assert_int_equal(CALL(grant_table_op, GNTTABOP_unmap_and_replace, r, 1), 0);
+    assert_int_equal(r->status, GNTST_okay);
+    holds(0, 0);
+    m = map(HOLE, GNTMAP_host_map);
+    populate(1, HOLE >> 12);
+    holds(0, 0);
+    assert_int_equal(unmap(HOLE, m->handle), GNTST_general_error); /* another frame is there */
+    assert_true(p2m_is_ram(p2m_lookup(d, _gfn(HOLE >> 12)).type));
+    assert_int_equal(map(HOLE + PAGE_SIZE, GNTMAP_host_map)->status, GNTST_okay);
+    holds(1, 1);
+    core_as(control_domain->vcpu[0]);
+    core_kill(d);
+    holds(0, 0);
+    assert_int_equal(grant_audit(granter), 0);
 }
 
 /* Control's call that writes the page of SYSCALL stubs is about PV domains. */
@@ -422,7 +533,9 @@ int core_hvm_tests(void)
         CORE_TEST(test_info_by_guest_frame),
         CORE_TEST(test_fifo_by_guest_frame),
         CORE_TEST(test_no_machine_frames),
-        CORE_TEST(test_grants_are_not_mapped),
+        CORE_TEST(test_map_grant),
+        CORE_TEST(test_map_grant_refusals),
+        CORE_TEST(test_grant_is_replaced),
         CORE_TEST(test_hypercall_init),
         CORE_TEST(test_features_of_translated),
         CORE_TEST(test_vcpu_areas),

@@ -453,6 +453,30 @@ static void op_borrow(void)
     put_page(pg);
 }
 
+/* A grant is taken out by who knows what it is, and by nobody else. */
+static void op_return(void)
+{
+    unsigned int i = fake_below(MODEL_GFNS);
+    struct page_info *pg = foreigner[fake_below(FOREIGNERS)];
+    bool readonly = fake_chance(50);
+    int rc;
+
+    for (unsigned int n = 0; n < 600 && is[i].type != P2M_GRANT_RO && is[i].type != P2M_GRANT_RW; n++)
+        i = (i + 1) % MODEL_GFNS;
+    touched = i;
+    if (fake_chance(70) && p2m_is_borrowed(is[i].type)) {
+        pg = mfn_to_page(_mfn(is[i].mfn));
+        readonly = is[i].type == P2M_GRANT_RO;
+    }
+    rc = p2m_remove_grant(d, model_gfn(i), page_to_mfn(pg), readonly);
+    if (is[i].mfn == page_to_mfn(pg).n && is[i].type == (readonly ? P2M_GRANT_RO : P2M_GRANT_RW)) {
+        assert_int_equal(rc, 0);
+        expect(i, 1, P2M_MMIO_DM, 0);
+    } else {
+        assert_int_equal(rc, -EINVAL);
+    }
+}
+
 /* A guest frame with memory of the domain's own, or the last one looked at. */
 static unsigned int some_own(void)
 {
@@ -525,8 +549,8 @@ static void op_same_frame(void)
     failed(set_range(&r, i));
 }
 
-static void (*const ops[])(void) = {op_place,  op_place, op_place,  op_clear,  op_clear,   op_mmio,
-                                    op_borrow, op_move,  op_retype, op_retype, op_hostile, op_same_frame};
+static void (*const ops[])(void) = {op_place, op_place,  op_place,  op_clear,   op_clear,      op_mmio,   op_borrow,
+                                    op_move,  op_retype, op_retype, op_hostile, op_same_frame, op_return, op_borrow};
 
 static void op_any(void)
 {

@@ -106,6 +106,10 @@ int p2m_vacate(struct domain *d, gfn_t gfn, unsigned int order);
 /* A frame of d's own, or one shared with it, goes to gfn, wherever it was; its type stays. Errors as above. */
 int p2m_move(struct domain *d, const struct page_info *pg, gfn_t gfn);
 
+/* A granted frame's entry goes, and gives up what it held: 0; -EINVAL: it does not stand there so; -ERESTART, likewise.
+ */
+int p2m_remove_grant(struct domain *d, gfn_t gfn, mfn_t mfn, bool readonly);
+
 /* All entries of type from among n guest frames become type to; both are memory of the domain's own. */
 struct p2m_retype {
     gfn_t gfn;

@@ -341,6 +341,26 @@ int p2m_place(struct domain *d, gfn_t gfn, const struct page_info *pg, unsigned 
     return order <= P2M_ORDER_2M && gfns_ok(gfn, order) ? set_chunk(&c, false) : -EINVAL;
 }
 
+int p2m_remove_grant(struct domain *d, gfn_t gfn, mfn_t mfn, bool readonly)
+{
+    struct chunk c = {.p = d->p2m, .gfn = gfn, .type = P2M_MMIO_DM};
+    enum p2m_type type = readonly ? P2M_GRANT_RO : P2M_GRANT_RW;
+    int rc = -EINVAL;
+    unsigned int level;
+    npte_t e;
+
+    if (!gfns_ok(gfn, 0))
+        return -EINVAL;
+    p2m_lock(c.p);
+    e = p2m_find(c.p, gfn, &level);
+    if (npte_type(e) == type && mfn_eq(npte_mfn(e), mfn))
+        rc = p2m_forget(c.p, gfn, 1);
+    if (!rc)
+        commit(&c, p2m_make_slot(c.p, gfn, 1), 1);
+    p2m_unlock(c.p);
+    return rc;
+}
+
 /* Its entry goes, the frame stays the domain's. */
 static void take_away(struct p2m *p, gfn_t gfn, npte_t *slot)
 {

@@ -516,6 +516,16 @@ struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn)
     abort();
 }
 
+int p2m_set(struct domain *d, struct p2m_range *r)
+{
+    abort();
+}
+
+int p2m_remove_grant(struct domain *d, gfn_t gfn, mfn_t mfn, bool readonly)
+{
+    abort();
+}
+
 struct page_info *get_page_from_gfn(struct domain *d, gfn_t gfn, enum p2m_type *type)
 {
     return get_page_from_mfn(_mfn(gfn.n), d);
