@@ -248,12 +248,14 @@ static void on_hypercall(struct vcpu *v)
 {
     struct cpu_user_regs *regs = guest_cpu_user_regs();
 
-    if (hvm_mode(v) == INSN_64 && !hvm_ops->cpl(v)) {
+    if (hvm_ops->cpl(v) || !(v->hvm->cr0 & CR0_PE)) {
+        regs->rax = (unsigned long)-EPERM;
+        regs->rip += 3;
+    } else if (hvm_mode(v) == INSN_64) {
         hvm_hypercall(regs);
-        return;
+    } else {
+        hvm_hypercall_32(regs);
     }
-    regs->rax = (unsigned long)(hvm_ops->cpl(v) ? -EPERM : -ENOSYS);
-    regs->rip += 3;
 }
 
 /* False: it did nothing, and cannot be completed. */

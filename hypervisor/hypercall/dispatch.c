@@ -48,6 +48,16 @@ long hypercall_run(struct hcall *hc)
     return e->fn(hc);
 }
 
+static long run(struct hcall *hc, long (*fn)(struct hcall *))
+{
+    long ret;
+
+    stretch_begin(MIN(hc->op, NR_HYPERCALLS - 1u), 0);
+    ret = fn(hc);
+    stretch_end();
+    return ret;
+}
+
 /* The call that the registers say, and what they say after it; false: it is to be made again. */
 static bool call(struct cpu_user_regs *regs)
 {
@@ -55,11 +65,8 @@ static bool call(struct cpu_user_regs *regs)
         .op = (unsigned int)regs->rax,
         .arg = {regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9},
     };
-    long ret;
+    long ret = run(&hc, hypercall_run);
 
-    stretch_begin(MIN(hc.op, NR_HYPERCALLS - 1u), 0);
-    ret = hypercall_run(&hc);
-    stretch_end();
     if (!hc.restart) {
         regs->rax = (unsigned long)ret;
         return true;
@@ -83,6 +90,27 @@ void hvm_hypercall(struct cpu_user_regs *regs)
 {
     if (call(regs))
         regs->rip += 3; /* VMMCALL is three bytes long, and is where it was */
+}
+
+/* By the registers of 32-bit code, of which nothing has more bits. */
+void hvm_hypercall_32(struct cpu_user_regs *regs)
+{
+    struct hcall hc = {
+        .op = (uint32_t)regs->rax,
+        .arg = {(uint32_t)regs->rbx, (uint32_t)regs->rcx, (uint32_t)regs->rdx, (uint32_t)regs->rsi, (uint32_t)regs->rdi,
+                (uint32_t)regs->rbp},
+    };
+    long ret = run(&hc, hypercall_run_32);
+
+    if (!hc.restart) {
+        regs->rax = (uint32_t)ret;
+        regs->rip += 3;
+        return;
+    }
+    regs->rbx = (uint32_t)hc.arg[0];
+    regs->rcx = (uint32_t)hc.arg[1];
+    regs->rdx = (uint32_t)hc.arg[2];
+    regs->rsi = (uint32_t)hc.arg[3];
 }
 
 /*

@@ -8,5 +8,7 @@
 /* Result of the handler; -ENOSYS for an unknown number, -EPERM for one the caller may not make. hc->restart tells
  * whether to restart. */
 long hypercall_run(struct hcall *hc);
+/* The same for a caller in 32-bit code; -ENOSYS also for what looks different there. */
+long hypercall_run_32(struct hcall *hc);
 
 #endif

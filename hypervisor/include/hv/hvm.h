@@ -215,7 +215,8 @@ void hvm_start_if_told(struct vcpu *v);
 void hvm_stop_for_good(struct vcpu *v);
 
 void hvm_inject(struct vcpu *v, unsigned int vector, bool has_error, uint32_t error);
-void hvm_hypercall(struct cpu_user_regs *regs);
+void hvm_hypercall(struct cpu_user_regs *regs);    /* from 64-bit code */
+void hvm_hypercall_32(struct cpu_user_regs *regs); /* from 32-bit code */
 
 /* ---- state in the public save format, of a paused domain ---- */
 /* v's record of a type (hvm/save.c): bytes at buf, which has room for hvm_record_max; 0: there is none. */

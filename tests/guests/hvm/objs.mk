@@ -17,6 +17,7 @@ hvm-tests += self_modify
 hvm-tests += one_page
 hvm-tests += floods
 hvm-tests += modes
+hvm-tests += hypercalls
 hvm-tests += smp_shootdown
 hvm-tests += smp_tables
 hvm-tests += smp_cr3
