@@ -245,7 +245,6 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
      "if (s->d->logdirty.harvest)", "if (s->d->logdirty.harvest && !s->d)"),
     ("harvest-without-stale", SHADOW + "harvest.c", "    s->stale = true;\n", ""),
     ("harvest-of-half-a-table", SHADOW + "harvest.c", "        *next += LINE;\n", "        *next += 2 * LINE;\n"),
-    ("made-with-d", SHADOW + "entry.c", "if (!l->harvested || !(e & PTE_RW)", "if (!l->harvested || (e & PTE_RW)"),
     # Who is flushed.
     ("flush-here-only", SHADOW + "protect.c",
      "(cpumask_t){READ_ONCE(s->d->dirty_cpus.bits)}", "cpumask_of(smp_processor_id())"),
