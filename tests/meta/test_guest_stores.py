@@ -68,7 +68,7 @@ class GuestStores(unittest.TestCase):
     def test_one_route_of_each(self):
         """What notes stores, or takes the right to store."""
         where = {"logdirty_mark(": {"mm/logdirty.c", "mm/logdirty_op.c", "mm/shadow/memory.c"},
-                 "logdirty_mark_frame(": {"mm/logdirty.c", "mm/frame.c", "mm/shadow/harvest.c"},
+                 "logdirty_mark_frame(": {"mm/logdirty.c", "mm/frame.c", "mm/shadow/harvest.c", "mm/shadow/memory.c"},
                  "logdirty_fault(": {"mm/logdirty.c", "mm/shadow/fault.c", "mm/p2m/type.c"},
                  "logdirty_changed(": {"mm/logdirty.c", "mm/p2m/update.c"},
                  "get_plain_type(": {"mm/frame.c"}}

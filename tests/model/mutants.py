@@ -234,7 +234,7 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
     ("taken-without-a-mark", "hypervisor/mm/frame.c",
      "    if (!rc && type == PT_WRITABLE && pg->owner", "    if (rc > 0 && pg->owner"),
     ("dirty-bit-unlogged", SHADOW + "memory.c",
-     "    if (type != P2M_RAM_RO)\n        logdirty_mark(ctx, _gfn(at.n >> PAGE_SHIFT), 0);\n", ""),
+     "        logdirty_mark_frame(ctx, page_to_mfn(pg)); /* wherever it is by now */\n", "        ;\n"),
     ("emulated-unlogged", SHADOW + "memory.c",
      "        logdirty_mark(c->d, _gfn(c->at.n >> PAGE_SHIFT), 0);\n", "        ;\n"),
     ("large-leaf-of-clean-memory", SHADOW + "fault.c",

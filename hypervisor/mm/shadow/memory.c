@@ -58,7 +58,7 @@ static bool walk_swap(void *ctx, gpa_t at, unsigned int bytes, uint64_t old, uin
                                                  __ATOMIC_SEQ_CST);
     }
     if (type != P2M_RAM_RO)
-        logdirty_mark(ctx, _gfn(at.n >> PAGE_SHIFT), 0);
+        logdirty_mark_frame(ctx, page_to_mfn(pg)); /* wherever it is by now */
     put_page(pg);
     return done;
 }
