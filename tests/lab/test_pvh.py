@@ -47,7 +47,7 @@ class HandMade(LabTest):
         self.machine.put(f"{HOME}/copier", with_libctl("copier.c"), mode=0o755)
         for paging in pagings:
             with self.subTest(paging=paging):
-                said = self.ok(f"/root/pvh 4 1000000000 {paging} '{HOME}/copier $D 1024 4'", 120)
+                said = self.ok(f"{HOME}/pvh 4 1000000000 {paging} '{HOME}/copier $D 1024 4'", 120)
                 lines = [line.split() for line in said.splitlines()]
                 self.assertEqual(lines[-1], ["ended", "0"])
                 self.assertEqual([line[-2:] for line in lines[:-1]], 2 * [["missed", "0"]], said)
