@@ -76,10 +76,9 @@ class Shadows(HandMade):
 
     def test_state_is_restored(self):
         """State in the public save format is read 50 times, spoilt, and written: it goes on as if nothing had been."""
-        for (mode, rounds), paging in itertools.product(((4, 1000000000), (3, 5000), (2, 5000)),
-                                                        ("shadow", "hap")):
-            with self.subTest(levels=mode, paging=paging):
-                self.assertEqual(self.ok(f"{HOME}/pvh {mode} {rounds} {paging} save", 120).strip(), "ended 0")
+        for paging in ("shadow", "hap"):
+            with self.subTest(paging=paging):
+                self.assertEqual(self.ok(f"{HOME}/pvh 4 1000000000 {paging} save", 120).strip(), "ended 0")
                 self.wait_footprint(self.before)
 
     def test_interrupts(self):
