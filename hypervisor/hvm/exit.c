@@ -281,10 +281,15 @@ static bool emulate(struct vcpu *v, bool loads)
     return rc != EMULATE_UNHANDLED;
 }
 
-static void emulate_store_to_table(struct vcpu *v, gpa_t at)
+/* What is stored when an event is delivered is not the instruction's. */
+static void emulate_protected_store(struct vcpu *v, const struct shadow_fault *f)
 {
-    if (!emulate(v, false) && !shadow_give_up(v->domain, at))
-        domain_crash(v->domain, "store to a page table at %lx by an instruction that is not emulated", at.n);
+    if (!hvm_ops->in_delivery(v) && emulate(v, false))
+        return;
+    if (f->table)
+        (void)shadow_give_up(&v->hvm->shadow, guest_cpu_user_regs(), f->gpa);
+    else
+        domain_crash(v->domain, "store to %lx, which is watched, by an instruction that is not emulated", f->gpa.n);
 }
 
 /* Code that is all ones is no instruction. */
@@ -312,7 +317,7 @@ static void on_page_fault(struct vcpu *v, const struct vmexit *x)
         hvm_inject(v, TRAP_PF, true, f.error);
         break;
     case SHADOW_EMULATE:
-        emulate_store_to_table(v, f.gpa);
+        emulate_protected_store(v, &f);
         break;
     case SHADOW_MMIO:
         no_memory(v, f.gpa, f.access);

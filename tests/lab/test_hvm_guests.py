@@ -63,7 +63,7 @@ class Guests(unittest.TestCase):
 
 
 class OnUmbra(Guests, LabTest):
-    hap, word, audit = "false", "shadow", "umbra --json shadow audit hvm"
+    hap, word, audit = "false", "shadows", "umbra --json shadow audit hvm"
 
     def one(self, form):
         if "hvm" not in self.json("umbra --json info")["virt_caps"].split():

@@ -213,11 +213,11 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
     # The reference mode.
     ("vtlb-survives-flush", SHADOW + "root.c", "root->role.direct || (", "("),
     ("vtlb-rights-of-no-walk", SHADOW + "fault.c",
-     "c->s->vtlb               ? c->w.rights", "c->s->vtlb               ? RIGHTS_ALL"),
+     "has_tlb(c->v)            ? c->w.rights", "c->s->vtlb               ? RIGHTS_ALL"),
     ("vtlb-survives-fault", SHADOW + "vtlb.c", "            spte_set(s, sp, index, _spte(0));\n", ""),
     ("vtlb-shared", SHADOW + "root.c", "if (role.level == 4 && !role.direct)", "if (role.level == 4)"),
     # The P2M.
-    ("forgotten-but-mapped", SHADOW + "protect.c", "!sptes_drop(s, &pg->shadow.rmap) ||", "false ||"),
+    ("forgotten-but-mapped", SHADOW + "protect.c", "sptes_drop(s, &mfn_to_page(m)->shadow.rmap) &&", "true &&"),
     ("set-without-forgetting", "hypervisor/mm/p2m/update.c",
      "rc = p2m_forget(c->p, c->gfn, 1ul << c->order);", "rc = 0;"),
     ("retyped-without-forgetting", "hypervisor/mm/p2m/type.c",

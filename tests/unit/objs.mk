@@ -285,7 +285,8 @@ shadow-model-srcs  := $(patsubst %,tests/unit/%.c,shadow_model shadow_log shadow
 shadow-model-libs  := $(patsubst %,-Wl$(comma)--wrap=%,tlb_flush_mask paging_lock paging_pool_alloc paging_pool_free)
 
 units              += test_shadow
-test_shadow-srcs   := $(patsubst %,tests/unit/%.c,test_shadow shadow_ahead shadow_unsync shadow_vtlb shadow_guest) \
+test_shadow-srcs   := $(patsubst %,tests/unit/%.c,test_shadow shadow_ahead shadow_unsync shadow_apart \
+                        shadow_vtlb shadow_guest) \
                       $(shadow-model-srcs)
 test_shadow-cflags := $(hv-unit-cflags) -O1
 test_shadow-libs   := $(shadow-model-libs)

@@ -421,18 +421,24 @@ static bool may_store(mfn_t m)
     return p2m_lookup(d, _gfn(get_gpfn_from_mfn(m))).type == P2M_RAM_RW && !is_protected(d->shadow, m);
 }
 
+static bool in_memory(uint64_t at)
+{
+    return at < SIZE;
+}
+
 /* Is it in a table that stores go to without an exit? */
 static bool out_of_sync(uint64_t at)
 {
-    return at < SIZE && (model_vtlb || is_unsynced(d->shadow, model_frame(at >> PAGE_SHIFT)));
+    return at < SIZE && is_unsynced(d->shadow, model_frame(at >> PAGE_SHIFT));
 }
 
 /* Hardware did it by what the guest's tables say, or said since the vCPU's last flush. */
 static bool from_tlb(const struct test_vcpu *t, const struct access *a)
 {
+    past_may_fn *old = has_tlb(&t->v) ? in_memory : out_of_sync;
     uint64_t gfn = get_gpfn_from_mfn(_mfn(a->at >> PAGE_SHIFT));
 
-    return gfn < FRAMES && past_explains(t, a, (gfn << PAGE_SHIFT) + a->at % PAGE_SIZE, out_of_sync) &&
+    return gfn < FRAMES && past_explains(t, a, (gfn << PAGE_SHIFT) + a->at % PAGE_SIZE, old) &&
            (a->kind != ORACLE_WRITE || may_store(_mfn(a->at >> PAGE_SHIFT)));
 }
 
@@ -448,7 +454,7 @@ static void check_walk(struct test_vcpu *t, const struct access *a)
                (a->at ^ o.physical) % PAGE_SIZE == 0;
         if (a->kind == ORACLE_WRITE)
             fine = fine && may_store(_mfn(a->at >> PAGE_SHIFT));
-        if (a->tries && !model_vtlb) /* the last fault made a way to old entries, and no more than that */
+        if (a->tries && !has_tlb(&t->v)) /* the last fault made a way to old entries, and no more than that */
             fine = fine || from_tlb(t, a);
         break;
     case SHADOW_REFLECT:
@@ -470,7 +476,7 @@ static void check_walk(struct test_vcpu *t, const struct access *a)
 void model_check(struct test_vcpu *t, const struct access *a)
 {
     /* A vtlb has what its walk found. */
-    bool at_once = a->result == SHADOW_FIXED && (!a->tries || (meddled && model_vtlb));
+    bool at_once = a->result == SHADOW_FIXED && (!a->tries || (meddled && has_tlb(&t->v)));
 
     if (!at_once || !from_tlb(t, a))
         check_walk(t, a);
@@ -593,6 +599,18 @@ void model_blow(void)
     assert_true(d->shadow->pages <= VCPUS);
 }
 
+void model_give_up(struct test_vcpu *t, const struct cpu_user_regs *regs, uint64_t at)
+{
+    bool done;
+
+    do {
+        stretch_begin(STRETCH_TRAP, 14);
+        done = shadow_give_up(&t->v, regs, _gpa(at));
+        assert_true(this_cpu(stretch_now).work <= STRETCH_BOUND);
+        stretch_end();
+    } while (!done);
+}
+
 /* A store through what a TLB still knows goes where it always went. */
 static bool use_tlb(const struct test_vcpu *t)
 {
@@ -606,6 +624,16 @@ static bool use_tlb(const struct test_vcpu *t)
     return false;
 }
 
+/* Its shadows are a TLB of its own until it flushes, and a table is none any more. */
+static void stand_apart(struct test_vcpu *t)
+{
+    const struct cpu_user_regs here = {.rip = 1};
+
+    for (unsigned int i = 0; i < 2; i++)
+        model_give_up(t, &here, table_frame() << PAGE_SHIFT);
+    assert_true(t->v.apart);
+}
+
 /* One of the operations that come seldom; most change anything, so all is audited. */
 static void rare_step(struct test_vcpu *t)
 {
@@ -615,11 +643,13 @@ static void rare_step(struct test_vcpu *t)
         change_p2m();
     else if (percent < 55)
         model_blow();
-    else if (percent < 80)
+    else if (percent < 65)
+        stand_apart(t);
+    else if (percent < 85)
         tlb_move(t);
     else
         tlb_forget(t);
-    if (percent < 55)
+    if (percent < 65)
         assert_int_equal(model_audit(), 0);
 }
 

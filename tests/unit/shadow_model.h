@@ -63,6 +63,8 @@ void model_look_on(void);
 void model_retype(uint64_t gfn, enum p2m_type to);
 void model_replace(uint64_t gfn);
 void model_blow(void);
+/* As shadow_give_up, until it is done. */
+void model_give_up(struct test_vcpu *t, const struct cpu_user_regs *regs, uint64_t at);
 /* The first so and so many allocations are granted, then so many refused (operations of the model try again). How many
  * have been, since the last call. */
 unsigned int model_refuse(unsigned int first, unsigned int times);
@@ -75,8 +77,9 @@ void model_bytes(const uint8_t *bytes, size_t n);
  */
 int shadow_begin_4(void **state);
 int shadow_end(void **state);
-/* shadow_ahead.c, shadow_unsync.c, shadow_vtlb.c */
+/* shadow_ahead.c, shadow_unsync.c, shadow_apart.c, shadow_vtlb.c */
 int shadow_ahead_tests(void);
+int shadow_apart_tests(void);
 int shadow_unsync_tests(void);
 int shadow_vtlb_tests(void);
 

@@ -253,10 +253,10 @@ static void test_give_up(void **state)
     go(1ul << 21, ORACLE_READ, false);
     assert_int_equal(go(regs.rbx, ORACLE_WRITE, false).result, SHADOW_EMULATE);
     assert_int_equal(EXECUTE(&e, &regs, "\x66\x0f\xd6\x03"), EMULATE_UNHANDLED); /* movq %xmm0, (%rbx) */
-    assert_true(shadow_give_up(d, _gpa(200 * PAGE_SIZE + 16)));
+    assert_true(shadow_give_up(&CPU->v, &regs, _gpa(200 * PAGE_SIZE + 16)));
     assert_int_equal(go(regs.rbx, ORACLE_WRITE, false).result, SHADOW_FIXED);
-    assert_false(shadow_give_up(d, _gpa(4 * PAGE_SIZE))); /* the root */
-    assert_false(shadow_give_up(d, _gpa(FRAMES * PAGE_SIZE)));
+    assert_false(CPU->v.apart);
+    assert_true(shadow_give_up(&CPU->v, &regs, _gpa(FRAMES * PAGE_SIZE))); /* no memory is there any more */
 }
 
 /* User mode does not store to tables: a frame in which it does is none. Nor is one that is stored to again and again.
@@ -485,5 +485,5 @@ int main(void)
     };
 
     return cmocka_run_group_tests_name("shadow", tests, NULL, NULL) | shadow_ahead_tests() | shadow_unsync_tests() |
-           shadow_vtlb_tests();
+           shadow_apart_tests() | shadow_vtlb_tests();
 }

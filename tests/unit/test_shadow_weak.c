@@ -143,6 +143,7 @@ static void pool_of(unsigned long more)
  */
 static void test_top_level_freed_early(void **state)
 {
+    static const struct cpu_user_regs regs;
     struct shadow_page *root = CPU->v.root;
 
     vcpu[1].guest = CPU->guest;
@@ -154,7 +155,6 @@ static void test_top_level_freed_early(void **state)
     map(6, 4, ALL); /* the top-level table as a page */
     for (unsigned int i = 0; i < 2; i++)
         go_on(&vcpu[i], 5 * PAGE_SIZE, ORACLE_WRITE, true);
-    assert_false(shadow_give_up(d, _gpa(4 * PAGE_SIZE)));
     roots_are_there();
     go(6 * PAGE_SIZE, ORACLE_WRITE, true); /* user mode stores to it */
     roots_are_there();
@@ -164,7 +164,7 @@ static void test_top_level_freed_early(void **state)
     model_blow();
     roots_are_there();
     pool_of(0);
-    (void)shadow_give_up(d, _gpa(PAGE_SIZE));
+    (void)shadow_give_up(&CPU->v, &regs, _gpa(PAGE_SIZE));
     roots_are_there();
     pool_of(60);
     CPU->guest.cr3 = 5 * PAGE_SIZE; /* one goes, the other stays */

@@ -174,6 +174,11 @@ static bool in_shadow(const struct vcpu *v)
     return (c->interrupt_shadow & 1) && guest_cpu_user_regs()->rip == c->rip;
 }
 
+static bool svm_in_delivery(const struct vcpu *v)
+{
+    return ((const struct vmcb *)v->hvm->vendor)->exitintinfo & EVENT_VALID;
+}
+
 static bool svm_in_nmi(const struct vcpu *v)
 {
     return ((const struct vmcb *)v->hvm->vendor)->general1 & G1_IRET;
@@ -383,6 +388,7 @@ const struct hvm_ops svm_ops = {
     .window = svm_window,
     .watch_flushes = svm_watch_flushes,
     .in_shadow = in_shadow,
+    .in_delivery = svm_in_delivery,
     .in_nmi = svm_in_nmi,
     .clear_events = svm_clear_events,
     .read_msr = svm_read_msr,

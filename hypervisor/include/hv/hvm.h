@@ -115,8 +115,9 @@ struct hvm_ops {
     void (*window)(struct vcpu *v, bool wanted);
     /* Whether INVLPG exits; loads of CR3 always do on shadows. */
     void (*watch_flushes)(struct vcpu *v, bool wanted);
-    bool (*in_shadow)(const struct vcpu *v); /* interrupts are held back until the next instruction is done */
-    bool (*in_nmi)(const struct vcpu *v);    /* an NMI was injected, and IRET has not ended it */
+    bool (*in_shadow)(const struct vcpu *v);   /* interrupts are held back until the next instruction is done */
+    bool (*in_delivery)(const struct vcpu *v); /* it came back in the middle of an event's delivery */
+    bool (*in_nmi)(const struct vcpu *v);      /* an NMI was injected, and IRET has not ended it */
     /* Nothing is delivered, or held back, any more. */
     void (*clear_events)(struct vcpu *v);
     /* An MSR that the back end keeps. False: it does not. */

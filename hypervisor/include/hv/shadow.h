@@ -36,6 +36,8 @@ struct shadow_vcpu {
     void (*device)(gpa_t at, unsigned int bytes, bool write, uint64_t *value);
     struct shadow_page *root; /* paging lock; never reclaimed while it stands here */
     uint64_t flush;           /* since when it is to see the guest's stores (paging lock); 0: no flush is under way */
+    bool apart;               /* its shadows are a TLB of its own until it flushes: see shadow_give_up */
+    uint64_t gave_up;         /* where it was when it last needed that */
     uint64_t reflected;       /* its last fault of the guest's own was about an entry in these 8 bytes */
     uint64_t faults[SHADOW_RESULTS], emulated[EMULATE_RESULTS]; /* how many had that result; others may read */
 };
@@ -48,6 +50,7 @@ struct shadow_fault {
     /* out */
     uint32_t error; /* with SHADOW_REFLECT */
     gpa_t gpa;      /* with SHADOW_EMULATE and SHADOW_MMIO */
+    bool table;     /* with SHADOW_EMULATE: it is a store to a table, which can be given up */
 };
 
 /* After paging_pool_init and p2m_init: 0 or -ENOMEM. */
@@ -82,13 +85,16 @@ int shadow_swap(struct domain *d, gpa_t at, unsigned int bytes, uint64_t *old, u
 
 /*
  * Completes the instruction of a SHADOW_EMULATE or SHADOW_MMIO: e has mode, loads, regs and seg. Results as of
- * emulate_store; with EMULATE_UNHANDLED it did nothing and the guest has to execute it by itself, which takes
- * shadow_give_up.
+ * emulate_store; with EMULATE_UNHANDLED it did nothing and the guest has to execute it by itself, which a store to a
+ * table takes shadow_give_up for.
  */
 enum emulate_result shadow_emulate(struct shadow_vcpu *v, struct emul *e, bool user, bool smap_exempt);
-/* The frame at gpa is no table any more. False: not yet (call again), or not possible: a vCPU runs on it as its root.
+/*
+ * What stores to the table at gpa is not emulated: the frame is no table any more, and the vCPU tries again. If that
+ * does not take it on from where its registers say that it is, because the way to its code, its stack or its operands
+ * goes through the table, its shadows are a TLB of its own until it flushes that. False: not done yet.
  */
-bool shadow_give_up(struct domain *d, gpa_t at);
+bool shadow_give_up(struct shadow_vcpu *v, const struct cpu_user_regs *regs, gpa_t at);
 
 /*
  * The P2M is about to change the entry of a frame: nothing leads to it any more, in tables or TLBs. With the paging

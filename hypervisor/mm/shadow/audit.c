@@ -75,7 +75,7 @@ static void look_at_leaf(struct look *l)
         rights = rights_through(rights, ge, sp->role.nx);
         if (!(ge.n & PTE_P) || !(ge.n & PTE_A) || ((e.n & PTE_RW) && !(ge.n & PTE_D)))
             broken(l, "H1", "leaf of an entry that is not there, not accessed or not dirty");
-    } else if (l->s->vtlb) { /* of an entry of then, but the P2M of now */
+    } else if (is_tlb(sp)) { /* of an entry of then, but the P2M of now */
         if (e.n & SPTE_BORROWED)
             return;
         gfn = _gfn(get_gpfn_from_mfn(spte_mfn(e)));

@@ -4,7 +4,10 @@
  * tables as the processor would, so it faults as it would; stores go by shadow_store and shadow_swap, which keep
  * shadows right.
  *
- * Only stores within a frame, of up to 8 bytes, are done. For what remains the table has to give up its protection.
+ * Only stores within a frame, of up to 8 bytes, are done. For what remains the table has to give up its protection; it
+ * has it again as soon as somebody translates by it. If that is the instruction itself, its vCPU translates without
+ * protecting anything until its next flush, as all do in the reference mode (vtlb.c): then it makes no table of what it
+ * stores to, and others, who may, progress themselves.
  * Where no memory is, the device that the vCPU names takes part.
  */
 #include <hv/emulate.h>
@@ -146,15 +149,37 @@ enum emulate_result shadow_emulate(struct shadow_vcpu *v, struct emul *e, bool u
     return r;
 }
 
-bool shadow_give_up(struct domain *d, gpa_t at)
-{
-    struct p2m_entry p;
-    bool done = false;
+#define GENERAL_REGS 15u
+static_assert(offsetof(struct cpu_user_regs, rdi) == (GENERAL_REGS - 1) * sizeof(uint64_t), "they stand first");
 
-    paging_lock(d);
-    p = p2m_lookup_locked(d, _gfn(at.n >> PAGE_SHIFT));
-    if (p2m_is_ram(p.type))
-        done = table_unshadow(d->shadow, p.mfn) && !is_table(p.mfn);
-    shadow_unlock(d->shadow);
+/* Two places with the same number cost time, no more. */
+static uint64_t place_of(const struct cpu_user_regs *regs)
+{
+    uint64_t general[GENERAL_REGS], n = regs->rip;
+
+    memcpy(general, regs, sizeof(general));
+    for (unsigned int i = 0; i < GENERAL_REGS; i++)
+        n = n * 31 + general[i];
+    return n * 31 + regs->rsp;
+}
+
+bool shadow_give_up(struct shadow_vcpu *v, const struct cpu_user_regs *regs, gpa_t at)
+{
+    uint64_t place = place_of(regs);
+    struct shadow *s = v->s;
+    struct p2m_entry p;
+    bool done;
+
+    paging_lock(s->d);
+    p = p2m_lookup_locked(s->d, _gfn(at.n >> PAGE_SHIFT));
+    done = !p2m_is_ram(p.type) || table_end(s, p.mfn);
+    shadow_flush(s);
+    if (done && v->gave_up == place && !v->apart) {
+        v->apart = true;
+        s->count.apart++;
+    }
+    if (done)
+        v->gave_up = place;
+    shadow_unlock(s);
     return done;
 }

@@ -64,6 +64,7 @@ static enum shadow_result special(struct fill *c)
 {
     bool ram = p2m_is_ram(c->p2m.type);
 
+    c->f->table = false;
     c->f->gpa = _gpa((c->w.gfn.n << PAGE_SHIFT) | (c->f->linear & (PAGE_SIZE - 1)));
     if (c->p2m.type == P2M_MMIO_DM || (is_store(c) && (c->p2m.type == P2M_RAM_RO || c->p2m.type == P2M_GRANT_RO)))
         return SHADOW_MMIO;
@@ -73,6 +74,7 @@ static enum shadow_result special(struct fill *c)
         return SHADOW_EMULATE;
     if (!ram || !is_protected(c->s, c->p2m.mfn) || leave_table(c))
         return SHADOW_FIXED;
+    c->f->table = true;
     /* User mode does not store to page tables: it is none any more. */
     if ((c->f->access & PFEC_U) && !on_its_own_way(c) && table_unshadow(c->s, c->p2m.mfn) && !is_table(c->p2m.mfn))
         return SHADOW_FIXED;
@@ -136,7 +138,7 @@ static gfn_t first_gfn(const struct fill *c, unsigned int level)
 static int direct_below(const struct fill *c, union shadow_role role, const struct shadow_page *now,
                         struct shadow_page **out)
 {
-    gfn_t base = c->s->vtlb ? _gfn(~0ull) : first_gfn(c, role.level + 1);
+    gfn_t base = has_tlb(c->v) ? _gfn(~0ull) : first_gfn(c, role.level + 1);
     int rc = 0;
 
     if (now && now->role.n == role.n && now->base.n == base.n) {
@@ -229,7 +231,7 @@ static void set_leaf(struct fill *c, struct shadow_page *sp)
     unsigned int level = sp->role.level;
     struct spte_leaf l = {.role = sp->role, .p2m = c->p2m};
 
-    l.rights = c->s->vtlb               ? c->w.rights
+    l.rights = has_tlb(c->v)            ? c->w.rights
                : has_guest_entry(c, sp) ? rights_through(role_rights(sp->role), c->w.entry[level], sp->role.nx)
                                         : role_rights(sp->role);
     l.dirty = !c->v->paging.fmt || (c->w.entry[c->w.level].n & PTE_D);
@@ -302,7 +304,7 @@ static void reflect(struct fill *c)
 
     c->f->error = c->w.error;
     c->v->reflected = slot.n & ~7ul;
-    if (c->s->vtlb)
+    if (has_tlb(c->v))
         vtlb_fault(c->v, c->f->linear);
     if (!READ_ONCE(c->s->nr_unsynced) || !c->v->paging.fmt->level[c->w.level].accessed)
         return;

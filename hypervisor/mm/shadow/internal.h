@@ -31,7 +31,7 @@ struct shadow_page {
     struct entry_link *link;
     union {
         mfn_t table; /* the guest's table; INVALID_MFN: a root of a vCPU's own */
-        gfn_t base;  /* direct: what its first entry maps; vtlb: all ones */
+        gfn_t base;  /* direct: what its first entry maps; of a TLB: all ones */
     };
     union shadow_role role;
     uint32_t id;
@@ -66,6 +66,7 @@ struct shadow_count {
     uint64_t entries[RINGS], rings[RINGS];               /* there are */
     uint64_t made, freed, reclaimed, unshadowed, stores, flushes, blows;
     uint64_t unsynced, synced; /* tables that went out of sync; their entries that were found changed */
+    uint64_t apart;            /* vCPUs that began to do without protection */
 };
 
 /* A guest table out of sync: unsync.c. */
@@ -143,6 +144,17 @@ static inline bool has_table(const struct shadow_page *sp)
 int shadow_lock(struct domain *d);
 /* The lock is given back; the work that was done with it is noted. */
 void shadow_unlock(struct shadow *s);
+
+/* Are the vCPU's shadows a TLB of its own, which no table is protected for (vtlb.c)? Is a page a part of one? */
+static inline bool has_tlb(const struct shadow_vcpu *v)
+{
+    return v->s->vtlb || v->apart;
+}
+
+static inline bool is_tlb(const struct shadow_page *sp)
+{
+    return sp->role.direct && sp->base.n == ~0ull;
+}
 
 /* ---- links.c: circular lists of entries ---- */
 void links_add_first(const struct shadow *s, entry_ref *head, entry_ref r);
@@ -226,6 +238,8 @@ uint16_t *region_tables(const struct shadow *s, gfn_t gfn);
 bool table_protect(struct shadow *s, mfn_t table);
 /* Its shadows go, but for roots, which lose their entries. False: not done yet, try again. */
 bool table_unshadow(struct shadow *s, mfn_t table);
+/* It is no table any more; roots are empty, and their vCPUs take others. False: not done yet, try again. */
+bool table_end(struct shadow *s, mfn_t table);
 
 /* ---- root.c ---- */
 

@@ -76,15 +76,20 @@ bool table_unshadow(struct shadow *s, mfn_t table)
 }
 
 /* A root whose table goes stays with its vCPU, empty, until that takes another. */
-static bool forget_ram(struct shadow *s, mfn_t m)
+bool table_end(struct shadow *s, mfn_t table)
 {
-    struct page_info *pg = mfn_to_page(m);
+    struct page_info *pg = mfn_to_page(table);
 
-    if (!drop_2m(s, m) || !sptes_drop(s, &pg->shadow.rmap) || !table_unshadow(s, m))
+    if (!table_unshadow(s, table))
         return false;
     while (pg->shadow.tables)
         page_forget(s, page_by_id(s, pg->shadow.tables));
     return true;
+}
+
+static bool forget_ram(struct shadow *s, mfn_t m)
+{
+    return drop_2m(s, m) && sptes_drop(s, &mfn_to_page(m)->shadow.rmap) && table_end(s, m);
 }
 
 /* Of borrowed frames there is no reverse map for each: the entries of all go, and come back when they are needed. */

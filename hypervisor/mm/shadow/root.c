@@ -16,7 +16,7 @@ static union shadow_role root_role(const struct shadow_vcpu *v)
     union shadow_role r = {
         .levels = g->fmt ? g->fmt->levels : 0,
         .level = g->fmt && g->fmt->levels == 4 ? 4 : 3,
-        .direct = v->s->vtlb,
+        .direct = has_tlb(v),
         .wp = g->wp || !g->fmt,
         .nx = g->nx,
         .pse = g->pse,
@@ -105,6 +105,7 @@ int shadow_set_paging(struct shadow_vcpu *v)
 {
     int rc;
 
+    v->apart = false;
     do {
         paging_lock(v->s->d);
         rc = unsync_flush(v);

@@ -65,6 +65,7 @@ int shadow_tell(struct domain *d, shadow_tell_fn *tell, void *ctx)
         {"events", "table_stores", c.stores},
         {"events", "unsynced", c.unsynced},
         {"events", "synced_entries", c.synced},
+        {"events", "apart", c.apart},
         {"events", "flushes", c.flushes},
         {"events", "blows", c.blows},
         {"stretch", "longest", c.longest},

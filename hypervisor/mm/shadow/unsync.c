@@ -175,7 +175,7 @@ int unsync_flush(struct shadow_vcpu *v)
 
 bool shadow_needs_flushes(const struct shadow_vcpu *v)
 {
-    return v->s->vtlb || READ_ONCE(v->s->nr_unsynced);
+    return has_tlb(v) || READ_ONCE(v->s->nr_unsynced);
 }
 
 bool table_close(struct shadow *s, mfn_t table)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Rule: one page may be a page table, the stack and the code that runs, all at once. It maps itself; code in it pushes
- * to it, stores to the entry by which it sees another page, and reads through that; and calls, where stores to tables
- * are not emulated (CALL is not). Each of these stores is to a page table that is in use, and none may be lost.
+ * to it, stores to the entry by which it sees another page, reads through that, and calls (CALL is not emulated where
+ * stores to tables are). Each of these stores is to a page table that is in use, and none may be lost.
  */
 #include "form.h"
 
@@ -14,26 +14,25 @@
 
 /*
  * AX: what makes one entry the other; BX: the entry; CX: rounds; DX: X; SI: stack; DI: the entry's place, and the sum
- * of what is read stands 16 behind it. What takes AX from the stack again into BX is called, or is in its place.
+ * of what is read stands 16 behind it.
  */
-#define TEXT(name, change)                    \
-#name ": xchg " SI ", " SP "\n"           \
-          "1: mov " BX ", (" DI ")\n"         \
-          "   invlpg (" DX ")\n"              \
-          "   push " AX "\n"                  \
-          "   mov (" DX "), %eax\n"           \
-          "   add %eax, 16(" DI ")\n"         \
-          "   " change "\n"                   \
-          "   pop " AX "\n"                   \
-          "   dec %ecx\n"                     \
-          "   jnz 1b\n"                       \
-          "   xchg " SI ", " SP "\n"          \
-          "   ret\n"                          \
-          "2: xor " WORD "(" SP "), " BX "\n" \
-          "   ret\n"
-extern const uint8_t calls[], pushes[], pushes_end[];
-__asm__(".pushsection .text\n" TEXT(calls, "call 2f") TEXT(pushes, "xor (" SP "), " BX));
-__asm__("pushes_end: .popsection\n");
+extern const uint8_t code[], code_end[];
+__asm__(".pushsection .text\n"
+        "code: xchg " SI ", " SP "\n"
+        "1: mov " BX ", (" DI ")\n"
+        "   invlpg (" DX ")\n"
+        "   push " AX "\n"
+        "   mov (" DX "), %eax\n"
+        "   add %eax, 16(" DI ")\n"
+        "   call 2f\n"
+        "   pop " AX "\n"
+        "   dec %ecx\n"
+        "   jnz 1b\n"
+        "   xchg " SI ", " SP "\n"
+        "   ret\n"
+        "2: xor " WORD "(" SP "), " BX "\n"
+        "   ret\n"
+        "code_end: .popsection\n");
 
 static void run_in_page(volatile entry_t *page, volatile void *a, volatile void *b)
 {
@@ -53,14 +52,13 @@ static void run_in_page(volatile entry_t *page, volatile void *a, volatile void 
 
 void guest_main(void)
 {
-    const uint8_t *code = stores_emulated ? pushes : calls, *end = stores_emulated ? pushes_end : pushes;
     volatile entry_t *page = slot(TEST_AREA, 1);
     volatile uint32_t *a = new_page(), *b = new_page();
 
     use_tables();
     *a = 1;
     *b = 2;
-    for (unsigned int i = 0; i < (unsigned int)(end - code); i++)
+    for (unsigned int i = 0; i < (unsigned int)(code_end - code); i++)
         ((volatile uint8_t *)page)[CODE + i] = code[i];
     map(SELF, page, PTE_ALL);
     for (unsigned int i = 0; i < 10; i++) {

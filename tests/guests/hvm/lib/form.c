@@ -14,14 +14,11 @@
 #define F(name, text, value, flags, need) \
     extern const uint8_t form_##name[];   \
     __asm__(".pushsection .text\nform_" #name ": " text "\nret\n.popsection\n");
-#define NOT_EMULATED F
 #include "forms.def"
 #undef F
-#undef NOT_EMULATED
 
 const struct form forms[] = {
-#define F(name, text, value, flags, need)            {form_##name, #name, value, flags, need, true},
-#define NOT_EMULATED(name, text, value, flags, need) {form_##name, #name, value, flags, need, false},
+#define F(name, text, value, flags, need) {form_##name, #name, value, flags, need},
 #include "forms.def"
 };
 const unsigned int nr_forms = ARRAY_SIZE(forms);

@@ -39,7 +39,6 @@ struct form {
     enum value value;
     unsigned long flags; /* that it defines */
     enum need need;
-    bool emulated; /* where stores are */
 };
 extern const struct form forms[];
 extern const unsigned int nr_forms;

@@ -121,11 +121,9 @@ extern struct features {
 /* Under a hypervisor of Xen's ABI; else on a processor of an emulator's own. */
 extern bool on_xen;
 /*
- * The command line says "hardware" where the processor walks these tables: on nested paging, or without a hypervisor;
- * and "shadow" where a hypervisor completes stores to tables itself. There an instruction that it does not emulate
- * cannot be completed if the table that it stores to maps the instruction.
+ * The command line says "hardware" where the processor walks these tables: on nested paging, or without a hypervisor.
  */
-extern bool walks_by_hardware, stores_emulated;
+extern bool walks_by_hardware;
 
 /* ---- main.c: start, checks, verdict ---- */
 

@@ -14,7 +14,7 @@
 #define PORT_END       0xf4 /* isa-debug-exit */
 
 struct features has;
-bool on_xen, walks_by_hardware, stores_emulated;
+bool on_xen, walks_by_hardware;
 char stacks[MAX_CPUS][STACK_BYTES] __attribute__((aligned(STACK_BYTES)));
 
 static char command_line[100];
@@ -125,7 +125,6 @@ static void read_command_line(const uint32_t *start_info)
     for (unsigned int i = 0; given && given[i] && i < sizeof(command_line) - 1; i++)
         command_line[i] = given[i];
     walks_by_hardware = told("hardware");
-    stores_emulated = told("shadow");
 }
 
 static void find_features(void)
