@@ -54,14 +54,28 @@ static bool decode(struct vcpu *v, struct insn *in)
     return false;
 }
 
-static void advance(struct vcpu *v, const struct insn *in)
+/* AMD64 manual volume 2, section 13.1.4. The shadow of STI and MOV SS ends with rip, see the back end. */
+bool hvm_completed(struct vcpu *v)
+{
+    struct cpu_user_regs *regs = guest_cpu_user_regs();
+
+    regs->rflags &= ~EFLAGS_RF;
+    if (!(regs->rflags & EFLAGS_TF))
+        return false;
+    v->hvm->dr6 |= HVM_DR6_BS;
+    hvm_inject(v, TRAP_DB, false, 0);
+    return true;
+}
+
+/* True: the guest has a trap. */
+static bool advance(struct vcpu *v, const struct insn *in)
 {
     struct cpu_user_regs *regs = guest_cpu_user_regs();
 
     regs->rip += in->len;
     if (hvm_mode(v) != INSN_64)
         regs->rip = (uint32_t)regs->rip;
-    regs->rflags &= ~EFLAGS_RF;
+    return hvm_completed(v);
 }
 
 static void on_cpuid(struct vcpu *v, const struct insn *in)
@@ -79,7 +93,8 @@ static void on_cpuid(struct vcpu *v, const struct insn *in)
 
 static void on_hlt(struct vcpu *v, const struct insn *in)
 {
-    advance(v, in);
+    if (advance(v, in))
+        return;
     if (!(guest_cpu_user_regs()->rflags & EFLAGS_IF)) {
         hvm_stop_for_good(v);
         return;
@@ -140,45 +155,82 @@ static int write_cr(struct vcpu *v, unsigned int cr, uint64_t value)
     }
 }
 
-static void on_cr(struct vcpu *v, const struct insn *in)
+static void read_segments(struct vcpu *v, struct emul_segment *seg)
 {
-    struct cpu_user_regs *regs = guest_cpu_user_regs();
-    int rc = 0;
+    for (unsigned int i = 0; i < SEG_COUNT; i++) {
+        struct hvm_segment s;
 
-    if (in->map != 1) {
-        undefined(v);
-        return;
+        hvm_ops->get_segment(v, (enum hvm_seg)i, &s);
+        seg[i] = (struct emul_segment){s.base, s.limit, (s.attr & 0x1e) == 0x12, s.attr & SEG_ATTR_D};
     }
+}
+
+/* 0; -EINVAL: #GP; -ENOSYS: it is none of these. */
+static int control(struct vcpu *v, const struct insn *in)
+{
+    unsigned int native = hvm_mode(v) == INSN_64 ? 8 : 4;
+
+    if (in->map != 1)
+        return -ENOSYS;
     switch (in->opcode) {
     case OPCODE_MOV_FROM_CR:
         read_cr(v, in->reg, in->rm);
-        break;
+        return 0;
     case OPCODE_MOV_TO_CR:
-        rc = write_cr(v, in->reg, insn_read_reg(regs, in->rm, hvm_mode(v) == INSN_64 ? 8 : 4, true));
-        break;
+        return write_cr(v, in->reg, insn_read_reg(guest_cpu_user_regs(), in->rm, native, true));
     case OPCODE_CLTS:
-        rc = hvm_set_cr0(v, v->hvm->cr0 & ~CR0_TS);
-        break;
+        return hvm_set_cr0(v, v->hvm->cr0 & ~CR0_TS);
     default:
+        return -ENOSYS;
+    }
+}
+
+static void on_cr(struct vcpu *v, const struct insn *in)
+{
+    switch (control(v, in)) {
+    case 0:
+        advance(v, in);
+        break;
+    case -EINVAL:
+        general_protection(v);
+        break;
+    case -ENOSYS:
+        undefined(v);
+        break;
+    }
+}
+
+/* False: #GP. */
+static bool write_dr(struct hvm_vcpu *h, unsigned int reg, uint64_t value)
+{
+    if (reg < 4)
+        h->dr[reg] = value;
+    else if (value >> 32)
+        return false;
+    else if (reg == 6)
+        h->dr6 = (value & HVM_DR6_WRITABLE) | HVM_DR6_RESET;
+    return true;
+}
+
+static void on_dr(struct vcpu *v, const struct insn *in)
+{
+    unsigned int bytes = hvm_mode(v) == INSN_64 ? 8 : 4, reg = in->reg;
+    struct cpu_user_regs *regs = guest_cpu_user_regs();
+    struct hvm_vcpu *h = v->hvm;
+
+    if ((reg == 4 || reg == 5) && !(h->cr4 & CR4_DE))
+        reg += 2; /* as on a processor that has no debug extensions */
+    if (in->map != 1 || (in->opcode != OPCODE_MOV_TO_DR && in->opcode != OPCODE_MOV_FROM_DR) || reg > 7 || reg == 4 ||
+        reg == 5) {
         undefined(v);
         return;
     }
-    if (rc)
+    if (in->opcode == OPCODE_MOV_FROM_DR)
+        insn_write_reg(regs, in->rm, bytes, true, reg < 4 ? h->dr[reg] : reg == 7 ? HVM_DR7_RESET : h->dr6);
+    else if (!write_dr(h, reg, insn_read_reg(regs, in->rm, bytes, true))) {
         general_protection(v);
-    else
-        advance(v, in);
-}
-
-/* Debug registers are only kept. */
-static void on_dr(struct vcpu *v, const struct insn *in)
-{
-    unsigned int bytes = hvm_mode(v) == INSN_64 ? 8 : 4, reg = in->reg & 7;
-    struct cpu_user_regs *regs = guest_cpu_user_regs();
-
-    if (in->opcode == OPCODE_MOV_TO_DR && reg < 4)
-        v->hvm->dr[reg] = insn_read_reg(regs, in->rm, bytes, true);
-    else if (in->opcode == OPCODE_MOV_FROM_DR)
-        insn_write_reg(regs, in->rm, bytes, true, reg < 4 ? v->hvm->dr[reg] : reg == 7 ? 0x400 : 0xffff0ff0);
+        return;
+    }
     advance(v, in);
 }
 
@@ -247,6 +299,7 @@ static void on_nothing(struct vcpu *v)
 static void on_hypercall(struct vcpu *v)
 {
     struct cpu_user_regs *regs = guest_cpu_user_regs();
+    unsigned long rip = regs->rip;
 
     if (hvm_ops->cpl(v) || !(v->hvm->cr0 & CR0_PE)) {
         regs->rax = (unsigned long)-EPERM;
@@ -256,6 +309,8 @@ static void on_hypercall(struct vcpu *v)
     } else {
         hvm_hypercall_32(regs);
     }
+    if (regs->rip == rip + 3)
+        hvm_completed(v);
 }
 
 /* False: it did nothing, and cannot be completed. */
@@ -266,18 +321,15 @@ static bool emulate(struct vcpu *v, bool loads)
     bool user = hvm_ops->cpl(v) == 3;
     enum emulate_result rc;
 
-    for (unsigned int i = 0; i < SEG_COUNT; i++) {
-        struct hvm_segment s;
-
-        hvm_ops->get_segment(v, (enum hvm_seg)i, &s);
-        seg[i] = (struct emul_segment){s.base, s.limit, (s.attr & 0x1e) == 0x12, s.attr & SEG_ATTR_D};
-    }
+    read_segments(v, seg);
     rc = shadow_emulate(&v->hvm->shadow, &e, user, e.regs->rflags & EFLAGS_AC);
     if (rc == EMULATE_FAULT) {
         if (e.fault.vector == TRAP_PF)
             v->hvm->cr2 = e.fault.linear;
         hvm_inject(v, e.fault.vector, e.fault.has_error, e.fault.error);
     }
+    if (e.single_step)
+        hvm_completed(v);
     return rc != EMULATE_UNHANDLED;
 }
 

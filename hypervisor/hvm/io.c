@@ -47,15 +47,16 @@ static bool store_element(struct vcpu *v, unsigned long offset, unsigned int byt
 }
 
 /*
- * As many elements as are done at once; the registers say how far it has come. False: there are more, or a fault was
- * injected. What OUTS writes is not looked at, its memory neither.
+ * As many elements as are done at once, only one when a trap is due after each; the registers say how far it has come.
+ * False: there are more, or a fault was injected. What OUTS writes is not looked at, its memory neither.
  */
 static bool do_elements(struct vcpu *v, const struct insn *in, const struct vmexit *x)
 {
     struct cpu_user_regs *regs = guest_cpu_user_regs();
     unsigned int width = in->addr_bytes, reg = x->io.in ? 7 : 6; /* DI, SI */
     bool repeated = in->rep || in->repne;
-    unsigned long count = repeated ? low(regs->rcx, width) : 1, n = MIN(count, REPEAT_AT_ONCE);
+    unsigned long count = repeated ? low(regs->rcx, width) : 1;
+    unsigned long n = MIN(count, regs->rflags & EFLAGS_TF ? 1 : REPEAT_AT_ONCE);
 
     for (unsigned long i = 0; i < n; i++) {
         unsigned long at = insn_read_reg(regs, reg, 8, true);
@@ -66,6 +67,8 @@ static bool do_elements(struct vcpu *v, const struct insn *in, const struct vmex
         if (repeated)
             insn_write_reg(regs, 1, width, true, regs->rcx - 1);
     }
+    if (n < count)
+        hvm_completed(v);
     return n == count;
 }
 
@@ -98,5 +101,5 @@ void hvm_io(struct vcpu *v, const struct vmexit *x)
         log_character(v, (char)regs->rax);
     }
     regs->rip = x->io.next;
-    regs->rflags &= ~EFLAGS_RF;
+    hvm_completed(v);
 }

@@ -267,6 +267,11 @@ test_hvm_state-srcs   := $(patsubst %,tests/unit/%.c,test_hvm_state hvm_state_ho
                          interrupt startup)
 test_hvm_state-cflags := $(hv-unit-cflags)
 
+units                += test_hvm_exit
+test_hvm_exit-srcs   := tests/unit/test_hvm_exit.c tests/unit/fake/base.c hypervisor/mm/shadow/guest_fmt.c \
+                        $(emulate-srcs) $(patsubst %,hypervisor/hvm/%.c,exit cr)
+test_hvm_exit-cflags := $(hv-unit-cflags)
+
 units                += test_hvm_insn
 test_hvm_insn-srcs   := tests/unit/test_hvm_insn.c tests/unit/fake/base.c $(insn-srcs) \
                         $(patsubst %,hypervisor/hvm/%.c,cpuid msr io)

@@ -30,7 +30,7 @@ static struct vcpu v = {.hvm = &h, .domain = &d, .vcpu_id = 3};
 static struct hvm_segment es;
 static enum insn_mode mode;
 static uint8_t code[INSN_MAX_LEN], memory[4 * PAGE_SIZE], *page = memory;
-static unsigned int stores, fault_at, injected;
+static unsigned int stores, fault_at, injected, completed;
 static uint64_t kept, tsc_aux;
 static char logged[256];
 
@@ -129,6 +129,12 @@ void hvm_inject(struct vcpu *of, unsigned int vector, bool has_error, uint32_t e
     injected = vector;
 }
 
+bool hvm_completed(struct vcpu *of)
+{
+    completed++;
+    return false;
+}
+
 bool hvm_store(struct vcpu *of, unsigned long linear, const void *src, unsigned int n)
 {
     if (++stores == fault_at) {
@@ -160,7 +166,7 @@ static int begin(void **state)
     es = (struct hvm_segment){.limit = ~0u};
     mode = INSN_64;
     memset(memory, 0, sizeof(memory));
-    stores = fault_at = injected = 0;
+    stores = fault_at = injected = completed = 0;
     logged[0] = 0;
     *guest_cpu_user_regs() = (struct cpu_user_regs){.rip = 0x1000, .rflags = 2};
     return 0;
@@ -398,6 +404,18 @@ static void test_string_input(void **state)
     assert_int_equal(string("\x6c", true, 1), 0x1003);
     assert_int_equal(regs->rcx, 5);
     assert_int_equal(regs->rdi, 0x100 + 279);
+    assert_int_equal(completed, 4);
+    /* A trap after each element. */
+    regs->rflags |= EFLAGS_TF;
+    regs->rcx = 2;
+    assert_int_equal(string("\xf3\x6c", true, 1), 0x1000);
+    assert_int_equal(regs->rcx, 1);
+    assert_int_equal(completed, 5);
+    assert_int_equal(string("\xf3\x6c", true, 1), 0x1003);
+    assert_int_equal(completed, 6);
+    regs->rdi += 2;
+    regs->rcx = 5;
+    regs->rflags &= ~EFLAGS_TF;
     /* A fault in the middle: the registers say where. */
     regs->rflags &= ~EFLAGS_DF;
     fault_at = stores + 3;

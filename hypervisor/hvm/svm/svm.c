@@ -104,8 +104,8 @@ static int svm_vcpu_init(struct vcpu *v)
     c->asid = 1;
     c->tlb_control = TLB_FLUSH_ALL;
     c->vintr = VINTR_MASKING;
-    c->dr6 = 0xffff0ff0;
-    c->dr7 = 0x400;
+    v->hvm->dr6 = HVM_DR6_RESET;
+    c->dr7 = HVM_DR7_RESET;
     c->g_pat = HOST_PAT;
     if (v->domain->hap)
         use_nested_paging(v, c);
@@ -227,8 +227,8 @@ static void svm_clear_events(struct vcpu *v)
 
     c->exitintinfo = c->interrupt_shadow = 0;
     c->general1 &= ~G1_IRET;
-    c->dr6 = 0xffff0ff0;
-    c->dr7 = 0x400;
+    v->hvm->dr6 = HVM_DR6_RESET;
+    c->dr7 = HVM_DR7_RESET;
 }
 
 /* The record's bits are those of EVENTINJ. */
@@ -264,6 +264,7 @@ static void svm_run(struct vcpu *v, struct vmexit *x)
     c->rax = regs->rax;
     c->rflags = regs->rflags | EFLAGS_MBS;
     c->cr2 = v->hvm->cr2;
+    c->dr6 = v->hvm->dr6;
     c->clean = 0;
     svm_enter(regs, virt_to_maddr(c).n, virt_to_maddr(this_cpu(host_vmcb)).n);
     regs->rip = c->rip;
@@ -271,6 +272,7 @@ static void svm_run(struct vcpu *v, struct vmexit *x)
     regs->rax = c->rax;
     regs->rflags = c->rflags;
     v->hvm->cr2 = c->cr2;
+    v->hvm->dr6 = c->dr6;
     if (c->np_enable)
         v->hvm->cr3 = c->cr3;
     if (c->exitcode == EXIT_EXC_FIRST + TRAP_MC)

@@ -72,7 +72,8 @@ struct hvm_mtrr {
 struct hvm_vcpu {
     struct shadow_vcpu shadow;
     uint64_t cr0, cr2, cr3, cr4, efer;
-    uint64_t dr[4];
+    uint64_t dr[4]; /* breakpoints, which are kept, but none is ever set: DR7 stays what it is after a reset */
+    uint64_t dr6;
     struct lapic *lapic;   /* hvm/lapic.h */
     uint8_t upcall_vector; /* of the local APIC, by which events are announced; 0: the domain's callback_vector is */
     uint64_t root_loaded;  /* what hardware's CR3 was set to */
@@ -214,6 +215,14 @@ void hvm_init_signal(struct vcpu *v);
 void hvm_startup_signal(struct vcpu *v, uint8_t vector);
 void hvm_start_if_told(struct vcpu *v);
 void hvm_stop_for_good(struct vcpu *v);
+
+#define HVM_DR6_RESET    0xffff0ff0ul
+#define HVM_DR6_WRITABLE 0xe00ful
+#define HVM_DR6_BS       (1ul << 14)
+#define HVM_DR7_RESET    0x400ul
+/* An instruction was completed, and rip stands behind it, or a part of a repeated one, which goes on: what a processor
+ * does then happens now. True: the guest has a trap. */
+bool hvm_completed(struct vcpu *v);
 
 void hvm_inject(struct vcpu *v, unsigned int vector, bool has_error, uint32_t error);
 void hvm_hypercall(struct cpu_user_regs *regs);    /* from 64-bit code */

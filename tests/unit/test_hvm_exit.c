@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * What an exit does: instructions that are completed, with the traps that are due after them; registers of control and
+ * debugging; stores that the hypervisor makes for the guest. Memory is one page, as the guest sees it.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <hv/event.h>
+#include <hv/fpu.h>
+#include <hv/hvm.h>
+#include <hv/hypercall.h>
+#include <hv/sched.h>
+#include <hv/x86.h>
+#include "../../hypervisor/hvm/lapic.h"
+#include "fake/fake.h"
+
+#define RIP  0x1000ul
+#define FAIL 0x900ul /* where memory ends: accesses fault there */
+#define NONE 0xffu
+
+struct cpu_features cpu_features;
+static const struct guest_cpu guest = {.phys_bits = 40, .nx = true};
+static struct hvm_vcpu h;
+static struct domain d;
+static struct vcpu v = {.hvm = &h, .domain = &d};
+static uint8_t code[INSN_MAX_LEN], memory[PAGE_SIZE];
+static enum insn_mode mode;
+static unsigned int privilege, gave_up, crashed, blocked;
+static bool in_delivery;
+static enum shadow_result fault_is;
+static bool fault_is_table;
+
+/* ---- the rest of the hypervisor ---- */
+
+static void get_segment(const struct vcpu *of, enum hvm_seg seg, struct hvm_segment *s)
+{
+    *s = (struct hvm_segment){.base = seg == HVM_FS ? 0x100 : 0, .limit = 0xfff, .attr = seg == HVM_CS ? 0x9b : 0x93};
+}
+
+static unsigned int cpl(const struct vcpu *of)
+{
+    return privilege;
+}
+
+static bool delivers(const struct vcpu *of)
+{
+    return in_delivery;
+}
+
+static const struct hvm_ops ops = {.get_segment = get_segment, .cpl = cpl, .in_delivery = delivers};
+const struct hvm_ops *hvm_ops = &ops;
+
+enum insn_mode hvm_mode(const struct vcpu *of)
+{
+    return mode;
+}
+
+unsigned int hvm_fetch(struct vcpu *of, uint8_t *buf)
+{
+    memcpy(buf, code, sizeof(code));
+    return sizeof(code);
+}
+
+bool hvm_store(struct vcpu *of, unsigned long linear, const void *src, unsigned int n)
+{
+    fail();
+    return false;
+}
+
+static enum emulate_result fetch(struct emul *e, uint64_t linear, uint8_t *buf, unsigned int bytes)
+{
+    assert_int_equal(linear, RIP);
+    memcpy(buf, code, bytes);
+    return EMULATE_DONE;
+}
+
+static enum emulate_result read(struct emul *e, const struct emul_access *a, uint64_t *value)
+{
+    value[0] = 0;
+    memcpy(value, memory + a->linear, a->bytes);
+    return EMULATE_DONE;
+}
+
+static enum emulate_result write(struct emul *e, const struct emul_access *a, const uint64_t *value)
+{
+    if (a->linear + a->bytes > FAIL) {
+        e->fault = (struct emul_fault){TRAP_PF, true, PFEC_W, a->linear};
+        return EMULATE_FAULT;
+    }
+    memcpy(memory + a->linear, value, a->bytes);
+    return EMULATE_DONE;
+}
+
+static enum emulate_result cmpxchg(struct emul *e, const struct emul_access *a, const uint64_t *old,
+                                   const uint64_t *new)
+{
+    return write(e, a, new);
+}
+
+enum emulate_result shadow_emulate(struct shadow_vcpu *of, struct emul *e, bool user, bool smap_exempt)
+{
+    static const struct emul_ops to_memory = {fetch, read, write, cmpxchg};
+
+    assert_false(in_delivery);
+    e->ops = &to_memory;
+    return emulate_store(e);
+}
+
+bool shadow_give_up(struct shadow_vcpu *of, const struct cpu_user_regs *regs, gpa_t at)
+{
+    gave_up++;
+    return true;
+}
+
+enum shadow_result shadow_fault(struct shadow_vcpu *of, struct shadow_fault *f)
+{
+    f->table = fault_is_table;
+    return fault_is;
+}
+
+void domain_crash(struct domain *of, const char *fmt, ...)
+{
+    crashed++;
+}
+
+void domain_shutdown(struct domain *of, unsigned int reason)
+{
+    fail();
+}
+
+const struct guest_cpu *shadow_cpu(const struct shadow *s)
+{
+    return &guest;
+}
+
+struct guest_mem shadow_memory(struct shadow *s)
+{
+    fail();
+    return (struct guest_mem){0};
+}
+
+struct p2m_entry p2m_lookup(struct domain *of, gfn_t gfn)
+{
+    fail();
+    return (struct p2m_entry){0};
+}
+
+void p2m_stored(struct domain *of, gfn_t gfn)
+{
+    fail();
+}
+
+void hvm_cpuid(struct vcpu *of, uint32_t leaf, uint32_t sub, uint32_t r[4])
+{
+    r[0] = r[1] = r[2] = r[3] = 0x1234;
+}
+
+int hvm_read_msr(struct vcpu *of, uint32_t msr, uint64_t *value)
+{
+    *value = 0x5678;
+    return msr ? 0 : -EINVAL;
+}
+
+int hvm_write_msr(struct vcpu *of, uint32_t msr, uint64_t value)
+{
+    return -EINVAL;
+}
+
+bool hvm_interrupt_pending(const struct vcpu *of)
+{
+    blocked++;
+    return true;
+}
+
+void hvm_stop_for_good(struct vcpu *of)
+{
+    blocked++;
+}
+
+void hvm_hypercall(struct cpu_user_regs *regs)
+{
+    if (regs->rax)
+        regs->rip += 3; /* 0: it is preempted */
+}
+
+void hvm_hypercall_32(struct cpu_user_regs *regs)
+{
+    fail();
+}
+
+unsigned int lapic_get_cr8(const struct vcpu *of)
+{
+    return 0;
+}
+
+int lapic_set_cr8(struct vcpu *of, uint64_t value)
+{
+    return -EINVAL;
+}
+
+bool fpu_set_xcr0(struct vcpu *of, uint64_t value)
+{
+    return false;
+}
+
+void hvm_io(struct vcpu *of, const struct vmexit *x)
+{
+    fail();
+}
+
+void raise_softirq(unsigned int nr)
+{
+    fail();
+}
+
+/* ---- running one instruction ---- */
+
+static struct cpu_user_regs *regs(void)
+{
+    return guest_cpu_user_regs();
+}
+
+static int begin(void **state)
+{
+    h = (struct hvm_vcpu){.cr0 = CR0_PE | CR0_ET, .dr6 = HVM_DR6_RESET};
+    mode = INSN_64;
+    privilege = gave_up = crashed = blocked = 0;
+    in_delivery = fault_is_table = false;
+    fault_is = SHADOW_EMULATE;
+    memset(memory, 0, sizeof(memory));
+    *regs() = (struct cpu_user_regs){.rip = RIP, .rflags = EFLAGS_MBS | EFLAGS_RF, .rax = 1, .rcx = 1};
+    return 0;
+}
+#define EXIT_TEST(f) cmocka_unit_test_setup(f, begin)
+
+/* The exception that it ends with, or NONE. */
+static unsigned int run(enum hvm_exit_reason reason, const char *bytes, unsigned int n)
+{
+    struct vmexit x = {.reason = reason};
+    unsigned int vector;
+
+    memset(code, 0x90, sizeof(code));
+    memcpy(code, bytes, n);
+    regs()->rip = RIP;
+    hvm_exit(&v, &x);
+    vector = h.exception.valid ? h.exception.vector : NONE;
+    h.exception.valid = false;
+    return vector;
+}
+#define RUN(reason, bytes) run(HVM_EXIT_##reason, bytes, sizeof(bytes) - 1)
+
+/* ---- traps after instructions ---- */
+
+static const struct {
+    enum hvm_exit_reason reason;
+    const char *bytes;
+    unsigned int len;
+} completed[] = {
+    {HVM_EXIT_CPUID, "\x0f\xa2", 2},         {HVM_EXIT_RDMSR, "\x0f\x32", 2},
+    {HVM_EXIT_SKIP, "\x0f\x09", 2},          {HVM_EXIT_CR, "\x0f\x06", 2},
+    {HVM_EXIT_CR, "\x0f\x20\xc3", 3},        {HVM_EXIT_DR, "\x0f\x21\xf3", 3},
+    {HVM_EXIT_HYPERCALL, "\x0f\x01\xd9", 3}, {HVM_EXIT_INVLPG, "\x0f\x01\x38", 3},
+    {HVM_EXIT_PAGE_FAULT, "\x89\x0f", 2}, /* mov %ecx, (%rdi) */
+    {HVM_EXIT_PAGE_FAULT, "\xf3\xaa", 2}, /* rep stosb, of one */
+};
+
+/* With TF a trap follows, and DR6 says why; RF is gone with either. */
+static void test_single_step(void **state)
+{
+    for (unsigned int i = 0; i < ARRAY_SIZE(completed); i++)
+        for (unsigned int step = 0; step < 2; step++) {
+            begin(state);
+            if (step)
+                regs()->rflags |= EFLAGS_TF;
+            assert_int_equal(run(completed[i].reason, completed[i].bytes, completed[i].len), step ? TRAP_DB : NONE);
+            assert_int_equal(regs()->rip, RIP + completed[i].len);
+            assert_int_equal(regs()->rflags, EFLAGS_MBS | (step ? EFLAGS_TF : 0));
+            assert_int_equal(h.dr6, HVM_DR6_RESET | (step ? HVM_DR6_BS : 0));
+        }
+}
+
+/* An instruction that faults is not done. */
+static void test_fault_before_trap(void **state)
+{
+    regs()->rflags |= EFLAGS_TF;
+    regs()->rcx = 0;
+    assert_int_equal(RUN(RDMSR, "\x0f\x32"), TRAP_GP);
+    regs()->rdi = FAIL;
+    assert_int_equal(RUN(PAGE_FAULT, "\x89\x0f"), TRAP_PF);
+    assert_int_equal(h.cr2, FAIL);
+    assert_int_equal(regs()->rip, RIP);
+    assert_true(regs()->rflags & EFLAGS_RF);
+    assert_int_equal(h.dr6, HVM_DR6_RESET);
+    regs()->rax = 0;
+    assert_int_equal(RUN(HYPERCALL, "\x0f\x01\xd9"), NONE); /* it goes on */
+}
+
+/* After each element of a repetition. */
+static void test_step_through_repetition(void **state)
+{
+    regs()->rflags |= EFLAGS_TF;
+    regs()->rcx = 3;
+    regs()->rdi = 0x10;
+    for (unsigned int i = 1; i <= 3; i++) {
+        h.dr6 = HVM_DR6_RESET;
+        assert_int_equal(RUN(PAGE_FAULT, "\xf3\xaa"), TRAP_DB);
+        assert_int_equal(regs()->rcx, 3 - i);
+        assert_int_equal(regs()->rip, i == 3 ? RIP + 2 : RIP);
+        assert_int_equal(h.dr6, HVM_DR6_RESET | HVM_DR6_BS);
+    }
+    assert_memory_equal(memory + 0xf, "\0\1\1\1\0", 5);
+}
+
+/* The trap ends HLT at once. */
+static void test_step_over_hlt(void **state)
+{
+    regs()->rflags |= EFLAGS_TF;
+    assert_int_equal(RUN(HLT, "\xf4"), TRAP_DB);
+    assert_int_equal(regs()->rip, RIP + 1);
+    assert_int_equal(blocked, 0);
+    regs()->rflags &= ~EFLAGS_TF;
+    assert_int_equal(RUN(HLT, "\xf4"), NONE);
+    assert_int_equal(blocked, 1);
+}
+
+/* ---- stores to what is watched ---- */
+
+static void test_not_emulated(void **state)
+{
+    fault_is_table = true;
+    assert_int_equal(RUN(PAGE_FAULT, "\x66\x0f\xd6\x07"), NONE); /* movq %xmm0, (%rdi) */
+    assert_int_equal(gave_up, 1);
+    assert_int_equal(crashed, 0);
+    fault_is_table = false; /* nothing can be given up */
+    assert_int_equal(RUN(PAGE_FAULT, "\x66\x0f\xd6\x07"), NONE);
+    assert_int_equal(gave_up, 1);
+    assert_int_equal(crashed, 1);
+    assert_int_equal(regs()->rip, RIP);
+}
+
+/* It is not the instruction that stores when an event is delivered: shadow_emulate says so if it is asked. */
+static void test_delivery(void **state)
+{
+    in_delivery = fault_is_table = true;
+    assert_int_equal(RUN(PAGE_FAULT, "\x89\x0f"), NONE);
+    assert_int_equal(gave_up, 1);
+    assert_int_equal(regs()->rip, RIP);
+}
+
+/* ---- debug registers ---- */
+
+static void test_debug_registers(void **state)
+{
+    regs()->rbx = 0xffffffff;
+    assert_int_equal(RUN(DR, "\x0f\x23\xf3"), NONE); /* mov %rbx, %dr6 */
+    assert_int_equal(h.dr6, 0xffffeffful);
+    regs()->rbx = 0;
+    RUN(DR, "\x0f\x23\xf3");
+    assert_int_equal(h.dr6, HVM_DR6_RESET);
+    RUN(DR, "\x0f\x21\xf3"); /* mov %dr6, %rbx */
+    assert_int_equal(regs()->rbx, HVM_DR6_RESET);
+    RUN(DR, "\x0f\x21\xfb"); /* mov %dr7, %rbx */
+    assert_int_equal(regs()->rbx, HVM_DR7_RESET);
+    regs()->rbx = 0x1122334455667788;
+    RUN(DR, "\x0f\x23\xdb"); /* mov %rbx, %dr3 */
+    RUN(DR, "\x0f\x21\xd8"); /* mov %dr3, %rax */
+    assert_int_equal(regs()->rax, 0x1122334455667788);
+    assert_int_equal(RUN(DR, "\x0f\x23\xf3"), TRAP_GP);     /* upper half of DR6 */
+    assert_int_equal(RUN(DR, "\x0f\x23\xfb"), TRAP_GP);     /* and of DR7 */
+    assert_int_equal(RUN(DR, "\x44\x0f\x23\xc3"), TRAP_UD); /* DR8 */
+    RUN(DR, "\x0f\x21\xe3");                                /* mov %dr4, %rbx: another name */
+    assert_int_equal(regs()->rbx, HVM_DR6_RESET);
+    h.cr4 = CR4_DE;
+    assert_int_equal(RUN(DR, "\x0f\x21\xe3"), TRAP_UD);
+    assert_int_equal(h.dr6, HVM_DR6_RESET);
+}
+
+/* Others of the group, and other instructions: it was changed since the processor looked at it. */
+static void test_other_instruction(void **state)
+{
+    assert_int_equal(RUN(CR, "\x0f\x01\x3b"), TRAP_UD); /* invlpg */
+    assert_int_equal(RUN(CR, "\x89\x0f"), TRAP_UD);
+    assert_int_equal(RUN(DR, "\x89\x0f"), TRAP_UD);
+    assert_int_equal(regs()->rip, RIP);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        EXIT_TEST(test_single_step),     EXIT_TEST(test_fault_before_trap), EXIT_TEST(test_step_through_repetition),
+        EXIT_TEST(test_step_over_hlt),   EXIT_TEST(test_not_emulated),      EXIT_TEST(test_delivery),
+        EXIT_TEST(test_debug_registers), EXIT_TEST(test_other_instruction),
+    };
+
+    return cmocka_run_group_tests_name("hvm: exits", tests, NULL, NULL);
+}
