@@ -130,6 +130,23 @@ unsigned int hvm_fetch(struct vcpu *v, uint8_t *buf)
     return 0;
 }
 
+bool hvm_load(struct vcpu *v, unsigned long linear, void *dst, unsigned int n)
+{
+    uint32_t access = hvm_ops->cpl(v) == 3 ? PFEC_U : 0;
+    struct piece p;
+
+    for (; n; n -= p.bytes, linear += p.bytes, dst = (uint8_t *)dst + p.bytes) {
+        if (!first_piece(v, linear, n, access, &p)) {
+            v->hvm->cr2 = linear;
+            hvm_inject(v, TRAP_PF, true, p.error);
+            return false;
+        }
+        if (read_piece(v->domain, &p, dst))
+            memset(dst, 0xff, p.bytes); /* no memory is there */
+    }
+    return true;
+}
+
 bool hvm_store(struct vcpu *v, unsigned long linear, const void *src, unsigned int n)
 {
     uint32_t access = PFEC_W | (hvm_ops->cpl(v) == 3 ? PFEC_U : 0);

@@ -16,6 +16,9 @@
 #define OPCODE_MOV_FROM_DR 0x21
 #define OPCODE_CLTS        0x06
 #define OPCODE_GROUP_7     0x01
+#define GROUP_OP(in)       ((in)->modrm >> 3 & 7)
+#define OP_SMSW            4
+#define OP_LMSW            6
 #define OPCODE_HLT         0xf4
 
 void hvm_inject(struct vcpu *v, unsigned int vector, bool has_error, uint32_t error)
@@ -165,7 +168,52 @@ static void read_segments(struct vcpu *v, struct emul_segment *seg)
     }
 }
 
-/* 0; -EINVAL: #GP; -ENOSYS: it is none of these. */
+/* Where an operand of two bytes is. False: it faults, and the guest has the fault. */
+static bool locate_word(struct vcpu *v, const struct insn *in, uint64_t *linear)
+{
+    struct emul_segment seg[SEG_COUNT];
+    struct emul e = {.mode = hvm_mode(v), .regs = guest_cpu_user_regs(), .seg = seg};
+    struct emul_access a;
+
+    read_segments(v, seg);
+    switch (emul_locate(&e, in->seg, insn_address(in, e.regs, e.regs->rip), sizeof(uint16_t), &a)) {
+    case EMULATE_DONE:
+        *linear = a.linear;
+        return true;
+    case EMULATE_FAULT:
+        hvm_inject(v, e.fault.vector, e.fault.has_error, e.fault.error);
+        return false;
+    default:
+        domain_crash(v->domain, "a machine status word in a segment that is not emulated");
+        return false;
+    }
+}
+
+/* SMSW stores a word, whatever the size of operands, or fills a register of that size. */
+static int read_msw(struct vcpu *v, const struct insn *in)
+{
+    uint64_t linear, cr0 = v->hvm->cr0;
+
+    if (in->mem)
+        return locate_word(v, in, &linear) && hvm_store(v, linear, &cr0, sizeof(uint16_t)) ? 0 : -EFAULT;
+    insn_write_reg(guest_cpu_user_regs(), in->rm, in->op_bytes, true, cr0);
+    return 0;
+}
+
+/* LMSW changes the four lowest bits, of which it cannot clear the first. AMD64 manual volume 3, LMSW. */
+static int write_msw(struct vcpu *v, const struct insn *in)
+{
+    uint64_t linear, cr0 = v->hvm->cr0;
+    uint16_t word = 0;
+
+    if (!in->mem)
+        word = (uint16_t)insn_read_reg(guest_cpu_user_regs(), in->rm, sizeof(word), true);
+    else if (!locate_word(v, in, &linear) || !hvm_load(v, linear, &word, sizeof(word)))
+        return -EFAULT;
+    return hvm_set_cr0(v, (cr0 & ~(CR0_MP | CR0_EM | CR0_TS)) | (word & (CR0_PE | CR0_MP | CR0_EM | CR0_TS)));
+}
+
+/* 0; -EINVAL: #GP; -ENOSYS: it is none of these; -EFAULT: it has its fault. */
 static int control(struct vcpu *v, const struct insn *in)
 {
     unsigned int native = hvm_mode(v) == INSN_64 ? 8 : 4;
@@ -180,6 +228,8 @@ static int control(struct vcpu *v, const struct insn *in)
         return write_cr(v, in->reg, insn_read_reg(guest_cpu_user_regs(), in->rm, native, true));
     case OPCODE_CLTS:
         return hvm_set_cr0(v, v->hvm->cr0 & ~CR0_TS);
+    case OPCODE_GROUP_7:
+        return GROUP_OP(in) == OP_SMSW ? read_msw(v, in) : GROUP_OP(in) == OP_LMSW ? write_msw(v, in) : -ENOSYS;
     default:
         return -ENOSYS;
     }

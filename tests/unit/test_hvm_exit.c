@@ -63,10 +63,28 @@ unsigned int hvm_fetch(struct vcpu *of, uint8_t *buf)
     return sizeof(code);
 }
 
+static bool faults(unsigned long linear, unsigned int n)
+{
+    if (linear + n <= FAIL)
+        return false;
+    hvm_inject(&v, TRAP_PF, true, 0);
+    return true;
+}
+
+bool hvm_load(struct vcpu *of, unsigned long linear, void *dst, unsigned int n)
+{
+    if (faults(linear, n))
+        return false;
+    memcpy(dst, memory + linear, n);
+    return true;
+}
+
 bool hvm_store(struct vcpu *of, unsigned long linear, const void *src, unsigned int n)
 {
-    fail();
-    return false;
+    if (faults(linear, n))
+        return false;
+    memcpy(memory + linear, src, n);
+    return true;
 }
 
 static enum emulate_result fetch(struct emul *e, uint64_t linear, uint8_t *buf, unsigned int bytes)
@@ -377,6 +395,63 @@ static void test_debug_registers(void **state)
     assert_int_equal(h.dr6, HVM_DR6_RESET);
 }
 
+/* ---- the machine status word ---- */
+
+static void test_lmsw(void **state)
+{
+    h.cr0 = CR0_PE | CR0_ET | CR0_WP;
+    regs()->rbx = 0xfff0 | CR0_TS | CR0_MP;
+    assert_int_equal(RUN(CR, "\x0f\x01\xf3"), NONE);                     /* lmsw %bx */
+    assert_int_equal(h.cr0, CR0_PE | CR0_ET | CR0_WP | CR0_TS | CR0_MP); /* PE stays, what lies above too */
+    assert_int_equal(regs()->rip, RIP + 3);
+    regs()->rbx = 0;
+    RUN(CR, "\x0f\x01\xf3");
+    assert_int_equal(h.cr0, CR0_PE | CR0_ET | CR0_WP);
+    h.cr0 = CR0_ET;
+    regs()->rbx = CR0_PE;
+    RUN(CR, "\x0f\x01\xf3");
+    assert_int_equal(h.cr0, CR0_PE | CR0_ET);
+    assert_true(h.paging_due);
+    memory[0x122] = CR0_EM | CR0_TS;
+    regs()->rbx = 0x20;
+    assert_int_equal(RUN(CR, "\x64\x0f\x01\x73\x02"), NONE); /* lmsw %fs:2(%rbx) */
+    assert_int_equal(h.cr0, CR0_PE | CR0_ET | CR0_EM | CR0_TS);
+    regs()->rbx = FAIL;
+    assert_int_equal(RUN(CR, "\x0f\x01\x33"), TRAP_PF);
+    regs()->rbx = 1ul << 47;
+    assert_int_equal(RUN(CR, "\x0f\x01\x33"), TRAP_GP);
+    assert_int_equal(regs()->rip, RIP);
+    assert_int_equal(h.cr0, CR0_PE | CR0_ET | CR0_EM | CR0_TS);
+    assert_int_equal(RUN(CR, "\x0f\x06"), NONE); /* clts */
+    assert_int_equal(h.cr0, CR0_PE | CR0_ET | CR0_EM);
+}
+
+static void test_smsw(void **state)
+{
+    h.cr0 = CR0_PE | CR0_ET | CR0_TS | CR0_PG;
+    regs()->rbx = ~0ul;
+    assert_int_equal(RUN(CR, "\x66\x0f\x01\xe3"), NONE); /* smsw %bx */
+    assert_int_equal(regs()->rbx, 0xffffffffffff0000 | (h.cr0 & 0xffff));
+    RUN(CR, "\x0f\x01\xe3"); /* smsw %ebx */
+    assert_int_equal(regs()->rbx, h.cr0);
+    regs()->rbx = ~0ul;
+    RUN(CR, "\x48\x0f\x01\xe3");
+    assert_int_equal(regs()->rbx, h.cr0);
+    memset(memory, 0xee, sizeof(memory));
+    regs()->rbx = 0x40;
+    privilege = 3;                                       /* anybody may */
+    assert_int_equal(RUN(CR, "\x48\x0f\x01\x23"), NONE); /* smsw (%rbx): a word */
+    assert_int_equal(memory[0x40], h.cr0 & 0xff);
+    assert_int_equal(memory[0x41] | memory[0x3f] << 8 | memory[0x42] << 16, 0xeeee00);
+    regs()->rbx = FAIL - 1;
+    assert_int_equal(RUN(CR, "\x0f\x01\x23"), TRAP_PF);
+    mode = INSN_32; /* segments have ends */
+    regs()->rbx = 0xfff;
+    assert_int_equal(RUN(CR, "\x0f\x01\x23"), TRAP_GP);
+    assert_int_equal(RUN(CR, "\x2e\x0f\x01\x23"), NONE); /* a code segment */
+    assert_int_equal(crashed, 1);
+}
+
 /* Others of the group, and other instructions: it was changed since the processor looked at it. */
 static void test_other_instruction(void **state)
 {
@@ -389,9 +464,16 @@ static void test_other_instruction(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EXIT_TEST(test_single_step),     EXIT_TEST(test_fault_before_trap), EXIT_TEST(test_step_through_repetition),
-        EXIT_TEST(test_step_over_hlt),   EXIT_TEST(test_not_emulated),      EXIT_TEST(test_delivery),
-        EXIT_TEST(test_debug_registers), EXIT_TEST(test_other_instruction),
+        EXIT_TEST(test_single_step),
+        EXIT_TEST(test_fault_before_trap),
+        EXIT_TEST(test_step_through_repetition),
+        EXIT_TEST(test_step_over_hlt),
+        EXIT_TEST(test_not_emulated),
+        EXIT_TEST(test_delivery),
+        EXIT_TEST(test_debug_registers),
+        EXIT_TEST(test_lmsw),
+        EXIT_TEST(test_smsw),
+        EXIT_TEST(test_other_instruction),
     };
 
     return cmocka_run_group_tests_name("hvm: exits", tests, NULL, NULL);

@@ -80,5 +80,8 @@ struct emul {
 #define EMULATE_ATTEMPTS 8u
 
 enum emulate_result emulate_store(struct emul *e);
+/* Fills a with the operand of so many bytes at seg:offset, or raises what the segment or the address asks for. */
+enum emulate_result emul_locate(struct emul *e, enum insn_seg seg, uint64_t offset, unsigned int bytes,
+                                struct emul_access *a);
 
 #endif

@@ -32,7 +32,7 @@ enum hvm_exit_reason {
     HVM_EXIT_HYPERCALL,
     HVM_EXIT_RDMSR,
     HVM_EXIT_WRMSR,
-    HVM_EXIT_CR, /* MOV to or from a control register, CLTS, LMSW: decoded from the instruction */
+    HVM_EXIT_CR, /* MOV to or from a control register, CLTS, LMSW, SMSW: decoded from the instruction */
     HVM_EXIT_DR,
     HVM_EXIT_IO,
     HVM_EXIT_XSETBV,
@@ -183,7 +183,8 @@ void hvm_paging_changed(struct vcpu *v);
 int hvm_copy_from(void *dst, unsigned long linear, size_t n);
 int hvm_copy_to(unsigned long linear, const void *src, size_t n);
 int hvm_clear(unsigned long linear, size_t n);
-/* A store of the guest's own, at its present privilege. False: it faults, and has the fault. */
+/* A load or store of the guest's own, at its present privilege. False: it faults, and has the fault. */
+bool hvm_load(struct vcpu *v, unsigned long linear, void *dst, unsigned int n);
 bool hvm_store(struct vcpu *v, unsigned long linear, const void *src, unsigned int n);
 /* The instruction at rip, as far as it can be read: bytes, 1 to 15. 0: the fetch faults, and the guest has the fault.
  */

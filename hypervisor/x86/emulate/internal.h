@@ -6,9 +6,6 @@
 #include <hv/emulate.h>
 
 enum emulate_result emul_raise(struct emul *e, uint8_t vector, bool has_error);
-/* Fills a with the operand of so many bytes at seg:offset, or raises what the segment or the address asks for. */
-enum emulate_result emul_locate(struct emul *e, enum insn_seg seg, uint64_t offset, unsigned int bytes,
-                                struct emul_access *a);
 /* The whole of STOS and MOVS, and of PUSH, but for the instruction pointer. */
 enum emulate_result emul_string(struct emul *e);
 enum emulate_result emul_push(struct emul *e);
