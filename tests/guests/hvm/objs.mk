@@ -11,6 +11,7 @@ hvm-tests += large_pages
 hvm-tests += recursive
 hvm-tests += invlpg
 hvm-tests += store_forms
+hvm-tests += completed
 hvm-tests += crossing
 hvm-tests += crossing_faults
 hvm-tests += self_modify
