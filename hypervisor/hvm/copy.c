@@ -6,8 +6,6 @@
 #include <hv/hvm.h>
 #include <hv/x86.h>
 
-#define WRITE_AT_ONCE 64u
-
 struct piece {
     gpa_t at;
     unsigned int bytes;
@@ -63,14 +61,12 @@ int hvm_copy_from(void *dst, unsigned long linear, size_t n)
     return read_linear(current, dst, linear, n, 0);
 }
 
-/* In pieces of a few entries, since what is stored to may be a table. */
 static int write_linear(struct vcpu *v, unsigned long linear, const void *src, size_t n)
 {
     struct piece p;
 
     for (; n; n -= p.bytes, linear += p.bytes) {
-        if (!first_piece(v, linear, MIN(n, (size_t)WRITE_AT_ONCE), PFEC_W, &p) ||
-            shadow_write(v->domain, p.at, p.bytes, src))
+        if (!first_piece(v, linear, n, PFEC_W, &p) || shadow_write(v->domain, p.at, p.bytes, src))
             return -EFAULT;
         src = src ? (const uint8_t *)src + p.bytes : NULL;
     }

@@ -10,6 +10,7 @@
 
 #define LOG_PORT       0xe9
 #define REPEAT_AT_ONCE 64ul
+#define STORES_AT_ONCE 2ul /* each may be to two page tables */
 
 /* A line goes to the log when it ends, or when there is no more room for it. */
 static void log_character(struct vcpu *v, char c)
@@ -56,7 +57,7 @@ static bool do_elements(struct vcpu *v, const struct insn *in, const struct vmex
     unsigned int width = in->addr_bytes, reg = x->io.in ? 7 : 6; /* DI, SI */
     bool repeated = in->rep || in->repne;
     unsigned long count = repeated ? low(regs->rcx, width) : 1;
-    unsigned long n = MIN(count, regs->rflags & EFLAGS_TF ? 1 : REPEAT_AT_ONCE);
+    unsigned long n = MIN(count, regs->rflags & EFLAGS_TF ? 1 : x->io.in ? STORES_AT_ONCE : REPEAT_AT_ONCE);
 
     for (unsigned long i = 0; i < n; i++) {
         unsigned long at = insn_read_reg(regs, reg, 8, true);

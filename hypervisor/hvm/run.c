@@ -115,6 +115,8 @@ static bool take_root(struct vcpu *v)
         load_registers(v);
         return true;
     }
+    if (!shadow_ready(&h->shadow))
+        return false;
     if (!h->paging_due && h->shadow.root && h->root_loaded == shadow_root(&h->shadow).n)
         return true;
     rc = h->paging_due ? shadow_set_paging(&h->shadow) : 0;

@@ -123,6 +123,25 @@ void model_store(uint64_t at, unsigned int bytes, uint64_t value)
     model_wrote(at, bytes, value);
 }
 
+void model_overwrite(uint64_t at, unsigned int bytes, const uint8_t *src)
+{
+    bool ready;
+
+    for (unsigned int i = 0; i < bytes; i += 8)
+        model_will_store(at + i, MIN(bytes - i, 8u));
+    stretch_begin(STRETCH_TRAP, 31);
+    assert_int_equal(shadow_write(d, _gpa(at), bytes, src), 0);
+    assert_true(this_cpu(stretch_now).work <= (bytes > STORE_BYTES ? 0 : STRETCH_BOUND));
+    stretch_end();
+    memcpy(model + at, src, bytes);
+    do {
+        stretch_begin(STRETCH_TRAP, 31);
+        ready = shadow_ready(&vcpu[0].v);
+        assert_true(this_cpu(stretch_now).work <= STRETCH_BOUND);
+        stretch_end();
+    } while (!ready);
+}
+
 static uint64_t table_frame(void);
 static unsigned int random_index(unsigned int per_page);
 static uint64_t random_entry(uint64_t table, unsigned int bytes);
@@ -174,6 +193,20 @@ static void store_table(void)
     if (way >= 90 && way < 95)
         model_store(at + bytes / 2, bytes / 2, value >> (4 * bytes));
     model_look_at_table(gfn);
+}
+
+/* The first entries of a table, by a hypercall. */
+static void overwrite_table(void)
+{
+    uint8_t bytes[64];
+    uint64_t gfn = table_frame();
+
+    for (unsigned int i = 0; i < sizeof(bytes); i += entry_bytes) {
+        uint64_t e = random_entry(gfn, entry_bytes);
+
+        memcpy(bytes + i, &e, entry_bytes);
+    }
+    model_overwrite(gfn << PAGE_SHIFT, 1 + fake_below(sizeof(bytes)), bytes);
 }
 
 static bool same_memory(unsigned int first, unsigned int n)
@@ -645,11 +678,13 @@ static void rare_step(struct test_vcpu *t)
         model_blow();
     else if (percent < 65)
         stand_apart(t);
+    else if (percent < 67)
+        overwrite_table();
     else if (percent < 85)
         tlb_move(t);
     else
         tlb_forget(t);
-    if (percent < 65)
+    if (percent < 67)
         assert_int_equal(model_audit(), 0);
 }
 

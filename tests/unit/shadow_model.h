@@ -49,6 +49,8 @@ void model_run(struct test_vcpu *t, struct access *a);
 void model_check(struct test_vcpu *t, const struct access *a);
 /* As an emulator or a hypercall stores. */
 void model_store(uint64_t at, unsigned int bytes, uint64_t value);
+/* As a hypercall stores more than that, and the vCPU that made it may run again. */
+void model_overwrite(uint64_t at, unsigned int bytes, const uint8_t *src);
 /* Something else is about to store, has stored it. */
 void model_will_store(uint64_t at, unsigned int bytes);
 void model_wrote(uint64_t at, unsigned int bytes, uint64_t value);

@@ -186,7 +186,7 @@ static void test_repeated_stores(void **state)
         assert_true(regs.rcx < left);
     }
     assert_int_equal(r, EMULATE_DONE);
-    assert_int_equal(stretches, 3); /* of 4 units for each store and shadow */
+    assert_int_equal(stretches, 4); /* of 6 units for each store and shadow */
 }
 
 /* What a device was asked for; it gives a pattern. */

@@ -468,6 +468,44 @@ static unsigned int shadows_of(uint64_t gfn)
 }
 
 /*
+ * A store of many bytes to a table with many shadows was followed at once, however long that took. Here a hypercall
+ * overwrites a page with 16 shadows; it costs next to nothing, and before a vCPU runs again, in as many stretches as it
+ * takes, they have gone.
+ */
+static void test_table_overwritten(void **state)
+{
+    static const uint64_t rights[] = {0, PTE_RW, PTE_US, PTE_RW | PTE_US};
+    static uint64_t entries[PT_ENTRIES];
+
+    for (unsigned int i = 0; i < PT_ENTRIES; i++) {
+        entry(VICTIM, i, 100 + i % 50, ALL);
+        entries[i] = (150 + i % 50) << PAGE_SHIFT | ALL;
+    }
+    for (unsigned int i = 0; i < 8; i++)
+        entry(2, 1 + i, VICTIM, PTE_P | PTE_A | rights[i % 4] | (i >= 4 ? PTE_NX : 0));
+    CPU->guest.cr0 &= ~CR0_WP;
+    for (unsigned int smep = 0; smep < 2; smep++) {
+        CPU->guest.cr4 = CR4_PAE | (smep ? CR4_SMEP : 0);
+        model_load(CPU);
+        for (unsigned int i = 0; i < 8 * PT_ENTRIES; i += 8)
+            check_run((1ul << 21) + i * PAGE_SIZE);
+    }
+    assert_int_equal(shadows_of(VICTIM), MAX_SHADOWS);
+    model_will_store(VICTIM * PAGE_SIZE + 60, 8);
+    stretch_begin(STRETCH_TRAP, 14);
+    assert_int_equal(shadow_store(d, _gpa(VICTIM * PAGE_SIZE + 60), 8, 0), 0); /* of two entries */
+    assert_in_range(this_cpu(stretch_now).work, 2 * MAX_SHADOWS, STORE_WORK);
+    stretch_end();
+    model_wrote(VICTIM * PAGE_SIZE + 60, 8, 0);
+    model_overwrite(VICTIM * PAGE_SIZE, PAGE_SIZE, (const uint8_t *)entries);
+    assert_false(is_table(model_frame(VICTIM)));
+    assert_int_equal(model_audit(), 0);
+    for (unsigned int i = 0; i < 8; i++)
+        assert_int_equal(go(((1ul + i) << 21) + 7 * PAGE_SIZE, ORACLE_READ, false).at >> PAGE_SHIFT,
+                         model_frame(157).n);
+}
+
+/*
  * Self-linear maps: a table that is its own entry made counts of types and levels go round in a circle, so that it was
  * never freed, or freed while it named itself. Here the top-level table names itself: it is shadowed at four levels at
  * once, each naming the next, and is a page as well. Stores through the map work, and everything goes.
@@ -540,6 +578,7 @@ int main(void)
         cmocka_unit_test(test_large_leaf_beyond_the_counters),
         cmocka_unit_test(test_error_path_that_switches_tables),
         SHADOW_TEST(test_emulated_stores_leak_no_reference),
+        SHADOW_TEST(test_table_overwritten),
         SHADOW_TEST(test_self_linear_map),
         SHADOW_TEST(test_self_linear_map_of_32_bits),
     };

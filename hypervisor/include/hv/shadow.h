@@ -68,6 +68,8 @@ bool shadow_vtlb(void);
 int shadow_set_paging(struct shadow_vcpu *v);
 /* The vCPU's INVLPG has to be told too (shadow_set_paging): asked before each entry, with interrupts off. */
 bool shadow_needs_flushes(const struct shadow_vcpu *v);
+/* The vCPU may enter the guest. False: call again in a new stretch. */
+bool shadow_ready(const struct shadow_vcpu *v);
 /* The value for the hardware's CR3; it is below 4 GiB unless the guest runs on 4 levels. */
 maddr_t shadow_root(const struct shadow_vcpu *v);
 /* The vCPU runs no more on any root. */
@@ -77,7 +79,8 @@ void shadow_drop_root(struct shadow_vcpu *v);
 enum shadow_result shadow_fault(struct shadow_vcpu *v, struct shadow_fault *f);
 /* A store of up to 8 bytes within a page, by emulation or for a hypercall. 0; -EFAULT: no writable memory there. */
 int shadow_store(struct domain *d, gpa_t at, unsigned int bytes, uint64_t value);
-/* As shadow_store, any number of bytes within a frame; src NULL: zeros. */
+/* As shadow_store, any number of bytes within a frame; src NULL: zeros. More than 8 the shadows follow later: before
+ * shadow_ready. */
 int shadow_write(struct domain *d, gpa_t at, unsigned int bytes, const void *src);
 /* As shadow_store, a compare and swap. 0: *old is what was found, and new is there if that was what *old said before.
  */

@@ -165,6 +165,8 @@ static void look_at_pool(const struct shadow *s, struct audit_log *log)
 
 static int audit(struct shadow *s, struct shadow_audit *a)
 {
+    if (s->behind && shadows_blow(s))
+        return -ERESTART;
     for (; a->next < s->nr_ids; a->next++) {
         struct look l = {.s = s, .log = &a->broken, .sp = page_by_id(s, a->next)};
 

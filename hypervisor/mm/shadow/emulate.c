@@ -105,7 +105,7 @@ static enum emulate_result emul_write(struct emul *e, const struct emul_access *
     gpa_t at = _gpa(0);
     enum emulate_result r;
 
-    if (a->crosses || a->bytes > 8)
+    if (a->crosses || a->bytes > STORE_BYTES)
         return EMULATE_UNHANDLED;
     if (c->stored && room() < STORE_WORK)
         return EMULATE_RETRY; /* a repeated instruction goes on in a new stretch */
@@ -124,7 +124,7 @@ static enum emulate_result emul_cmpxchg(struct emul *e, const struct emul_access
     uint64_t found = *old;
     enum emulate_result r;
 
-    if (a->crosses || a->bytes > 8)
+    if (a->crosses || a->bytes > STORE_BYTES)
         return EMULATE_UNHANDLED;
     r = translate(e, a->linear, PFEC_W, &at);
     if (r != EMULATE_DONE)

@@ -92,6 +92,7 @@ struct shadow {
     struct list_head lru;
     unsigned int pages;                     /* on it */
     unsigned int blow;                      /* shadow_blow: those that are still to go, plus one; 0: not begun */
+    bool behind;                            /* a table was stored to, and all shadows are to go for that */
     entry_ref borrowed;                     /* leaves of frames without a reverse map of their own */
     bool stale;                             /* a TLB may allow more than the entries do */
     bool vtlb;                              /* shadows are vCPUs' TLBs, see vtlb.c */
@@ -102,8 +103,10 @@ struct shadow {
     uint64_t clock;                         /* flushes of vCPUs so far */
 };
 
-#define MAX_SHADOWS 16u                /* of one guest table */
-#define STORE_WORK  (4u * MAX_SHADOWS) /* of a store to it, at most */
+#define MAX_SHADOWS 16u /* of one guest table */
+#define STORE_BYTES 8u  /* that shadows follow at once */
+#define STORE_EACH  6u  /* of that work for each of them: three entries of 4 bytes, two for each */
+#define STORE_WORK  (STORE_EACH * MAX_SHADOWS)
 
 /*
  * Units of work that this stretch has left. Whoever needs more stops, and the operation is tried again from its start,
@@ -243,6 +246,8 @@ bool table_end(struct shadow *s, mfn_t table);
 
 /* ---- root.c ---- */
 
+/* A slice of throwing all shadows away: 0, -ERESTART. */
+int shadows_blow(struct shadow *s);
 /* Makes the root unless there is one that holds. 0, -ERESTART, -ENOMEM. */
 int shadow_take_root(struct shadow_vcpu *v);
 
@@ -254,7 +259,8 @@ void role_paging(const struct shadow *s, union shadow_role role, struct guest_pa
 gpte_t table_entry(const struct shadow *s, const struct shadow_page *sp, unsigned int offset);
 /* Shadows of the entries in these bytes are made anew. */
 void table_follow(struct shadow *s, mfn_t table, unsigned int offset, unsigned int bytes);
-/* bytes of the guest table in a frame have changed. */
+/* At most STORE_BYTES of the guest table in a frame have changed; any number. */
+void table_overwritten(struct shadow *s, mfn_t table);
 void table_written(struct shadow *s, mfn_t table, unsigned int offset, unsigned int bytes);
 /* A leaf of a guest's entry was made: so are its neighbours that the guest has accessed, which cost it no fault then.
  */

@@ -139,9 +139,13 @@ static int begin(struct change *c, struct domain *d, gpa_t at, unsigned int byte
 
 static void end(const struct change *c)
 {
+    bool table = p2m_is_ram(c->p2m.type) && is_table(c->p2m.mfn);
+
     if (p2m_is_ram(c->p2m.type)) /* of others the entry holds a reference of type WRITABLE */
         logdirty_mark(c->d, _gfn(c->at.n >> PAGE_SHIFT), 0);
-    if (p2m_is_ram(c->p2m.type) && is_table(c->p2m.mfn))
+    if (table && c->bytes > STORE_BYTES)
+        table_overwritten(c->d->shadow, c->p2m.mfn);
+    else if (table)
         table_written(c->d->shadow, c->p2m.mfn, c->at.n & (PAGE_SIZE - 1), c->bytes);
     shadow_unlock(c->d->shadow);
 }
@@ -149,7 +153,7 @@ static void end(const struct change *c)
 int shadow_store(struct domain *d, gpa_t at, unsigned int bytes, uint64_t value)
 {
     struct change c;
-    int rc = bytes > 8 ? -EFAULT : begin(&c, d, at, bytes);
+    int rc = bytes > STORE_BYTES ? -EFAULT : begin(&c, d, at, bytes);
 
     if (rc)
         return rc;
@@ -161,7 +165,7 @@ int shadow_store(struct domain *d, gpa_t at, unsigned int bytes, uint64_t value)
 int shadow_swap(struct domain *d, gpa_t at, unsigned int bytes, uint64_t *old, uint64_t new)
 {
     struct change c;
-    int rc = bytes > 8 ? -EFAULT : begin(&c, d, at, bytes);
+    int rc = bytes > STORE_BYTES ? -EFAULT : begin(&c, d, at, bytes);
 
     if (rc)
         return rc;

@@ -183,7 +183,7 @@ static bool blow_one(struct shadow *s, struct list_head *detached)
 }
 
 /* Pages that are made meanwhile stand in front. One flush for all pages of a stretch. -ERESTART: in a new stretch. */
-static int blow(struct shadow *s)
+int shadows_blow(struct shadow *s)
 {
     struct list_head detached;
     bool goes_on = true;
@@ -200,6 +200,7 @@ static int blow(struct shadow *s)
         return -ERESTART;
     s->blow = 0;
     s->count.blows++;
+    WRITE_ONCE(s->behind, false);
     return 0;
 }
 
@@ -211,10 +212,15 @@ int shadow_blow(struct domain *d)
         rc = shadow_lock(d);
         if (rc)
             return rc;
-        rc = blow(d->shadow);
+        rc = shadows_blow(d->shadow);
         shadow_unlock(d->shadow);
     } while (rc == -ERESTART && !preempt_needed());
     return rc;
+}
+
+bool shadow_ready(const struct shadow_vcpu *v)
+{
+    return !READ_ONCE(v->s->behind) || shadow_blow(v->s->d) != -ERESTART;
 }
 
 /* Frames that a list of pointers names. */

@@ -171,6 +171,22 @@ void table_follow(struct shadow *s, mfn_t table, unsigned int offset, unsigned i
     }
 }
 
+/*
+ * To follow each byte of a page takes as long as 16 tables of 512 entries take, and who stores, a hypercall, cannot
+ * stop half-way. So it stores, and nobody enters the guest until all shadows have gone: in as many stretches as that
+ * takes. A vCPU that is in the guest meanwhile translates as before; the hypercall is not over.
+ */
+void table_overwritten(struct shadow *s, mfn_t table)
+{
+    if (is_unsynced(s, table)) {
+        table_stored(s, table);
+        return;
+    }
+    s->count.stores++;
+    s->blow = 0; /* one under way may have been where this table's shadows are not any more */
+    WRITE_ONCE(s->behind, true);
+}
+
 void table_written(struct shadow *s, mfn_t table, unsigned int offset, unsigned int bytes)
 {
     bool flood = false;
@@ -184,7 +200,7 @@ void table_written(struct shadow *s, mfn_t table, unsigned int offset, unsigned 
         struct shadow_page *sp = page_by_id(s, id);
 
         follow(s, sp, offset, bytes);
-        stretch_work(STORE_WORK / MAX_SHADOWS);
+        stretch_work(STORE_EACH);
         flood |= ++sp->stores > FLOOD;
     }
     if (flood)
