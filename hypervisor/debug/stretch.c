@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Debug key 'b': the longest stretch of each operation between two preemption points (<hv/stretch.h>), by name. */
+/*
+ * Debug key 'b': the longest stretch of each operation between two preemption points (<hv/stretch.h>), by name; and how
+ * often an operation on shadows took so many units.
+ */
 #include <hv/console.h>
 #include <hv/domain.h>
+#include <hv/shadow.h>
 #include <hv/stretch.h>
 #include <hv/timer.h>
 #include "console_private.h"
@@ -16,6 +20,13 @@ static const char *const names[STRETCH_FAMILIES] = {
 };
 #undef HYPERCALL
 
+static int say_work(void *unused, const char *group, const char *name, uint64_t value)
+{
+    if (value)
+        printk("  shadows: %s units: %lu times\n", name, value);
+    return 0;
+}
+
 void stretch_dump(void)
 {
     unsigned int next = 0;
@@ -26,4 +37,5 @@ void stretch_dump(void)
     while (stretch_read(&next, false, &s))
         printk("  %s %u: %u units%s, %lu us\n", names[s.family] ? names[s.family] : "unknown hypercall", s.sub, s.work,
                s.work > STRETCH_BOUND ? " (over the bound)" : "", s.ticks * 1000 / tsc_khz);
+    (void)shadow_tell_work(say_work, NULL);
 }

@@ -113,6 +113,10 @@ static void test_stats(void **state)
     assert_int_equal(figure(f, "events", "made"), 3);
     assert_int_equal(figure(f, "pool", "shadow"), d->paging_pool->used[PAGING_SHADOW]);
     assert_in_range(figure(f, "stretch", "longest"), 1, figure(f, "stretch", "bound"));
+    assert_int_equal(
+        figure(f, "work", "fault.0-7") + figure(f, "work", "fault.8-63") + figure(f, "work", "fault.64-255"), PAGES);
+    assert_int_equal(figure(f, "work", "fault.more"), 0);
+    assert_int_equal(figure(f, "work", "blow.0-7"), 0);
     assert_int_equal(u->u.shadow_stats.position, 1);
     assert_int_equal(shadow_op(3, UMBRA_OP_shadow_stats), 0);
     assert_int_equal(figure(f, "faults", "fixed"), PAGES);

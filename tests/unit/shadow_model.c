@@ -766,6 +766,8 @@ void model_end(void)
     unsynced += d->shadow->count.unsynced;
     synced += d->shadow->count.synced;
     assert_int_equal(model_audit(), 0);
+    for (unsigned int what = 0; what < WORKS; what++)
+        assert_int_equal(d->shadow->count.work.n[what][WORK_SIZES - 1], 0);
     assert_true(same_memory(0, FRAMES));
     for (unsigned int i = 0; i < VCPUS; i++)
         shadow_drop_root(&vcpu[i].v);

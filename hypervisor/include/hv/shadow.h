@@ -140,6 +140,8 @@ int shadow_audit(struct domain *d, struct shadow_audit *a);
 typedef int shadow_tell_fn(void *ctx, const char *group, const char *name, uint64_t value);
 /* Of its shadows and its pool; of a vCPU. */
 int shadow_tell(struct domain *d, shadow_tell_fn *tell, void *ctx);
+/* How long operations on shadows work, of all domains together. */
+int shadow_tell_work(shadow_tell_fn *tell, void *ctx);
 int shadow_tell_vcpu(const struct shadow_vcpu *v, shadow_tell_fn *tell, void *ctx);
 
 /* Up to max records from *position on: their number, at most max; *position at the end: UMBRA_SHADOW_end. */

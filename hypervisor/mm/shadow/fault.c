@@ -319,6 +319,7 @@ static enum shadow_result handle(struct shadow_vcpu *v, struct shadow_fault *f)
 {
     struct guest_mem mem = shadow_mem(v->s->d);
     struct fill c = {.v = v, .s = v->s, .f = f};
+    uint32_t begun = work_begun();
     enum shadow_result r;
 
     c.w = (struct guest_walk){.linear = f->linear, .access = f->access, .smap_exempt = f->smap_exempt};
@@ -333,6 +334,7 @@ static enum shadow_result handle(struct shadow_vcpu *v, struct shadow_fault *f)
     }
     paging_lock(v->s->d);
     r = fill(&c);
+    work_done(v->s, WORK_FAULT, begun);
     shadow_unlock(v->s);
     return r;
 }

@@ -58,6 +58,13 @@ static_assert(MAX_PAGES < 1u << 23, "a page's number and an index fit into entry
 /* Lists of entries: those that name a table, the reverse maps of 4 KiB and 2 MiB leaves, borrowed memory. */
 enum ring { RING_PARENTS, RING_4K, RING_2M, RING_BORROWED, RINGS };
 
+/* Operations whose work is counted, and how much it was: 0 to 7 units, to 63, to 255, to the bound, more. */
+enum work_of { WORK_FAULT, WORK_STORE, WORK_UNSHADOW, WORK_BLOW, WORK_RECLAIM, WORK_P2M, WORK_DESTROY, WORKS };
+#define WORK_SIZES 5u
+struct work_count {
+    uint64_t n[WORKS][WORK_SIZES];
+};
+
 /* What control tools are told; all of it changes where the lock is held anyway. */
 struct shadow_count {
     uint32_t tables[GUEST_LEVELS + 1][GUEST_LEVELS + 1]; /* there are: by levels of the guest's format, and their own */
@@ -66,7 +73,8 @@ struct shadow_count {
     uint64_t entries[RINGS], rings[RINGS];               /* there are */
     uint64_t made, freed, reclaimed, unshadowed, stores, flushes, blows;
     uint64_t unsynced, synced; /* tables that went out of sync; their entries that were found changed */
-    uint64_t apart;            /* vCPUs that began to do without protection */
+    struct work_count work;
+    uint64_t apart; /* vCPUs that began to do without protection */
 };
 
 /* A guest table out of sync: unsync.c. */
@@ -116,6 +124,14 @@ static inline unsigned int room(void)
 {
     return stretch_room();
 }
+
+/* ---- stats.c: work of an operation, which is one stretch's at most, from a moment on ---- */
+
+static inline uint32_t work_begun(void)
+{
+    return this_cpu(stretch_now).work;
+}
+void work_done(struct shadow *s, enum work_of what, uint32_t begun);
 
 static inline struct shadow_page *page_by_id(const struct shadow *s, uint32_t id)
 {

@@ -140,6 +140,7 @@ static int begin(struct change *c, struct domain *d, gpa_t at, unsigned int byte
 static void end(const struct change *c)
 {
     bool table = p2m_is_ram(c->p2m.type) && is_table(c->p2m.mfn);
+    uint32_t begun = work_begun();
 
     if (p2m_is_ram(c->p2m.type)) /* of others the entry holds a reference of type WRITABLE */
         logdirty_mark(c->d, _gfn(c->at.n >> PAGE_SHIFT), 0);
@@ -147,6 +148,8 @@ static void end(const struct change *c)
         table_overwritten(c->d->shadow, c->p2m.mfn);
     else if (table)
         table_written(c->d->shadow, c->p2m.mfn, c->at.n & (PAGE_SIZE - 1), c->bytes);
+    if (table)
+        work_done(c->d->shadow, WORK_STORE, begun);
     shadow_unlock(c->d->shadow);
 }
 

@@ -174,7 +174,10 @@ static int reclaim(struct shadow *s)
     for (sp = list_entry(s->lru.prev, struct shadow_page, lru); &sp->lru != &s->lru && looked < PT_ENTRIES;
          sp = list_entry(sp->lru.prev, struct shadow_page, lru), looked++)
         if (!sp->roots && !sp->busy) {
+            uint32_t begun = work_begun();
+
             s->count.reclaimed += page_free(s, sp);
+            work_done(s, WORK_RECLAIM, begun);
             return -ERESTART;
         }
     return -ENOMEM;

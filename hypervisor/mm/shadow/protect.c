@@ -54,7 +54,7 @@ bool table_protect(struct shadow *s, mfn_t table)
     return true;
 }
 
-bool table_unshadow(struct shadow *s, mfn_t table)
+static bool unshadow(struct shadow *s, mfn_t table)
 {
     uint32_t id = mfn_to_page(table)->shadow.tables;
 
@@ -73,6 +73,16 @@ bool table_unshadow(struct shadow *s, mfn_t table)
         }
     }
     return true;
+}
+
+bool table_unshadow(struct shadow *s, mfn_t table)
+{
+    uint32_t begun = work_begun();
+    bool done = !is_table(table) || unshadow(s, table);
+
+    if (work_begun() != begun)
+        work_done(s, WORK_UNSHADOW, begun);
+    return done;
 }
 
 /* A root whose table goes stays with its vCPU, empty, until that takes another. */
@@ -96,9 +106,11 @@ static bool forget_ram(struct shadow *s, mfn_t m)
 bool shadow_forget(struct domain *d, struct p2m_entry old)
 {
     struct shadow *s = d->shadow;
+    uint32_t begun = work_begun();
+    bool done = p2m_is_ram(old.type) ? forget_ram(s, old.mfn) : sptes_drop(s, &s->borrowed);
 
-    if (p2m_is_ram(old.type) ? !forget_ram(s, old.mfn) : !sptes_drop(s, &s->borrowed))
-        return false;
-    shadow_flush(s);
-    return true;
+    if (done)
+        shadow_flush(s);
+    work_done(s, WORK_P2M, begun);
+    return done;
 }

@@ -185,6 +185,7 @@ static bool blow_one(struct shadow *s, struct list_head *detached)
 /* Pages that are made meanwhile stand in front. One flush for all pages of a stretch. -ERESTART: in a new stretch. */
 int shadows_blow(struct shadow *s)
 {
+    uint32_t begun = work_begun();
     struct list_head detached;
     bool goes_on = true;
 
@@ -196,6 +197,7 @@ int shadows_blow(struct shadow *s)
     shadow_flush(s);
     while (!list_empty(&detached))
         page_return(s, list_first(&detached, struct shadow_page, lru));
+    work_done(s, WORK_BLOW, begun);
     if (!goes_on)
         return -ERESTART;
     s->blow = 0;
@@ -253,13 +255,16 @@ static bool free_all(struct shadow *s)
 int shadow_relinquish(struct domain *d)
 {
     struct shadow *s = d->shadow;
+    uint32_t begun;
     bool done;
 
     if (!s)
         return 0;
     do {
+        begun = work_begun();
         paging_lock(d); /* who holds it may not have seen that the domain is dying */
         done = free_all(s);
+        work_done(s, WORK_DESTROY, begun);
         paging_unlock(d);
     } while (!done && !preempt_needed());
     if (!done)
