@@ -66,8 +66,7 @@ static bool refuse(void)
            (starve_percent && fake_chance(starve_percent));
 }
 
-/* An operation that was told so is tried again. */
-static bool try_again(int rc)
+bool model_try_again(int rc)
 {
     return rc == -ERESTART || (rc == -ENOMEM && (starve_percent || refuse_times));
 }
@@ -121,25 +120,6 @@ void model_store(uint64_t at, unsigned int bytes, uint64_t value)
     assert_true(this_cpu(stretch_now).work <= STRETCH_BOUND);
     stretch_end();
     model_wrote(at, bytes, value);
-}
-
-void model_overwrite(uint64_t at, unsigned int bytes, const uint8_t *src)
-{
-    bool ready;
-
-    for (unsigned int i = 0; i < bytes; i += 8)
-        model_will_store(at + i, MIN(bytes - i, 8u));
-    stretch_begin(STRETCH_TRAP, 31);
-    assert_int_equal(shadow_write(d, _gpa(at), bytes, src), 0);
-    assert_true(this_cpu(stretch_now).work <= (bytes > STORE_BYTES ? 0 : STRETCH_BOUND));
-    stretch_end();
-    memcpy(model + at, src, bytes);
-    do {
-        stretch_begin(STRETCH_TRAP, 31);
-        ready = shadow_ready(&vcpu[0].v);
-        assert_true(this_cpu(stretch_now).work <= STRETCH_BOUND);
-        stretch_end();
-    } while (!ready);
 }
 
 static uint64_t table_frame(void);
@@ -354,7 +334,7 @@ void model_load(struct test_vcpu *t)
         rc = shadow_set_paging(&t->v);
         assert_true(this_cpu(stretch_now).work <= STRETCH_BOUND);
         stretch_end();
-    } while (try_again(rc));
+    } while (model_try_again(rc));
     assert_int_equal(rc, 0);
     past_flushed(t);
     tlb_forget(t);
@@ -439,7 +419,7 @@ void model_run(struct test_vcpu *t, struct access *a)
             fail_msg("%u units in a fault", this_cpu(stretch_now).work);
         stretch_end();
         counts[a->result]++;
-        if (a->result == SHADOW_NOMEM && try_again(-ENOMEM))
+        if (a->result == SHADOW_NOMEM && model_try_again(-ENOMEM))
             a->result = SHADOW_FIXED; /* what was refused is there the next time */
         if (++a->tries > TRIES)
             fail_msg("no end: linear %lx kind %u user %u", a->linear, a->kind, a->user);
@@ -580,37 +560,6 @@ void __wrap_paging_lock(struct domain *domain)
 
 /* ---- the other side ---- */
 
-void model_retype(uint64_t gfn, enum p2m_type to)
-{
-    struct p2m_retype r = {.gfn = _gfn(gfn), .n = 1, .from = p2m_lookup(d, _gfn(gfn)).type, .to = to};
-    int rc;
-
-    do {
-        stretch_point();
-        rc = p2m_change_type(d, &r);
-    } while (try_again(rc));
-    assert_int_equal(rc, 0);
-}
-
-void model_replace(uint64_t gfn)
-{
-    struct page_info *pg = alloc_domain_pages(d, 0, 0);
-    mfn_t old = model_frame(gfn);
-    bool vacate = fake_chance(50);
-    int rc;
-
-    assert_non_null(pg);
-    memcpy(page_to_virt(pg), mfn_to_virt(old), PAGE_SIZE);
-    do { /* with the frame taken away before, or in one step */
-        stretch_point();
-        rc = vacate ? p2m_vacate(d, _gfn(gfn), 0) : 0;
-        if (!rc)
-            rc = p2m_place(d, _gfn(gfn), pg, 0);
-    } while (try_again(rc));
-    assert_int_equal(rc, 0);
-    assert_false(tlb_knows(old));
-}
-
 /* A guest frame gets another machine frame, or the writes to it are to be noted from now on or no more. */
 static void change_p2m(void)
 {
@@ -620,28 +569,6 @@ static void change_p2m(void)
         model_retype(gfn, p2m_lookup(d, _gfn(gfn)).type == P2M_RAM_RW ? P2M_LOGDIRTY : P2M_RAM_RW);
     else
         model_replace(gfn);
-}
-
-void model_blow(void)
-{
-    stretch_point();
-    while (shadow_blow(d) == -ERESTART)
-        stretch_point();
-    for (unsigned int i = 0; i < VCPUS; i++)
-        assert_int_equal(vcpu[i].v.root ? vcpu[i].v.root->used : 0, 0);
-    assert_true(d->shadow->pages <= VCPUS);
-}
-
-void model_give_up(struct test_vcpu *t, const struct cpu_user_regs *regs, uint64_t at)
-{
-    bool done;
-
-    do {
-        stretch_begin(STRETCH_TRAP, 14);
-        done = shadow_give_up(&t->v, regs, _gpa(at));
-        assert_true(this_cpu(stretch_now).work <= STRETCH_BOUND);
-        stretch_end();
-    } while (!done);
 }
 
 /* A store through what a TLB still knows goes where it always went. */

@@ -70,6 +70,8 @@ void model_give_up(struct test_vcpu *t, const struct cpu_user_regs *regs, uint64
 /* The first so and so many allocations are granted, then so many refused (operations of the model try again). How many
  * have been, since the last call. */
 unsigned int model_refuse(unsigned int first, unsigned int times);
+/* Is an operation that gave this to be tried again? */
+bool model_try_again(int rc);
 extern unsigned int model_phys_bits; /* of the processor that model_begin gives to the guest */
 void model_random(unsigned long ops);
 /* The same walk, on one domain: these bytes choose what happens. */

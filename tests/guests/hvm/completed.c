@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Rule: an instruction that a hypervisor completes is one like any other. With EFLAGS.TF a trap follows it, after each
- * element if it is repeated, and DR6 says so; none follows if it faults. LMSW and SMSW do what the manual says: LMSW
- * cannot clear PE, SMSW stores two bytes.
+ * element if it is repeated, and DR6 says so; none follows if it faults.
  */
 #include "form.h"
 
@@ -84,30 +83,11 @@ static void single_step(volatile entry_t *entry)
     *entry = 0;
 }
 
-static void machine_status_word(void)
-{
-    unsigned long cr0 = read_cr0(), value = ~0ul;
-    uint32_t stored = 0xffffffff;
-
-    __asm__ __volatile__("lmsw %w0" ::"r"(8)); /* TS, and not PE */
-    CHECK_IS(read_cr0(), (cr0 & ~0xeul) | 8);
-    __asm__ __volatile__("smsw %w0" : "+r"(value));
-    CHECK_IS(value, (~0xfffful) | (read_cr0() & 0xffff));
-    __asm__ __volatile__("smsw %0" : "+m"(stored));
-    CHECK_IS(stored, 0xffff0000 | (read_cr0() & 0xffff));
-    __asm__ __volatile__("clts");
-    CHECK_IS(read_cr0(), cr0 & ~0xeul);
-    stored = (uint32_t)cr0;
-    __asm__ __volatile__("lmsw %0" ::"m"(stored));
-    CHECK_IS(read_cr0(), cr0);
-}
-
 void guest_main(void)
 {
     use_tables();
     map(X - PAGE_SIZE, new_page(), PTE_ALL);
     CHECK_ACCESS(READ, X - PAGE_SIZE); /* the table is in use */
     single_step(slot(X, 1));
-    machine_status_word();
     say("%u instructions with a trap after them or without", (unsigned int)ARRAY_SIZE(steps));
 }

@@ -12,6 +12,7 @@ hvm-tests += recursive
 hvm-tests += invlpg
 hvm-tests += store_forms
 hvm-tests += completed
+hvm-tests += status_word
 hvm-tests += crossing
 hvm-tests += crossing_faults
 hvm-tests += self_modify
