@@ -49,6 +49,19 @@ static void test_not_for_all(void **state)
     assert_int_equal(model_audit(), 0);
 }
 
+/* Without WP a table has a shadow for all rights that lead to it: the one of other rights is not meant. */
+static void test_by_rights(void **state)
+{
+    CPU->guest.cr0 &= ~CR0_WP;
+    model_load(CPU);
+    map(7, 100, ALL);
+    assert_int_equal(go(7 * PAGE_SIZE, ORACLE_READ, true).result, SHADOW_FIXED);
+    model_store(TOP * PAGE_SIZE, 8, 3 << PAGE_SHIFT | (ALL & ~PTE_US));
+    load(TOP);
+    assert_int_equal(go(7 * PAGE_SIZE, ORACLE_READ, true).result, SHADOW_REFLECT);
+    assert_int_equal(go(7 * PAGE_SIZE, ORACLE_READ, false).result, SHADOW_FIXED);
+}
+
 /* TABLE is one, with an entry that has been used; entry 6 of frame 1 maps its frame. */
 static void make_table(uint64_t flags)
 {
@@ -122,6 +135,33 @@ static void test_used_again(void **state)
     }
 }
 
+/* By a page that nothing else flushes for: a part of a large page. A CPU may still walk through what it was. */
+static void test_flushed_before(void **state)
+{
+    uint64_t flushes;
+    unsigned int pages;
+
+    model_store(2 * PAGE_SIZE + 24, 8, ALL | PTE_PSE);
+    make_table(ALL);
+    take_away();
+    flushes = d->shadow->count.flushes;
+    pages = d->shadow->pages;
+    assert_int_equal(go(3 * REGION + 100 * PAGE_SIZE, ORACLE_READ, false).result, SHADOW_FIXED);
+    assert_int_equal(d->shadow->pages, pages);
+    assert_int_equal(d->shadow->count.flushes, flushes + 1);
+}
+
+/* It was left for later, and has been named again since. */
+static void test_named_again(void **state)
+{
+    make_table(ALL);
+    page_orphan(d->shadow, page_of_frame(d->shadow, model_frame(TABLE)));
+    map(9, 101, ALL);
+    assert_true(is_table(model_frame(TABLE)));
+    assert_int_equal(model_audit(), 0);
+    assert_int_equal(go(REGION, ORACLE_READ, false).tries, 0);
+}
+
 /* One of several entries that name it is taken away: it stays a table. */
 static void test_still_named(void **state)
 {
@@ -138,7 +178,8 @@ int shadow_ahead_tests(void)
     const struct CMUnitTest tests[] = {
         SHADOW_TEST(test_new_space),        SHADOW_TEST(test_not_for_all), SHADOW_TEST(test_released),
         SHADOW_TEST(test_not_released),     SHADOW_TEST(test_used_again),  SHADOW_TEST(test_still_named),
-        SHADOW_TEST(test_released_in_part),
+        SHADOW_TEST(test_released_in_part), SHADOW_TEST(test_by_rights),   SHADOW_TEST(test_flushed_before),
+        SHADOW_TEST(test_named_again),
     };
 
     return cmocka_run_group_tests_name("what costs no fault", tests, NULL, NULL);

@@ -368,7 +368,7 @@ static int expect_libxl(struct ctl_stream *s)
 int ctl_stream_expect(struct ctl_stream *s, uint32_t *type)
 {
     struct libxc_header h;
-    struct domain_header d;
+    struct domain_header d = {0};
     int rc;
 
     s->names = NULL;
