@@ -8,7 +8,7 @@
 
 #define PAST   4096u /* stores that are remembered */
 #define DEPTH  4u    /* entries on a way */
-#define VALUES 6u    /* of one entry that are tried: the latest ones */
+#define VALUES 16u   /* of one entry that are tried: the latest ones */
 
 static struct {
     uint64_t at, value; /* 8 bytes, aligned, before the store */
