@@ -3,7 +3,7 @@
 
 import json
 
-from labtest import CMDLINE, LabTest, ON_PEER
+from labtest import CMDLINE, HOME, LabTest, ON_PEER
 from test_holders import install_holder
 
 WORK = "(while :; do (ls -R /bin /etc >/dev/null) & dd if=/dev/zero of=/tmp/y bs=256k count=4 2>/dev/null; wait; done)"
@@ -60,7 +60,7 @@ class Audit(LabTest):
         domid = self.create("lender")
         self.wait_console("lender", "umbra-guest: up")
         self.addCleanup(self.run_in, "rm -f /run/churn")
-        self.ok(f"touch /run/churn; setsid /root/holder churn {domid} 1 /run/churn </dev/null >/run/churn.out 2>&1 & "
+        self.ok(f"touch /run/churn; setsid {HOME}/holder churn {domid} 1 /run/churn </dev/null >/run/churn.out 2>&1 & "
                 "for i in $(seq 100); do grep -q held /run/churn.out && exit 0; usleep 100000; done; exit 1")
         for _ in range(5):
             result = self.run_in("umbra --json audit lender")

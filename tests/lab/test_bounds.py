@@ -4,7 +4,7 @@ live and die, and in the worst that can be asked of it. Work is what is checked;
 own pauses are in them."""
 
 from compiled import with_libctl
-from labtest import CMDLINE, LabTest
+from labtest import CMDLINE, HOME, LabTest
 
 BOUND, FRAME = 512, 8
 FAMILIES = {64: "exception", 65: "softirq", 66: "teardown", 67: "end of domain"}
@@ -15,13 +15,13 @@ PIN_L4, UNPIN, COPY_PAGE, COPY, RESET, SCHEDULE = 3, 4, 17, 5, 10, 1
 class LargestTables(LabTest):
     def setUp(self):
         super().setUp()
-        self.machine.put("/root/bounds", with_libctl("bounds.c"), mode=0o755)
+        self.machine.put(f"{HOME}/bounds", with_libctl("bounds.c"), mode=0o755)
         self.before = self.footprint()
-        self.ok("/root/bounds reset")
+        self.ok(f"{HOME}/bounds reset")
 
     def stretches(self):
         """{(family, sub): (work, ticks)}; none is beyond the bound."""
-        rows = [line.split()[1:] for line in self.ok("/root/bounds read").split("\n") if line.startswith("stretch ")]
+        rows = [line.split()[1:] for line in self.ok(f"{HOME}/bounds read").split("\n") if line.startswith("stretch ")]
         found = {(int(f), int(s)): (int(work), int(ticks)) for f, s, work, ticks in rows}
         self.assertGreater(len(found), 10)
         for key, (work, _) in found.items():
@@ -33,7 +33,7 @@ class LargestTables(LabTest):
 
     def test_all_frames_are_tables(self):
         """Pin, unpin and pin the largest L4 that 48 MiB can hold, and destroy its domain."""
-        print(f"      {self.ok('/root/bounds tables 48', 200).split(chr(10))}")
+        print(f"      {self.ok(HOME + '/bounds tables 48', 200).split(chr(10))}")
         found = self.stretches()
         for key in ((MMUEXT, PIN_L4), (MMUEXT, UNPIN)):
             self.assertEqual(found[key][0], BOUND, "a full table is one piece of work")
@@ -42,7 +42,7 @@ class LargestTables(LabTest):
 
     def test_largest_batches(self):
         """A batch asks after each of its elements, a multicall after each of its calls."""
-        print(f"      {self.ok('/root/bounds batches', 200).split(chr(10))}")
+        print(f"      {self.ok(HOME + '/bounds batches', 200).split(chr(10))}")
         found = self.stretches()
         for key, work in (((MMU_UPDATE, 0), 1), ((MMUEXT, COPY_PAGE), FRAME), ((XEN_VERSION, 0), 1),
                           ((GRANTS, COPY), 1)):

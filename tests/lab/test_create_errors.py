@@ -3,7 +3,7 @@
 
 import json
 
-from labtest import LabTest, STOCK_KERNEL
+from labtest import HOME, LabTest, STOCK_KERNEL
 
 
 class Refused(LabTest):
@@ -25,11 +25,11 @@ class Refused(LabTest):
         return text
 
     def test_no_such_file(self):
-        self.fails("umbra create /root/none.json", 2, "none.json")
+        self.fails(f"umbra create {HOME}/none.json", 2, "none.json")
 
     def test_syntax_error_has_a_place(self):
-        self.machine.put("/root/bad.json", b'{\n  "name": "wrong",\n  "memory": 128,,\n}\n')
-        self.fails("umbra create /root/bad.json", 2, "bad.json:3:")
+        self.machine.put(f"{HOME}/bad.json", b'{\n  "name": "wrong",\n  "memory": 128,,\n}\n')
+        self.fails(f"umbra create {HOME}/bad.json", 2, "bad.json:3:")
 
     def test_all_errors_of_a_file_at_once(self):
         path = self.guest_file("wrong", memroy=5, vcpus="many", kernel="/none", ramdisk=7)
@@ -38,7 +38,7 @@ class Refused(LabTest):
         self.fails(f"umbra config validate {path}", 2, "memroy")
 
     def test_validate_good_file(self):
-        self.ok("umbra config validate /root/examples/guest1.json /root/examples/guest2.json")
+        self.ok(f"umbra config validate {HOME}/examples/guest1.json {HOME}/examples/guest2.json")
 
     def test_kernel_missing(self):
         self.refused(2, "kernel", "/none", kernel="/none")

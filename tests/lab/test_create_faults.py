@@ -3,7 +3,7 @@
 device or xenstored are made to fail, one per run, and the host has the same after it as before."""
 
 from compiled import compiled, with_libctl
-from labtest import LabTest
+from labtest import HOME, LabTest
 from tiny import tiny_kernel
 
 STRIDE = 7
@@ -13,15 +13,15 @@ RUNS = 30
 class Faults(LabTest):
     def setUp(self):
         super().setUp()
-        self.machine.put("/root/attempts", with_libctl("attempts.c"), mode=0o755)
-        self.machine.put("/root/faults.so", compiled("faults.c", "-fPIC", "-shared"))
-        self.machine.put("/root/tiny.elf", tiny_kernel())
-        self.path = self.guest_file("fault", memory=4, kernel="/root/tiny.elf", ramdisk=None)
+        self.machine.put(f"{HOME}/attempts", with_libctl("attempts.c"), mode=0o755)
+        self.machine.put(f"{HOME}/faults.so", compiled("faults.c", "-fPIC", "-shared"))
+        self.machine.put(f"{HOME}/tiny.elf", tiny_kernel())
+        self.path = self.guest_file("fault", memory=4, kernel=f"{HOME}/tiny.elf", ramdisk=None)
         self.ok(f"umbra create -q -p {self.path} && umbra destroy fault")
         self.before = self.footprint()
 
     def test_each_call_may_fail(self):
-        out = self.ok(f"FAULTS=/root/faults.so /root/attempts call 1 {STRIDE * RUNS} {STRIDE} fault "
+        out = self.ok(f"FAULTS={HOME}/faults.so {HOME}/attempts call 1 {STRIDE * RUNS} {STRIDE} fault "
                       f"umbra create -q -p {self.path}", 300)
         runs = [line.split(None, 5)[1:] for line in out.split("\n") if line.startswith("run ")]
         self.assertGreater(len(runs), 10, out)

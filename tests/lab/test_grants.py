@@ -6,14 +6,14 @@ import re
 import subprocess
 import tempfile
 
-from labtest import CMDLINE, GUEST_INITRD, LabTest
+from labtest import CMDLINE, GUEST_INITRD, HOME, LabTest
 from test_holders import install_holder
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 RAMDISK = f"""
-mkdir -p /root/extra && cd /root/extra && chmod +x share &&
+mkdir -p {HOME}/extra && cd {HOME}/extra && chmod +x share &&
 cp "$(find /lib/modules -name xen-gntalloc.ko)" . && ls | cpio -o -H newc >../extra.cpio &&
-cat ../extra.cpio {GUEST_INITRD} >/root/extra.img
+cat ../extra.cpio {GUEST_INITRD} >{HOME}/extra.img
 """
 
 
@@ -30,7 +30,7 @@ def share_program():
 class Versions(LabTest):
     def setUp(self):
         super().setUp()
-        self.machine.put("/root/extra/share", share_program())
+        self.machine.put(f"{HOME}/extra/share", share_program())
         install_holder(self)
         self.ok(RAMDISK)
 
@@ -39,7 +39,7 @@ class Versions(LabTest):
         it grants a page: the control domain reads it, answers in it, and the guest takes the grant back."""
         before = self.footprint()
         words = CMDLINE.replace("loglevel=4", "loglevel=7") + " grant_table.version=2 umbra.test=quiet"
-        domid = self.create("second", ramdisk="/root/extra.img", cmdline=words)
+        domid = self.create("second", ramdisk=f"{HOME}/extra.img", cmdline=words)
         self.wait_console("second", "Grant tables using version 2 layout")
         self.wait_console("second", "guest# ")
         self.type_in("second", "insmod /xen-gntalloc.ko && /share &", "shared reference [0-9]")
@@ -49,7 +49,7 @@ class Versions(LabTest):
         dump = self.ok("umbra dmesg")
         self.assertIn(f"Grants of domain {domid}: version 2", dump)
         self.assertEqual(set(re.findall(r"audit: (.*)", dump)), {"0 disagreements"})
-        seen = self.ok(f"/root/holder exchange {domid} {reference} good-morning")
+        seen = self.ok(f"{HOME}/holder exchange {domid} {reference} good-morning")
         self.assertEqual(seen.strip(), "a page of the guest")
         self.wait_console("second", "answer: good-morning")
         self.wait_console("second", "released 0")

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 
-from labtest import BUILD, LabTest
+from labtest import BUILD, HOME, LabTest
 from machine import TOP
 from test_create_faults import tiny_kernel
 
@@ -28,20 +28,20 @@ def holder_program():
 
 def install_holder(test):
     """Once for each machine."""
-    if test.run_in("test -x /root/holder").status:
-        test.machine.put("/root/holder", holder_program())
-        test.ok("chmod +x /root/holder")
+    if test.run_in(f"test -x {HOME}/holder").status:
+        test.machine.put(f"{HOME}/holder", holder_program())
+        test.ok(f"chmod +x {HOME}/holder")
 
 
 class Holders(LabTest):
     def setUp(self):
         super().setUp()
         install_holder(self)
-        self.machine.put("/root/tiny.elf", tiny_kernel())
+        self.machine.put(f"{HOME}/tiny.elf", tiny_kernel())
 
     def show(self, domid):
         """(frames, shared frames, other references, {holder: (grants, foreign mappings)})"""
-        lines = self.ok(f"/root/holder show {domid}").strip().split("\n")
+        lines = self.ok(f"{HOME}/holder show {domid}").strip().split("\n")
         sums = [int(n) for n in re.findall(r"\d+", lines[0])]
         rows = [[int(n) for n in re.findall(r"\d+", line)] for line in lines[1:]]
         return (*sums, {row[0]: (row[1], row[2]) for row in rows})
@@ -50,7 +50,7 @@ class Holders(LabTest):
         """Starts a program that holds a frame until its file is removed; returns the file."""
         file = f"/run/hold-{kind}"
         self.addCleanup(self.run_in, f"rm -f {file}")
-        self.ok(f"touch {file}; setsid /root/holder {kind} {domid} {number} {file} </dev/null >{file}.out 2>&1 & "
+        self.ok(f"touch {file}; setsid {HOME}/holder {kind} {domid} {number} {file} </dev/null >{file}.out 2>&1 & "
                 f"for i in $(seq 100); do grep -q held {file}.out && exit 0; usleep 100000; done; "
                 f"cat {file}.out >&2; exit 1")
         return file
@@ -69,7 +69,7 @@ class Holders(LabTest):
 
     def test_dead_guest_stays_while_held(self):
         before = self.footprint()
-        path = self.guest_file("held", memory=32, kernel="/root/tiny.elf", ramdisk=None)
+        path = self.guest_file("held", memory=32, kernel=f"{HOME}/tiny.elf", ramdisk=None)
         domid = int(self.ok(f"umbra create -q -p {path} && umbra domid held"))
         frame = self.ok(f"xenstore-read /local/domain/{domid}/console/ring-ref").strip()
         mapping = self.hold("foreign", domid, frame)
@@ -93,6 +93,6 @@ class Holders(LabTest):
         self.wait_show(domid, (1, 0, 0, {0: (grants, 0)}))
         self.ok(f"rm {grant}")
         self.wait_id_gone(domid)
-        self.fails(f"/root/holder show {domid}", 1, "does not exist")
+        self.fails(f"{HOME}/holder show {domid}", 1, "does not exist")
         self.wait_gone("held")
         self.wait_footprint(before)

@@ -10,23 +10,23 @@ from labtest import HOME, LabTest
 
 
 # What control tools do to a guest's shadows while it works: one round.
-POKE = """set -e
+POKE = f"""set -e
 umbra shadow blow $D
 umbra debug-keys S
-umbra --json shadow stats $D | tr -d '\\n' >> /root/stats
-echo >> /root/stats
-umbra --json shadow audit $D > /root/audit
-umbra --json shadow dump $D > /root/dump
-umbra shadow dump $D > /root/tree
-umbra shadow --dot dump $D > /root/dot
-umbra --json list > /root/list
+umbra --json shadow stats $D | tr -d '\\n' >> {HOME}/stats
+echo >> {HOME}/stats
+umbra --json shadow audit $D > {HOME}/audit
+umbra --json shadow dump $D > {HOME}/dump
+umbra shadow dump $D > {HOME}/tree
+umbra shadow --dot dump $D > {HOME}/dot
+umbra --json list > {HOME}/list
 """
 
 
 class HandMade(LabTest):
     def setUp(self):
         super().setUp()
-        self.machine.put("/root/pvh", with_libctl("pvh.c", "pvh_irq.S"), mode=0o755)
+        self.machine.put(f"{HOME}/pvh", with_libctl("pvh.c", "pvh_irq.S"), mode=0o755)
         self.before = self.footprint()
 
     def check_poked(self, stats):
@@ -39,8 +39,8 @@ class HandMade(LabTest):
         for each in stats:
             self.assertLessEqual(each["stretch"]["longest"], each["stretch"]["bound"])
             self.assertLessEqual(sum(each["tables"].values()) - each["tables"]["direct"], each["pool"]["shadow"])
-        self.assertEqual(self.json("cat /root/audit")["broken"], 0)
-        self.assertRegex(self.ok("cat /root/dot"), r"^digraph(.|\n)*penwidth=3(.|\n)*}$")
+        self.assertEqual(self.json(f"cat {HOME}/audit")["broken"], 0)
+        self.assertRegex(self.ok(f"cat {HOME}/dot"), r"^digraph(.|\n)*penwidth=3(.|\n)*}$")
 
     def copied(self, *pagings):
         """While it changes its tables its memory is copied by the log of stores, twice: nothing is missed."""
@@ -57,12 +57,12 @@ class HandMade(LabTest):
 
     def poked(self):
         """The figures of a guest, taken twice while its shadows are thrown away, checked and shown; and its roots."""
-        self.machine.put("/root/poke", POKE.encode())
-        self.ok("rm -f /root/stats")
-        self.assertEqual(self.ok("/root/pvh 4 1000000000 shadow 'sh /root/poke'", 120).strip(), "ended 0")
-        stats = [json.loads(line) for line in self.ok("cat /root/stats").splitlines()]
+        self.machine.put(f"{HOME}/poke", POKE.encode())
+        self.ok(f"rm -f {HOME}/stats")
+        self.assertEqual(self.ok(f"{HOME}/pvh 4 1000000000 shadow 'sh {HOME}/poke'", 120).strip(), "ended 0")
+        stats = [json.loads(line) for line in self.ok(f"cat {HOME}/stats").splitlines()]
         self.check_poked(stats)
-        roots = [s for s in self.json("cat /root/dump")["shadows"] if s["vcpus"]]
+        roots = [s for s in self.json(f"cat {HOME}/dump")["shadows"] if s["vcpus"]]
         return stats, [(s["level"], s["format"], s.get("gfn")) for s in roots]
 
 
@@ -71,7 +71,7 @@ class Shadows(HandMade):
         """Paging of 4, 3 and 2 levels, and none; on shadows, and the same on nested paging."""
         for mode, paging in itertools.product((4, 3, 2, 0), ("shadow", "hap")):
             with self.subTest(levels=mode, paging=paging):
-                self.assertEqual(self.ok(f"/root/pvh {mode} 200 {paging}", 120).strip(), "ended 0")
+                self.assertEqual(self.ok(f"{HOME}/pvh {mode} 200 {paging}", 120).strip(), "ended 0")
                 self.wait_footprint(self.before)
 
     def test_state_is_restored(self):
@@ -85,7 +85,7 @@ class Shadows(HandMade):
         """Interrupts of its own, the timer's, priorities, NMI, INIT and start-up of a second vCPU from real mode."""
         for paging in ("shadow", "hap"):
             with self.subTest(paging=paging):
-                self.assertEqual(self.ok(f"/root/pvh 64 10 {paging}", 120).strip(), "ended 0")
+                self.assertEqual(self.ok(f"{HOME}/pvh 64 10 {paging}", 120).strip(), "ended 0")
                 self.wait_footprint(self.before)
 
     def test_copied_meanwhile(self):
@@ -100,7 +100,7 @@ class Shadows(HandMade):
         self.assertGreater(stats[1]["events"]["synced_entries"], stats[0]["events"]["synced_entries"] + 200)
         self.assertGreater(stats[1]["emulated"]["done"], stats[0]["emulated"]["done"])
         self.assertEqual(roots, [(4, 4, 1)])
-        self.assertIn("level 4, guest of 4 levels, table in guest frame 1,", self.ok("cat /root/tree"))
+        self.assertIn("level 4, guest of 4 levels, table in guest frame 1,", self.ok(f"cat {HOME}/tree"))
         self.fails("umbra shadow stats 0", 1, "PV guest")
         self.fails("umbra shadow audit nobody", 1, "nobody")
         self.wait_footprint(self.before)
@@ -120,7 +120,7 @@ class Vtlb(HandMade):
     def test_tables_and_interrupts(self):
         for mode, rounds in ((4, 200), (3, 200), (2, 200), (0, 200), (64, 10)):
             with self.subTest(mode=mode):
-                self.assertEqual(self.ok(f"/root/pvh {mode} {rounds} shadow", 120).strip(), "ended 0")
+                self.assertEqual(self.ok(f"{HOME}/pvh {mode} {rounds} shadow", 120).strip(), "ended 0")
                 self.wait_footprint(self.before)
 
     def test_shown_and_blown_meanwhile(self):
@@ -134,5 +134,5 @@ class Vtlb(HandMade):
             self.assertEqual(sum(n for name, n in each["tables"].items() if name != "direct"), each["tables"]["direct"])
         self.assertGreater(stats[1]["exits"]["invlpg"], stats[0]["exits"]["invlpg"] + 200)
         self.assertEqual(roots, [(4, 4, None)])
-        self.assertEqual([row["paging"] for row in self.json("cat /root/list") if row["domid"]], ["vtlb"])
+        self.assertEqual([row["paging"] for row in self.json(f"cat {HOME}/list") if row["domid"]], ["vtlb"])
         self.wait_footprint(self.before)

@@ -3,7 +3,7 @@
 
 import re
 
-from labtest import CMDLINE, GUEST_INITRD, LabTest, STOCK_KERNEL
+from labtest import CMDLINE, GUEST_INITRD, HOME, LabTest, STOCK_KERNEL
 
 
 class StockTools(LabTest):
@@ -42,8 +42,8 @@ class StockTools(LabTest):
         """A guest of xl's from creation to its end, as seen by both tools."""
         config = (f'name = "xlguest"\ntype = "pv"\nmemory = 128\nvcpus = 2\nkernel = "{STOCK_KERNEL}"\n'
                   f'ramdisk = "{GUEST_INITRD}"\nextra = "{CMDLINE}"\n')
-        self.machine.put("/root/xlguest.cfg", config.encode())
-        self.ok("xl create -q /root/xlguest.cfg")
+        self.machine.put(f"{HOME}/xlguest.cfg", config.encode())
+        self.ok(f"xl create -q {HOME}/xlguest.cfg")
         self.wait_console("xlguest", "umbra-guest: up, 2 cpus")
         self.assertEqual(self.guests()["xlguest"][1:3], (128, 2))
         self.ok("xl destroy xlguest")

@@ -6,7 +6,7 @@ import re
 import time
 
 from compiled import compiled
-from labtest import LabTest
+from labtest import HOME, LabTest
 from tiny import tiny_kernel
 
 POWEROFF, REBOOT, CRASH = "0", "1", "3"
@@ -28,11 +28,11 @@ done) >/dev/null 2>&1 &
 class Supervisor(LabTest):
     def setUp(self):
         super().setUp()
-        self.machine.put("/root/tiny.elf", tiny_kernel())
+        self.machine.put(f"{HOME}/tiny.elf", tiny_kernel())
 
     def tiny(self, name, reason, **keys):
         """A guest that stops at once for this reason, as soon as it is unpaused."""
-        path = self.guest_file(name, memory=16, kernel="/root/tiny.elf", ramdisk=None, cmdline=reason, **keys)
+        path = self.guest_file(name, memory=16, kernel=f"{HOME}/tiny.elf", ramdisk=None, cmdline=reason, **keys)
         self.ok(f"umbra create -q -p {path}")
 
     def log(self):
@@ -156,8 +156,8 @@ class Supervisor(LabTest):
 
     def test_xenstored_gone(self):
         """A supervisor that hears nothing any more ends, and the next one starts."""
-        self.machine.put("/root/cut.so", compiled("cut.c", "-fPIC", "-shared"))
-        self.ok(f"kill -9 {PID}; LD_PRELOAD=/root/cut.so umbra supervise >>{LOG} 2>&1 & echo $! >/run/blind")
+        self.machine.put(f"{HOME}/cut.so", compiled("cut.c", "-fPIC", "-shared"))
+        self.ok(f"kill -9 {PID}; LD_PRELOAD={HOME}/cut.so umbra supervise >>{LOG} 2>&1 & echo $! >/run/blind")
         pid = self.ok("cat /run/blind").strip()
         self.wait_log(f"supervisor: process {pid}\n")
         self.ok(f"kill -USR1 {pid}")
