@@ -62,6 +62,8 @@ void json_free(struct json_value *v);
 
 /* Member of an object by name (the first of duplicates), or NULL. */
 const struct json_value *json_member(const struct json_value *obj, const char *key);
+/* A member that is a string, or NULL; also if obj is NULL. */
+const char *json_text(const struct json_value *obj, const char *key);
 /* Whole number in the range of int64_t: 0, -EINVAL (not a whole number) or -ERANGE. */
 int json_int(const struct json_value *v, int64_t *out);
 const char *json_type_name(enum json_type type);

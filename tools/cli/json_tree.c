@@ -34,6 +34,13 @@ const struct json_value *json_member(const struct json_value *obj, const char *k
     return NULL;
 }
 
+const char *json_text(const struct json_value *obj, const char *key)
+{
+    const struct json_value *v = obj ? json_member(obj, key) : NULL;
+
+    return v && v->type == JSON_STRING ? v->text : NULL;
+}
+
 int json_int(const struct json_value *v, int64_t *out)
 {
     const char *s = v->text;

@@ -15,16 +15,9 @@ static void put_empty(struct json_out *o, const char *key)
     json_out_close(o);
 }
 
-static const char *text_of(const struct json_value *config, const char *key)
-{
-    const struct json_value *v = json_member(config, key);
-
-    return v && v->type == JSON_STRING ? v->text : NULL;
-}
-
 static void put_text(struct json_out *o, const struct json_value *config, const char *key)
 {
-    const char *text = text_of(config, key);
+    const char *text = json_text(config, key);
 
     if (text)
         json_out_str(o, key, text);
@@ -57,7 +50,7 @@ static void put_numbers(struct json_out *o, const char *key, uint32_t n)
 
 static void put_affinity(struct json_out *o, const struct json_value *config, uint32_t vcpus)
 {
-    const char *cpus = text_of(config, "cpus");
+    const char *cpus = json_text(config, "cpus");
     uint8_t map[CONFIG_MAX_CPUS / 8];
 
     if (!cpus || strncmp(cpus, "all", 3) == 0 || config_cpu_map(cpus, map))
@@ -94,7 +87,7 @@ static int64_t int_of(const struct json_value *config, const char *key, int64_t 
 /* A size as the configuration is kept: MiB, or a string of KiB. */
 static uint64_t size_of(const struct json_value *config, const char *key, uint64_t otherwise)
 {
-    const char *text = text_of(config, key);
+    const char *text = json_text(config, key);
     int64_t mib = int_of(config, key, 0);
 
     return text ? strtoull(text, NULL, 10) : mib > 0 ? (uint64_t)mib << 10 : otherwise;
@@ -124,18 +117,21 @@ static void put_build(const struct ctl_domain_info *info, const struct json_valu
     json_out_close(o);
 }
 
-/* libxl writes the words with _ where its configuration files have -. */
-static void put_action(struct json_out *o, const struct json_value *config, const char *key)
+void list_actions(struct json_out *o, const struct json_value *config, char from, char to)
 {
-    const char *text = text_of(config, key);
-    char word[32];
+    static const char *const keys[] = {"on_poweroff", "on_reboot", "on_watchdog", "on_crash"};
 
-    if (!text)
-        return;
-    snprintf(word, sizeof(word), "%s", text);
-    for (char *c = word; *c; c++)
-        *c = *c == '-' ? '_' : *c;
-    json_out_str(o, key, word);
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        const char *text = json_text(config, keys[i]);
+        char word[32];
+
+        if (!text)
+            continue;
+        snprintf(word, sizeof(word), "%s", text);
+        for (char *c = word; *c; c++)
+            *c = *c == from ? to : *c;
+        json_out_str(o, keys[i], word);
+    }
 }
 
 void list_config(const struct ctl_domain_info *info, const struct json_value *config, const struct ctl_sched *sched,
@@ -149,10 +145,7 @@ void list_config(const struct ctl_domain_info *info, const struct json_value *co
     json_out_close(o);
     json_out_array(o, "nics");
     json_out_close(o);
-    put_action(o, config, "on_poweroff");
-    put_action(o, config, "on_reboot");
-    put_action(o, config, "on_watchdog");
-    put_action(o, config, "on_crash");
+    list_actions(o, config, '-', '_');
 }
 
 void list_long(const struct ctl_domain_info *info, const struct json_value *config, const struct ctl_sched *sched,

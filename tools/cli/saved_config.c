@@ -31,17 +31,10 @@ char *saved_config_write(const struct ctl_domain_info *info, const char *ours)
 
 /* --- from libxl's --- */
 
-static const char *text_of(const struct json_value *object, const char *key)
-{
-    const struct json_value *v = object ? json_member(object, key) : NULL;
-
-    return v && v->type == JSON_STRING ? v->text : NULL;
-}
-
 static void copy_text(struct json_out *o, const struct json_value *from, const char *key)
 {
-    if (text_of(from, key))
-        json_out_str(o, key, text_of(from, key));
+    if (json_text(from, key))
+        json_out_str(o, key, json_text(from, key));
 }
 
 static void copy_size(struct json_out *o, const struct json_value *from, const char *key, const char *as)
@@ -54,19 +47,6 @@ static void copy_size(struct json_out *o, const struct json_value *from, const c
         return;
     snprintf(text, sizeof(text), "%lldK", (long long)kib);
     json_out_str(o, as, text);
-}
-
-static void copy_action(struct json_out *o, const struct json_value *from, const char *key)
-{
-    const char *text = text_of(from, key);
-    char word[32];
-
-    if (!text)
-        return;
-    snprintf(word, sizeof(word), "%s", text);
-    for (char *c = word; *c; c++)
-        *c = *c == '_' ? '-' : *c;
-    json_out_str(o, key, word);
 }
 
 static const char *device_in(const struct json_value *tree)
@@ -104,10 +84,7 @@ static char *translate(const struct json_value *tree)
     copy_text(o, b, "kernel");
     copy_text(o, b, "ramdisk");
     copy_text(o, b, "cmdline");
-    copy_action(o, tree, "on_poweroff");
-    copy_action(o, tree, "on_reboot");
-    copy_action(o, tree, "on_watchdog");
-    copy_action(o, tree, "on_crash");
+    list_actions(o, tree, '_', '-');
     json_out_close(o);
     return json_out_end(o);
 }
