@@ -89,7 +89,7 @@ static const uint64_t same_layout[] = {
                                     SUB(GNTTABOP_unmap_and_replace) | SUB(GNTTABOP_query_size) |
                                     SUB(GNTTABOP_set_version) | SUB(GNTTABOP_get_version) |
                                     SUB(GNTTABOP_swap_grant_ref) | SUB(GNTTABOP_cache_flush),
-    [__HYPERVISOR_vm_assist] = ALL_SUBS & ~SUB(VMASST_TYPE_runstate_update_flag),
+    [__HYPERVISOR_vm_assist] = ALL_SUBS,
     [__HYPERVISOR_vcpu_op] = SUB(VCPUOP_initialise) | SUB(VCPUOP_up) | SUB(VCPUOP_down) | SUB(VCPUOP_is_up) |
                              SUB(VCPUOP_set_periodic_timer) | SUB(VCPUOP_stop_periodic_timer) |
                              SUB(VCPUOP_stop_singleshot_timer) | SUB(VCPUOP_register_vcpu_info) | SUB(VCPUOP_send_nmi),

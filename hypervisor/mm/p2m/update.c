@@ -353,7 +353,7 @@ int p2m_remove_grant(struct domain *d, gfn_t gfn, mfn_t mfn, bool readonly)
         return -EINVAL;
     p2m_lock(c.p);
     e = p2m_find(c.p, gfn, &level);
-    if (npte_type(e) == type && mfn_eq(npte_mfn(e), mfn))
+    if (level == 1 && npte_type(e) == type && mfn_eq(npte_mfn(e), mfn))
         rc = p2m_forget(c.p, gfn, 1);
     if (!rc)
         commit(&c, p2m_make_slot(c.p, gfn, 1), 1);
