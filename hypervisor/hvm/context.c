@@ -12,8 +12,6 @@
 #define SEG_ATTR_ALL 0xfffu
 #define SEG_ATTR_DPL (3u << 5)
 #define EFLAGS_ALL   0x3f7fd7ul /* those that there are */
-#define DR6_DEFAULT  0xffff0ff0u
-#define DR7_DEFAULT  0x400u
 
 #define EXCEPTIONS_WITH_ERROR \
     (1u << TRAP_DF | 1u << TRAP_TS | 1u << TRAP_NP | 1u << TRAP_SS | 1u << TRAP_GP | 1u << TRAP_PF | 1u << TRAP_AC)
@@ -198,7 +196,7 @@ static void load_registers(struct vcpu *v, const struct hvm_hw_cpu *c)
     };
 }
 
-/* Debug registers beyond the addresses are kept by nobody: they have no effect. */
+/* DR7 is kept by nobody: no breakpoint is ever set. */
 static void load_msrs(struct vcpu *v, const struct hvm_hw_cpu *c)
 {
     for (unsigned int i = 0; i < ARRAY_SIZE(msr_fields); i++)
@@ -208,6 +206,7 @@ static void load_msrs(struct vcpu *v, const struct hvm_hw_cpu *c)
     v->hvm->dr[1] = c->dr1;
     v->hvm->dr[2] = c->dr2;
     v->hvm->dr[3] = c->dr3;
+    v->hvm->dr6 = (c->dr6 & HVM_DR6_WRITABLE) | HVM_DR6_RESET;
 }
 
 /* An event that an instruction made comes again when that is executed again. */
@@ -267,8 +266,8 @@ static void save_msrs(const struct vcpu *v, struct hvm_hw_cpu *c)
     c->dr1 = v->hvm->dr[1];
     c->dr2 = v->hvm->dr[2];
     c->dr3 = v->hvm->dr[3];
-    c->dr6 = DR6_DEFAULT;
-    c->dr7 = DR7_DEFAULT;
+    c->dr6 = v->hvm->dr6;
+    c->dr7 = HVM_DR7_RESET;
 }
 
 static void save_registers(const struct cpu_user_regs *r, struct hvm_hw_cpu *c)

@@ -158,6 +158,7 @@ static void random_msrs(struct vcpu *v)
         *kept(v, kept_msrs[i]) = kept_msrs[i] == MSR_SYSCALL_MASK ? (uint32_t)fake_rand() : address();
     for (unsigned int i = 0; i < 4; i++)
         v->hvm->dr[i] = fake_rand();
+    v->hvm->dr6 = (fake_rand() & HVM_DR6_WRITABLE) | HVM_DR6_RESET;
     v->hvm->tsc_aux = (uint32_t)fake_rand();
     v->hvm->tsc_adjust = fake_rand();
     v->hvm->mcg_cap = fake_below(3);
@@ -248,6 +249,7 @@ static void test_round_trip(void **state)
         assert_int_equal(a.size, b.size);
         assert_memory_equal(a.bytes, b.bytes, a.size);
         assert_int_equal(to.vcpu[1].pause_flags & 1ul << VPF_down, from.vcpu[1].pause_flags);
+        assert_int_equal(to.hvm[0].dr6, from.hvm[0].dr6);
         end(state);
         begin(state);
     }
