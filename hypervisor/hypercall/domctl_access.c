@@ -46,7 +46,11 @@ long domctl_irq(struct domain *d, struct xen_domctl *op, bool *copyback)
     return change(d->irq_caps, pirq, pirq, op->u.irq_permission.allow_access);
 }
 
-/* What a saver needs to know of a frame. Source: XEN_DOMCTL_PFINFO_* of <xen/domctl.h>. */
+/*
+ * What a saver needs to know of a frame. What is not the domain's own memory - frames that the hypervisor shares with
+ * it, others' frames - does not go along: where it arrives it has others. Source: XEN_DOMCTL_PFINFO_* of
+ * <xen/domctl.h>.
+ */
 static xen_pfn_t frame_info(struct domain *d, gfn_t gfn)
 {
     enum p2m_type type;
@@ -55,7 +59,9 @@ static xen_pfn_t frame_info(struct domain *d, gfn_t gfn)
 
     if (!pg)
         return XEN_DOMCTL_PFINFO_XTAB;
-    if (page_type(pg) >= PT_L1 && page_type(pg) <= PT_L4)
+    if (!p2m_is_ram(type) || (READ_ONCE(pg->count_info) & PGC_hv_page))
+        info = XEN_DOMCTL_PFINFO_XTAB;
+    else if (page_type(pg) >= PT_L1 && page_type(pg) <= PT_L4)
         info = (xen_pfn_t)page_type(pg) << XEN_DOMCTL_PFINFO_LTAB_SHIFT;
     if (READ_ONCE(pg->type_info) & PGT_pinned)
         info |= XEN_DOMCTL_PFINFO_LPINTAB;

@@ -590,25 +590,34 @@ static void test_copy_by_guest_frame(void **state)
     memset(mfn_to_virt(own), 0, PAGE_SIZE);
 }
 
+/* Only its own memory is what a saver is to take. */
 static void test_frame_info(void **state)
 {
     struct xen_domctl *op = guest_new(struct xen_domctl);
+    struct domain *pv = core_guest(1, 1);
 
     translated(100);
     assert_int_equal(reserve(XENMEM_populate_physmap, 1, 0, 0x10), 1);
+    assert_int_equal(add(XENMAPSPACE_shared_info, 0, 0x12), 0);
+    assert_int_equal(add(XENMAPSPACE_grant_table, 0, 0x13), 0);
     core_as(control_domain->vcpu[0]);
+    new_batch(XENMAPSPACE_gmfn_foreign, pv->id, 1);
+    element(0, first_frame(pv), 0x14);
+    assert_int_equal(add_batch(), 0);
     list[0] = 0x10;
     list[1] = 0x11;
     list[2] = mfn_at(0x10).n;
+    for (unsigned int i = 3; i < 6; i++)
+        list[i] = 0x12 + i - 3;
     *op = (struct xen_domctl){.cmd = XEN_DOMCTL_getpageframeinfo3,
                               .interface_version = XEN_DOMCTL_INTERFACE_VERSION,
                               .domain = 3};
-    op->u.getpageframeinfo3.num = 3;
+    op->u.getpageframeinfo3.num = 6;
     op->u.getpageframeinfo3.array.p = list;
     assert_int_equal(CALL(domctl, op, 0, 0), 0);
     assert_int_equal(list[0], XEN_DOMCTL_PFINFO_NOTAB);
-    assert_int_equal(list[1], XEN_DOMCTL_PFINFO_XTAB);
-    assert_int_equal(list[2], XEN_DOMCTL_PFINFO_XTAB);
+    for (unsigned int i = 1; i < 6; i++)
+        assert_int_equal(list[i], XEN_DOMCTL_PFINFO_XTAB);
 }
 
 /* A guest with all kinds of entries dies, preempted at every point. */
