@@ -54,7 +54,7 @@ saved-guest-srcs    := tests/unit/saved_guest.c $(patsubst %,tools/libctl/%.c,er
                        save save_p2m save_pages restore restore_pages restore_vcpu)
 
 units               += test_stream
-test_stream-srcs    := tests/unit/test_stream.c $(saved-guest-srcs)
+test_stream-srcs    := tests/unit/test_stream.c tests/unit/stream_pieces.c $(saved-guest-srcs)
 test_stream-cflags  := -Itools -Ihypervisor/include -Itests/unit
 
 units             += test_cli

@@ -15,72 +15,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "saved_guest.h"
+#include "stream_pieces.h"
 
 #define ROUNDS 40
-
-static uint8_t *image;
-static size_t image_size;
-static struct ctl_error err;
-static struct ctl_build b;
-static struct ctl_domain_config config;
-
-/* --- streams --- */
-
-static int memory_file(const void *data, size_t size)
-{
-    int fd = memfd_create("stream", MFD_CLOEXEC);
-
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, data, size), (ssize_t)size);
-    lseek(fd, 0, SEEK_SET);
-    return fd;
-}
-
-/* Saves domain 1; 0 and the image, or the error. */
-static int save(void)
-{
-    int fd = memory_file("", 0), rc;
-    struct ctl_stream *s;
-
-    err = (struct ctl_error){0};
-    s = ctl_stream_open(fd, "file", &err);
-    rc = ctl_domain_save(NULL, SOURCE, s, &err);
-    ctl_stream_close(s);
-    assert_int_equal(live_resources, 0);
-    free(image);
-    image_size = (size_t)lseek(fd, 0, SEEK_END);
-    image = malloc(image_size + 1);
-    assert_int_equal(pread(fd, image, image_size, 0), (ssize_t)image_size);
-    close(fd);
-    return rc;
-}
-
-static uint64_t limit = MAX_PFNS; /* frames that domain 2 can have */
-
-/* Restores a new domain 2, and sees that nothing but it is left. */
-static int restore(const void *data, size_t size)
-{
-    int fd = memory_file(data, size), rc;
-
-    machine_empty(&b, &config, &err);
-    domains[TARGET].populate_limit = limit;
-    b.stream = ctl_stream_open(fd, "file", &err);
-    rc = ctl_build_restore(&b);
-    ctl_stream_close(b.stream);
-    close(fd);
-    assert_int_equal(live_resources, 0);
-    assert_int_equal(rc, err.code);
-    return rc;
-}
-
-static void refused_with(const void *data, size_t size, const char *text)
-{
-    assert_true(restore(data, size) < 0);
-    if (!strstr(err.message, text)) {
-        fail_msg("\"%s\" does not say \"%s\"", err.message, text);
-    }
-}
 
 static void test_round_trips(void **state)
 {
@@ -103,106 +40,20 @@ static void test_round_trips(void **state)
     }
 }
 
-/* --- records taken apart and put together --- */
-
-#define HEADERS (16 + 8 + 24 + 16)
-
-static struct piece {
-    uint32_t type, length;
-    uint8_t *body;
-} piece[64];
-static unsigned pieces;
-
-/* A guest of one list frame: few records. The tail is libxl's last record. */
+/* A guest of one list frame: few records. */
 static void small_guest(void)
 {
-    size_t at = HEADERS;
-
     machine_seed(7);
     machine_make(300, true, 2);
     domains[SOURCE].vcpu[1].online = true;
     domains[SOURCE].vcpu[0].nr_msrs = 2;
-    assert_int_equal(save(), 0);
-    for (pieces = 0; at + 8 < image_size; pieces++) {
-        memcpy(&piece[pieces], image + at, 8);
-        piece[pieces].body = image + at + 8;
-        at += 8 + ((piece[pieces].length + 7) & ~7u);
-    }
-    assert_int_equal(at, image_size - 8);
-    assert_int_equal(piece[pieces - 1].type, REC_END);
+    take_apart();
 }
 
-static unsigned find(uint32_t type)
-{
-    unsigned i = 0;
-
-    while (piece[i].type != type) {
-        assert_true(++i < pieces);
-    }
-    return i;
-}
-
-static uint8_t built[4 << 20];
-
-static size_t put_piece(size_t at, uint32_t type, const void *body, uint32_t length)
-{
-    memset(built + at, 0, 8 + ((length + 7) & ~7u));
-    memcpy(built + at, &type, 4);
-    memcpy(built + at + 4, &length, 4);
-    memcpy(built + at + 8, body, length);
-    return at + 8 + ((length + 7) & ~7u);
-}
-
-/* The image with record `which` replaced by n bytes of a body, under a type; n < 0: left out. */
-static size_t with(unsigned which, uint32_t type, const void *body, long n)
-{
-    size_t at = HEADERS;
-
-    memcpy(built, image, HEADERS);
-    for (unsigned i = 0; i < pieces; i++) {
-        if (i != which) {
-            at = put_piece(at, piece[i].type, piece[i].body, piece[i].length);
-        } else if (n >= 0) {
-            at = put_piece(at, type, body, (uint32_t)n);
-        }
-    }
-    return put_piece(at, LIBXL_END, "", 0);
-}
-
-/* The same with one more record in front of record `which`. */
-static size_t before(unsigned which, uint32_t type, const void *body, uint32_t n)
-{
-    size_t at = HEADERS;
-
-    memcpy(built, image, HEADERS);
-    for (unsigned i = 0; i < pieces; i++) {
-        if (i == which) {
-            at = put_piece(at, type, body, n);
-        }
-        at = put_piece(at, piece[i].type, piece[i].body, piece[i].length);
-    }
-    return put_piece(at, LIBXL_END, "", 0);
-}
-
-/* At every boundary of a record, and at places in between. */
 static void test_truncated(void **state)
 {
-    size_t at = HEADERS;
-
     small_guest();
-    assert_int_equal(restore(image, image_size), 0);
-    for (unsigned i = 0; i < pieces; i++) {
-        refused_with(image, at, "it ends after");
-        refused_with(image, at + 4, "it ends after");
-        if (piece[i].length) {
-            refused_with(image, at + 8 + piece[i].length / 2, "it ends after");
-        }
-        at += 8 + ((piece[i].length + 7) & ~7u);
-    }
-    for (size_t n = 0; n < HEADERS; n++) {
-        refused_with(image, n, "it ends after");
-    }
-    refused_with(image, image_size - 8, "record header at offset");
+    all_cuts();
 }
 
 static void test_lengths(void **state)
@@ -362,56 +213,21 @@ static void test_wrong_places(void **state)
 /* Memory that runs out, and calls that fail one after the other. */
 static void test_refusals(void **state)
 {
-    unsigned n = 0;
-    int rc;
-
     small_guest();
     for (limit = 1; limit < 260; limit += 37) {
         refused_with(image, image_size, "no memory for guest frame");
     }
     limit = MAX_PFNS;
-    do {
-        fail_domctl = (int)++n;
-        rc = restore(image, image_size);
-        assert_int_equal(rc, fail_domctl ? 0 : -EIO);
-    } while (!fail_domctl);
-    assert_true(n > 6);
-    n = 0;
-    do {
-        fail_domctl = (int)++n;
-        rc = save();
-        assert_int_equal(rc, fail_domctl ? 0 : -EIO);
-    } while (!fail_domctl);
-    assert_true(n > 10);
-    fail_domctl = 0;
+    all_failures();
 }
 
-/* Any byte may be any other: no fault, no leak, and an answer. */
 static void test_damaged(void **state)
 {
-    unsigned good = 0;
-
     small_guest();
-    for (unsigned i = 0; i < 600; i++) {
-        size_t at = machine_random() % 4 ? machine_random() % image_size : machine_random() % (HEADERS + 1024);
-        uint8_t kept = image[at];
-
-        image[at] ^= (uint8_t)(1 << machine_random() % 8);
-        good += restore(image, image_size) == 0;
-        image[at] = kept;
-    }
-    assert_in_range(good, 1, 599);
+    damage();
 }
 
 /* --- what a guest can do to its saver --- */
-
-static void save_refused(const char *text)
-{
-    assert_true(save() < 0);
-    if (!strstr(err.message, text)) {
-        fail_msg("\"%s\" does not say \"%s\"", err.message, text);
-    }
-}
 
 static void test_hostile_guest(void **state)
 {
@@ -513,13 +329,6 @@ static void test_config(void **state)
     }
 }
 
-static int forget(void **state)
-{
-    free(image);
-    image = NULL;
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -529,5 +338,5 @@ int main(void)
         cmocka_unit_test(test_hostile_guest),   cmocka_unit_test(test_disk_full), cmocka_unit_test(test_config),
     };
 
-    return cmocka_run_group_tests(tests, NULL, forget);
+    return cmocka_run_group_tests(tests, NULL, forget_image);
 }
