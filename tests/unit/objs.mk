@@ -50,12 +50,16 @@ units                 += test_ctl_error
 test_ctl_error-srcs   := tests/unit/test_ctl_error.c tools/libctl/error.c tools/libctl/uuid.c
 test_ctl_error-cflags := -Itools -Ihypervisor/include
 
-saved-guest-srcs    := tests/unit/saved_guest.c $(patsubst %,tools/libctl/%.c,error stream \
-                       save save_p2m save_pages restore restore_pages restore_vcpu)
+saved-guest-srcs    := tests/unit/saved_guest.c tests/unit/saved_pvh.c $(patsubst %,tools/libctl/%.c,error stream hvm \
+                       save save_p2m save_pages save_hvm restore restore_pages restore_vcpu restore_hvm)
 
 units               += test_stream
 test_stream-srcs    := tests/unit/test_stream.c tests/unit/stream_pieces.c $(saved-guest-srcs)
 test_stream-cflags  := -Itools -Ihypervisor/include -Itests/unit
+
+units                  += test_stream_pvh
+test_stream_pvh-srcs   := tests/unit/test_stream_pvh.c tests/unit/stream_pieces.c $(saved-guest-srcs)
+test_stream_pvh-cflags := $(test_stream-cflags)
 
 units             += test_cli
 test_cli-srcs     := tests/unit/test_cli.c tests/unit/cli_shadow.c tests/unit/fake_ctl.c \

@@ -48,7 +48,7 @@ static uint64_t free_frame(void)
     return f;
 }
 
-static uint64_t take_frame(unsigned domid)
+uint64_t machine_take(unsigned domid)
 {
     uint64_t f = free_frame();
 
@@ -69,7 +69,7 @@ uint64_t machine_pfn(const struct saved_domain *d, uint64_t frame)
 
 /* --- a guest at random --- */
 
-static void fill(void *to, size_t size)
+void machine_fill(void *to, size_t size)
 {
     uint8_t *p = to;
 
@@ -224,7 +224,7 @@ static void make_vcpu(struct saved_vcpu *v, unsigned id)
     struct saved_domain *d = &domains[SOURCE];
 
     v->online = id == 0 || below(4);
-    fill(&v->basic, sizeof(v->basic));
+    machine_fill(&v->basic, sizeof(v->basic));
     v->basic.gdt_ents = below(3) * 512;
     memset(v->basic.gdt_frames, 0, sizeof(v->basic.gdt_frames));
     for (unsigned i = 0; i < v->basic.gdt_ents / 512; i++) {
@@ -235,13 +235,13 @@ static void make_vcpu(struct saved_vcpu *v, unsigned id)
     if (id == 0) {
         v->basic.user_regs.rdx = d->frame[places.start_info];
     }
-    fill(&v->ext, sizeof(v->ext));
+    machine_fill(&v->ext, sizeof(v->ext));
     v->ext.vcpu = id;
     v->ext.size = sizeof(v->ext);
     v->xstate_size = 16 + 8 * below((XSTATE - 16) / 8 + 1);
-    fill(v->xstate, sizeof(v->xstate));
+    machine_fill(v->xstate, sizeof(v->xstate));
     v->nr_msrs = (uint32_t)below(5);
-    fill(v->msrs, sizeof(v->msrs));
+    machine_fill(v->msrs, sizeof(v->msrs));
 }
 
 void machine_make(uint64_t pfns, bool flat, unsigned vcpus)
@@ -255,12 +255,12 @@ void machine_make(uint64_t pfns, bool flat, unsigned vcpus)
     d->suspended = true;
     d->policy_seed = machine_random();
     d->tsc_nsec = machine_random();
-    d->shared_frame = take_frame(SOURCE);
-    fill(machine[d->shared_frame], 4096);
+    d->shared_frame = machine_take(SOURCE);
+    machine_fill(machine[d->shared_frame], 4096);
     for (uint64_t pfn = 0; pfn < pfns; pfn++) {
         if (below(20)) {
-            d->frame[pfn] = take_frame(SOURCE);
-            fill(machine[d->frame[pfn]], below(4) ? 64 : 4096);
+            d->frame[pfn] = machine_take(SOURCE);
+            machine_fill(machine[d->frame[pfn]], below(4) ? 64 : 4096);
         }
     }
     make_tables();
@@ -279,15 +279,19 @@ void machine_empty(struct ctl_build *b, struct ctl_domain_config *config, struct
         owner[f] = owner[f] == TARGET ? 0 : owner[f];
     }
     memset(d, 0, sizeof(*d));
-    d->shared_frame = take_frame(TARGET);
+    d->hvm = domains[SOURCE].hvm;
+    d->no_large = domains[SOURCE].no_large;
+    d->shared_frame = machine_take(TARGET);
     memset(machine[d->shared_frame], 0, 4096);
     d->populate_limit = MAX_PFNS;
     *err = (struct ctl_error){0};
-    *config = (struct ctl_domain_config){.name = "copy"};
+    *config = (struct ctl_domain_config){.name = "copy", .type = d->hvm ? CTL_PVH : CTL_PV};
     *b = (struct ctl_build){.ctl = NULL,
                             .config = config,
                             .err = err,
                             .maxvcpus = MAX_VCPUS,
+                            .maxmem_kib = MAX_PFNS * 4,
+                            .pool_kib = 3072,
                             .domid = TARGET,
                             .store_port = 1,
                             .console_port = 2};
@@ -407,9 +411,13 @@ static const char *compare_vcpu(unsigned id)
 
 const char *machine_compare(const struct ctl_build *b)
 {
-    const char *wrong = compare_start_info(b);
+    const char *wrong;
 
     domains[TARGET].nr_pfns = domains[SOURCE].nr_pfns;
+    if (domains[SOURCE].hvm) {
+        return pvh_compare(b);
+    }
+    wrong = compare_start_info(b);
     for (uint64_t pfn = 0; pfn < domains[SOURCE].nr_pfns && !wrong; pfn++) {
         wrong = compare_page(pfn);
     }
@@ -455,13 +463,22 @@ static struct {
     bool writable;
 } maps[4];
 
+/* What a call means by a frame. */
+static uint64_t frame_of(uint32_t domid, uint64_t frame)
+{
+    if (domains[domid].hvm) {
+        return frame < MAX_PFNS ? domains[domid].frame[frame] : 0;
+    }
+    return frame < FRAMES ? frame : 0;
+}
+
 void *ctl_foreign_map(struct ctl *ctl, uint32_t domid, int prot, const uint64_t *frames, size_t count,
                       struct ctl_error *err)
 {
     unsigned m = 0;
 
     for (size_t i = 0; i < count; i++) {
-        if (count > PAGE_BATCH || frames[i] >= FRAMES || owner[frames[i]] != domid) {
+        if (count > PAGE_BATCH || owner[frame_of(domid, frames[i])] != domid) {
             ctl_error_set(err, -EINVAL, "map memory", "domain", NULL, "not its own");
             return NULL;
         }
@@ -472,8 +489,8 @@ void *ctl_foreign_map(struct ctl *ctl, uint32_t domid, int prot, const uint64_t 
     maps[m].at = malloc(count * 4096);
     maps[m].writable = prot & PROT_WRITE;
     for (size_t i = 0; i < count; i++) {
-        maps[m].frame[i] = frames[i];
-        memcpy(maps[m].at + i * 4096, machine[frames[i]], 4096);
+        maps[m].frame[i] = frame_of(domid, frames[i]);
+        memcpy(maps[m].at + i * 4096, machine[maps[m].frame[i]], 4096);
     }
     live_resources++;
     return maps[m].at;
@@ -497,11 +514,42 @@ void ctl_foreign_unmap(struct ctl *ctl, void *address, size_t count)
     live_resources--;
 }
 
+/* Where memory is already, there should be no more. */
+static bool has_room(const struct saved_domain *d, uint64_t pfn, uint64_t n)
+{
+    bool room = pfn % n == 0 && pfn + n <= MAX_PFNS && d->populate_limit >= n && !(n > 1 && d->no_large);
+
+    for (uint64_t i = 0; i < n && room; i++) {
+        room = !d->frame[pfn + i];
+    }
+    return room;
+}
+
+static long pvh_populate(struct saved_domain *d, unsigned order, const uint64_t *frames, size_t count)
+{
+    uint64_t n = 1ull << order;
+
+    for (size_t i = 0; i < count; i++) {
+        if (!has_room(d, frames[i], n)) {
+            return (long)i;
+        }
+        d->populate_limit -= n;
+        d->large += n > 1;
+        for (uint64_t k = 0; k < n; k++) {
+            d->frame[frames[i] + k] = machine_take((unsigned)(d - domains));
+        }
+    }
+    return (long)count;
+}
+
 long ctl_memory_populate(struct ctl *ctl, uint32_t domid, unsigned order, uint64_t *frames, size_t count,
                          struct ctl_error *err)
 {
     struct saved_domain *d = &domains[domid];
 
+    if (d->hvm) {
+        return pvh_populate(d, order, frames, count);
+    }
     for (size_t i = 0; i < count; i++) {
         uint64_t pfn = frames[i];
 
@@ -509,7 +557,7 @@ long ctl_memory_populate(struct ctl *ctl, uint32_t domid, unsigned order, uint64
             return (long)i;
         }
         d->populate_limit--;
-        frames[i] = take_frame(domid);
+        frames[i] = machine_take(domid);
         if (pfn < MAX_PFNS) {
             d->frame[pfn] = frames[i];
         }
@@ -521,9 +569,10 @@ int ctl_domain_info(struct ctl *ctl, uint32_t domid, struct ctl_domain_info *inf
 {
     *info = (struct ctl_domain_info){.domid = domid,
                                      .name = "guest",
+                                     .hvm = domains[domid].hvm,
                                      .shutdown = domains[domid].suspended,
                                      .shutdown_reason = SHUTDOWN_suspend,
-                                     .maxmem_kib = domains[domid].nr_pfns * 4,
+                                     .maxmem_kib = (domains[domid].hvm ? MAX_PFNS : domains[domid].nr_pfns) * 4,
                                      .vcpus_max = MAX_VCPUS,
                                      .shared_info_frame = domains[domid].shared_frame};
     return 0;
@@ -560,6 +609,9 @@ int ctl_call_mmuext(struct ctl *ctl, struct mmuext_op *ops, unsigned n, uint32_t
 
 static int page_info(struct saved_domain *d, struct xen_domctl *op)
 {
+    if (d->hvm) {
+        return pvh_domctl(d, op);
+    }
     for (uint64_t i = 0; i < op->u.getpageframeinfo3.num; i++) {
         uint64_t pfn = machine_pfn(d, op->u.getpageframeinfo3.array.p[i]);
 
@@ -648,11 +700,16 @@ static int vcpu_call(struct saved_vcpu *v, struct xen_domctl *op)
     }
 }
 
+bool call_fails(void)
+{
+    return fail_domctl && --fail_domctl == 0;
+}
+
 int ctl_call_domctl(struct ctl *ctl, struct xen_domctl *op)
 {
     struct saved_domain *d = &domains[op->domain];
 
-    if (fail_domctl && --fail_domctl == 0) {
+    if (call_fails()) {
         return -EIO;
     }
     switch (op->cmd) {
@@ -667,6 +724,10 @@ int ctl_call_domctl(struct ctl *ctl, struct xen_domctl *op)
     case XEN_DOMCTL_settscinfo:
         d->tsc_nsec = op->u.tsc_info.elapsed_nsec;
         return 0;
+    case XEN_DOMCTL_gethvmcontext:
+    case XEN_DOMCTL_sethvmcontext:
+    case XEN_DOMCTL_shadow_op:
+        return pvh_domctl(d, op);
     default: /* all begin with the vCPU's number */
         return op->u.getvcpuinfo.vcpu < MAX_VCPUS ? vcpu_call(&d->vcpu[op->u.getvcpuinfo.vcpu], op) : -EINVAL;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A machine for the saver and the restorer: frames with owners, what the hypervisor knows of two domains, and the calls
- * of libctl that both make. Domain 1 is made at random and saved; domain 2 is empty and restored.
+ * of libctl that both make. Domain 1 is made at random, PV or PVH, and saved; domain 2 is empty and restored.
  */
 #ifndef SAVED_GUEST_H
 #define SAVED_GUEST_H
@@ -15,6 +15,7 @@
 #define SOURCE    1
 #define TARGET    2
 #define XSTATE    848
+#define CONTEXT   8192
 
 struct saved_vcpu {
     bool online;
@@ -34,6 +35,12 @@ struct saved_domain {
     uint64_t policy_seed, tsc_nsec;
     uint64_t populate_limit;
     bool suspended;
+
+    /* PVH */
+    bool hvm, no_large; /* and no 2 MiB are to be had in one piece */
+    uint64_t param[HVM_NR_PARAMS], pool_mib, large;
+    uint8_t context[CONTEXT];
+    uint32_t context_size;
 };
 
 /* Where the generator put things. */
@@ -45,17 +52,27 @@ extern uint8_t machine[FRAMES][4096];
 extern uint8_t owner[FRAMES];
 extern struct saved_domain domains[3];
 extern struct saved_places places;
-extern int fail_domctl;         /* the n-th domctl from now fails; 0: none */
+extern int fail_domctl;         /* the n-th domctl or hvm_op from now fails; 0: none */
 extern unsigned live_resources; /* mappings and buffers that are not given back */
 
 uint64_t machine_random(void);
 void machine_seed(uint64_t seed);
 /* A suspended guest of about that many frames; flat says how it keeps its list of frames. */
 void machine_make(uint64_t pfns, bool flat, unsigned vcpus);
-/* An empty domain 2, as the builder leaves it before the restore. */
+/* A PVH one, with holes in its memory. */
+void machine_make_pvh(uint64_t pfns, unsigned vcpus);
+/* An empty domain 2 of the type of domain 1, as the builder leaves it before the restore. */
 void machine_empty(struct ctl_build *b, struct ctl_domain_config *config, struct ctl_error *err);
 uint64_t machine_pfn(const struct saved_domain *d, uint64_t frame);
 /* What is wrong with domain 2 as a copy of domain 1, or NULL. */
 const char *machine_compare(const struct ctl_build *b);
+
+/* Between saved_guest.c and saved_pvh.c. */
+uint64_t machine_take(unsigned domid);
+void machine_fill(void *to, size_t size);
+const char *pvh_compare(const struct ctl_build *b);
+bool call_fails(void);
+/* getpageframeinfo3 and those that only PVH guests know. */
+int pvh_domctl(struct saved_domain *d, struct xen_domctl *op);
 
 #endif

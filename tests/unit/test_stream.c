@@ -158,7 +158,7 @@ static void test_lies(void **state)
     vcpu = 0;
     memcpy(piece[basic].body, &vcpu, 4);
     image[HEADERS - 16] = STREAM_TYPE_HVM;
-    refused_with(image, image_size, "only PV guests");
+    refused_with(image, image_size, "by its configuration a PV guest");
     image[HEADERS - 16] = STREAM_TYPE_PV;
     image[15] = 1;
     refused_with(image, image_size, "libxl's format version");

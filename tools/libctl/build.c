@@ -299,10 +299,7 @@ int ctl_restore_domain(struct ctl *ctl, const struct ctl_domain_config *config, 
     struct ctl_build b = {.ctl = ctl, .config = config, .stream = stream, .err = err ? err : &own};
     int rc;
 
-    if (config->type != CTL_PV) {
-        return ctl_error_set(b.err, -EOPNOTSUPP, "restore", config->name, NULL,
-                             "only PV guests can be restored so far");
-    }
+    ctl_pvh_map(&b.pvh, config->memory_kib << 10);
     rc = fill_defaults(&b);
     if (rc == 0) {
         rc = run_steps(&b);

@@ -33,7 +33,7 @@ struct ctl_build {
 extern int (*const ctl_build_steps_pv[])(struct ctl_build *b);
 extern int (*const ctl_build_steps_pvh[])(struct ctl_build *b);
 
-/* restore.c: memory, processors and rings of a PV domain from a stream. */
+/* restore.c: memory, processors and rings of a domain from a stream. */
 int ctl_build_restore(struct ctl_build *b);
 
 /* build_store.c: the nodes. The first takes the name, atomically: -EEXIST when another domain has it. */

@@ -314,6 +314,8 @@ struct ctl_pool {
 int ctl_domain_pool(struct ctl *ctl, uint32_t domid, struct ctl_pool *pool, struct ctl_error *err);
 /* A parameter HVM_PARAM_* of <xen/hvm/params.h>. Source: hvm_op set_param. */
 int ctl_domain_set_param(struct ctl *ctl, uint32_t domid, uint32_t index, uint64_t value, struct ctl_error *err);
+/* Source: hvm_op get_param. */
+int ctl_domain_get_param(struct ctl *ctl, uint32_t domid, uint32_t index, uint64_t *value, struct ctl_error *err);
 /* vCPU 0 begins at a physical address in 32-bit code without paging, `ebx` as given. Source: sethvmcontext. */
 int ctl_vcpu_set_flat(struct ctl *ctl, uint32_t domid, uint32_t entry, uint32_t ebx, struct ctl_error *err);
 
@@ -478,7 +480,7 @@ void ctl_stream_close(struct ctl_stream *s);
 int ctl_stream_write_config(struct ctl_stream *s, const char *json, struct ctl_error *err);
 /* *json is freed by the caller. -EBADMSG: this is no saved domain, or a damaged one. */
 int ctl_stream_read_config(struct ctl_stream *s, char **json, struct ctl_error *err);
-/* Writes a suspended PV guest, and leaves it as it is. -EBUSY: it is not suspended. */
+/* Writes a suspended guest, and leaves it as it is. -EBUSY: it is not suspended. */
 int ctl_domain_save(struct ctl *ctl, uint32_t domid, struct ctl_stream *s, struct ctl_error *err);
 /* As ctl_build_domain(), with contents from the stream instead of the files that *config names. */
 int ctl_restore_domain(struct ctl *ctl, const struct ctl_domain_config *config, struct ctl_stream *stream,

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Guests on hardware virtualisation: their pool, their parameters, the first state of vCPU 0. Typed forms of calls.
+ * Guests on hardware virtualisation: their pool, their parameters, the state of their vCPUs. Typed forms of calls.
  */
+#include <string.h>
+
 #include "libctl/internal.h"
 
 #include <xen/hvm/save.h>
@@ -50,6 +52,101 @@ int ctl_domain_set_param(struct ctl *ctl, uint32_t domid, uint32_t index, uint64
                                "the hypervisor refused 0x%llx for parameter %u", (unsigned long long)value, index);
     }
     return 0;
+}
+
+int ctl_domain_get_param(struct ctl *ctl, uint32_t domid, uint32_t index, uint64_t *value, struct ctl_error *err)
+{
+    struct xen_hvm_param arg = {.domid = (domid_t)domid, .index = index};
+    int rc = ctl_call_hvm(ctl, HVMOP_get_param, &arg, sizeof(arg));
+
+    if (rc < 0) {
+        return ctl_fail_domain(ctl, err, rc, CTL_AT("ask for a parameter", domid),
+                               "the hypervisor refused parameter %u", index);
+    }
+    *value = arg.value;
+    return 0;
+}
+
+/* --- state --- */
+
+static int context_call(struct ctl *ctl, uint32_t domid, uint32_t cmd, void *buffer, uint32_t *size)
+{
+    struct xen_domctl domctl = {.cmd = cmd, .domain = (domid_t)domid, .u.hvmcontext.size = *size};
+    int rc;
+
+    set_xen_guest_handle(domctl.u.hvmcontext.buffer, (uint8_t *)buffer);
+    rc = ctl_call_domctl(ctl, &domctl);
+    *size = domctl.u.hvmcontext.size;
+    return rc;
+}
+
+void *ctl_hvm_context_get(struct ctl *ctl, uint32_t domid, uint32_t *size, struct ctl_error *err)
+{
+    void *context = NULL;
+    int rc;
+
+    *size = 0;
+    rc = context_call(ctl, domid, XEN_DOMCTL_gethvmcontext, NULL, size);
+    if (rc >= 0) {
+        context = ctl_buffer_get(ctl, *size);
+        rc = context ? context_call(ctl, domid, XEN_DOMCTL_gethvmcontext, context, size) : -ENOMEM;
+    }
+    if (rc >= 0) {
+        return context;
+    }
+    ctl_buffer_put(ctl, context);
+    ctl_fail_domain(ctl, err, rc, CTL_AT("read the state of its processors", domid), "the hypervisor refused");
+    return NULL;
+}
+
+int ctl_hvm_context_set(struct ctl *ctl, uint32_t domid, void *context, uint32_t size, struct ctl_error *err)
+{
+    int rc = context_call(ctl, domid, XEN_DOMCTL_sethvmcontext, context, &size);
+
+    if (rc < 0) {
+        return ctl_fail_domain(ctl, err, rc, CTL_AT("set the state of its processors", domid),
+                               "the hypervisor did not accept it");
+    }
+    return 0;
+}
+
+/* The registers of vCPU 0 among a domain's records, or NULL. */
+static uint8_t *find_registers(uint8_t *context, uint32_t size)
+{
+    struct hvm_save_descriptor desc;
+
+    for (uint32_t at = 0; size - at > sizeof(desc); at += desc.length) {
+        memcpy(&desc, context + at, sizeof(desc));
+        at += sizeof(desc);
+        if (desc.length > size - at) {
+            return NULL;
+        }
+        if (desc.typecode == HVM_SAVE_CODE(CPU) && desc.instance == 0 && desc.length == HVM_SAVE_LENGTH(CPU)) {
+            return context + at;
+        }
+    }
+    return NULL;
+}
+
+/* All records go back: what has none would be as if it were down. */
+int ctl_hvm_set_result(struct ctl *ctl, uint32_t domid, uint64_t value, struct ctl_error *err)
+{
+    uint32_t size;
+    uint8_t *context = ctl_hvm_context_get(ctl, domid, &size, err), *registers;
+    int rc = -ESRCH;
+
+    if (!context) {
+        return err ? err->code : -EIO;
+    }
+    registers = find_registers(context, size);
+    if (registers) {
+        memcpy(registers + offsetof(struct hvm_hw_cpu, rax), &value, sizeof(value));
+        rc = ctl_hvm_context_set(ctl, domid, context, size, err);
+    } else {
+        ctl_fail_domain(ctl, err, rc, CTL_AT("let it go on", domid), "its vCPU 0 is down");
+    }
+    ctl_buffer_put(ctl, context);
+    return rc;
 }
 
 /* What sethvmcontext takes: records, each behind its description. */

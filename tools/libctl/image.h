@@ -142,6 +142,8 @@ struct ctl_pvh_layout {
     uint32_t nr_map;
 };
 
+/* The memory map alone: RAM and what stands in the hole. */
+void ctl_pvh_map(struct ctl_pvh_layout *layout, uint64_t memory_bytes);
 /* 0, or -errno with *err filled: -ENOSPC, field "memory". */
 int ctl_pvh_plan(struct ctl_pvh_layout *layout, const struct ctl_image *image, uint64_t ramdisk_bytes,
                  uint64_t memory_bytes, const char *path, struct ctl_error *err);

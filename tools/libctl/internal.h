@@ -65,6 +65,14 @@ int ctl_call_pin_l4(struct ctl *ctl, uint32_t domid, uint64_t frame);
 /* ops: of locked memory. All of them, or -errno. */
 int ctl_call_mmuext(struct ctl *ctl, struct mmuext_op *ops, unsigned n, uint32_t domid);
 
+/* hvm.c: the state of a domain on hardware virtualisation in the public save format. */
+/* In locked memory, for ctl_buffer_put(); NULL with *err filled. */
+void *ctl_hvm_context_get(struct ctl *ctl, uint32_t domid, uint32_t *size, struct ctl_error *err);
+/* context: in locked memory. */
+int ctl_hvm_context_set(struct ctl *ctl, uint32_t domid, void *context, uint32_t size, struct ctl_error *err);
+/* The result of the call that vCPU 0 sleeps in. */
+int ctl_hvm_set_result(struct ctl *ctl, uint32_t domid, uint64_t value, struct ctl_error *err);
+
 /* Handles that are opened late; NULL with *err filled. */
 xenforeignmemory_handle *ctl_memory_handle(struct ctl *ctl, struct ctl_error *err);
 struct xs_handle *ctl_store_handle(struct ctl *ctl, struct ctl_error *err);

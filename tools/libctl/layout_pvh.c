@@ -37,21 +37,26 @@ static void add(struct ctl_pvh_layout *l, uint64_t at, uint64_t size, uint32_t t
     }
 }
 
-int ctl_pvh_plan(struct ctl_pvh_layout *l, const struct ctl_image *image, uint64_t ramdisk_bytes, uint64_t memory_bytes,
-                 const char *path, struct ctl_error *err)
+void ctl_pvh_map(struct ctl_pvh_layout *l, uint64_t memory_bytes)
 {
     memset(l, 0, sizeof(*l));
     l->low = memory_bytes < CTL_HOLE ? memory_bytes : CTL_HOLE;
     l->high = memory_bytes - l->low;
+    add(l, 0, l->low, XEN_HVM_MEMMAP_TYPE_RAM);
+    add(l, CTL_ACPI, PAGE, XEN_HVM_MEMMAP_TYPE_ACPI);
+    add(l, CTL_CONSOLE_RING, CTL_SPECIAL_END - CTL_CONSOLE_RING, XEN_HVM_MEMMAP_TYPE_RESERVED);
+    add(l, GIB_4, l->high, XEN_HVM_MEMMAP_TYPE_RAM);
+}
+
+int ctl_pvh_plan(struct ctl_pvh_layout *l, const struct ctl_image *image, uint64_t ramdisk_bytes, uint64_t memory_bytes,
+                 const char *path, struct ctl_error *err)
+{
+    ctl_pvh_map(l, memory_bytes);
     l->kernel = image->start & ~(PAGE - 1);
     l->ramdisk = page_up(image->end);
     l->ramdisk_bytes = ramdisk_bytes;
     l->start_info = l->ramdisk + page_up(ramdisk_bytes);
     l->end = l->start_info + PAGE;
-    add(l, 0, l->low, XEN_HVM_MEMMAP_TYPE_RAM);
-    add(l, CTL_ACPI, PAGE, XEN_HVM_MEMMAP_TYPE_ACPI);
-    add(l, CTL_CONSOLE_RING, CTL_SPECIAL_END - CTL_CONSOLE_RING, XEN_HVM_MEMMAP_TYPE_RESERVED);
-    add(l, GIB_4, l->high, XEN_HVM_MEMMAP_TYPE_RAM);
     if (l->end > CTL_HOLE) {
         return ctl_error_set(err, -EINVAL, "place the kernel in memory", path, "use a smaller ramdisk",
                              "kernel and ramdisk end at %llu MiB, beyond %llu MiB, where memory below 4 GiB ends",

@@ -4,7 +4,8 @@
  *
  * Place: a step of the builder (build.c), between the empty domain with its nodes, and its grants and introduction; the
  * builder's unwinding undoes everything. Flow: headers -> records, each checked as it comes: memory at once
- * (restore_pages.c), processors kept -> at the last one what needs all memory (restore_vcpu.c). Invariants: the stream
+ * (restore_pages.c), processors kept -> at the last one what needs all memory (restore_vcpu.c; of PVH guests
+ * restore_hvm.c). Invariants: the stream
  * is as hostile as a guest; nothing that it says is used as size or index before it is checked.
  */
 #include <stdlib.h>
@@ -87,7 +88,7 @@ static int on_static_end(struct ctl_restore *r)
 {
     int rc = ctl_record_exact(r->s, 0);
 
-    if (rc == 0 && (!r->has_info || r->static_end)) {
+    if (rc == 0 && (!(r->has_info || ctl_restore_hvm(r)) || r->static_end)) {
         rc = ctl_stream_fail(r->s, -EBADMSG, "it comes twice, or before X86_PV_INFO");
     }
     r->static_end = true;
@@ -194,6 +195,9 @@ static int on_end(struct ctl_restore *r)
 {
     int rc = ctl_record_exact(r->s, 0);
 
+    if (rc == 0 && ctl_restore_hvm(r)) {
+        return ctl_restore_hvm_end(r);
+    }
     if (rc == 0 && (!r->has_shared || !r->vcpu[0][PART_BASIC].size)) {
         rc = ctl_stream_fail(r->s, -EBADMSG, "%s is missing", r->has_shared ? "vCPU 0" : "SHARED_INFO");
     }
@@ -204,10 +208,12 @@ static int on_end(struct ctl_restore *r)
 
 enum when { ANY_TIME, BEFORE_STATIC_END, AFTER_STATIC_END, AFTER_P2M };
 
-static const struct handler {
+struct handler {
     int (*fn)(struct ctl_restore *r);
     enum when when;
-} handlers[] = {
+};
+
+static const struct handler pv_handlers[] = {
     [REC_END] = {on_end, AFTER_P2M},
     [REC_PAGE_DATA] = {ctl_restore_pages, AFTER_P2M},
     [REC_PV_INFO] = {on_pv_info, BEFORE_STATIC_END},
@@ -223,16 +229,28 @@ static const struct handler {
     [REC_MSR_POLICY] = {on_policy, BEFORE_STATIC_END},
 };
 
+static const struct handler hvm_handlers[CTL_ARRAY(pv_handlers)] = {
+    [REC_END] = {on_end, AFTER_STATIC_END},
+    [REC_PAGE_DATA] = {ctl_restore_pages, AFTER_STATIC_END},
+    [REC_TSC_INFO] = {on_tsc_info, ANY_TIME},
+    [REC_HVM_CONTEXT] = {ctl_restore_hvm_context, AFTER_STATIC_END},
+    [REC_HVM_PARAMS] = {ctl_restore_hvm_params, AFTER_STATIC_END},
+    [REC_STATIC_DATA_END] = {on_static_end, BEFORE_STATIC_END},
+    [REC_CPUID_POLICY] = {on_policy, BEFORE_STATIC_END},
+    [REC_MSR_POLICY] = {on_policy, BEFORE_STATIC_END},
+};
+
 static int handle(struct ctl_restore *r)
 {
-    const struct handler *h;
+    const struct handler *h = ctl_restore_hvm(r) ? hvm_handlers : pv_handlers;
 
     if (r->s->rec.type & REC_OPTIONAL) {
         return 0;
     }
-    h = r->s->rec.type < CTL_ARRAY(handlers) ? &handlers[r->s->rec.type] : &handlers[REC_HVM_CONTEXT];
+    h += r->s->rec.type < CTL_ARRAY(pv_handlers) ? r->s->rec.type : REC_VERIFY;
     if (!h->fn) {
-        return ctl_stream_fail(r->s, -EOPNOTSUPP, "it does not belong in the image of a PV guest that was saved whole");
+        return ctl_stream_fail(r->s, -EOPNOTSUPP, "it does not belong in the image of a %s guest that was saved whole",
+                               ctl_restore_hvm(r) ? "PVH" : "PV");
     }
     if ((h->when == BEFORE_STATIC_END && r->static_end) || (h->when == AFTER_STATIC_END && !r->static_end) ||
         (h->when == AFTER_P2M && !r->nr_pfns)) {
@@ -244,15 +262,24 @@ static int handle(struct ctl_restore *r)
     return h->fn(r);
 }
 
+/* The configuration has decided already how the domain was made. */
+static int check_type(struct ctl_restore *r, uint32_t type)
+{
+    uint32_t want = ctl_restore_hvm(r) ? STREAM_TYPE_HVM : STREAM_TYPE_PV;
+
+    if (type == want) {
+        return 0;
+    }
+    return ctl_stream_fail(r->s, -EBADMSG, "the domain is of type %u, by its configuration a %s guest (%u)", type,
+                           ctl_restore_hvm(r) ? "PVH" : "PV", want);
+}
+
 static int read_records(struct ctl_restore *r)
 {
     uint32_t type;
     int rc = ctl_stream_expect(r->s, &type);
 
-    if (rc == 0 && type != STREAM_TYPE_PV) {
-        rc = ctl_stream_fail(r->s, -EOPNOTSUPP, "the domain is of type %u; only PV guests (%u) can be restored so far",
-                             type, STREAM_TYPE_PV);
-    }
+    rc = rc < 0 ? rc : check_type(r, type);
     do {
         rc = rc < 0 ? rc : ctl_record_read(r->s);
         rc = rc < 0 ? rc : handle(r);
@@ -272,6 +299,18 @@ static void release(struct ctl_restore *r)
     free(r->type);
     free(r->frame);
     free(r->p2m_pfn);
+    free(r->there);
+    free(r->context.data);
+}
+
+static int begin(struct ctl_restore *r)
+{
+    if (ctl_restore_hvm(r)) {
+        return ctl_restore_hvm_begin(r);
+    }
+    r->shared = malloc(CTL_PAGE_SIZE);
+    r->vcpu = calloc(r->b->maxvcpus, sizeof(*r->vcpu));
+    return r->shared && r->vcpu ? 0 : ctl_stream_fail(r->s, -ENOMEM, "no memory");
 }
 
 int ctl_build_restore(struct ctl_build *b)
@@ -281,11 +320,12 @@ int ctl_build_restore(struct ctl_build *b)
 
     r.s->err = b->err;
     r.s->names = NULL;
-    r.shared = malloc(CTL_PAGE_SIZE);
-    r.vcpu = calloc(b->maxvcpus, sizeof(*r.vcpu));
-    rc = r.shared && r.vcpu ? read_records(&r) : ctl_stream_fail(r.s, -ENOMEM, "no memory");
+    rc = begin(&r);
     if (rc == 0) {
-        rc = ctl_restore_state(&r);
+        rc = read_records(&r);
+    }
+    if (rc == 0) {
+        rc = ctl_restore_hvm(&r) ? ctl_restore_hvm_state(&r) : ctl_restore_state(&r);
     }
     release(&r);
     return rc;

@@ -19,25 +19,50 @@ struct ctl_part {
 struct ctl_restore {
     struct ctl_build *b;
     struct ctl_stream *s;
-    bool has_info, static_end, has_shared, has_tsc;
-    uint64_t nr_pfns, nr_p2m; /* 0: not told yet */
-    uint64_t *p2m_pfn;        /* guest frames of the guest's list of frames */
-    uint64_t *frame;          /* by guest frame: machine frame; 0: none, since frame 0 is the firmware's */
+    bool static_end, has_tsc;
+    uint64_t nr_pfns; /* guest frames with memory have numbers below that; 0: not told yet */
+    struct tsc_info tsc;
+
+    /* PV */
+    bool has_info, has_shared;
+    uint64_t nr_p2m;
+    uint64_t *p2m_pfn; /* guest frames of the guest's list of frames */
+    uint64_t *frame;   /* by guest frame: machine frame; 0: none, since frame 0 is the firmware's */
     uint8_t *type;
     uint8_t *shared;
-    struct tsc_info tsc;
     struct ctl_part (*vcpu)[PARTS]; /* b->maxvcpus of them */
+
+    /* PVH */
+    uint64_t *there; /* a bit for each guest frame: it has memory */
+    bool has_params;
+    uint64_t param[HVM_NR_PARAMS];
+    struct ctl_part context;
 };
 
-/* The machine frame of a guest frame, or 0. */
+static inline bool ctl_restore_hvm(const struct ctl_restore *r)
+{
+    return r->b->config->type == CTL_PVH;
+}
+
+/* The machine frame of a PV guest's guest frame, or 0. */
 uint64_t ctl_restore_frame(const struct ctl_restore *r, uint64_t pfn);
 int ctl_restore_domctl(struct ctl_restore *r, struct xen_domctl *op, const char *step);
+int ctl_restore_tsc(struct ctl_restore *r);
 
 /* restore_pages.c: a PAGE_DATA record; the pins at the end. */
 int ctl_restore_pages(struct ctl_restore *r);
 int ctl_restore_pins(struct ctl_restore *r);
+/* Is there memory at a guest frame of any number? */
+bool ctl_restore_has(const struct ctl_restore *r, uint64_t pfn);
 
-/* restore_vcpu.c: everything that waits for all memory to be there. */
+/* restore_vcpu.c: everything of a PV guest that waits for all memory to be there. */
 int ctl_restore_state(struct ctl_restore *r);
+
+/* restore_hvm.c: before the first record; records; is anything missing; all that waits for memory. */
+int ctl_restore_hvm_begin(struct ctl_restore *r);
+int ctl_restore_hvm_context(struct ctl_restore *r);
+int ctl_restore_hvm_params(struct ctl_restore *r);
+int ctl_restore_hvm_end(struct ctl_restore *r);
+int ctl_restore_hvm_state(struct ctl_restore *r);
 
 #endif

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Memory of a PV guest that is restored: frames are populated as they are first named, contents written, and page
- * tables get machine frame numbers.
+ * Memory of a guest that is restored: frames are populated as they are first named, contents written, and page tables
+ * of PV guests get machine frame numbers. A PVH guest's frames keep their numbers; where a record names a whole range
+ * of 2 MiB that has no memory yet, it is populated in one piece if the host has one.
  *
  * A table may name guest frames whose contents come later, so these are populated with it. While contents are written
  * no frame is a page table yet; they are pinned when all of them are there, and it is the hypervisor that decides then
@@ -29,22 +30,66 @@ struct wanted {
 /* A frame is marked until it has one, so that none is asked for twice. */
 #define ASKED_FOR (~0ull)
 
+#define LARGE_ORDER 9
+#define LARGE       (1u << LARGE_ORDER)
+
+bool ctl_restore_has(const struct ctl_restore *r, uint64_t pfn)
+{
+    if (pfn >= r->nr_pfns) {
+        return false;
+    }
+    return r->there ? r->there[pfn / 64] >> pfn % 64 & 1 : r->frame[pfn] != 0;
+}
+
+/* Are the next ones wanted all of an aligned range? */
+static bool is_large(const struct wanted *w, unsigned i)
+{
+    if (w->pfn[i] % LARGE || w->n - i < LARGE) {
+        return false;
+    }
+    for (unsigned k = 1; k < LARGE; k++) {
+        if (w->pfn[i + k] != w->pfn[i] + k) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Populates whole ranges; those that are left are in w->pfn then. */
+static void populate_large(struct ctl_restore *r, struct wanted *w)
+{
+    unsigned left = 0;
+
+    for (unsigned i = 0; i < w->n;) {
+        uint64_t frame = w->pfn[i];
+
+        if (is_large(w, i) && ctl_memory_populate(r->b->ctl, r->b->domid, LARGE_ORDER, &frame, 1, NULL) == 1) {
+            i += LARGE;
+        } else {
+            w->pfn[left++] = w->pfn[i++];
+        }
+    }
+    w->n = left;
+}
+
 static int populate(struct ctl_restore *r, struct wanted *w)
 {
     long done;
 
+    if (r->there) {
+        populate_large(r, w);
+    }
     if (w->n == 0) {
         return 0;
     }
     memcpy(w->frame, w->pfn, w->n * sizeof(*w->pfn));
     done = ctl_memory_populate(r->b->ctl, r->b->domid, 0, w->frame, w->n, r->b->err);
-    for (long i = 0; i < (long)w->n; i++) {
+    for (long i = 0; !r->there && i < (long)w->n; i++) {
         r->frame[w->pfn[i]] = i < done ? w->frame[i] : 0;
     }
     if (done >= 0 && done < (long)w->n) {
-        return ctl_stream_fail(r->s, -ENOMEM,
-                               "no memory for guest frame 0x%llx: more than maxmem, or than the host has",
-                               (unsigned long long)w->pfn[done]);
+        return ctl_stream_fail(r->s, -ENOMEM, "no memory for guest frame 0x%llx: more than %s, or than the host has",
+                               (unsigned long long)w->pfn[done], r->there ? "maxmem or shadow_memory" : "maxmem");
     }
     w->n = 0;
     return done < 0 ? (int)done : 0;
@@ -52,10 +97,14 @@ static int populate(struct ctl_restore *r, struct wanted *w)
 
 static int want(struct ctl_restore *r, struct wanted *w, uint64_t pfn)
 {
-    if (r->frame[pfn]) {
+    if (ctl_restore_has(r, pfn)) {
         return 0;
     }
-    r->frame[pfn] = ASKED_FOR;
+    if (r->there) {
+        r->there[pfn / 64] |= 1ull << pfn % 64;
+    } else {
+        r->frame[pfn] = ASKED_FOR;
+    }
     w->pfn[w->n++] = pfn;
     return w->n == PAGE_BATCH ? populate(r, w) : 0;
 }
@@ -71,16 +120,22 @@ struct pages {
     uint64_t where[PAGE_BATCH];
 };
 
+static bool needs_memory(uint64_t word)
+{
+    return type_of(word) != PAGE_BROKEN && type_of(word) != PAGE_INVALID;
+}
+
+/* A PVH guest's page tables are memory like any other; and others write of all numbers that there is nothing. */
 static int check_words(struct ctl_restore *r, struct pages *p)
 {
     for (uint32_t i = 0; i < p->count; i++) {
         uint64_t pfn = p->word[i] & PAGE_PFN_MASK;
 
-        if (!page_type_known(type_of(p->word[i]))) {
+        if (!page_type_known(type_of(p->word[i])) || (r->there && page_level(type_of(p->word[i])))) {
             return ctl_stream_fail(r->s, -EBADMSG, "type %u of guest frame 0x%llx is not known", type_of(p->word[i]),
                                    (unsigned long long)pfn);
         }
-        if (pfn >= r->nr_pfns) {
+        if (pfn >= r->nr_pfns && !(r->there && !needs_memory(p->word[i]))) {
             return ctl_stream_fail(r->s, -EBADMSG, "guest frame 0x%llx is beyond the last, 0x%llx",
                                    (unsigned long long)pfn, (unsigned long long)r->nr_pfns - 1);
         }
@@ -115,10 +170,11 @@ static int populate_named(struct ctl_restore *r, struct pages *p)
 
     for (uint32_t i = 0; i < p->count && rc == 0; i++) {
         uint64_t pfn = p->word[i] & PAGE_PFN_MASK;
-        unsigned type = type_of(p->word[i]);
 
-        r->type[pfn] = (uint8_t)type;
-        if (type != PAGE_BROKEN && type != PAGE_INVALID) {
+        if (r->type) {
+            r->type[pfn] = (uint8_t)type_of(p->word[i]);
+        }
+        if (needs_memory(p->word[i])) {
             rc = want(r, &p->wanted, pfn);
         }
     }
@@ -217,7 +273,7 @@ static int take_record(struct ctl_restore *r, struct pages *p)
     for (uint32_t i = 0; i < p->count && rc == 0; i++) {
         if (page_has_data(type_of(p->word[i]))) {
             p->where[n] = p->word[i];
-            p->frame[n++] = r->frame[p->word[i] & PAGE_PFN_MASK];
+            p->frame[n++] = r->there ? p->word[i] & PAGE_PFN_MASK : r->frame[p->word[i] & PAGE_PFN_MASK];
         }
     }
     if (rc == 0) {

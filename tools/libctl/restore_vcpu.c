@@ -277,7 +277,7 @@ static int restore_vcpus(struct ctl_restore *r)
     return rc;
 }
 
-static int restore_tsc(struct ctl_restore *r)
+int ctl_restore_tsc(struct ctl_restore *r)
 {
     struct xen_domctl op = {.cmd = XEN_DOMCTL_settscinfo,
                             .u.tsc_info = {.tsc_mode = r->tsc.mode,
@@ -291,7 +291,7 @@ static int restore_tsc(struct ctl_restore *r)
 int ctl_restore_state(struct ctl_restore *r)
 {
     static int (*const steps[])(struct ctl_restore *) = {check_parts,        restore_list,     restore_shared,
-                                                         restore_start_info, ctl_restore_pins, restore_tsc,
+                                                         restore_start_info, ctl_restore_pins, ctl_restore_tsc,
                                                          restore_vcpus};
     int rc = 0;
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * A suspended PV guest as a stream: the order of the records, and those of its processors.
+ * A suspended guest as a stream: the order of the records, and those of a PV guest's processors.
  *
- * Flow: headers -> what is fixed for all its life (word size, CPU policy) -> P2M frames (save_p2m.c) -> pages
- * (save_pages.c) -> time, shared information, one set of records for each vCPU that is up -> end. Frame numbers in a
- * vCPU's registers become guest frame numbers, as in page tables. Does not suspend the guest, nor let it go on.
+ * Flow: headers -> what is fixed for all its life (CPU policy; of PV guests the word size) -> P2M frames of a PV guest
+ * (save_p2m.c) -> pages (save_pages.c) -> time -> shared information, one set of records for each vCPU that is up; or
+ * a PVH guest's parameters and context (save_hvm.c) -> end. Frame numbers in a PV vCPU's registers become guest frame
+ * numbers, as in page tables. Does not suspend the guest, nor let it go on.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,7 @@ int ctl_save_domctl(struct ctl_save *v, struct xen_domctl *op, const char *step)
     return rc;
 }
 
-static int put(struct ctl_save *v, uint32_t type, const void *body, size_t size)
+int ctl_save_put(struct ctl_save *v, uint32_t type, const void *body, size_t size)
 {
     return ctl_record_write(v->s, type, (struct ctl_piece){body, size}, (struct ctl_piece){0});
 }
@@ -49,10 +50,10 @@ static int save_policy(struct ctl_save *v)
         ctl_stream_fail(v->s, rc, "no locked memory for the CPU policy");
     }
     if (rc >= 0) {
-        rc = put(v, REC_CPUID_POLICY, leaves, op.u.cpu_policy.nr_leaves * sizeof(*leaves));
+        rc = ctl_save_put(v, REC_CPUID_POLICY, leaves, op.u.cpu_policy.nr_leaves * sizeof(*leaves));
     }
     if (rc == 0 && op.u.cpu_policy.nr_msrs) {
-        rc = put(v, REC_MSR_POLICY, msrs, op.u.cpu_policy.nr_msrs * sizeof(*msrs));
+        rc = ctl_save_put(v, REC_MSR_POLICY, msrs, op.u.cpu_policy.nr_msrs * sizeof(*msrs));
     }
     ctl_buffer_put(v->ctl, msrs);
     ctl_buffer_put(v->ctl, leaves);
@@ -62,12 +63,12 @@ static int save_policy(struct ctl_save *v)
 static int save_static(struct ctl_save *v)
 {
     struct pv_info info = {.width = 8, .levels = 4};
-    int rc = put(v, REC_PV_INFO, &info, sizeof(info));
+    int rc = v->info.hvm ? 0 : ctl_save_put(v, REC_PV_INFO, &info, sizeof(info));
 
     if (rc == 0) {
         rc = save_policy(v);
     }
-    return rc == 0 ? put(v, REC_STATIC_DATA_END, NULL, 0) : rc;
+    return rc == 0 ? ctl_save_put(v, REC_STATIC_DATA_END, NULL, 0) : rc;
 }
 
 static int save_tsc(struct ctl_save *v)
@@ -79,7 +80,7 @@ static int save_tsc(struct ctl_save *v)
                          .nsec = op.u.tsc_info.elapsed_nsec,
                          .incarnation = op.u.tsc_info.incarnation};
 
-    return rc < 0 ? rc : put(v, REC_TSC_INFO, &t, sizeof(t));
+    return rc < 0 ? rc : ctl_save_put(v, REC_TSC_INFO, &t, sizeof(t));
 }
 
 /* --- vCPUs --- */
@@ -211,27 +212,35 @@ static int save_vcpu(struct ctl_save *v, uint32_t vcpu)
 
 static int save_state(struct ctl_save *v)
 {
-    int rc = save_tsc(v);
+    int rc = ctl_save_put(v, REC_SHARED_INFO, v->shared, CTL_PAGE_SIZE);
 
-    if (rc == 0) {
-        rc = put(v, REC_SHARED_INFO, v->shared, CTL_PAGE_SIZE);
-    }
     for (uint32_t i = 0; i < v->info.vcpus_max && rc >= 0; i++) {
         rc = save_vcpu(v, i);
     }
-    return rc < 0 ? rc : put(v, REC_END, NULL, 0);
+    return rc < 0 ? rc : 0;
+}
+
+static int save_end(struct ctl_save *v)
+{
+    int rc = ctl_save_put(v, REC_END, NULL, 0);
+
+    return rc < 0 ? rc : ctl_stream_finish(v->s);
 }
 
 static int save_guest(struct ctl_save *v)
 {
-    static int (*const steps[])(struct ctl_save *) = {ctl_save_open, save_static, ctl_save_p2m_frames, ctl_save_pages,
-                                                      save_state};
-    int rc = ctl_stream_begin(v->s, STREAM_TYPE_PV);
+    static int (*const pv[])(struct ctl_save *) = {ctl_save_open,  save_static, ctl_save_p2m_frames,
+                                                   ctl_save_pages, save_tsc,    save_state,
+                                                   save_end,       NULL};
+    static int (*const hvm[])(struct ctl_save *) = {
+        ctl_save_hvm_open, save_static, ctl_save_pages, save_tsc, ctl_save_hvm_state, save_end, NULL};
+    int (*const *step)(struct ctl_save *) = v->info.hvm ? hvm : pv;
+    int rc = ctl_stream_begin(v->s, v->info.hvm ? STREAM_TYPE_HVM : STREAM_TYPE_PV);
 
-    for (size_t i = 0; i < CTL_ARRAY(steps) && rc >= 0; i++) {
-        rc = steps[i](v);
+    for (; *step && rc >= 0; step++) {
+        rc = (*step)(v);
     }
-    return rc < 0 ? rc : ctl_stream_finish(v->s);
+    return rc;
 }
 
 int ctl_domain_save(struct ctl *ctl, uint32_t domid, struct ctl_stream *s, struct ctl_error *err)
@@ -244,9 +253,6 @@ int ctl_domain_save(struct ctl *ctl, uint32_t domid, struct ctl_stream *s, struc
     s->names = NULL;
     if (rc < 0) {
         return rc;
-    }
-    if (v.info.hvm) {
-        return ctl_error_set(v.err, -EOPNOTSUPP, "save", v.info.name, NULL, "only PV guests can be saved so far");
     }
     if (!v.info.shutdown || v.info.shutdown_reason != SHUTDOWN_suspend) {
         return ctl_error_set(v.err, -EBUSY, "save", v.info.name, NULL, "it is not suspended");

@@ -12,8 +12,9 @@ struct ctl_save {
     struct ctl_stream *s;
     struct ctl_error *err;
     struct ctl_domain_info info;
-    struct shared_info *shared; /* a copy */
-    uint64_t nr_pfns, nr_p2m;   /* guest frames; frames of the list of them */
+    uint64_t nr_pfns;           /* guest frames have numbers below that */
+    struct shared_info *shared; /* a copy; this and what follows, of PV guests */
+    uint64_t nr_p2m;            /* frames of the list of guest frames */
     uint64_t *p2m;              /* by guest frame: machine frame, or NO_FRAME */
     uint64_t *p2m_frames;       /* machine frames of that list */
     struct ctl_back {           /* the way back: open hashing by machine frame */
@@ -24,6 +25,8 @@ struct ctl_save {
 
 /* A domctl about the domain, with the error filled. */
 int ctl_save_domctl(struct ctl_save *v, struct xen_domctl *op, const char *step);
+/* A record. */
+int ctl_save_put(struct ctl_save *v, uint32_t type, const void *body, size_t size);
 
 /* save_p2m.c: shared information and P2M are read; ends with ctl_save_close(), on failure too. */
 int ctl_save_open(struct ctl_save *v);
@@ -34,5 +37,9 @@ int ctl_save_p2m_frames(struct ctl_save *v);
 
 /* save_pages.c: all guest frames. */
 int ctl_save_pages(struct ctl_save *v);
+
+/* save_hvm.c, of PVH guests: how far its memory goes; parameters and processors. */
+int ctl_save_hvm_open(struct ctl_save *v);
+int ctl_save_hvm_state(struct ctl_save *v);
 
 #endif

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Memory of a PV guest that is saved: records of up to 1024 guest frames, with the contents of those that have any.
+ * Memory of a guest that is saved: records of up to 1024 guest frames, with the contents of those that have any.
  *
- * A page table's entries are written with guest frame numbers, since the machine frames are others on arrival. The type
- * of each frame comes from the hypervisor, which is why a guest cannot pass off anything as a table; an entry for a
- * frame that is not in its memory map cannot be saved, and is told.
+ * A PVH guest's frames are asked for by the numbers that it has for them, and those without memory are not written. A
+ * PV guest's are those of its list. A page table's entries are written with guest frame numbers, since the machine
+ * frames are others on arrival. The type of each frame comes from the hypervisor, which is why a guest cannot pass off
+ * anything as a table; an entry for a frame that is not in its memory map cannot be saved, and is told.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,12 @@ struct batch {
     uint8_t *pages;
     xen_pfn_t *types; /* locked */
 };
+
+/* By what number calls know a guest frame; NO_FRAME: it has no memory. */
+static uint64_t frame_of(const struct ctl_save *v, uint64_t pfn)
+{
+    return v->info.hvm ? pfn : v->p2m[pfn];
+}
 
 static unsigned type_of(uint64_t pfn)
 {
@@ -38,7 +45,7 @@ static int get_types(struct ctl_save *v, struct batch *b)
     for (unsigned i = 0; i < b->n && rc == 0; i++) {
         unsigned type = (uint32_t)b->types[i] >> XEN_DOMCTL_PFINFO_LTAB_SHIFT;
 
-        if (!page_type_known(type)) {
+        if (!page_type_known(type) || (v->info.hvm && page_level(type))) {
             rc = ctl_stream_fail(v->s, -EIO, "guest frame 0x%llx has type %u", (unsigned long long)b->pfn[i], type);
         }
         if (page_has_data(type)) {
@@ -115,10 +122,26 @@ static int write_batch(struct ctl_save *v, struct batch *b)
                             (struct ctl_piece){b->pages, (size_t)b->nr_data << CTL_PAGE_SHIFT});
 }
 
+/* Of all numbers that a PVH guest may have memory at, most have none. */
+static void forget_holes(struct batch *b)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < b->n; i++) {
+        if (type_of(b->pfn[i]) != PAGE_INVALID) {
+            b->pfn[n++] = b->pfn[i];
+        }
+    }
+    b->n = n;
+}
+
 static int send_batch(struct ctl_save *v, struct batch *b)
 {
     int rc = b->n ? get_types(v, b) : 0;
 
+    if (rc == 0 && v->info.hvm) {
+        forget_holes(b);
+    }
     if (rc == 0 && b->n) {
         rc = copy_pages(v, b);
     }
@@ -134,10 +157,10 @@ static int send_all(struct ctl_save *v, struct batch *b)
     int rc = 0;
 
     for (uint64_t pfn = 0; pfn < v->nr_pfns && rc == 0; pfn++) {
-        if (v->p2m[pfn] == NO_FRAME) {
+        if (frame_of(v, pfn) == NO_FRAME) {
             continue;
         }
-        b->mfn[b->n] = v->p2m[pfn];
+        b->mfn[b->n] = frame_of(v, pfn);
         b->pfn[b->n++] = pfn;
         if (b->n == PAGE_BATCH) {
             rc = send_batch(v, b);

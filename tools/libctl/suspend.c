@@ -85,7 +85,7 @@ int ctl_domain_go_on(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
     if (rc < 0 || !suspended(&info)) {
         return rc;
     }
-    rc = info.hvm ? 0 : set_result(ctl, domid, 1, err);
+    rc = info.hvm ? ctl_hvm_set_result(ctl, domid, 1, err) : set_result(ctl, domid, 1, err);
     if (rc == 0) {
         rc = ctl_domain_resume(ctl, domid, err);
     }
