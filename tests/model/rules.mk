@@ -15,6 +15,6 @@ fuzz-shadow: $(BUILD)/unit/shadow.fuzz
 	    -artifact_prefix=$(BUILD)/fuzz/ $(BUILD)/fuzz/corpus
 
 fuzz-restore: $(BUILD)/unit/restore.fuzz
-	@mkdir -p $(BUILD)/fuzz/restore
+	$(Q)python3 tests/model/restore_seeds.py $(BUILD)/fuzz/restore
 	$(Q)$< -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -len_control=0 -print_final_stats=1 \
 	    -artifact_prefix=$(BUILD)/fuzz/restore- $(BUILD)/fuzz/restore

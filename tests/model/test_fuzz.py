@@ -9,6 +9,7 @@ import tempfile
 import unittest
 
 import model
+import restore_seeds
 
 RUNTIME = "libclang_rt.fuzzer-x86_64.a"
 
@@ -22,7 +23,7 @@ def has_runtime():
 
 
 class Fuzz(unittest.TestCase):
-    def fuzz(self, name, seconds, longest):
+    def fuzz(self, name, seconds, longest, seeds=None):
         if not has_runtime():
             self.skipTest(f"clang has no {RUNTIME} here: libclang-rt-14-dev")
         program = model.FUZZ[name]
@@ -30,6 +31,8 @@ class Fuzz(unittest.TestCase):
         artifacts = os.path.join(model.BUILD, "fuzz", "")
         os.makedirs(artifacts, exist_ok=True)
         with tempfile.TemporaryDirectory() as corpus:
+            if seeds:
+                seeds(corpus)
             done = subprocess.run([program.path, f"-max_total_time={seconds}", f"-max_len={longest}", "-len_control=0",
                                    "-print_final_stats=1", "-artifact_prefix=" + artifacts, corpus], text=True,
                                   errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
@@ -46,4 +49,4 @@ class Fuzz(unittest.TestCase):
         self.fuzz("shadow", 10, 2048)
 
     def test_restore(self):
-        self.fuzz("restore", 5, 16384)
+        self.fuzz("restore", 5, 16384, restore_seeds.write)

@@ -2,7 +2,8 @@
 /*
  * The restorer for a fuzzer. Streams as they are would keep it busy with finding headers and lengths, so these are made
  * here: the input is a list of records, each a byte of type, two of length, and that much of a body, which is as long
- * as the record says or as its place in the input lets it be. Nothing may fault, and nothing may be left.
+ * as the record says or as its place in the input lets it be. A bit of the first byte says of what type the guest is.
+ * Nothing may fault, and nothing may be left.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,10 @@
 #include <unistd.h>
 
 #include "saved_guest.h"
+
+/* Of a record's first byte. */
+#define SHAPED 32
+#define HVM    64 /* of the first record: a PVH guest */
 
 static void put(int fd, const void *data, size_t size)
 {
@@ -54,6 +59,20 @@ static void put_shaped(int fd, uint32_t type, const uint8_t *data, size_t size)
     put_record(fd, type, body, length);
 }
 
+/* Parameters at random, of few numbers and for few guest frames. */
+static void put_params(int fd, const uint8_t *data, size_t size)
+{
+    struct params_header h = {.count = (uint32_t)(size / 2 % 32)};
+    uint64_t body[1 + 2 * 32];
+
+    memcpy(body, &h, sizeof(h));
+    for (uint32_t i = 0; i < h.count; i++) {
+        body[1 + 2 * i] = data[2 * i] % 64;
+        body[2 + 2 * i] = data[2 * i + 1];
+    }
+    put_record(fd, REC_HVM_PARAMS, (const uint8_t *)body, 8 + h.count * 16);
+}
+
 static void put_all(int fd, const uint8_t *data, size_t size)
 {
     while (size >= 3) {
@@ -61,7 +80,9 @@ static void put_all(int fd, const uint8_t *data, size_t size)
         uint32_t type = data[0] & 31;
 
         n = n < size - 3 ? n : size - 3;
-        if (data[0] & 32) {
+        if ((data[0] & SHAPED) && type == REC_HVM_PARAMS) {
+            put_params(fd, data + 3, n);
+        } else if (data[0] & SHAPED) {
             put_shaped(fd, type, data + 3, n);
         } else {
             put_record(fd, type, data + 3, (uint32_t)n);
@@ -81,9 +102,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct ctl_stream *s = ctl_stream_open(fd, "input", &err);
 
     machine_seed(1);
+    domains[SOURCE].hvm = size && (data[0] & HVM);
     machine_empty(&b, &config, &err);
     s->err = &err;
-    if (fd < 0 || ctl_stream_begin(s, STREAM_TYPE_PV)) {
+    if (fd < 0 || ctl_stream_begin(s, domains[TARGET].hvm ? STREAM_TYPE_HVM : STREAM_TYPE_PV)) {
         abort();
     }
     put_all(fd, data, size);
