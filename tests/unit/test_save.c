@@ -273,6 +273,11 @@ static void test_config_of_xl(void **state)
     assert_true(c.uuid.given && c.uuid.bytes[0] == 0xaa);
     assert_int_equal(read_back(XL_GUEST ",\"disks\":[{\"vdev\":\"xvda\"}]}", &c, &err), -EOPNOTSUPP);
     assert_non_null(strstr(err.message, "disks"));
+    assert_int_equal(read_back("{\"c_info\":{\"type\":\"pvh\",\"hap\":\"True\",\"name\":\"n\"},\"b_info\":"
+                               "{\"target_memkb\":65536,\"shadow_memkb\":4096,\"kernel\":\"/k\"}}",
+                               &c, &err),
+                     0);
+    assert_true(c.type == CONFIG_PVH && c.hap == CONFIG_TRUE && c.shadow_memory == 4096);
     assert_int_equal(read_back("[]", &c, &err), -EINVAL);
     assert_int_equal(read_back("{}", &c, &err), -EINVAL);
     assert_int_equal(read_back("{\"umbra\":{\"name\":\"x\"}}", &c, &err), -EINVAL);

@@ -49,6 +49,15 @@ static void copy_size(struct json_out *o, const struct json_value *from, const c
     json_out_str(o, as, text);
 }
 
+/* Truth values are strings there; one that is not set is a third. */
+static void copy_truth(struct json_out *o, const struct json_value *from, const char *key)
+{
+    const char *text = json_text(from, key);
+
+    if (text && (strcmp(text, "True") == 0 || strcmp(text, "False") == 0))
+        json_out_bool(o, key, *text == 'T');
+}
+
 static const char *device_in(const struct json_value *tree)
 {
     static const char *const kinds[] = {"disks",    "nics",    "pcidevs",  "vfbs",   "vkbs",   "vtpms",
@@ -64,6 +73,16 @@ static const char *device_in(const struct json_value *tree)
     return NULL;
 }
 
+static void copy_paging(struct json_out *o, const struct json_value *c, const struct json_value *b)
+{
+    const char *type = json_text(c, "type");
+
+    if (type && strcmp(type, "pvh") == 0) {
+        copy_truth(o, c, "hap");
+        copy_size(o, b, "shadow_memkb", "shadow_memory");
+    }
+}
+
 static char *translate(const struct json_value *tree)
 {
     const struct json_value *c = json_member(tree, "c_info"), *b = json_member(tree, "b_info"), *online, *vcpus;
@@ -76,6 +95,7 @@ static char *translate(const struct json_value *tree)
     copy_text(o, c, "type");
     copy_size(o, b, "target_memkb", "memory");
     copy_size(o, b, "max_memkb", "maxmem");
+    copy_paging(o, c, b);
     vcpus = b ? json_member(b, "max_vcpus") : NULL;
     if (vcpus && json_int(vcpus, &n) == 0)
         json_out_int(o, "maxvcpus", n);
