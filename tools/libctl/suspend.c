@@ -10,10 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "libctl/internal.h"
 
 #include <xen/io/console.h>
+
+#define REST_MS 10000
 
 static bool suspended(const struct ctl_domain_info *info)
 {
@@ -36,6 +39,27 @@ static int wait_suspended(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, 
     return rc;
 }
 
+/*
+ * One of its virtual CPUs has said so, and the others are on their way out of the guest: until they are, they may store
+ * to its memory.
+ */
+static int wait_rest(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
+{
+    const struct timespec breath = {.tv_nsec = 1000000};
+    uint64_t until = ctl_deadline(REST_MS);
+    struct ctl_domain_info info;
+    int rc = ctl_domain_info(ctl, domid, &info, err);
+
+    while (rc == 0 && info.running && ctl_now_ms() < until) {
+        nanosleep(&breath, NULL);
+        rc = ctl_domain_info(ctl, domid, &info, err);
+    }
+    if (rc == 0 && info.running) {
+        return ctl_fail_domain(ctl, err, -EBUSY, CTL_AT("suspend", domid), "a virtual CPU does not come to rest");
+    }
+    return rc;
+}
+
 int ctl_domain_suspend(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, struct ctl_error *err)
 {
     uint64_t until = ctl_deadline(timeout_ms), now;
@@ -43,14 +67,15 @@ int ctl_domain_suspend(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, str
     int rc = ctl_domain_info(ctl, domid, &info, err);
 
     if (rc < 0 || suspended(&info)) {
-        return rc;
+        return rc < 0 ? rc : wait_rest(ctl, domid, err);
     }
     rc = ctl_domain_request(ctl, domid, CTL_REQUEST_SUSPEND, timeout_ms, err);
     if (rc < 0) {
         return rc;
     }
     now = ctl_now_ms();
-    return wait_suspended(ctl, domid, until > now ? (unsigned)(until - now) : 0, err);
+    rc = wait_suspended(ctl, domid, until > now ? (unsigned)(until - now) : 0, err);
+    return rc < 0 ? rc : wait_rest(ctl, domid, err);
 }
 
 /* The result of the call that vCPU 0 sleeps in. */
