@@ -249,6 +249,7 @@ int domain_create(domid_t id, const struct xen_domctl_createdomain *config, bool
         domain_put(d);
         return rc;
     }
+    d->tsc = (struct domain_tsc){.incarnation = 1, .start = system_time()};
     time_update_wallclock(d);
     *out = d;
     return 0;

@@ -261,7 +261,7 @@ static void save_msrs(const struct vcpu *v, struct hvm_hw_cpu *c)
     for (unsigned int i = 0; i < ARRAY_SIZE(msr_fields); i++)
         hvm_ops->read_msr(v, msr_fields[i].msr, (uint64_t *)((uint8_t *)c + msr_fields[i].offset));
     c->msr_tsc_aux = v->hvm->tsc_aux;
-    c->tsc = rdtsc();
+    c->tsc = v->domain->hvm.save_tsc + v->hvm->tsc_offset;
     c->dr0 = v->hvm->dr[0];
     c->dr1 = v->hvm->dr[1];
     c->dr2 = v->hvm->dr[2];
@@ -401,6 +401,7 @@ int hvm_set_start(struct vcpu *v, const struct vcpu_hvm_context *s)
     if (rc)
         return rc;
     hvm_load_cpu(v, &c, &control);
+    hvm_sync_tsc(v);
     v->is_initialised = true;
     return 0;
 }

@@ -11,6 +11,7 @@
 #include "state.h"
 
 #define MSR_TSC            0x10u
+#define MSR_TSC_ADJUST     0x3bu
 #define MSR_MTRR_CAP       0xfeu
 #define MSR_MTRR_VAR       0x200u
 #define MSR_MTRR_DEF_TYPE  0x2ffu
@@ -49,6 +50,10 @@ static const struct {
 void hvm_msr_init(struct vcpu *v)
 {
     v->hvm->mtrr.def_type = WRITE_BACK | MTRR_ENABLE;
+    if (v->vcpu_id)
+        hvm_sync_tsc(v);
+    else
+        v->hvm->tsc_offset = -rdtsc();
 }
 
 /* ---- memory types ---- */
@@ -147,6 +152,29 @@ static bool bank_register(const struct hvm_vcpu *h, uint32_t msr, bool *control)
     return msr >= MSR_MC0_CTL && msr < MSR_MC0_CTL + 4 * (h->mcg_cap & 0xff);
 }
 
+/* ---- counter ---- */
+
+void hvm_note_tsc(struct domain *d)
+{
+    d->hvm.save_tsc = rdtsc();
+}
+
+void hvm_sync_tsc(struct vcpu *v)
+{
+    v->hvm->tsc_offset = v->domain->vcpu[0]->hvm->tsc_offset;
+    v->hvm->tsc_adjust = 0;
+    if (v == current)
+        time_update_vcpu(v); /* what it was told when it was switched to is of the old counter */
+}
+
+/* The time that the guest reads by it follows. */
+static void move_tsc(struct vcpu *v, uint64_t by)
+{
+    v->hvm->tsc_offset += by;
+    v->hvm->tsc_adjust += by;
+    time_update_vcpu(v);
+}
+
 /* ---- access ---- */
 
 /* Stub n of the page makes hypercall n. */
@@ -213,7 +241,10 @@ int hvm_read_msr(struct vcpu *v, uint32_t msr, uint64_t *value)
     case LAPIC_MSR_FIRST ... LAPIC_MSR_LAST:
         return lapic_read_msr(v, msr, value);
     case MSR_TSC:
-        *value = rdtsc();
+        *value = rdtsc() + v->hvm->tsc_offset;
+        return 0;
+    case MSR_TSC_ADJUST:
+        *value = v->hvm->tsc_adjust;
         return 0;
     case MSR_TSC_AUX:
         *value = v->hvm->tsc_aux;
@@ -259,6 +290,12 @@ int hvm_write_msr(struct vcpu *v, uint32_t msr, uint64_t value)
         return lapic_write_msr(v, msr, value);
     case MSR_HYPERCALL_PAGE:
         return write_hypercall_page(v, value);
+    case MSR_TSC:
+        move_tsc(v, value - (rdtsc() + v->hvm->tsc_offset));
+        return 0;
+    case MSR_TSC_ADJUST:
+        move_tsc(v, value - v->hvm->tsc_adjust);
+        return 0;
     case MSR_TSC_AUX:
         return write_tsc_aux(v, value);
     default:

@@ -152,6 +152,15 @@ static void load(struct vcpu *v, const struct plan *p)
         v->hvm->tsc_adjust = ((const struct hvm_tsc_adjust *)r[HVM_SAVE_CODE(TSC_ADJUST)])->tsc_adjust;
 }
 
+/* vCPU 0 first: one that has no registers counts as it does, as it will when it starts. */
+static void load_counter(struct vcpu *v, const struct hvm_hw_cpu *c)
+{
+    if (c)
+        v->hvm->tsc_offset = c->tsc - v->domain->hvm.save_tsc;
+    else
+        hvm_sync_tsc(v);
+}
+
 /* life_lock held. It runs on from there, or not at all, when the domain is no longer paused. */
 static void set_up(struct vcpu *v, bool up)
 {
@@ -177,8 +186,11 @@ int hvm_restore(struct domain *d, const void *records, size_t size)
     for_each_vcpu (d, v)
         rc = rc ? rc : check(v, &plans[v->vcpu_id]);
     if (!rc) {
-        for_each_vcpu (d, v)
+        hvm_note_tsc(d);
+        for_each_vcpu (d, v) {
             load(v, &plans[v->vcpu_id]);
+            load_counter(v, plans[v->vcpu_id].record[HVM_SAVE_CODE(CPU)]);
+        }
         spin_lock(&d->life_lock);
         for_each_vcpu (d, v)
             set_up(v, plans[v->vcpu_id].record[HVM_SAVE_CODE(CPU)]);

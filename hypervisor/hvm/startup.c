@@ -96,4 +96,5 @@ void hvm_start_if_told(struct vcpu *v)
     hvm_ops->clear_events(v);
     lapic_reset(v);
     hvm_paging_changed(v);
+    hvm_sync_tsc(v);
 }

@@ -21,7 +21,7 @@ domctl_fn domctl_setcontext, domctl_getcontext, domctl_getvcpuinfo, domctl_setaf
     domctl_scheduler, domctl_sendtrigger;
 domctl_fn domctl_getvcpuextstate, domctl_setvcpuextstate, domctl_getextcontext, domctl_setextcontext,
     domctl_getvcpumsrs, domctl_setvcpumsrs;
-domctl_fn domctl_ioport, domctl_iomem, domctl_irq, domctl_pageframeinfo, domctl_tsc_info;
+domctl_fn domctl_ioport, domctl_iomem, domctl_irq, domctl_pageframeinfo, domctl_gettscinfo, domctl_settscinfo;
 domctl_fn domctl_shadow_op, domctl_get_mempool, domctl_set_mempool;
 
 /* Copy as many bits as the caller's map has. 0 or -EFAULT. */

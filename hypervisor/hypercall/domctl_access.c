@@ -8,6 +8,8 @@
 #include <hv/sched.h>
 #include <hv/timer.h>
 
+#define TSC_MODE_NEVER_EMULATE 2 /* tsc_mode; 0 is the default, 1 always */
+
 #define BATCH 64
 
 static int change(struct rangeset *r, uint64_t start, uint64_t end, bool allow)
@@ -98,15 +100,32 @@ long domctl_pageframeinfo(struct domain *d, struct xen_domctl *op, bool *copybac
     return 0;
 }
 
-/* Native TSC only: a guest reads the counter directly. */
-long domctl_tsc_info(struct domain *d, struct xen_domctl *op, bool *copyback)
+/* The counter is native in every mode. What a tool has set is kept for whoever saves the domain. */
+long domctl_settscinfo(struct domain *d, struct xen_domctl *op, bool *copyback)
 {
-    if (op->cmd == XEN_DOMCTL_settscinfo)
-        return op->u.tsc_info.tsc_mode <= 2 ? 0 : -EINVAL;
-    op->u.tsc_info.tsc_mode = 2;
-    op->u.tsc_info.gtsc_khz = (uint32_t)tsc_khz;
-    op->u.tsc_info.incarnation = 0;
-    op->u.tsc_info.elapsed_nsec = (uint64_t)system_time();
+    const struct xen_domctl_tsc_info *t = &op->u.tsc_info;
+
+    if (d == current->domain || t->tsc_mode > TSC_MODE_NEVER_EMULATE)
+        return -EINVAL;
+    d->tsc = (struct domain_tsc){
+        .mode = t->tsc_mode,
+        .incarnation = t->incarnation + 1,
+        .start = (s_time_t)((uint64_t)system_time() - t->elapsed_nsec),
+    };
+    return 0;
+}
+
+long domctl_gettscinfo(struct domain *d, struct xen_domctl *op, bool *copyback)
+{
+    struct xen_domctl_tsc_info *t = &op->u.tsc_info;
+    int64_t elapsed = (int64_t)((uint64_t)system_time() - (uint64_t)d->tsc.start);
+
+    if (d == current->domain)
+        return -EINVAL;
+    t->tsc_mode = d->tsc.mode;
+    t->gtsc_khz = (uint32_t)tsc_khz;
+    t->incarnation = d->tsc.incarnation;
+    t->elapsed_nsec = d->tsc.mode == TSC_MODE_NEVER_EMULATE || elapsed < 0 ? 0 : (uint64_t)elapsed;
     *copyback = true;
     return 0;
 }

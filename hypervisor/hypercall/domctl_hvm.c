@@ -127,6 +127,7 @@ long domctl_gethvmcontext(struct domain *d, struct xen_domctl *op, bool *copybac
     if (!w.record)
         return -ENOMEM;
     domain_pause(d);
+    hvm_note_tsc(d);
     rc = put_all(&w, d);
     domain_unpause(d);
     c->size = w.at;
@@ -163,6 +164,7 @@ long domctl_gethvmcontext_partial(struct domain *d, struct xen_domctl *op, bool 
     if (!body)
         return -ENOMEM;
     vcpu_pause(v);
+    hvm_note_tsc(d);
     rc = copy_record(p, body, hvm_save_record(v, p->type, body));
     vcpu_unpause(v);
     hv_free(body);

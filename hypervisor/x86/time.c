@@ -215,11 +215,11 @@ void time_init_ap(void)
 
 /* ---- records for guests ---- */
 
-static void time_record(struct vcpu_time_info *t)
+static void time_record(const struct vcpu *v, struct vcpu_time_info *t)
 {
     uint64_t tsc = rdtsc_ordered();
 
-    t->tsc_timestamp = tsc;
+    t->tsc_timestamp = tsc + hvm_tsc_offset(v);
     t->system_time = time_scale_delta(tsc_scale, tsc - this_cpu(tsc_zero));
     t->tsc_to_system_mul = tsc_scale.mul;
     t->tsc_shift = tsc_scale.shift;
@@ -262,7 +262,7 @@ void time_update_vcpu(struct vcpu *v)
     struct vcpu_time_info t = {0};
     uint32_t version = v->time_version;
 
-    time_record(&t);
+    time_record(v, &t);
     if (v->vcpu_info)
         publish(&v->vcpu_info->time, &t, version);
     if (v->time_area_guest && v == current && (is_hvm_vcpu(v) || v->pv.kernel_mode))

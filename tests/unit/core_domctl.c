@@ -348,23 +348,39 @@ static void test_context_refusals(void **state)
 }
 
 /* ---- what is kept or only answered ---- */
+/* What was set is told; the count of restores goes up, and the domain's time goes on from where it was. */
 static void test_tsc_info(void **state)
 {
     guest(1, 0);
+    core_pass(MILLISECS(3));
+    assert_int_equal(domctl(XEN_DOMCTL_gettscinfo), 0);
+    assert_int_equal(op->u.tsc_info.tsc_mode, 0);
+    assert_int_equal(op->u.tsc_info.gtsc_khz, tsc_khz);
+    assert_int_equal(op->u.tsc_info.incarnation, 1);
+    assert_in_range(op->u.tsc_info.elapsed_nsec, MILLISECS(3), MILLISECS(4));
     for (uint32_t mode = 0; mode <= 2; mode++) {
-        op->u.tsc_info.tsc_mode = mode;
+        op->u.tsc_info = (struct xen_domctl_tsc_info){.tsc_mode = mode, .incarnation = 7, .elapsed_nsec = 1ull << 40};
         assert_int_equal(domctl(XEN_DOMCTL_settscinfo), 0);
+        core_pass(MILLISECS(1));
+        assert_int_equal(domctl(XEN_DOMCTL_gettscinfo), 0);
+        assert_int_equal(op->u.tsc_info.tsc_mode, mode);
+        assert_int_equal(op->u.tsc_info.incarnation, 8);
+        if (mode == 2)
+            assert_int_equal(op->u.tsc_info.elapsed_nsec, 0);
+        else
+            assert_in_range(op->u.tsc_info.elapsed_nsec - (1ull << 40), MILLISECS(1), MILLISECS(2));
     }
+    op->u.tsc_info = (struct xen_domctl_tsc_info){.elapsed_nsec = 1ull << 63}; /* before its beginning */
+    assert_int_equal(domctl(XEN_DOMCTL_settscinfo), 0);
+    assert_int_equal(domctl(XEN_DOMCTL_gettscinfo), 0);
+    assert_int_equal(op->u.tsc_info.elapsed_nsec, 0);
     op->u.tsc_info.tsc_mode = 3;
     assert_int_equal(domctl(XEN_DOMCTL_settscinfo), -EINVAL);
-    op->u.tsc_info = (struct xen_domctl_tsc_info){.incarnation = 9};
-    assert_int_equal(domctl(XEN_DOMCTL_gettscinfo), 0);
-    assert_int_equal(op->u.tsc_info.tsc_mode, 2);
-    assert_int_equal(op->u.tsc_info.gtsc_khz, tsc_khz);
-    assert_int_equal(op->u.tsc_info.incarnation, 0);
-    assert_int_equal(op->u.tsc_info.elapsed_nsec, core.now);
     core.fail_copy = 2;
     assert_int_equal(domctl(XEN_DOMCTL_gettscinfo), -EFAULT);
+    op->domain = 0;
+    assert_int_equal(domctl_of(0, XEN_DOMCTL_gettscinfo), -EINVAL); /* itself */
+    assert_int_equal(domctl_of(0, XEN_DOMCTL_settscinfo), -EINVAL);
 }
 
 static void test_address_size(void **state)

@@ -120,6 +120,15 @@ void raise_softirq(enum softirq nr)
 {
 }
 
+unsigned int time_updates;
+uint64_t offset_told;
+
+void time_update_vcpu(struct vcpu *v)
+{
+    time_updates++;
+    offset_told = hvm_tsc_offset(v);
+}
+
 void domain_shutdown(struct domain *d, unsigned int reason)
 {
     fail();

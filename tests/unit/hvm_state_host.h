@@ -33,5 +33,7 @@ void unmake_world(struct world *w);
 extern uint64_t memory[512]; /* of guests, from address 0 */
 extern s_time_t now;
 extern bool no_memory; /* of the hypervisor */
+extern unsigned int time_updates;
+extern uint64_t offset_told; /* by the last of them */
 
 #endif

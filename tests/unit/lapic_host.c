@@ -91,6 +91,11 @@ const xen_cpuid_leaf_t *cpuid_find(const struct cpuid_policy *p, uint32_t leaf, 
     return leaf == p->leaf[0].leaf && sub == p->leaf[0].subleaf ? &p->leaf[0] : NULL;
 }
 
+void hvm_sync_tsc(struct vcpu *v)
+{
+    v->hvm->tsc_offset = 7;
+}
+
 void hvm_paging_changed(struct vcpu *v)
 {
     v->hvm->paging_due = true;

@@ -61,6 +61,13 @@ void fpu_reset(struct vcpu *of)
     resets++;
 }
 
+static unsigned int syncs;
+
+void hvm_sync_tsc(struct vcpu *of)
+{
+    syncs++;
+}
+
 static bool write_msr(struct vcpu *of, uint32_t msr, uint64_t value)
 {
     assert_int_equal(value, 0);
@@ -100,7 +107,7 @@ struct guest_mem shadow_memory(struct shadow *s)
 static int begin(void **state)
 {
     h = (struct hvm_vcpu){.cr0 = CR0_ET, .lapic = &lapic};
-    cleared = vector_meanwhile = resets = 0;
+    cleared = vector_meanwhile = resets = syncs = 0;
     cs = (struct hvm_segment){0};
     d.hap = false;
     memset(memory, 0, sizeof(memory));
@@ -227,6 +234,7 @@ static void test_start(void **state)
     assert_false(lapic.start || h.exception.valid);
     assert_int_equal(cleared, 1);
     assert_int_equal(resets, 1);
+    assert_int_equal(syncs, 1);
     h = before;
     s.cpu_regs.x86_64.efer = 0; /* that is not 64-bit code */
     assert_int_equal(hvm_set_start(&v, &s), -EINVAL);

@@ -161,6 +161,7 @@ static void random_msrs(struct vcpu *v)
     v->hvm->dr6 = (fake_rand() & HVM_DR6_WRITABLE) | HVM_DR6_RESET;
     v->hvm->tsc_aux = (uint32_t)fake_rand();
     v->hvm->tsc_adjust = fake_rand();
+    v->hvm->tsc_offset = fake_rand();
     v->hvm->mcg_cap = fake_below(3);
     for (unsigned int i = 0; i < HVM_MTRR_VAR; i++) {
         v->hvm->mtrr.var[2 * i] = (fake_rand() & 0xfffffff000) | 6;
@@ -363,6 +364,82 @@ static void test_msr_record(void **state)
         add_end(&a);
         assert_int_equal(restore(&to, &a), rows[i].rc);
     }
+}
+
+/* Counters of vCPUs keep their distance, and go on where they were. */
+static void test_counters(void **state)
+{
+    struct hvm_vcpu *first = &from.hvm[0], *second = &from.hvm[1];
+    uint64_t was, is;
+
+    assert_int_equal(first->tsc_offset, second->tsc_offset);
+    random_vcpu(&from.vcpu[0]);
+    random_vcpu(&from.vcpu[1]);
+    second->tsc_offset = first->tsc_offset + 1000;
+    hvm_note_tsc(&from.d);
+    was = from.d.hvm.save_tsc + first->tsc_offset;
+    a.size = 0;
+    add_header(&a);
+    for (unsigned int i = 0; i < VCPUS; i++)
+        hvm_save_cpu(&from.vcpu[i], add(&a, HVM_SAVE_CODE(CPU), i, HVM_SAVE_LENGTH(CPU)));
+    add_end(&a);
+    assert_int_equal(restore(&to, &a), 0);
+    assert_int_equal(to.d.hvm.save_tsc + to.hvm[0].tsc_offset, was);
+    assert_int_equal(to.hvm[1].tsc_offset - to.hvm[0].tsc_offset, 1000);
+    assert_int_equal(hvm_read_msr(&to.vcpu[0], 0x10, &is), 0);
+    assert_in_range(is - was, 1, 1ull << 40);
+}
+
+/* One that starts counts as the first does, and is told the time by that counter before it looks. */
+static void test_counter_of_start(void **state)
+{
+    struct vcpu *v = &to.vcpu[1];
+
+    to.hvm[0].tsc_offset = 12345;
+    to.hvm[1].tsc_offset = 1ull << 40;
+    to.hvm[1].tsc_adjust = 1ull << 30;
+    to.hvm[1].lapic->start = 0x101;
+    fake_run_on(0, v);
+    time_updates = 0;
+    hvm_start_if_told(v);
+    assert_int_equal(to.hvm[1].tsc_offset, 12345);
+    assert_int_equal(to.hvm[1].tsc_adjust, 0);
+    assert_int_equal(time_updates, 1);
+    assert_int_equal(offset_told, 12345);
+    hvm_start_if_told(v);
+    assert_int_equal(time_updates, 1);
+}
+
+/* So does one that was down where the domain was saved, or has not yet begun. */
+static void test_counter_of_one_down(void **state)
+{
+    random_vcpu(&from.vcpu[0]);
+    hvm_note_tsc(&from.d);
+    to.hvm[1].tsc_offset = 77;
+    a.size = 0;
+    add_header(&a);
+    hvm_save_cpu(&from.vcpu[0], add(&a, HVM_SAVE_CODE(CPU), 0, HVM_SAVE_LENGTH(CPU)));
+    add_end(&a);
+    assert_int_equal(restore(&to, &a), 0);
+    assert_int_equal(to.hvm[1].tsc_offset, to.hvm[0].tsc_offset);
+    assert_true(test_bit(VPF_down, &to.vcpu[1].pause_flags));
+}
+
+/* A guest that sets its counter finds in TSC_ADJUST by how much, and the other way round. */
+static void test_counter_registers(void **state)
+{
+    struct vcpu *v = &to.vcpu[0];
+    uint64_t before = v->hvm->tsc_offset, value;
+
+    time_updates = 0;
+    assert_int_equal(hvm_write_msr(v, 0x10, 5ull << 50), 0);
+    assert_int_equal(hvm_read_msr(v, 0x10, &value), 0);
+    assert_in_range(value - (5ull << 50), 1, 1ull << 40);
+    assert_int_equal(hvm_read_msr(v, 0x3b, &value), 0);
+    assert_int_equal(value, v->hvm->tsc_offset - before);
+    assert_int_equal(hvm_write_msr(v, 0x3b, 0), 0);
+    assert_int_equal(v->hvm->tsc_offset, before);
+    assert_int_equal(time_updates, 2);
 }
 
 /* ---- what is refused ---- */
@@ -668,6 +745,10 @@ int main(void)
         STATE_TEST(test_events_of_instructions),
         STATE_TEST(test_of_xen),
         STATE_TEST(test_msr_record),
+        STATE_TEST(test_counters),
+        STATE_TEST(test_counter_registers),
+        STATE_TEST(test_counter_of_start),
+        STATE_TEST(test_counter_of_one_down),
         STATE_TEST(test_hostile_records),
         STATE_TEST(test_roots),
         STATE_TEST(test_hostile_framing),

@@ -265,6 +265,7 @@ static void svm_run(struct vcpu *v, struct vmexit *x)
     c->rflags = regs->rflags | EFLAGS_MBS;
     c->cr2 = v->hvm->cr2;
     c->dr6 = v->hvm->dr6;
+    c->tsc_offset = v->hvm->tsc_offset;
     c->clean = 0;
     svm_enter(regs, virt_to_maddr(c).n, virt_to_maddr(this_cpu(host_vmcb)).n);
     regs->rip = c->rip;

@@ -67,6 +67,16 @@ struct fresh_block {
 struct hvm_domain {
     uint64_t param[HVM_NR_PARAMS]; /* HVMOP_set_param */
     uint8_t callback_vector; /* by which events are announced to all vCPUs without a vector of their own; 0: none */
+    uint64_t save_tsc;       /* the host's counter at one moment, by which those of all vCPUs are saved and restored */
+};
+
+/*
+ * XEN_DOMCTL_settscinfo, of PV and of translated domains. The counter is native whatever it says: these are kept for
+ * who asks. What the counters of a translated domain say travels in its vCPUs' CPU and TSC_ADJUST records (hv/hvm.h).
+ */
+struct domain_tsc {
+    uint32_t mode, incarnation;
+    s_time_t start; /* the domain's time is 0 then */
 };
 
 #define SHUTDOWN_CODE_INVALID (~0u)
@@ -107,6 +117,7 @@ struct domain {
     struct shared_info *shared_info; /* one PGC_hv_page */
     cpumask_t dirty_cpus;            /* CPUs that run a vCPU of this domain now, and may hold its TLB entries; atomic */
     uint64_t time_offset_s;
+    struct domain_tsc tsc; /* RANK_DOMCTL */
 
     struct evtchn_domain *evtchn;
     struct grant_table *grant;

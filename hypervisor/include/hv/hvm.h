@@ -89,7 +89,8 @@ struct hvm_vcpu {
     uint32_t tsc_aux;
     struct hvm_mtrr mtrr;
     uint64_t mcg_cap;    /* machine-check banks that it was told of, where it was saved */
-    uint64_t tsc_adjust; /* kept for where it goes next */
+    uint64_t tsc_offset; /* the guest's counter less the host's */
+    uint64_t tsc_adjust; /* the MSR: what of the offset the guest itself has added */
     uint8_t line_len;
     char line[80]; /* what it has written to the log so far */
 };
@@ -146,6 +147,12 @@ static inline uint32_t hvm_apic_id(const struct vcpu *v)
     return v->vcpu_id * 2;
 }
 
+/* What the vCPU's counter is ahead of this CPU's. */
+static inline uint64_t hvm_tsc_offset(const struct vcpu *v)
+{
+    return v->hvm ? v->hvm->tsc_offset : 0;
+}
+
 static inline bool is_hvm_vcpu(const struct vcpu *v)
 {
     return v->hvm;
@@ -195,6 +202,8 @@ enum insn_mode hvm_mode(const struct vcpu *v);
 void hvm_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub, uint32_t r[4]);
 void hvm_io(struct vcpu *v, const struct vmexit *x);
 void hvm_msr_init(struct vcpu *v);
+/* v, which starts, counts as the domain's first vCPU does. */
+void hvm_sync_tsc(struct vcpu *v);
 /* 0, or -EINVAL: #GP. */
 int hvm_read_msr(struct vcpu *v, uint32_t msr, uint64_t *value);
 int hvm_write_msr(struct vcpu *v, uint32_t msr, uint64_t value);
@@ -230,6 +239,9 @@ void hvm_hypercall(struct cpu_user_regs *regs);    /* from 64-bit code */
 void hvm_hypercall_32(struct cpu_user_regs *regs); /* from 32-bit code */
 
 /* ---- state in the public save format, of a paused domain ---- */
+/* A moment begins at which the counters of all vCPUs are read or set. They go on from what their records say, at the
+ * frequency of the host; the time by them (struct vcpu_time_info) is the new host's. */
+void hvm_note_tsc(struct domain *d);
 /* v's record of a type (hvm/save.c): bytes at buf, which has room for hvm_record_max; 0: there is none. */
 size_t hvm_save_record(struct vcpu *v, unsigned int type, void *buf);
 /* At most; 0: vCPUs have no such records. */

@@ -285,6 +285,10 @@ size_t hvm_save_record(struct vcpu *v, unsigned int type, void *buf)
     return HVM_SAVE_LENGTH(CPU);
 }
 
+void hvm_note_tsc(struct domain *d)
+{
+}
+
 int hvm_restore(struct domain *d, const void *records, size_t size)
 {
     const struct hvm_save_descriptor *first = records;
