@@ -134,6 +134,13 @@ static bool take_root(struct vcpu *v)
     return true;
 }
 
+/* Interrupts are off: what comes from now on ends the guest's run at once. */
+static bool has_to_wait(const struct vcpu *v)
+{
+    return READ_ONCE(this_cpu(softirq_pending)) || READ_ONCE(v->hvm->paging_due) || READ_ONCE(v->hvm->flush_due) ||
+           shadow_behind(&v->hvm->shadow);
+}
+
 void hvm_run(void)
 {
     struct vcpu *v = current;
@@ -145,7 +152,7 @@ void hvm_run(void)
         if (!take_root(v))
             continue;
         irq_disable();
-        if (READ_ONCE(this_cpu(softirq_pending)) || READ_ONCE(v->hvm->paging_due) || READ_ONCE(v->hvm->flush_due)) {
+        if (has_to_wait(v)) {
             irq_enable();
             continue;
         }

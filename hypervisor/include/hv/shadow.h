@@ -70,6 +70,8 @@ int shadow_set_paging(struct shadow_vcpu *v);
 bool shadow_needs_flushes(const struct shadow_vcpu *v);
 /* The vCPU may enter the guest. False: call again in a new stretch. */
 bool shadow_ready(const struct shadow_vcpu *v);
+/* It may not any more: asked again with interrupts off. */
+bool shadow_behind(const struct shadow_vcpu *v);
 /* The value for the hardware's CR3; it is below 4 GiB unless the guest runs on 4 levels. */
 maddr_t shadow_root(const struct shadow_vcpu *v);
 /* The vCPU runs no more on any root. */
@@ -77,7 +79,10 @@ void shadow_drop_root(struct shadow_vcpu *v);
 
 /* A page fault of the vCPU. A fault of the guest's own changes nothing. */
 enum shadow_result shadow_fault(struct shadow_vcpu *v, struct shadow_fault *f);
-/* A store of up to 8 bytes within a page, by emulation or for a hypercall. 0; -EFAULT: no writable memory there. */
+/*
+ * A store of up to 8 bytes within a page, by emulation or for a hypercall. Who sees it translates by it, after a flush
+ * of his own. 0; -EFAULT: no writable memory there.
+ */
 int shadow_store(struct domain *d, gpa_t at, unsigned int bytes, uint64_t value);
 /* As shadow_store, any number of bytes within a frame; src NULL: zeros. More than 8 the shadows follow later: before
  * shadow_ready. */

@@ -89,6 +89,13 @@ struct unsynced {
 };
 #define MAX_UNSYNCED 32u
 
+/* A store to a table that shadows follow before it is done: memory.c. */
+struct coming {
+    mfn_t table;
+    const uint8_t *value;
+    unsigned int offset, bytes; /* 0: none */
+};
+
 struct shadow {
     struct domain *d;
     struct shadow_count count;
@@ -109,6 +116,7 @@ struct shadow {
     unsigned int nr_unsynced;               /* others may read */
     unsigned int next_unsynced;             /* whose place is given away when all are taken */
     uint64_t clock;                         /* flushes of vCPUs so far */
+    struct coming coming;
 };
 
 #define MAX_SHADOWS 16u /* of one guest table */
@@ -275,7 +283,8 @@ void role_paging(const struct shadow *s, union shadow_role role, struct guest_pa
 gpte_t table_entry(const struct shadow *s, const struct shadow_page *sp, unsigned int offset);
 /* Shadows of the entries in these bytes are made anew. */
 void table_follow(struct shadow *s, mfn_t table, unsigned int offset, unsigned int bytes);
-/* At most STORE_BYTES of the guest table in a frame have changed; any number. */
+/* The guest table in a frame is about to be stored to: more than STORE_BYTES; at most so many, which s->coming says, or
+ * have been already. */
 void table_overwritten(struct shadow *s, mfn_t table);
 void table_written(struct shadow *s, mfn_t table, unsigned int offset, unsigned int bytes);
 /* A leaf of a guest's entry was made: so are its neighbours that the guest has accessed, which cost it no fault then.

@@ -68,11 +68,24 @@ struct guest_mem shadow_mem(struct domain *d)
     return (struct guest_mem){.read = walk_read, .swap = walk_swap, .ctx = d};
 }
 
+/* As much of the store under way as is in the entry there. */
+static uint64_t with_coming(const struct coming *c, unsigned int offset, unsigned int bytes, uint64_t e)
+{
+    for (unsigned int i = 0; i < bytes; i++)
+        if (offset + i - c->offset < c->bytes)
+            ((uint8_t *)&e)[i] = c->value[offset + i - c->offset];
+    return e;
+}
+
 gpte_t table_entry(const struct shadow *s, const struct shadow_page *sp, unsigned int offset)
 {
     const void *table = sp->unsynced ? (const void *)s->unsynced[sp->unsynced - 1].seen : mfn_to_virt(sp->table);
+    unsigned int bytes = sp->role.levels == 2 ? 4 : 8;
+    uint64_t e = load((const uint8_t *)table + offset, bytes);
 
-    return _gpte(load((const uint8_t *)table + offset, sp->role.levels == 2 ? 4 : 8));
+    if (unlikely(s->coming.bytes) && mfn_eq(s->coming.table, sp->table))
+        e = with_coming(&s->coming, offset, bytes, e);
+    return _gpte(e);
 }
 
 /* ---- stores ---- */
@@ -137,19 +150,47 @@ static int begin(struct change *c, struct domain *d, gpa_t at, unsigned int byte
     return -EFAULT;
 }
 
-static void end(const struct change *c)
+static void follow(const struct change *c)
 {
-    bool table = p2m_is_ram(c->p2m.type) && is_table(c->p2m.mfn);
+    table_written(c->d->shadow, c->p2m.mfn, c->at.n & (PAGE_SIZE - 1), c->bytes);
+}
+
+/*
+ * Shadows come first. Another vCPU that sees the store may flush its own TLB, which hardware does without us while no
+ * table is out of sync, and has to translate by what was stored from then on. The AMD64 manual, volume 2, section 5.5.
+ */
+static void announce(const struct change *c, const void *value)
+{
+    struct shadow *s = c->d->shadow;
     uint32_t begun = work_begun();
 
+    if (!p2m_is_ram(c->p2m.type) || !is_table(c->p2m.mfn))
+        return;
+    if (c->bytes > STORE_BYTES) {
+        table_overwritten(s, c->p2m.mfn);
+    } else {
+        s->coming = (struct coming){c->p2m.mfn, value, c->at.n & (PAGE_SIZE - 1), c->bytes};
+        follow(c);
+        s->coming.bytes = 0;
+    }
+    work_done(s, WORK_STORE, begun);
+}
+
+/* It was not stored after all; a TLB may have what never stood there. */
+static void withdraw(const struct change *c)
+{
+    struct shadow *s = c->d->shadow;
+
+    if (is_table(c->p2m.mfn))
+        follow(c);
+    s->stale = true;
+    shadow_flush(s);
+}
+
+static void end(const struct change *c)
+{
     if (p2m_is_ram(c->p2m.type)) /* of others the entry holds a reference of type WRITABLE */
         logdirty_mark(c->d, _gfn(c->at.n >> PAGE_SHIFT), 0);
-    if (table && c->bytes > STORE_BYTES)
-        table_overwritten(c->d->shadow, c->p2m.mfn);
-    else if (table)
-        table_written(c->d->shadow, c->p2m.mfn, c->at.n & (PAGE_SIZE - 1), c->bytes);
-    if (table)
-        work_done(c->d->shadow, WORK_STORE, begun);
     shadow_unlock(c->d->shadow);
 }
 
@@ -160,6 +201,7 @@ int shadow_store(struct domain *d, gpa_t at, unsigned int bytes, uint64_t value)
 
     if (rc)
         return rc;
+    announce(&c, &value);
     store(at_offset(c.p2m.mfn, at), bytes, value);
     end(&c);
     return 0;
@@ -169,21 +211,30 @@ int shadow_swap(struct domain *d, gpa_t at, unsigned int bytes, uint64_t *old, u
 {
     struct change c;
     int rc = bytes > STORE_BYTES ? -EFAULT : begin(&c, d, at, bytes);
+    uint64_t expected = *old;
+    bool same;
 
     if (rc)
         return rc;
+    same = !memcmp(at_offset(c.p2m.mfn, at), &expected, bytes);
+    if (same)
+        announce(&c, &new);
     swap(at_offset(c.p2m.mfn, at), bytes, old, new);
+    if (same && memcmp(old, &expected, bytes)) /* a walk has set A or D meanwhile */
+        withdraw(&c);
     end(&c);
     return 0;
 }
 
 int shadow_write(struct domain *d, gpa_t at, unsigned int bytes, const void *src)
 {
+    static const uint8_t zeros[STORE_BYTES];
     struct change c;
     int rc = begin(&c, d, at, bytes);
 
     if (rc)
         return rc;
+    announce(&c, src ? src : zeros);
     if (src)
         memcpy(at_offset(c.p2m.mfn, at), src, bytes);
     else

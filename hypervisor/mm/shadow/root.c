@@ -222,7 +222,12 @@ int shadow_blow(struct domain *d)
 
 bool shadow_ready(const struct shadow_vcpu *v)
 {
-    return !READ_ONCE(v->s->behind) || shadow_blow(v->s->d) != -ERESTART;
+    return !shadow_behind(v) || shadow_blow(v->s->d) != -ERESTART;
+}
+
+bool shadow_behind(const struct shadow_vcpu *v)
+{
+    return READ_ONCE(v->s->behind);
 }
 
 /* Frames that a list of pointers names. */

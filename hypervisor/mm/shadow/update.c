@@ -2,7 +2,7 @@
 /*
  * Entries made from a guest's without a fault of their own.
  *
- * A guest table was stored to: what was made from the entries concerned follows at once. A leaf is made anew, which
+ * A guest table is stored to: what was made from the entries concerned comes before. A leaf is made anew, which
  * saves the fault that the guest's next access would take; an entry that names a table goes unless it still names the
  * same, and comes back with the next fault.
  */
@@ -173,8 +173,8 @@ void table_follow(struct shadow *s, mfn_t table, unsigned int offset, unsigned i
 
 /*
  * To follow each byte of a page takes as long as 16 tables of 512 entries take, and who stores, a hypercall, cannot
- * stop half-way. So it stores, and nobody enters the guest until all shadows have gone: in as many stretches as that
- * takes. A vCPU that is in the guest meanwhile translates as before; the hypercall is not over.
+ * stop half-way. So all vCPUs leave the guest, it stores, and nobody enters the guest until all shadows have gone: in
+ * as many stretches as that takes.
  */
 void table_overwritten(struct shadow *s, mfn_t table)
 {
@@ -185,6 +185,8 @@ void table_overwritten(struct shadow *s, mfn_t table)
     s->count.stores++;
     s->blow = 0; /* one under way may have been where this table's shadows are not any more */
     WRITE_ONCE(s->behind, true);
+    s->stale = true;
+    shadow_flush(s); /* whoever is in the guest comes out for it, and waits for the lock */
 }
 
 void table_written(struct shadow *s, mfn_t table, unsigned int offset, unsigned int bytes)

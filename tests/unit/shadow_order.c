@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * What another processor finds at the moment when a store to a table becomes visible: it flushes its own TLB and
+ * translates anew, without a word to the hypervisor. The page is write-protected on the host, and looked at from the
+ * fault.
+ */
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <sys/mman.h>
+#include <cmocka.h>
+#include <hv/sched.h>
+#include <hv/x86.h>
+#include "shadow_guest.h"
+
+#define LINEAR (5 * PAGE_SIZE)
+
+static struct {
+    uint8_t *page;
+    uint64_t linear;
+    unsigned int seen;     /* stores */
+    uint64_t leaf;         /* that translates then */
+    bool behind;           /* no vCPU may enter the guest then */
+    unsigned long flushes; /* until then */
+    uint64_t *set_a;       /* an entry whose A bit a walk sets just then */
+} watch;
+static struct sigaction before;
+
+static void on_store(int sig, siginfo_t *info, void *context)
+{
+    unsigned int level;
+
+    if ((uintptr_t)info->si_addr - (uintptr_t)watch.page >= PAGE_SIZE) {
+        sigaction(SIGSEGV, &before, NULL); /* it comes again, and is somebody else's */
+        return;
+    }
+    watch.seen++;
+    watch.leaf = leaf(watch.linear, &level);
+    watch.behind = shadow_behind(&CPU->v);
+    watch.flushes = tlb_flushes;
+    mprotect(watch.page, PAGE_SIZE, PROT_READ | PROT_WRITE);
+    if (watch.set_a)
+        *watch.set_a |= PTE_A;
+}
+
+static void watch_table(uint64_t gfn, uint64_t linear)
+{
+    struct sigaction a = {.sa_sigaction = on_store, .sa_flags = SA_SIGINFO};
+
+    memset(&watch, 0, sizeof(watch));
+    watch.page = mfn_to_virt(model_frame(gfn));
+    watch.linear = linear;
+    assert_int_equal(sigaction(SIGSEGV, &a, &before), 0);
+    assert_int_equal(mprotect(watch.page, PAGE_SIZE, PROT_READ), 0);
+}
+
+static void watched(void)
+{
+    assert_int_equal(sigaction(SIGSEGV, &before, NULL), 0);
+    assert_int_equal(watch.seen, 1);
+}
+
+/* The page has a table that is protected, and a translation. */
+static int begin(void **state)
+{
+    shadow_begin_4(state);
+    map(5, 100, ALL);
+    assert_int_equal(go(LINEAR, ORACLE_READ, false).result, SHADOW_FIXED);
+    return 0;
+}
+
+static void assert_leads_to(uint64_t gfn)
+{
+    assert_int_equal(watch.leaf & (PTE_ADDR | PTE_P), model_frame(gfn).n << PAGE_SHIFT | PTE_P);
+}
+
+static void test_store(void **state)
+{
+    watch_table(1, LINEAR);
+    map(5, 101, ALL);
+    watched();
+    assert_leads_to(101);
+    watch_table(1, LINEAR);
+    model_store(PAGE_SIZE + 5 * 8, 4, 102u << PAGE_SHIFT | ALL); /* half of it */
+    watched();
+    assert_leads_to(102);
+    watch_table(1, LINEAR);
+    model_store(PAGE_SIZE + 5 * 8, 1, 0); /* not present */
+    watched();
+    assert_int_equal(watch.leaf, 0);
+}
+
+/* An entry that leads to a table. */
+static void test_upper_store(void **state)
+{
+    watch_table(2, LINEAR);
+    model_store(2 * PAGE_SIZE, 8, 7ul << PAGE_SHIFT | ALL);
+    watched();
+    assert_int_equal(watch.leaf, 0);
+}
+
+static void test_cleared(void **state)
+{
+    watch_table(1, LINEAR);
+    model_will_store(PAGE_SIZE + 5 * 8, 8);
+    assert_int_equal(shadow_write(d, _gpa(PAGE_SIZE + 5 * 8), 8, NULL), 0);
+    model_wrote(PAGE_SIZE + 5 * 8, 8, 0);
+    watched();
+    assert_int_equal(watch.leaf, 0);
+}
+
+static void test_swap(void **state)
+{
+    uint64_t old = 100ul << PAGE_SHIFT | ALL, new = 101ul << PAGE_SHIFT | ALL;
+
+    watch_table(1, LINEAR);
+    model_will_store(PAGE_SIZE + 5 * 8, 8);
+    assert_int_equal(shadow_swap(d, _gpa(PAGE_SIZE + 5 * 8), 8, &old, new), 0);
+    model_wrote(PAGE_SIZE + 5 * 8, 8, new);
+    watched();
+    assert_leads_to(101);
+    assert_int_equal(old, 100ul << PAGE_SHIFT | ALL);
+}
+
+/* A walk sets A in between: nothing was stored, and no TLB keeps what would have been. */
+static void test_swap_fails(void **state)
+{
+    uint64_t was = 100ul << PAGE_SHIFT | (ALL & ~PTE_A), old = was;
+    unsigned int level;
+
+    map(5, 100, ALL & ~PTE_A);
+    watch_table(1, LINEAR);
+    watch.set_a = (uint64_t *)watch.page + 5;
+    assert_int_equal(shadow_swap(d, _gpa(PAGE_SIZE + 5 * 8), 8, &old, 101ul << PAGE_SHIFT | ALL), 0);
+    watched();
+    assert_leads_to(101);
+    assert_int_equal(old, was | PTE_A);
+    assert_int_equal(*watch.set_a, was | PTE_A);
+    model_wrote(PAGE_SIZE + 5 * 8, 8, was | PTE_A);
+    assert_int_equal(leaf(LINEAR, &level) & PTE_ADDR, model_frame(100).n << PAGE_SHIFT);
+    assert_true(tlb_flushes > watch.flushes);
+}
+
+/* More than an entry, by a hypercall: everybody has left the guest by then, and does not enter it before it is done. */
+static void test_overwritten(void **state)
+{
+    uint8_t entries[32] = {0};
+    unsigned long flushes = tlb_flushes;
+
+    watch_table(1, LINEAR);
+    model_overwrite(PAGE_SIZE + 4 * 8, sizeof(entries), entries);
+    watched();
+    assert_true(watch.behind);
+    assert_true(watch.flushes > flushes);
+    assert_false(shadow_behind(&CPU->v));
+    assert_int_equal(go(LINEAR, ORACLE_READ, false).result, SHADOW_REFLECT);
+}
+
+int shadow_order_tests(void)
+{
+#define ORDER_TEST(f) cmocka_unit_test_setup_teardown(f, begin, shadow_end)
+    const struct CMUnitTest tests[] = {
+        ORDER_TEST(test_store), ORDER_TEST(test_upper_store), ORDER_TEST(test_cleared),
+        ORDER_TEST(test_swap),  ORDER_TEST(test_swap_fails),  ORDER_TEST(test_overwritten),
+    };
+
+    return cmocka_run_group_tests_name("shadows before stores", tests, NULL, NULL);
+}
