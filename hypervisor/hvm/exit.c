@@ -429,14 +429,14 @@ static void on_page_fault(struct vcpu *v, const struct vmexit *x)
     }
 }
 
-/* The P2M has changed since, unless nothing is there, or it may not be written. */
+/* The P2M has changed since, unless that is no access that can be had there. */
 static void on_nested_fault(struct vcpu *v, const struct vmexit *x)
 {
     struct p2m_entry e = p2m_lookup(v->domain, _gfn(x->gpa.n >> PAGE_SHIFT));
 
     if ((x->error & PFEC_W) && e.type == P2M_LOGDIRTY)
         p2m_stored(v->domain, _gfn(x->gpa.n >> PAGE_SHIFT));
-    if (e.type != P2M_MMIO_DM && !((x->error & PFEC_W) && (e.type == P2M_RAM_RO || e.type == P2M_GRANT_RO)))
+    if (!p2m_refuses(e.type, x->error & PFEC_W, x->error & PFEC_I))
         return;
     (void)hvm_paging(v);
     no_memory(v, x->gpa, x->error);

@@ -51,6 +51,13 @@ static inline bool p2m_is_borrowed(enum p2m_type t)
     return t == P2M_GRANT_RW || t == P2M_GRANT_RO || t == P2M_FOREIGN;
 }
 
+/* Hardware never does such an access, whatever the guest's own tables say. */
+static inline bool p2m_refuses(enum p2m_type t, bool store, bool fetch)
+{
+    return t == P2M_MMIO_DM || (store && (t == P2M_RAM_RO || t == P2M_GRANT_RO)) ||
+           (fetch && (p2m_is_borrowed(t) || t == P2M_MMIO_DIRECT));
+}
+
 /* The lock of the P2M and of all that is made from it (RANK_P2M). When it is given back, TLBs are flushed as is due. */
 void paging_lock(struct domain *d);
 void paging_unlock(struct domain *d);

@@ -66,7 +66,7 @@ static enum shadow_result special(struct fill *c)
 
     c->f->table = false;
     c->f->gpa = _gpa((c->w.gfn.n << PAGE_SHIFT) | (c->f->linear & (PAGE_SIZE - 1)));
-    if (c->p2m.type == P2M_MMIO_DM || (is_store(c) && (c->p2m.type == P2M_RAM_RO || c->p2m.type == P2M_GRANT_RO)))
+    if (p2m_refuses(c->p2m.type, is_store(c), c->f->access & PFEC_I))
         return SHADOW_MMIO;
     if (!is_store(c))
         return SHADOW_FIXED;
