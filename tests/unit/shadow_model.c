@@ -27,6 +27,7 @@ static bool accessing, meddled;
 static bool tidy;                /* each table is of one level */
 static unsigned int entry_bytes; /* of most tables now; others make nonsense of what is in them */
 static unsigned long counts[SHADOW_NOMEM + 1], unsynced, synced;
+bool model_alternate;
 
 /* What frame.c wants of mm/pv. */
 int pv_get_table_type(struct page_info *pg, enum page_type type)
@@ -320,6 +321,21 @@ static const struct mode *mode_of(const struct test_vcpu *t)
     return NULL;
 }
 
+unsigned int model_levels(const struct test_vcpu *t)
+{
+    return mode_of(t)->levels;
+}
+
+uint64_t model_linear(const struct test_vcpu *t)
+{
+    return random_linear(mode_of(t));
+}
+
+bool model_is_table(uint64_t gfn)
+{
+    return level_of(gfn);
+}
+
 /* ---- registers ---- */
 
 void model_load(struct test_vcpu *t)
@@ -496,7 +512,7 @@ void model_check(struct test_vcpu *t, const struct access *a)
 }
 
 /* What the access is for. Entries of tables now and then, to be found by random_linear. */
-static void do_store(const struct test_vcpu *t, const struct access *a)
+static void do_store(struct test_vcpu *t, const struct access *a)
 {
     unsigned int bytes = mode_of(t)->bytes;
     uint64_t gfn = a->result == SHADOW_FIXED ? get_gpfn_from_mfn(_mfn(a->at >> PAGE_SHIFT)) : a->at >> PAGE_SHIFT;
@@ -507,7 +523,8 @@ static void do_store(const struct test_vcpu *t, const struct access *a)
     else
         at = (at & ~(PAGE_SIZE - 1)) + random_index((unsigned int)PAGE_SIZE / bytes) * bytes;
     if (a->result == SHADOW_EMULATE) {
-        model_store(at, bytes, value);
+        if (!fake_chance(30) || !insn_store(t, a, (a->linear & ~(PAGE_SIZE - 1)) + at % PAGE_SIZE, value))
+            model_store(at, bytes, value);
     } else if (a->result == SHADOW_FIXED) {
         model_will_store((gfn << PAGE_SHIFT) + at % PAGE_SIZE, bytes);
         memcpy(model + (gfn << PAGE_SHIFT) + at % PAGE_SIZE, &value, bytes);
@@ -572,7 +589,7 @@ static void change_p2m(void)
 }
 
 /* A store through what a TLB still knows goes where it always went. */
-static bool use_tlb(const struct test_vcpu *t)
+static bool use_tlb(struct test_vcpu *t)
 {
     struct access a;
 
@@ -718,6 +735,8 @@ void model_end(void)
 /* Another domain: with another pool, number of vCPUs, size of entries, and with other disturbances. */
 static void begin_era(unsigned long era, unsigned int stores)
 {
+    if (model_alternate)
+        model_vtlb = era % 7 == 6;
     model_begin(era % 2 ? 60 : 400);
     log_begin();
     running = 1 + (unsigned int)(era / 3 + 2) % VCPUS;
@@ -739,6 +758,7 @@ static void end_era(void)
 void model_random(unsigned long ops)
 {
     memset(counts, 0, sizeof(counts));
+    memset(insn_results, 0, sizeof(insn_results));
     tlb_stores = tlb_flushes = unsynced = synced = past_old = 0;
     for (unsigned long n = 0, done = 0; done < ops; n++) {
         if (n % ERA == 0) {
@@ -751,15 +771,19 @@ void model_random(unsigned long ops)
             assert_int_equal(model_audit(), 0);
     }
     end_era();
+    model_vtlb &= !model_alternate;
     printf("%lu operations: %lu fixed, %lu reflected, %lu emulated, %lu devices, %lu stores by TLBs, %lu flushes, "
-           "%lu allocations failed, %lu tables out of sync, %lu entries synced, %lu old translations\n",
+           "%lu allocations failed, %lu tables out of sync, %lu entries synced, %lu old translations, "
+           "%lu instructions done, %lu given up\n",
            ops, counts[SHADOW_FIXED], counts[SHADOW_REFLECT], counts[SHADOW_EMULATE], counts[SHADOW_MMIO], tlb_stores,
-           tlb_flushes, starved, unsynced, synced, past_old);
+           tlb_flushes, starved, unsynced, synced, past_old, insn_results[EMULATE_DONE],
+           insn_results[EMULATE_UNHANDLED]);
     log_tell(ops);
     assert_true(counts[SHADOW_REFLECT] > ops / 20);
     assert_true(model_vtlb || (counts[SHADOW_EMULATE] > ops / 50 && tlb_stores > ops / 100));
     if (ops >= 2 * 6 * ERA) /* two guests of each kind */
-        assert_true(past_old > ops / 10000 && (model_vtlb || unsynced > ops / 1000));
+        assert_true(past_old > ops / 10000 &&
+                    (model_vtlb || (unsynced > ops / 1000 && insn_results[EMULATE_DONE] > ops / 2000)));
 }
 
 void model_bytes(const uint8_t *bytes, size_t n)

@@ -37,7 +37,8 @@ struct access {
 
 extern struct domain *d;
 extern struct test_vcpu vcpu[VCPUS];
-extern bool model_vtlb; /* domains that are begun are in the reference mode */
+extern bool model_vtlb;      /* domains that are begun are in the reference mode */
+extern bool model_alternate; /* every seventh of the random walk's is, and no other */
 
 /* A domain with a pool of so many frames, all vCPUs unpaged; and its end, which looks for what is left. */
 void model_begin(unsigned long pool);
@@ -73,6 +74,14 @@ unsigned int model_refuse(unsigned int first, unsigned int times);
 /* Is an operation that gave this to be tried again? */
 bool model_try_again(int rc);
 extern unsigned int model_phys_bits; /* of the processor that model_begin gives to the guest */
+/* Levels of the vCPU's tables, 0: none; an address of those that the walk uses; is a frame one of those for tables? */
+unsigned int model_levels(const struct test_vcpu *t);
+uint64_t model_linear(const struct test_vcpu *t);
+bool model_is_table(uint64_t gfn);
+/* shadow_insn.c: the vCPU, whose access has to be emulated, stores to that page by an instruction. False: its code has
+ * no place. How many ended how. */
+bool insn_store(struct test_vcpu *t, const struct access *a, uint64_t linear, uint64_t value);
+extern unsigned long insn_results[EMULATE_RESULTS];
 void model_random(unsigned long ops);
 /* The same walk, on one domain: these bytes choose what happens. */
 void model_bytes(const uint8_t *bytes, size_t n);

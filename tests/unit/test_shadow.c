@@ -17,7 +17,9 @@
 static void test_random(void **state)
 {
     fake_seed("shadow");
+    model_alternate = true;
     model_random(fake_ops(150000));
+    model_alternate = false;
 }
 
 /* Neighbours that the guest has accessed come with an entry: within eight, with the rights that they have. */

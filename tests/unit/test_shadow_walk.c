@@ -13,6 +13,7 @@
 static void test_walk(void **state)
 {
     fake_seed("shadow");
+    model_alternate = true;
     model_random(fake_ops(200000));
 }
 
