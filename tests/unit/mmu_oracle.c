@@ -76,11 +76,16 @@ static void raise_fault(struct walk *w, bool present, bool reserved)
         w->error_code |= BIT(4);
 }
 
+static bool has_memory(const struct oracle_cpu *c, uint64_t address, unsigned int size)
+{
+    return address + size <= c->memory_size && !(c->hidden && c->hidden(address));
+}
+
 static struct entry load(const struct walk *w, uint64_t address, unsigned int size)
 {
     struct entry e = {.value = size == 4 ? 0xffffffffull : ~0ull, .address = address, .size = size, .in_memory = true};
 
-    if (address + size <= w->c->memory_size) {
+    if (has_memory(w->c, address, size)) {
         e.value = 0;
         memcpy(&e.value, w->c->memory + address, size);
     }
@@ -253,7 +258,7 @@ static void store_bits(struct oracle_cpu *c, const struct entry *e, uint64_t bit
 {
     uint64_t value = e->value | bits;
 
-    if (e->in_memory && e->address + e->size <= c->memory_size)
+    if (e->in_memory && has_memory(c, e->address, e->size))
         memcpy(c->memory + e->address, &value, e->size);
 }
 

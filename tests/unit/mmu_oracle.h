@@ -21,6 +21,8 @@ struct oracle_cpu {
     /* memory: all of it, from physical address 0; beyond it everything reads as ones and stores are lost */
     uint8_t *memory;
     uint64_t memory_size;
+    /* Or NULL. Is that address no place for tables? Then it is as if beyond memory for who looks for one there. */
+    bool (*hidden)(uint64_t address);
     /*
      * Or NULL. What a TLB has of an entry in memory (size bytes at an address, which holds now): then the access stores
      * nothing, and a translation through entries without the A and D bits that it needs is none: a fault without code.

@@ -288,8 +288,8 @@ test_lapic-srcs   := tests/unit/test_lapic.c tests/unit/lapic_host.c tests/unit/
 test_lapic-cflags := $(hv-unit-cflags)
 
 # shadow paging against the oracle; the long walk as fast as it goes, without sanitizers
-shadow-model-srcs  := $(patsubst %,tests/unit/%.c,shadow_model shadow_change shadow_insn shadow_log shadow_tlb \
-                                                   shadow_look shadow_past) \
+shadow-model-srcs  := $(patsubst %,tests/unit/%.c,shadow_model shadow_change shadow_insn shadow_lend shadow_log \
+                                                   shadow_tlb shadow_look shadow_past) \
                       tests/unit/mmu_oracle.c hypervisor/mm/shadow/emulate.c $(emulate-srcs) $(mm-p2m-srcs) \
                       $(filter-out tests/unit/test_heap.c,$(test_heap-srcs))
 shadow-model-libs  := $(patsubst %,-Wl$(comma)--wrap=%,tlb_flush_mask paging_lock paging_pool_alloc paging_pool_free)

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include <hv/sched.h>
 #include <hv/x86.h>
-#include "shadow_model.h"
+#include "shadow_lend.h"
 
 unsigned long insn_results[EMULATE_RESULTS];
 
@@ -77,7 +77,7 @@ static void expect(const struct emul *e, enum emulate_result rc, const struct or
         assert_int_equal(rc, EMULATE_UNHANDLED);
     else if (o->faults)
         assert_true(rc == EMULATE_FAULT && e->fault.vector == TRAP_PF && e->fault.error == o->error_code);
-    else if (o->physical >= SIZE)
+    else if (p2m_refuses(p2m_lookup(d, _gfn(o->physical >> PAGE_SHIFT)).type, true, false))
         assert_int_equal(rc, EMULATE_UNHANDLED); /* the vCPU has no device */
     else if (rc != EMULATE_DONE)
         fail_msg("instruction %u at %lx: result %u, fault %u %x at %lx", e->insn.op, o->physical, rc, e->fault.vector,
@@ -88,7 +88,8 @@ static void expect(const struct emul *e, enum emulate_result rc, const struct or
 static bool place_code(struct test_vcpu *t, uint64_t code, struct guest_walk *fetch, struct guest_walk *store,
                        struct oracle_result *o)
 {
-    if (!go_through(t, ORACLE_FETCH, fetch, o) || fetch->gfn.n >= FRAMES || model_is_table(fetch->gfn.n))
+    if (!go_through(t, ORACLE_FETCH, fetch, o) || fetch->gfn.n >= FRAMES || model_is_table(fetch->gfn.n) ||
+        lend_has(fetch->gfn.n))
         return false;
     model_store(fetch->gfn.n << PAGE_SHIFT, 8, code);
     (void)go_through(t, ORACLE_WRITE, store, o);

@@ -11,6 +11,15 @@
 #include "fake/ram.h"
 #include "shadow_model.h"
 
+static enum ring ring_of(const struct umbra_shadow_record *r)
+{
+    if (r->child)
+        return RING_PARENTS;
+    if (r->gfn == UMBRA_SHADOW_none)
+        return RING_BORROWED;
+    return r->level == 2 ? RING_2M : RING_4K;
+}
+
 /* What control tools are told agrees: the counters with the tables and entries that there are. */
 static void check_counts(void)
 {
@@ -29,7 +38,7 @@ static void check_counts(void)
                 is.tables[r[i].format][r[i].level]++;
                 is.direct += r[i].flags & UMBRA_SHADOW_direct;
             } else {
-                is.entries[r[i].child ? RING_PARENTS : r[i].level == 2 ? RING_2M : RING_4K]++;
+                is.entries[ring_of(&r[i])]++;
             }
     }
     for (uint64_t m = RAM_START; m < RAM_END; m++) {

@@ -7,6 +7,7 @@
 #include <hv/sched.h>
 #include <hv/paging_pool.h>
 #include "fake/ram.h"
+#include "shadow_lend.h"
 #include "shadow_log.h"
 #include "shadow_tlb.h"
 #include "shadow_past.h"
@@ -444,33 +445,6 @@ void model_run(struct test_vcpu *t, struct access *a)
     a->error = f.error;
 }
 
-/* Hardware may. */
-static bool may_store(mfn_t m)
-{
-    return p2m_lookup(d, _gfn(get_gpfn_from_mfn(m))).type == P2M_RAM_RW && !is_protected(d->shadow, m);
-}
-
-static bool in_memory(uint64_t at)
-{
-    return at < SIZE;
-}
-
-/* Is it in a table that stores go to without an exit? */
-static bool out_of_sync(uint64_t at)
-{
-    return at < SIZE && is_unsynced(d->shadow, model_frame(at >> PAGE_SHIFT));
-}
-
-/* Hardware did it by what the guest's tables say, or said since the vCPU's last flush. */
-static bool from_tlb(const struct test_vcpu *t, const struct access *a)
-{
-    past_may_fn *old = has_tlb(&t->v) ? in_memory : out_of_sync;
-    uint64_t gfn = get_gpfn_from_mfn(_mfn(a->at >> PAGE_SHIFT));
-
-    return gfn < FRAMES && past_explains(t, a, (gfn << PAGE_SHIFT) + a->at % PAGE_SIZE, old) &&
-           (a->kind != ORACLE_WRITE || may_store(_mfn(a->at >> PAGE_SHIFT)));
-}
-
 static void check_walk(struct test_vcpu *t, const struct access *a)
 {
     struct oracle_result o = oracle_access(&t->guest, a->linear, a->kind, a->user);
@@ -479,12 +453,12 @@ static void check_walk(struct test_vcpu *t, const struct access *a)
 
     switch (a->result) {
     case SHADOW_FIXED:
-        fine = !o.faults && p2m_is_ram(type) && model_frame(o.physical >> PAGE_SHIFT).n == a->at >> PAGE_SHIFT &&
-               (a->at ^ o.physical) % PAGE_SIZE == 0;
+        fine = !o.faults && !p2m_refuses(type, false, a->kind == ORACLE_FETCH) &&
+               model_frame(o.physical >> PAGE_SHIFT).n == a->at >> PAGE_SHIFT && (a->at ^ o.physical) % PAGE_SIZE == 0;
         if (a->kind == ORACLE_WRITE)
-            fine = fine && may_store(_mfn(a->at >> PAGE_SHIFT));
+            fine = fine && lend_may_store(_mfn(a->at >> PAGE_SHIFT));
         if (a->tries && !has_tlb(&t->v)) /* the last fault made a way to old entries, and no more than that */
-            fine = fine || from_tlb(t, a);
+            fine = fine || past_had(t, a);
         break;
     case SHADOW_REFLECT:
         fine = o.faults && o.error_code == a->error;
@@ -493,7 +467,7 @@ static void check_walk(struct test_vcpu *t, const struct access *a)
         fine = a->kind == ORACLE_WRITE && !o.faults && o.physical == a->at;
         break;
     case SHADOW_MMIO:
-        fine = !o.faults && o.physical == a->at && type == P2M_MMIO_DM;
+        fine = !o.faults && o.physical == a->at && p2m_refuses(type, a->kind == ORACLE_WRITE, a->kind == ORACLE_FETCH);
         break;
     case SHADOW_NOMEM:
         break;
@@ -507,7 +481,7 @@ void model_check(struct test_vcpu *t, const struct access *a)
     /* A vtlb has what its walk found. */
     bool at_once = a->result == SHADOW_FIXED && (!a->tries || (meddled && has_tlb(&t->v)));
 
-    if (!at_once || !from_tlb(t, a))
+    if (!at_once || !past_had(t, a))
         check_walk(t, a);
 }
 
@@ -515,7 +489,7 @@ void model_check(struct test_vcpu *t, const struct access *a)
 static void do_store(struct test_vcpu *t, const struct access *a)
 {
     unsigned int bytes = mode_of(t)->bytes;
-    uint64_t gfn = a->result == SHADOW_FIXED ? get_gpfn_from_mfn(_mfn(a->at >> PAGE_SHIFT)) : a->at >> PAGE_SHIFT;
+    uint64_t gfn = a->result == SHADOW_FIXED ? lend_gfn_of(_mfn(a->at >> PAGE_SHIFT)) : a->at >> PAGE_SHIFT;
     uint64_t value = fake_chance(95) ? random_entry(gfn, bytes) : 0, at = a->at;
 
     if (fake_chance(5)) /* across entries */
@@ -546,8 +520,10 @@ static void access_once(struct test_vcpu *t)
         take_over();
     if (!meddled || a.result == SHADOW_FIXED) /* else it may have been done by what stood there before */
         model_check(t, &a);
-    if (a.result == SHADOW_FIXED)
+    if (a.result == SHADOW_FIXED) {
+        lend_accesses += lend_has(lend_gfn_of(_mfn(a.at >> PAGE_SHIFT)));
         tlb_remember(t, &a);
+    }
     check_tables();
     if (a.kind == ORACLE_WRITE && a.at < SIZE && a.result == SHADOW_EMULATE)
         do_store(t, &a);
@@ -577,12 +553,14 @@ void __wrap_paging_lock(struct domain *domain)
 
 /* ---- the other side ---- */
 
-/* A guest frame gets another machine frame, or the writes to it are to be noted from now on or no more. */
+/* A guest frame gets another machine frame, or another domain's, or writes to it are to be noted, or no more. */
 static void change_p2m(void)
 {
     uint64_t gfn = fake_chance(50) ? table_frame() : fake_below(FRAMES);
 
-    if (fake_chance(50))
+    if (fake_chance(25))
+        lend_or_return(gfn, level_of(gfn));
+    else if (fake_chance(50) && !lend_has(gfn))
         model_retype(gfn, p2m_lookup(d, _gfn(gfn)).type == P2M_RAM_RW ? P2M_LOGDIRTY : P2M_RAM_RW);
     else
         model_replace(gfn);
@@ -694,6 +672,7 @@ void model_begin(unsigned long pool)
     memset(model, 0, SIZE);
     tlb_begin();
     past_begin();
+    lend_begin(other);
     for (unsigned int i = 0; i < VCPUS; i++) {
         vcpu[i] = (struct test_vcpu){.cpu = i, .v = {.s = d->shadow}};
         vcpu[i].guest =
@@ -701,6 +680,7 @@ void model_begin(unsigned long pool)
         vcpu[i].guest.cr0 = CR0_PE;
         vcpu[i].guest.memory = model;
         vcpu[i].guest.memory_size = SIZE;
+        vcpu[i].guest.hidden = lend_hides;
         model_load(&vcpu[i]);
     }
 }
@@ -726,6 +706,7 @@ void model_end(void)
         stretch_point();
     p2m_destroy(d);
     paging_pool_destroy(d);
+    lend_end();
     assert_int_equal(heap_free_pages(), RAM_FRAMES);
     assert_int_equal(fake_locks_held, 0);
     fake_domain_free(d);
@@ -759,7 +740,7 @@ void model_random(unsigned long ops)
 {
     memset(counts, 0, sizeof(counts));
     memset(insn_results, 0, sizeof(insn_results));
-    tlb_stores = tlb_flushes = unsynced = synced = past_old = 0;
+    tlb_stores = tlb_flushes = lend_accesses = unsynced = synced = past_old = 0;
     for (unsigned long n = 0, done = 0; done < ops; n++) {
         if (n % ERA == 0) {
             if (n)
@@ -774,15 +755,15 @@ void model_random(unsigned long ops)
     model_vtlb &= !model_alternate;
     printf("%lu operations: %lu fixed, %lu reflected, %lu emulated, %lu devices, %lu stores by TLBs, %lu flushes, "
            "%lu allocations failed, %lu tables out of sync, %lu entries synced, %lu old translations, "
-           "%lu instructions done, %lu given up\n",
+           "%lu instructions done, %lu given up, %lu accesses to borrowed memory\n",
            ops, counts[SHADOW_FIXED], counts[SHADOW_REFLECT], counts[SHADOW_EMULATE], counts[SHADOW_MMIO], tlb_stores,
            tlb_flushes, starved, unsynced, synced, past_old, insn_results[EMULATE_DONE],
-           insn_results[EMULATE_UNHANDLED]);
+           insn_results[EMULATE_UNHANDLED], lend_accesses);
     log_tell(ops);
     assert_true(counts[SHADOW_REFLECT] > ops / 20);
     assert_true(model_vtlb || (counts[SHADOW_EMULATE] > ops / 50 && tlb_stores > ops / 100));
     if (ops >= 2 * 6 * ERA) /* two guests of each kind */
-        assert_true(past_old > ops / 10000 &&
+        assert_true(past_old > ops / 10000 && lend_accesses > ops / 10000 &&
                     (model_vtlb || (unsynced > ops / 1000 && insn_results[EMULATE_DONE] > ops / 2000)));
 }
 

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include "shadow_lend.h"
 #include "shadow_past.h"
 
 #define PAST   4096u /* stores that are remembered */
@@ -15,6 +16,9 @@ static struct {
 } past[PAST];
 unsigned long past_old;
 static unsigned long stores, flushed[VCPUS];
+
+/* Does a value count that stood there before? */
+typedef bool past_may_fn(uint64_t at);
 
 /* One way out of all that there are: which value of each entry, of how many. */
 struct choice {
@@ -96,7 +100,7 @@ static bool other_choice(struct choice *c)
     return false;
 }
 
-bool past_explains(const struct test_vcpu *t, const struct access *a, uint64_t physical, past_may_fn *may_be_old)
+static bool explains(const struct test_vcpu *t, const struct access *a, uint64_t physical, past_may_fn *may_be_old)
 {
     struct oracle_cpu cpu = t->guest;
     struct choice c = {.since = flushed[t - vcpu], .may_be_old = may_be_old};
@@ -116,4 +120,24 @@ bool past_explains(const struct test_vcpu *t, const struct access *a, uint64_t p
         tried = true;
     } while (other_choice(&c));
     return false;
+}
+
+static bool in_memory(uint64_t at)
+{
+    return at < SIZE;
+}
+
+/* Is it in a table that stores go to without an exit? */
+static bool out_of_sync(uint64_t at)
+{
+    return at < SIZE && is_unsynced(d->shadow, model_frame(at >> PAGE_SHIFT));
+}
+
+bool past_had(const struct test_vcpu *t, const struct access *a)
+{
+    past_may_fn *old = has_tlb(&t->v) ? in_memory : out_of_sync;
+    uint64_t gfn = lend_gfn_of(_mfn(a->at >> PAGE_SHIFT));
+
+    return gfn < FRAMES && explains(t, a, (gfn << PAGE_SHIFT) + a->at % PAGE_SIZE, old) &&
+           (a->kind != ORACLE_WRITE || lend_may_store(_mfn(a->at >> PAGE_SHIFT)));
 }

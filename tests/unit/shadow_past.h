@@ -18,11 +18,8 @@ void past_note(uint64_t at, unsigned int bytes, const void *(*now)(uint64_t at))
 /* The vCPU has flushed its TLB; it has to, since more has changed since than is remembered. */
 void past_flushed(const struct test_vcpu *t);
 bool past_is_long(const struct test_vcpu *t);
-/*
- * Is a translation to a guest physical address one that the vCPU's TLB may give for the access? Old values count of
- * entries for which may_be_old says so.
- */
-typedef bool past_may_fn(uint64_t at);
-bool past_explains(const struct test_vcpu *t, const struct access *a, uint64_t physical, past_may_fn *may_be_old);
+/* Did hardware do the access by what the guest's tables say, or said since the vCPU's last flush where it may not see
+ * what they say now? */
+bool past_had(const struct test_vcpu *t, const struct access *a);
 
 #endif

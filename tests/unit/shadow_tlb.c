@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include "shadow_lend.h"
 #include "shadow_tlb.h"
 
 static struct {
@@ -101,11 +102,12 @@ void tlb_move(struct test_vcpu *t)
 
 static void check_entry(const struct tlb_entry *e)
 {
-    struct p2m_entry p = p2m_lookup(d, _gfn(get_gpfn_from_mfn(e->mfn)));
-    bool fine = mfn_to_page(e->mfn)->owner == d && mfn_eq(p.mfn, e->mfn) && p2m_is_ram(p.type);
+    struct p2m_entry p = p2m_lookup(d, _gfn(lend_gfn_of(e->mfn)));
+    bool fine = (mfn_to_page(e->mfn)->owner == d) == p2m_is_ram(p.type) && mfn_eq(p.mfn, e->mfn) &&
+                !p2m_refuses(p.type, false, e->kind == ORACLE_FETCH);
 
     if (e->kind == ORACLE_WRITE)
-        fine = fine && p.type == P2M_RAM_RW && !is_protected(d->shadow, e->mfn);
+        fine = fine && lend_may_store(e->mfn);
     if (!fine)
         fail_msg("a TLB keeps frame %lx, kind %u; the P2M has %lx of type %u", e->mfn.n, e->kind, p.mfn.n, p.type);
 }

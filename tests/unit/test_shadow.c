@@ -13,6 +13,7 @@
 #include <hv/sched.h>
 #include <hv/x86.h>
 #include "shadow_guest.h"
+#include "shadow_lend.h"
 
 static void test_random(void **state)
 {
@@ -353,6 +354,23 @@ static void test_kinds_of_memory(void **state)
     assert_int_equal(shadow_store(d, _gpa(PAGE_SIZE), 9, 1), -EFAULT);
 }
 
+/* Another domain's memory is data: no code, and no tables. */
+static void test_borrowed_memory(void **state)
+{
+    struct access a;
+
+    map(5, 100, ALL);
+    model_store(2 * PAGE_SIZE + 8, 8, 100ul << PAGE_SHIFT | ALL);
+    lend_or_return(100, true);
+    assert_int_equal(go(5 * PAGE_SIZE, ORACLE_WRITE, false).result, SHADOW_FIXED);
+    assert_int_equal(go(5 * PAGE_SIZE, ORACLE_FETCH, false).result, SHADOW_MMIO);
+    a = go(1ul << 21, ORACLE_READ, false);
+    assert_int_equal(a.result, SHADOW_REFLECT);
+    assert_int_equal(a.error, PFEC_P | PFEC_RSVD);
+    model_replace(100);
+    assert_int_equal(go(5 * PAGE_SIZE, ORACLE_FETCH, false).result, SHADOW_FIXED);
+}
+
 /* 1500 writable leaves, in three tables from 2 MiB on. */
 static void map_often(uint64_t gfn)
 {
@@ -483,7 +501,7 @@ int main(void)
         SHADOW_TEST(test_device),         SHADOW_TEST(test_stale_write),     SHADOW_TEST(test_no_table_any_more),
         SHADOW_TEST(test_large_leaf),     SHADOW_TEST(test_without_wp),      SHADOW_TEST(test_kinds_of_memory),
         SHADOW_TEST(test_many_mappings),  SHADOW_TEST(test_root_goes),       SHADOW_TEST(test_p2m_waits),
-        SHADOW_TEST(test_small_pool),     SHADOW_TEST(test_audit_finds),
+        SHADOW_TEST(test_small_pool),     SHADOW_TEST(test_audit_finds),     SHADOW_TEST(test_borrowed_memory),
     };
 
     return cmocka_run_group_tests_name("shadow", tests, NULL, NULL) | shadow_ahead_tests() | shadow_unsync_tests() |
