@@ -24,7 +24,7 @@ def all_guests():
 
 
 # All guests of a format are one domain, which runs one after the other. Prints the domain, its state at the end, and
-# what an audit of its shadows found.
+# what audits of its shadows and of its grants found.
 SCRIPT = """
 read -r up _ </proc/uptime; deadline=$((${{up%.*}} + {timeout}))
 umbra create -q -e {directory}/guest.json type=pvh name=hvm kernel={directory}/hvm/{form} vcpus=2 memory=8 \\
@@ -37,6 +37,7 @@ while :; do
     usleep 100000
 done
 echo $2 $5 $({audit})
+echo $(umbra --json audit hvm)
 umbra destroy hvm
 """
 
@@ -70,12 +71,16 @@ class OnUmbra(Guests, LabTest):
             self.skipTest("this machine has no hardware virtualisation")
         script = SCRIPT.format(form=form, directory=DIRECTORY, timeout=TIMEOUT, hap=self.hap, audit=self.audit,
                                words=self.words(self.word))
-        domid, state, audit = self.ok(script, 2 * TIMEOUT).strip().split(" ", 2)
+        told, grants = self.ok(script, 2 * TIMEOUT).strip().splitlines()
+        domid, state, audit = told.split(" ", 2)
         lines = self.lines_of(domid)
         self.judge(lines)
         self.assertIn("s", state, lines)
         self.assertNotIn("c", state, lines)
         self.assertEqual(json.loads(audit).get("broken", 0), 0)
+        grants = json.loads(grants)
+        self.assertEqual((grants["broken"], grants["grants_audited"], grants["tables_audited"]), (0, True, False))
+        self.assertGreaterEqual(grants["grant_handles"], 1 if form == "hvm64" else 0)  # grants.c leaves one mapped
 
     def lines_of(self, domid):
         """What the guests wrote to the log, or why they were crashed; the last word may still be on the serial line."""

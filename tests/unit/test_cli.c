@@ -317,9 +317,10 @@ static void test_audit(void **state)
     says("audit web1", 1, "\nG1: other uses: 8\nand 2 more\n");
     says("--json audit web1", 1, "\"number\": 8");
     assert_null(strstr(out, "\"frame\""));
-    fake->audit = (struct ctl_audit){.grants_in_use = true};
-    says("audit web1", 1, "\ngrants: not audited: in use\n");
+    fake->audit = (struct ctl_audit){.only_grants = true, .grants_in_use = true};
+    says("audit web1", 1, "looks at its page tables\ngrants: not audited: in use\n");
     says("--json audit web1", 1, "\"grants_audited\": false");
+    assert_non_null(strstr(out, "\"tables_audited\": false"));
     fake->act_fails = -EBUSY;
     assert_int_equal(umbra("audit web1"), 1);
     assert_non_null(strstr(err, "not now"));

@@ -109,6 +109,21 @@ static void test_busy(void **state)
     assert_true(a.grants_in_use && !a.grants && !a.handles && a.broken == 2);
 }
 
+/* No PV guest: its grants alone. */
+static void test_translated(void **state)
+{
+    struct ctl_audit a;
+
+    memset(&hv, 0, sizeof(hv));
+    hv.tables = -EOPNOTSUPP;
+    hv.broken = 1;
+    assert_int_equal(run(&a), 0);
+    assert_int_equal(hv.calls, 2);
+    assert_true(a.only_grants && a.broken == 1 && a.n == 1 && a.finding[0].is_grant && !a.frames && a.handles == 20);
+    hv.grants = -EOPNOTSUPP; /* the control domain */
+    assert_int_equal(run(&a), -EOPNOTSUPP);
+}
+
 static void test_refused(void **state)
 {
     struct ctl_audit a;
@@ -130,6 +145,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_quiet),
         cmocka_unit_test(test_busy),
+        cmocka_unit_test(test_translated),
         cmocka_unit_test(test_refused),
     };
 

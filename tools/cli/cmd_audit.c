@@ -10,9 +10,13 @@ static void print_audit(const char *name, const struct ctl_audit *a)
 {
     put_clean(stdout, name);
     printf(": %" PRIu32 " invariants broken\n", a->broken);
-    printf("looked at: %" PRIu64 " frames, %" PRIu64 " tables, %" PRIu64 " entries, %" PRIu64 " descriptor pages\n",
-           a->frames, a->tables, a->entries, a->descriptor_pages);
-    printf("shared with others: %" PRIu64 " frames\n", a->shared);
+    if (a->only_grants) {
+        printf("looked at: its grants; `umbra shadow audit` looks at its page tables\n");
+    } else {
+        printf("looked at: %" PRIu64 " frames, %" PRIu64 " tables, %" PRIu64 " entries, %" PRIu64 " descriptor pages\n",
+               a->frames, a->tables, a->entries, a->descriptor_pages);
+        printf("shared with others: %" PRIu64 " frames\n", a->shared);
+    }
     if (a->grants_in_use) {
         printf("grants: not audited: in use\n");
     } else {
@@ -55,6 +59,7 @@ static int json_audit(struct cli *cli, uint32_t domid, const struct ctl_audit *a
     json_out_str(o, "schema", "umbra.audit/1");
     json_out_uint(o, "domid", domid);
     json_out_uint(o, "broken", a->broken);
+    json_out_bool(o, "tables_audited", !a->only_grants);
     json_out_uint(o, "frames", a->frames);
     json_out_uint(o, "tables", a->tables);
     json_out_uint(o, "entries", a->entries);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The audit of a PV guest: the hypervisor recounts what the guest's page tables hold, and then who uses its grants; see
- * docs/invariants.md.
+ * The audit of a guest: the hypervisor recounts what a PV guest's page tables hold, and then who uses the guest's
+ * grants; see docs/invariants.md. What a PVH guest has for page tables is audited elsewhere (shadow.c).
  *
  * Place: the verb audit. The guest is paused by the hypervisor for as long as it takes, but others go on using its
  * grants: the hypervisor has a result only if nobody did meanwhile, so it is asked again and again.
@@ -31,9 +31,6 @@ static int fail(struct ctl *ctl, struct ctl_error *err, int code, uint32_t domid
     case -ENOSYS:
         return ctl_fail_domain(ctl, err, code, at, "this hypervisor has no audit");
     case -EOPNOTSUPP:
-        if (domid != 0) {
-            return ctl_fail_domain(ctl, err, code, at, "it has no page tables of a PV guest; see `umbra shadow audit`");
-        }
         return ctl_fail_domain(ctl, err, code, at, "the control domain cannot be paused, and so not be audited");
     case -ESRCH:
         return ctl_fail_domain(ctl, err, code, at, "it does not exist");
@@ -132,6 +129,10 @@ int ctl_domain_audit(struct ctl *ctl, uint32_t domid, struct ctl_audit *out, str
         copy_result(out, &op.u.audit, findings);
     }
     ctl_buffer_put(ctl, findings);
+    if (rc == -EOPNOTSUPP) { /* no PV guest; or none at all, which the next call says too */
+        *out = (struct ctl_audit){.only_grants = true};
+        rc = 0;
+    }
     if (rc == 0) {
         rc = audit_grants(ctl, domid, out);
     }

@@ -243,6 +243,7 @@ struct ctl_audit {
     uint32_t broken;                                    /* invariants found broken, counted each time */
     uint64_t frames, tables, entries, descriptor_pages; /* looked at */
     uint64_t shared;                                    /* frames on which others hold references */
+    bool only_grants;                                   /* it is no PV guest: none of these were looked at */
     bool grants_in_use;                                 /* too much to be audited */
     uint32_t grants, handles;                           /* looked at: its entries, and others' handles for them */
     unsigned n;                                         /* of the first findings */
@@ -250,10 +251,10 @@ struct ctl_audit {
 };
 
 /*
- * Are the invariants of a PV guest's page tables kept, and of its grants? It is paused for as long as that takes, but
- * between attempts to see its grants while nobody uses them. Succeeds when some are broken, too, and when no attempt
- * did. -EOPNOTSUPP: the control domain; -EBUSY: it is dying; -ENOMEM: no memory for the counters; -ENOSYS: another
- * hypervisor. Source: umbra_op audit and grant_audit.
+ * Are the invariants of a PV guest's page tables kept, and of any guest's grants? It is paused for as long as that
+ * takes, but between attempts to see its grants while nobody uses them. Succeeds when some are broken, too, and when no
+ * attempt did. -EOPNOTSUPP: the control domain; -EBUSY: it is dying; -ENOMEM: no memory for the counters; -ENOSYS:
+ * another hypervisor. Source: umbra_op audit and grant_audit.
  */
 int ctl_domain_audit(struct ctl *ctl, uint32_t domid, struct ctl_audit *out, struct ctl_error *err);
 

@@ -3,32 +3,7 @@
  * Rule: 32-bit and 64-bit code make the same hypercalls, by registers of their own, and find the same in memory; what
  * looks different to them is refused to 32-bit code. Without a hypervisor there is nobody to ask.
  */
-#include "hvm.h"
-
-enum {
-    MEMORY_OP = 12,
-    XEN_VERSION = 17,
-    CONSOLE_IO,
-    GRANT_OP = 20,
-    VCPU_OP = 24,
-    SCHED_OP = 29,
-    EVENT_OP = 32,
-    HVM_OP = 34
-};
-enum { ENOENT = 2, EFAULT = 14, EINVAL = 22, ENOSYS = 38 };
-#define SELF 0x7ff0u
-
-static long hypercall(unsigned long nr, unsigned long a, const volatile void *b, unsigned long c)
-{
-    unsigned long second = (unsigned long)b;
-
-#if LEVELS == 4
-    __asm__ __volatile__("vmmcall" : "+a"(nr), "+D"(a), "+S"(second), "+d"(c)::"memory");
-#else
-    __asm__ __volatile__("vmmcall" : "+a"(nr), "+b"(a), "+c"(second), "+d"(c)::"memory");
-#endif
-    return (long)nr;
-}
+#include "call.h"
 
 static void ask_version(void)
 {
