@@ -10,7 +10,7 @@ shadow-hour: $(BUILD)/unit/test_shadow_walk
 # libFuzzer goes on with the inputs that it has found before.
 FUZZ_SECONDS ?= 600
 fuzz-shadow: $(BUILD)/unit/shadow.fuzz
-	@mkdir -p $(BUILD)/fuzz/corpus
+	$(Q)python3 tests/model/shadow_seeds.py $(BUILD)/fuzz/corpus
 	$(Q)$< -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -len_control=0 -print_final_stats=1 \
 	    -artifact_prefix=$(BUILD)/fuzz/ $(BUILD)/fuzz/corpus
 

@@ -10,6 +10,7 @@ import unittest
 
 import model
 import restore_seeds
+import shadow_seeds
 
 RUNTIME = "libclang_rt.fuzzer-x86_64.a"
 
@@ -33,11 +34,12 @@ class Fuzz(unittest.TestCase):
         with tempfile.TemporaryDirectory() as corpus:
             if seeds:
                 seeds(corpus)
+            begun = len(os.listdir(corpus))
             done = subprocess.run([program.path, f"-max_total_time={seconds}", f"-max_len={longest}", "-len_control=0",
                                    "-print_final_stats=1", "-artifact_prefix=" + artifacts, corpus], text=True,
                                   errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
                                   timeout=300)
-            found = len(os.listdir(corpus))
+            found = len(os.listdir(corpus)) - begun
         self.assertEqual(done.returncode, 0, done.stdout[-6000:])
         runs = re.search(r"number_of_executed_units: (\d+)", done.stdout)
         self.assertIsNotNone(runs, done.stdout[-3000:])
@@ -46,7 +48,7 @@ class Fuzz(unittest.TestCase):
         self.assertGreater(found, 5)
 
     def test_shadow(self):
-        self.fuzz("shadow", 10, 2048)
+        self.fuzz("shadow", 10, 2048, shadow_seeds.write)
 
     def test_restore(self):
         self.fuzz("restore", 5, 16384, restore_seeds.write)
