@@ -5,6 +5,7 @@
  * the length of the copy only.
  */
 #include <hv/guest_copy.h>
+#include <hv/guest_window.h>
 #include <hv/hvm.h>
 #include <hv/page.h>
 #include <hv/x86.h>
@@ -36,6 +37,8 @@ static int copy(void *dst, const void *src, size_t n)
 
 int guest_copy_from(void *dst, const void *guest_src, size_t n)
 {
+    if (in_guest_window(guest_src))
+        return guest_window_read(dst, guest_src, n);
     if (is_hvm_vcpu(current))
         return hvm_copy_from(dst, (unsigned long)guest_src, n);
     return guest_range_ok((unsigned long)guest_src, n) ? copy(dst, guest_src, n) : -EFAULT;
@@ -43,6 +46,8 @@ int guest_copy_from(void *dst, const void *guest_src, size_t n)
 
 int guest_copy_to(void *guest_dst, const void *src, size_t n)
 {
+    if (in_guest_window(guest_dst))
+        return guest_window_write(guest_dst, src, n);
     if (is_hvm_vcpu(current))
         return hvm_copy_to((unsigned long)guest_dst, src, n);
     return guest_range_ok((unsigned long)guest_dst, n) ? copy(guest_dst, src, n) : -EFAULT;

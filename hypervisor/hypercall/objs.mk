@@ -3,6 +3,7 @@
 hv-srcs += hypervisor/hypercall/dispatch.c
 hv-srcs += hypervisor/hypercall/multicall.c
 hv-srcs += hypervisor/hypercall/guest_copy.c
+hv-srcs += hypervisor/hypercall/guest_window.c
 hv-srcs += hypervisor/hypercall/version.c
 hv-srcs += hypervisor/hypercall/console_io.c
 hv-srcs += hypervisor/hypercall/sched_op.c
@@ -16,6 +17,7 @@ hv-srcs += hypervisor/hypercall/memory_map.c
 hv-srcs += hypervisor/hypercall/physdev_op.c
 hv-srcs += hypervisor/hypercall/platform_op.c
 hv-srcs += hypervisor/hypercall/compat.c
+hv-srcs += hypervisor/hypercall/compat_32.c
 hv-srcs += hypervisor/hypercall/refused.c
 hv-srcs += hypervisor/hypercall/domctl.c
 hv-srcs += hypervisor/hypercall/domctl_domain.c

@@ -85,56 +85,6 @@ static void test_instruction(void **state)
     assert_int_equal(e[1].result, 4 << 16 | 17);
 }
 
-/* The call of 32-bit code: EAX, and what it had left in the upper halves does not matter. */
-static uint32_t call_32(unsigned int op, uint32_t a, uint32_t b, uint32_t c)
-{
-    uint64_t rest = 0xdeadull << 32;
-    struct cpu_user_regs regs = {.rax = rest | op, .rbx = rest | a, .rcx = rest | b, .rdx = rest | c, .rip = 0x1000};
-
-    hvm_hypercall_32(&regs);
-    assert_int_equal(regs.rip, 0x1003);
-    assert_int_equal(regs.rax >> 32, 0);
-    return (uint32_t)regs.rax;
-}
-
-/* Memory here is beyond 4 GiB: a pointer of 32 bits is a bad one. tests/guests/hvm/hypercalls.c has good ones. */
-static void test_calls_of_32_bit_code(void **state)
-{
-    static const struct {
-        uint16_t op, cmd;
-        int rc;
-    } rows[] = {
-        {__HYPERVISOR_xen_version, XENVER_version, 4 << 16 | 17},
-        {__HYPERVISOR_xen_version, XENVER_get_features, -EFAULT},
-        {__HYPERVISOR_xen_version, XENVER_platform_parameters, -ENOSYS},
-        {__HYPERVISOR_memory_op, XENMEM_current_reservation, -EFAULT},
-        {__HYPERVISOR_memory_op, XENMEM_add_to_physmap, -ENOSYS},
-        {__HYPERVISOR_memory_op, XENMEM_populate_physmap, -ENOSYS},
-        {__HYPERVISOR_memory_op, XENMEM_add_to_physmap | 1 << 6, -ENOSYS},
-        {__HYPERVISOR_sched_op, SCHEDOP_yield, 0},
-        {__HYPERVISOR_sched_op, SCHEDOP_poll, -ENOSYS},
-        {__HYPERVISOR_event_channel_op, EVTCHNOP_alloc_unbound, -EFAULT},
-        {__HYPERVISOR_event_channel_op, 77, -ENOSYS},
-        {__HYPERVISOR_hvm_op, HVMOP_get_param, -EFAULT},
-        {__HYPERVISOR_grant_table_op, GNTTABOP_copy, -ENOSYS},
-        {__HYPERVISOR_grant_table_op, GNTTABOP_setup_table, -ENOSYS},
-        {__HYPERVISOR_vcpu_op, VCPUOP_is_up, 1},
-        {__HYPERVISOR_vcpu_op, VCPUOP_get_runstate_info, -ENOSYS},
-        {__HYPERVISOR_multicall, 0, -ENOSYS},
-        {__HYPERVISOR_physdev_op, 0, -ENOSYS},
-        {__HYPERVISOR_domctl, 0, -ENOSYS},
-        {63, 0, -ENOSYS},
-        {64, 0, -ENOSYS},
-        {0xffff, 0, -ENOSYS},
-    };
-
-    translated(0);
-    for (unsigned int i = 0; i < ARRAY_SIZE(rows); i++)
-        assert_int_equal((int)call_32(rows[i].op, rows[i].cmd, 0, 16), rows[i].rc);
-    assert_int_equal(call_32(__HYPERVISOR_set_timer_op, 5, 7, 0), 0);
-    assert_int_equal(d->vcpu[0]->singleshot_timer.expires, 7ll << 32 | 5);
-}
-
 static long set(domid_t id, uint32_t index, uint64_t value)
 {
     *param = (struct xen_hvm_param){.domid = id, .index = index, .value = value};
@@ -583,7 +533,6 @@ int core_hvm_tests(void)
         CORE_TEST(test_info_by_guest_frame),
         CORE_TEST(test_fifo_by_guest_frame),
         CORE_TEST(test_no_machine_frames),
-        CORE_TEST(test_calls_of_32_bit_code),
         CORE_TEST(test_map_grant),
         CORE_TEST(test_map_grant_refusals),
         CORE_TEST(test_grant_is_replaced),

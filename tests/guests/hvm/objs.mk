@@ -20,6 +20,7 @@ hvm-tests += one_page
 hvm-tests += floods
 hvm-tests += modes
 hvm-tests += hypercalls
+hvm-tests += pointers
 hvm-tests += grants
 hvm-tests += smp_shootdown
 hvm-tests += smp_tables

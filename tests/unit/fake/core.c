@@ -3,9 +3,11 @@
 #include "core.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <hv/boot.h>
 #include <hv/grant.h>
 #include <hv/guest_copy.h>
+#include <hv/guest_window.h>
 #include <hv/irq.h>
 #include <hv/timer.h>
 #include "../../../hypervisor/sched/queue.h"
@@ -16,6 +18,7 @@ struct core core;
 uint8_t guest_memory[GUEST_SIZE] __attribute__((aligned(4096)));
 
 static size_t guest_used;
+static uint8_t *low;
 static struct vcpu *running[FAKE_CPUS];
 static uint64_t free_at_begin;
 static unsigned int cpu_now;
@@ -181,6 +184,21 @@ void *guest_alloc(size_t size)
     return p;
 }
 
+void *guest_low(void)
+{
+    if (!low)
+        low = mmap(NULL, GUEST_LOW, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    assert_true((uintptr_t)low + GUEST_LOW <= 1ul << 32);
+    return memset(low, 0, GUEST_LOW);
+}
+
+static bool within(const void *p, size_t n, const uint8_t *memory, size_t size)
+{
+    size_t offset = (size_t)((const uint8_t *)p - memory);
+
+    return offset < size && n <= size - offset;
+}
+
 void *core_bad_pointer(unsigned int kind, size_t n)
 {
     void *const odd[NR_BAD_POINTERS] = {
@@ -191,15 +209,15 @@ void *core_bad_pointer(unsigned int kind, size_t n)
 
 static bool accessible(const void *p, size_t n)
 {
-    size_t offset = (size_t)((const uint8_t *)p - guest_memory);
-
     if (core.fail_copy && --core.fail_copy == 0)
         return false;
-    return n == 0 || (offset < GUEST_SIZE && n <= GUEST_SIZE - offset);
+    return n == 0 || within(p, n, guest_memory, GUEST_SIZE) || (low && within(p, n, low, GUEST_LOW));
 }
 
 int guest_copy_from(void *dst, const void *guest_src, size_t n)
 {
+    if (in_guest_window(guest_src))
+        return guest_window_read(dst, guest_src, n);
     if (!accessible(guest_src, n))
         return -EFAULT;
     if (n)
@@ -209,6 +227,8 @@ int guest_copy_from(void *dst, const void *guest_src, size_t n)
 
 int guest_copy_to(void *guest_dst, const void *src, size_t n)
 {
+    if (in_guest_window(guest_dst))
+        return guest_window_write(guest_dst, src, n);
     if (!accessible(guest_dst, n))
         return -EFAULT;
     if (n)

@@ -76,6 +76,9 @@ long core_call4(unsigned int op, unsigned long a0, unsigned long a1, unsigned lo
 #define GUEST_SIZE (1ul << 20)
 extern uint8_t guest_memory[GUEST_SIZE];
 void *guest_alloc(size_t size);
+/* A page of it that 32-bit pointers reach, all zeros. */
+#define GUEST_LOW 4096u
+void *guest_low(void);
 #define guest_new(type) ((type *)guest_alloc(sizeof(type)))
 #define FAULT           ((void *)16)
 /* An odd address for n bytes: null, in the hypervisor, not canonical, running out of guest memory. */
@@ -100,6 +103,7 @@ int core_policy_tests(void);
 int core_paging_tests(void);
 int core_physmap_tests(void);
 int core_hvm_tests(void);
+int core_compat_32_tests(void);
 int core_shadow_tests(void);
 int core_log_tests(void);
 
