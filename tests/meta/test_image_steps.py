@@ -42,6 +42,35 @@ class Steps(unittest.TestCase):
         self.assertEqual(status, 0)
         self.assertEqual(files["versions"], "kernel-2.deb\n")
 
+    def test_libraries_are_copied_with_what_they_need(self):
+        """Once, and not those that another archive has; a library that no package has is an error."""
+        script = """
+            stage=$PWD/stage unpacked=$PWD/root
+            mkdir -p stage/bin root/$libs root/usr/$libs
+            for name in a b c; do echo $name >root/usr/$libs/lib$name; done
+            echo program >stage/bin/program && chmod 755 stage/bin/program
+            echo libc >there
+            needed_by() {
+                for file in "$@"; do
+                    case $file in */program) echo liba ;; */liba) echo libb; echo libc ;; */libb) echo $missing ;; esac
+                done
+            }
+            """
+        status, errors, files = self.run_step(script + "missing=; copy_libraries there")
+        self.assertEqual((status, errors), (0, ""))
+        self.assertEqual(sorted(name for name in files if name.startswith("stage/lib")),
+                         ["stage/lib/x86_64-linux-gnu/liba", "stage/lib/x86_64-linux-gnu/libb"])
+        status, errors, _ = self.run_step(script + "missing=libnone; copy_libraries there")
+        self.assertEqual(status, 1)
+        self.assertIn("provides libnone", errors)
+
+    def test_a_broken_package_is_no_complete_download(self):
+        status, errors, _ = self.run_step("""
+            mkdir bin && echo 'echo nonsense >broken.deb' >bin/apt-get && chmod 755 bin/apt-get && PATH=$PWD/bin:$PATH
+            fetch "$PWD/there" "" broken || { [ ! -e there/complete ] && exit 7; }""")
+        self.assertEqual(status, 7)
+        self.assertIn("could not unpack", errors)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -5,6 +5,7 @@
 #   fetch    BUILD/cache/debs       packages, downloaded once, never installed
 #   unpack   BUILD/cache/root       their files
 #   base     BUILD/image/base.zst   kernel modules, daemons, libraries: changes only with the packages
+#   network  BUILD/image/network.zst   ssh: the lab appends it to the initrd of machines that ask
 #   own      BUILD/image/own.cpio   our tools, init, examples, guest images: changes with every build
 #   initrd   BUILD/image/initrd     both, one after the other (the kernel unpacks concatenated archives)
 #   iso      BUILD/umbra.iso        GRUB, Umbra, vmlinuz, initrd
@@ -34,6 +35,7 @@ fetch_packages
 unpack_packages
 build_guest_initrd
 build_base
+build_network
 build_own
 join_initrd
 build_iso

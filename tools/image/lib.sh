@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The steps of build.sh, in its order. Uses its variables: here top build cache image unpacked kernel.
+libs=lib/x86_64-linux-gnu
 
 say() {
     printf '  IMAGE   %s\n' "$*"
@@ -46,15 +47,33 @@ fetch_packages() {
 download() {
     package=$(apt-cache depends linux-image-amd64 | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n1)
     [ -n "$package" ] || return 1
-    sandbox=
-    [ "$(id -u)" != 0 ] || sandbox='-o APT::Sandbox::User=root'
     (cd "$cache/debs" &&
-        apt-get $sandbox -qq download "$package" xen-hypervisor-4.17-amd64 $(list_of "$here/image-packages.txt")) >&2
+        apt-get $(sandbox) -qq download "$package" xen-hypervisor-4.17-amd64 $(list_of "$here/image-packages.txt")) >&2
 }
 
 refresh_lists() {
     say "updating the package lists"
     if [ "$(id -u)" = 0 ]; then apt-get -qq update; else sudo apt-get -qq update; fi >&2
+}
+
+# Packages of a list beside the image's, unpacked below DIRECTORY. In a process of its own: its variables are nobody
+# else's. What calls it may look at its status, so each step says for itself that it failed.
+fetch() ( # DIRECTORY OPTIONS PACKAGE...
+    target=$1 options=$2
+    shift 2
+    say "fetching $*"
+    rm -rf "$target" "$target.debs" && mkdir -p "$target" "$target.debs"
+    (cd "$target.debs" && apt-get $options -qq download "$@") >&2 || fail "could not download $* (see above)"
+    for deb in "$target.debs"/*.deb; do
+        dpkg-deb -x "$deb" "$target" || fail "could not unpack $deb"
+    done
+    rm -rf "$target.debs"
+    touch "$target/complete"
+)
+
+# As root apt would give up its rights, and then cannot write where we are.
+sandbox() {
+    [ "$(id -u)" != 0 ] || echo '-o APT::Sandbox::User=root'
 }
 
 unpack_packages() {
@@ -116,22 +135,24 @@ build_base() {
     rm -rf "$stage"
     add_busybox "$stage"
     ln -s /run "$stage/var-run" && mkdir -p "$stage/var" && mv "$stage/var-run" "$stage/var/run"
-    copy_programs
-    copy_libraries
+    copy_programs "$here/programs.txt"
+    copy_base_libraries
     copy_modules
-    pack_archive "$stage" "$image/base.cpio"
-    compress_base
+    (cd "$stage/$libs" && ls) >"$image/base.libraries"
+    compress_archive base
     echo "$key" >"$image/base.zst.key"
-    rm -rf "$stage" "$image/base.cpio"
+    rm -rf "$stage"
 }
 
 # Measured under emulation, seconds from power-on to "control domain ready": none 13.2, zstd 11.4 (GRUB reads less).
 # gzip and lz4 do not boot: GRUB unpacks a gzip module itself and stops at its end, and lz4's format has no end, so
 # nothing can follow it. Archives start at multiples of 4 bytes, where the kernel skips zeros between them.
-compress_base() {
-    zstd -q -19 --single-thread -f "$image/base.cpio" -o "$image/base.zst"
-    size=$(stat -c %s "$image/base.zst")
-    head -c $(((4 - size % 4) % 4)) /dev/zero >>"$image/base.zst"
+compress_archive() { # NAME: of $stage
+    pack_archive "$stage" "$image/$1.cpio"
+    zstd -q -19 --single-thread -f "$image/$1.cpio" -o "$image/$1.zst"
+    size=$(stat -c %s "$image/$1.zst")
+    head -c $(((4 - size % 4) % 4)) /dev/zero >>"$image/$1.zst"
+    rm "$image/$1.cpio"
 }
 
 # The libraries of our tools come from the same packages, so the program is an input once it exists.
@@ -144,10 +165,10 @@ own_needs_from() {
     echo "$image/umbra.needs"
 }
 
-copy_programs() {
-    list_of "$here/programs.txt" | while read -r pattern; do
+copy_programs() { # LIST
+    list_of "$1" | while read -r pattern; do
         (cd "$unpacked" && for file in $pattern; do
-            [ -e "$file" ] || [ -L "$file" ] || fail "programs.txt: no file matches $pattern"
+            [ -e "$file" ] || [ -L "$file" ] || fail "$1: no file matches $pattern"
             [ ! -d "$file" ] || continue
             mkdir -p "$stage/$(dirname "$file")"
             rm -f "$stage/$file"
@@ -162,22 +183,28 @@ needed_by() {
     done | sort -u
 }
 
-# Copies the closure of NEEDED entries: repeats until nothing new turns up.
-copy_libraries() {
-    libs=lib/x86_64-linux-gnu
+copy_base_libraries() {
     mkdir -p "$stage/$libs" "$stage/usr/lib" "$stage/lib64"
     ln -s "../../$libs" "$stage/usr/lib/x86_64-linux-gnu"
     cp "$unpacked/$libs/ld-linux-x86-64.so.2" "$stage/$libs/"
     ln -s "../$libs/ld-linux-x86-64.so.2" "$stage/lib64/ld-linux-x86-64.so.2"
     # The C library opens libgcc_s by itself when a thread is cancelled.
-    programs=$(find "$stage" -type f -perm -100 ! -name busybox)
-    pending=$(needed_by $programs; cat "$image/umbra.needs"; echo libgcc_s.so.1)
+    copy_libraries /dev/null $(cat "$image/umbra.needs") libgcc_s.so.1
+}
+
+# Copies what the programs of $stage and the libraries named need: repeats until nothing new turns up.
+copy_libraries() { # FILE: libraries that are there already; LIBRARY...
+    there=$1
+    shift
+    mkdir -p "$stage/$libs"
+    pending="$(needed_by $(find "$stage" -type f -perm -100 ! -name busybox)) $*"
     while [ -n "$pending" ]; do
         added=
         for name in $pending; do
-            [ ! -e "$stage/$libs/$name" ] || continue
-            source=$(find "$unpacked/$libs" "$unpacked/usr/$libs" -maxdepth 1 -name "$name" | head -n1)
-            [ -n "$source" ] || fail "no package of image-packages.txt provides $name"
+            ! grep -qxF "$name" "$there" && [ ! -e "$stage/$libs/$name" ] || continue
+            source=$(find "$unpacked/$libs" "$unpacked/usr/$libs" "$cache/root/$libs" -maxdepth 1 -name "$name" |
+                head -n1)
+            [ -n "$source" ] || fail "no package of the list provides $name"
             cp -L "$source" "$stage/$libs/$name"
             added="$added $stage/$libs/$name"
         done
@@ -226,6 +253,39 @@ name_pattern() {
 
 find_module() {
     grep -E "/$(name_pattern "$1")\.ko(\.xz)?\$" "$image/modules.all" | head -n1
+}
+
+# --- network: ssh, for hosts that talk to each other ------------------------------------------------------------------
+# An archive of its own, which the lab appends for machines that ask: the others need not read and unpack it.
+# In a process of its own: it uses the names of the steps above.
+build_network() (
+    unpacked=$cache/network
+    fetch_network
+    key=$({
+        cat "$here/lib.sh" "$here/network-programs.txt" "$unpacked.key" "$image/base.libraries"
+        find "$here/network" -type f | sort | xargs cat
+    } | sha256sum)
+    is_current "$image/network.zst" "$key" && exit
+    say "network archive: ssh"
+    stage=$image/stage-network
+    rm -rf "$stage"
+    mkdir -p "$stage"
+    copy_programs "$here/network-programs.txt"
+    copy_libraries "$image/base.libraries"
+    cp -R "$here/network/." "$stage/"
+    chmod 755 "$stage"/usr/sbin/*
+    compress_archive network
+    echo "$key" >"$image/network.zst.key"
+    rm -rf "$stage"
+)
+
+fetch_network() {
+    key=$(key_of "$here/network-packages.txt")
+    [ -e "$unpacked/complete" ] && is_current "$unpacked" "$key" && return
+    packages=$(list_of "$here/network-packages.txt")
+    fetch "$unpacked" "$(sandbox)" $packages || { refresh_lists && fetch "$unpacked" "$(sandbox)" $packages; } ||
+        fail "no ssh for the image (see above)"
+    echo "$key" >"$unpacked.key"
 }
 
 # --- own: what this tree adds -----------------------------------------------------------------------------------------
@@ -279,7 +339,7 @@ make_iso() { # DIRECTORY OUTPUT
 }
 
 report() {
-    for file in vmlinuz initrd guest-initrd.gz; do
+    for file in vmlinuz initrd network.zst guest-initrd.gz; do
         say "$(printf '%-16s %9d bytes' "$file" "$(stat -c %s "$image/$file")")"
     done
 }

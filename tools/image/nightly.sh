@@ -24,9 +24,7 @@ flock 9
 
 apt_state=$cache/backports
 refreshed=
-sandbox=
-[ "$(id -u)" != 0 ] || sandbox='-o APT::Sandbox::User=root'
-backports="$sandbox -o Dir::Etc::SourceList=$apt_state/sources.list -o Dir::Etc::SourceParts=/dev/null
+backports="$(sandbox) -o Dir::Etc::SourceList=$apt_state/sources.list -o Dir::Etc::SourceParts=/dev/null
     -o Dir::State::Lists=$apt_state/lists -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache="
 
 # The archive forgets old versions, so what is to be fetched is looked up in lists of today.
@@ -51,27 +49,11 @@ refresh_backports() {
     apt-get $backports -qq update >&2 || fail "no lists of the backports (see above)"
 }
 
-# Unpacks packages below DIRECTORY, once. In a process of its own: its variables are nobody else's.
-fetch() ( # DIRECTORY SUITE PACKAGE...
-    target=$1 suite=$2
-    shift 2
-    say "fetching $*"
-    rm -rf "$target" "$target.debs" && mkdir -p "$target" "$target.debs"
-    options=$sandbox
-    [ "$suite" = - ] || options=$backports
-    (cd "$target.debs" && apt-get $options -qq download "$@") >&2 || fail "could not download $* (see above)"
-    for deb in "$target.debs"/*.deb; do
-        dpkg-deb -x "$deb" "$target"
-    done
-    rm -rf "$target.debs"
-    touch "$target/complete"
-)
-
 # Its libraries are those of the installed QEMU.
 fetch_emulator() {
     [ ! -e "$cache/qemu10/complete" ] || return 0
     refresh backports
-    fetch "$cache/qemu10" backports qemu-system-x86 qemu-system-common qemu-system-data
+    fetch "$cache/qemu10" "$backports" qemu-system-x86 qemu-system-common qemu-system-data
     if ldd "$cache/qemu10/usr/bin/qemu-system-x86_64" | grep 'not found' >&2; then
         rm "$cache/qemu10/complete"
         fail "QEMU 10 needs libraries that are not installed (see above)"
@@ -81,11 +63,11 @@ fetch_emulator() {
 fetch_kernel() { # NAME SUITE METAPACKAGE USES
     [ ! -e "$cache/kernels/$1/complete" ] || return 0
     refresh "$2"
-    options=$sandbox
+    options=$(sandbox)
     [ "$2" = - ] || options=$backports
     package=$(apt-cache $options depends "$3" | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n1)
     [ -n "$package" ] || fail "$3 depends on no kernel"
-    fetch "$cache/kernels/$1" "$2" "$package"
+    fetch "$cache/kernels/$1" "$options" "$package"
     # Guests here have no modules.
     [ "$4" != guest ] || rm -rf "$cache/kernels/$1/lib"
 }
