@@ -25,11 +25,17 @@ def die_with_parent():
 
 
 class Hardware:
-    """What one run has: the description's values, or others."""
+    """What one run has: the description's values, or others. Its network card is at the emulator's own network, or,
+    with a host (hosts.py), at the host's end of a cable."""
 
-    def __init__(self, description, smp=None, memory=None, disks=()):
+    def __init__(self, description, smp=None, memory=None, disks=(), host=None):
         self.cpu = description.cpu
         self.smp, self.memory, self.disks = smp or description.smp, memory or description.memory, list(disks)
+        self.host = host
+
+    def descriptors(self):
+        """What the emulator has to inherit."""
+        return (self.host.cable.fileno(),) if self.host else ()
 
 
 class Emulator:
@@ -51,7 +57,7 @@ class Emulator:
             try:
                 self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                                                 env=self.environment(), preexec_fn=die_with_parent,
-                                                start_new_session=True)
+                                                pass_fds=hardware.descriptors(), start_new_session=True)
             except OSError as error:
                 raise LabError(f"{arguments[0]}: {error.strerror} ({self.advice})") from error
         return {name: self._accept(listener) for name, listener in listeners.items()}
@@ -111,12 +117,24 @@ class Qemu(Emulator):
             command += ["-L", os.path.join(self.root, "usr/share/qemu"), "-L", self.firmware]
         command += ["-accel", "tcg", "-cpu", hardware.cpu, "-smp", str(hardware.smp), "-m", str(hardware.memory),
                     "-display", "none", "-vga", "std", "-no-reboot", "-boot", "d", "-cdrom", iso,
-                    "-netdev", "user,id=net0", "-device", "e1000,netdev=net0,romfile="]
+                    *self.network_options(hardware.host)]
         for number, disk in enumerate(hardware.disks):
             kind = "qcow2" if disk.endswith(".qcow2") else "raw"
             command += ["-drive", f"if=none,id=disk{number},format={kind},file={disk.replace(',', ',,')}",
                         "-device", f"virtio-blk-pci,drive=disk{number}"]
         return command
+
+    @staticmethod
+    def network_options(host):
+        if not host:
+            return ["-netdev", "user,id=net0", "-device", "e1000,netdev=net0,romfile="]
+        return ["-netdev", f"socket,id=net0,fd={host.cable.fileno()}",
+                "-device", f"virtio-net-pci,netdev=net0,mac={host.mac},romfile="]
+
+    @staticmethod
+    def link_order(up):
+        """For the monitor: the cable is in the card, or out of it."""
+        return json.dumps({"execute": "set_link", "arguments": {"name": "net0", "up": up}}).encode() + b"\n"
 
     def listen(self, name):
         listener = socket.socket(socket.AF_UNIX)
@@ -187,8 +205,8 @@ class Bochs(Emulator):
         return None
 
     def command(self, iso, hardware):
-        if hardware.disks:
-            raise LabError("Bochs machines have no disks here")
+        if hardware.disks or hardware.host:
+            raise LabError("Bochs machines have neither disks nor a network here")
         self._hardware, self._iso = hardware, iso
         return ["bochs-bin", "-q", "-f", self.path("config"), "-rc", self.path("orders")]
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What a machine boots: an ISO made for one run from the hypervisor, the control domain's kernel, its initrd and
 overlays. An overlay is a cpio archive appended to the initrd; the kernel unpacks the archives in order, so its files
-replace the image's."""
+replace the image's. Of other archives of the image, that of the network is appended for hosts that have one."""
 
 import os
 import shutil
@@ -78,7 +78,7 @@ def grub_config(append, kernel_append):
                               kernel=" ".join([KERNEL_OPTIONS, *kernel_append]))
 
 
-def make_iso(directory, source, hypervisor, members, append=(), kernel_append=()):
+def make_iso(directory, source, hypervisor, members, append=(), kernel_append=(), archives=()):
     """Writes DIRECTORY/boot.iso and returns its path. The control domain's kernel and initrd are those of source."""
     tree = os.path.join(directory, "iso")
     boot = os.path.join(tree, "boot")
@@ -87,6 +87,8 @@ def make_iso(directory, source, hypervisor, members, append=(), kernel_append=()
     _copy(os.path.join(source, "vmlinuz"), os.path.join(boot, "vmlinuz"), "run make image")
     _copy(os.path.join(source, "initrd"), os.path.join(boot, "initrd"), "run make image")
     with open(os.path.join(boot, "initrd"), "ab") as initrd:
+        for archive in archives:
+            initrd.write(_read(archive))
         initrd.write(cpio_archive(members))
     with open(os.path.join(boot, "grub", "grub.cfg"), "w", encoding="utf-8") as config:
         config.write(grub_config(append, kernel_append))
@@ -97,6 +99,14 @@ def make_iso(directory, source, hypervisor, members, append=(), kernel_append=()
         raise LabError("grub-mkrescue failed:\n" + done.stdout.decode(errors="replace"))
     shutil.rmtree(tree)
     return iso
+
+
+def _read(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise LabError(f"{path}: {error.strerror} (run make image)") from error
 
 
 def _copy(source, target, advice):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the lab's tests share: booted machines, kept from test to test because a boot costs many seconds of emulation,
-and the handling of guests. A machine that ended is replaced; one that cannot boot fails once and is then skipped."""
+"""What the lab's tests share: booted machines or pairs of them, kept from test to test because a boot costs many
+seconds of emulation, and the handling of guests. What ended is replaced; what cannot boot fails once and is then
+skipped."""
 
 import atexit
 import contextlib
@@ -16,6 +17,7 @@ import time
 import unittest
 import weakref
 
+import hosts
 import machines
 import ramdisk
 from machine import Machine, TOP
@@ -80,17 +82,31 @@ def new_machine(name=machines.DEFAULT, **options):
     return Machine(build=BUILD, name=name, hypervisor=hypervisor_file(), overlays=overlays, **options)
 
 
+def new_pair(log=None, **options):
+    """A log is that of east; the one of west stands beside it."""
+    return hosts.Pair(lambda host: new_machine(host=host, log=log and hosts.log_of(log, host), **options))
+
+
 def shared_machine(name=machines.DEFAULT, **options):
-    """A booted machine of this kind; any other is powered off, so that one emulator runs at a time. Options must be
-    hashable."""
-    key = (name, tuple(sorted(options.items())))
+    """A booted machine of this kind. Options must be hashable."""
+    return _shared(new_machine, name=name, **options)
+
+
+def shared_pair(**options):
+    """Two booted machines, both of this kind."""
+    return _shared(new_pair, **options)
+
+
+def _shared(make, **options):
+    """What make makes, booted; any other is powered off, so that one emulator runs at a time, or one pair of them."""
+    key = (make, tuple(sorted(options.items())))
     if key in _failures:
         raise unittest.SkipTest(f"the machine did not boot: {_failures[key]}")
     machine = _machines.get(key)
     if machine and machine.is_usable():
         return machine
     close_machines()
-    machine = _machines[key] = new_machine(name, **options)
+    machine = _machines[key] = make(**options)
     try:
         machine.boot()
     except (MachineEnded, LabError) as error:
@@ -261,3 +277,24 @@ class LabTest(unittest.TestCase):
                 self.assertEqual(now, before, "not all came back")
                 return
             time.sleep(0.5)
+
+
+class OnHost(LabTest):
+    """One machine of a pair, with all that a test does on a machine."""
+
+    def __init__(self, machine):
+        super().__init__()
+        self.machine, self.name = machine, machine.host.name
+
+
+class PairTest(unittest.TestCase):
+    """A test on two shared machines: self.east.ok(command), self.west.create(name, ...). Guests that are left are
+    destroyed after each test."""
+
+    pair_options = {}
+
+    def setUp(self):
+        self.pair = shared_pair(**self.pair_options)
+        self.east, self.west = OnHost(self.pair.east), OnHost(self.pair.west)
+        for host in (self.east, self.west):
+            self.addCleanup(host.destroy_all)

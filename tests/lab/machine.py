@@ -38,7 +38,8 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 
 class Machine:
     def __init__(self, build=None, name=machines.DEFAULT, hypervisor=None, append=(), kernel_append=(), smp=None,
-                 memory=None, overlays=(), disks=(), channel="serial", drivers=False, log=None, image_dir=None):
+                 memory=None, overlays=(), disks=(), channel="serial", drivers=False, log=None, image_dir=None,
+                 host=None):
         if name not in machines.MACHINES:
             raise LabError(f"no machine {name}; there are: {', '.join(machines.MACHINES)}")
         self.build = build or os.path.join(TOP, "build")
@@ -46,7 +47,9 @@ class Machine:
         self.description = machines.MACHINES[name]
         self.patience = self.description.patience
         self.emulator = emulators.make(self.build, self.description)
-        self.hardware = emulators.Hardware(self.description, smp, memory, disks)
+        self.host = host
+        self.companions = []  # machines without which this one is of no use: their end is its own
+        self.hardware = emulators.Hardware(self.description, smp, memory, disks, host)
         self.hypervisor = hypervisor or os.path.join(self.build, "umbra.gz")
         self.append = list(append)
         self.kernel_append = [*self.description.kernel.split(), *kernel_append]
@@ -78,9 +81,13 @@ class Machine:
         members = {}
         for overlay in self.overlays:
             members.update(image.read_overlay(overlay))
+        if self.host:
+            members.update(self.host.files)
         if not interactive:
             members.update(self._agent_files(command, seconds))
-        return image.make_iso(self._directory, self.image, self.hypervisor, members, self.append, self.kernel_append)
+        archives = [os.path.join(self.build, "image", "network.zst")] if self.host else []
+        return image.make_iso(self._directory, self.image, self.hypervisor, members, self.append, self.kernel_append,
+                              archives)
 
     def _agent_files(self, command, seconds):
         config = f"token={self.token}\nchannel={self.channel}\ndrivers={'yes' if self.drivers else ''}\n"
@@ -96,7 +103,10 @@ class Machine:
         if on_start:
             on_start()
         if command is None:
-            self._wait(lambda: self._take("ready"), timeout, "the control domain did not come up")
+            self.wait_ready(timeout)
+
+    def wait_ready(self, timeout=180):
+        self._wait(lambda: self._take("ready"), timeout, "the control domain did not come up")
 
     def launch(self, iso):
         self._sockets = self.emulator.start(self._directory, iso, self.hardware)
@@ -167,26 +177,35 @@ class Machine:
                 self._changed.wait(min(0.5, max(0.01, deadline - time.monotonic())))
 
     def _check_alive(self):
+        for machine in (self, *self.companions):
+            status, what = machine.ended(self._changed) or (None, None)
+            if what:
+                raise MachineEnded(status, f"{machine.host.name}: {what}" if machine.host else what)
+
+    def ended(self, changed):
+        """(status, what) if the machine is no more, else None. Whoever asks holds the lock of changed, its own: what
+        this machine still has to say may take a moment."""
         panic = verdict.find_panic(self.serial_log())
         if panic:
             # The registers and the backtrace follow the first line.
-            self._changed.wait_for(lambda: self._process.poll() is not None, 2)
-            raise MachineEnded(panic[0], panic[1])
+            changed.wait_for(lambda: self._process.poll() is not None, 2)
+            return panic
         if self._process.poll() is not None:
-            self._changed.wait_for(lambda: not self._open, 5)  # the reason may still be on its way
+            changed.wait_for(lambda: not self._open, 5)  # the reason may still be on its way
             reason = self.emulator.reason()
             if not reason:
-                raise MachineEnded(verdict.LAB_ERROR, f"the emulator failed: {self.emulator.last_words()}")
-            raise MachineEnded(verdict.RESET, f"the machine ended by itself ({reason})")
+                return verdict.LAB_ERROR, f"the emulator failed: {self.emulator.last_words()}"
+            return verdict.RESET, f"the machine ended by itself ({reason})"
         if self.emulator.is_reset():
             self._process.kill()
+        return None
 
     # --- commands -------------------------------------------------------------------------------------------------
 
-    def run(self, command, timeout=60):
+    def run(self, command, timeout=60, on_output=None):
         """Runs a shell command in the control domain. A command that outlives the timeout is killed: status 143."""
         self._send(b"run " + framing.request_line(command, int(timeout * self.patience)))
-        return self.finish_command(timeout + 15)
+        return self.finish_command(timeout + 15, on_output)
 
     def check(self, command, timeout=60):
         """Like run(), but the command must succeed; returns its output as text."""
@@ -242,6 +261,10 @@ class Machine:
             before = len(self._log)
             time.sleep(2 * self.patience)
 
+    def set_link(self, up):
+        """Pulls the cable out of the network card, or puts it back."""
+        self._sockets["qmp"].sendall(self.emulator.link_order(up))
+
     def is_usable(self):
         """False once a command timed out, the machine ended, or a panic was seen."""
         return bool(self._process) and self._process.poll() is None and not self._lost \
@@ -253,7 +276,12 @@ class Machine:
         return self._log.decode(errors="replace").replace("\r", "")
 
     def serial_tail(self):
-        return "--- tail of the serial log\n" + verdict.tail(self.serial_log()) + "\n---"
+        """Of this machine and of its companions."""
+        parts = []
+        for machine in (self, *self.companions):
+            of = f" of {machine.host.name}" if machine.host else ""
+            parts.append(f"--- tail of the serial log{of}\n{verdict.tail(machine.serial_log())}\n---")
+        return "\n".join(parts)
 
     def wait_log(self, text, timeout):
         """Waits for a text on the serial console."""

@@ -10,9 +10,11 @@ import sys
 import tempfile
 import time
 import unittest
+from unittest import mock
 
 import channel
 import emulators
+import hosts
 import image
 import machine
 import machines
@@ -169,6 +171,20 @@ class MachineLines(unittest.TestCase):
         self.assertEqual(command[0], "/b/cache/qemu10/usr/bin/qemu-system-x86_64")
         self.assertEqual(command[command.index("-L") + 1], "/b/cache/qemu10/usr/share/qemu")
 
+    def test_both_ends_of_a_cable(self):
+        description, macs = machines.MACHINES[machines.DEFAULT], set()
+        for host in hosts.make_hosts():
+            with host.cable:
+                hardware = emulators.Hardware(description, host=host)
+                text = " ".join(emulators.make("build", description).command("x.iso", hardware))
+                self.assertIn(f"-netdev socket,id=net0,fd={host.cable.fileno()} ", text)
+                self.assertIn(f"mac={host.mac}", text)
+                self.assertNotIn("user", text)
+                self.assertEqual(hardware.descriptors(), (host.cable.fileno(),))
+                macs.add(host.mac)
+        self.assertEqual(len(macs), 2)
+        self.assertEqual(emulators.Hardware(description).descriptors(), ())
+
     def test_qemu_tells_why_it_ended(self):
         emulator = emulators.make("build", machines.MACHINES[machines.DEFAULT])
         emulator.receive_qmp(b'{"QMP": {}}\nnonsense\n')
@@ -207,6 +223,65 @@ class MachineLines(unittest.TestCase):
                 with open(os.path.join(directory, "log"), "w", encoding="utf-8") as file:
                     file.write(log)
                 self.assertEqual((emulator.reason(), emulator.is_reset()), (reason, reset))
+
+
+class Hosts(unittest.TestCase):
+    def setUp(self):
+        self.pair = hosts.Pair(lambda host: machine.Machine(host=host))
+        self.addCleanup(self.pair.close)
+
+    def files(self, of):
+        return {path: data.decode() for path, (_, data) in of.host.files.items()}
+
+    def test_names_and_keys(self):
+        east, west = (self.files(each) for each in self.pair.machines)
+        self.assertEqual((east["etc/hostname"], west["etc/hostname"]), ("east\n", "west\n"))
+        self.assertIn("10.0.0.1 east\n10.0.0.2 west\n", east["etc/hosts"])
+        self.assertEqual((east["etc/address"], west["etc/address"]), ("10.0.0.1/24\n", "10.0.0.2/24\n"))
+        for same in ("etc/hosts", "etc/ssh/id_ed25519", "etc/ssh/authorized_keys", "etc/ssh/ssh_known_hosts"):
+            self.assertEqual(east[same], west[same])
+        self.assertNotEqual(east["etc/ssh/host_key"], west["etc/ssh/host_key"])
+        self.assertRegex(east["etc/ssh/ssh_known_hosts"], r"^east,10.0.0.1 ssh-ed25519 \S+ east\nwest,10.0.0.2 ssh-ed")
+        for path, (mode, _) in self.pair.east.host.files.items():
+            if "PRIVATE" in east[path]:
+                self.assertEqual(mode & 0o777, 0o600, path)
+
+    def test_keys_of_each_run_are_its_own(self):
+        other = hosts.Pair(lambda host: machine.Machine(host=host))
+        self.addCleanup(other.close)
+        for path in ("etc/ssh/id_ed25519", "etc/ssh/host_key"):
+            self.assertNotEqual(self.files(other.east)[path], self.files(self.pair.east)[path])
+
+    def test_end_of_one_ends_the_wait_for_the_other(self):
+        """With both logs."""
+        east, west = self.pair.machines
+        for each in self.pair.machines:
+            each.emulator.process = mock.Mock(**{"poll.return_value": None})
+            self.addCleanup(setattr, each.emulator, "process", None)
+        east._log += b"east boots\n"
+        west._log += b"west boots\n(XEN) Panic on CPU 1:\n"
+        with self.assertRaises(verdict.MachineEnded) as caught:
+            east._wait(lambda: None, 5, "nothing")
+        self.assertEqual((caught.exception.status, str(caught.exception)),
+                         (verdict.HYPERVISOR_PANIC, "west: hypervisor panic"))
+        for words in ("log of east\neast boots", "log of west\nwest boots"):
+            self.assertIn(words, self.pair.serial_tail())
+        self.assertTrue(east.is_usable())
+        self.assertFalse(self.pair.is_usable())
+        self.pair.part()
+        with self.assertRaises(verdict.MachineEnded) as caught:
+            east._wait(lambda: None, 0.1, "nothing")
+        self.assertEqual(caught.exception.status, verdict.HANG)
+
+
+class Runner(unittest.TestCase):
+    def test_modules_with_pairs_are_known_by_name(self):
+        runner = script.load(os.path.join(os.path.dirname(HERE), "run"))
+        found = [name for name in runner.modules_in(HERE) if runner.needs_pair(name)]
+        self.assertIn("test_two_hosts", found)
+        for name in runner.modules_in(HERE):
+            with open(os.path.join(HERE, name + ".py"), encoding="utf-8") as file:
+                self.assertEqual("PairTest" in file.read(), name in found, name)
 
 
 class UnitProgramOutput(unittest.TestCase):
@@ -251,7 +326,7 @@ class NothingIsLeft(unittest.TestCase):
         self.tmp = os.path.join(self.top, "tmp")
         self.make("bin/qemu-system-x86_64", FALSE_QEMU)
         self.make("bin/grub-mkrescue", "#!/bin/sh\nshift\n: >\"$2\"\n")
-        for name in ("umbra.gz", "image/vmlinuz", "image/initrd"):
+        for name in ("umbra.gz", "image/vmlinuz", "image/initrd", "image/network.zst"):
             self.make("build/" + name, "x")
         os.mkdir(self.tmp)
 
@@ -262,9 +337,9 @@ class NothingIsLeft(unittest.TestCase):
             file.write(text)
         os.chmod(path, 0o755)
 
-    def start(self, *options):
+    def start(self, *options, verb="run"):
         environment = dict(os.environ, PATH=f"{self.top}/bin:{os.environ['PATH']}", TMPDIR=self.tmp)
-        return subprocess.Popen([sys.executable, os.path.join(HERE, "lab"), "run", "--build", self.top + "/build",
+        return subprocess.Popen([sys.executable, os.path.join(HERE, "lab"), verb, "--build", self.top + "/build",
                                  *options, "--", "true"], env=environment, stderr=subprocess.PIPE, text=True)
 
     def emulators(self):
@@ -293,6 +368,15 @@ class NothingIsLeft(unittest.TestCase):
         _, err = lab.communicate(timeout=30)
         self.assertEqual(lab.returncode, verdict.HANG, err)
         self.assertIn("lab: ", err.strip().split("\n")[-1])
+        self.check_clean()
+
+    def test_pair_hangs(self):
+        lab = self.start("--timeout", "2", verb="pair")
+        self.wait_for(lambda: len(self.emulators()) == 2, "there are not two emulators")
+        _, err = lab.communicate(timeout=30)
+        self.assertEqual(lab.returncode, verdict.HANG, err)
+        for name in ("log of east", "log of west"):
+            self.assertNotIn(name, err)  # neither said anything
         self.check_clean()
 
     def test_emulator_aborts(self):
