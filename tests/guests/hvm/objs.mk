@@ -24,6 +24,7 @@ hvm-tests += pointers
 hvm-tests += grants
 hvm-tests += smp_shootdown
 hvm-tests += smp_tables
+hvm-tests += smp_seen
 hvm-tests += smp_cr3
 
 hvm-flags = $(filter-out -mcmodel=kernel,$(GUEST_CFLAGS)) -Itests/guests/hvm/lib $(hvm-flags-$(1))
