@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include <hv/sched.h>
 #include <hv/x86.h>
+#include <hv/logdirty.h>
 #include "shadow_guest.h"
 #include "shadow_lend.h"
 
@@ -308,6 +309,30 @@ static void test_large_leaf(void **state)
     assert_int_equal(level, 2);
 }
 
+/* An instruction that reads from one page and stores to another of a large one, while stores are logged, gets on. */
+static void test_large_leaf_logged(void **state)
+{
+    uint64_t from = (1ul << 21) + 0x1000, to = (1ul << 21) + 0x2000;
+    unsigned int level;
+
+    model_store(2 * PAGE_SIZE + 8, 8, (uint64_t)SMALL << PAGE_SHIFT | ALL | PTE_PSE);
+    while (logdirty_enable(d) == -ERESTART)
+        ;
+    assert_int_equal(go(from, ORACLE_READ, false).result, SHADOW_FIXED);
+    assert_true(leaf(from, &level) & PTE_PSE);
+    assert_int_equal(go(to, ORACLE_WRITE, false).result, SHADOW_FIXED);
+    assert_int_equal(go(from, ORACLE_READ, false).result, SHADOW_FIXED);
+    assert_int_equal(go(to, ORACLE_WRITE, false).tries, 0);
+    assert_int_equal(go(from, ORACLE_READ, false).tries, 0);
+    assert_false(leaf(from, &level) & PTE_RW);
+    while (logdirty_disable(d) == -ERESTART)
+        ;
+    model_blow();
+    go(to, ORACLE_WRITE, false);
+    leaf(to, &level);
+    assert_int_equal(level, 2);
+}
+
 /* A page of user mode that is read-only: without WP the supervisor stores to it and user mode goes on reading. */
 static void test_without_wp(void **state)
 {
@@ -495,13 +520,14 @@ static void test_audit_finds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random),    SHADOW_TEST(test_one_fault),       SHADOW_TEST(test_accessed_and_dirty),
-        SHADOW_TEST(test_store_to_table), SHADOW_TEST(test_swap_in_table),   SHADOW_TEST(test_emulated_stores),
-        SHADOW_TEST(test_ahead),          SHADOW_TEST(test_repeated_stores), SHADOW_TEST(test_give_up),
-        SHADOW_TEST(test_device),         SHADOW_TEST(test_stale_write),     SHADOW_TEST(test_no_table_any_more),
-        SHADOW_TEST(test_large_leaf),     SHADOW_TEST(test_without_wp),      SHADOW_TEST(test_kinds_of_memory),
-        SHADOW_TEST(test_many_mappings),  SHADOW_TEST(test_root_goes),       SHADOW_TEST(test_p2m_waits),
-        SHADOW_TEST(test_small_pool),     SHADOW_TEST(test_audit_finds),     SHADOW_TEST(test_borrowed_memory),
+        cmocka_unit_test(test_random),     SHADOW_TEST(test_one_fault),         SHADOW_TEST(test_accessed_and_dirty),
+        SHADOW_TEST(test_store_to_table),  SHADOW_TEST(test_swap_in_table),     SHADOW_TEST(test_emulated_stores),
+        SHADOW_TEST(test_ahead),           SHADOW_TEST(test_repeated_stores),   SHADOW_TEST(test_give_up),
+        SHADOW_TEST(test_device),          SHADOW_TEST(test_stale_write),       SHADOW_TEST(test_no_table_any_more),
+        SHADOW_TEST(test_large_leaf),      SHADOW_TEST(test_large_leaf_logged), SHADOW_TEST(test_without_wp),
+        SHADOW_TEST(test_kinds_of_memory), SHADOW_TEST(test_many_mappings),     SHADOW_TEST(test_root_goes),
+        SHADOW_TEST(test_p2m_waits),       SHADOW_TEST(test_small_pool),        SHADOW_TEST(test_audit_finds),
+        SHADOW_TEST(test_borrowed_memory),
     };
 
     return cmocka_run_group_tests_name("shadow", tests, NULL, NULL) | shadow_ahead_tests() | shadow_unsync_tests() |

@@ -213,6 +213,17 @@ static bool logs_stores(const struct fill *c)
     return c->s->d->logdirty.state != LOGDIRTY_OFF;
 }
 
+static bool is_parted(const struct fill *c, const struct shadow_page *sp)
+{
+    spte_t now = sp->entry[index_at(c, sp->role.level)];
+
+    return spte_present(now) && !spte_is_leaf(now, sp->role.level);
+}
+
+/*
+ * While stores are logged a large leaf is read-only. A range that was parted for a store stays so: one leaf for a read
+ * would take the right of that store away, and an instruction that does both would not get on.
+ */
 static bool leaf_here(const struct fill *c, const struct shadow_page *sp)
 {
     const uint16_t *tables = region_tables(c->s, c->w.gfn);
@@ -221,7 +232,7 @@ static bool leaf_here(const struct fill *c, const struct shadow_page *sp)
         return true;
     if (sp->role.level != 2 || (c->v->paging.fmt && c->w.level < 2) || c->p2m.order < P2M_ORDER_2M)
         return false;
-    if (logs_stores(c) && is_store(c))
+    if (logs_stores(c) && (is_store(c) || is_parted(c, sp)))
         return false;
     return c->w.gfn.n / REGION_FRAMES / REGIONS_PER_PAGE < REGION_PAGES && (!tables || !*tables);
 }
