@@ -134,6 +134,16 @@ static uint64_t lower(unsigned level)
     return tables[level - 1][below(nr_tables[level - 1])];
 }
 
+uint64_t machine_table(unsigned level, unsigned i)
+{
+    return i < nr_tables[level] ? tables[level][i] : NO_FRAME;
+}
+
+uint64_t machine_plain(void)
+{
+    return plain_pfn();
+}
+
 static void make_tables(void)
 {
     for (unsigned level = 1; level <= 4; level++) {
@@ -477,6 +487,7 @@ void *ctl_foreign_map(struct ctl *ctl, uint32_t domid, int prot, const uint64_t 
 {
     unsigned m = 0;
 
+    live_run();
     for (size_t i = 0; i < count; i++) {
         if (count > PAGE_BATCH || owner[frame_of(domid, frames[i])] != domid) {
             ctl_error_set(err, -EINVAL, "map memory", "domain", NULL, "not its own");
@@ -572,6 +583,7 @@ int ctl_domain_info(struct ctl *ctl, uint32_t domid, struct ctl_domain_info *inf
                                      .hvm = domains[domid].hvm,
                                      .shutdown = domains[domid].suspended,
                                      .shutdown_reason = SHUTDOWN_suspend,
+                                     .memory_kib = domains[domid].nr_pfns * 4,
                                      .maxmem_kib = (domains[domid].hvm ? MAX_PFNS : domains[domid].nr_pfns) * 4,
                                      .vcpus_max = MAX_VCPUS,
                                      .shared_info_frame = domains[domid].shared_frame};
@@ -712,6 +724,7 @@ int ctl_call_domctl(struct ctl *ctl, struct xen_domctl *op)
     if (call_fails()) {
         return -EIO;
     }
+    live_run();
     switch (op->cmd) {
     case XEN_DOMCTL_getpageframeinfo3:
         return page_info(d, op);
@@ -726,7 +739,11 @@ int ctl_call_domctl(struct ctl *ctl, struct xen_domctl *op)
         return 0;
     case XEN_DOMCTL_gethvmcontext:
     case XEN_DOMCTL_sethvmcontext:
+        return pvh_domctl(d, op);
     case XEN_DOMCTL_shadow_op:
+        if (op->u.shadow_op.op != XEN_DOMCTL_SHADOW_OP_SET_ALLOCATION) {
+            return live_domctl(d, &op->u.shadow_op);
+        }
         return pvh_domctl(d, op);
     default: /* all begin with the vCPU's number */
         return op->u.getvcpuinfo.vcpu < MAX_VCPUS ? vcpu_call(&d->vcpu[op->u.getvcpuinfo.vcpu], op) : -EINVAL;

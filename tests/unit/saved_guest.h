@@ -67,7 +67,28 @@ uint64_t machine_pfn(const struct saved_domain *d, uint64_t frame);
 /* What is wrong with domain 2 as a copy of domain 1, or NULL. */
 const char *machine_compare(const struct ctl_build *b);
 
-/* Between saved_guest.c and saved_pvh.c. */
+/*
+ * saved_live.c: domain 1 runs until it is asked to suspend. Wherever the saver makes a call it stores to its memory, a
+ * PV guest to its page tables as well; and it changes what is a page table, and which frames it has.
+ */
+extern struct saved_live {
+    bool runs;               /* not asleep */
+    unsigned stores;         /* at each call, at most */
+    bool no_log;             /* the hypervisor keeps none */
+    bool logs;               /* it is on */
+    unsigned give_back;      /* in how many turns the guest gives a page back; 0: never */
+    unsigned step_ms;        /* by which time moves at each look */
+    unsigned suspends_after; /* the request is too late: -ETIMEDOUT; 0: at once */
+    unsigned moved, retyped; /* frames, and types, that were changed */
+} live;
+void live_begin(unsigned stores);
+/* The guest has its turn. */
+void live_run(void);
+int live_domctl(struct saved_domain *d, struct xen_domctl_shadow_op *op);
+
+/* Between saved_guest.c and the others. */
+uint64_t machine_table(unsigned level, unsigned i); /* NO_FRAME: there is none */
+uint64_t machine_plain(void);
 uint64_t machine_take(unsigned domid);
 void machine_fill(void *to, size_t size);
 const char *pvh_compare(const struct ctl_build *b);

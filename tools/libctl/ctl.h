@@ -481,11 +481,60 @@ void ctl_stream_close(struct ctl_stream *s);
 int ctl_stream_write_config(struct ctl_stream *s, const char *json, struct ctl_error *err);
 /* *json is freed by the caller. -EBADMSG: this is no saved domain, or a damaged one. */
 int ctl_stream_read_config(struct ctl_stream *s, char **json, struct ctl_error *err);
+/* The first byte, which stays there. */
+int ctl_stream_first(struct ctl_stream *s, uint8_t *byte, struct ctl_error *err);
 /* Writes a suspended guest, and leaves it as it is. -EBUSY: it is not suspended. */
 int ctl_domain_save(struct ctl *ctl, uint32_t domid, struct ctl_stream *s, struct ctl_error *err);
 /* As ctl_build_domain(), with contents from the stream instead of the files that *config names. */
 int ctl_restore_domain(struct ctl *ctl, const struct ctl_domain_config *config, struct ctl_stream *stream,
                        uint32_t *domid, struct ctl_error *err);
+
+/* --- sending a guest that runs (live.c) --- */
+
+#define CTL_SEND_ROUNDS 30 /* live ones, at most */
+
+enum ctl_send_stage { CTL_SEND_BEGIN, CTL_SEND_LIVE, CTL_SEND_SUSPEND, CTL_SEND_REST, CTL_SEND_DONE };
+
+/* How far it is. Times are of the monotonic clock, in milliseconds. */
+struct ctl_send_state {
+    enum ctl_send_stage stage;
+    uint64_t guest_pages;                            /* when it began */
+    unsigned rounds;                                 /* begun, the last one, of a sleeping guest, included */
+    uint64_t round_pages, round_at;                  /* to send in this one; looked at so far */
+    uint32_t sent[CTL_SEND_ROUNDS + 1];              /* by round */
+    uint64_t pages, zero_pages;                      /* sent; those of them without a bit set */
+    uint64_t skipped_pages;                          /* left for later, because they had been stored to again */
+    uint64_t bytes;                                  /* of the stream */
+    uint64_t rate;                                   /* bytes a second, of late; 0: not known */
+    uint64_t dirty_rate;                             /* pages a second, in the last live round */
+    uint64_t dirty_pages;                            /* as looked at last */
+    uint64_t estimate_ms;                            /* to send these */
+    uint64_t began_ms, asked_ms, asleep_ms, done_ms; /* 0: not yet */
+};
+
+struct ctl_send {
+    bool live;                /* else it sleeps all the time */
+    unsigned max_downtime_ms; /* rounds end when what is left can be sent in this time */
+    unsigned timeout_ms;      /* and when they took that long, or were as many as there may be: */
+    bool force;               /* then the guest is suspended all the same; else it stays */
+    unsigned suspend_ms;      /* how long it may take to suspend */
+    uint64_t bandwidth;       /* bytes a second while it runs; 0: no limit */
+    /* Called several times a second; a negative result, with the error filled, ends it all. */
+    int (*tick)(void *ctx, const struct ctl_send_state *now, struct ctl_error *err);
+    void *ctx;
+};
+
+/*
+ * Writes a guest to a stream while it runs, round after round, the last one when it has suspended. On success it is
+ * suspended, and its log of stores is still on: ctl_log_off() if it is to go on. On failure it goes on - one that was
+ * asked to suspend and did not in time (-ETIMEDOUT in CTL_SEND_SUSPEND) may still do so. -EOPNOTSUPP: the hypervisor
+ * keeps no log of this guest's stores. -ETIME: given up at the end of the rounds. Source: shadow_op
+ * enable_logdirty, clean, peek.
+ */
+int ctl_domain_send(struct ctl *ctl, uint32_t domid, struct ctl_stream *s, const struct ctl_send *how,
+                    struct ctl_send_state *state, struct ctl_error *err);
+/* No log is no error. Source: shadow_op off. */
+int ctl_log_off(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
 
 /* --- uuids (uuid.c) --- */
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libctl/save.h"
+#include "libctl/live.h"
 
 #define MAX_LEAVES 512
 #define MAX_MSRS   64
@@ -227,19 +227,25 @@ static int save_end(struct ctl_save *v)
     return rc < 0 ? rc : ctl_stream_finish(v->s);
 }
 
-static int save_guest(struct ctl_save *v)
+static int save_pages(struct ctl_save *v)
 {
-    static int (*const pv[])(struct ctl_save *) = {ctl_save_open,  save_static, ctl_save_p2m_frames,
-                                                   ctl_save_pages, save_tsc,    save_state,
-                                                   save_end,       NULL};
-    static int (*const hvm[])(struct ctl_save *) = {
-        ctl_save_hvm_open, save_static, ctl_save_pages, save_tsc, ctl_save_hvm_state, save_end, NULL};
+    return v->live ? ctl_live_pages(v) : ctl_save_pages(v);
+}
+
+int ctl_save_guest(struct ctl_save *v)
+{
+    static int (*const pv[])(struct ctl_save *) = {ctl_save_open, save_static, ctl_save_p2m_frames,
+                                                   save_pages,    save_tsc,    save_state,
+                                                   save_end,      NULL};
+    static int (*const hvm[])(struct ctl_save *) = {ctl_save_hvm_open,  save_static, save_pages, save_tsc,
+                                                    ctl_save_hvm_state, save_end,    NULL};
     int (*const *step)(struct ctl_save *) = v->info.hvm ? hvm : pv;
     int rc = ctl_stream_begin(v->s, v->info.hvm ? STREAM_TYPE_HVM : STREAM_TYPE_PV);
 
     for (; *step && rc >= 0; step++) {
         rc = (*step)(v);
     }
+    ctl_save_close(v);
     return rc;
 }
 
@@ -257,7 +263,5 @@ int ctl_domain_save(struct ctl *ctl, uint32_t domid, struct ctl_stream *s, struc
     if (!v.info.shutdown || v.info.shutdown_reason != SHUTDOWN_suspend) {
         return ctl_error_set(v.err, -EBUSY, "save", v.info.name, NULL, "it is not suspended");
     }
-    rc = save_guest(&v);
-    ctl_save_close(&v);
-    return rc;
+    return ctl_save_guest(&v);
 }

@@ -7,11 +7,14 @@
 
 #include "libctl/stream.h"
 
+struct ctl_live;
+
 struct ctl_save {
     struct ctl *ctl;
     struct ctl_stream *s;
     struct ctl_error *err;
     struct ctl_domain_info info;
+    struct ctl_live *live;      /* of a guest that is sent while it runs, or NULL */
     uint64_t nr_pfns;           /* guest frames have numbers below that */
     struct shared_info *shared; /* a copy; this and what follows, of PV guests */
     uint64_t nr_p2m;            /* frames of the list of guest frames */
@@ -22,6 +25,9 @@ struct ctl_save {
     } * back;
     uint64_t back_size; /* a power of two */
 };
+
+/* All of it; takes back what it acquires. s->err is set. */
+int ctl_save_guest(struct ctl_save *v);
 
 /* A domctl about the domain, with the error filled. */
 int ctl_save_domctl(struct ctl_save *v, struct xen_domctl *op, const char *step);
@@ -35,7 +41,7 @@ void ctl_save_close(struct ctl_save *v);
 uint64_t ctl_save_pfn(const struct ctl_save *v, uint64_t mfn);
 int ctl_save_p2m_frames(struct ctl_save *v);
 
-/* save_pages.c: all guest frames. */
+/* save_pages.c: all guest frames, or those that v->live wants. Positive: it wants no more for now. */
 int ctl_save_pages(struct ctl_save *v);
 
 /* save_hvm.c, of PVH guests: how far its memory goes; parameters and processors. */

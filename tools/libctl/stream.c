@@ -8,6 +8,7 @@
  * the offset and the record. The descriptor may be a pipe: nothing is sought. Does not know what records mean.
  */
 #include <endian.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,8 @@
 /* Of one record: a batch of pages has 4 MiB, the list of the P2M's frames of a guest with 1 TiB as much. */
 #define MAX_BODY   (16u << 20)
 #define MAX_CONFIG (1u << 20)
+#define WAIT_MS    200
+#define PIECE      (256u << 10) /* written between two looks at the pace */
 /* The type of a record of which no more than the offset is known. */
 #define NOT_YET_READ (~0u)
 
@@ -83,14 +86,29 @@ int ctl_stream_fail(struct ctl_stream *s, int code, const char *fmt, ...)
                          ctl_record_name(s), (unsigned long long)s->rec.offset, text);
 }
 
-int ctl_stream_write(struct ctl_stream *s, const void *data, size_t size)
+static int pace(struct ctl_stream *s, size_t bytes)
 {
-    const uint8_t *p = data;
+    return s->pace ? s->pace(s->pace_ctx, bytes, s->err) : 0;
+}
 
-    while (size) {
+/* It takes no more for now. */
+static int wait_writable(struct ctl_stream *s)
+{
+    struct pollfd p = {.fd = s->fd, .events = POLLOUT};
+
+    poll(&p, 1, WAIT_MS);
+    return pace(s, 0);
+}
+
+static int write_piece(struct ctl_stream *s, const uint8_t *p, size_t size)
+{
+    int rc = pace(s, size);
+
+    while (size && rc == 0) {
         ssize_t n = write(s->fd, p, size);
 
-        if (n < 0 && errno == EINTR) {
+        if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
+            rc = wait_writable(s);
             continue;
         }
         if (n < 0) {
@@ -102,7 +120,32 @@ int ctl_stream_write(struct ctl_stream *s, const void *data, size_t size)
         size -= (size_t)n;
         s->offset += (uint64_t)n;
     }
-    return 0;
+    return rc;
+}
+
+int ctl_stream_write(struct ctl_stream *s, const void *data, size_t size)
+{
+    const uint8_t *p = data;
+    int rc = 0;
+
+    for (size_t at = 0, n; at < size && rc == 0; at += n) {
+        n = size - at < PIECE ? size - at : PIECE;
+        rc = write_piece(s, p + at, n);
+    }
+    return rc;
+}
+
+int ctl_stream_first(struct ctl_stream *s, uint8_t *byte, struct ctl_error *err)
+{
+    int rc;
+
+    s->err = err;
+    s->names = NULL;
+    rc = ctl_stream_read(s, byte, 1);
+    s->offset = 0;
+    s->first = *byte;
+    s->has_first = rc == 0;
+    return rc;
 }
 
 int ctl_stream_read(struct ctl_stream *s, void *data, size_t size)
@@ -111,8 +154,12 @@ int ctl_stream_read(struct ctl_stream *s, void *data, size_t size)
     uint8_t *p = data;
 
     while (size) {
-        ssize_t n = read(s->fd, p, size);
+        ssize_t n = s->has_first ? 1 : read(s->fd, p, size);
 
+        if (s->has_first) {
+            *p = s->first;
+            s->has_first = false;
+        }
         if (n < 0 && errno == EINTR) {
             continue;
         }

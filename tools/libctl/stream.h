@@ -125,6 +125,11 @@ struct ctl_stream {
     struct ctl_record rec; /* the one read last; its body is the stream's */
     size_t room;
     struct ctl_error *err; /* of the call under way */
+    bool has_first;        /* read, and to be read again */
+    uint8_t first;
+    /* Before so many bytes are written, and every now and then, with 0, while none can be. Negative: give up. */
+    int (*pace)(void *ctx, size_t bytes, struct ctl_error *err);
+    void *pace_ctx;
 };
 
 /* 0 or -errno, with the error filled: where in the stream, and in which record. */

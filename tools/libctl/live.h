@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A domain that is sent while it runs: what the saver asks while it goes through the guest's pages. Internal to libctl.
+ */
+#ifndef CTL_LIVE_H
+#define CTL_LIVE_H
+
+#include "libctl/save.h"
+
+#define CTL_NOT_SENT 0xff
+
+struct ctl_live {
+    const struct ctl_send *how;
+    struct ctl_send_state *now;
+    uint64_t *set;       /* pages to send in this round */
+    uint64_t *empty;     /* pages that are named in the first round for their memory, and come later */
+    uint64_t *put_off;   /* those that could not be read as they were, for the next */
+    uint8_t *type;       /* with which each was sent last; CTL_NOT_SENT */
+    uint64_t *log;       /* locked: what the hypervisor answered last */
+    uint64_t round_bits; /* in `set` when the round began */
+    uint64_t peeked_at;  /* place in the round at which it was asked */
+    bool logging;
+    unsigned stalled; /* rounds in a row that brought it no nearer */
+    struct ctl_pace {
+        uint64_t began_ms, bytes; /* of the measurement under way */
+        bool measured;            /* it is not the first */
+        uint64_t filled_ms;
+        int64_t tokens; /* bytes that may be sent now */
+        uint64_t ticked_ms;
+    } pace;
+};
+
+/* Is the page to be sent in this round? From here on it is not any more. */
+bool ctl_live_take(struct ctl_live *l, uint64_t pfn);
+static inline bool ctl_live_wants_none(const struct ctl_live *l, uint64_t first_of_64)
+{
+    return !(l->set[first_of_64 / 64] | l->empty[first_of_64 / 64]);
+}
+/* Is it only named, so that memory for whole ranges is made in one piece? From here on it is not any more. */
+bool ctl_live_take_empty(struct ctl_live *l, uint64_t pfn);
+/* Its contents are in the stream, with this type; or have to wait for a later round. */
+void ctl_live_sent(struct ctl_live *l, uint64_t word, bool zero);
+void ctl_live_put_off(struct ctl_live *l, uint64_t pfn);
+static inline bool ctl_live_was_sent(const struct ctl_live *l, uint64_t pfn)
+{
+    return l->type[pfn] != CTL_NOT_SENT;
+}
+/* A page that was sent with another type is to be sent. */
+void ctl_live_compare(struct ctl_live *l, uint64_t word);
+/* save_pages.c: that of all pages, which a PV guest has. */
+int ctl_save_types(struct ctl_save *v);
+/* Between two batches. Negative: give up; 1: leave the rest of the round for later. */
+int ctl_live_next(struct ctl_save *v);
+/* All rounds, sleep, and the last one; in place of ctl_save_pages(). */
+int ctl_live_pages(struct ctl_save *v);
+
+/* pace.c: of the stream. ctx: the struct ctl_live. */
+void ctl_pace_begin(struct ctl_live *l);
+int ctl_pace(void *ctx, size_t bytes, struct ctl_error *err);
+
+#endif
