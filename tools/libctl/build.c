@@ -224,10 +224,24 @@ static int take_steps(struct ctl_build *b, const sigset_t *held, int (*const *st
 
 static int (*const restore_steps[])(struct ctl_build *) = {ctl_build_restore, NULL};
 
+static int trial_policy(struct ctl_build *b)
+{
+    return ctl_policy_set(b->ctl, b->domid, b->trial, b->err);
+}
+
+static int trial_memory(struct ctl_build *b)
+{
+    int rc = b->pool_kib ? ctl_domain_set_pool(b->ctl, b->domid, b->pool_kib, b->err) : 0;
+
+    return rc == 0 ? ctl_memory_claim(b->ctl, b->domid, b->config->memory_kib >> 2, b->err) : rc;
+}
+
+static int (*const trial_steps[])(struct ctl_build *) = {trial_policy, trial_memory, NULL};
+
 static int (*const *type_steps(const struct ctl_build *b))(struct ctl_build *)
 {
-    if (b->stream) {
-        return restore_steps;
+    if (b->stream || b->trial) {
+        return b->stream ? restore_steps : trial_steps;
     }
     return b->config->type == CTL_PVH ? ctl_build_steps_pvh : ctl_build_steps_pv;
 }
@@ -246,11 +260,11 @@ static int run_steps(struct ctl_build *b)
     if (rc == 0) {
         rc = take_steps(b, &held, type_steps(b));
     }
-    if (rc == 0) {
+    if (rc == 0 && !b->trial) {
         rc = take_steps(b, &held, last_steps);
     }
     /* The one unwinding place: the domain holds all that was made. */
-    if (rc < 0 && b->created) {
+    if ((rc < 0 || b->trial) && b->created) {
         ctl_domain_destroy(b->ctl, b->domid, NULL);
     }
     sigprocmask(SIG_SETMASK, &before, NULL);
@@ -308,4 +322,16 @@ int ctl_restore_domain(struct ctl *ctl, const struct ctl_domain_config *config, 
         *domid = b.domid;
     }
     return rc;
+}
+
+int ctl_build_trial(struct ctl *ctl, const struct ctl_domain_config *config, const struct ctl_policy *policy,
+                    struct ctl_error *err)
+{
+    struct ctl_error own = {0};
+    struct ctl_build b = {.ctl = ctl, .config = config, .trial = policy, .err = err ? err : &own};
+    int rc;
+
+    ctl_pvh_map(&b.pvh, config->memory_kib << 10);
+    rc = fill_defaults(&b);
+    return rc == 0 ? run_steps(&b) : rc;
 }

@@ -22,8 +22,9 @@ struct ctl_build {
     uint64_t pool_kib; /* PVH */
     bool created;      /* domid is a domain that must go if the build fails */
     uint32_t domid;
-    uint64_t *p2m;             /* PV: layout.nr_pages machine frames */
-    struct ctl_stream *stream; /* what it is restored from, or NULL */
+    uint64_t *p2m;                  /* PV: layout.nr_pages machine frames */
+    struct ctl_stream *stream;      /* what it is restored from, or NULL */
+    const struct ctl_policy *trial; /* of one that is only to be tried, or NULL */
     int store_port, console_port;
     uint64_t store_frame, console_frame; /* as the domain names its frames */
     uint64_t shared_info_frame;

@@ -536,6 +536,26 @@ int ctl_domain_send(struct ctl *ctl, uint32_t domid, struct ctl_stream *s, const
 /* No log is no error. Source: shadow_op off. */
 int ctl_log_off(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
 
+/* --- would a guest be taken (policy.c, build.c) --- */
+
+/* What a domain's processors can do, as the hypervisor's lists of leaves and MSRs. */
+struct ctl_policy {
+    void *leaves, *msrs;
+    size_t leaves_size, msrs_size; /* bytes */
+};
+
+/* Freed by the caller with ctl_policy_free(), on failure too. Source: get_cpu_policy. */
+int ctl_policy_get(struct ctl *ctl, uint32_t domid, struct ctl_policy *policy, struct ctl_error *err);
+void ctl_policy_free(struct ctl_policy *policy);
+/* Of a domain that never ran. -EINVAL: no list of that form. Source: set_cpu_policy. */
+int ctl_policy_set(struct ctl *ctl, uint32_t domid, const struct ctl_policy *policy, struct ctl_error *err);
+/*
+ * Would ctl_restore_domain() find a host for it? A domain is made with name, limits, policy and pool, its memory is set
+ * aside, and it is removed again.
+ */
+int ctl_build_trial(struct ctl *ctl, const struct ctl_domain_config *config, const struct ctl_policy *policy,
+                    struct ctl_error *err);
+
 /* --- uuids (uuid.c) --- */
 
 int ctl_uuid_random(uint8_t uuid[16]);                  /* version 4; -errno if there is no randomness */

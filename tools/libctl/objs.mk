@@ -42,6 +42,7 @@ ctl-srcs += tools/libctl/save_hvm.c
 ctl-srcs += tools/libctl/save.c
 ctl-srcs += tools/libctl/live.c
 ctl-srcs += tools/libctl/pace.c
+ctl-srcs += tools/libctl/policy.c
 ctl-srcs += tools/libctl/restore.c
 ctl-srcs += tools/libctl/restore_pages.c
 ctl-srcs += tools/libctl/restore_vcpu.c
