@@ -53,9 +53,11 @@ static void changed(void)
 /* Every function that changes something counts, before it does and after. */
 void fake_count(void)
 {
-    if (++fake->calls == fake->kill_at)
+    int call = __atomic_add_fetch(&fake->calls, 1, __ATOMIC_SEQ_CST); /* two processes may be at it */
+
+    if (call == fake->kill_at)
         kill(getpid(), SIGKILL);
-    if (fake->calls == fake->store_dies_at)
+    if (call == fake->store_dies_at)
         fake->store_fails = -EIO;
 }
 
@@ -73,6 +75,7 @@ void fake_reset(void)
     fake->present = true;
     fake->next_domid = 7;
     fake->share.weight = 256;
+    fake->cut_to = fake->cut_back = -1;
 }
 
 /* --- domains ---------------------------------------------------------------------------------------------------------
@@ -572,9 +575,16 @@ int ctl_store_write_domain(struct ctl *ctl, uint32_t domid, const char *path, co
 {
     struct ctl_domain_info *d = by_id(domid, err);
 
+    char name[64];
+    int rc;
+
     if (!d || d->dying)
         return fail(err, -ESRCH, "write to xenstore", "it is dying, or gone");
-    return ctl_store_write(ctl, path, value, err);
+    rc = ctl_store_write(ctl, path, value, err);
+    snprintf(name, sizeof(name), "/local/domain/%u/name", domid);
+    if (rc == 0 && strcmp(path, name) == 0)
+        snprintf(d->name, sizeof(d->name), "%s", value);
+    return rc;
 }
 
 static void remove_nodes(const char *path)

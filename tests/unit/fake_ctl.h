@@ -51,7 +51,11 @@ struct fake {
     int n_nodes;
     int suspend_fails, save_fails; /* errors of these (fake_save.c) */
     unsigned suspend_ms, woken;    /* time given last; guests that were let go on */
-    char events[128];              /* a FIFO: readable when something has changed; empty: nobody watches */
+    int send_fails, send_stage;    /* error of a send, and in which stage */
+    int logging;                   /* times that the log of stores was left on */
+    long cut_to, cut_back;         /* bytes after which the connection is cut; -1: never (fake_transport.c) */
+    long seen_to, seen_back;
+    char events[128]; /* a FIFO: readable when something has changed; empty: nobody watches */
 };
 
 extern struct fake *fake;

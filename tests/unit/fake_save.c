@@ -4,6 +4,7 @@
  * writes, and one line.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "libctl/stream.h"
@@ -76,4 +77,85 @@ int ctl_restore_domain(struct ctl *ctl, const struct ctl_domain_config *config, 
     stream->err = err;
     rc = ctl_stream_read(stream, contents, sizeof(contents));
     return rc < 0 ? rc : ctl_build_domain(ctl, config, domid, err);
+}
+
+/* --- sent while it runs --- */
+
+int ctl_log_off(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
+{
+    fake_count();
+    fake->logging = 0;
+    return 0;
+}
+
+static int send_stage(struct ctl_send_state *state, enum ctl_send_stage stage, const struct ctl_send *how,
+                      struct ctl_error *err)
+{
+    int rc;
+
+    state->stage = stage;
+    rc = how->tick ? how->tick(how->ctx, state, err) : 0;
+    if (rc == 0 && fake->send_fails && fake->send_stage == (int)stage)
+        rc = ctl_error_set(err, fake->send_fails, "copy its memory", "domain", NULL, "no");
+    fake_count();
+    return rc;
+}
+
+static int send_contents(struct ctl *ctl, uint32_t domid, struct ctl_stream *s, const struct ctl_send *how,
+                         struct ctl_send_state *state, struct ctl_error *err)
+{
+    int rc = send_stage(state, CTL_SEND_LIVE, how, err);
+
+    fake->logging = how->live;
+    s->err = err;
+    state->rounds = 2;
+    state->sent[0] = 900;
+    state->sent[1] = 100;
+    state->pages = 1000;
+    if (rc == 0)
+        rc = send_stage(state, CTL_SEND_SUSPEND, how, err);
+    state->asked_ms = 1000;
+    if (rc == 0)
+        rc = ctl_domain_suspend(ctl, domid, how->suspend_ms, err);
+    state->asleep_ms = 1500;
+    if (rc == 0)
+        rc = send_stage(state, CTL_SEND_REST, how, err);
+    return rc == 0 ? ctl_stream_write(s, CONTENTS, sizeof(CONTENTS)) : rc;
+}
+
+int ctl_domain_send(struct ctl *ctl, uint32_t domid, struct ctl_stream *s, const struct ctl_send *how,
+                    struct ctl_send_state *state, struct ctl_error *err)
+{
+    int rc = send_contents(ctl, domid, s, how, state, err);
+
+    if (rc < 0) {
+        ctl_log_off(ctl, domid, NULL);
+        ctl_domain_go_on(ctl, domid, NULL);
+        return rc;
+    }
+    state->stage = CTL_SEND_DONE;
+    return 0;
+}
+
+/* --- would it be taken --- */
+
+int ctl_policy_get(struct ctl *ctl, uint32_t domid, struct ctl_policy *policy, struct ctl_error *err)
+{
+    *policy = (struct ctl_policy){.leaves = strdup("leaves"), .leaves_size = 7, .msrs = strdup("msrs"), .msrs_size = 5};
+    return 0;
+}
+
+void ctl_policy_free(struct ctl_policy *policy)
+{
+    free(policy->leaves);
+    free(policy->msrs);
+}
+
+int ctl_build_trial(struct ctl *ctl, const struct ctl_domain_config *config, const struct ctl_policy *policy,
+                    struct ctl_error *err)
+{
+    if (policy->leaves_size != 7 || memcmp(policy->leaves, "leaves", 7) != 0 || policy->msrs_size != 5 ||
+        memcmp(policy->msrs, "msrs", 5) != 0)
+        return ctl_error_set(err, -EINVAL, "try", config->name, NULL, "other processors");
+    return fake->build_fails ? ctl_error_set(err, fake->build_fails, "try", config->name, "free some", "too large") : 0;
 }

@@ -89,6 +89,12 @@ test_save-srcs   := tests/unit/test_save.c $(filter-out tests/unit/test_guest.c,
 test_save-cflags := $(test_cli-cflags)
 test_save-libs   := -lyajl
 
+units               += test_migrate
+test_migrate-srcs   := tests/unit/test_migrate.c tests/unit/fake_transport.c \
+                       $(filter-out tests/unit/test_guest.c tools/cli/transport.c,$(test_guest-srcs))
+test_migrate-cflags := $(test_cli-cflags)
+test_migrate-libs   := -lyajl
+
 units                  += test_supervisor
 test_supervisor-srcs   := tests/unit/test_supervisor.c $(filter-out tests/unit/test_guest.c,$(test_guest-srcs))
 test_supervisor-cflags := $(test_cli-cflags)

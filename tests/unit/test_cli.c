@@ -386,7 +386,7 @@ static void test_rename(void **state)
     assert_int_equal(umbra("rename web1 77"), 2);
     assert_int_equal(umbra("rename web1 a/../b"), 2);
     fake_add(4, "db1");
-    assert_int_equal(umbra("rename web1 db1"), 1);
+    assert_int_equal(umbra("rename web9 db1"), 1);
     assert_non_null(strstr(err, "domain 4 has this name"));
     assert_int_equal(umbra("rename nobody db2"), 1);
     assert_int_equal(umbra("rename 0 control"), 1);

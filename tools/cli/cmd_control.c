@@ -121,9 +121,9 @@ static int settled(const struct stop *s, struct ctl_error *err)
         return ctl_domain_info(s->cli->ctl, s->domid, &info, NULL) < 0 || !info.dying;
     if (rc < 0)
         return rc;
-    if (gs.phase == GUEST_RUNNING || gs.phase == GUEST_SAVING)
+    if (gs.phase == GUEST_RUNNING || gs.phase == GUEST_SAVING || gs.phase == GUEST_MIGRATING)
         return gs.domid != s->domid || !gs.watched;
-    return gs.phase == GUEST_PRESERVED || gs.phase == GUEST_UNKNOWN;
+    return gs.phase == GUEST_PRESERVED || gs.phase == GUEST_HANDED_OVER || gs.phase == GUEST_UNKNOWN;
 }
 
 static int wait_settled(const struct stop *s)

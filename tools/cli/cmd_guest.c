@@ -8,26 +8,13 @@
 #include <time.h>
 
 #include "cli/cli.h"
-#include "cli/guest.h"
+#include "cli/guest_move.h"
 #include "cli/output.h"
 
 #define LOCK_MS 60000 /* for whoever is at work on the guest */
 
 /* --- rename ---------------------------------------------------------------------------------------------------------
  */
-
-/* The nodes that other tools read the name from. */
-static int rename_nodes(struct ctl *ctl, const struct ctl_domain_info *info, const char *name, struct ctl_error *err)
-{
-    char path[96], id[CTL_UUID_TEXT];
-    int rc;
-
-    ctl_uuid_format(info->uuid, id);
-    snprintf(path, sizeof(path), "/vm/%s/name", id);
-    rc = ctl_store_write_domain(ctl, info->domid, path, name, err);
-    snprintf(path, sizeof(path), "/local/domain/%u/name", info->domid);
-    return rc < 0 ? rc : ctl_store_write_domain(ctl, info->domid, path, name, err);
-}
 
 static int cannot_rename(int code, const char *message, struct ctl_error *err)
 {
@@ -67,7 +54,7 @@ static int rename_locked(struct ctl *ctl, const uint8_t uuid[16], const char *na
     if (rc == -ENOENT)
         rc = d ? 0 : cannot_rename(-ESRCH, "it is dying, or gone", err);
     if (rc == 0 && d)
-        rc = rename_nodes(ctl, d, name, err);
+        rc = guest_name_nodes(ctl, d->uuid, d->domid, name, err);
     free(list);
     return rc;
 }

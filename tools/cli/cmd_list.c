@@ -78,7 +78,8 @@ static int add_absent(struct rows *r, const struct ctl_domain_info *list, int n)
 
         if (guest_domain(list, n, gs->uuid))
             continue;
-        puzzling += gs->phase == GUEST_RUNNING || gs->phase == GUEST_STARTING || gs->phase == GUEST_SAVING;
+        puzzling += gs->phase == GUEST_RUNNING || gs->phase == GUEST_STARTING || gs->phase == GUEST_SAVING ||
+                    gs->phase == GUEST_MIGRATING;
         if (gs->phase != GUEST_REBOOTING && gs->phase != GUEST_RENAMING)
             continue;
         *row = (struct row){.gs = gs, .info = {.domid = (uint32_t)gs->domid, .shutdown = true}};

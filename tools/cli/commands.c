@@ -83,6 +83,30 @@ static const struct cli_option restore_options[] = {
     {0},
 };
 
+static const struct cli_option migrate_options[] = {
+    {'T', "transport", "ssh|COMMAND", "the way to HOST; COMMAND leads to `umbra migrate-receive` there"},
+    {'d', "max-downtime", "TIME", "suspend the guest when the rest can be sent in this time; 300ms"},
+    {'t', "timeout", "TIME", "how long it may be copied while it runs; 10m, 0 for ever"},
+    {'o', "on-timeout", "cancel|force", "after that: it stays, which is the default; or is suspended all the same"},
+    {'b', "bandwidth", "BYTES", "no more in a second while the guest runs: 100M"},
+    {'S', "non-live", NULL, "the guest sleeps for all the time of the copy"},
+    {'l', "live", NULL, "accepted for scripts made for xl: it is the default"},
+    {'n', "check", NULL, "only ask HOST whether it would take the guest"},
+    {0},
+};
+
+static const struct cli_option receive_options[] = {
+    {'p', "paused", NULL, "leave the guest paused"},
+    {'e', "no-watch", NULL, "do not supervise the guest: whoever calls cleans up when it ends"},
+    {0},
+};
+
+static const struct cli_option resolve_options[] = {
+    {'H', "here", NULL, "the guest goes on here"},
+    {'T', "there", NULL, "it is on the other host: what is here is removed"},
+    {0},
+};
+
 static const struct cli_option config_options[] = {
     {'q', "quiet", NULL, "say nothing about files that are valid"},
     {'U', "allow-unknown", NULL, "unknown keys are warnings"},
@@ -101,6 +125,14 @@ const struct command commands[] = {
     {"destroy", "DOMAIN", "End a guest at once and free what it holds.", 1, 1, NULL, cmd_destroy, false},
     {"save", "DOMAIN FILE", "Suspend a guest, write it to a file and remove it.", 2, 2, save_options, cmd_save, false},
     {"restore", "FILE", "Bring back a guest from the file it was saved to.", 1, 1, restore_options, cmd_restore, false},
+    {"migrate", "DOMAIN HOST", "Move a guest to another host while it runs.", 2, 2, migrate_options, cmd_migrate,
+     false},
+    {"migrate-status", "NAME", "Show how a guest's migration goes.", 1, 1, NULL, cmd_migrate_status, false},
+    {"migrate-abort", "NAME", "Give up a guest's migration; it goes on here.", 1, 1, NULL, cmd_migrate_abort, false},
+    {"migrate-resolve", "NAME", "Say where a guest is after a migration whose end was not heard.", 1, 1,
+     resolve_options, cmd_migrate_resolve, false},
+    {"migrate-receive", "", "Take a guest from standard input: the other end of `migrate`.", 0, 0, receive_options,
+     cmd_migrate_receive, false},
     {"domid", "NAME", "Print the number of a domain.", 1, 1, NULL, cmd_domid, false},
     {"domname", "DOMAIN", "Print the name of a domain.", 1, 1, NULL, cmd_domname, false},
     {"rename", "DOMAIN NAME", "Give a guest another name.", 2, 2, NULL, cmd_rename, false},

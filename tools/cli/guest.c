@@ -8,6 +8,7 @@
  *             running -> renaming -> rebooting ...   rename-restart
  *             running -> preserved                   preserve
  *   saved:    running -> saving -> dying             its saver died, or failed: saving -> running
+ *   moved:    guest_move.h                           its mover died: migrating -> saving; incoming -> dying
  *   removed:  any -> dying -> no record
  *
  * Invariant: a step may be done again from its beginning. The guest's domains are found by their handle, which is its
@@ -537,7 +538,7 @@ static int step_running(struct ctl *ctl, struct guest_state *gs, struct ctl_erro
         return guest_end(ctl, gs, err);
     }
     /* A suspended guest is the matter of whoever asked for that. */
-    if (gs->phase == GUEST_PRESERVED || !gs->watched || !info.shutdown || info.shutdown_reason == SHUTDOWN_suspend)
+    if (gs->phase != GUEST_RUNNING || !gs->watched || !info.shutdown || info.shutdown_reason == SHUTDOWN_suspend)
         return SETTLED;
     gs->domid = info.domid;
     return on_stop(ctl, gs, info.shutdown_reason, err);
@@ -560,6 +561,30 @@ static int step_saving(struct ctl *ctl, struct guest_state *gs, struct ctl_error
     return rc < 0 ? rc : GO_ON;
 }
 
+/* Whoever was moving it is gone before it was handed over. It may have been asked to suspend. */
+static int step_migrating(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
+{
+    struct ctl_domain_info info;
+    int rc = look(ctl, gs, &info, err);
+
+    if (rc > 0) {
+        guest_say(gs->name, "nobody moves domain %u any more: it stays", info.domid);
+        rc = ctl_log_off(ctl, info.domid, err);
+    }
+    if (rc >= 0)
+        rc = guest_state_put_move(ctl, gs->uuid, NULL, err);
+    if (rc >= 0)
+        rc = put_phase(ctl, gs, GUEST_SAVING, err);
+    return rc < 0 ? rc : GO_ON;
+}
+
+static int give_up_half(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
+{
+    guest_say(gs->name, "whoever %s it was ended before it was complete: it is removed",
+              gs->phase == GUEST_INCOMING ? "received" : "built");
+    return guest_end(ctl, gs, err);
+}
+
 static int step(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
 {
     switch (gs->phase) {
@@ -568,8 +593,8 @@ static int step(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
     case GUEST_PARTIAL:
         return guest_state_remove(ctl, gs->uuid, err);
     case GUEST_BUILDING:
-        guest_say(gs->name, "whoever built it was ended before it was complete: it is removed");
-        return guest_end(ctl, gs, err);
+    case GUEST_INCOMING:
+        return give_up_half(ctl, gs, err);
     case GUEST_STARTING:
         return step_start(ctl, gs, err);
     case GUEST_RENAMING:
@@ -578,8 +603,11 @@ static int step(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
         return step_restart(ctl, gs, err);
     case GUEST_SAVING:
         return step_saving(ctl, gs, err);
+    case GUEST_MIGRATING:
+        return step_migrating(ctl, gs, err);
     case GUEST_RUNNING:
     case GUEST_PRESERVED:
+    case GUEST_HANDED_OVER:
         return step_running(ctl, gs, err);
     default:
         return guest_end(ctl, gs, err);

@@ -15,8 +15,9 @@
 #define PIECE     2048 /* bytes of a piece of the configuration: path and piece fit xenstore's 4096 */
 #define NAMES_MS  10000
 
-static const char *const phases[GUEST_PHASES] = {"partial",  "unknown",   "building",  "starting", "running",
-                                                 "renaming", "rebooting", "preserved", "saving",   "dying"};
+static const char *const phases[GUEST_PHASES] = {"partial",  "unknown",     "building",  "starting", "running",
+                                                 "renaming", "rebooting",   "preserved", "saving",   "migrating",
+                                                 "incoming", "handed-over", "dying"};
 
 const char *guest_phase_name(enum guest_phase phase)
 {
@@ -59,6 +60,8 @@ static char *record_text(const struct guest_state *gs)
         ctl_uuid_format(gs->kept, kept);
         json_out_str(o, "kept", kept);
     }
+    if (gs->phase == GUEST_INCOMING || gs->phase == GUEST_HANDED_OVER)
+        json_out_str(o, "real", gs->real);
     json_out_close(o);
     return json_out_end(o);
 }
@@ -97,6 +100,8 @@ static void record_parse(const char *text, struct guest_state *gs)
     }
     if (gs->phase == GUEST_RENAMING && ctl_uuid_parse(member_text(record, "kept"), gs->kept))
         gs->phase = GUEST_RUNNING; /* to be decided again */
+    if (gs->phase == GUEST_INCOMING || gs->phase == GUEST_HANDED_OVER)
+        snprintf(gs->real, sizeof(gs->real), "%s", member_text(record, "real"));
     json_free(record);
 }
 
@@ -280,6 +285,22 @@ int guest_state_config(struct ctl *ctl, const uint8_t uuid[16], char **config, s
     free(*config);
     *config = NULL;
     return rc;
+}
+
+int guest_state_put_move(struct ctl *ctl, const uint8_t uuid[16], const char *text, struct ctl_error *err)
+{
+    char path[PATH_SIZE];
+
+    path_of(path, uuid, "/move");
+    return text ? ctl_store_write(ctl, path, text, err) : ctl_store_remove(ctl, path, err);
+}
+
+int guest_state_move(struct ctl *ctl, const uint8_t uuid[16], char **text, struct ctl_error *err)
+{
+    char path[PATH_SIZE];
+
+    path_of(path, uuid, "/move");
+    return read_node(ctl, path, text, err);
 }
 
 /* --- names ----------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
  *
  *   /umbra/guest/UUID           the record, one line of JSON: written as a whole, so it is the old one or the new one
  *   /umbra/guest/UUID/config/N  the configuration as JSON, in pieces that fit a message; fixed before the record
+ *   /umbra/guest/UUID/move      while it is moved to another host: where to, and how far, one line of JSON
  *   /umbra/name/NAME            the UUID: made, renamed and removed in one transaction with the record, so that whether
  *                               a name is free takes as long with many guests as with none
  *
@@ -17,16 +18,19 @@
 #include "cli/config.h"
 
 enum guest_phase {
-    GUEST_PARTIAL,   /* the record itself was never finished: it is empty, and there never was a domain */
-    GUEST_UNKNOWN,   /* not understood, as a newer version's: left alone, but its name and uuid are taken */
-    GUEST_BUILDING,  /* being created for the first time; whatever has its handle is half-built */
-    GUEST_STARTING,  /* complete, about to run */
-    GUEST_RUNNING,   /* created; its domain may have stopped since */
-    GUEST_RENAMING,  /* its stopped domain is to become another guest, `kept` */
-    GUEST_REBOOTING, /* whatever has its handle goes, then it is built again */
-    GUEST_PRESERVED, /* stopped, kept for inspection */
-    GUEST_SAVING,    /* as running, but if it suspends and nobody is at work on it, it goes on */
-    GUEST_DYING,     /* whatever has its handle goes, then the record */
+    GUEST_PARTIAL,     /* the record itself was never finished: it is empty, and there never was a domain */
+    GUEST_UNKNOWN,     /* not understood, as a newer version's: left alone, but its name and uuid are taken */
+    GUEST_BUILDING,    /* being created for the first time; whatever has its handle is half-built */
+    GUEST_STARTING,    /* complete, about to run */
+    GUEST_RUNNING,     /* created; its domain may have stopped since */
+    GUEST_RENAMING,    /* its stopped domain is to become another guest, `kept` */
+    GUEST_REBOOTING,   /* whatever has its handle goes, then it is built again */
+    GUEST_PRESERVED,   /* stopped, kept for inspection */
+    GUEST_SAVING,      /* as running, but if it suspends and nobody is at work on it, it goes on */
+    GUEST_MIGRATING,   /* as running; its memory is logged, which ends, and then as saving */
+    GUEST_INCOMING,    /* arriving from another host; whatever has its handle is half-built, and may not run */
+    GUEST_HANDED_OVER, /* asleep; whether it runs on the other host is for `migrate`, or `migrate-resolve`, to say */
+    GUEST_DYING,       /* whatever has its handle goes, then the record */
     GUEST_PHASES
 };
 
@@ -38,6 +42,7 @@ struct guest_state {
     bool watched;                 /* does the supervisor act when it ends? */
     int64_t started, short_lives; /* seconds since the host's start; short lives in a row */
     uint8_t kept[16];             /* GUEST_RENAMING */
+    char real[CTL_NAME_MAX];      /* GUEST_INCOMING, GUEST_HANDED_OVER: its name when that is over; else empty */
 };
 
 const char *guest_phase_name(enum guest_phase phase);
@@ -68,6 +73,9 @@ void guest_names_unlock(void);
 int guest_name_free(struct ctl *ctl, const char *name, struct ctl_error *err);
 /* The configuration as text, freed by the caller; NULL if there is none. 0 or -errno: it could not be read. */
 int guest_state_config(struct ctl *ctl, const uint8_t uuid[16], char **config, struct ctl_error *err);
+/* How a move goes on, as text; NULL removes it, and is read where there is none. */
+int guest_state_put_move(struct ctl *ctl, const uint8_t uuid[16], const char *text, struct ctl_error *err);
+int guest_state_move(struct ctl *ctl, const uint8_t uuid[16], char **text, struct ctl_error *err);
 /* By name, or by the number of its last domain; a name goes first. As guest_state_get(). */
 int guest_state_find(struct ctl *ctl, const char *name_or_id, struct guest_state *gs, struct ctl_error *err);
 

@@ -169,6 +169,7 @@ static bool needs_work(const struct guest_state *gs, const struct ctl_domain_inf
     case GUEST_RUNNING:
         return !d || (gs->watched && d->shutdown && d->shutdown_reason != SHUTDOWN_suspend);
     case GUEST_PRESERVED:
+    case GUEST_HANDED_OVER:
         return !d;
     case GUEST_SAVING:
         return !d || d->shutdown;

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Guests move while they work at their page tables, on shadows and on nested paging: from this host to itself, by a
+command as transport. What they find in memory afterwards is what it should be. When the other end is killed, the
+connection cut or the move given up, there is one guest that runs, and nothing is left."""
+
+import json
+import os
+import re
+import time
+
+import churn
+from labtest import HOME, LabTest
+
+CONFIG = {"type": "pvh", "memory": 128, "vcpus": 2}
+LOCAL = "umbra migrate-receive"
+LOGS = "/var/log/xen/console"
+RELAY = f"{HOME}/relay"
+ALL = bool(os.environ.get("UMBRA_MOVES"))
+TICK = r"umbra-guest: tick (\d+)\n"
+
+
+class Moving(LabTest):
+    def setUp(self):
+        super().setUp()
+        self.caps = self.json("umbra --json info")["virt_caps"].split()
+        if "hvm" not in self.caps:
+            self.skipTest("this machine has no hardware virtualisation")
+
+    def worker(self, name, **keys):
+        """A guest of churn. The console daemon names a log by the name with which a domain comes: both are one file
+        here."""
+        self.ok(f"ln -sf guest-{name}.log {LOGS}/guest-{name}--incoming.log")
+        self.addCleanup(self.run_in, f"rm -f {LOGS}/guest-{name}--incoming.log")
+        churn.create(self, name, "rounds 0", **{**CONFIG, **keys})
+        churn.wait_sum(self, name, 1, 300)
+
+    def rounds(self, name):
+        return len(churn.LINE.findall(self.console_log(name)))
+
+    def works_on(self, name):
+        """It comes to the end of a round that it has begun after this."""
+        churn.wait_sum(self, name, self.rounds(name) + 2, 300)
+
+    def move(self, name, *options, how=LOCAL):
+        text = self.ok(f"umbra --json migrate {' '.join(options)} -T '{how}' {name} localhost", 400)
+        documents = [json.loads(line) for line in text.strip().split("\n")]
+        self.assertEqual({d["schema"] for d in documents[:-1]}, {"umbra.migrate-progress/1"})
+        self.assertEqual(documents[-1]["schema"], "umbra.migrate/1")
+        return documents[-1]
+
+    def runs_once(self, name):
+        """One domain of the name, which runs; none is asleep or half-built."""
+        self.assertEqual(list(self.guests()), [name])
+        self.assertNotIn("p", self.guests()[name][3])
+        self.assertNotIn("s", self.guests()[name][3])
+        self.assertEqual(self.ok("xenstore-list /umbra/guest | wc -l").strip(), "1")
+        self.assertEqual(self.ok("xenstore-list /umbra/name").split(), [name])
+
+
+class Moves(Moving):
+    def questions(self, name):
+        """Whether it would be taken is asked; another side that is not there is told."""
+        self.assertIn("would take it", self.ok(f"umbra migrate --check -T '{LOCAL}' {name} localhost"))
+        self.assertTrue(self.json(f"umbra --json migrate --check -T '{LOCAL}' {name} localhost")["ok"])
+        self.fails(f"umbra migrate --check -T false {name} localhost", 1, "the other side")
+        self.fails(f"umbra migrate -T false {name} localhost", 1, "the other side")
+        self.runs_once(name)
+
+    def go_and_come(self, **keys):
+        before = self.footprint()
+        self.worker("mover", **keys)
+        self.questions("mover")
+        first = self.guests()["mover"][0]
+        sums = self.move("mover", "-d 1s", "-t 1m", "-o force")
+        self.assertGreater(self.guests()["mover"][0], first)
+        self.runs_once("mover")
+        print(f"moved: {json.dumps(sums)}")
+        self.assertGreaterEqual(len(sums["rounds"]), 2)
+        self.assertEqual(sum(sums["rounds"]), sums["pages"])
+        self.assertGreater(sums["pages"], 128 << 8)
+        self.assertGreater(sums["bytes"], sums["pages"] * 4096)
+        self.assertGreater(sums["zero_pages"], 0)
+        self.assertLess(sums["rounds"][-1], sums["guest_pages"] // 2, "nothing was copied while it ran")
+        self.assertLess(sums["downtime_ms"] + sums["suspend_ms"], sums["total_ms"])
+        self.assertGreater(sums["downtime_ms"], 0)
+        self.works_on("mover")
+        if ALL:
+            self.ok(f"umbra migrate -S -T '{LOCAL}' mover localhost", 400)
+            self.works_on("mover")
+        churn.check(self, "mover")
+        self.ok("umbra destroy mover")
+        self.wait_footprint(before)
+
+    def test_shadow(self):
+        if not ALL:
+            self.skipTest("takes minutes; UMBRA_MOVES=1 runs it")
+        self.go_and_come(hap=False)
+
+    def test_pv(self):
+        """Its stores are not logged, which is told before anything is stopped; asleep it moves."""
+        if not ALL:
+            self.skipTest("takes a minute; UMBRA_MOVES=1 runs it")
+        before = self.footprint()
+        self.ok(f"ln -sf guest-mover.log {LOGS}/guest-mover--incoming.log")
+        self.addCleanup(self.run_in, f"rm -f {LOGS}/guest-mover--incoming.log")
+        self.create("mover", vcpus=2)
+        self.wait_console("mover", "umbra-guest: tick 2\n")
+        self.fails(f"umbra migrate -T '{LOCAL}' mover localhost", 1, "log the guest's stores", "--non-live")
+        ticks = int(re.findall(TICK, self.console_log("mover"))[-1])
+        self.wait_console("mover", f"umbra-guest: tick {ticks + 2}\n")
+        said = self.ok(f"umbra migrate --non-live -T '{LOCAL}' mover localhost", 240)
+        self.assertIn("mover: moved to localhost", said)
+        self.runs_once("mover")
+        ticks = int(re.findall(TICK, self.console_log("mover"))[-1])
+        self.wait_console("mover", f"umbra-guest: tick {ticks + 3}\n")
+        seen = [int(n) for n in re.findall(TICK, self.console_log("mover"))]
+        self.assertEqual(sorted(set(seen)), list(range(1, seen[-1] + 1)), "its counter has a gap or went back")
+        self.ok("umbra destroy mover")
+        self.wait_footprint(before)
+
+    def test_nested(self):
+        if "hap" not in self.caps:
+            self.skipTest("this machine has no nested paging")
+        self.go_and_come(hap=True)
+
+
+class Accidents(Moving):
+    def test_accidents(self):
+        if not ALL:
+            self.skipTest("takes minutes; UMBRA_MOVES=1 runs it")
+        self.put_program(RELAY, "relay.c", "-D_GNU_SOURCE")
+        before = self.footprint()
+        self.worker("mover", hap="hap" in self.caps)
+        inside = self.footprint_inside()
+        for where in ("early", "ready"):
+            with self.subTest(where=where):
+                self.fails(f"umbra migrate -d 1s -t 30s -o force -T '{RELAY} {where}' mover localhost", 1, timeout=400)
+                self.stays(inside)
+        with self.subTest("go"):
+            self.unresolved("go", "absent")
+            self.fails("umbra migrate-resolve --there mover", 1, "does not have it")
+            self.ok("umbra migrate-resolve --here mover")
+            self.stays(inside)
+        with self.subTest("abort"):
+            self.abort()
+            self.stays(inside)
+        with self.subTest("report"):
+            self.unresolved("report", "running")
+            self.fails("umbra migrate-resolve --here mover", 1, "the other host has it")
+            self.ok("umbra migrate-resolve --there mover")
+            self.runs_once("mover")
+            self.works_on("mover")
+        churn.check(self, "mover")
+        self.ok("umbra destroy mover")
+        self.wait_footprint(before)
+
+    def footprint_inside(self):
+        info = self.json("umbra --json info")
+        nodes = self.ok("xenstore-ls -f | cut -d= -f1 | sort | grep -v '^/tool/xenstored'")
+        return (info["free_memory_kib"] + info["scrub_memory_kib"], nodes)
+
+    def stays(self, inside):
+        """The guest is where it was, works, and nothing was left by what failed."""
+        deadline = time.monotonic() + 60 * self.machine.patience
+        while self.footprint_inside() != inside and time.monotonic() < deadline:
+            time.sleep(0.5)
+        self.assertEqual(self.footprint_inside(), inside)
+        self.runs_once("mover")
+        self.works_on("mover")
+
+    def unresolved(self, where, state):
+        self.fails(f"umbra migrate -d 1s -t 30s -o force -T '{RELAY} {where}' mover localhost", 1,
+                   "did not say whether mover runs", "umbra migrate-resolve", timeout=400)
+        self.assertIn("mover: unresolved", self.ok("umbra migrate-status mover"))
+        self.assertIn("mover--migratedaway", self.guests())
+        # The way back is asked by the same transport, which has its accident only with a guest.
+        self.assertIn(f"the other host says: {state}", self.ok("umbra migrate-resolve mover"))
+
+    def abort(self):
+        self.ok(f"(umbra migrate -b 2M -T '{LOCAL}' mover localhost; echo $? >/run/status) >/run/out 2>&1 &")
+        self.ok("for i in $(seq 100); do umbra migrate-status mover | grep -q 'round 0' && break; usleep 200000; done")
+        self.assertIn('"migrating"', self.ok("umbra --json migrate-status mover"))
+        self.fails("umbra save mover /run/saved", 1, "is at work on it")
+        self.ok("umbra migrate-abort mover")
+        self.ok("for i in $(seq 100); do [ -e /run/status ] && break; usleep 200000; done")
+        self.assertEqual(self.ok("cat /run/status").strip(), "1")
+        self.assertIn("interrupted", self.ok("cat /run/out"))

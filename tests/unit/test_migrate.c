@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * tools/cli: `migrate` and `migrate-receive`, two processes on one host, whatever fails, with the connection cut at
+ * every message, and either of them killed at every call: at most one copy of the guest may ever run, and one does in
+ * the end.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "guest_world.h"
+#include "cli/cli.h"
+#include "cli/lock.h"
+#include "fake_ctl.h"
+
+#define MOVE  "migrate -T relay web2 localhost"
+#define READY "domain received, ready to unpause"
+#define GO    "domain is yours, you are cleared to unpause"
+#define SAVED "web2.save"
+
+static uint8_t old_uuid[16];
+
+/* Processes that outlive the one that made them are ours then. */
+static void reap_all(void)
+{
+    while (wait(NULL) > 0 || errno == EINTR)
+        ;
+}
+
+static int run(const char *line)
+{
+    int rc = umbra(line);
+
+    reap_all();
+    return rc;
+}
+
+static void created(void **state)
+{
+    fresh(state);
+    unlink("err.there");
+    assert_int_equal(world_config(), 0);
+    assert_int_equal(lock_try(LOCK_SUPERVISOR), 0); /* none is started: the test settles */
+    assert_int_equal(umbra("create -e g.json"), 0);
+    memcpy(old_uuid, fake->domains[1].uuid, 16);
+    fake->calls = 0;
+}
+
+static bool may_run(const struct ctl_domain_info *d)
+{
+    return d->domid && !d->paused && !d->shutdown && !d->dying;
+}
+
+static int running(void)
+{
+    int n = 0;
+
+    for (int i = 0; i < fake->n; i++)
+        n += may_run(&fake->domains[i]);
+    return n;
+}
+
+static struct guest_state the_record(void)
+{
+    struct guest_state *list, gs = {.phase = GUEST_PHASES};
+    int n = guest_state_list(ctl, &list, NULL);
+
+    if (n == 1)
+        gs = list[0];
+    free(list);
+    return gs;
+}
+
+static void settle_all(void)
+{
+    struct guest_state *list;
+    int n;
+
+    fake->kill_at = fake->store_dies_at = fake->store_fails = fake->write_fails_at = 0;
+    n = guest_state_list(ctl, &list, NULL);
+    for (int i = 0; i < n; i++)
+        assert_int_equal(settle(&list[i]), 0);
+    free(list);
+}
+
+/* One record, one domain, which runs under its name; nothing of a migration is left. */
+static void one_guest(bool here)
+{
+    struct guest_state gs = the_record();
+
+    assert_int_equal(records(), 1);
+    assert_int_equal(fake->n, 2);
+    assert_int_equal(running(), 1);
+    assert_true(gs.phase == GUEST_RUNNING || gs.phase == GUEST_SAVING);
+    assert_string_equal(gs.name, "web2");
+    assert_string_equal(fake->domains[1].name, "web2");
+    assert_true(!here || !fake->logging);
+    assert_int_equal(memcmp(gs.uuid, old_uuid, 16) == 0, here);
+    assert_int_equal(nodes_below("/umbra/name/"), 1);
+    for (int i = 0; i < fake->n_nodes; i++)
+        assert_null(strstr(fake->nodes[i].path, "/move"));
+}
+
+/* What is there is told, and only what is true is done. */
+static void resolve(void)
+{
+    const char *good = "migrate-resolve -H web2", *bad = "migrate-resolve -T web2";
+    bool there = running() == 1;
+
+    fake->cut_to = fake->cut_back = -1;
+    assert_int_equal(run("migrate-status web2"), 0);
+    assert_non_null(strstr(out, "web2: unresolved"));
+    assert_int_equal(run("migrate-resolve web2"), 0);
+    assert_non_null(strstr(out, there ? "the other host says: running" : "the other host says: absent"));
+    assert_int_equal(run(there ? good : bad), 1);
+    assert_non_null(strstr(err_text, there ? "the other host has it" : "the other host does not have it"));
+    assert_int_equal(run(there ? bad : good), 0);
+    one_guest(!there);
+}
+
+/* After whatever happened, and when all that hung on it is over. Returns whether it was unresolved. */
+static bool check(int rc)
+{
+    bool unresolved = false;
+    struct guest_state *list;
+    int n;
+
+    assert_true(running() <= 1);
+    settle_all();
+    n = guest_state_list(ctl, &list, NULL);
+    for (int i = 0; i < n; i++)
+        unresolved |= list[i].phase == GUEST_HANDED_OVER;
+    free(list);
+    assert_true(running() <= 1);
+    if (unresolved)
+        resolve();
+    else if (rc >= 0)
+        one_guest(rc != 0);
+    else
+        one_guest(memcmp(the_record().uuid, old_uuid, 16) == 0);
+    return unresolved;
+}
+
+static void test_moves(void **state)
+{
+    created(state);
+    assert_int_equal(run(MOVE), 0);
+    assert_non_null(strstr(out, "web2: moved to localhost in"));
+    assert_non_null(strstr(out, "2 rounds, 1000 pages"));
+    assert_int_equal(fake->suspend_ms, 60000);
+    assert_false(check(0));
+    assert_int_equal(run("--json " MOVE), 0); /* and again: from where it is now */
+    assert_non_null(strstr(out, "umbra.migrate-progress/1"));
+    assert_non_null(strstr(out, "\"rounds\":[900,100]"));
+    assert_int_equal(running(), 1);
+    assert_string_equal(the_record().name, "web2");
+}
+
+/* The words of both sides, and what has gone before each of them. */
+static long words_to(void)
+{
+    return fake->seen_to - (long)sizeof(GO);
+}
+
+static void test_cut(void **state)
+{
+    long sizes[2], stream;
+    int unresolved = 0;
+
+    created(state);
+    assert_int_equal(run(MOVE), 0);
+    stream = words_to();
+    sizes[0] = fake->seen_to;
+    sizes[1] = fake->seen_back;
+    for (long at = 0; at < sizes[0]; at += at < stream - 60 && at > 60 ? 97 : at < 60 ? 12 : 1) {
+        created(state);
+        fake->cut_to = at;
+        assert_int_equal(run(MOVE), 1);
+        assert_true(running() == 1 || at >= stream);
+        unresolved += check(1);
+    }
+    assert_true(unresolved > 0); /* a word that went, but did not arrive whole */
+    for (long at = 0; at < sizes[1]; at += 1 + (at % 7 == 3) * 4) {
+        created(state);
+        fake->cut_back = at;
+        assert_int_equal(run(MOVE), 1);
+        check(1);
+    }
+}
+
+/* The report is lost behind a guest that runs there. */
+static void test_lost_report(void **state)
+{
+    long all;
+
+    created(state);
+    assert_int_equal(run(MOVE), 0);
+    all = fake->seen_back;
+    for (int less = 1; less < 40; less += 13) {
+        created(state);
+        fake->cut_back = all - less;
+        assert_int_equal(run(MOVE), 1);
+        assert_non_null(strstr(err_text, "did not say whether web2 runs"));
+        assert_int_equal(running(), 1);
+        assert_true(check(1));
+    }
+}
+
+static void test_killed_anywhere(void **state)
+{
+    int rc = 1, point, last = 0;
+
+    for (point = 1; rc || last < point - 1; point++) {
+        created(state);
+        fake->kill_at = point;
+        rc = run(MOVE);
+        last = fake->calls; /* those of the receiver's at its end may come after ours */
+        check(rc);
+        if (point > last + 2)
+            break;
+    }
+    assert_true(point > 40);
+}
+
+/* xenstored dies, and comes back: what was done without it, and what could not be. */
+static void test_store_dies(void **state)
+{
+    created(state);
+    assert_int_equal(run(MOVE), 0);
+    for (int point = 1, calls = fake->calls; point < calls; point++) {
+        created(state);
+        fake->store_dies_at = point;
+        assert_in_range(run(MOVE), 0, 1);
+        check(-1);
+    }
+}
+
+/* A write that fails, once: of the source's, or of the receiver's. */
+static void test_write_fails(void **state)
+{
+    created(state);
+    assert_int_equal(run(MOVE), 0);
+    for (int point = 1, calls = fake->calls; point < calls; point++) {
+        created(state);
+        fake->write_fails_at = point;
+        assert_in_range(run(MOVE), 0, 1);
+        check(-1);
+    }
+}
+
+static void fails_and_stays(const char *line, const char *text)
+{
+    assert_int_equal(run(line), 1);
+    if (!strstr(err_text, text))
+        fail_msg("\"%s\" does not say \"%s\"", err_text, text);
+    assert_int_equal(the_record().phase, GUEST_RUNNING);
+    one_guest(true);
+}
+
+static void test_failures(void **state)
+{
+    created(state);
+    for (int stage = CTL_SEND_LIVE; stage <= CTL_SEND_REST; stage++) {
+        fake->send_fails = -ETIME;
+        fake->send_stage = stage;
+        fails_and_stays(MOVE, "copy its memory");
+    }
+    fake->send_fails = 0;
+    fake->suspend_fails = -EOPNOTSUPP;
+    fails_and_stays(MOVE, "Freezing of tasks failed");
+    fake->suspend_fails = 0;
+    fake->build_fails = -ENOMEM;
+    assert_int_equal(run(MOVE), 1); /* the other side ends: there is nothing to write to, or to read from */
+    one_guest(true);
+    slurp("err.there", err_text, sizeof(err_text));
+    assert_non_null(strstr(err_text, "131072 KiB are missing"));
+    fake->build_fails = 0;
+    fails_and_stays("migrate -T relay web2 nowhere", "start the transport");
+    assert_int_equal(run("migrate -T relay -S web2 localhost"), 0);
+    one_guest(false);
+}
+
+/* One that suspends when nobody waits any more is woken by whoever looks after it. */
+static void test_too_late(void **state)
+{
+    created(state);
+    fake->suspend_fails = -ETIMEDOUT;
+    assert_int_equal(run(MOVE), 1);
+    assert_int_equal(the_record().phase, GUEST_SAVING);
+    fake_stop(fake->domains[1].domid, SUSPEND);
+    settle_all();
+    assert_int_equal(the_record().phase, GUEST_RUNNING);
+    one_guest(true);
+}
+
+static void test_left_by_the_dead(void **state)
+{
+    struct guest_state gs;
+
+    fresh(state);
+    gs = left(GUEST_MIGRATING, CONFIG(""));
+    domain_of(&gs, 5);
+    fake_stop(5, SUSPEND);
+    fake->logging = 1;
+    assert_int_equal(settle(&gs), 0);
+    assert_int_equal(phase_of(&gs), GUEST_RUNNING);
+    assert_int_equal(fake->logging, 0);
+    assert_int_equal(fake->woken, 1);
+    fresh(state);
+    gs = left(GUEST_INCOMING, CONFIG(""));
+    domain_of(&gs, 5)->paused = true;
+    assert_int_equal(settle(&gs), 0);
+    assert_int_equal(records(), 0);
+    assert_int_equal(fake->n, 1);
+    fresh(state);
+    gs = left(GUEST_HANDED_OVER, CONFIG(""));
+    domain_of(&gs, 5);
+    fake_stop(5, SUSPEND);
+    assert_int_equal(settle(&gs), 0);
+    assert_int_equal(phase_of(&gs), GUEST_HANDED_OVER);
+    assert_int_equal(fake->woken, 0);
+    assert_int_equal(umbra("migrate -T relay web2 localhost"), 1);
+    assert_non_null(strstr(err_text, "it was handed over already"));
+    assert_int_equal(umbra("migrate-resolve web2"), 0);
+    assert_non_null(strstr(out, "cannot be asked: it is not written down"));
+    fake->n = 1; /* its domain goes */
+    assert_int_equal(settle(&gs), 0);
+    assert_int_equal(records(), 0);
+}
+
+/* --- from another host: what was saved is what is sent --- */
+
+static int receive(const char *options, const char *word, size_t size)
+{
+    FILE *f = fopen(SAVED, "a");
+    char line[64];
+    int in, rc, keep = dup(STDIN_FILENO);
+
+    fwrite(word, 1, size, f);
+    fclose(f);
+    in = open(SAVED, O_RDONLY);
+    dup2(in, STDIN_FILENO);
+    snprintf(line, sizeof(line), "migrate-receive -e%s", options);
+    rc = run(line);
+    dup2(keep, STDIN_FILENO);
+    close(keep);
+    close(in);
+    return rc;
+}
+
+static void saved(void **state)
+{
+    created(state);
+    assert_int_equal(umbra("save web2 " SAVED), 0);
+    assert_int_equal(records(), 0);
+}
+
+static bool said(const char *word)
+{
+    return memmem(out, sizeof(out), word, strlen(word) + 1) != NULL;
+}
+
+static void test_receives(void **state)
+{
+    saved(state);
+    assert_int_equal(receive("", GO, sizeof(GO)), 0);
+    assert_true(said(READY));
+    one_guest(true);
+    assert_int_equal(receive("", "", 0), 1);
+    assert_non_null(strstr(err_text, " exists"));
+    one_guest(true);
+    saved(state);
+    assert_int_equal(receive("p", GO, sizeof(GO)), 0);
+    assert_true(fake->domains[1].paused);
+    assert_int_equal(the_record().phase, GUEST_RUNNING);
+    saved(state);
+    assert_int_equal(receive("", GO, sizeof(GO) - 1), 1);
+    assert_true(said(READY));
+    assert_int_equal(records(), 0);
+    assert_int_equal(fake->n, 1);
+    saved(state);
+    assert_int_equal(receive("", READY "..........", sizeof(GO)), 1);
+    assert_non_null(strstr(err_text, "did not say the permission to go on but"));
+    assert_int_equal(fake->n, 1);
+}
+
+static void test_name_taken_there(void **state)
+{
+    saved(state);
+    fake_add(9, "web2");
+    assert_int_equal(receive("", GO, sizeof(GO)), 1);
+    assert_non_null(strstr(err_text, "domain 9 has this name"));
+    assert_false(said(READY));
+    assert_int_equal(records(), 0);
+}
+
+/* --- status, abort, check --- */
+
+static void test_abort(void **state)
+{
+    struct guest_state gs;
+    pid_t child;
+    int status;
+
+    created(state);
+    assert_int_equal(umbra("migrate-abort web2"), 1);
+    assert_non_null(strstr(err_text, "it is not being migrated"));
+    assert_int_equal(umbra("migrate-abort nobody"), 1);
+    assert_int_equal(umbra("migrate-status web2"), 0);
+    assert_non_null(strstr(out, "is not being migrated"));
+    gs = the_record();
+    gs.phase = GUEST_MIGRATING;
+    assert_int_equal(guest_state_put(ctl, &gs, NULL), 0);
+    child = fork();
+    if (child == 0) {
+        lock_forget();
+        _exit(guest_lock(gs.uuid, 0, NULL) || pause());
+    }
+    while (!lock_holder(lock_of_guest(gs.uuid)))
+        usleep(1000);
+    assert_int_equal(umbra("--json migrate-status web2"), 0);
+    assert_non_null(strstr(out, "\"migrating\""));
+    assert_int_equal(umbra("migrate-abort web2"), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+}
+
+static void test_check(void **state)
+{
+    created(state);
+    assert_int_equal(run("migrate -n -T relay web2 localhost"), 0);
+    assert_non_null(strstr(out, "web2: localhost would take it"));
+    one_guest(true);
+    assert_int_equal(run("--json migrate -n -T relay web2 localhost"), 0);
+    assert_non_null(strstr(out, "umbra.migrate-check/1"));
+    fake->build_fails = -ENOMEM;
+    assert_int_equal(run("migrate -n -T relay web2 localhost"), 1);
+    assert_non_null(strstr(err_text, "it would not take the guest: too large"));
+    fake->build_fails = 0;
+    assert_int_equal(run("migrate -n -T stock web2 localhost"), 1);
+    assert_non_null(strstr(err_text, "it does not answer questions"));
+    fake->cut_to = 0;
+    assert_int_equal(run("migrate -n -T relay web2 localhost"), 1);
+    one_guest(true);
+}
+
+static void test_options(void **state)
+{
+    static const char *const bad[][2] = {{"-T tcp", "tcp does not exist"},
+                                         {"-d 3x", "not a time"},
+                                         {"-d -1", "not a time"},
+                                         {"-d 9999999999h", "not a time"},
+                                         {"-t 8d", "not a time"},
+                                         {"-o maybe", "neither cancel nor force"},
+                                         {"-b 1", "64K at least"},
+                                         {"-b 99999999999G", "64K at least"},
+                                         {"-b 1T", "64K at least"},
+                                         {"-S -d 1s", "there are no rounds"},
+                                         {"-S -o force", "there are no rounds"}};
+    char line[128];
+
+    created(state);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        snprintf(line, sizeof(line), "migrate %s web2 localhost", bad[i][0]);
+        assert_int_equal(umbra(line), 2);
+        if (!strstr(err_text, bad[i][1]))
+            fail_msg("%s: \"%s\" does not say \"%s\"", line, err_text, bad[i][1]);
+    }
+    assert_int_equal(umbra("migrate web2"), 2);
+    assert_int_equal(umbra("migrate-resolve -H -T web2"), 2);
+    assert_int_equal(umbra("migrate Domain-0 localhost"), 1);
+    assert_int_equal(umbra("migrate nobody localhost"), 1);
+    fake_add(77, "strange");
+    assert_int_equal(umbra("migrate -T relay strange localhost"), 1);
+    assert_non_null(strstr(err_text, "umbra did not create it"));
+    assert_int_equal(run("migrate -T relay -d 1s -t 0 -o force -b 10M -l web2 localhost"), 0);
+}
+
+static int setup(void **state)
+{
+    signal(SIGPIPE, SIG_IGN);
+    return world_setup(state) || prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
+
+static int teardown(void **state)
+{
+    unlink("err.there");
+    unlink(SAVED);
+    return world_teardown(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_moves, fresh),
+        cmocka_unit_test_setup(test_cut, fresh),
+        cmocka_unit_test_setup(test_lost_report, fresh),
+        cmocka_unit_test_setup(test_killed_anywhere, fresh),
+        cmocka_unit_test_setup(test_store_dies, fresh),
+        cmocka_unit_test_setup(test_write_fails, fresh),
+        cmocka_unit_test_setup(test_failures, fresh),
+        cmocka_unit_test_setup(test_too_late, fresh),
+        cmocka_unit_test_setup(test_left_by_the_dead, fresh),
+        cmocka_unit_test_setup(test_receives, fresh),
+        cmocka_unit_test_setup(test_name_taken_there, fresh),
+        cmocka_unit_test_setup(test_abort, fresh),
+        cmocka_unit_test_setup(test_check, fresh),
+        cmocka_unit_test_setup(test_options, fresh),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * `migrate`: options, the guest's lock and record, then its way (migrate_send.c) and the sums.
+ *
+ * A signal does not end the process: it is noted, and the migration gives up in order.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/handover.h"
+#include "cli/migrate.h"
+#include "cli/supervisor.h"
+
+#define LOCK_MS         10000
+#define SUSPEND_MS      60000
+#define DOWNTIME_MS     300
+#define TIMEOUT_MS      600000
+#define LEAST_BANDWIDTH (64u << 10)
+#define LONGEST_MS      (7 * 86400000ull)
+
+/* --- options --- */
+
+struct unit {
+    const char *name;
+    uint64_t factor;
+};
+
+/* A whole number and one of the units, of which the first is meant if none is there. 0 or -EINVAL. */
+static int parse_amount(const char *text, const struct unit *units, uint64_t *amount)
+{
+    char *end;
+    unsigned long long n = strtoull(text, &end, 10);
+
+    if (*text < '0' || *text > '9')
+        return -EINVAL;
+    for (const struct unit *u = units; u->name; u++) {
+        if (strcmp(end, u->name) == 0 || (u == units && !*end)) {
+            *amount = n * u->factor;
+            return n && *amount / n != u->factor ? -EINVAL : 0;
+        }
+    }
+    return -EINVAL;
+}
+
+static int parse_time(const struct cli *cli, const char *option, const char *text, unsigned *ms)
+{
+    static const struct unit units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {0}};
+    uint64_t amount;
+
+    if (!text)
+        return EXIT_OK;
+    if (parse_amount(text, units, &amount) || amount > LONGEST_MS)
+        return cli_usage(cli, "--%s: \"%s\" is not a time: a number with ms, s, m or h, a week at most", option, text);
+    *ms = (unsigned)amount;
+    return EXIT_OK;
+}
+
+static int parse_bandwidth(const struct cli *cli, const char *text, uint64_t *bytes)
+{
+    static const struct unit units[] = {{"", 1}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {0}};
+
+    if (!text)
+        return EXIT_OK;
+    if (parse_amount(text, units, bytes) || *bytes < LEAST_BANDWIDTH || *bytes > INT64_MAX / 1000)
+        return cli_usage(cli, "--bandwidth: \"%s\" is not a number of bytes a second, with K, M or G, 64K at least",
+                         text);
+    return EXIT_OK;
+}
+
+static int parse_force(const struct cli *cli, const char *text, bool *force)
+{
+    *force = text && strcmp(text, "force") == 0;
+    if (!text || *force || strcmp(text, "cancel") == 0)
+        return EXIT_OK;
+    return cli_usage(cli, "--on-timeout: \"%s\" is neither cancel nor force", text);
+}
+
+static int parse_transport(const struct cli *cli, const char *text, const char **how)
+{
+    *how = text ? text : TRANSPORT_SSH;
+    if (strcmp(*how, "tcp") == 0)
+        return cli_usage(cli, "--transport: tcp does not exist; there are ssh, which is the default, or a command");
+    return **how ? EXIT_OK : cli_usage(cli, "--transport: an empty command");
+}
+
+static int parse(struct migration *m, const struct cli_args *args)
+{
+    const struct cli *cli = m->cli;
+    int rc = parse_transport(cli, args->value['T'], &m->how);
+
+    m->send = (struct ctl_send){
+        .live = !args->value['S'], .max_downtime_ms = DOWNTIME_MS, .timeout_ms = TIMEOUT_MS, .suspend_ms = SUSPEND_MS};
+    if (!rc && *m->host == '-')
+        rc = cli_usage(cli, "%s: not a host", m->host);
+    if (!rc)
+        rc = parse_time(cli, "max-downtime", args->value['d'], &m->send.max_downtime_ms);
+    if (!rc)
+        rc = parse_time(cli, "timeout", args->value['t'], &m->send.timeout_ms);
+    if (!rc)
+        rc = parse_force(cli, args->value['o'], &m->send.force);
+    if (!rc)
+        rc = parse_bandwidth(cli, args->value['b'], &m->send.bandwidth);
+    if (!rc && args->value['S'] && (args->value['d'] || args->value['o'] || args->value['t']))
+        rc =
+            cli_usage(cli, "--non-live: there are no rounds that --max-downtime, --timeout and --on-timeout could end");
+    return rc;
+}
+
+/* --- the guest --- */
+
+static int lock_record(struct migration *m, struct ctl_error *err)
+{
+    int rc = ctl_domain_info(m->cli->ctl, m->domid, &m->info, err);
+
+    if (rc >= 0)
+        rc = guest_lock(m->info.uuid, LOCK_MS, err);
+    if (rc < 0)
+        return rc;
+    rc = guest_state_get(m->cli->ctl, m->info.uuid, &m->gs, err);
+    if (rc == -ENOENT)
+        ctl_error_set(err, rc, "migrate", m->name, "migrate it with the tool that made it",
+                      "its configuration is not known: umbra did not create it");
+    else if (rc == 0 && m->gs.phase == GUEST_HANDED_OVER)
+        rc = ctl_error_set(err, -EBUSY, "migrate", m->name, "umbra migrate-resolve", "it was handed over already");
+    else if (rc == 0 && m->gs.phase != GUEST_RUNNING && m->gs.phase != GUEST_SAVING)
+        rc = ctl_error_set(err, -EBUSY, "migrate", m->name, NULL,
+                           "it is being built, received, restarted or removed, or preserved");
+    if (rc < 0)
+        guest_unlock(m->info.uuid);
+    return rc;
+}
+
+static void note_signal(int sig)
+{
+    handover_cancelled = 1;
+}
+
+static void hold_signals(void)
+{
+    static const int held[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction action = {.sa_handler = note_signal, .sa_flags = SA_RESTART}, before;
+
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < sizeof(held) / sizeof(held[0]); i++) {
+        sigaction(held[i], NULL, &before);
+        if (before.sa_handler != SIG_IGN)
+            sigaction(held[i], &action, NULL);
+    }
+}
+
+static int migrate_locked(struct migration *m)
+{
+    struct ctl_error err = {0};
+    bool unresolved;
+    int rc;
+
+    m->gs.phase = GUEST_MIGRATING;
+    rc = guest_state_put(m->cli->ctl, &m->gs, &err);
+    if (rc >= 0) {
+        migrate_show(m, &m->state);
+        rc = migrate_send(m, &unresolved, &err);
+    }
+    if (m->moved)
+        migrate_report(m);
+    return rc < 0 ? cli_fail(m->cli, m->name, &err, m->domid) : EXIT_OK;
+}
+
+int cmd_migrate(struct cli *cli, const struct cli_args *args)
+{
+    struct migration m = {.cli = cli, .name = args->operand[0], .host = args->operand[1]};
+    struct ctl_error err = {0};
+    int rc = parse(&m, args);
+
+    if (rc)
+        return rc;
+    if (cli_guest(cli, m.name, &m.domid))
+        return EXIT_FAILED;
+    if (args->value['n'])
+        return migrate_check(&m);
+    /* If we are killed, it is the supervisor that ends what we began. */
+    if (supervisor_start(&err) < 0 || lock_record(&m, &err) < 0)
+        return cli_fail(cli, m.name, &err, m.domid);
+    m.began_ms = migrate_now_ms();
+    snprintf(m.guest, sizeof(m.guest), "%s", m.gs.name); /* which changes on the way */
+    m.name = m.guest;
+    hold_signals();
+    rc = migrate_locked(&m);
+    guest_unlock(m.info.uuid);
+    return rc;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The words with which a guest changes hosts: those of `xl migrate` and `xl migrate-receive`, one way the guest's
+ * stream, the other way the answers (docs/migration-stream.md, "Hand-over").
+ */
+#ifndef CLI_HANDOVER_H
+#define CLI_HANDOVER_H
+
+#include <signal.h>
+
+#include "libctl/ctl.h"
+
+enum handover {
+    HANDOVER_BANNER, /* there -> here: send */
+    HANDOVER_READY,  /* there -> here: it is complete */
+    HANDOVER_GO,     /* here -> there: it is yours; there -> here, after a report of failure: it is yours again */
+    HANDOVER_REPORT, /* there -> here: it runs, or does not; a byte follows, 0 if it runs */
+};
+
+/* Set by a signal: whatever waits gives up. */
+extern volatile sig_atomic_t handover_cancelled;
+
+/* All of it, or -errno, in which case the other side cannot have had all of it. */
+int handover_say(int fd, enum handover what, struct ctl_error *err);
+/* The next bytes must be these. -ETIMEDOUT, -EINTR: cancelled, -EPIPE: the other side ended, -EPROTO: others came. */
+int handover_expect(int fd, enum handover what, unsigned timeout_ms, struct ctl_error *err);
+int handover_status(int fd, uint8_t *status, unsigned timeout_ms, struct ctl_error *err);
+/* A line, without its end. -EPROTO: the other side ended without one, or it is longer than that. */
+int handover_line(int fd, char *line, size_t size, unsigned timeout_ms, struct ctl_error *err);
+int handover_write(int fd, const void *data, size_t size, struct ctl_error *err);
+
+#endif

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Questions between two hosts, by the way that guests take: instead of a stream, which begins with an X, a line of
+ * JSON, and one back. `xl migrate-receive` takes such a line for a bad stream and ends, which is told as what it is.
+ *
+ *   state   what the other host knows of a guest that was handed over
+ *   check   would a guest be taken (migrate_check.c)
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/handover.h"
+#include "cli/migrate.h"
+
+#define QUESTION  "umbra.migrate-question/1"
+#define ANSWER    "umbra.migrate-answer/1"
+#define LINE_SIZE (256u << 10)
+#define WAIT_MS   60000
+
+struct json_out *migrate_question(const char *what, const char *name, const uint8_t uuid[16])
+{
+    struct json_out *o = json_out_new(false);
+    char id[CTL_UUID_TEXT];
+
+    ctl_uuid_format(uuid, id);
+    json_out_object(o, NULL);
+    json_out_str(o, "schema", QUESTION);
+    json_out_str(o, "ask", what);
+    json_out_str(o, "name", name);
+    json_out_str(o, "uuid", id);
+    return o;
+}
+
+static struct json_value *parse_line(const char *line, const char *schema)
+{
+    struct json_value *v = json_parse(line, strlen(line), NULL, NULL);
+
+    if (v && v->type == JSON_OBJECT && json_text(v, "schema") && strcmp(json_text(v, "schema"), schema) == 0)
+        return v;
+    json_free(v);
+    return NULL;
+}
+
+/* --- asking --- */
+
+static int exchange(const struct transport *t, const char *question, char *line, struct ctl_error *err)
+{
+    int rc = handover_expect(t->from, HANDOVER_BANNER, WAIT_MS, err);
+
+    if (rc >= 0)
+        rc = handover_write(t->to, question, strlen(question), err); /* its last byte ends the line */
+    return rc < 0 ? rc : handover_line(t->from, line, LINE_SIZE, WAIT_MS, err);
+}
+
+static int read_answer(const char *line, struct json_value **answer, struct ctl_error *err)
+{
+    *answer = parse_line(line, ANSWER);
+    return *answer ? 0 : ctl_error_set(err, -EPROTO, "ask the other side", NULL, NULL, "its answer is not understood");
+}
+
+int migrate_ask(const char *how, const char *host, struct json_out *question, struct json_value **answer,
+                struct ctl_error *err)
+{
+    char *text = json_out_end(question), *line = calloc(1, LINE_SIZE);
+    struct transport t;
+    int rc = -ENOMEM;
+
+    if (!text || !line) {
+        ctl_error_set(err, rc, "ask the other side", host, NULL, "out of memory");
+    } else {
+        rc = transport_open(&t, how, host, err);
+        if (rc >= 0) {
+            rc = exchange(&t, text, line, err);
+            transport_close(&t);
+        }
+    }
+    if (rc >= 0)
+        rc = read_answer(line, answer, err);
+    free(text);
+    free(line);
+    return rc;
+}
+
+int migrate_ask_state(const char *how, const char *host, const struct guest_state *gs, char state[32],
+                      struct ctl_error *err)
+{
+    struct json_out *o = migrate_question("state", gs->real, gs->uuid);
+    struct json_value *answer;
+    int rc;
+
+    json_out_close(o);
+    rc = migrate_ask(how, host, o, &answer, err);
+    if (rc < 0)
+        return rc;
+    if (json_text(answer, "state"))
+        snprintf(state, 32, "%s", json_text(answer, "state"));
+    else
+        rc = ctl_error_set(err, -EPROTO, "ask the other side", host, NULL, "%s",
+                           json_text(answer, "message") ? json_text(answer, "message") : "its answer says nothing");
+    json_free(answer);
+    return rc;
+}
+
+/* --- answering --- */
+
+static bool here(const struct guest_state *gs)
+{
+    return gs->phase == GUEST_HANDED_OVER || gs->phase == GUEST_MIGRATING;
+}
+
+/* By its uuid; on the host that it comes from, where that is the sleeping one's, by its name. */
+static const struct guest_state *find(const struct guest_state *list, int n, const char *name, const uint8_t uuid[16])
+{
+    bool from_here = false;
+
+    for (int i = 0; i < n; i++) {
+        if (memcmp(list[i].uuid, uuid, 16) != 0)
+            continue;
+        if (!here(&list[i]))
+            return &list[i];
+        from_here = true;
+    }
+    for (int i = 0; i < n && from_here; i++) {
+        if (!here(&list[i]) && (strcmp(list[i].name, name) == 0 || strcmp(list[i].real, name) == 0))
+            return &list[i];
+    }
+    return NULL;
+}
+
+static void answer_state(struct cli *cli, const struct json_value *question, struct json_out *o)
+{
+    const char *name = json_text(question, "name"), *id = json_text(question, "uuid");
+    const struct guest_state *found;
+    struct ctl_error err = {0};
+    struct guest_state *list;
+    uint8_t uuid[16];
+    int n;
+
+    if (!name || !id || ctl_uuid_parse(id, uuid)) {
+        json_out_str(o, "message", "the question names no guest");
+        return;
+    }
+    n = guest_state_list(cli->ctl, &list, &err);
+    if (n < 0) {
+        json_out_str(o, "message", err.message);
+        return;
+    }
+    found = find(list, n, name, uuid);
+    json_out_str(o, "state", found ? guest_phase_name(found->phase) : "absent");
+    free(list);
+}
+
+int migrate_answer(struct cli *cli, int in, int out)
+{
+    char *line = calloc(1, LINE_SIZE), *text;
+    struct json_out *o = json_out_new(false);
+    struct json_value *question = NULL;
+    struct ctl_error err = {0};
+    const char *what;
+    int rc = line ? 0 : ctl_error_set(&err, -ENOMEM, "answer", NULL, NULL, "out of memory");
+
+    if (line) {
+        line[0] = '{';
+        rc = handover_line(in, line + 1, LINE_SIZE - 1, WAIT_MS, &err);
+        question = rc < 0 ? NULL : parse_line(line, QUESTION);
+    }
+    what = question && json_text(question, "ask") ? json_text(question, "ask") : "";
+    json_out_object(o, NULL);
+    json_out_str(o, "schema", ANSWER);
+    if (strcmp(what, "state") == 0)
+        answer_state(cli, question, o);
+    else if (strcmp(what, "check") == 0)
+        migrate_answer_check(cli, question, o);
+    else
+        json_out_str(o, "message", "the question is not understood");
+    json_out_close(o);
+    text = json_out_end(o);
+    if (rc >= 0 && text)
+        rc = handover_write(out, text, strlen(text), &err);
+    free(text);
+    json_free(question);
+    free(line);
+    return rc < 0 ? cli_fail(cli, NULL, &err, CLI_NO_DOMAIN) : EXIT_OK;
+}

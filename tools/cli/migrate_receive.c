@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * `migrate-receive`: the other end of `migrate`, and of `xl migrate`: banner -> configuration -> record -> domain from
+ * the stream, paused -> "ready" -> "go" -> the record says starting, it runs -> report.
+ *
+ * Standard input and output are the connection. Killed at any moment: up to "go" the record says incoming, and what
+ * there is is removed; after that it says starting, and the guest is let go. A guest that comes to the host that it is
+ * on gets a new uuid, since a record is named by it.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/handover.h"
+#include "cli/migrate.h"
+#include "cli/saved_config.h"
+#include "cli/supervisor.h"
+
+#define GO_MS  300000
+#define SENDER "the other host"
+
+struct receive {
+    struct cli *cli;
+    const struct cli_args *args;
+    int out;
+    struct ctl_stream *stream;
+    struct config config;
+    struct guest_state gs; /* locked, once it is recorded */
+    bool recorded;
+    uint32_t domid;
+};
+
+/* What is printed by mistake must not become part of an answer. */
+static int take_output(void)
+{
+    int out = dup(STDOUT_FILENO);
+
+    if (out >= 0)
+        dup2(STDERR_FILENO, STDOUT_FILENO);
+    return out;
+}
+
+static int read_config(struct receive *r, struct ctl_error *err)
+{
+    char *text = NULL;
+    int rc = ctl_stream_read_config(r->stream, &text, err);
+
+    if (rc >= 0)
+        rc = saved_config_read(text, SENDER, &r->config, err);
+    free(text);
+    return rc;
+}
+
+/* --- the record --- */
+
+/* Does the guest come from this host? */
+static bool comes_from_here(struct ctl *ctl, const uint8_t uuid[16])
+{
+    struct guest_state gs;
+
+    return guest_state_get(ctl, uuid, &gs, NULL) == 0 && (gs.phase == GUEST_MIGRATING || gs.phase == GUEST_HANDED_OVER);
+}
+
+/* The name that it will have. One that comes from here still has it. */
+static int check_name(struct receive *r, bool from_here, struct ctl_error *err)
+{
+    int rc = from_here ? 0 : guest_names_lock(err);
+
+    if (from_here || rc)
+        return rc;
+    rc = guest_name_free(r->cli->ctl, r->config.name, err);
+    guest_names_unlock();
+    return rc;
+}
+
+static int name_guest(struct receive *r, bool from_here, struct ctl_error *err)
+{
+    struct config_uuid *uuid = &r->config.uuid;
+
+    if ((from_here || !uuid->given) && ctl_uuid_random(uuid->bytes) < 0)
+        return ctl_error_set(err, -EIO, "make a uuid", NULL, NULL, "no random numbers");
+    uuid->given = true;
+    r->gs = (struct guest_state){.phase = GUEST_INCOMING, .domid = -1, .watched = !r->args->value['e']};
+    memcpy(r->gs.uuid, uuid->bytes, sizeof(r->gs.uuid));
+    snprintf(r->gs.real, sizeof(r->gs.real), "%s", r->config.name);
+    guest_incoming_name(r->gs.name, r->config.name);
+    return 0;
+}
+
+static char *config_text(const struct config *c)
+{
+    struct json_out *o = json_out_new(false);
+
+    config_json(c, o, NULL);
+    return json_out_end(o);
+}
+
+static int record(struct receive *r, struct ctl_error *err)
+{
+    bool from_here = r->config.uuid.given && comes_from_here(r->cli->ctl, r->config.uuid.bytes);
+    char *text = NULL;
+    int rc = check_name(r, from_here, err);
+
+    if (rc >= 0)
+        rc = name_guest(r, from_here, err);
+    if (rc >= 0)
+        rc = guest_lock(r->gs.uuid, 0, err);
+    if (rc < 0)
+        return rc;
+    text = config_text(&r->config);
+    rc = text ? guest_state_add(r->cli->ctl, &r->gs, text, NULL, err)
+              : ctl_error_set(err, -ENOMEM, "write the configuration", NULL, NULL, "out of memory");
+    free(text);
+    r->recorded = rc >= 0;
+    return rc;
+}
+
+static int build(struct receive *r, struct ctl_error *err)
+{
+    char *name = strdup(r->gs.name);
+    int rc;
+
+    if (!name)
+        return ctl_error_set(err, -ENOMEM, "receive", NULL, NULL, "out of memory");
+    free(r->config.name);
+    r->config.name = name;
+    rc = guest_build(r->cli->ctl, &r->config, r->stream, &r->domid, err);
+    if (rc == 0)
+        r->gs.domid = r->domid;
+    return rc;
+}
+
+/* --- the hand-over --- */
+
+/* Up to here nobody lets the guest run, and nobody may: whatever fails, it is removed. */
+static int up_to_go(struct receive *r, struct ctl_error *err)
+{
+    int rc = read_config(r, err);
+
+    if (rc >= 0)
+        rc = record(r, err);
+    if (rc >= 0)
+        rc = build(r, err);
+    if (rc >= 0)
+        rc = handover_say(r->out, HANDOVER_READY, err);
+    return rc < 0 ? rc : handover_expect(STDIN_FILENO, HANDOVER_GO, GO_MS, err);
+}
+
+static int report(struct receive *r, uint8_t status, struct ctl_error *err)
+{
+    int rc = handover_say(r->out, HANDOVER_REPORT, err);
+
+    return rc < 0 ? rc : handover_write(r->out, &status, sizeof(status), err);
+}
+
+/* It is given back only when nothing of it is left that could run. */
+static void give_back(struct receive *r, bool told)
+{
+    struct ctl_error err = {0};
+    int rc = told ? report(r, 1, &err) : 0;
+
+    if (r->recorded && guest_end(r->cli->ctl, &r->gs, &err) < 0)
+        cli_fail(r->cli, r->gs.real, &err, CLI_NO_DOMAIN);
+    else if (told && rc >= 0)
+        handover_say(r->out, HANDOVER_GO, NULL);
+}
+
+static int receive(struct receive *r)
+{
+    struct ctl_error err = {0};
+    bool told = false;
+    int rc = up_to_go(r, &err);
+
+    if (rc >= 0) {
+        told = true;
+        rc = guest_arrive(r->cli->ctl, &r->gs, r->domid, r->args->value['p'] != NULL, &err);
+    }
+    if (rc >= 0)
+        rc = report(r, 0, &err);
+    else
+        give_back(r, told);
+    if (r->recorded)
+        guest_unlock(r->gs.uuid);
+    return rc < 0 ? cli_fail(r->cli, r->config.name, &err, CLI_NO_DOMAIN) : EXIT_OK;
+}
+
+/* A question begins as no guest's stream does. */
+static int receive_or_answer(struct receive *r)
+{
+    struct ctl_error err = {0};
+    uint8_t first;
+    int rc = handover_say(r->out, HANDOVER_BANNER, &err);
+
+    r->stream = rc >= 0 ? ctl_stream_open(STDIN_FILENO, SENDER, &err) : NULL;
+    if (!r->stream || ctl_stream_first(r->stream, &first, &err) < 0)
+        rc = cli_fail(r->cli, SENDER, &err, CLI_NO_DOMAIN);
+    else
+        rc = first == '{' ? migrate_answer(r->cli, STDIN_FILENO, r->out) : receive(r);
+    ctl_stream_close(r->stream);
+    return rc;
+}
+
+int cmd_migrate_receive(struct cli *cli, const struct cli_args *args)
+{
+    struct receive r = {.cli = cli, .args = args, .out = take_output()};
+    struct ctl_error err = {0};
+    int rc = EXIT_FAILED;
+
+    signal(SIGPIPE, SIG_IGN);
+    if (!args->value['e'] && supervisor_start(&err) < 0)
+        cli_fail(cli, NULL, &err, CLI_NO_DOMAIN);
+    else if (cli_open(cli) == EXIT_OK)
+        rc = receive_or_answer(&r);
+    config_free(&r.config);
+    close(r.out);
+    return rc;
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A guest's way to another host: banner -> configuration -> its pages and state (libctl) -> "ready" -> the record says
+ * handed-over -> "go" -> report -> it is removed here.
+ *
+ * Before the other host was told to go, whatever fails or is interrupted, the guest goes on here: the other host has
+ * not heard the word, whole, and starts nothing without it. After that only its report says where the guest is; if none
+ * comes, the guest sleeps on, and `migrate-resolve` is for the operator.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/handover.h"
+#include "cli/migrate.h"
+#include "cli/saved_config.h"
+
+#define BANNER_MS  60000 /* a login may take a while */
+#define READY_MS   60000
+#define REPORT_MS  60000
+#define TAIL_LINES 12
+#define TAIL_BYTES 2049
+
+uint64_t migrate_now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static int tick(void *ctx, const struct ctl_send_state *now, struct ctl_error *err)
+{
+    struct migration *m = ctx;
+
+    migrate_show(m, now);
+    return handover_cancelled ? ctl_error_set(err, -EINTR, "copy its memory", m->name, NULL, "interrupted") : 0;
+}
+
+static int write_config(struct migration *m, struct ctl_stream *stream, struct ctl_error *err)
+{
+    char *ours, *config;
+    int rc = guest_state_config(m->cli->ctl, m->gs.uuid, &ours, err);
+
+    if (rc < 0)
+        return rc;
+    config = ours ? saved_config_write(&m->info, ours) : NULL;
+    rc = config ? ctl_stream_write_config(stream, config, err)
+                : ctl_error_set(err, -EINVAL, "migrate", m->name, NULL, "its record has no readable configuration");
+    free(config);
+    free(ours);
+    return rc;
+}
+
+static int send_guest(struct migration *m, const struct transport *t, struct ctl_error *err)
+{
+    struct ctl_stream *stream = ctl_stream_open(t->to, m->host, err);
+    int rc = stream ? write_config(m, stream, err) : -ENOMEM;
+
+    m->send.tick = tick;
+    m->send.ctx = m;
+    if (rc >= 0)
+        rc = ctl_domain_send(m->cli->ctl, m->domid, stream, &m->send, &m->state, err);
+    ctl_stream_close(stream);
+    return rc;
+}
+
+static void show_console(const struct migration *m)
+{
+    char tail[TAIL_BYTES];
+
+    if (ctl_console_tail(m->cli->ctl, m->domid, tail, sizeof(tail), TAIL_LINES) == 0 && *tail)
+        fprintf(stderr, "The last lines of its console:\n%s%s", tail, tail[strlen(tail) - 1] == '\n' ? "" : "\n");
+}
+
+/* All up to where the other host could start it. */
+static int up_to_ready(struct migration *m, const struct transport *t, struct ctl_error *err)
+{
+    int rc = handover_expect(t->from, HANDOVER_BANNER, BANNER_MS, err);
+
+    if (rc >= 0)
+        rc = send_guest(m, t, err);
+    if (rc >= 0)
+        rc = handover_expect(t->from, HANDOVER_READY, READY_MS, err);
+    if (rc >= 0)
+        rc = guest_hand_over(m->cli->ctl, &m->gs, m->domid, err);
+    return rc;
+}
+
+static int unresolved_error(const struct migration *m, struct ctl_error *err)
+{
+    return ctl_error_set(err, -EINPROGRESS, "hand over", m->host,
+                         "ask with `umbra migrate-resolve`, then say --here or --there",
+                         "the other host was told to go, and did not say whether %s runs; here it sleeps as %s",
+                         m->gs.real, m->gs.name);
+}
+
+/* It was told to go. Returns 0: it runs there; -ECANCELED: it does not, and is ours again; else nothing is known. */
+static int hear_report(struct migration *m, const struct transport *t, struct ctl_error *err)
+{
+    uint8_t status;
+    int rc;
+
+    handover_cancelled = 0; /* too late */
+    rc = handover_expect(t->from, HANDOVER_REPORT, REPORT_MS, err);
+    if (rc >= 0)
+        rc = handover_status(t->from, &status, REPORT_MS, err);
+    if (rc < 0)
+        return rc;
+    m->up_ms = migrate_now_ms();
+    if (status == 0)
+        return 0;
+    rc = handover_expect(t->from, HANDOVER_GO, REPORT_MS, err);
+    if (rc < 0)
+        return rc;
+    return ctl_error_set(err, -ECANCELED, "hand over", m->host, "see what it said, above or in its log",
+                         "the other host could not start it (status %u) and gave it back", status);
+}
+
+static int hand_over(struct migration *m, const struct transport *t, bool *unresolved, struct ctl_error *err)
+{
+    int rc = handover_say(t->to, HANDOVER_GO, err);
+
+    if (rc < 0)
+        return rc;
+    rc = hear_report(m, t, err);
+    if (rc == 0 || rc == -ECANCELED)
+        return rc;
+    *unresolved = true;
+    return unresolved_error(m, err);
+}
+
+static void take_back(struct migration *m, bool may_suspend)
+{
+    struct ctl_error err = {0};
+
+    if (guest_take_back(m->cli->ctl, &m->gs, m->domid, may_suspend, &err) < 0)
+        cli_fail(m->cli, m->name, &err, m->domid);
+}
+
+int migrate_send(struct migration *m, bool *unresolved, struct ctl_error *err)
+{
+    struct transport t;
+    int rc = transport_open(&t, m->how, m->host, err);
+
+    *unresolved = false;
+    if (rc >= 0)
+        rc = up_to_ready(m, &t, err);
+    if (rc >= 0)
+        rc = hand_over(m, &t, unresolved, err);
+    m->ended_ms = migrate_now_ms();
+    migrate_line_end(m);
+    transport_close(&t);
+    m->moved = rc >= 0;
+    if (m->moved)
+        return guest_end(m->cli->ctl, &m->gs, err);
+    if (m->state.stage == CTL_SEND_SUSPEND)
+        show_console(m);
+    if (!*unresolved)
+        take_back(m, m->state.stage == CTL_SEND_SUSPEND && rc == -ETIMEDOUT);
+    return rc;
+}

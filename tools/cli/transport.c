@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The process that is the way to another host (see transport.h). What it says on standard error the user sees: it is
+ * the other host's tool that tells there what is wrong.
+ *
+ * Control-C means us alone: the other end then hears of it in order.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/transport.h"
+
+#define LEAVE_MS 5000
+#define POLL_MS  20
+
+static void run(const char *how, const char *host)
+{
+    setenv("UMBRA_HOST", host, 1);
+    if (strcmp(how, TRANSPORT_SSH) == 0)
+        execlp("ssh", "ssh", "--", host, "umbra", "migrate-receive", (char *)NULL);
+    else
+        execl("/bin/sh", "sh", "-c", how, "sh", host, (char *)NULL);
+    perror("umbra: the transport cannot be started");
+    _exit(127);
+}
+
+static void become(const int to[2], const int from[2], const char *how, const char *host)
+{
+    signal(SIGINT, SIG_IGN);
+    signal(SIGPIPE, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
+    dup2(to[0], STDIN_FILENO);
+    dup2(from[1], STDOUT_FILENO);
+    run(how, host);
+}
+
+int transport_open(struct transport *t, const char *how, const char *host, struct ctl_error *err)
+{
+    int to[2] = {-1, -1}, from[2] = {-1, -1}, rc = 0;
+
+    *t = (struct transport){.child = -1, .to = -1, .from = -1};
+    if (pipe2(to, O_CLOEXEC) || pipe2(from, O_CLOEXEC))
+        rc = -errno;
+    fflush(NULL);
+    t->child = rc ? -1 : fork();
+    if (t->child == 0)
+        become(to, from, how, host);
+    if (!rc && t->child < 0)
+        rc = -errno;
+    if (to[0] >= 0)
+        close(to[0]);
+    if (from[1] >= 0)
+        close(from[1]);
+    t->to = to[1];
+    t->from = from[0];
+    if (rc == 0) {
+        fcntl(t->to, F_SETFL, O_NONBLOCK);
+        return 0;
+    }
+    transport_close(t);
+    return ctl_error_set(err, rc, "start the transport", host, NULL, "no pipes or no process can be made");
+}
+
+static void end_child(pid_t child)
+{
+    int status;
+
+    for (int ms = 0; ms < LEAVE_MS; ms += POLL_MS) {
+        pid_t done = waitpid(child, &status, WNOHANG);
+
+        if (done == child || (done < 0 && errno != EINTR))
+            return;
+        nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
+    }
+    kill(child, SIGKILL);
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+}
+
+void transport_close(struct transport *t)
+{
+    if (t->to >= 0)
+        close(t->to);
+    if (t->from >= 0)
+        close(t->from);
+    if (t->child > 0)
+        end_child(t->child);
+    *t = (struct transport){.child = -1, .to = -1, .from = -1};
+}
