@@ -24,6 +24,13 @@ ADDRESSES = {"east": "10.0.0.1", "west": "10.0.0.2"}
 PREFIX = 24
 SECRET, PUBLIC = stat.S_IFREG | 0o600, stat.S_IFREG | 0o644
 
+# Asks another host for its clock, twice: the second time the connection is there.
+CLOCKS = b"""coproc there { ssh "$1" 'while read -r _; do bash -c "echo \\$EPOCHREALTIME"; done'; }
+ask() { before=$EPOCHREALTIME; echo >&"${there[1]}"; read -r told <&"${there[0]}"; after=$EPOCHREALTIME; }
+ask; ask
+echo $before $told $after
+"""
+
 
 @dataclasses.dataclass
 class Host:
@@ -75,6 +82,14 @@ def make_hosts():
 def log_of(path, host):
     """Where the log of a host goes if that of both is to go to path."""
     return path if host.name == next(iter(ADDRESSES)) else f"{path}.{host.name}"
+
+
+def clock_ahead(machine, other):
+    """How many seconds the clock of the other host is ahead of this machine's. An emulated clock begins with a whole
+    second; a guest that moves finds another one."""
+    machine.put("/run/clocks", CLOCKS)
+    before, told, after = map(float, machine.check(f"bash /run/clocks {other}").split())
+    return told - (before + after) / 2
 
 
 class Pair:

@@ -249,6 +249,18 @@ class Runner(Temporary):
         self.assertEqual([result.outcome for result in results], [PASSED, PASSED])
         self.assertEqual([result.seconds == 7 for result in results], [True, False])
 
+    def test_a_pair_counts_as_two(self):
+        one, pair = (cells.Cell("m", 1, "6.1", "6.1", "pv", 1, action, 60, ()) for action in ("work", "migrate"))
+        slots = self.runner.Slots(2)
+        with slots.taken(one):
+            self.assertEqual(slots.free, 1)
+        with slots.taken(pair):
+            self.assertEqual(slots.free, 0)
+        alone = self.runner.Slots(1)
+        with alone.taken(pair):
+            self.assertEqual(alone.free, 0)
+        self.assertEqual((slots.free, alone.free), (2, 1))
+
     def test_stopped(self):
         """What had no end has no result, so that --resume runs it again."""
         wanted = [cells.Cell("m", 1, "6.1", None, None, None, "a", 30, ())]

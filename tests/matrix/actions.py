@@ -26,12 +26,14 @@ import labtest  # noqa: E402
 import load  # noqa: E402
 import test_alloc_faults  # noqa: E402
 import machines  # noqa: E402
+import moves  # noqa: E402
 import verdict  # noqa: E402
 
 SKIPPED = 77
 STARTED = time.monotonic()
 CYCLES = 8
 GUESTS = 6
+MOVES = {"pv": 4, "shadow": 20, "hap": 4}  # even numbers: it ends where it began
 # Sixty processes or so, then pages: the zeros and their sum are the same everywhere.
 WORK = "i=0; while [ $i -lt 40 ]; do (ls /bin >/dev/null) & i=$((i + 1)); done; wait; " \
        "dd if=/dev/zero of=/tmp/x bs=1M count=16 2>/dev/null; md5sum /tmp/x; echo all-$((40 + 2))-done"
@@ -55,11 +57,12 @@ def say(text):
 
 
 class Actions(labtest.LabTest):
-    """A machine that has booted, and one method for each action of the table."""
+    """A machine that has booted, and one method for each action of the table. Of a pair it is the first, and others has
+    the second."""
 
-    def __init__(self, cell, machine):
+    def __init__(self, cell, machine, others=()):
         super().__init__()
-        self.cell, self.machine = cell, machine
+        self.cell, self.machine, self.others = cell, machine, others
 
     def run_in(self, command, timeout=120):
         result = super().run_in(command, timeout)
@@ -279,12 +282,29 @@ class Actions(labtest.LabTest):
             self.wait_gone(name)
         self.wait_footprint(before)
 
+    def migrate(self):
+        """Moved back and forth between two hosts while it counts and writes memory; a host that it left has nothing of
+        it, each time."""
+        hosts, left = [self, labtest.OnHost(self.others[0])], {}
+        guest = moves.Traveller(self, "guest", **self.keys())
+        guest.wait_more(10, 180)
+        for move in range(MOVES[self.cell.type]):
+            here, there = hosts[move % 2], hosts[1 - move % 2]
+            guest.move_and_check(there)
+            if move < 2:
+                left[move % 2] = moves.settled(here)
+            moves.wait_back(here, left[move % 2])
+        self.ok("umbra shutdown -w guest", 150)
+        self.wait_gone("guest")
+
 
 ALL = tuple(cells.TYPES)
 # The types of guests that an action can have.
 GUESTS_OF = {"boot": (), "lifecycle": ALL, "destroy": ALL, "reboot": ALL, "cycle": ALL, "work": ALL, "many": ALL,
              "load": ("pv",), "load_pvh": ("shadow",), "no_nested_paging": ("pv",),
-             "protection": ALL, "churn": ALL, "squeeze": ("shadow",), "share": ("shadow",)}
+             "protection": ALL, "churn": ALL, "squeeze": ("shadow",), "share": ("shadow",), "migrate": ALL}
+# Actions on two machines, each as the cell says.
+PAIRS = ("migrate",)
 # Kernels with an endless loop of their own at boot (docs/debugging.md): how often a guest is made anew for it.
 LOOPING = {"6.1-rt": 5}
 MEMORY = {"load": 4096, "load_pvh": 4096}  # MiB; the machine's own for other actions
@@ -316,9 +336,11 @@ def why_not(cell, build):
 
 def run_cell(cell, build, log):
     image, overlays = kernel_files(cell, build)
-    with labtest.new_machine(cell.machine, smp=cell.cpus, append=cell.options, overlays=overlays, image_dir=image,
-                             memory=MEMORY.get(cell.action), log=log) as machine:
-        actions = Actions(cell, machine)
+    make = labtest.new_pair if cell.action in PAIRS else labtest.new_machine
+    with make(name=cell.machine, smp=cell.cpus, append=cell.options, overlays=overlays, image_dir=image,
+              memory=MEMORY.get(cell.action), log=log) as machine:
+        first, *others = machine.machines if cell.action in PAIRS else [machine]
+        actions = Actions(cell, first, others)
         try:
             machine.boot()
             say(f"{cell.machine} is up")
@@ -330,14 +352,14 @@ def run_cell(cell, build, log):
         except (verdict.MachineEnded, AssertionError) as error:
             say(f"FAILED: {error}")
             print(machine.serial_tail(), flush=True)
-            if machine.is_usable():
+            if first.is_usable():
                 actions.tell_consoles()
             if isinstance(error.__cause__, verdict.MachineEnded):
                 error = error.__cause__
             status = getattr(error, "status", 1)
             if status == verdict.HANG:  # twice: what is slow has moved on in between
-                machine.press("dqrt")
-                machine.press("dqrt")
+                for each in (first, *others) * 2:
+                    each.press("dqrt")
             return status
     say("passed")
     return 0

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A guest that counts and writes memory moves between two hosts by ssh and comes back; it sees no longer gap than the
+downtime that is reported. What goes wrong on the way - the receiver dies, the cable is pulled, the other host dies -
+leaves it running where it was, and nothing on the other host."""
+
+import os
+import time
+import unittest
+
+import moves
+from labtest import PairTest
+
+PVH = {"type": "pvh", "memory": 96}
+SLOW = ("--bandwidth", "1M")  # it would take two minutes
+
+
+@unittest.skipUnless(os.environ.get("UMBRA_HOSTS"), "moves under emulation take minutes: UMBRA_HOSTS=1")
+class Migrate(PairTest):
+    pair_options = {"smp": 1}
+
+    def setUp(self):
+        super().setUp()
+        if "hvm" not in self.east.json("umbra --json info")["virt_caps"].split():
+            self.skipTest("this machine has no hardware virtualisation")
+
+    def traveller(self, **keys):
+        guest = moves.Traveller(self.east, "busy", **{**PVH, **keys})
+        guest.wait_more(10)
+        return guest
+
+    def there_and_back(self, **keys):
+        """Memory is what it was: the sum of a file, and what the guest looks at itself."""
+        guest = self.traveller(**keys)
+        for target in (self.west, self.east):
+            guest.move_and_check(target)
+        return guest
+
+    # --- what goes wrong ------------------------------------------------------------------------------------------
+
+    def begin(self):
+        """A migration under way, which takes its time; what it says is in /run/said, its status in /run/status."""
+        self.east.ok("rm -f /run/status")
+        words = " ".join(SLOW)
+        self.east.ok(f"(umbra migrate {words} busy west >/run/said 2>&1; echo $? >/run/status) </dev/null >/dev/null &")
+        self.wait_round()
+
+    def wait_round(self):
+        deadline = time.monotonic() + 60
+        while self.progress().get("pages", 0) < 1000:
+            self.assertLess(time.monotonic(), deadline, self.east.ok("cat /run/said"))
+            time.sleep(0.5)
+
+    def progress(self):
+        return self.east.json("umbra --json migrate-status busy")["progress"] or {}
+
+    def gives_up(self, guest, *words, timeout=90):
+        """The tool says why; the guest counts on."""
+        deadline = time.monotonic() + timeout
+        while self.east.run_in("cat /run/status").status and time.monotonic() < deadline:
+            time.sleep(0.5)
+        said = self.east.ok("cat /run/said")
+        self.assertEqual(self.east.run_in("cat /run/status").out.strip(), "1", said)
+        for word in words:
+            self.assertIn(word, said)
+        guest.wait_more(10)
+        self.assertEqual(self.east.json("umbra --json migrate-status busy")["state"], "none")
+
+    def receiver_is_killed(self, guest):
+        there, here = moves.what_is_there(self.west), moves.what_is_there(self.east)
+        self.begin()
+        self.assertIn("busy--incoming", self.west.guests())
+        self.west.ok(f"kill -9 $({moves.RECEIVERS})")
+        self.gives_up(guest)
+        moves.wait_back(self.west, there)
+        moves.wait_back(self.east, here)
+
+    def cable_is_pulled(self, guest):
+        there, here = moves.what_is_there(self.west), moves.what_is_there(self.east)
+        self.begin()
+        self.west.machine.set_link(False)
+        self.addCleanup(self.west.machine.set_link, True)
+        self.gives_up(guest)
+        moves.wait_back(self.west, there)
+        self.west.machine.set_link(True)
+        moves.wait_back(self.east, here)
+        self.east.ok("for i in $(seq 20); do ssh -o ConnectTimeout=5 west true && exit; done; exit 1")
+
+    # --- tests ----------------------------------------------------------------------------------------------------
+
+    def test_shadow(self):
+        guest = self.there_and_back(hap=False)
+        self.receiver_is_killed(guest)
+        self.cable_is_pulled(guest)
+        self.east.ok("umbra shutdown -w busy", 180)
+
+    def test_nested(self):
+        self.there_and_back(hap=True)
+
+    def test_pv(self):
+        self.there_and_back(type="pv")
+
+    def test_four_processors(self):
+        for keys in ({"hap": False}, {"hap": True}, {"type": "pv"}):
+            with self.subTest(keys=keys):
+                guest = self.there_and_back(vcpus=4, **keys)
+                guest.host.ok("umbra destroy busy")
+
+    def test_z_host_dies(self):
+        """Last: it ends the pair."""
+        guest = self.traveller(hap=False)
+        here = moves.what_is_there(self.east)
+        self.begin()
+        self.pair.part()
+        self.west.machine.close()
+        self.gives_up(guest)
+        moves.wait_back(self.east, here)
