@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Machines that only one class needs: boot options, no hardware virtualisation, devices, the lab's own command from end
-to end; reboot and power-off of the host."""
+"""Machines that only one class needs: boot options, no hardware virtualisation, devices, the demonstration, the lab's
+own command from end to end; reboot and power-off of the host."""
 
 import hashlib
 import os
@@ -130,6 +130,21 @@ class Devices(LabTest):
         with self.assertRaises(MachineEnded):
             self.machine.run("reboot -f; sleep 30", 40)
         self.assertEqual(self.machine.wait_end(30), "guest-reset", self.machine.serial_tail())
+
+
+class Demonstration(unittest.TestCase):
+    """What make demo runs, up to the second host: it checks its own steps and says so."""
+
+    def test_each_step(self):
+        labtest.close_machines()
+        command = [sys.executable, os.path.join(HERE, "demo"), "--one-host", "--build", labtest.BUILD]
+        if labtest.HYPERVISOR:
+            command += ["--hypervisor", labtest.hypervisor_file()]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
+                              check=False)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn("All 9 steps succeeded.", done.stdout)
+        self.assertIn("umbra-guest: up, 2 cpus", done.stdout)
 
 
 class LabCommand(unittest.TestCase):
