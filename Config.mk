@@ -24,5 +24,6 @@ GUEST_CFLAGS := -std=gnu11 -Os -ffreestanding -fno-pic -fno-pie -mno-red-zone -m
 
 TOOL_CFLAGS := -std=gnu11 -O2 -g -Itools -Ihypervisor/include -D_GNU_SOURCE -DUMBRA_VERSION='"$(VERSION)"' $(WARN)
 
-UNIT_CFLAGS := -std=gnu11 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
-               -D_GNU_SOURCE -DUMBRA_VERSION='"$(VERSION)"' -DDEBUG=1 $(WARN)
+# What makes host programs find errors when they run.
+UNIT_CHECKS := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+UNIT_CFLAGS := -std=gnu11 $(UNIT_CHECKS) -D_GNU_SOURCE -DUMBRA_VERSION='"$(VERSION)"' -DDEBUG=1 $(WARN)
