@@ -94,18 +94,7 @@ all: guests
 guests: $(patsubst %,$(BUILD)/guests/%,$(guests) $(hvm-formats:%=hvm/%))
 
 # --- host tests ---------------------------------------------------------------------------------------------------
-# Each program has objects of its own: the same source is compiled with different flags for different programs.
-define unit-rule
-$(BUILD)/unit-objs/$(1)/%.o: %.c Makefile Config.mk
-	@mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(UNIT_CFLAGS) $$($(1)-cflags) -MMD -MP -c $$< -o $$@
-$(BUILD)/unit/$(1): $$(patsubst %.c,$(BUILD)/unit-objs/$(1)/%.o,$$($(1)-srcs)) Makefile Config.mk
-	@mkdir -p $$(@D)
-	$$(call say,UNIT,$$@)
-	$$(Q)$$(CC) $$(UNIT_CFLAGS) $$(filter %.o,$$^) -o $$@ -lcmocka $$($(1)-libs)
-endef
-$(foreach u,$(units),$(eval $(call unit-rule,$(u))))
-
+include tests/unit/rules.mk
 unit-programs: $(patsubst %,$(BUILD)/unit/%,$(units))
 unit: unit-programs
 	$(Q)python3 tests/run --unit --build $(BUILD)

@@ -11,8 +11,12 @@ class Program:
     def __init__(self, name, *wrapped):
         self.name = name
         self.path = os.path.join(BUILD, "unit", name)
-        self.objects = os.path.join(BUILD, "unit-objs", name)
         self.libraries = ["-lcmocka", *(f"-Wl,--wrap={function}" for function in wrapped)]
+
+    def objects(self):
+        """Of which it is linked; the Makefile tells."""
+        with open(self.path + ".objs", encoding="utf-8") as file:
+            return file.read().split()
 
     def need(self, test):
         """Without it there is nothing to test: no reason to skip."""

@@ -30,12 +30,11 @@ def run(*words, **more):
 
 
 def objects_without(program, path):
-    left_out = os.path.join(program.objects, os.path.splitext(path)[0] + ".o")
-    found = [os.path.join(folder, name) for folder, _, names in os.walk(program.objects) for name in names
-             if name.endswith(".o")]
-    if left_out not in found:
-        raise LookupError(f"{left_out} is no part of {program.name}")
-    return [name for name in found if name != left_out]
+    objects = program.objects()
+    found = [name for name in objects if not name.endswith("/" + os.path.splitext(path)[0] + ".o")]
+    if len(found) != len(objects) - 1:
+        raise LookupError(f"{path} is no part of {program.name}")
+    return found
 
 
 class Walks:

@@ -229,7 +229,7 @@ test_boot-libs   := -Wl,-T,tests/unit/params.lds
 units                  += test_guest_walk
 test_guest_walk-srcs   := tests/unit/test_guest_walk.c tests/unit/mmu_oracle.c tests/unit/fake/base.c \
                           hypervisor/mm/shadow/guest_fmt.c hypervisor/mm/shadow/guest_walk.c
-test_guest_walk-cflags := $(hv-unit-cflags) -Itests/unit
+test_guest_walk-cflags := $(hv-unit-cflags)
 
 # hypervisor/lib
 units           += test_lib
@@ -267,7 +267,7 @@ comma := ,
 units           += test_p2m
 test_p2m-srcs   := tests/unit/test_p2m.c tests/unit/p2m_model.c $(mm-p2m-srcs) \
                    $(filter-out tests/unit/test_heap.c,$(test_heap-srcs))
-test_p2m-cflags := $(hv-unit-cflags) -O1
+test_p2m-cflags := $(hv-unit-cflags)
 test_p2m-libs   := $(patsubst %,-Wl$(comma)--wrap=%,tlb_flush_mask put_page put_page_and_type paging_pool_free)
 
 units           += test_hvm
@@ -309,7 +309,7 @@ units              += test_shadow
 test_shadow-srcs   := $(patsubst %,tests/unit/%.c,test_shadow shadow_ahead shadow_unsync shadow_apart \
                         shadow_order shadow_vtlb shadow_guest) \
                       $(shadow-model-srcs)
-test_shadow-cflags := $(hv-unit-cflags) -O1
+test_shadow-cflags := $(hv-unit-cflags)
 test_shadow-libs   := $(shadow-model-libs)
 
 units                   += test_shadow_weak
@@ -348,5 +348,5 @@ test_core-srcs   := tests/unit/test_core.c $(wildcard tests/unit/core_*.c) \
                     $(wildcard hypervisor/event/*.c hypervisor/grant/*.c) \
                     $(patsubst %,hypervisor/pv/%.c,domain perdomain cpuid) hypervisor/hvm/cpuid.c \
                     $(patsubst %,hypervisor/lib/%.c,bitmap rangeset stretch)
-test_core-cflags := $(hv-unit-cflags) -Itests/unit -DRAM_END=0x3000ul
+test_core-cflags := $(hv-unit-cflags) -DRAM_END=0x3000ul
 test_core-libs   := $(patsubst %,-Wl$(comma)--wrap=%,$(core-wrapped))
