@@ -79,7 +79,7 @@ static int init_guest_parts(struct vcpu *v)
     rc = evtchn_vcpu_init(v);
     if (!rc)
         rc = pv_vcpu_init(v);
-    if (!rc && d->shadow) {
+    if (!rc && paging_mode_translate(d)) {
         v->vcpu_info->evtchn_upcall_mask = 0;
         rc = hvm_vcpu_init(v);
     }
@@ -95,6 +95,8 @@ int vcpu_create(struct domain *d, unsigned int id)
         return -EINVAL;
     if (d->vcpu[id])
         return -EEXIST;
+    if (d->identity && d->shadow) /* it would have no roots in them */
+        return -EBUSY;
     v = hv_new(struct vcpu);
     if (!v)
         return -ENOMEM;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * domctl: the size of a translated domain's paging pool, by its old name (in MiB) and its new one (in bytes), and the
- * log of stores to its memory. A call that is preempted needs no progress of its own: the pool knows how large it is,
- * the log how far it has come. A reading of the log carries its token in mb, for which it has no other use.
+ * domctl: the size of a domain's paging pool, by its old name (in MiB) and its new one (in bytes), and the log of
+ * stores to its memory. A PV domain has a pool for the log only, and by the old name only. A call that is preempted
+ * needs no progress of its own: the pool knows how large it is, the log how far it has come. A reading of the log
+ * carries its token in mb, for which it has no other use.
  */
 #include "domctl.h"
 
 #include <hv/paging_pool.h>
+#include <hv/shadow.h>
 
 #define MIB_SHIFT (20 - PAGE_SHIFT)
 
@@ -47,19 +49,40 @@ static long log_op(struct domain *d, struct xen_domctl_shadow_op *s, bool *copyb
     }
 }
 
+/* PV has no pool before somebody wants one; while there are shadows it is not made too small for them. */
+static long set_allocation(struct domain *d, unsigned long frames)
+{
+    int rc;
+
+    if (paging_mode_translate(d))
+        return paging_pool_resize(d, frames);
+    if (d->shadow && frames < shadow_pv_least(d))
+        return -EBUSY;
+    rc = d->dying ? -EINVAL : logdirty_pv_init(d);
+    if (rc)
+        return rc;
+    d->pv.pool_chosen = frames != 0;
+    return paging_pool_resize(d, frames);
+}
+
+static unsigned long allocation(const struct domain *d)
+{
+    return d->paging_pool ? d->paging_pool->size : 0;
+}
+
 long domctl_shadow_op(struct domain *d, struct xen_domctl *op, bool *copyback)
 {
     struct xen_domctl_shadow_op *s = &op->u.shadow_op;
 
-    if (!paging_mode_translate(d))
-        return s->op == XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY && d != current->domain ? -EOPNOTSUPP : -EINVAL;
+    if (d->is_control)
+        return -EINVAL;
     switch (s->op) {
     case XEN_DOMCTL_SHADOW_OP_GET_ALLOCATION:
-        s->mb = (uint32_t)(ROUND_UP(d->paging_pool->size, 1ul << MIB_SHIFT) >> MIB_SHIFT);
+        s->mb = (uint32_t)(ROUND_UP(allocation(d), 1ul << MIB_SHIFT) >> MIB_SHIFT);
         *copyback = true;
         return 0;
     case XEN_DOMCTL_SHADOW_OP_SET_ALLOCATION:
-        return paging_pool_resize(d, (unsigned long)s->mb << MIB_SHIFT);
+        return set_allocation(d, (unsigned long)s->mb << MIB_SHIFT);
     default:
         return log_op(d, s, copyback);
     }

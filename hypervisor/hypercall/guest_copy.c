@@ -8,6 +8,7 @@
 #include <hv/guest_window.h>
 #include <hv/hvm.h>
 #include <hv/page.h>
+#include <hv/spinlock.h>
 #include <hv/x86.h>
 
 static void access_begin(void)
@@ -26,6 +27,7 @@ static int copy(void *dst, const void *src, size_t n)
 {
     size_t words = n / 8;
 
+    ASSERT(spin_may_take(RANK_PT)); /* as the fault of a guest on shadows does */
     n %= 8;
     access_begin();
     __asm__ __volatile__("1: rep movsq\n2:\n" EXTABLE(1b, 2b) : "+D"(dst), "+S"(src), "+c"(words)::"memory");
@@ -59,6 +61,7 @@ int guest_clear(void *guest_dst, size_t n)
         return hvm_clear((unsigned long)guest_dst, n);
     if (!guest_range_ok((unsigned long)guest_dst, n))
         return -EFAULT;
+    ASSERT(spin_may_take(RANK_PT));
     access_begin();
     __asm__ __volatile__("1: rep stosb\n2:\n" EXTABLE(1b, 2b) : "+D"(guest_dst), "+c"(n) : "a"(0) : "memory");
     access_end();

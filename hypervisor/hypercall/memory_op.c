@@ -148,7 +148,7 @@ void set_owned_gpfns(struct domain *d, mfn_t first, unsigned long pfn, unsigned 
 
         if (!pg)
             continue;
-        set_gpfn_from_mfn(m, pfn + i);
+        logdirty_set_gpfn(d, m, pfn + i);
         put_page(pg);
     }
 }

@@ -62,7 +62,7 @@ long shadow_op_stats(struct domain *d, struct umbra_op *op, bool *copyback)
     const struct vcpu *v = NULL;
     int rc = 0;
 
-    if (!paging_mode_translate(d))
+    if (!d->p2m)
         return -EOPNOTSUPP;
     s->nr = 0;
     *copyback = true;
@@ -129,12 +129,12 @@ long shadow_op_audit(struct domain *d, struct umbra_op *op, bool *copyback)
     struct umbra_op_shadow_audit *a = &op->u.shadow_audit;
     long rc = 0;
 
-    if (!paging_mode_translate(d))
+    if (!d->p2m)
         return -EOPNOTSUPP;
     *copyback = true;
     if (a->next != SHADOWS_DONE)
         rc = audit_shadows(d, a);
-    return rc ? rc : audit_p2m(d, a);
+    return rc || d->identity ? rc : audit_p2m(d, a);
 }
 
 /* ---- the other two ---- */

@@ -38,6 +38,16 @@ static void rank_check(const spinlock_t *l, bool nested)
     }
 }
 
+bool spin_may_take(uint16_t rank)
+{
+    const struct held_locks *h = &this_cpu(held);
+
+    for (unsigned int i = 0; lock_checks_enabled && i < h->count; i++)
+        if (h->lock[i]->rank >= rank)
+            return false;
+    return true;
+}
+
 static void rank_push(spinlock_t *l)
 {
     struct held_locks *h = &this_cpu(held);
@@ -67,6 +77,11 @@ static void rank_pop(spinlock_t *l)
 #else
 static void rank_check(const spinlock_t *l, bool nested)
 {
+}
+
+bool spin_may_take(uint16_t rank)
+{
+    return true;
 }
 
 static void rank_push(spinlock_t *l)

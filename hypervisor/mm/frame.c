@@ -136,6 +136,13 @@ void frame_flush_old_type(const struct page_info *pg, uint64_t old)
         tlb_flush_mask(mask);
 }
 
+/* Who stores to a frame, or may from now on, need not say so to the log of stores: see <hv/logdirty.h>. */
+static void note_store(const struct page_info *pg)
+{
+    if (pg->owner && READ_ONCE(pg->owner->logdirty.state) != LOGDIRTY_OFF)
+        logdirty_mark_frame(pg->owner, page_to_mfn(pg));
+}
+
 /* Every descriptor of a page that cannot be written any more: 512 entries, once. */
 static int check_segdesc_page(struct page_info *pg)
 {
@@ -147,8 +154,10 @@ static int check_segdesc_page(struct page_info *pg)
 
         if (!pv_check_descriptor(&v))
             return -EINVAL;
-        if (v != desc[i])
+        if (v != desc[i]) {
             WRITE_ONCE(desc[i], v);
+            note_store(pg);
+        }
     }
     return 0;
 }
@@ -202,7 +211,17 @@ static int get_plain_type(struct page_info *pg, enum page_type type)
     }
 }
 
-/* Who may store to a frame from now on need not say when it does: see <hv/logdirty.h>. */
+/* While there is a reference the type stays what it is, and so does the meaning of the count. */
+static void count_outside(struct page_info *pg, int by)
+{
+    uint16_t n = READ_ONCE(pg->nr_outside);
+
+    while (n != UINT16_MAX && !__atomic_compare_exchange_n(&pg->nr_outside, &n, (uint16_t)(n + by), false,
+                                                           __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        ;
+}
+
+/* The processor, too, stores to descriptors. */
 int get_page_type(struct page_info *pg, enum page_type type)
 {
     int rc;
@@ -212,9 +231,24 @@ int get_page_type(struct page_info *pg, enum page_type type)
     if (type != PT_WRITABLE && type != PT_SEGDESC)
         return -EINVAL;
     rc = get_plain_type(pg, type);
-    if (!rc && type == PT_WRITABLE && pg->owner && READ_ONCE(pg->owner->logdirty.state) != LOGDIRTY_OFF)
-        logdirty_mark_frame(pg->owner, page_to_mfn(pg));
+    if (!rc && type == PT_WRITABLE)
+        count_outside(pg, 1);
+    if (!rc)
+        note_store(pg);
     return rc;
+}
+
+int get_own_writable(struct page_info *pg)
+{
+    return get_plain_type(pg, PT_WRITABLE);
+}
+
+bool frame_is_held_outside(const struct page_info *pg)
+{
+    uint64_t x = READ_ONCE(pg->type_info);
+    enum page_type type = (enum page_type)(x >> PGT_type_shift);
+
+    return (x & PGT_count_mask) && (type == PT_SEGDESC || (type == PT_WRITABLE && READ_ONCE(pg->nr_outside)));
 }
 
 /*
@@ -224,15 +258,11 @@ int get_page_type(struct page_info *pg, enum page_type type)
  * The last use ends in two steps, busy in between. Were the stamp taken before a single step, others could come and go
  * unnoticed meanwhile - the word would be the same again - and what they leave in TLBs would be younger than the stamp.
  */
-void put_page_type(struct page_info *pg)
+static void put_plain_type(struct page_info *pg)
 {
     uint64_t x = READ_ONCE(pg->type_info);
     bool last;
 
-    if (is_table_type(page_type(pg))) {
-        pv_put_table_type(pg);
-        return;
-    }
     do {
         ASSERT((x & PGT_count_mask) && !(x & PGT_busy));
         last = (x & PGT_count_mask) == 1;
@@ -241,6 +271,31 @@ void put_page_type(struct page_info *pg)
         pg->tlb_stamp = tlb_now();
         __atomic_store_n(&pg->type_info, x - 1, __ATOMIC_RELEASE);
     }
+}
+
+/* Other domains' TLBs may know the frame still. */
+static void drop_outside(struct page_info *pg)
+{
+    if (pg->owner && READ_ONCE(pg->owner->logdirty.state) != LOGDIRTY_OFF)
+        WRITE_ONCE(pg->owner->logdirty.left_behind, true);
+    count_outside(pg, -1);
+}
+
+void put_page_type(struct page_info *pg)
+{
+    if (is_table_type(page_type(pg))) {
+        pv_put_table_type(pg);
+        return;
+    }
+    note_store(pg);
+    if (page_type(pg) == PT_WRITABLE)
+        drop_outside(pg);
+    put_plain_type(pg);
+}
+
+void put_own_writable(struct page_info *pg)
+{
+    put_plain_type(pg);
 }
 
 int get_page_and_type(struct page_info *pg, struct domain *d, enum page_type type)

@@ -56,6 +56,8 @@ int logdirty_cover(struct domain *d, gfn_t gfn)
 {
     struct logdirty *l = &d->logdirty;
 
+    if (d->identity)
+        l->limit = MAX(l->limit, gfn.n + 1);
     for (unsigned int level = NODE_LEVELS; level; level--) {
         uint64_t **slot = slot_of(l, gfn, level); /* the paging lock keeps nodes where they are */
         struct page_info *pg;

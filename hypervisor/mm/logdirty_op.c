@@ -75,7 +75,7 @@ static void watch_frame(struct domain *d, gfn_t gfn, mfn_t m)
 /* ---- on ---- */
 
 /* From l->next on, while there is room in this stretch. */
-static int cover_slice(struct domain *d)
+static int cover_p2m(struct domain *d)
 {
     struct logdirty *l = &d->logdirty;
     int rc = 0;
@@ -94,11 +94,19 @@ static int cover_slice(struct domain *d)
         l->next = (l->next | (span - 1)) + 1;
         stretch_work(1);
     }
+    return rc;
+}
+
+static int cover_slice(struct domain *d)
+{
+    struct logdirty *l = &d->logdirty;
+    int rc = d->identity ? logdirty_pv_cover(d, &l->next) : cover_p2m(d);
+
     if (rc)
         return rc;
     l->next = 0;
     l->all = false;
-    l->harvest = logdirty_harvest && !d->hap;
+    l->harvest = d->identity || (logdirty_harvest && !d->hap);
     l->fault_count = l->dirty_count = 0;
     set_state(d, LOGDIRTY_STARTING);
     return -ERESTART;
@@ -142,7 +150,7 @@ static bool release(struct domain *d)
         stretch_work(1);
     }
     l->round = (struct logdirty_round){0};
-    l->next = 0;
+    l->next = l->limit = 0;
     l->harvest = false;
     set_state(d, LOGDIRTY_OFF);
     return true;
@@ -193,9 +201,9 @@ int logdirty_disable(struct domain *d)
 
     if (d->dying)
         return -EINVAL;
-    if (!begin_end(d))
+    if (!d->p2m || !begin_end(d))
         return 0;
-    rc = d->hap ? restore_types(d) : 0;
+    rc = d->identity ? shadow_pv_stop(d) : d->hap ? restore_types(d) : 0;
     return rc ? rc : release_all(d);
 }
 
@@ -206,6 +214,29 @@ int logdirty_relinquish(struct domain *d)
 
 /* ---- on, from the outside ---- */
 
+/* What is left of the last time goes first; then the pool. */
+static int prepare_pv(struct domain *d)
+{
+    int rc = d->logdirty.state == LOGDIRTY_ENDING ? logdirty_disable(d) : 0;
+
+    return rc ? rc : logdirty_pv_pool(d);
+}
+
+/* The log is on: shadows for the guest to run on. */
+static int start_pv(struct domain *d)
+{
+    int rc = shadow_pv_start(d);
+
+    if (rc)
+        return rc;
+    paging_lock(d);
+    d->logdirty.left_behind = true; /* for all that we know */
+    logdirty_pv_flush(d);
+    set_state(d, LOGDIRTY_ON);
+    paging_unlock(d);
+    return 0;
+}
+
 static int enable_slice(struct domain *d)
 {
     switch (d->logdirty.state) {
@@ -215,7 +246,7 @@ static int enable_slice(struct domain *d)
     case LOGDIRTY_COVERING:
         return cover_slice(d);
     case LOGDIRTY_STARTING:
-        return watch_slice(d);
+        return d->identity ? 0 : watch_slice(d);
     case LOGDIRTY_ENDING: /* what is left of the last time goes first */
         (void)release(d);
         return -ERESTART;
@@ -226,13 +257,18 @@ static int enable_slice(struct domain *d)
 
 int logdirty_enable(struct domain *d)
 {
-    int rc;
+    bool pv = !paging_mode_translate(d);
+    int rc = d->dying ? -EINVAL : pv ? prepare_pv(d) : 0;
 
+    if (rc)
+        return rc;
     do {
         paging_lock(d);
-        rc = d->dying ? -EINVAL : enable_slice(d);
+        rc = enable_slice(d);
         paging_unlock(d);
     } while (rc == -ERESTART && !preempt_needed());
+    if (!rc && pv)
+        rc = start_pv(d);
     if (rc == -ENOMEM)
         (void)logdirty_disable(d); /* what is not released in this slice goes with the next call */
     return rc;
@@ -249,9 +285,13 @@ static bool may_clear(struct domain *d, gfn_t gfn, mfn_t m)
 /* Paging lock held. */
 static void clean_frame(struct domain *d, gfn_t gfn)
 {
-    struct p2m_entry e = p2m_lookup_locked(d, gfn);
-    bool ram = p2m_is_ram(e.type), keep = ram && (is_held(e.mfn) || !may_clear(d, gfn, e.mfn));
+    struct p2m_entry e = {.type = P2M_MMIO_DM};
+    bool ram, keep;
 
+    if (!d->identity) /* else those that others may store to are found when the bits are read again */
+        e = p2m_lookup_locked(d, gfn);
+    ram = p2m_is_ram(e.type);
+    keep = ram && (is_held(e.mfn) || !may_clear(d, gfn, e.mfn));
     stretch_work(1);
     if (!keep) {
         logdirty_clear(d, gfn);
@@ -309,8 +349,23 @@ static int take_round(struct domain *d, struct logdirty_read *r)
     return 0;
 }
 
-/* Paging lock held. What hardware knows is in the bits, and these are to be read from the first one on; false: not yet.
- */
+/* Paging lock held. What is known elsewhere goes into the bits; false: not all of it yet. */
+static bool gather(struct domain *d)
+{
+    struct logdirty_round *round = &d->logdirty.round;
+
+    if (!round->harvested && d->logdirty.harvest && !shadow_harvest(d, &round->next))
+        return false;
+    round->harvested = true;
+    return !d->identity || !logdirty_pv_held(d, &round->left);
+}
+
+static uint64_t max_gfn(const struct domain *d)
+{
+    return !d->identity ? p2m_max_gfn(d) : d->logdirty.limit ? d->logdirty.limit - 1 : 0;
+}
+
+/* Paging lock held. These are to be read from the first one on; false: not yet. */
 static bool begin_reading(struct domain *d, const struct logdirty_read *r)
 {
     struct logdirty *l = &d->logdirty;
@@ -318,7 +373,7 @@ static bool begin_reading(struct domain *d, const struct logdirty_read *r)
 
     if (round->reading)
         return true;
-    if (l->harvest && !shadow_harvest(d, &round->next))
+    if (!gather(d))
         return false;
     round->reading = true;
     round->next = 0;
@@ -328,7 +383,7 @@ static bool begin_reading(struct domain *d, const struct logdirty_read *r)
     round->dirty_count = l->dirty_count;
     if (r->clean) {
         l->fault_count = l->dirty_count = 0;
-        l->all = l->all && r->pages <= p2m_max_gfn(d);
+        l->all = l->all && r->pages <= max_gfn(d);
     }
     spin_unlock(&l->lock);
     return true;
@@ -371,6 +426,8 @@ static int read_slice(struct domain *d, struct logdirty_read *r)
         n = read_words(d, r->pages, words);
         if (round->next >= r->pages && !d->hap)
             shadow_flush(d->shadow);
+        if (round->next >= r->pages && d->identity)
+            logdirty_pv_flush(d);
     }
     paging_unlock(d);
     if (rc)
@@ -388,6 +445,8 @@ int logdirty_read(struct domain *d, struct logdirty_read *r)
 {
     int rc;
 
+    if (!d->p2m)
+        return -EINVAL;
     r->pages = MIN(r->pages, P2M_GFNS);
     do
         rc = read_slice(d, r);

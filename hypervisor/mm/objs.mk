@@ -8,3 +8,4 @@ hv-srcs += hypervisor/mm/frame.c
 hv-srcs += hypervisor/mm/paging_pool.c
 hv-srcs += hypervisor/mm/logdirty.c
 hv-srcs += hypervisor/mm/logdirty_op.c
+hv-srcs += hypervisor/mm/logdirty_pv.c

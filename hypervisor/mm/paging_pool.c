@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * A domain's pool of single frames for P2M tables, shadows and the log of stores. Frames stay in the pool when they are
+ * A domain's pool of single frames for P2M tables, shadows and the log of stores: of a translated one, and of a PV
+ * domain whose stores are logged. Frames stay in the pool when they are
  * given back; only paging_pool_resize and teardown move frames between it and the heap.
  *
  * Invariants (docs/invariants.md, M1 and M2): size is the number of free frames and of those in use; frames on the list
@@ -65,7 +66,8 @@ static struct page_info *take_low(struct paging_pool *pool)
 static unsigned long held_back(const struct domain *d, enum paging_use use)
 {
     const struct paging_pool *pool = d->paging_pool;
-    uint64_t pages = READ_ONCE(d->max_pages), want = pages / PT_ENTRIES + 4 + pages / LOGDIRTY_PER_NODE + 4;
+    uint64_t pages = READ_ONCE(d->max_pages), tables = d->identity ? 0 : pages / PT_ENTRIES + 4;
+    uint64_t want = tables + pages / LOGDIRTY_PER_NODE + 4;
     unsigned long reserve = MIN(want, pool->size / 2), used = pool->used[PAGING_P2M] + pool->used[PAGING_LOGDIRTY];
 
     return use != PAGING_SHADOW || reserve <= used ? 0 : reserve - used;

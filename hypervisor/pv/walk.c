@@ -41,5 +41,5 @@ int pv_walk_from(mfn_t l4, unsigned long linear, pte_t *leaf, unsigned int *leve
 
 int pv_walk(const struct vcpu *v, unsigned long linear, pte_t *leaf, unsigned int *level)
 {
-    return pv_walk_from(maddr_to_mfn(_maddr(pv_cr3(v) & PTE_ADDR)), linear, leaf, level);
+    return pv_walk_from(pv_base(v), linear, leaf, level);
 }

@@ -7,6 +7,7 @@
  * Interrupts are off on entry. CR2 and DR6 are read before they are enabled: another fault would overwrite them.
  */
 #include <hv/console.h>
+#include <hv/shadow.h>
 #include <hv/stretch.h>
 #include "../pv/internal.h"
 
@@ -58,6 +59,31 @@ static bool fault_is_spurious(struct vcpu *v, unsigned long linear, uint32_t ec,
     return !user || (leaf.n & PTE_US);
 }
 
+/*
+ * Did the tables that hardware walks only lack what the guest's own have? *ec becomes what these would have given.
+ */
+static bool shadow_fixes(struct vcpu *v, unsigned long linear, uint32_t *ec)
+{
+    enum shadow_result r = shadow_pv_fault(v, linear, ec);
+
+    if (r == SHADOW_NOMEM)
+        domain_crash(v->domain, "the pool is too small for its shadows");
+    return r != SHADOW_REFLECT;
+}
+
+/* Of a copy to or from the guest, whose stretch this is none of: it is tried again until it gets there. */
+static bool shadow_fixes_copy(struct vcpu *v, unsigned long linear, uint32_t ec)
+{
+    struct stretch_now now = this_cpu(stretch_now);
+    enum shadow_result r;
+
+    stretch_begin(STRETCH_TRAP, TRAP_PF);
+    r = shadow_pv_fault(v, linear, &ec);
+    stretch_end();
+    this_cpu(stretch_now) = now;
+    return r == SHADOW_FIXED;
+}
+
 /* Faults of the hypervisor itself that are no fault: its copies to and from guests, and loads of guest selectors. */
 static bool hypervisor_page_fault(struct cpu_user_regs *regs, unsigned long cr2)
 {
@@ -70,6 +96,8 @@ static bool hypervisor_page_fault(struct cpu_user_regs *regs, unsigned long cr2)
     /* Only the guest copies may touch guest memory: never to execute, and under SMAP only with AC set. */
     if ((regs->error_code & PFEC_I) || (cpu_features.smap && !(regs->rflags & EFLAGS_AC)))
         return false;
+    if (pv_on_shadows(&v->pv))
+        return shadow_fixes_copy(v, cr2, regs->error_code);
     return fault_is_spurious(v, cr2, regs->error_code, false);
 }
 
@@ -118,7 +146,7 @@ static void guest_page_fault(struct vcpu *v, struct cpu_user_regs *regs, unsigne
         guest_descriptor_fault(v, ec, cr2);
         return;
     }
-    if (fault_is_spurious(v, cr2, ec, true))
+    if (pv_on_shadows(&v->pv) ? shadow_fixes(v, cr2, &ec) : fault_is_spurious(v, cr2, ec, true))
         return;
     if (v->pv.kernel_mode && (ec & (PFEC_P | PFEC_W)) == (PFEC_P | PFEC_W) && guest_range_ok(cr2, 1) &&
         pv_ptwrite_fault(v, cr2, regs))

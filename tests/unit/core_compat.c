@@ -127,10 +127,9 @@ static void test_refused_control(void **state)
         unsigned int cmd;
         long error;
     } refused[] = {
-        {XEN_DOMCTL_shadow_op, -EINVAL},         {XEN_DOMCTL_gethvmcontext, -EINVAL},
-        {XEN_DOMCTL_monitor_op, -EOPNOTSUPP},    {XEN_DOMCTL_psr_alloc, -ENODEV},
-        {XEN_DOMCTL_assign_device, -EOPNOTSUPP}, {XEN_DOMCTL_setdebugging, -ENOSYS},
-        {XEN_DOMCTL_vm_event_op, -ENOSYS},
+        {XEN_DOMCTL_gethvmcontext, -EINVAL}, {XEN_DOMCTL_monitor_op, -EOPNOTSUPP},
+        {XEN_DOMCTL_psr_alloc, -ENODEV},     {XEN_DOMCTL_assign_device, -EOPNOTSUPP},
+        {XEN_DOMCTL_setdebugging, -ENOSYS},  {XEN_DOMCTL_vm_event_op, -ENOSYS},
     };
 
     op = guest_new(struct xen_domctl);

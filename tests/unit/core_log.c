@@ -2,7 +2,8 @@
 /*
  * The log of stores as control tools ask for it: of a domain on shadows, in both ways of noticing what hardware does,
  * and of one on nested paging. All three have to give the same bits. Hardware is a few lines here: it stores where an
- * entry lets it, sets D there, and makes a fault elsewhere.
+ * entry lets it, sets D there, and makes a fault elsewhere. Of a PV domain, here, all but its own stores, which are in
+ * pv_log.c.
  */
 #include <hv/hvm.h>
 #include <hv/p2m.h>
@@ -112,10 +113,10 @@ static long log_op(domid_t id, uint32_t command, uint32_t mode, uint64_t pages, 
     return CALL(domctl, op, 0, 0);
 }
 
-#define ENABLE() log_op(3, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0, 0, NULL)
-#define OFF()    log_op(3, XEN_DOMCTL_SHADOW_OP_OFF, 0, 0, NULL)
-#define CLEAN()  log_op(3, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, TOTAL, bitmap)
-#define PEEK()   log_op(3, XEN_DOMCTL_SHADOW_OP_PEEK, 0, TOTAL, bitmap)
+#define ENABLE() log_op(d->id, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0, 0, NULL)
+#define OFF()    log_op(d->id, XEN_DOMCTL_SHADOW_OP_OFF, 0, 0, NULL)
+#define CLEAN()  log_op(d->id, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, TOTAL, bitmap)
+#define PEEK()   log_op(d->id, XEN_DOMCTL_SHADOW_OP_PEEK, 0, TOTAL, bitmap)
 
 static bool says(uint64_t gfn)
 {
@@ -139,27 +140,23 @@ static void test_refused(void **state)
 
     begin(PROTECT);
     assert_int_equal(log_op(0, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0, 0, NULL), -EINVAL); /* itself */
-    core_guest(1, 4);
-    assert_int_equal(log_op(1, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0, 0, NULL), -EOPNOTSUPP); /* PV */
-    assert_int_equal(log_op(1, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, 0, NULL), -EINVAL);
-    assert_int_equal(log_op(1, XEN_DOMCTL_SHADOW_OP_OFF, 0, 0, NULL), -EINVAL);
     assert_int_equal(log_op(99, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, 0, NULL), -ESRCH);
-    assert_int_equal(log_op(3, XEN_DOMCTL_SHADOW_OP_ENABLE, 0, 0, NULL), -EINVAL);
-    assert_int_equal(log_op(3, XEN_DOMCTL_SHADOW_OP_ENABLE_TEST, 0, 0, NULL), -EINVAL);
+    assert_int_equal(log_op(d->id, XEN_DOMCTL_SHADOW_OP_ENABLE, 0, 0, NULL), -EINVAL);
+    assert_int_equal(log_op(d->id, XEN_DOMCTL_SHADOW_OP_ENABLE_TEST, 0, 0, NULL), -EINVAL);
     for (unsigned int i = 0; i < ARRAY_SIZE(commands); i++) {
-        assert_int_equal(log_op(3, commands[i], 0, TOTAL, bitmap), -EINVAL); /* it is off */
-        assert_int_equal(log_op(3, commands[i], 0, 0, NULL), -EINVAL);
+        assert_int_equal(log_op(d->id, commands[i], 0, TOTAL, bitmap), -EINVAL); /* it is off */
+        assert_int_equal(log_op(d->id, commands[i], 0, 0, NULL), -EINVAL);
     }
     assert_int_equal(OFF(), 0);
     assert_int_equal(ENABLE(), 0);
     assert_int_equal(ENABLE(), -EINVAL);
-    assert_int_equal(log_op(3, XEN_DOMCTL_SHADOW_OP_ENABLE, XEN_DOMCTL_SHADOW_ENABLE_LOG_DIRTY, 0, NULL), -EINVAL);
+    assert_int_equal(log_op(d->id, XEN_DOMCTL_SHADOW_OP_ENABLE, XEN_DOMCTL_SHADOW_ENABLE_LOG_DIRTY, 0, NULL), -EINVAL);
     for (unsigned int i = 0; i < ARRAY_SIZE(commands); i++) {
-        assert_int_equal(log_op(3, commands[i], 2, TOTAL, bitmap), -EINVAL);
-        assert_int_equal(log_op(3, commands[i], XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL, TOTAL, bitmap), 0);
+        assert_int_equal(log_op(d->id, commands[i], 2, TOTAL, bitmap), -EINVAL);
+        assert_int_equal(log_op(d->id, commands[i], XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL, TOTAL, bitmap), 0);
     }
     assert_int_equal(OFF(), 0);
-    assert_int_equal(log_op(3, XEN_DOMCTL_SHADOW_OP_ENABLE, XEN_DOMCTL_SHADOW_ENABLE_LOG_DIRTY, 0, NULL), 0);
+    assert_int_equal(log_op(d->id, XEN_DOMCTL_SHADOW_OP_ENABLE, XEN_DOMCTL_SHADOW_ENABLE_LOG_DIRTY, 0, NULL), 0);
     d->dying = DOM_DYING;
     assert_int_equal(PEEK(), -EINVAL);
     assert_int_equal(OFF(), -EINVAL);
@@ -231,13 +228,13 @@ static void test_sizes(void **state)
             for (uint64_t gfn = 0; gfn < PAGES; gfn++)
                 store(gfn);
             memset(bitmap, 0, BYTES);
-            assert_int_equal(log_op(3, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, pages, bitmap), 0);
+            assert_int_equal(log_op(d->id, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, pages, bitmap), 0);
             assert_int_equal(op->u.shadow_op.pages, pages);
             assert_int_equal(how_many(), pages);
             assert_int_equal(PEEK(), 0);
             assert_int_equal(how_many(), PAGES - pages);
         }
-        assert_int_equal(log_op(3, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, TOTAL, NULL), 0); /* nobody wants to know */
+        assert_int_equal(log_op(d->id, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, TOTAL, NULL), 0); /* nobody wants to know */
         assert_int_equal(PEEK(), 0);
         assert_int_equal(how_many(), 0);
         end();
@@ -254,13 +251,13 @@ static void test_bad_buffers(void **state)
         for (unsigned int n = 0; n < NR_BAD_POINTERS; n++) {
             if (!core_bad_pointer(n, BYTES))
                 continue;
-            assert_int_equal(log_op(3, XEN_DOMCTL_SHADOW_OP_PEEK, 0, TOTAL, core_bad_pointer(n, BYTES)), -EFAULT);
+            assert_int_equal(log_op(d->id, XEN_DOMCTL_SHADOW_OP_PEEK, 0, TOTAL, core_bad_pointer(n, BYTES)), -EFAULT);
             assert_int_equal(PEEK(), 0);
             assert_int_equal(how_many(), 1);
         }
-        assert_int_equal(log_op(3, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, TOTAL, FAULT), -EFAULT);
+        assert_int_equal(log_op(d->id, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, TOTAL, FAULT), -EFAULT);
         store(9);
-        assert_int_equal(log_op(3, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, PAGES, bitmap), 0); /* not all of it */
+        assert_int_equal(log_op(d->id, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, PAGES, bitmap), 0); /* not all of it */
         assert_int_equal(CLEAN(), 0);
         assert_int_equal(how_many(), TOTAL);
         assert_true(kind == HARVEST || !(may_store(7) || may_store(9)));
@@ -411,7 +408,7 @@ static void test_not_covered(void **state)
     assert_int_equal(how_many(), TOTAL);
     assert_true(d->logdirty.all); /* that was not all of it */
     for (unsigned int round = 0; round < 4; round++) {
-        assert_int_equal(log_op(3, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, far + 1, all), 0);
+        assert_int_equal(log_op(d->id, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, far + 1, all), 0);
         for (uint64_t i = 0; i < far / 8; i++)
             assert_int_equal(all[i], round < 3 ? 0xff : 0);
         assert_int_equal(all[far / 8], round < 3);
@@ -559,13 +556,149 @@ static void test_random(void **state)
     }
 }
 
+/* ---- PV domains ---- */
+
+static const unsigned int pv_vcpus = 3; /* each on a CPU, and the control domain's on one */
+
+static long pv_op(uint32_t command)
+{
+    return log_op(d->id, command, 0, TOTAL, bitmap);
+}
+
+static long pv_pool(uint32_t mb)
+{
+    op->cmd = XEN_DOMCTL_shadow_op;
+    op->domain = d->id;
+    op->u.shadow_op = (struct xen_domctl_shadow_op){.op = XEN_DOMCTL_SHADOW_OP_SET_ALLOCATION, .mb = mb};
+    return CALL(domctl, op, 0, 0);
+}
+
+/* Frames whose numbers are 0 to PAGES - 1 to the guest. */
+static mfn_t pv_frame[PAGES];
+
+static void pv_begin(void)
+{
+    struct page_info *pg;
+    unsigned int i = 0;
+
+    d = core_guest(pv_vcpus, PAGES);
+    list_for_each (pg, &d->page_list, list) {
+        pv_frame[i] = page_to_mfn(pg);
+        set_gpfn_from_mfn(pv_frame[i], i);
+        i++;
+    }
+    core_as(control_domain->vcpu[0]);
+    op = guest_new(struct xen_domctl);
+    bitmap = guest_alloc(BYTES);
+}
+
+static unsigned int pv_clean(void)
+{
+    memset(bitmap, 0x5a, BYTES);
+    assert_int_equal(pv_op(XEN_DOMCTL_SHADOW_OP_CLEAN), 0);
+    assert_int_equal(op->u.shadow_op.pages, TOTAL);
+    return how_many();
+}
+
+static void test_pv(void **state)
+{
+    struct page_info *pg;
+
+    pv_begin();
+    assert_int_equal(pv_op(XEN_DOMCTL_SHADOW_OP_CLEAN), -EINVAL);
+    assert_int_equal(pv_op(XEN_DOMCTL_SHADOW_OP_PEEK), -EINVAL);
+    assert_int_equal(OFF(), 0);
+    assert_int_equal(pv_op(XEN_DOMCTL_SHADOW_OP_GET_ALLOCATION), 0);
+    assert_int_equal(op->u.shadow_op.mb, 0);
+    core.preempt = 1;
+    assert_int_equal(ENABLE(), 0);
+    assert_true(core.restarts > 0);
+    core.preempt = 0;
+    assert_false(paging_mode_translate(d));
+    assert_int_equal(ENABLE(), -EINVAL);
+    for (unsigned int i = 0; i < pv_vcpus; i++) {
+        assert_true(pv_on_shadows(&d->vcpu[i]->pv));
+        assert_int_equal(d->vcpu[i]->pause_count, 0);
+        for (unsigned int mode = 0; mode < 2; mode++)
+            assert_true(d->vcpu[i]->pv.root[mode].cr3 && d->vcpu[i]->pv.root[mode].page->roots == 1);
+    }
+    assert_int_equal(d->pause_count, 0);
+    assert_int_equal(pv_clean(), 0);
+    /* Who takes a frame, who gives it back, who keeps it; numbers that change. */
+    pg = mfn_to_page(pv_frame[5]);
+    assert_int_equal(get_page_and_type(pg, d, PT_WRITABLE), 0);
+    assert_int_equal(pv_clean(), 1);
+    put_page_and_type(pg);
+    assert_int_equal(pv_clean(), 1);
+    assert_true(says(5));
+    assert_int_equal(pv_clean(), 0);
+    assert_int_equal(get_own_writable(pg), 0); /* an entry of its own would say so itself */
+    put_own_writable(pg);
+    assert_int_equal(pv_clean(), 0);
+    pg = get_writable_page(d, _gfn(pv_frame[7].n));
+    for (unsigned int n = 0; n < 3; n++) {
+        assert_int_equal(pv_clean(), 1);
+        assert_true(says(7));
+    }
+    put_page_and_type(pg);
+    assert_int_equal(pv_clean(), 1);
+    assert_int_equal(pv_clean(), 0);
+    logdirty_set_gpfn(d, pv_frame[9], 10);
+    assert_int_equal(pv_clean(), 1);
+    assert_true(says(10));
+    /* A number far away costs memory for its bits; more of them than there is make everything dirty, once. */
+    for (uint64_t i = 0; !d->logdirty.all; i++)
+        logdirty_set_gpfn(d, pv_frame[11], i * LOGDIRTY_PER_NODE * PT_ENTRIES % P2M_GFNS + i * LOGDIRTY_PER_NODE);
+    assert_int_equal(pv_clean(), TOTAL);
+    assert_int_equal(pv_pool(0), -EBUSY);
+    assert_int_equal(OFF(), 0);
+    assert_null(d->shadow);
+    assert_int_equal(d->paging_pool->free, d->paging_pool->size);
+    for (unsigned int i = 0; i < pv_vcpus; i++)
+        assert_false(pv_on_shadows(&d->vcpu[i]->pv) || d->vcpu[i]->pv.root[0].page);
+    assert_int_equal(pv_pool(1), 0);
+    while (paging_pool_resize(d, shadow_pv_least(d) - 1) == -ERESTART)
+        stretch_point();
+    assert_int_equal(ENABLE(), -ENOMEM); /* somebody has said so */
+    assert_int_equal(d->logdirty.state, LOGDIRTY_OFF);
+    assert_int_equal(pv_pool(0), 0);
+    assert_int_equal(d->paging_pool->size, 0);
+    assert_int_equal(ENABLE(), 0);
+    core_kill(d); /* with the log on */
+}
+
+/* Whatever cannot be had, nothing is left of it. */
+static void test_pv_no_memory(void **state)
+{
+    pv_begin();
+    for (unsigned int n = 1;; n++) {
+        long rc;
+
+        core.fail_alloc = n;
+        rc = ENABLE();
+        if (!rc)
+            break;
+        assert_int_equal(rc, -ENOMEM);
+        assert_int_equal(core.fail_alloc, 0);
+        assert_int_equal(d->logdirty.state, LOGDIRTY_OFF);
+        assert_null(d->shadow);
+        assert_false(pv_on_shadows(&d->vcpu[0]->pv) || d->vcpu[0]->pv.root[0].page || paging_mode_translate(d));
+        assert_true(!d->paging_pool || d->paging_pool->free == d->paging_pool->size);
+        assert_int_equal(pv_op(XEN_DOMCTL_SHADOW_OP_CLEAN), -EINVAL);
+    }
+    assert_true(core.fail_alloc > 0);
+    core.fail_alloc = 0;
+    core_kill(d);
+}
+
 int core_log_tests(void)
 {
     const struct CMUnitTest tests[] = {
         CORE_TEST(test_refused),      CORE_TEST(test_rounds),    CORE_TEST(test_sizes),
         CORE_TEST(test_bad_buffers),  CORE_TEST(test_held),      CORE_TEST(test_one_at_a_time),
         CORE_TEST(test_other_stores), CORE_TEST(test_no_memory), CORE_TEST(test_not_covered),
-        CORE_TEST(test_not_split),    CORE_TEST(test_random),
+        CORE_TEST(test_not_split),    CORE_TEST(test_random),    CORE_TEST(test_pv),
+        CORE_TEST(test_pv_no_memory),
     };
 
     return cmocka_run_group_tests_name("log of stores", tests, NULL, NULL);

@@ -139,7 +139,8 @@ test_irq-cflags        := $(hv-plain-cflags)
 insn-srcs      := $(patsubst %,hypervisor/x86/emulate/%.c,opcodes decode compute)
 emulate-srcs   := $(insn-srcs) $(patsubst %,hypervisor/x86/emulate/%.c,modify string load)
 fake-machine   := $(patsubst %,tests/unit/fake/%.c,base mem tlb domains) hypervisor/lib/stretch.c
-mm-p2m-srcs    := $(patsubst %,hypervisor/mm/%.c,paging_pool logdirty logdirty_op) $(wildcard hypervisor/mm/p2m/*.c) \
+mm-p2m-srcs    := $(patsubst %,hypervisor/mm/%.c,paging_pool logdirty logdirty_op logdirty_pv) \
+                  $(wildcard hypervisor/mm/p2m/*.c) \
                   $(filter-out %/emulate.c,$(wildcard hypervisor/mm/shadow/*.c))
 mm-pv-srcs     := $(mm-p2m-srcs) hypervisor/mm/frame.c \
                   $(patsubst %,hypervisor/mm/pv/%.c,pt_check pt_commit pt_type base batch mmu_update va_mapping \
@@ -165,7 +166,7 @@ pv-guest-srcs         := $(fake-machine) tests/unit/fake/pv_parts.c $(mm-pv-srcs
 
 units                 += test_pv_random
 test_pv_random-srcs   := tests/unit/test_pv_random.c \
-                         $(patsubst %,tests/unit/%.c,pv_model pv_flight pv_ops_table pv_ops_desc pv_ops_memory) \
+                         $(patsubst %,tests/unit/%.c,pv_model pv_flight pv_log pv_ops_table pv_ops_desc pv_ops_memory) \
                          $(pv-guest-srcs)
 test_pv_random-cflags := $(hv-unit-cflags) -O2
 

@@ -260,6 +260,7 @@ static void flight_slice(struct flight *f)
     moved_by(f);
     act_as(f->v);
     f->hc.restart = false;
+    stretch_point();
     book_behind = f->fn == do_grant_table_op;
     rc = f->fn(&f->hc);
     f->intruded = tally.intrusions != intrusions;
@@ -370,6 +371,7 @@ long call_now(hypercall_fn *fn, const unsigned long arg[4])
         long rc;
 
         hc.restart = false;
+        stretch_point();
         rc = fn(&hc);
         if (!hc.restart)
             return rc;

@@ -206,6 +206,11 @@ static void check_cr3(const struct vcpu *v)
 {
     mfn_t m = maddr_to_mfn(_maddr(fake_cr3(v->processor)));
 
+    if (v->is_running && pv_on_shadows(&v->pv)) {
+        if (fake_cr3(v->processor) != v->pv.root[v->pv.kernel_mode].cr3)
+            panic("P8: CR3 of a CPU is not its vCPU's root\n");
+        return;
+    }
     if (v->is_running && !is_live_table(mfn_to_page(m), 4))
         broken("P8", "CR3 of a CPU names no L4", slot_of(m));
     if (v->is_running && !mfn_eq(m, v->pv.kernel_mode ? v->pv.l4_kernel : v->pv.l4_user))
@@ -286,7 +291,8 @@ void model_check(struct domain *const *domains, unsigned int n)
 bool model_orphans(const struct domain *d)
 {
     for (unsigned int f = 0; f < FAKE_FRAMES; f++)
-        if (page_of(f)->owner == d && (page_of(f)->type_info & PGT_partial) && list_empty(&page_of(f)->pt_link))
+        if (page_of(f)->owner == d && (page_of(f)->type_info & PGT_partial) && !page_of(f)->dead.prev &&
+            d->pv.dead_tables != FAKE_RAM_START + f)
             return true;
     return false;
 }

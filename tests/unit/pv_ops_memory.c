@@ -4,7 +4,7 @@
  * results of the calls alone: an L1 entry of another domain's frame needs one, and a device's use holds references.
  */
 #include "../../hypervisor/grant/internal.h"
-#include "pv_random.h"
+#include "pv_log.h"
 
 #define MAX_MAPPED 64u
 #define SLACK      (MAX_FLIGHTS * MAX_ELEMS)
@@ -75,7 +75,7 @@ static void book_map(const struct flight *f, const struct gnttab_map_grant_ref *
         count_device(&m, 1);
     mapped[nr_mapped++] = m;
     if ((op->flags & GNTMAP_host_map) && !(op->flags & GNTMAP_contains_pte))
-        fake_mmu(f->v->processor, op->host_addr, !(op->flags & GNTMAP_readonly));
+        guest_mmu(f->v, op->host_addr, !(op->flags & GNTMAP_readonly));
 }
 
 /* The granter makes a table of the frame at once: whoever still could write to it shows. */
@@ -236,7 +236,7 @@ static void op_grant_overwrite(void)
 
     if (m->by != actor || !(m->flags & GNTMAP_host_map) || (m->flags & GNTMAP_contains_pte))
         return;
-    fake_mmu(actor->processor, m->addr, true);
+    guest_mmu(actor, m->addr, true);
     call_now(do_update_va_mapping, (unsigned long[4]){m->addr, 0, 0, 0});
     reuse(m);
     check_all();

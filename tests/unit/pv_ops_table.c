@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* test_pv_random: the calls that change page tables, and the guest's own loads and stores. */
 #include <sys/mman.h>
-#include "pv_random.h"
+#include "pv_log.h"
 
 static bool settled(const struct domain *a, const struct domain *b)
 {
@@ -20,7 +20,7 @@ static void after_updates(struct flight *f, long rc, bool ended)
 {
     if (!ended || rc == GIVEN_UP)
         return;
-    if (rc == 0 && !f->intruded && !list_empty(&f->on->pv.dead_tables))
+    if (rc == 0 && !f->intruded && f->on->pv.dead_tables)
         panic("P10: %s leaves dead tables behind\n", f->what);
     if (f->done > f->n || (rc == 0 && f->done != f->n) || (rc && f->done == f->n && !f->intruded))
         panic("%s of %u: success count %u, result %ld\n", f->what, f->n, f->done, rc);
@@ -263,7 +263,7 @@ static void op_access(void)
         set_mode(false);
     for (unsigned int i = 0; i < 2; i++) {
         bool write = fake_chance(70);
-        struct fake_access a = fake_mmu(actor->processor, random_linear(), write);
+        struct fake_access a = guest_mmu(actor, random_linear(), write);
 
         tally.accesses++;
         if (a.ok && write)
@@ -290,7 +290,7 @@ static void op_build_table(void)
     act_as(writer);
     if (call_now(owner == self()->id ? do_update_va_mapping : do_update_va_mapping_otherdomain,
                  (unsigned long[4]){linear, e.n, 0, owner}) == 0) {
-        struct fake_access a = fake_mmu(actor->processor, linear, true);
+        struct fake_access a = guest_mmu(actor, linear, true);
 
         if (a.ok && mfn_eq(a.frame, page_to_mfn(pg)))
             memset(page_to_virt(pg), 0, PAGE_SIZE);
@@ -391,7 +391,8 @@ static void op_ptwrite(void)
     regs.rflags = fake_rand() & STATUS_FLAGS;
     native = regs;
     run_native(code_of(k), &result, &native);
-    self()->vm_assist = assisted ? 1ul << VMASST_TYPE_writable_pagetables : 0;
+    self()->vm_assist &= ~(1ul << VMASST_TYPE_writable_pagetables);
+    self()->vm_assist |= assisted ? 1ul << VMASST_TYPE_writable_pagetables : 0;
     expected = assisted && table->owner == self() && page_type(table) == PT_L1 && (table->type_info & PGT_validated) &&
                model_accepts_update(self(), self(), 1, *slot, _pte(result));
     done = pv_ptwrite_fault(actor, linear + i * 8, &regs);

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 #include <hv/grant.h>
 #include <hv/hypercall.h>
+#include <hv/stretch.h>
 #include <xen/memory.h>
 #include "pv_model.h"
 

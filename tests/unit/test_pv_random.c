@@ -4,26 +4,20 @@
  * domains: a guest with two vCPUs, the control domain, a granter. Preempted calls stay in flight while others act
  * (pv_random.h); at the end of an episode the domains die one after another, while the others go on.
  *
- * Real: mm/pv, mm/frame.c, pv/, grant/, hypercall/memory_op.c, reservation.c, exchange.c, domain/teardown.c. Faked: the
- * heap, the processors with their TLBs, guest memory, locks (which check their order).
+ * Real: mm/pv, mm/shadow, mm/logdirty*.c, mm/frame.c, pv/, grant/, hypercall/memory_op.c, reservation.c, exchange.c,
+ * domain/teardown.c. Faked: the heap, the processors with their TLBs, guest memory, locks (which check their order). In
+ * every other episode the guest runs on shadows and its memory is copied (pv_log.h).
  *
  * Replay with UMBRA_SEED; UMBRA_OPS is the number of operations: calls of guests and emulated faults, a batch is one.
  */
-#include "pv_random.h"
+#include <hv/p2m.h>
+#include <hv/paging_pool.h>
+#include "pv_log.h"
 #include "../../hypervisor/pv/internal.h"
 
 #define EPISODE    2500
 #define GUEST      1
 #define PAGE_LIMIT 40
-
-/* ---- what teardown asks of the scheduler ---- */
-
-void domain_pause(struct domain *d)
-{
-    for (unsigned int i = 0; i < d->max_vcpus; i++)
-        if (d->vcpu[i]->is_running)
-            take_off(d->vcpu[i]);
-}
 
 /* ---- episodes ---- */
 
@@ -55,6 +49,7 @@ static struct domain *start_domain(domid_t id, unsigned int vcpus, unsigned int 
     struct domain *d = fake_domain(id, id == 0, vcpus, cpu);
 
     d->max_pages = PAGE_LIMIT;
+    d->vm_assist = fake_chance(50) ? 1ul << VMASST_TYPE_m2p_strict : 0;
     assert_int_equal(pv_domain_init(d), 0);
     assert_int_equal(grant_domain_init(d, 1, 1, XEN_DOMCTL_GRANT_version(2)), 0);
     for (unsigned int i = 0; i < vcpus; i++) {
@@ -127,9 +122,11 @@ static unsigned int go_on_percent; /* how soon they go on; 100: at once, so call
 
 static void step(void)
 {
-    unsigned int n = flights_in_the_air();
+    unsigned int n;
     struct vcpu *v;
 
+    log_step(); /* which can begin calls */
+    n = flights_in_the_air();
     if (n && (n == MAX_FLIGHTS || fake_chance(go_on_percent))) {
         flight_any(may_give_up);
         return;
@@ -159,8 +156,10 @@ static void meanwhile(void)
 static void check(unsigned long steps)
 {
     check_orphans();
-    if (steps % 8 == 0)
+    if (steps % 8 == 0) {
         check_all();
+        log_check();
+    }
     if (steps % 1024 == 0)
         for (unsigned int k = 0; k < 3; k++) {
             assert_int_equal(fake_audit(dom[k]), 0);
@@ -177,6 +176,7 @@ static void kill(struct domain *d)
     domain_hold(d);
     for (;;) {
         fake_run_on(FAKE_CPUS - 1, NULL);
+        stretch_point();
         moment_passes(); /* what was foretold of a living domain is not true of a dying one */
         if (domain_kill(d) != -ERESTART)
             break;
@@ -198,6 +198,8 @@ static void free_all(void)
             pv_vcpu_free(dom[i]->vcpu[v]);
         grant_domain_free(dom[i]);
         pv_domain_free(dom[i]);
+        p2m_destroy(dom[i]);
+        paging_pool_destroy(dom[i]);
     }
     assert_int_equal(fake_frames_free(), FAKE_FRAMES);
     for (unsigned int i = 0; i < 3; i++) {
@@ -208,6 +210,7 @@ static void free_all(void)
 
 static void end(void)
 {
+    log_end();
     kill(dom[fake_chance(50) ? GUEST : 2]);
     kill(dom[GUEST]);
     kill(dom[2]);
@@ -216,11 +219,12 @@ static void end(void)
     free_all();
 }
 
-static void episode(unsigned long calls)
+static void episode(unsigned long calls, bool logged)
 {
     unsigned long last = tally.calls + calls;
 
     begin();
+    log_begin(logged);
     for (unsigned long i = 0; tally.calls < last; i++) {
         step();
         check(i);
@@ -241,12 +245,13 @@ static void test_random(void **state)
         may_give_up = e % 4 == 3 && go_on_percent < 100;
         cpu_features.nx = e % 5 != 4;
         fake_copy_hook = e % 3 && go_on_percent < 100 ? meanwhile : NULL;
-        episode(MIN(EPISODE, ops - tally.calls));
+        episode(MIN(EPISODE, ops - tally.calls), e % 2);
     }
     printf("%lu operations (accepted %lu, refused %lu, foretold %lu, given up %lu), %lu restarts, %lu begun while "
            "others were in flight, %lu intrusions, %lu loads and stores\n",
            tally.calls, tally.accepted, tally.refused, tally.foretold, tally.given_up, tally.restarts, tally.overlapped,
            tally.intrusions, tally.accesses);
+    log_tell(ops);
 }
 
 int main(void)

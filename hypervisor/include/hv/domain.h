@@ -128,11 +128,14 @@ struct domain {
     struct sched_domain sched;
     unsigned long vm_assist;         /* bits VMASST_TYPE_* */
     struct timer free_timer;         /* frees the domain after its last reference */
-    struct paging_pool *paging_pool; /* of a translated domain, else NULL */
+    struct paging_pool *paging_pool; /* of a translated domain, or of one whose stores have been logged; else NULL */
     struct p2m *p2m;                 /* likewise */
-    struct shadow *shadow;           /* of a translated one, else NULL */
-    bool hap;                        /* runs on nested paging: there are no shadows in it */
-    struct logdirty logdirty;        /* of a translated one */
+    bool identity;                   /* PV: guest frame numbers are those of the machine, in that P2M */
+    struct shadow
+        *shadow; /* of a translated one, or of PV while its stores are logged (pt_lock, paging lock); else NULL
+                  */
+    bool hap;    /* runs on nested paging: there are no shadows in it */
+    struct logdirty logdirty;
     struct hvm_domain hvm;
     struct pv_domain pv;
 };
@@ -255,7 +258,7 @@ static inline bool vcpu_runnable(const struct vcpu *v)
 /* PVH and HVM: what the guest takes for physical addresses is not what the machine has. */
 static inline bool paging_mode_translate(const struct domain *d)
 {
-    return d->paging_pool != NULL;
+    return d->paging_pool != NULL && !d->identity;
 }
 
 static inline bool is_idle_vcpu(const struct vcpu *v)

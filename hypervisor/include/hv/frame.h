@@ -23,18 +23,24 @@ struct page_info {
     struct list_head list; /* heap free list, or d->page_list / d->hv_page_list (d->page_alloc_lock) */
     uint64_t count_info;
     uint64_t type_info;
-    struct domain *owner;  /* NULL: free or hypervisor-private */
-    uint32_t tlb_stamp;    /* tlbflush_now() when the frame last lost a mapping that a TLB may still hold */
-    uint8_t order;         /* heap: order of the free block that starts here */
-    uint8_t heap_flags;    /* heap: PGH_* */
-    uint16_t nr_validated; /* table pages, PGT_partial: entries [0, nr_validated) hold references */
+    struct domain *owner; /* NULL: free or hypervisor-private */
+    uint32_t tlb_stamp;   /* tlbflush_now() when the frame last lost a mapping that a TLB may still hold */
+    uint8_t order;        /* heap: order of the free block that starts here */
+    uint8_t heap_flags;   /* heap: PGH_* */
     union {
-        struct list_head pt_link; /* PV table that lost its last typed reference: d->pv.dead_tables (pt_lock) */
-        struct {                  /* of a translated domain: mm/shadow (paging lock) */
-            uint32_t rmap;        /* shadow leaves of 4 KiB that map the frame: entry_ref */
-            uint32_t rmap_2m;     /* leaves of 2 MiB that map it and the next 511 */
-            uint32_t tables;      /* shadows of the guest table in it, the first one's number; of a shadow: its own */
+        uint16_t nr_validated; /* table pages, PGT_partial: entries [0, nr_validated) hold references */
+        uint16_t nr_outside;   /* WRITABLE: typed references by others than the owner's entries; all ones: or more */
+    };
+    union {
+        struct {              /* of a domain on shadows: mm/shadow (paging lock) */
+            uint32_t rmap;    /* shadow leaves of 4 KiB that map the frame: entry_ref */
+            uint32_t tables;  /* shadows of the guest table in it, the first one's number; of a shadow: its own */
+            uint32_t rmap_2m; /* translated domains: leaves of 2 MiB that map it and the next 511 */
         } shadow;
+        struct {                 /* PV table that lost its last typed reference: d->pv.dead_tables (pt_lock) */
+            uint32_t shadows[2]; /* which it may still have */
+            uint32_t next, prev; /* its neighbours in that list, by frame number; 0: none */
+        } dead;
         uint64_t reserved[2]; /* small objects of the hypervisor's own: mm/objects.c */
     };
 };
@@ -126,6 +132,14 @@ int get_page_type(struct page_info *pg, enum page_type type);
  * d->pv.dead_tables; whoever holds pt_lock drains that list (pv_drain_dead) before it returns to a guest.
  */
 void put_page_type(struct page_info *pg);
+/*
+ * The same of type WRITABLE for an L1 entry of the owner's. Of what is stored through that the log of stores hears from
+ * shadows; of who has such a reference by another right it thinks that he stores when he takes it and when he drops it.
+ */
+int get_own_writable(struct page_info *pg);
+void put_own_writable(struct page_info *pg);
+/* Of a PV domain's frame: may somebody store to it in another way than by the domain's own entries? */
+bool frame_is_held_outside(const struct page_info *pg);
 /* General and typed reference together; for WRITABLE and SEGDESC these cannot be preempted. */
 int get_page_and_type(struct page_info *pg, struct domain *d, enum page_type type);
 void put_page_and_type(struct page_info *pg);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The only door to guest memory named by linear addresses of the current vCPU. The hardware walks the guest's own
- * tables; an address in the hypervisor's range, or a fault, gives -EFAULT. A fault costs a fix-up, never a wait: locks
- * may be held.
+ * tables; an address in the hypervisor's range, or a fault, gives -EFAULT. A fault costs a fix-up; of a guest on
+ * shadows it takes the lock of its tables: locks of ranks below RANK_PT may be held.
  */
 #ifndef HV_GUEST_COPY_H
 #define HV_GUEST_COPY_H

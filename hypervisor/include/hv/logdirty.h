@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which guest frames of a translated domain were stored to: a bit for each, which a control tool reads and clears again
+ * Which guest frames of a domain were stored to: a bit for each, which a control tool reads and clears again
  * and again while it copies the domain's memory. What is cleared is read afterwards, so a store before that is in the
  * copy; one after it sets the bit again.
  *
@@ -13,6 +13,12 @@
  *     control tools, event queues, vcpu_info. Taking it sets the bit, and while it is held the bit is not cleared.
  *   - The hypervisor's stores for an instruction or a hypercall set it when they are done.
  *   - So does a change of what the guest frame stands for.
+ *
+ * A PV domain has no P2M that the hypervisor knows: its bits are found by the M2P, from the frame, and never the other
+ * way round. So hardware is always asked what it has stored to, on shadows that are there for that (mm/shadow/pv.c).
+ * Its own entries hold references of type WRITABLE too. Whoever else takes one sets the bit when he takes it and when
+ * he drops it; frames count those references (nr_outside), and the bits of frames that have any are set whenever bits
+ * are read. A reading ends with a flush of all TLBs if such a reference has gone.
  */
 #ifndef HV_LOGDIRTY_H
 #define HV_LOGDIRTY_H
@@ -37,8 +43,9 @@ enum logdirty_state {
 struct logdirty_round {
     uint32_t token; /* names it; 0: there is none */
     bool clean, all;
-    bool reading;  /* what hardware knows is in the bits */
-    uint64_t next; /* gfns before it are done; before that, see shadow_harvest */
+    bool harvested, reading; /* what hardware knows, and what others do, is in the bits */
+    uint64_t next;           /* gfns before it are done; before that, see shadow_harvest */
+    uint64_t left;           /* of a PV domain: frames to be looked at for what others may do, plus one; 0: not begun */
     uint32_t fault_count, dirty_count;
 };
 
@@ -49,7 +56,9 @@ struct logdirty {
     bool all;                    /* every frame counts as dirty: some bit could not be set */
     uint64_t *top[LOGDIRTY_TOP]; /* a radix tree by gfn: mm/logdirty.c */
     struct list_head frames;     /* that it is made of, from the paging pool */
-    uint64_t next;               /* being turned on or off: gfns before it are done */
+    uint64_t next;               /* being turned on or off: gfns before it are done; of PV: frames left, plus one */
+    uint64_t limit;              /* of PV: one past the highest gfn that there are bits for */
+    bool left_behind;            /* others have dropped references since the last flush of all TLBs */
     uint32_t fault_count;        /* faults that set a bit, since the last cleaning */
     uint32_t dirty_count;        /* bits set, likewise */
     struct logdirty_round round; /* paging lock */
@@ -98,5 +107,20 @@ struct logdirty_read {
 int logdirty_read(struct domain *d, struct logdirty_read *r);
 /* Teardown: -ERESTART or 0. */
 int logdirty_relinquish(struct domain *d);
+
+/* ---- mm/logdirty_pv.c: what is different about PV domains ---- */
+
+/* Frame m of d's is its guest frame gfn now: the M2P and, if there is one, the log. */
+void logdirty_set_gpfn(struct domain *d, mfn_t m, unsigned long gfn);
+/* d's pool has as many frames as the log needs, unless somebody has chosen another number: 0, -ERESTART, -ENOMEM. */
+int logdirty_pv_pool(struct domain *d);
+/* The pool is there, empty to begin with: 0 or -ENOMEM. */
+int logdirty_pv_init(struct domain *d);
+/* Paging lock held: slices of a look at each frame, left as in struct logdirty_round: 0; -ERESTART; -ENOMEM. Memory for
+ * the bits of all; the bits of those that others may store to. */
+int logdirty_pv_cover(struct domain *d, uint64_t *left);
+int logdirty_pv_held(struct domain *d, uint64_t *left);
+/* Others than those whose references count cannot store to d's memory any more. */
+void logdirty_pv_flush(struct domain *d);
 
 #endif

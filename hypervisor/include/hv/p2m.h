@@ -2,7 +2,7 @@
 /*
  * The P2M of translated domains (PVH, HVM): what machine frame, of what type, a guest frame number stands for. A radix
  * table in the format that AMD64 nested paging walks; shadow paging reads it by the look-ups below. PV domains have
- * none, their guest frame numbers are machine frame numbers.
+ * none, their guest frame numbers are machine frame numbers; while they run on shadows, a look-up says just that.
  *
  * References. An entry of the domain's own memory (ram_rw, ram_ro, logdirty) holds none: the frame is there because it
  * is allocated to the domain, and its allocation ends in one step with its entry, under the P2M's lock. It has one
@@ -136,6 +136,8 @@ void p2m_stored(struct domain *d, gfn_t gfn);
 
 /* After paging_pool_init: 0 or -ENOMEM. */
 int p2m_init(struct domain *d);
+/* Of a PV domain: no tables, each guest frame is the machine frame of that number. 0 or -ENOMEM. */
+int p2m_init_identity(struct domain *d);
 /* Teardown, when no vCPU of d runs any more: all entries and tables go. -ERESTART or 0. */
 int p2m_relinquish(struct domain *d);
 void p2m_destroy(struct domain *d);

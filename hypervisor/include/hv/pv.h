@@ -11,17 +11,20 @@
 #include <xen/xen.h>
 
 struct domain;
+struct shadow_page;
 struct vcpu;
 
 struct pv_domain {
-    spinlock_t pt_lock;           /* RANK_PT: contents and types of the domain's page tables */
-    struct list_head dead_tables; /* pt_lock: tables without typed references whose entries still hold some */
-    uint64_t relinquish_left;     /* pt_lock: frames that teardown has still to look at, plus one; 0: not begun */
-    uint64_t changes;             /* atomic: see pv_changed */
-    struct pv_audit *audit;       /* pt_lock: the audit under way, or NULL */
-    mfn_t perdomain_l3;           /* per-domain area, slot 260 of each of its L4s */
-    pte_t **gdt_ldt_l1;           /* [max_vcpus]: 32 entries each, inside the L1s of the per-domain area */
-    struct cpuid_policy *cpuid;   /* what CPUID shows; NULL: host default */
+    spinlock_t pt_lock;   /* RANK_PT: contents and types of the domain's page tables */
+    uint32_t dead_tables; /* pt_lock: the first of the tables without typed references whose entries still hold some, by
+                           * frame number; 0: none */
+    uint64_t relinquish_left;   /* pt_lock: frames that teardown has still to look at, plus one; 0: not begun */
+    uint64_t changes;           /* atomic: see pv_changed */
+    struct pv_audit *audit;     /* pt_lock: the audit under way, or NULL */
+    mfn_t perdomain_l3;         /* per-domain area, slot 260 of each of its L4s */
+    pte_t **gdt_ldt_l1;         /* [max_vcpus]: 32 entries each, inside the L1s of the per-domain area */
+    bool pool_chosen;           /* a control tool has said how large the pool for shadows is to be */
+    struct cpuid_policy *cpuid; /* what CPUID shows; NULL: host default */
 };
 
 /* Something that an audit of d has counted, or will count, is changing: tables, types, windows, frames given up. */
@@ -56,6 +59,12 @@ struct pv_vcpu {
     /* pt_lock: references of type L4, or INVALID_MFN */
     mfn_t l4_kernel, l4_user;
     struct page_info *restart_page; /* old base pointer whose put was preempted */
+
+    /* On shadows (mm/shadow/pv.c): what hardware starts at in place of l4_user and l4_kernel. */
+    struct pv_root {
+        struct shadow_page *page; /* pt_lock; NULL: there are no shadows */
+        unsigned long cr3;        /* own; 0: the vCPU runs on its own tables */
+    } root[2];
 };
 
 /* ---- mm/pv: page tables (mm/pv/README) ---- */
@@ -82,8 +91,15 @@ int pv_drain_dead(struct domain *d);
 /* Teardown, after pv_drop_base of all vCPUs: unpins and devalidates d's tables, one bounded slice at a time: -ERESTART
  * or 0. */
 int pv_relinquish_tables(struct domain *d);
+/* The L4 table of the mode that v is in; without one of its own the hypervisor's. */
+mfn_t pv_base(const struct vcpu *v);
 /* CR3 value for the mode v is in. */
 unsigned long pv_cr3(const struct vcpu *v);
+/* Does v run on shadows? */
+static inline bool pv_on_shadows(const struct pv_vcpu *pv)
+{
+    return pv->root[pv->kernel_mode].cr3;
+}
 /* frame.c's way to the table types; pt_lock held. Everyone else calls get_page_type and put_page_type. */
 int pv_get_table_type(struct page_info *pg, enum page_type type);
 void pv_put_table_type(struct page_info *pg);

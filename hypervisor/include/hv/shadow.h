@@ -121,6 +121,31 @@ bool shadow_harvest(struct domain *d, uint64_t *next);
 /* With the lock held: when it returns, no CPU can do more than the entries allow. */
 void shadow_flush(struct shadow *s);
 
+/*
+ * PV domains, for as long as stores to their memory are logged (mm/shadow/pv.c). The first four with pt_lock held.
+ */
+
+/* An entry of d's tables has changed, or a slot of the hypervisor's in one: shadows follow. */
+void shadow_pv_stored(struct domain *d, const pte_t *slot);
+/* A table is about to go out of use: its shadow goes. False: not done yet, call again in a new stretch. */
+bool shadow_pv_end(struct domain *d, mfn_t table);
+/* v's mode (1: its kernel) is to have another base than it has now: what its root says of that goes. False: likewise.
+ */
+bool shadow_pv_leave(struct vcpu *v, unsigned int mode, mfn_t base);
+/* It has it; INVALID_MFN: none. */
+void shadow_pv_enter(struct vcpu *v, unsigned int mode, mfn_t base);
+/*
+ * A page fault of the current vCPU, or of the hypervisor's at one of its addresses, with the processor's error code.
+ * SHADOW_REFLECT: the fault is not of the shadows' making, and *error is what the guest's own tables would have given.
+ */
+enum shadow_result shadow_pv_fault(struct vcpu *v, uint64_t linear, uint32_t *error);
+/* For the log of stores: from its return on all vCPUs run on shadows: 0; -ERESTART; -ENOMEM: the pool is too small. */
+int shadow_pv_start(struct domain *d);
+/* They run on their own tables again, and shadows go: 0 or -ERESTART. */
+int shadow_pv_stop(struct domain *d);
+/* Frames that shadows of d need at the least. */
+unsigned long shadow_pv_least(const struct domain *d);
+
 /* The guest's memory as its tables are walked in it, and the processor that it was promised. */
 struct guest_mem shadow_memory(struct shadow *s);
 const struct guest_cpu *shadow_cpu(const struct shadow *s);

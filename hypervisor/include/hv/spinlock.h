@@ -60,6 +60,8 @@ void spin_unlock(spinlock_t *l);
 unsigned long spin_lock_irqsave(spinlock_t *l);
 void spin_unlock_irqrestore(spinlock_t *l, unsigned long flags);
 bool spin_is_locked(const spinlock_t *l);
+/* May a lock of that rank be taken with what this CPU holds? Debug builds know. */
+bool spin_may_take(uint16_t rank);
 #if DEBUG
 extern bool lock_checks_enabled; /* set once per-CPU data exists; cleared by panic */
 #endif

@@ -25,6 +25,19 @@ int p2m_init(struct domain *d)
     return 0;
 }
 
+int p2m_init_identity(struct domain *d)
+{
+    struct p2m *p = hv_new(struct p2m);
+
+    if (!p)
+        return -ENOMEM;
+    spin_lock_init(&p->lock, RANK_P2M);
+    list_init(&p->dead);
+    p->d = d;
+    d->p2m = p;
+    return 0;
+}
+
 void p2m_destroy(struct domain *d)
 {
     hv_free(d->p2m);
@@ -73,7 +86,7 @@ int p2m_relinquish(struct domain *d)
 {
     struct p2m *p = d->p2m;
 
-    if (!p)
+    if (!p || d->identity)
         return 0;
     while (p->torn < P2M_GFNS) {
         unsigned int units;

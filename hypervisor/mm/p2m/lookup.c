@@ -17,6 +17,16 @@ void paging_unlock(struct domain *d)
     p2m_unlock(d->p2m);
 }
 
+/* Of a PV domain. That it may have the frame is known where it has an entry for it. */
+static struct p2m_entry look_up_identity(const struct domain *d, mfn_t m)
+{
+    struct p2m_entry r = {m, P2M_MMIO_DIRECT, 0};
+
+    if (mfn_valid(m))
+        r.type = mfn_to_page(m)->owner == d ? P2M_RAM_RW : P2M_FOREIGN;
+    return r;
+}
+
 struct p2m_entry p2m_lookup_locked(struct domain *d, gfn_t gfn)
 {
     struct p2m_entry r = {INVALID_MFN, P2M_MMIO_DM, 0};
@@ -25,6 +35,8 @@ struct p2m_entry p2m_lookup_locked(struct domain *d, gfn_t gfn)
 
     if (gfn.n >= P2M_GFNS)
         return r;
+    if (d->identity)
+        return look_up_identity(d, _mfn(gfn.n));
     e = p2m_find(d->p2m, gfn, &level);
     r.order = level_order(level);
     r.type = npte_type(e);

@@ -2,17 +2,25 @@
 /*
  * Base pointers: the L4 tables of a vCPU, one for its kernel and one for its user mode, each a typed reference. And
  * the walk that starts there: through validated tables only, in the guest's slots only, by the direct map.
+ *
+ * On shadows hardware starts elsewhere, at a root for each mode of each vCPU, and the roots follow here.
  */
+#include <hv/shadow.h>
 #include "pt.h"
 
-unsigned long pv_cr3(const struct vcpu *v)
+mfn_t pv_base(const struct vcpu *v)
 {
     mfn_t m = v->pv.kernel_mode ? v->pv.l4_kernel : v->pv.l4_user;
 
     /* Without tables of its own the vCPU sees the hypervisor's only, and faults at once. */
-    if (mfn_eq(m, INVALID_MFN))
-        m = virt_to_mfn(idle_l4);
-    return mfn_to_maddr(m).n;
+    return mfn_eq(m, INVALID_MFN) ? virt_to_mfn(idle_l4) : m;
+}
+
+unsigned long pv_cr3(const struct vcpu *v)
+{
+    unsigned long root = v->pv.root[v->pv.kernel_mode].cr3;
+
+    return root ? root : mfn_to_maddr(pv_base(v)).n;
 }
 
 /* The reference for a new base; what v has already is kept as it is. */
@@ -36,7 +44,7 @@ static int get_base(struct domain *d, mfn_t old, mfn_t new)
  * With VMASST_TYPE_m2p_strict user mode does not see the M2P: its L4 shows the table while it is a kernel's base only.
  * A table that serves both modes is as it was last set.
  */
-static void show_m2p(const struct domain *d, mfn_t l4, bool to_user)
+static void show_m2p(struct domain *d, mfn_t l4, bool to_user)
 {
     bool hide = to_user && test_bit(VMASST_TYPE_m2p_strict, &d->vm_assist);
     uint64_t e = hide ? 0 : idle_l4[M2P_L4_SLOT].n;
@@ -45,8 +53,12 @@ static void show_m2p(const struct domain *d, mfn_t l4, bool to_user)
     if (mfn_eq(l4, INVALID_MFN))
         return;
     slot = (pte_t *)mfn_to_virt(l4) + M2P_L4_SLOT;
-    if (slot->n != e)
-        WRITE_ONCE(slot->n, e);
+    if (slot->n == e)
+        return;
+    WRITE_ONCE(slot->n, e);
+    logdirty_mark_frame(d, l4);
+    if (d->shadow)
+        shadow_pv_stored(d, slot);
 }
 
 /* Drops the base that was replaced by another. */
@@ -73,25 +85,36 @@ static int get_bases(const struct vcpu *v, mfn_t kernel_l4, mfn_t user_l4)
  * A running vCPU leaves its old tables before they are let go. A guest that sets the same base again wants a flush; one
  * that only changes the base of the other mode needs nothing now.
  */
-static void reload(const struct vcpu *v, unsigned long old_cr3, bool changed)
+static void reload(const struct vcpu *v, mfn_t old_base, bool changed)
 {
-    unsigned long cr3 = pv_cr3(v);
+    if (v == current && (!mfn_eq(pv_base(v), old_base) || !changed))
+        switch_cr3(pv_cr3(v));
+}
 
-    if (v == current && (cr3 != old_cr3 || !changed))
-        switch_cr3(cr3);
+/* pt_lock held. Shadows of the old tables' entries go first: that can take more than one stretch. */
+static bool leave_shadows(struct vcpu *v, mfn_t kernel_l4, mfn_t user_l4)
+{
+    return !v->domain->shadow || (shadow_pv_leave(v, 1, kernel_l4) && shadow_pv_leave(v, 0, user_l4));
+}
+
+static void enter_shadows(struct vcpu *v)
+{
+    if (!v->domain->shadow)
+        return;
+    shadow_pv_enter(v, 1, v->pv.l4_kernel);
+    shadow_pv_enter(v, 0, v->pv.l4_user);
 }
 
 int pv_set_base(struct vcpu *v, mfn_t kernel_l4, mfn_t user_l4)
 {
     struct domain *d = v->domain;
-    mfn_t old_kernel, old_user;
-    unsigned long cr3;
+    mfn_t old_kernel, old_user, base;
     int rc, drained;
 
     spin_lock(&d->pv.pt_lock);
     pv_changed(d);
-    cr3 = pv_cr3(v);
-    rc = get_bases(v, kernel_l4, user_l4);
+    base = pv_base(v);
+    rc = leave_shadows(v, kernel_l4, user_l4) ? get_bases(v, kernel_l4, user_l4) : -ERESTART;
     if (!rc) {
         old_kernel = v->pv.l4_kernel;
         old_user = v->pv.l4_user;
@@ -99,7 +122,8 @@ int pv_set_base(struct vcpu *v, mfn_t kernel_l4, mfn_t user_l4)
         v->pv.l4_user = user_l4;
         show_m2p(d, user_l4, true);
         show_m2p(d, kernel_l4, false);
-        reload(v, cr3, !mfn_eq(old_kernel, kernel_l4) || !mfn_eq(old_user, user_l4));
+        enter_shadows(v);
+        reload(v, base, !mfn_eq(old_kernel, kernel_l4) || !mfn_eq(old_user, user_l4));
         put_base(old_kernel, kernel_l4);
         put_base(old_user, user_l4);
     }
@@ -111,14 +135,17 @@ int pv_set_base(struct vcpu *v, mfn_t kernel_l4, mfn_t user_l4)
 int pv_drop_base(struct vcpu *v)
 {
     struct domain *d = v->domain;
-    int rc;
+    int rc = -ERESTART;
 
     spin_lock(&d->pv.pt_lock);
     pv_changed(d);
-    put_base(v->pv.l4_kernel, INVALID_MFN);
-    put_base(v->pv.l4_user, INVALID_MFN);
-    v->pv.l4_kernel = v->pv.l4_user = INVALID_MFN;
-    rc = pv_drain_dead(d);
+    if (leave_shadows(v, INVALID_MFN, INVALID_MFN)) {
+        put_base(v->pv.l4_kernel, INVALID_MFN);
+        put_base(v->pv.l4_user, INVALID_MFN);
+        v->pv.l4_kernel = v->pv.l4_user = INVALID_MFN;
+        enter_shadows(v);
+        rc = pv_drain_dead(d);
+    }
     spin_unlock(&d->pv.pt_lock);
     return rc;
 }

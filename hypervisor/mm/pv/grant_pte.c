@@ -66,7 +66,7 @@ int pv_grant_map_pte(struct domain *d, uint64_t addr, bool contains_pte, pte_t e
     rc = find_slot(d, addr, contains_pte, &s);
     if (!rc) {
         mark_foreign(d, entry);
-        pt_release(1, pt_commit(s.pte, _pte((entry.n | PTE_US) & ~PTE_G), 0));
+        pt_release(d, 1, pt_commit(s.pte, _pte((entry.n | PTE_US) & ~PTE_G), 0));
         put_slot(&s);
     }
     spin_unlock(&d->pv.pt_lock);

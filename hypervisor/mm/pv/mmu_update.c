@@ -61,7 +61,7 @@ static int store_m2p(const struct mmu_context *c, uint64_t addr, uint64_t pfn)
     if (!pg)
         return -EINVAL;
     if (!paging_mode_translate(c->pg_owner)) /* else the P2M keeps it */
-        set_gpfn_from_mfn(m, pfn);
+        logdirty_set_gpfn(c->pg_owner, m, pfn);
     put_page(pg);
     return paging_mode_translate(c->pg_owner) ? -EINVAL : 0;
 }

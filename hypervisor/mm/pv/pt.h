@@ -33,8 +33,10 @@ struct pt_plan {
  */
 int pt_check(struct domain *pt_owner, struct domain *pg_owner, unsigned int level, pte_t entry, struct pt_plan *plan);
 int pt_acquire(const struct pt_plan *plan, const struct domain *pt_owner);
-void pt_release(unsigned int level, pte_t entry);
-/* Stores new and returns what was there; keep: bits of the old entry that are carried over (PTE_A, PTE_D). */
+/* Of an entry of pt_owner's. */
+void pt_release(const struct domain *pt_owner, unsigned int level, pte_t entry);
+/* Stores new and returns what was there; keep: bits of the old entry that are carried over (PTE_A, PTE_D). With this,
+ * the log of stores knows of it and shadows have followed. */
 pte_t pt_commit(pte_t *slot, pte_t new, uint64_t keep);
 /* Stores new if the entry is exactly old. */
 bool pt_commit_if(pte_t *slot, pte_t old, pte_t new);
@@ -77,9 +79,14 @@ static inline bool pt_is_hv_slot(unsigned int level, unsigned int index)
     return level == 4 && index >= HYPERVISOR_L4_FIRST && index <= HYPERVISOR_L4_LAST;
 }
 
+/* The frames of d, one after the other in an order that lasts: the next one with a reference, or NULL. As many calls as
+ * there are frames name each, whatever is freed or allocated meanwhile, unless somebody else calls too. */
+struct page_info *pv_next_frame(struct domain *d);
 /* The L1 table that maps a guest linear address in v's present mode; NULL: there is none. */
 struct page_info *pt_walk(const struct vcpu *v, unsigned long linear);
 
+/* Is a partial table among the dead ones? pt_lock held. */
+bool pt_is_queued(const struct page_info *pg);
 /* pt_type.c, for teardown: a partly validated table that nobody will go on with joins the dead ones. */
 void pv_abandon_partial(struct page_info *pg);
 

@@ -11,6 +11,7 @@
  * the released frame is to change its type or owner (frame.c).
  */
 #include <hv/p2m.h>
+#include <hv/shadow.h>
 #include "pt.h"
 
 /* The ABI's errors: EBUSY for the frame of an L1 entry, EINVAL for a table. */
@@ -27,7 +28,7 @@ int pt_acquire(const struct pt_plan *plan, const struct domain *pt_owner)
         return leaf ? -EBUSY : -EINVAL;
     if (plan->type == PT_NONE)
         return 0;
-    rc = get_page_type(pg, plan->type);
+    rc = leaf && plan->owner == pt_owner ? get_own_writable(pg) : get_page_type(pg, plan->type);
     if (rc) {
         put_page(pg);
         return leaf ? -EBUSY : rc;
@@ -37,17 +38,28 @@ int pt_acquire(const struct pt_plan *plan, const struct domain *pt_owner)
     return 0;
 }
 
-void pt_release(unsigned int level, pte_t entry)
+void pt_release(const struct domain *pt_owner, unsigned int level, pte_t entry)
 {
     struct page_info *pg;
 
     if (!(entry.n & PTE_P) || !mfn_valid(pte_mfn(entry)))
         return;
     pg = mfn_to_page(pte_mfn(entry));
-    if (level > 1 || (entry.n & PTE_RW))
-        put_page_and_type(pg);
-    else
-        put_page(pg);
+    if (level == 1 && (entry.n & PTE_RW) && pg->owner == pt_owner)
+        put_own_writable(pg);
+    else if (level > 1 || (entry.n & PTE_RW))
+        put_page_type(pg);
+    put_page(pg);
+}
+
+/* Shadows follow before anything that the old entry held is let go. */
+static void stored(pte_t *slot)
+{
+    struct page_info *table = virt_to_page(slot);
+
+    logdirty_mark_frame(table->owner, page_to_mfn(table));
+    if (unlikely(table->owner->shadow))
+        shadow_pv_stored(table->owner, slot);
 }
 
 pte_t pt_commit(pte_t *slot, pte_t new, uint64_t keep)
@@ -57,12 +69,17 @@ pte_t pt_commit(pte_t *slot, pte_t new, uint64_t keep)
     do
         n = new.n | (old & keep);
     while (!__atomic_compare_exchange_n(&slot->n, &old, n, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+    stored(slot);
     return _pte(old);
 }
 
 bool pt_commit_if(pte_t *slot, pte_t old, pte_t new)
 {
-    return __atomic_compare_exchange_n(&slot->n, &old.n, new.n, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    bool done = __atomic_compare_exchange_n(&slot->n, &old.n, new.n, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+
+    if (done)
+        stored(slot);
+    return done;
 }
 
 /*
@@ -103,11 +120,11 @@ static int update(const struct pt_request *r)
     else if (!pt_commit_if(slot, old, plan.entry)) {
         /* Hardware set A or D meanwhile. */
         if (!same)
-            pt_release(level, plan.entry);
+            pt_release(r->pt_owner, level, plan.entry);
         return -EAGAIN;
     }
     if (!same)
-        pt_release(level, old);
+        pt_release(r->pt_owner, level, old);
     return 0;
 }
 

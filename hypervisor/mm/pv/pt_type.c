@@ -23,6 +23,7 @@
  * Deliberately not here: tables shared between domains, linear (recursive) page tables.
  */
 #include <hv/sched.h>
+#include <hv/shadow.h>
 #include <hv/stretch.h>
 #include "pt.h"
 
@@ -41,7 +42,7 @@ static void set_type_word(struct page_info *pg, uint64_t word)
 void pv_pt_domain_init(struct domain *d)
 {
     spin_lock_init(&d->pv.pt_lock, RANK_PT);
-    list_init(&d->pv.dead_tables);
+    d->pv.dead_tables = 0;
     d->pv.relinquish_left = 0;
     d->pv.audit = NULL;
 }
@@ -52,6 +53,41 @@ void pv_init_l4_slots(pte_t *l4, struct domain *d)
         l4[i] = i == PERDOMAIN_L4_SLOT ? pte_make(d->pv.perdomain_l3, PTE_P | PTE_RW | PTE_A | PTE_D) : idle_l4[i];
 }
 
+/* ---- the list of dead tables ---- */
+
+static struct page_info *neighbour(uint32_t frame)
+{
+    return mfn_to_page(_mfn(frame));
+}
+
+bool pt_is_queued(const struct page_info *pg)
+{
+    return pg->dead.prev || pg->owner->pv.dead_tables == page_to_mfn(pg).n;
+}
+
+static void make_dead(struct page_info *pg)
+{
+    uint32_t *first = &pg->owner->pv.dead_tables, self = (uint32_t)page_to_mfn(pg).n;
+
+    pg->dead.next = *first;
+    if (*first)
+        neighbour(*first)->dead.prev = self;
+    *first = self;
+}
+
+static void unqueue(struct page_info *pg)
+{
+    if (!pt_is_queued(pg))
+        return;
+    if (pg->dead.prev)
+        neighbour(pg->dead.prev)->dead.next = pg->dead.next;
+    else
+        pg->owner->pv.dead_tables = pg->dead.next;
+    if (pg->dead.next)
+        neighbour(pg->dead.next)->dead.prev = pg->dead.prev;
+    pg->dead.next = pg->dead.prev = 0;
+}
+
 /* ---- going out of use ---- */
 
 /* The table keeps its type without a typed reference; the general reference to itself is taken first. */
@@ -60,13 +96,8 @@ static void make_partial(struct page_info *pg, unsigned int nr)
     get_page_again(pg);
     pg->nr_validated = (uint16_t)nr;
     pg->tlb_stamp = tlb_now();
-    list_init(&pg->pt_link);
+    pg->dead.next = pg->dead.prev = 0;
     set_type_word(pg, PT_WORD(page_type(pg), PGT_partial));
-}
-
-static void make_dead(struct page_info *pg)
-{
-    list_add(&pg->pt_link, &pg->owner->pv.dead_tables);
 }
 
 void pv_put_table_type(struct page_info *pg)
@@ -88,7 +119,7 @@ void pv_put_table_type(struct page_info *pg)
 void pv_abandon_partial(struct page_info *pg)
 {
     assert_locked(pg);
-    if ((pg->type_info & PGT_partial) && list_empty(&pg->pt_link))
+    if ((pg->type_info & PGT_partial) && !pt_is_queued(pg))
         make_dead(pg);
 }
 
@@ -97,14 +128,14 @@ static void drain_table(struct page_info *pg)
 {
     unsigned int level = page_type(pg);
 
-    list_del(&pg->pt_link);
+    unqueue(pg);
     pv_changed(pg->owner);
     stretch_work(MAX(pg->nr_validated, 1u)); /* an empty one is work too: there may be many */
     while (pg->nr_validated > 0) {
         unsigned int i = --pg->nr_validated;
 
         if (!pt_is_hv_slot(level, i))
-            pt_release(level, pt_read(pt_slot(pg, i)));
+            pt_release(pg->owner, level, pt_read(pt_slot(pg, i)));
     }
     set_type_word(pg, PT_WORD(level, 0));
     put_page(pg);
@@ -113,10 +144,14 @@ static void drain_table(struct page_info *pg)
 int pv_drain_dead(struct domain *d)
 {
     ASSERT(spin_is_locked(&d->pv.pt_lock));
-    while (!list_empty(&d->pv.dead_tables)) {
+    while (d->pv.dead_tables) {
+        struct page_info *pg = neighbour(d->pv.dead_tables);
+
         if (preempt_after_work())
             return -ERESTART;
-        drain_table(list_first(&d->pv.dead_tables, struct page_info, pt_link));
+        if (d->shadow && !shadow_pv_end(d, page_to_mfn(pg))) /* before what it refers to is let go */
+            return -ERESTART;
+        drain_table(pg);
     }
     return 0;
 }
@@ -133,8 +168,10 @@ static int validate_entry(struct domain *d, unsigned int level, pte_t *slot)
     rc = pt_check(d, d, level, e, &plan);
     if (!rc)
         rc = pt_acquire(&plan, d);
-    if (!rc && plan.entry.n != e.n)
+    if (!rc && plan.entry.n != e.n) {
         WRITE_ONCE(slot->n, plan.entry.n);
+        logdirty_mark_frame(d, virt_to_mfn(slot));
+    }
     return rc;
 }
 
@@ -180,8 +217,10 @@ static int promote(struct page_info *pg, enum page_type type)
             make_dead(pg);
         return rc;
     }
-    if (type == PT_L4)
+    if (type == PT_L4) {
         pv_init_l4_slots(pt_slot(pg, 0), pg->owner);
+        logdirty_mark_frame(pg->owner, page_to_mfn(pg));
+    }
     set_type_word(pg, PT_WORD(type, PGT_validated | 1));
     return 0;
 }
@@ -191,7 +230,7 @@ static int resume(struct page_info *pg, enum page_type type)
 {
     int rc;
 
-    list_del(&pg->pt_link);
+    unqueue(pg);
     set_type_word(pg, PT_WORD(type, 1));
     rc = promote(pg, type);
     /* The reference of the partial state; the caller's keeps the frame. */

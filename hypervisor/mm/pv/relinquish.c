@@ -10,8 +10,8 @@
 
 #define FRAMES_PER_SLICE 64
 
-/* The next frame in turn, with a reference; NULL: a frame that is just being freed, or none. */
-static struct page_info *next_frame(struct domain *d)
+/* NULL: a frame that is just being freed, or none. */
+struct page_info *pv_next_frame(struct domain *d)
 {
     struct page_info *pg = NULL;
 
@@ -44,7 +44,7 @@ static int relinquish_slice(struct domain *d)
     if (preempt_after_work())
         return -ERESTART;
     while (d->pv.relinquish_left > 1) {
-        struct page_info *pg = next_frame(d);
+        struct page_info *pg = pv_next_frame(d);
 
         stretch_work(1);
         if (pg) {

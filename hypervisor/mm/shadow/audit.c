@@ -118,6 +118,14 @@ static void look_at_table(struct look *l)
         broken(l, "H1", "entry with rights that the guest does not give");
 }
 
+/* The hypervisor's part of a PV vCPU's root: as in the guest's own table. */
+static void look_at_fixed(struct look *l)
+{
+    for (unsigned int i = HYPERVISOR_L4_FIRST; has_table(l->sp) && i <= HYPERVISOR_L4_LAST; i++)
+        if ((l->sp->entry[i].n & ~SPTE_FIXED) != table_entry(l->s, l->sp, i * sizeof(pte_t)).n)
+            broken(l, "H1", "a slot of the hypervisor is not its own");
+}
+
 static void look_at_page(struct look *l)
 {
     unsigned int used = 0;
@@ -136,6 +144,8 @@ static void look_at_page(struct look *l)
             look_at_table(l);
     }
     l->index = 0;
+    if (l->s->d->identity && l->sp->role.level == GUEST_LEVELS)
+        look_at_fixed(l);
     if (used != l->sp->used)
         broken(l, "H2", "wrong number of entries");
     if (has_table(l->sp) && !is_table(l->sp->table))

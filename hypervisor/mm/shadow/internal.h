@@ -167,7 +167,8 @@ static inline bool has_table(const struct shadow_page *sp)
     return !sp->role.direct && !mfn_eq(sp->table, INVALID_MFN);
 }
 
-/* For a control tool: the lock, and 0; else it is not held: -EOPNOTSUPP, there are no shadows; -EBUSY, d is dying. */
+/* For a control tool: the lock, with pt_lock of a PV domain, and 0; else it is not held: -EOPNOTSUPP, there are no
+ * shadows; -EBUSY, d is dying. */
 int shadow_lock(struct domain *d);
 /* The lock is given back; the work that was done with it is noted. */
 void shadow_unlock(struct shadow *s);
@@ -274,6 +275,11 @@ bool table_end(struct shadow *s, mfn_t table);
 int shadows_blow(struct shadow *s);
 /* Makes the root unless there is one that holds. 0, -ERESTART, -ENOMEM. */
 int shadow_take_root(struct shadow_vcpu *v);
+
+/* ---- pv.c ---- */
+
+/* The vCPUs of a PV domain, none of which runs on them any more, have no roots. */
+void pv_drop_roots(struct shadow *s);
 
 /* ---- update.c ---- */
 

@@ -13,6 +13,7 @@ hv-srcs += hypervisor/mm/shadow/unsync.c
 hv-srcs += hypervisor/mm/shadow/emulate.c
 hv-srcs += hypervisor/mm/shadow/harvest.c
 hv-srcs += hypervisor/mm/shadow/root.c
+hv-srcs += hypervisor/mm/shadow/pv.c
 hv-srcs += hypervisor/mm/shadow/vtlb.c
 hv-srcs += hypervisor/mm/shadow/audit.c
 hv-srcs += hypervisor/mm/shadow/stats.c

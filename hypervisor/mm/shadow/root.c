@@ -140,7 +140,7 @@ int shadow_init(struct domain *d, const struct guest_cpu *cpu)
         return -ENOMEM;
     s->d = d;
     s->cpu = *cpu;
-    s->vtlb = shadow_vtlb();
+    s->vtlb = shadow_vtlb() && !d->identity;
     for (unsigned int i = 0; i < MAX_UNSYNCED; i++)
         s->unsynced[i].table = INVALID_MFN;
     list_init(&s->unused);
@@ -149,23 +149,38 @@ int shadow_init(struct domain *d, const struct guest_cpu *cpu)
     return 0;
 }
 
+/* PV tables are made to hold still: else one could say what its shadows are just about to. */
+static void lock_all(struct domain *d)
+{
+    if (d->identity)
+        spin_lock(&d->pv.pt_lock);
+    paging_lock(d);
+}
+
+static void unlock_all(struct domain *d)
+{
+    paging_unlock(d);
+    if (d->identity)
+        spin_unlock(&d->pv.pt_lock);
+}
+
 int shadow_lock(struct domain *d)
 {
     int rc;
 
     if (!d->p2m)
         return -EOPNOTSUPP;
-    paging_lock(d);
+    lock_all(d);
     rc = d->dying ? -EBUSY : d->shadow ? 0 : -EOPNOTSUPP;
     if (rc)
-        paging_unlock(d);
+        unlock_all(d);
     return rc;
 }
 
 void shadow_unlock(struct shadow *s)
 {
     s->count.longest = MAX(s->count.longest, this_cpu(stretch_now).work);
-    paging_unlock(s->d);
+    unlock_all(s->d);
 }
 
 /* The page used least lately; a root only loses its entries. False: in a new stretch. */
@@ -267,14 +282,17 @@ int shadow_relinquish(struct domain *d)
         return 0;
     do {
         begun = work_begun();
-        paging_lock(d); /* who holds it may not have seen that the domain is dying */
+        lock_all(d); /* who holds it may not have seen that the domain is dying */
+        if (d->identity)
+            pv_drop_roots(s);
         done = free_all(s);
         work_done(s, WORK_DESTROY, begun);
-        paging_unlock(d);
+        if (done)
+            d->shadow = NULL;
+        unlock_all(d);
     } while (!done && !preempt_needed());
     if (!done)
         return -ERESTART;
-    d->shadow = NULL;
     hv_free(s);
     return 0;
 }

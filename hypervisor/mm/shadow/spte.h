@@ -9,6 +9,7 @@
  *   PSE         a leaf of 2 MiB, in a table of level 2
  *   HELD        leaf: read-only only because stores to its frame are to be noticed, above all because a table is in it
  *   BORROWED    leaf: another domain's memory, or the device's; not in the reverse map of its frame
+ *   FIXED       in the root of a PV vCPU: the hypervisor's own, which leads to no shadow and is in no list
  *   PCD         device memory; RAM is write-back whatever the guest says
  *   G, PWT      never: roots are switched without a flush of global entries
  *
@@ -24,7 +25,9 @@ BOXED(spte_t, _spte, spte_x)
 
 #define SPTE_BORROWED (1ull << 9)
 #define SPTE_HELD     (1ull << 10)
-static_assert(((SPTE_BORROWED | SPTE_HELD) & ~PTE_AVAIL) == 0, "bits that hardware ignores in each format");
+#define SPTE_FIXED    (1ull << 11)
+static_assert(((SPTE_BORROWED | SPTE_HELD | SPTE_FIXED) & ~PTE_AVAIL) == 0,
+              "bits that hardware ignores in each format");
 
 /* Rights of a translation as far as it is known: PTE_RW, PTE_US, PTE_NX. */
 #define RIGHTS_ALL  (PTE_RW | PTE_US)
@@ -68,9 +71,10 @@ static inline uint64_t rights_through(uint64_t rights, gpte_t e, bool nx)
     return (rights & e.n & RIGHTS_ALL) | (nx ? (rights | e.n) & PTE_NX : 0);
 }
 
+/* Is it one that was made from a guest's? */
 static inline bool spte_present(spte_t e)
 {
-    return e.n & PTE_P;
+    return (e.n & (PTE_P | SPTE_FIXED)) == PTE_P;
 }
 
 static inline mfn_t spte_mfn(spte_t e)

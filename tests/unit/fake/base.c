@@ -4,6 +4,7 @@
 #include <time.h>
 #include <hv/sched.h>
 #include "fake.h"
+#include "../../../hypervisor/mm/pv/pt.h"
 
 bool fake_verbose;
 unsigned int fake_preempt_percent, fake_locks_held;
@@ -96,6 +97,24 @@ void fake_run_on(unsigned int cpu, struct vcpu *v)
 unsigned long fake_cr3(unsigned int cpu)
 {
     return cpu_infos[cpu].cr3;
+}
+
+/* Programs without PV domains on shadows. */
+__attribute__((weak)) void pv_init_l4_slots(pte_t *l4, struct domain *d)
+{
+}
+
+__attribute__((weak)) struct page_info *pv_next_frame(struct domain *d)
+{
+    return NULL;
+}
+
+__attribute__((weak)) void domain_pause(struct domain *d)
+{
+}
+
+__attribute__((weak)) void domain_unpause(struct domain *d)
+{
 }
 
 /* sched.c has the real one. Programs without work to measure do without the measurement. */

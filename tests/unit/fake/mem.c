@@ -142,6 +142,7 @@ static void account(struct domain *d, struct page_info *pg, unsigned int order)
 {
     for (unsigned int i = 0; i < 1u << order; i++) {
         pg[i].owner = d;
+        pg[i].reserved[0] = pg[i].reserved[1] = 0;
         pg[i].count_info = PGC_allocated | 1;
         list_add_tail(&pg[i].list, &d->page_list);
         d->tot_pages++;
@@ -215,8 +216,10 @@ void free_domain_page(struct page_info *pg)
     pg->owner = NULL;
     if (last)
         domain_put(d);
-    if (!hv_page)
-        give_frame(pg);
+    if (hv_page)
+        return;
+    set_gpfn_from_mfn(page_to_mfn(pg), INVALID_M2P_ENTRY);
+    give_frame(pg);
 }
 
 void *hv_alloc(size_t size)
