@@ -315,6 +315,7 @@ static void test_large_leaf_logged(void **state)
     uint64_t from = (1ul << 21) + 0x1000, to = (1ul << 21) + 0x2000;
     unsigned int level;
 
+    logdirty_harvest = false;
     model_store(2 * PAGE_SIZE + 8, 8, (uint64_t)SMALL << PAGE_SHIFT | ALL | PTE_PSE);
     while (logdirty_enable(d) == -ERESTART)
         ;
