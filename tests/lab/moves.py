@@ -12,9 +12,8 @@ import labtest
 
 COUNT = re.compile(r"umbra-guest: count (\d+) at ([\d.]+) s")
 LOGS = "/var/log/xen/console"
-# What it writes to all the time takes about a second to send. PV guests do not move live.
+# What it writes to all the time takes about a second to send.
 LIVE = ("--max-downtime", "3s", "--timeout", "60s", "--on-timeout", "force")
-WORDS = {"pvh": LIVE, "pv": ("--non-live",)}
 SLACK = 1.0  # seconds of the guest's clock beyond those that it was down, or was falling asleep, as reported
 
 
@@ -27,7 +26,6 @@ class Traveller:
 
     def __init__(self, host, name, **keys):
         self.name, self.host, self.said = name, host, ""
-        self.words = WORDS[keys.get("type", "pv")]
         self.host.ok(f"rm -f {LOGS}/guest-{name}*.log")
         host.create(name, cmdline=f"{labtest.CMDLINE} umbra.test=count", **keys)
 
@@ -59,7 +57,7 @@ class Traveller:
         meanwhile."""
         target.ok(f"rm -f {LOGS}/guest-{self.name}*.log")
         before, started = self.counts()[-1], time.monotonic()
-        command = " ".join(["umbra --json migrate", *self.words, self.name, name_of(target)])
+        command = " ".join(["umbra --json migrate", *LIVE, self.name, name_of(target)])
         sums = json.loads(self.host.ok(command, timeout).strip().split("\n")[-1])
         self.host.assertNotIn(self.name, self.host.guests())
         self.said, self.host = self.log(), target
