@@ -7,7 +7,8 @@ import collections
 import os
 import re
 
-from labtest import CMDLINE, LabTest, ON_PEER
+from compiled import with_libctl
+from labtest import CMDLINE, HOME, LabTest, ON_PEER
 from machine import TOP
 
 DIRECTORY = "/boot/guest/hostile"
@@ -58,8 +59,9 @@ ticks() {{ grep -c 'umbra-guest: tick' /var/log/xen/console/guest-{neighbour}.lo
 seconds() {{ read -r up _ </proc/uptime; echo $up; }}
 late() {{ read -r up _ </proc/uptime; [ ${{up%.*}} -gt $deadline ]; }}
 before=$(ticks); start=$(seconds); deadline=$((${{start%.*}} + {timeout}))
-umbra create -q -e {directory}/guest.json name=$name kernel={directory}/$name vcpus={vcpus} memory={memory} || exit 1
-until grep -q '^guest-test: ' $log || late; do usleep 100000; done
+umbra create -q -e {paused} {directory}/guest.json name=$name kernel={directory}/$name vcpus={vcpus} memory={memory} \
+    || exit 1
+{prelude}until grep -q '^guest-test: ' $log || late; do usleep 100000; done
 while :; do
     set -- $(umbra list $name | tail -n 1)
     case $5 in *s* | *c*) break ;; esac
@@ -73,12 +75,19 @@ cat $log
 umbra destroy $name
 """
 TIMEOUT = 40
+# Stores to the guest's memory are logged, and the log is read and cleared all the time, before its first instruction.
+PRELUDE = f"""
+({HOME}/copier $(umbra domid $name) worry >{HOME}/worried 2>&1 &)
+until grep -q '^on' {HOME}/worried || late; do usleep 50000; done
+umbra unpause $name
+"""
 
 Outcome = collections.namedtuple("Outcome", "domid state seconds ticks later lines")
 
 
 class Hostile(LabTest):
     kept = (NEIGHBOUR,)
+    paused = prelude = ""
     before = neighbour_of = None
     went_well = False
 
@@ -98,7 +107,7 @@ class Hostile(LabTest):
 
     def run_guest(self, name, guest):
         script = SCRIPT.format(name=name, neighbour=NEIGHBOUR, directory=DIRECTORY, timeout=TIMEOUT,
-                               **guest._asdict())
+                               paused=self.paused, prelude=self.prelude, **guest._asdict())
         text = self.ok(script, 3 * TIMEOUT).replace("\r", "")
         head, _, console = text.partition("\n")
         domid, state, start, end, *ticks = head.split()
@@ -150,3 +159,15 @@ def _method(name):
 
 for _name in all_guests():
     setattr(Hostile, f"test_guest_{_name}", _method(_name))
+
+
+class Logged(Hostile):
+    """The same on shadows, while the stores to their memory are logged."""
+
+    paused, prelude = "-p", PRELUDE
+
+    def setUp(self):
+        if ON_PEER or not os.environ.get("UMBRA_PV_LOG"):
+            self.skipTest("as long as the others; UMBRA_PV_LOG=1 runs them")
+        super().setUp()
+        self.machine.put(f"{HOME}/copier", with_libctl("copier.c"), mode=0o755)
