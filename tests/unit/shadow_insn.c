@@ -85,16 +85,21 @@ static void expect(const struct emul *e, enum emulate_result rc, const struct or
 }
 
 /* The instruction stands where the guest fetches it, in a frame of its own, and o says what its store does. */
+/* Can the instruction be put there? */
+static bool holds_code(const struct guest_walk *w)
+{
+    return w->gfn.n < FRAMES && !lend_has(w->gfn.n) && !mfn_eq(model_frame(w->gfn.n), INVALID_MFN);
+}
+
 static bool place_code(struct test_vcpu *t, uint64_t code, struct guest_walk *fetch, struct guest_walk *store,
                        struct oracle_result *o)
 {
-    if (!go_through(t, ORACLE_FETCH, fetch, o) || fetch->gfn.n >= FRAMES || model_is_table(fetch->gfn.n) ||
-        lend_has(fetch->gfn.n))
+    if (!go_through(t, ORACLE_FETCH, fetch, o) || !holds_code(fetch) || model_is_table(fetch->gfn.n))
         return false;
     model_store(fetch->gfn.n << PAGE_SHIFT, 8, code);
     (void)go_through(t, ORACLE_WRITE, store, o);
     /* If it is a table after all, it may be another instruction by now, or elsewhere. */
-    return go_through(t, ORACLE_FETCH, fetch, &(struct oracle_result){0}) &&
+    return go_through(t, ORACLE_FETCH, fetch, &(struct oracle_result){0}) && holds_code(fetch) &&
            !memcmp(mfn_to_virt(model_frame(fetch->gfn.n)), &code, sizeof(code));
 }
 
