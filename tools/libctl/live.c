@@ -394,9 +394,7 @@ int ctl_domain_send(struct ctl *ctl, uint32_t domid, struct ctl_stream *s, const
     *state = (struct ctl_send_state){.began_ms = ctl_now_ms()};
     s->err = v.err;
     s->names = NULL;
-    s->pace = ctl_pace;
-    s->pace_ctx = &live;
-    ctl_pace_begin(&live);
+    ctl_pace_begin(&live, s);
     rc = ctl_domain_info(ctl, domid, &v.info, v.err);
     if (rc == 0 && !how->live) {
         rc = sleep_now(&v);
@@ -405,7 +403,7 @@ int ctl_domain_send(struct ctl *ctl, uint32_t domid, struct ctl_stream *s, const
         rc = ctl_save_guest(&v);
     }
     release(&v);
-    s->pace = NULL;
+    ctl_pace_end(s);
     if (rc < 0) {
         ctl_log_off(ctl, domid, NULL);
         ctl_domain_go_on(ctl, domid, NULL);

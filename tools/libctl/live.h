@@ -55,7 +55,7 @@ int ctl_live_next(struct ctl_save *v);
 int ctl_live_pages(struct ctl_save *v);
 
 /* pace.c: of the stream. ctx: the struct ctl_live. */
-void ctl_pace_begin(struct ctl_live *l);
-int ctl_pace(void *ctx, size_t bytes, struct ctl_error *err);
+void ctl_pace_begin(struct ctl_live *l, struct ctl_stream *s);
+void ctl_pace_end(struct ctl_stream *s);
 
 #endif

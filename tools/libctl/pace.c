@@ -54,14 +54,7 @@ static bool may_send(struct ctl_live *l, uint64_t now)
     return l->pace.tokens > 0;
 }
 
-void ctl_pace_begin(struct ctl_live *l)
-{
-    uint64_t now = ctl_now_ms();
-
-    l->pace = (struct ctl_pace){.began_ms = now, .filled_ms = now, .ticked_ms = now};
-}
-
-int ctl_pace(void *ctx, size_t bytes, struct ctl_error *err)
+static int pace(void *ctx, size_t bytes, struct ctl_error *err)
 {
     struct ctl_live *l = ctx;
 
@@ -78,4 +71,19 @@ int ctl_pace(void *ctx, size_t bytes, struct ctl_error *err)
         }
         nanosleep(&(struct timespec){.tv_nsec = NAP_MS * 1000000L}, NULL);
     }
+}
+
+void ctl_pace_begin(struct ctl_live *l, struct ctl_stream *s)
+{
+    uint64_t now = ctl_now_ms();
+
+    l->pace = (struct ctl_pace){.began_ms = now, .filled_ms = now, .ticked_ms = now};
+    s->pace = pace;
+    s->pace_ctx = l;
+}
+
+void ctl_pace_end(struct ctl_stream *s)
+{
+    s->pace = NULL;
+    s->pace_ctx = NULL;
 }
