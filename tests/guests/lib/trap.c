@@ -71,9 +71,12 @@ static void call_code(void *code)
 }
 
 /* The callee may destroy the registers that a C function may. */
+/* Pages apart: under QEMU a vCPU that translates code may hide from another that its own, in the same page, changes. */
+typedef uint8_t code_page[PAGE_SIZE] __attribute__((aligned(PAGE_SIZE)));
+
 int run_code(const void *bytes, size_t n)
 {
-    static uint8_t buffer[MAX_VCPUS][64] __attribute__((aligned(64)));
+    static code_page buffer[MAX_VCPUS];
     uint8_t *code = buffer[this_cpu()->id];
 
     __builtin_memcpy(code, bytes, n);
@@ -105,7 +108,7 @@ static void go_to_user(void *code)
 
 int run_user_code(const void *bytes, size_t n)
 {
-    static uint8_t buffer[MAX_VCPUS][64] __attribute__((aligned(64)));
+    static code_page buffer[MAX_VCPUS];
     uint8_t *code = buffer[this_cpu()->id];
 
     __builtin_memcpy(code, bytes, n);
