@@ -3,7 +3,7 @@
 guest. What is left each time goes by itself, or with the next command, and that command works."""
 
 from compiled import compiled
-from labtest import HOME, LabTest
+from labtest import HOME, LabTest, long_one
 from tiny import SLEEP, tiny_kernel
 
 POINTS = 20
@@ -52,6 +52,7 @@ class Killed(LabTest):
     def test_create(self):
         self.killed_at(CREATE)
 
+    @long_one
     def test_create_and_nobody_comes_back(self):
         """Without a next command: the supervisor removes what was left."""
         gone = "for s in $(seq 100); do umbra list | grep -q '^kill ' || break; usleep 100000; done"

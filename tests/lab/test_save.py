@@ -14,7 +14,7 @@ import threading
 import time
 import unittest
 
-from labtest import BUILD, HOME, LabTest
+from labtest import BUILD, HOME, LabTest, long_one
 from tiny import SLEEP, tiny_kernel
 
 FILE = "/run/keeper.save"
@@ -213,6 +213,7 @@ class SavePvh(Saving):
         self.wait_gone("keeper")
         self.wait_footprint(before)
 
+    @long_one
     def test_nested(self):
         """Restored paused; it waits for the word to go on."""
         filled = self.start(vcpus=4, hap=True)
