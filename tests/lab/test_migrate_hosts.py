@@ -87,6 +87,7 @@ class Migrate(PairTest):
 
     # --- tests ----------------------------------------------------------------------------------------------------
 
+    @asked_for
     def test_a_move(self):
         guest = self.traveller(hap=False)
         guest.move_and_check(self.west)
