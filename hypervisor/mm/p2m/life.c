@@ -7,15 +7,24 @@
 #include <hv/sched.h>
 #include "internal.h"
 
-int p2m_init(struct domain *d)
+static struct p2m *new_p2m(struct domain *d)
 {
     struct p2m *p = hv_new(struct p2m);
 
     if (!p)
-        return -ENOMEM;
+        return NULL;
     spin_lock_init(&p->lock, RANK_P2M);
     list_init(&p->dead);
     p->d = d;
+    return p;
+}
+
+int p2m_init(struct domain *d)
+{
+    struct p2m *p = new_p2m(d);
+
+    if (!p)
+        return -ENOMEM;
     p->root = p2m_new_table(p);
     if (!p->root) {
         hv_free(p);
@@ -27,15 +36,8 @@ int p2m_init(struct domain *d)
 
 int p2m_init_identity(struct domain *d)
 {
-    struct p2m *p = hv_new(struct p2m);
-
-    if (!p)
-        return -ENOMEM;
-    spin_lock_init(&p->lock, RANK_P2M);
-    list_init(&p->dead);
-    p->d = d;
-    d->p2m = p;
-    return 0;
+    d->p2m = new_p2m(d);
+    return d->p2m ? 0 : -ENOMEM;
 }
 
 void p2m_destroy(struct domain *d)
