@@ -245,6 +245,7 @@ static void account(struct domain *d, struct page_info *pg, uint64_t n)
         pg[i].owner = d;
         pg[i].type_info = 0;
         pg[i].reserved[0] = pg[i].reserved[1] = 0; /* neither queued nor shadowed */
+        pg[i].nr_outside = 0;
         list_add_tail(&pg[i].list, &d->page_list);
         __atomic_store_n(&pg[i].count_info, PGC_allocated | 1, __ATOMIC_RELEASE);
     }

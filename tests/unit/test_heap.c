@@ -387,6 +387,17 @@ static void test_exchange(void **state)
         give_up(&out[i / 2][i % 2]);
 }
 
+/* Whatever it was before: of a page of small objects their size stands where this count does. */
+static void test_fresh_frame_is_held_by_nobody(void **state)
+{
+    struct page_info *pg = alloc_hv_pages(0, 0);
+
+    pg->nr_validated = 7;
+    assert_int_equal(assign_pages(d, pg, 0), 0);
+    assert_int_equal(pg->nr_outside, 0);
+    give_up(pg);
+}
+
 /* ---- references as hostile numbers ---- */
 static void test_any_frame_number(void **state)
 {
@@ -419,6 +430,7 @@ int main(void)
         TEST(test_stale_frames_are_flushed),
         TEST(test_stale_frames_in_blocks),
         TEST(test_exchange),
+        TEST(test_fresh_frame_is_held_by_nobody),
         TEST(test_any_frame_number),
     };
 

@@ -143,6 +143,7 @@ static void account(struct domain *d, struct page_info *pg, unsigned int order)
     for (unsigned int i = 0; i < 1u << order; i++) {
         pg[i].owner = d;
         pg[i].reserved[0] = pg[i].reserved[1] = 0;
+        pg[i].nr_outside = 0;
         pg[i].count_info = PGC_allocated | 1;
         list_add_tail(&pg[i].list, &d->page_list);
         d->tot_pages++;
