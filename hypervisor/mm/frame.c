@@ -273,12 +273,15 @@ static void put_plain_type(struct page_info *pg)
     }
 }
 
-/* Other domains' TLBs may know the frame still. */
-static void drop_outside(struct page_info *pg)
+/*
+ * The TLB of whoever had the reference may let him store until it is flushed, which a reading of the log does at its
+ * end if it is told to. It is told before the bit is set: a reading that takes the bit away flushes.
+ */
+static void note_drop(const struct page_info *pg)
 {
     if (pg->owner && READ_ONCE(pg->owner->logdirty.state) != LOGDIRTY_OFF)
-        WRITE_ONCE(pg->owner->logdirty.left_behind, true);
-    count_outside(pg, -1);
+        __atomic_store_n(&pg->owner->logdirty.left_behind, true, __ATOMIC_SEQ_CST);
+    note_store(pg);
 }
 
 void put_page_type(struct page_info *pg)
@@ -287,9 +290,9 @@ void put_page_type(struct page_info *pg)
         pv_put_table_type(pg);
         return;
     }
-    note_store(pg);
+    note_drop(pg);
     if (page_type(pg) == PT_WRITABLE)
-        drop_outside(pg);
+        count_outside(pg, -1);
     put_plain_type(pg);
 }
 

@@ -8,7 +8,8 @@
  *
  * Cleared: hardware's right to store to the frame goes first, then the bit. A store by a TLB that does not know yet
  * comes before the call is over, because a flush ends it, and so before the frame is copied. A frame that somebody else
- * may store to keeps its bit, and so does one with more writable mappings than a slice has room for.
+ * may store to keeps its bit, and so does one with more writable mappings than a slice has room for. Whoever has
+ * dropped his right since the last time may still have it in a TLB: then that flush is of all TLBs.
  *
  * Progress stands in the domain. A reading belongs to who began it: the call carries its token while it is restarted,
  * and whoever comes without it is told that there is one under way.
@@ -22,6 +23,7 @@
 #include <hv/paging_pool.h>
 #include <hv/sched.h>
 #include <hv/shadow.h>
+#include <hv/x86.h>
 
 #define WORD_BITS  64u
 #define WORDS      32u  /* read in one slice */
@@ -63,6 +65,21 @@ static bool stop_stores(struct domain *d, gfn_t gfn, mfn_t m)
         return shadow_stop_stores(d, m);
     p2m_stop_stores(d, gfn);
     return true;
+}
+
+/* Nobody can store by a right that he has dropped, but for those who drop theirs after this. */
+static void flush_left_behind(struct domain *d)
+{
+    if (__atomic_exchange_n(&d->logdirty.left_behind, false, __ATOMIC_SEQ_CST))
+        tlb_flush_mask(cpu_online_map);
+}
+
+/* Paging lock held. From here on everything is noticed. */
+static void set_on(struct domain *d)
+{
+    d->logdirty.left_behind = true; /* for all that we know */
+    flush_left_behind(d);
+    set_state(d, LOGDIRTY_ON);
 }
 
 /* A frame's stores are noticed from now on, or its bit is set. */
@@ -130,7 +147,7 @@ static int watch_slice(struct domain *d)
     }
     if (!d->hap)
         shadow_flush(d->shadow);
-    set_state(d, LOGDIRTY_ON);
+    set_on(d);
     return 0;
 }
 
@@ -230,9 +247,7 @@ static int start_pv(struct domain *d)
     if (rc)
         return rc;
     paging_lock(d);
-    d->logdirty.left_behind = true; /* for all that we know */
-    logdirty_pv_flush(d);
-    set_state(d, LOGDIRTY_ON);
+    set_on(d);
     paging_unlock(d);
     return 0;
 }
@@ -426,8 +441,8 @@ static int read_slice(struct domain *d, struct logdirty_read *r)
         n = read_words(d, r->pages, words);
         if (round->next >= r->pages && !d->hap)
             shadow_flush(d->shadow);
-        if (round->next >= r->pages && d->identity)
-            logdirty_pv_flush(d);
+        if (round->next >= r->pages)
+            flush_left_behind(d);
     }
     paging_unlock(d);
     if (rc)

@@ -13,7 +13,6 @@
 #include <hv/paging_pool.h>
 #include <hv/shadow.h>
 #include <hv/stretch.h>
-#include <hv/x86.h>
 #include "pv/pt.h"
 
 #define COVER_WORK (3 * STRETCH_FRAME)
@@ -112,10 +111,4 @@ static int mark_if_held(struct domain *d, const struct page_info *pg)
 int logdirty_pv_held(struct domain *d, uint64_t *left)
 {
     return each_frame(d, left, mark_if_held);
-}
-
-void logdirty_pv_flush(struct domain *d)
-{
-    if (__atomic_exchange_n(&d->logdirty.left_behind, false, __ATOMIC_SEQ_CST))
-        tlb_flush_mask(cpu_online_map);
 }

@@ -307,6 +307,7 @@ static void test_held(void **state)
 {
     for (enum kind kind = 0; kind < KINDS; kind++) {
         struct page_info *before, *after;
+        uint32_t now;
 
         begin(kind);
         before = get_writable_page(d, _gfn(5));
@@ -319,10 +320,14 @@ static void test_held(void **state)
         }
         put_page_and_type(before);
         put_page_and_type(after);
+        now = tlb_now();
         assert_int_equal(CLEAN(), 0);
         assert_int_equal(how_many(), 2);
+        assert_true(cpumask_empty(tlb_filter(cpu_online_map, now))); /* whoever had them may still store */
+        now = tlb_now();
         assert_int_equal(CLEAN(), 0);
         assert_int_equal(how_many(), 0);
+        assert_false(cpumask_empty(tlb_filter(cpu_online_map, now)));
         end();
     }
 }

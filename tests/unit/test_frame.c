@@ -194,6 +194,42 @@ static void test_shared_pages(void **state)
     share(false);
 }
 
+/* ---- the log of stores ---- */
+
+static unsigned int bits_set;
+
+/* A reading that sees the bit set, and clears it, flushes only if it was told to before. */
+static void note_order(const spinlock_t *l)
+{
+    if (l != &d->logdirty.lock)
+        return;
+    bits_set++;
+    assert_true(d->logdirty.left_behind);
+}
+
+static void test_dropping_is_told_before_the_bit_is_set(void **state)
+{
+    static const enum page_type types[] = {PT_WRITABLE, PT_SEGDESC};
+    struct page_info *pg = alloc_domain_pages(d, 0, 0);
+
+    (void)state;
+    set_gpfn_from_mfn(page_to_mfn(pg), 5);
+    d->logdirty.state = LOGDIRTY_ON;
+    for (unsigned int i = 0; i < ARRAY_SIZE(types); i++) {
+        assert_int_equal(get_page_and_type(pg, d, types[i]), 0);
+        assert_true(frame_is_held_outside(pg));
+        d->logdirty.left_behind = false;
+        bits_set = 0;
+        fake_lock_hook = note_order;
+        put_page_and_type(pg);
+        fake_lock_hook = NULL;
+        assert_int_equal(bits_set, 1);
+        assert_false(frame_is_held_outside(pg));
+    }
+    d->logdirty.state = LOGDIRTY_OFF;
+    release(pg);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
@@ -205,6 +241,7 @@ int main(void)
         TEST(test_counts_do_not_overflow),
         TEST(test_flush_at_change_of_type),
         TEST(test_shared_pages),
+        TEST(test_dropping_is_told_before_the_bit_is_set),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,15 +10,15 @@
  *     bit is set, and taken back when the bit is cleared. Or, on shadows, hardware says in the entry itself that it has
  *     stored, and that is asked for before the bits are read (logdirty=harvest on the command line).
  *   - Whoever else holds the right to store to the frame has a reference of type WRITABLE on it: grants, mappings of
- *     control tools, event queues, vcpu_info. Taking it sets the bit, and while it is held the bit is not cleared.
+ *     control tools, event queues, vcpu_info. Taking it and dropping it set the bit, and while it is held the bit is
+ *     not cleared. A reading ends with a flush of all TLBs if one has been dropped.
  *   - The hypervisor's stores for an instruction or a hypercall set it when they are done.
  *   - So does a change of what the guest frame stands for.
  *
  * A PV domain has no P2M that the hypervisor knows: its bits are found by the M2P, from the frame, and never the other
  * way round. So hardware is always asked what it has stored to, on shadows that are there for that (mm/shadow/pv.c).
- * Its own entries hold references of type WRITABLE too. Whoever else takes one sets the bit when he takes it and when
- * he drops it; frames count those references (nr_outside), and the bits of frames that have any are set whenever bits
- * are read. A reading ends with a flush of all TLBs if such a reference has gone.
+ * Its own entries hold references of type WRITABLE too, and say nothing when they take or drop one. Frames count those
+ * of others (nr_outside), and the bits of frames that have any are set whenever bits are read.
  */
 #ifndef HV_LOGDIRTY_H
 #define HV_LOGDIRTY_H
@@ -120,7 +120,5 @@ int logdirty_pv_init(struct domain *d);
  * the bits of all; the bits of those that others may store to. */
 int logdirty_pv_cover(struct domain *d, uint64_t *left);
 int logdirty_pv_held(struct domain *d, uint64_t *left);
-/* Others than those whose references count cannot store to d's memory any more. */
-void logdirty_pv_flush(struct domain *d);
 
 #endif

@@ -176,8 +176,12 @@ void spin_lock_nested(spinlock_t *l)
     held[fake_locks_held++] = l;
 }
 
+void (*fake_lock_hook)(const spinlock_t *l);
+
 void spin_lock(spinlock_t *l)
 {
+    if (fake_lock_hook)
+        fake_lock_hook(l);
     for (unsigned int i = 0; i < fake_locks_held; i++)
         if (held[i]->rank >= l->rank)
             panic("lock rank %u taken while rank %u is held\n", l->rank, held[i]->rank);

@@ -43,6 +43,8 @@ struct domain *fake_domain(domid_t id, bool control, unsigned int vcpus, unsigne
 void fake_domain_free(struct domain *d);
 /* Called before each copy from or to guest memory, or NULL: what other CPUs do meanwhile. */
 extern void (*fake_copy_hook)(void);
+/* Before a lock is taken. */
+extern void (*fake_lock_hook)(const spinlock_t *l);
 /* A whole audit: how many invariants are broken, or -errno. */
 static inline int fake_audit(struct domain *d)
 {
