@@ -80,12 +80,40 @@ static enum answer answer(const struct vcpu *v, unsigned long linear, bool write
     return mfn_is_ram(m) ? TO_RAM : TO_DEVICE;
 }
 
+/* The error code of a fault of the guest's own: of its tables, or, in the hypervisor's slots, of what is there. */
+static uint32_t error_by_the_book(const struct vcpu *v, unsigned long linear, uint32_t error)
+{
+    mfn_t m = v->pv.kernel_mode ? v->pv.l4_kernel : v->pv.l4_user;
+
+    if (linear >= HYPERVISOR_BASE && linear < HYPERVISOR_LIMIT)
+        return error;
+    for (unsigned int level = 4; level > 0; level--) {
+        pte_t e = ((const pte_t *)mfn_to_virt(m))[pt_index(linear, level)];
+
+        if (!(e.n & PTE_P))
+            return error & ~PFEC_P;
+        m = pte_mfn(e);
+    }
+    return error | PFEC_P;
+}
+
+/* Where the guest may not be at all. */
+static void touch_hypervisor(struct vcpu *v)
+{
+    unsigned long linear = HYPERVISOR_BASE + fake_rand() % (HYPERVISOR_LIMIT - HYPERVISOR_BASE);
+    uint32_t given = PFEC_U | PFEC_W | (fake_chance(50) ? PFEC_P : 0), error = given;
+
+    if (pv_on_shadows(&v->pv) && (shadow_pv_fault(v, linear, &error) != SHADOW_REFLECT || error != given))
+        panic("a fault at %lx, in the hypervisor's slots: error code %x, of %x\n", linear, error, given);
+}
+
 struct fake_access guest_mmu(struct vcpu *v, unsigned long linear, bool write)
 {
     struct fake_access a = fake_mmu(v->processor, linear, write);
 
     for (unsigned int tries = 0; !a.ok && pv_on_shadows(&v->pv); tries++) {
-        uint32_t error = PFEC_U | (write ? PFEC_W : 0);
+        uint32_t error = PFEC_U | (write ? PFEC_W : 0) | (fake_chance(50) ? PFEC_P : 0);
+        uint32_t expected = error_by_the_book(v, linear, error);
         enum shadow_result r;
 
         if (tries > MAX_TRIES)
@@ -102,6 +130,8 @@ struct fake_access guest_mmu(struct vcpu *v, unsigned long linear, bool write)
         no_memory += r == SHADOW_NOMEM;
         if ((r == SHADOW_REFLECT) != (answer(v, linear, write) == DENIED))
             panic("a fault at %lx, of the guest's making or not: %u\n", linear, r);
+        if (r == SHADOW_REFLECT && error != expected)
+            panic("a fault at %lx with error code %x, which should be %x\n", linear, error, expected);
         if (r != SHADOW_FIXED || answer(v, linear, write) == TO_DEVICE)
             break;
         a = fake_mmu(v->processor, linear, write);
@@ -146,6 +176,7 @@ static void guest_works(const struct domain *of)
         return;
     moment_passes();
     fake_run_on(v->processor, v);
+    touch_hypervisor(v);
     for (unsigned int i = 0; i < 4; i++) {
         unsigned long linear = mapped_address(v);
         struct fake_access a = linear ? guest_mmu(v, linear, true) : (struct fake_access){.ok = false};

@@ -209,7 +209,7 @@ static bool find_way(const struct vcpu *v, struct way *w, bool *present)
     uint64_t allow = PTE_RW, deny = 0;
 
     *present = false;
-    if (mfn_eq(m, INVALID_MFN) || !guest_range_ok(w->linear, 1))
+    if (mfn_eq(m, INVALID_MFN))
         return false;
     for (unsigned int level = TOP; level; level--) {
         w->slot[level] = (pte_t *)mfn_to_virt(m) + pt_index(w->linear, level);
@@ -296,6 +296,8 @@ enum shadow_result shadow_pv_fault(struct vcpu *v, uint64_t linear, uint32_t *er
     int rc = 0;
 
     if (*error & ~(PFEC_P | PFEC_W | PFEC_U | PFEC_I)) /* for which shadows give no reason */
+        return SHADOW_REFLECT;
+    if (!guest_range_ok(linear, 1)) /* the hypervisor's slots are in a root as in the guest's table */
         return SHADOW_REFLECT;
     spin_lock(&d->pv.pt_lock);
     allowed = find_way(v, &w, &present);
