@@ -339,6 +339,26 @@ static void test_left_by_the_dead(void **state)
     assert_int_equal(records(), 0);
 }
 
+/* By whoever is impatient: there may be another copy. */
+static void test_unpaused_by_hand(void **state)
+{
+    static const enum guest_phase phases[] = {GUEST_BUILDING, GUEST_INCOMING, GUEST_HANDED_OVER, GUEST_RUNNING};
+    struct ctl_domain_info *d;
+    struct guest_state gs;
+
+    for (size_t i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
+        bool may = phases[i] == GUEST_RUNNING;
+
+        fresh(state);
+        gs = left(phases[i], CONFIG(""));
+        d = domain_of(&gs, 5);
+        d->paused = true;
+        assert_int_equal(umbra("unpause 5"), !may);
+        assert_int_equal(d->paused, !may);
+        assert_true(may || strstr(err_text, "it may not run"));
+    }
+}
+
 /* --- from another host: what was saved is what is sent --- */
 
 static int receive(const char *options, const char *word, size_t size)
@@ -512,6 +532,7 @@ int main(void)
         cmocka_unit_test_setup(test_failures, fresh),
         cmocka_unit_test_setup(test_too_late, fresh),
         cmocka_unit_test_setup(test_left_by_the_dead, fresh),
+        cmocka_unit_test_setup(test_unpaused_by_hand, fresh),
         cmocka_unit_test_setup(test_receives, fresh),
         cmocka_unit_test_setup(test_name_taken_there, fresh),
         cmocka_unit_test_setup(test_abort, fresh),

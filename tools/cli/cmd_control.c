@@ -37,9 +37,31 @@ int cmd_pause(struct cli *cli, const struct cli_args *args)
     return control(cli, args, ctl_domain_pause);
 }
 
+/*
+ * A guest on its way here may still run where it comes from, and one that was handed over may run there: nobody but who
+ * moves it says when it may here.
+ */
+static int unpause(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
+{
+    struct ctl_domain_info info;
+    struct guest_state gs;
+    int rc = ctl_domain_info(ctl, domid, &info, err);
+
+    if (rc >= 0)
+        rc = guest_state_get(ctl, info.uuid, &gs, err);
+    if (rc == -ENOENT)
+        return ctl_domain_unpause(ctl, domid, err);
+    if (rc < 0)
+        return rc;
+    if (gs.phase == GUEST_BUILDING || gs.phase == GUEST_INCOMING || gs.phase == GUEST_HANDED_OVER)
+        return ctl_error_set(err, -EBUSY, "unpause", NULL, NULL, "it may not run: its record says %s",
+                             guest_phase_name(gs.phase));
+    return ctl_domain_unpause(ctl, domid, err);
+}
+
 int cmd_unpause(struct cli *cli, const struct cli_args *args)
 {
-    return control(cli, args, ctl_domain_unpause);
+    return control(cli, args, unpause);
 }
 
 static void nap(void)
