@@ -21,6 +21,7 @@
 
 #include "guest_world.h"
 #include "cli/cli.h"
+#include "cli/handover.h"
 #include "cli/lock.h"
 #include "fake_ctl.h"
 
@@ -415,6 +416,32 @@ static void test_receives(void **state)
     assert_int_equal(fake->n, 1);
 }
 
+/* The connection is there, but nothing comes any more: the cable was cut. */
+static void test_silence(void **state)
+{
+    int ends[2], keep = dup(STDIN_FILENO);
+    static char all[1 << 14];
+    FILE *f;
+
+    saved(state);
+    f = fopen(SAVED, "r");
+    assert_int_equal(pipe(ends), 0);
+    assert_true(fread(all, 1, sizeof(all), f) > 100 && feof(f));
+    assert_int_equal(write(ends[1], all, 100), 100);
+    fclose(f);
+    dup2(ends[0], STDIN_FILENO);
+    handover_silence_ms = 200;
+    assert_int_equal(run("migrate-receive -e"), 1);
+    handover_silence_ms = 120000;
+    dup2(keep, STDIN_FILENO);
+    close(keep);
+    close(ends[0]);
+    close(ends[1]);
+    assert_non_null(strstr(err_text, "nothing came for 200 ms"));
+    assert_int_equal(records(), 0);
+    assert_int_equal(fake->n, 1);
+}
+
 static void test_name_taken_there(void **state)
 {
     saved(state);
@@ -534,6 +561,7 @@ int main(void)
         cmocka_unit_test_setup(test_left_by_the_dead, fresh),
         cmocka_unit_test_setup(test_unpaused_by_hand, fresh),
         cmocka_unit_test_setup(test_receives, fresh),
+        cmocka_unit_test_setup(test_silence, fresh),
         cmocka_unit_test_setup(test_name_taken_there, fresh),
         cmocka_unit_test_setup(test_abort, fresh),
         cmocka_unit_test_setup(test_check, fresh),

@@ -280,6 +280,52 @@ static void test_disk_full(void **state)
     close(fd);
 }
 
+/* --- another host that stands still --- */
+
+static struct ctl_stream *impatient(int fd)
+{
+    struct ctl_stream *s = ctl_stream_open(fd, "host", &err);
+
+    ctl_stream_patience(s, 100);
+    err = (struct ctl_error){0};
+    return s;
+}
+
+static void test_nothing_comes(void **state)
+{
+    char *text = NULL;
+    struct ctl_stream *s;
+    int ends[2];
+
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    assert_int_equal(write(ends[1], "Xen saved", 9), 9);
+    s = impatient(ends[0]);
+    assert_int_equal(ctl_stream_read_config(s, &text, &err), -ETIMEDOUT);
+    assert_non_null(strstr(err.message, "offset 9: nothing came for 100 ms"));
+    ctl_stream_close(s);
+    close(ends[1]);
+    s = impatient(ends[0]);
+    assert_int_equal(ctl_stream_read_config(s, &text, &err), -EBADMSG); /* the end is not silence */
+    ctl_stream_close(s);
+    close(ends[0]);
+}
+
+static void test_nothing_is_taken(void **state)
+{
+    static char json[1 << 18];
+    struct ctl_stream *s;
+    int ends[2];
+
+    memset(json, ' ', sizeof(json) - 1);
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    s = impatient(ends[1]);
+    assert_int_equal(ctl_stream_write_config(s, json, &err), -ETIMEDOUT);
+    assert_non_null(strstr(err.message, "nothing was taken for 100 ms, after "));
+    ctl_stream_close(s);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 /* --- xl's header --- */
 
 static int config_of(const void *data, size_t size, char **text)
@@ -332,10 +378,13 @@ static void test_config(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips),     cmocka_unit_test(test_truncated), cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_unknown_records), cmocka_unit_test(test_order),     cmocka_unit_test(test_lies),
-        cmocka_unit_test(test_wrong_places),    cmocka_unit_test(test_refusals),  cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_hostile_guest),   cmocka_unit_test(test_disk_full), cmocka_unit_test(test_config),
+        cmocka_unit_test(test_round_trips),   cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_lengths),       cmocka_unit_test(test_unknown_records),
+        cmocka_unit_test(test_order),         cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_wrong_places),  cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_damaged),       cmocka_unit_test(test_hostile_guest),
+        cmocka_unit_test(test_disk_full),     cmocka_unit_test(test_config),
+        cmocka_unit_test(test_nothing_comes), cmocka_unit_test(test_nothing_is_taken),
     };
 
     return cmocka_run_group_tests(tests, NULL, forget_image);

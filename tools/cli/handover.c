@@ -12,6 +12,7 @@
 #define LONGEST 64
 #define STEP    "hand over"
 
+unsigned handover_silence_ms = 120000;
 volatile sig_atomic_t handover_cancelled;
 
 static const struct word {

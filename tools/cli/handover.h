@@ -17,6 +17,9 @@ enum handover {
     HANDOVER_REPORT, /* there -> here: it runs, or does not; a byte follows, 0 if it runs */
 };
 
+/* How long the stream may stand still before either side takes the other for lost: twice what a guest has to suspend. */
+extern unsigned handover_silence_ms;
+
 /* Set by a signal: whatever waits gives up. */
 extern volatile sig_atomic_t handover_cancelled;
 

@@ -194,6 +194,8 @@ static int receive_or_answer(struct receive *r)
     int rc = handover_say(r->out, HANDOVER_BANNER, &err);
 
     r->stream = rc >= 0 ? ctl_stream_open(STDIN_FILENO, SENDER, &err) : NULL;
+    if (r->stream)
+        ctl_stream_patience(r->stream, handover_silence_ms);
     if (!r->stream || ctl_stream_first(r->stream, &first, &err) < 0)
         rc = cli_fail(r->cli, SENDER, &err, CLI_NO_DOMAIN);
     else

@@ -56,8 +56,12 @@ static int write_config(struct migration *m, struct ctl_stream *stream, struct c
 static int send_guest(struct migration *m, const struct transport *t, struct ctl_error *err)
 {
     struct ctl_stream *stream = ctl_stream_open(t->to, m->host, err);
-    int rc = stream ? write_config(m, stream, err) : -ENOMEM;
+    int rc = -ENOMEM;
 
+    if (stream) {
+        ctl_stream_patience(stream, handover_silence_ms);
+        rc = write_config(m, stream, err);
+    }
     m->send.tick = tick;
     m->send.ctx = m;
     if (rc >= 0)

@@ -3,6 +3,8 @@
  * The process that is the way to another host (see transport.h). What it says on standard error the user sees: it is
  * the other host's tool that tells there what is wrong.
  *
+ * A cable that is cut is noticed by ssh itself, which asks the other side whether it is there when nothing comes.
+ *
  * Control-C means us alone: the other end then hears of it in order.
  */
 #include <errno.h>
@@ -24,7 +26,8 @@ static void run(const char *how, const char *host)
 {
     setenv("UMBRA_HOST", host, 1);
     if (strcmp(how, TRANSPORT_SSH) == 0)
-        execlp("ssh", "ssh", "--", host, "umbra", "migrate-receive", (char *)NULL);
+        execlp("ssh", "ssh", "-oServerAliveInterval=15", "-oServerAliveCountMax=3", "--", host, "umbra",
+               "migrate-receive", (char *)NULL);
     else
         execl("/bin/sh", "sh", "-c", how, "sh", host, (char *)NULL);
     perror("umbra: the transport cannot be started");

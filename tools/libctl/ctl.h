@@ -477,6 +477,8 @@ struct ctl_stream;
 /* A stream over a descriptor, which stays the caller's; `name` is for messages. NULL: out of memory. */
 struct ctl_stream *ctl_stream_open(int fd, const char *name, struct ctl_error *err);
 void ctl_stream_close(struct ctl_stream *s);
+/* Of a stream to or from another host: -ETIMEDOUT when not a byte could be read, or written, for so long. */
+void ctl_stream_patience(struct ctl_stream *s, unsigned ms);
 /* The header of the whole, with a configuration as text, which the library does not look into. */
 int ctl_stream_write_config(struct ctl_stream *s, const char *json, struct ctl_error *err);
 /* *json is freed by the caller. -EBADMSG: this is no saved domain, or a damaged one. */

@@ -70,6 +70,11 @@ void ctl_stream_close(struct ctl_stream *s)
     }
 }
 
+void ctl_stream_patience(struct ctl_stream *s, unsigned ms)
+{
+    s->patience_ms = ms;
+}
+
 int ctl_stream_fail(struct ctl_stream *s, int code, const char *fmt, ...)
 {
     char text[CTL_TEXT_MAX];
@@ -91,24 +96,41 @@ static int pace(struct ctl_stream *s, size_t bytes)
     return s->pace ? s->pace(s->pace_ctx, bytes, s->err) : 0;
 }
 
-/* It takes no more for now. */
-static int wait_writable(struct ctl_stream *s)
+/* It takes no more for now, and has not for a while. */
+static int wait_writable(struct ctl_stream *s, unsigned *idle_ms)
 {
     struct pollfd p = {.fd = s->fd, .events = POLLOUT};
 
-    poll(&p, 1, WAIT_MS);
+    if (s->patience_ms && *idle_ms >= s->patience_ms) {
+        return ctl_error_set(s->err, -ETIMEDOUT, "write the stream", s->name, "look at the connection",
+                             "nothing was taken for %u ms, after %llu bytes", s->patience_ms,
+                             (unsigned long long)s->offset);
+    }
+    *idle_ms += poll(&p, 1, WAIT_MS) == 0 ? WAIT_MS : 0;
     return pace(s, 0);
+}
+
+/* There is something, or the end of it. */
+static int wait_readable(struct ctl_stream *s)
+{
+    struct pollfd p = {.fd = s->fd, .events = POLLIN};
+    int n = 1;
+
+    while (s->patience_ms && (n = poll(&p, 1, (int)s->patience_ms)) < 0 && errno == EINTR) {
+    }
+    return n ? 0 : ctl_stream_fail(s, -ETIMEDOUT, "nothing came for %u ms", s->patience_ms);
 }
 
 static int write_piece(struct ctl_stream *s, const uint8_t *p, size_t size)
 {
     int rc = pace(s, size);
+    unsigned idle_ms = 0;
 
     while (size && rc == 0) {
         ssize_t n = write(s->fd, p, size);
 
         if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
-            rc = wait_writable(s);
+            rc = wait_writable(s, &idle_ms);
             continue;
         }
         if (n < 0) {
@@ -119,6 +141,7 @@ static int write_piece(struct ctl_stream *s, const uint8_t *p, size_t size)
         p += n;
         size -= (size_t)n;
         s->offset += (uint64_t)n;
+        idle_ms = 0;
     }
     return rc;
 }
@@ -148,23 +171,37 @@ int ctl_stream_first(struct ctl_stream *s, uint8_t *byte, struct ctl_error *err)
     return rc;
 }
 
+/* Some of it, at least a byte; 0: the end. */
+static ssize_t read_some(struct ctl_stream *s, void *data, size_t size)
+{
+    ssize_t n;
+
+    if (s->has_first) {
+        *(uint8_t *)data = s->first;
+        s->has_first = false;
+        return 1;
+    }
+    do {
+        int rc = wait_readable(s);
+
+        if (rc < 0) {
+            return rc;
+        }
+        n = read(s->fd, data, size);
+    } while (n < 0 && errno == EINTR);
+    return n < 0 ? ctl_stream_fail(s, -errno, "it cannot be read") : n;
+}
+
 int ctl_stream_read(struct ctl_stream *s, void *data, size_t size)
 {
     uint64_t begin = s->offset;
     uint8_t *p = data;
 
     while (size) {
-        ssize_t n = s->has_first ? 1 : read(s->fd, p, size);
+        ssize_t n = read_some(s, p, size);
 
-        if (s->has_first) {
-            *p = s->first;
-            s->has_first = false;
-        }
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
         if (n < 0) {
-            return ctl_stream_fail(s, -errno, "it cannot be read");
+            return (int)n;
         }
         if (n == 0) {
             return ctl_stream_fail(s, -EBADMSG,

@@ -127,6 +127,7 @@ struct ctl_stream {
     struct ctl_error *err; /* of the call under way */
     bool has_first;        /* read, and to be read again */
     uint8_t first;
+    unsigned patience_ms; /* see ctl_stream_patience(); 0: for ever */
     /* Before so many bytes are written, and every now and then, with 0, while none can be. Negative: give up. */
     int (*pace)(void *ctx, size_t bytes, struct ctl_error *err);
     void *pace_ctx;
