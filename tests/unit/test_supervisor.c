@@ -19,6 +19,7 @@
 #include "guest_world.h"
 #include "cli/cli.h"
 #include "cli/lock.h"
+#include "cli/supervisor.h"
 #include "fake_ctl.h"
 
 static pid_t supervisor_pid(void)
@@ -43,6 +44,18 @@ static void wait_domain(uint32_t domid)
         usleep(10000);
     }
     fail_msg("domain %u does not come", domid);
+}
+
+/* Whoever ends a verb by the words of its command line does not end the supervisor that it started. */
+static void test_title(void **state)
+{
+    char path[64], shown[256];
+
+    assert_int_equal(umbra("create g.json"), 0);
+    snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)supervisor_pid());
+    slurp(path, shown, sizeof(shown));
+    assert_string_equal(shown, "umbra supervise");
+    assert_int_equal(kill_supervisor(), 0);
 }
 
 static void test_supervisor(void **state)
@@ -249,9 +262,10 @@ static void test_closed_files(void **state)
     assert_int_equal(kill_supervisor(), 0);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_title, fresh),
         cmocka_unit_test_setup(test_supervisor, fresh),
         cmocka_unit_test_setup(test_supervisor_killed, fresh),
         cmocka_unit_test_setup(test_supervisor_removes_half_built, fresh),
@@ -263,5 +277,6 @@ int main(void)
         cmocka_unit_test_setup(test_closed_files, fresh),
     };
 
+    supervisor_arguments(argc, argv);
     return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }

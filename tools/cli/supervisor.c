@@ -354,6 +354,26 @@ bool supervisor_runs(void)
     return lock_holder(LOCK_SUPERVISOR) != 0;
 }
 
+static char *shown; /* arguments and their NULs stand one after the other */
+static size_t shown_size;
+
+void supervisor_arguments(int argc, char **argv)
+{
+    if (argc < 1)
+        return;
+    shown = argv[0];
+    shown_size = (size_t)(argv[argc - 1] - argv[0]) + strlen(argv[argc - 1]) + 1;
+}
+
+static void show_title(void)
+{
+    prctl(PR_SET_NAME, "umbra-super");
+    if (!shown)
+        return;
+    memset(shown, 0, shown_size);
+    snprintf(shown, shown_size, "umbra supervise");
+}
+
 /* Nothing of the caller's may stay open: someone may be waiting for the end of a pipe. */
 static void detach(int *report)
 {
@@ -374,7 +394,7 @@ static void detach(int *report)
     *report = STDERR_FILENO + 1;
     close_range(STDERR_FILENO + 2, ~0u, 0);
     fcntl(*report, F_SETFD, FD_CLOEXEC);
-    prctl(PR_SET_NAME, "umbra-super");
+    show_title();
 }
 
 static void tell(int fd, const struct ctl_error *err)

@@ -12,5 +12,8 @@
 /* Starts it unless it runs; returns when it watches. 0 or -errno. */
 int supervisor_start(struct ctl_error *err);
 bool supervisor_runs(void);
+/* Of main(), where a process that becomes the supervisor writes what it is: it is not the verb that started it, and is
+ * not to be ended with that by whoever goes by what `ps` shows. */
+void supervisor_arguments(int argc, char **argv);
 
 #endif
