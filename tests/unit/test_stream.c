@@ -82,6 +82,25 @@ static void test_lengths(void **state)
     refused_with(image, image_size, "record PAGE_DATA at offset");
 }
 
+/* What waits for the end of the stream is little, whatever it says. */
+static void test_bounds(void **state)
+{
+    static const uint32_t parts[] = {REC_PV_VCPU_BASIC, REC_PV_VCPU_EXTENDED, REC_PV_VCPU_XSAVE, REC_PV_VCPU_MSRS};
+    static uint8_t body[1 << 20];
+    uint32_t last = 0x3fffff, vcpu = 3;
+
+    small_guest();
+    memcpy(body + 4, &last, 4);
+    refused_with(built, with(find(REC_PV_P2M_FRAMES), REC_PV_P2M_FRAMES, body, 8 + (last + 1) / 512 * 8),
+                 "guest frames up to 0x3fffff, of a guest that has");
+    memcpy(body, &vcpu, 4);
+    memset(body + 4, 0, 4);
+    for (unsigned i = 0; i < CTL_ARRAY(parts); i++) {
+        refused_with(built, before(find(REC_PV_VCPU_BASIC), parts[i], body, sizeof(body)),
+                     "bytes of vCPU 3 are more than it can have");
+    }
+}
+
 static void test_unknown_records(void **state)
 {
     static const uint32_t never[] = {REC_HVM_CONTEXT, REC_HVM_PARAMS, REC_TOOLSTACK,
@@ -378,13 +397,21 @@ static void test_config(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips),   cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_lengths),       cmocka_unit_test(test_unknown_records),
-        cmocka_unit_test(test_order),         cmocka_unit_test(test_lies),
-        cmocka_unit_test(test_wrong_places),  cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_damaged),       cmocka_unit_test(test_hostile_guest),
-        cmocka_unit_test(test_disk_full),     cmocka_unit_test(test_config),
-        cmocka_unit_test(test_nothing_comes), cmocka_unit_test(test_nothing_is_taken),
+        cmocka_unit_test(test_round_trips),
+        cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_unknown_records),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_wrong_places),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_hostile_guest),
+        cmocka_unit_test(test_disk_full),
+        cmocka_unit_test(test_config),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_nothing_comes),
+        cmocka_unit_test(test_nothing_is_taken),
     };
 
     return cmocka_run_group_tests(tests, NULL, forget_image);

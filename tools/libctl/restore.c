@@ -16,6 +16,7 @@
 #define PER_FRAME  512
 #define MAX_LEAVES 512
 #define MAX_MSRS   64
+#define MAX_XSAVE  (64u << 10)
 
 int ctl_restore_domctl(struct ctl_restore *r, struct xen_domctl *op, const char *step)
 {
@@ -129,6 +130,10 @@ static int on_p2m_frames(struct ctl_restore *r)
     if (r->nr_pfns || h.first != 0) {
         return ctl_stream_fail(r->s, -EOPNOTSUPP, "a second one, or one that begins at 0x%x", h.first);
     }
+    if (h.last >= ctl_restore_most_pfns(r)) {
+        return ctl_stream_fail(r->s, -EBADMSG, "guest frames up to 0x%x, of a guest that has %llu KiB", h.last,
+                               (unsigned long long)r->b->maxmem_kib);
+    }
     rc = ctl_record_exact(r->s, sizeof(h) + frames * sizeof(*r->p2m_pfn));
     return rc == 0 ? take_p2m(r, (uint64_t)h.last + 1) : rc;
 }
@@ -160,6 +165,12 @@ static int on_tsc_info(struct ctl_restore *r)
     return rc;
 }
 
+/* How large each may be: the XSAVE area is the processor's. */
+static const size_t part_max[PARTS] = {[PART_BASIC] = sizeof(struct vcpu_guest_context),
+                                       [PART_EXTENDED] = sizeof(struct xen_domctl_ext_vcpucontext),
+                                       [PART_XSAVE] = MAX_XSAVE,
+                                       [PART_MSRS] = MAX_MSRS * sizeof(xen_domctl_vcpu_msr_t)};
+
 /* One without contents is what some savers make of nothing. */
 static int on_vcpu(struct ctl_restore *r)
 {
@@ -183,6 +194,9 @@ static int on_vcpu(struct ctl_restore *r)
         return ctl_stream_fail(r->s, -EBADMSG, "it comes twice for vCPU %u", h.vcpu);
     }
     part->size = r->s->rec.length - sizeof(h);
+    if (part->size > part_max[part_of[r->s->rec.type]]) {
+        return ctl_stream_fail(r->s, -EBADMSG, "%zu bytes of vCPU %u are more than it can have", part->size, h.vcpu);
+    }
     part->data = malloc(part->size + 1);
     if (!part->data) {
         return ctl_stream_fail(r->s, -ENOMEM, "no memory for it");

@@ -44,6 +44,15 @@ static inline bool ctl_restore_hvm(const struct ctl_restore *r)
     return r->b->config->type == CTL_PVH;
 }
 
+/*
+ * Numbers of guest frames are below that: somewhat more than savers write, since what maxmem is may be rounded. What is
+ * kept here for each of them is little beside the guest's memory, whatever a stream says.
+ */
+static inline uint64_t ctl_restore_most_pfns(const struct ctl_restore *r)
+{
+    return 2 * hvm_pfns(r->b->maxmem_kib);
+}
+
 /* The machine frame of a PV guest's guest frame, or 0. */
 uint64_t ctl_restore_frame(const struct ctl_restore *r, uint64_t pfn);
 int ctl_restore_domctl(struct ctl_restore *r, struct xen_domctl *op, const char *step);

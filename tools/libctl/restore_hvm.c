@@ -15,8 +15,7 @@
 
 int ctl_restore_hvm_begin(struct ctl_restore *r)
 {
-    /* Somewhat more than savers write, since what maxmem is may be rounded. */
-    r->nr_pfns = 2 * hvm_pfns(r->b->maxmem_kib);
+    r->nr_pfns = ctl_restore_most_pfns(r);
     r->there = calloc(r->nr_pfns / 64 + 1, sizeof(*r->there));
     if (!r->there) {
         return ctl_stream_fail(r->s, -ENOMEM, "no memory");

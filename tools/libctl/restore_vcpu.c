@@ -164,7 +164,6 @@ static int check_parts(struct ctl_restore *r)
         const struct ctl_part *p = r->vcpu[i];
 
         if ((p[PART_BASIC].size && p[PART_BASIC].size != sizeof(struct vcpu_guest_context)) ||
-            p[PART_EXTENDED].size > sizeof(struct xen_domctl_ext_vcpucontext) ||
             p[PART_MSRS].size % sizeof(xen_domctl_vcpu_msr_t)) {
             return ctl_stream_fail(r->s, -EBADMSG, "the records of vCPU %u have sizes that they cannot have", i);
         }

@@ -92,8 +92,8 @@ struct hvm_param {
     uint64_t index, value;
 };
 
-/* Numbers of guest frames of a PVH guest: RAM ends below 4 GiB or a little above, and begins again there. A guest may
- * have put something further up, but not anywhere. */
+/* Numbers of guest frames, of PVH guests above all: RAM ends below 4 GiB or a little above, and begins again there. A
+ * guest may have put something further up, but not anywhere. */
 static inline uint64_t hvm_pfns(uint64_t maxmem_kib)
 {
     return (1ull << (32 - CTL_PAGE_SHIFT)) + 16 * (maxmem_kib / 4);
