@@ -55,6 +55,7 @@ struct fake {
     int logging;                   /* times that the log of stores was left on */
     long cut_to, cut_back;         /* bytes after which the connection is cut; -1: never (fake_transport.c) */
     long seen_to, seen_back;
+    long signal_at;   /* the sender gets a signal when so many bytes went to the receiver; 0: none */
     char events[128]; /* a FIFO: readable when something has changed; empty: nobody watches */
 };
 

@@ -80,6 +80,10 @@ static void relay(const char *how, int from_us, int to_us)
             open = pass(from[0], to_us, &fake->seen_back, fake->cut_back);
         else if (p[0].revents)
             open = pass(from_us, to[1], &fake->seen_to, fake->cut_to);
+        if (fake->signal_at && fake->seen_to >= fake->signal_at) {
+            fake->signal_at = 0; /* once: later on the sender may not be our parent any more */
+            kill(getppid(), SIGTERM);
+        }
     }
     close(to[1]);
     close(from[0]);

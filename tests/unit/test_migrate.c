@@ -218,6 +218,25 @@ static void test_lost_report(void **state)
     }
 }
 
+/* Control-C while the report is on its way: what has been given away is not asked back, and the report is heard. */
+static void test_signal_after_go(void **state)
+{
+    long all;
+
+    created(state);
+    assert_int_equal(run(MOVE), 0);
+    all = fake->seen_to;
+    created(state);
+    fake->signal_at = all;
+    assert_int_equal(run(MOVE), 0);
+    assert_false(check(0));
+    created(state);
+    fake->signal_at = all - (long)sizeof(GO);
+    assert_int_equal(run(MOVE), 1);
+    assert_non_null(strstr(err_text, "interrupted"));
+    one_guest(true);
+}
+
 static void test_killed_anywhere(void **state)
 {
     int rc = 1, point, last = 0;
@@ -553,6 +572,7 @@ int main(void)
         cmocka_unit_test_setup(test_moves, fresh),
         cmocka_unit_test_setup(test_cut, fresh),
         cmocka_unit_test_setup(test_lost_report, fresh),
+        cmocka_unit_test_setup(test_signal_after_go, fresh),
         cmocka_unit_test_setup(test_killed_anywhere, fresh),
         cmocka_unit_test_setup(test_store_dies, fresh),
         cmocka_unit_test_setup(test_write_fails, fresh),

@@ -13,7 +13,7 @@
 #define STEP    "hand over"
 
 unsigned handover_silence_ms = 120000;
-volatile sig_atomic_t handover_cancelled;
+volatile sig_atomic_t handover_cancelled, handover_done;
 
 static const struct word {
     const char *text;
@@ -41,7 +41,7 @@ static uint64_t now_ms(void)
 /* 0: there is something to do with it; or -errno. */
 static int wait_for(int fd, short events, uint64_t until, struct ctl_error *err)
 {
-    while (!handover_cancelled) {
+    while (handover_done || !handover_cancelled) {
         struct pollfd p = {.fd = fd, .events = events};
         uint64_t now = now_ms(), left = until > now ? until - now : 0;
         int n = poll(&p, 1, left < 250 ? (int)left : 250); /* a signal may come just before it waits */

@@ -17,11 +17,12 @@ enum handover {
     HANDOVER_REPORT, /* there -> here: it runs, or does not; a byte follows, 0 if it runs */
 };
 
-/* How long the stream may stand still before either side takes the other for lost: twice what a guest has to suspend. */
+/* How long the stream may stand still before either side takes the other for lost: twice what a guest has to suspend.
+ */
 extern unsigned handover_silence_ms;
 
-/* Set by a signal: whatever waits gives up. */
-extern volatile sig_atomic_t handover_cancelled;
+/* Set by a signal: whatever waits gives up, unless the guest has been given away: then an answer is all that counts. */
+extern volatile sig_atomic_t handover_cancelled, handover_done;
 
 /* All of it, or -errno, in which case the other side cannot have had all of it. */
 int handover_say(int fd, enum handover what, struct ctl_error *err);

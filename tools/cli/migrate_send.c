@@ -106,7 +106,7 @@ static int hear_report(struct migration *m, const struct transport *t, struct ct
     uint8_t status;
     int rc;
 
-    handover_cancelled = 0; /* too late */
+    handover_done = 1; /* it is too late for signals */
     rc = handover_expect(t->from, HANDOVER_REPORT, REPORT_MS, err);
     if (rc >= 0)
         rc = handover_status(t->from, &status, REPORT_MS, err);
