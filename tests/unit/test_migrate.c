@@ -218,6 +218,29 @@ static void test_lost_report(void **state)
     }
 }
 
+/* It is just being restarted when it is to move: it is the new domain that moves. */
+static void test_restarted_meanwhile(void **state)
+{
+    struct guest_state gs;
+    pid_t child;
+
+    created(state);
+    gs = the_record();
+    child = fork();
+    if (child == 0) {
+        lock_forget();
+        if (guest_lock(gs.uuid, 0, NULL))
+            _exit(1);
+        usleep(500000);
+        gs.domid = fake->domains[1].domid = 77;
+        _exit(guest_state_put(ctl, &gs, NULL) != 0);
+    }
+    while (!lock_holder(lock_of_guest(gs.uuid)))
+        usleep(1000);
+    assert_int_equal(run(MOVE), 0);
+    assert_false(check(0));
+}
+
 /* Control-C while the report is on its way: what has been given away is not asked back, and the report is heard. */
 static void test_signal_after_go(void **state)
 {
@@ -572,6 +595,7 @@ int main(void)
         cmocka_unit_test_setup(test_moves, fresh),
         cmocka_unit_test_setup(test_cut, fresh),
         cmocka_unit_test_setup(test_lost_report, fresh),
+        cmocka_unit_test_setup(test_restarted_meanwhile, fresh),
         cmocka_unit_test_setup(test_signal_after_go, fresh),
         cmocka_unit_test_setup(test_killed_anywhere, fresh),
         cmocka_unit_test_setup(test_store_dies, fresh),

@@ -13,7 +13,6 @@
 #include "cli/migrate.h"
 #include "cli/supervisor.h"
 
-#define LOCK_MS         10000
 #define SUSPEND_MS      60000
 #define DOWNTIME_MS     300
 #define TIMEOUT_MS      600000
@@ -110,28 +109,6 @@ static int parse(struct migration *m, const struct cli_args *args)
 
 /* --- the guest --- */
 
-static int lock_record(struct migration *m, struct ctl_error *err)
-{
-    int rc = ctl_domain_info(m->cli->ctl, m->domid, &m->info, err);
-
-    if (rc >= 0)
-        rc = guest_lock(m->info.uuid, LOCK_MS, err);
-    if (rc < 0)
-        return rc;
-    rc = guest_state_get(m->cli->ctl, m->info.uuid, &m->gs, err);
-    if (rc == -ENOENT)
-        ctl_error_set(err, rc, "migrate", m->name, "migrate it with the tool that made it",
-                      "its configuration is not known: umbra did not create it");
-    else if (rc == 0 && m->gs.phase == GUEST_HANDED_OVER)
-        rc = ctl_error_set(err, -EBUSY, "migrate", m->name, "umbra migrate-resolve", "it was handed over already");
-    else if (rc == 0 && m->gs.phase != GUEST_RUNNING && m->gs.phase != GUEST_SAVING)
-        rc = ctl_error_set(err, -EBUSY, "migrate", m->name, NULL,
-                           "it is being built, received, restarted or removed, or preserved");
-    if (rc < 0)
-        guest_unlock(m->info.uuid);
-    return rc;
-}
-
 static void note_signal(int sig)
 {
     handover_cancelled = 1;
@@ -180,7 +157,7 @@ int cmd_migrate(struct cli *cli, const struct cli_args *args)
     if (args->value['n'])
         return migrate_check(&m);
     /* If we are killed, it is the supervisor that ends what we began. */
-    if (supervisor_start(&err) < 0 || lock_record(&m, &err) < 0)
+    if (supervisor_start(&err) < 0 || guest_take(cli->ctl, "migrate", &m.domid, &m.info, &m.gs, &err) < 0)
         return cli_fail(cli, m.name, &err, m.domid);
     m.began_ms = migrate_now_ms();
     snprintf(m.guest, sizeof(m.guest), "%s", m.gs.name); /* which changes on the way */

@@ -19,10 +19,7 @@
 #include "cli/json.h"
 #include "cli/saved_config.h"
 
-#define LOCK_MS     10000
 #define SUSPEND_MS  60000
-#define TAIL_LINES  12
-#define TAIL_BYTES  2049
 #define MAX_SECONDS 86400
 
 struct save {
@@ -55,25 +52,6 @@ static int parse_timeout(struct save *s)
 }
 
 /* --- the record --- */
-
-static int lock_record(struct save *s, struct ctl_error *err)
-{
-    int rc = ctl_domain_info(s->cli->ctl, s->domid, &s->info, err);
-
-    if (rc >= 0)
-        rc = guest_lock(s->info.uuid, LOCK_MS, err);
-    if (rc < 0)
-        return rc;
-    rc = guest_state_get(s->cli->ctl, s->info.uuid, &s->gs, err);
-    if (rc == -ENOENT)
-        ctl_error_set(err, rc, "save", s->name, "save it with the tool that made it",
-                      "its configuration is not known: umbra did not create it");
-    else if (rc == 0 && s->gs.phase != GUEST_RUNNING && s->gs.phase != GUEST_SAVING)
-        rc = ctl_error_set(err, -EBUSY, "save", s->name, NULL, "it is being built, restarted or removed, or preserved");
-    if (rc < 0)
-        guest_unlock(s->info.uuid);
-    return rc;
-}
 
 static int put_phase(struct save *s, enum guest_phase phase, struct ctl_error *err)
 {
@@ -136,14 +114,6 @@ static int write_stream(struct save *s, struct ctl_error *err)
 
 /* --- the steps --- */
 
-static void show_console(const struct save *s)
-{
-    char tail[TAIL_BYTES];
-
-    if (ctl_console_tail(s->cli->ctl, s->domid, tail, sizeof(tail), TAIL_LINES) == 0 && *tail)
-        fprintf(stderr, "The last lines of its console:\n%s%s", tail, tail[strlen(tail) - 1] == '\n' ? "" : "\n");
-}
-
 /* The guest goes on. One that may still come to suspend stays marked, so that the supervisor wakes it then. */
 static void undo(struct save *s, bool may_suspend)
 {
@@ -163,7 +133,7 @@ static int take(struct save *s, struct ctl_error *err)
         return rc;
     rc = ctl_domain_suspend(s->cli->ctl, s->domid, s->timeout_ms, err);
     if (rc < 0) {
-        show_console(s);
+        guest_show_console(s->cli->ctl, s->domid);
         undo(s, rc == -ETIMEDOUT);
         return rc;
     }
@@ -237,7 +207,7 @@ int cmd_save(struct cli *cli, const struct cli_args *args)
         return EXIT_USAGE;
     if (cli_guest(cli, s.name, &s.domid))
         return EXIT_FAILED;
-    if (lock_record(&s, &err) < 0)
+    if (guest_take(cli->ctl, "save", &s.domid, &s.info, &s.gs, &err) < 0)
         return cli_fail(cli, s.name, &err, s.domid);
     rc = save_locked(&s);
     guest_unlock(s.info.uuid);

@@ -35,6 +35,9 @@
 #define POLL_MS      20
 #define BUILD_TRIES  5 /* memory of the old domain may come back late */
 #define KEEP_LOCK_MS 10000
+#define TAKE_LOCK_MS 10000
+#define TAIL_LINES   12
+#define TAIL_BYTES   2049
 #define FAST_SECONDS 10 /* a guest that lived shorter than this ... */
 #define FAST_LIMIT   5  /* ... this often in a row is not restarted again */
 
@@ -68,6 +71,52 @@ int guest_lock(const uint8_t uuid[16], unsigned timeout_ms, struct ctl_error *er
 void guest_unlock(const uint8_t uuid[16])
 {
     lock_drop(lock_of_guest(uuid));
+}
+
+/* 0, or why a guest of this record is not to be saved or moved now. */
+static int may_take(const struct guest_state *gs, const char *verb, struct ctl_error *err)
+{
+    if (gs->phase == GUEST_RUNNING || gs->phase == GUEST_SAVING)
+        return 0;
+    if (gs->phase == GUEST_HANDED_OVER)
+        return ctl_error_set(err, -EBUSY, verb, gs->name, "umbra migrate-resolve", "it was handed over already");
+    return ctl_error_set(err, -EBUSY, verb, gs->name, NULL,
+                         "it is being built, received, restarted or removed, or preserved");
+}
+
+int guest_take(struct ctl *ctl, const char *verb, uint32_t *domid, struct ctl_domain_info *info, struct guest_state *gs,
+               struct ctl_error *err)
+{
+    uint8_t uuid[16];
+    int rc = ctl_domain_info(ctl, *domid, info, err);
+
+    if (rc < 0)
+        return rc;
+    memcpy(uuid, info->uuid, sizeof(uuid));
+    rc = guest_lock(uuid, TAKE_LOCK_MS, err);
+    if (rc < 0)
+        return rc;
+    rc = guest_state_get(ctl, uuid, gs, err);
+    if (rc == -ENOENT)
+        ctl_error_set(err, rc, verb, info->name, "use the tool that made it",
+                      "its configuration is not known: umbra did not create it");
+    if (rc >= 0)
+        rc = may_take(gs, verb, err);
+    if (rc >= 0 && gs->domid >= 0) {
+        *domid = (uint32_t)gs->domid;
+        rc = ctl_domain_info(ctl, *domid, info, err);
+    }
+    if (rc < 0)
+        guest_unlock(uuid);
+    return rc;
+}
+
+void guest_show_console(struct ctl *ctl, uint32_t domid)
+{
+    char tail[TAIL_BYTES];
+
+    if (ctl_console_tail(ctl, domid, tail, sizeof(tail), TAIL_LINES) == 0 && *tail)
+        fprintf(stderr, "The last lines of its console:\n%s%s", tail, tail[strlen(tail) - 1] == '\n' ? "" : "\n");
 }
 
 static bool same(const uint8_t a[16], const uint8_t b[16])

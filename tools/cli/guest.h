@@ -13,6 +13,14 @@
 int guest_lock(const uint8_t uuid[16], unsigned timeout_ms, struct ctl_error *err);
 void guest_unlock(const uint8_t uuid[16]);
 /*
+ * Locks the guest of a domain, for a verb that saves or moves it: 0, -ENOENT it has no record, -EBUSY not now. It may
+ * have restarted while the lock was another's: *domid and *info are of the domain that it has then.
+ */
+int guest_take(struct ctl *ctl, const char *verb, uint32_t *domid, struct ctl_domain_info *info, struct guest_state *gs,
+               struct ctl_error *err);
+/* What it said last, on standard error. */
+void guest_show_console(struct ctl *ctl, uint32_t domid);
+/*
  * A paused domain by the configuration, its vCPUs where it wants them; with contents from the stream, if that is not
  * NULL. A failure leaves nothing.
  */

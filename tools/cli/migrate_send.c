@@ -16,11 +16,9 @@
 #include "cli/migrate.h"
 #include "cli/saved_config.h"
 
-#define BANNER_MS  60000 /* a login may take a while */
-#define READY_MS   60000
-#define REPORT_MS  60000
-#define TAIL_LINES 12
-#define TAIL_BYTES 2049
+#define BANNER_MS 60000 /* a login may take a while */
+#define READY_MS  60000
+#define REPORT_MS 60000
 
 uint64_t migrate_now_ms(void)
 {
@@ -68,14 +66,6 @@ static int send_guest(struct migration *m, const struct transport *t, struct ctl
         rc = ctl_domain_send(m->cli->ctl, m->domid, stream, &m->send, &m->state, err);
     ctl_stream_close(stream);
     return rc;
-}
-
-static void show_console(const struct migration *m)
-{
-    char tail[TAIL_BYTES];
-
-    if (ctl_console_tail(m->cli->ctl, m->domid, tail, sizeof(tail), TAIL_LINES) == 0 && *tail)
-        fprintf(stderr, "The last lines of its console:\n%s%s", tail, tail[strlen(tail) - 1] == '\n' ? "" : "\n");
 }
 
 /* All up to where the other host could start it. */
@@ -160,7 +150,7 @@ int migrate_send(struct migration *m, bool *unresolved, struct ctl_error *err)
     if (m->moved)
         return guest_end(m->cli->ctl, &m->gs, err);
     if (m->state.stage == CTL_SEND_SUSPEND)
-        show_console(m);
+        guest_show_console(m->cli->ctl, m->domid);
     if (!*unresolved)
         take_back(m, m->state.stage == CTL_SEND_SUSPEND && rc == -ETIMEDOUT);
     return rc;
