@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -21,6 +22,15 @@ unsigned pieces;
 uint64_t limit = MAX_PFNS;
 static struct ctl_domain_config config;
 
+uint64_t first_seed(const char *test)
+{
+    const char *given = getenv("UMBRA_SEED");
+    uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)getpid() * 1000;
+
+    printf("%s: UMBRA_SEED=%llu\n", test, (unsigned long long)seed);
+    return seed;
+}
+
 int memory_file(const void *data, size_t size)
 {
     int fd = memfd_create("stream", MFD_CLOEXEC);
@@ -31,14 +41,14 @@ int memory_file(const void *data, size_t size)
     return fd;
 }
 
-int save(void)
+int into_image(int (*write)(struct ctl_stream *s))
 {
     int fd = memory_file("", 0), rc;
     struct ctl_stream *s;
 
     err = (struct ctl_error){0};
     s = ctl_stream_open(fd, "file", &err);
-    rc = ctl_domain_save(NULL, SOURCE, s, &err);
+    rc = write(s);
     ctl_stream_close(s);
     assert_int_equal(live_resources, 0);
     free(image);
@@ -46,7 +56,18 @@ int save(void)
     image = malloc(image_size + 1);
     assert_int_equal(pread(fd, image, image_size, 0), (ssize_t)image_size);
     close(fd);
+    assert_int_equal(rc, err.code);
     return rc;
+}
+
+static int write_saved(struct ctl_stream *s)
+{
+    return ctl_domain_save(NULL, SOURCE, s, &err);
+}
+
+int save(void)
+{
+    return into_image(write_saved);
 }
 
 int restore(const void *data, size_t size)
@@ -62,6 +83,19 @@ int restore(const void *data, size_t size)
     assert_int_equal(live_resources, 0);
     assert_int_equal(rc, err.code);
     return rc;
+}
+
+void is_a_copy(uint64_t seed)
+{
+    const char *wrong;
+
+    if (restore(image, image_size) != 0) {
+        fail_msg("seed %llu: %s: %s", (unsigned long long)seed, err.step, err.message);
+    }
+    wrong = machine_compare(&b);
+    if (wrong) {
+        fail_msg("seed %llu: %s is not the same", (unsigned long long)seed, wrong);
+    }
 }
 
 void refused_with(const void *data, size_t size, const char *text)

@@ -16,11 +16,17 @@ extern struct ctl_error err; /* of the last call */
 extern struct ctl_build b;   /* domain 2 */
 extern uint64_t limit;       /* frames that domain 2 can have */
 
+/* UMBRA_SEED, or another one each time; it is printed. */
+uint64_t first_seed(const char *test);
 int memory_file(const void *data, size_t size);
-/* Saves domain 1; 0 and the image, or the error. */
+/* What is written to a stream becomes the image. 0 or the error. */
+int into_image(int (*write)(struct ctl_stream *s));
+/* Saves domain 1 into it. */
 int save(void);
 /* Restores a new domain 2, and sees that nothing but it is left. */
 int restore(const void *data, size_t size);
+/* The image restores what domain 1 was. */
+void is_a_copy(uint64_t seed);
 /* They fail, and what they say contains that. */
 void refused_with(const void *data, size_t size, const char *text);
 void save_refused(const char *text);

@@ -27,24 +27,18 @@ static int tick(void *ctx, const struct ctl_send_state *now, struct ctl_error *e
     return ++ticks == give_up_at ? ctl_error_set(e, -EINTR, "tick", NULL, NULL, "enough") : 0;
 }
 
+static int write_sent(struct ctl_stream *s)
+{
+    return ctl_domain_send(NULL, SOURCE, s, &how, &state, &err);
+}
+
 /* Sends domain 1; 0 and the image, or the error. */
 static int send(void)
 {
-    int fd = memory_file("", 0), rc;
-    struct ctl_stream *s;
+    int rc;
 
-    err = (struct ctl_error){0};
     ticks = 0;
-    s = ctl_stream_open(fd, "file", &err);
-    rc = ctl_domain_send(NULL, SOURCE, s, &how, &state, &err);
-    ctl_stream_close(s);
-    assert_int_equal(live_resources, 0);
-    free(image);
-    image_size = (size_t)lseek(fd, 0, SEEK_END);
-    image = malloc(image_size + 1);
-    assert_int_equal(pread(fd, image, image_size, 0), (ssize_t)image_size);
-    close(fd);
-    assert_int_equal(rc, err.code);
+    rc = into_image(write_sent);
     assert_int_equal(domains[SOURCE].suspended, rc == 0);
     assert_true(rc == 0 || !live.logs);
     return rc;
@@ -63,27 +57,18 @@ static void make(uint64_t seed, unsigned stores)
     give_up_at = 0;
 }
 
-static void is_a_copy(uint64_t seed)
+/* What it was when it fell asleep. */
+static void arrives(uint64_t seed)
 {
-    const char *wrong;
-
     live.runs = false;
-    if (restore(image, image_size) != 0) {
-        fail_msg("seed %llu: %s: %s", (unsigned long long)seed, err.step, err.message);
-    }
-    wrong = machine_compare(&b);
-    if (wrong) {
-        fail_msg("seed %llu: %s is not the same", (unsigned long long)seed, wrong);
-    }
+    is_a_copy(seed);
 }
 
 static void test_copies(void **unused)
 {
-    const char *given = getenv("UMBRA_SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)getpid() * 1000;
+    uint64_t seed = first_seed("test_live");
     unsigned rounds = 0, skipped = 0, moved = 0, retyped = 0;
 
-    printf("test_live: UMBRA_SEED=%llu\n", (unsigned long long)seed);
     for (uint64_t end = seed + ROUNDS; seed < end; seed++) {
         make(seed, (unsigned)(seed % 5) * 20);
         how.timeout_ms = seed % 4 ? 0 : 1 + (unsigned)(machine_random() % 300);
@@ -93,7 +78,7 @@ static void test_copies(void **unused)
         if (send() != 0) {
             fail_msg("seed %llu: %s: %s", (unsigned long long)seed, err.step, err.message);
         }
-        is_a_copy(seed);
+        arrives(seed);
         assert_int_equal(state.stage, CTL_SEND_DONE);
         assert_true(state.rounds >= 2 && state.rounds <= CTL_SEND_ROUNDS + 1);
         rounds += state.rounds;
@@ -124,7 +109,7 @@ static void test_cut_short(void **unused)
         how = (struct ctl_send){.live = true, .timeout_ms = ms, .force = true, .suspend_ms = 1, .tick = tick};
         assert_int_equal(send(), 0);
         short_ones += state.rounds == 2 && state.sent[0] < 2500;
-        is_a_copy(ms);
+        arrives(ms);
     }
     assert_true(short_ones > 0);
 }
@@ -162,7 +147,7 @@ static void test_asleep(void **unused)
         live.no_log = true;
         assert_int_equal(send(), 0);
         assert_int_equal(state.rounds, 1);
-        is_a_copy(seed);
+        arrives(seed);
     }
 }
 
@@ -179,13 +164,13 @@ static void test_no_end(void **unused)
     assert_int_equal(send(), -ETIME);
     how.force = true;
     assert_int_equal(send(), 0);
-    is_a_copy(3);
+    arrives(3);
     make(3, 2000);
     how.max_downtime_ms = 0;
     how.force = true; /* without any limit: it is seen that it comes no nearer */
     assert_int_equal(send(), 0);
     assert_true(state.rounds < 10);
-    is_a_copy(3);
+    arrives(3);
 }
 
 static void test_no_log(void **unused)
@@ -197,7 +182,7 @@ static void test_no_log(void **unused)
     make(3, 5);
     live.logs = true; /* left on by someone who was killed */
     assert_int_equal(send(), 0);
-    is_a_copy(3);
+    arrives(3);
 }
 
 static void test_gives_up(void **unused)
@@ -216,7 +201,7 @@ static void test_gives_up(void **unused)
         assert_true(live.runs);
     }
     assert_true(give_up_at > 3);
-    is_a_copy(4);
+    arrives(4);
 }
 
 static void test_does_not_suspend(void **unused)
@@ -258,7 +243,7 @@ static void test_failures(void **unused)
             }
         }
         fail_domctl = 0;
-        is_a_copy(seed);
+        arrives(seed);
     }
 }
 
@@ -269,7 +254,7 @@ static void test_bandwidth(void **unused)
     how.bandwidth = 100u << 20;
     live.step_ms = 5;
     assert_int_equal(send(), 0);
-    is_a_copy(3);
+    arrives(3);
     /* no more than the limit, a bucket of a tenth of a second, and a piece */
     assert_true(state.bytes <=
                 (state.asked_ms - state.began_ms) * how.bandwidth / 1000 + how.bandwidth / 10 + (1 << 20));
