@@ -141,6 +141,10 @@ class LabTest(unittest.TestCase):
         type(self).shared = self.machine
 
     @classmethod
+    def setUpClass(cls):
+        cls.shared = None  # not that of the class it is derived from
+
+    @classmethod
     def tearDownClass(cls):
         for name in cls.kept:
             if cls.shared and cls.shared.is_usable():  # not before the first setUp

@@ -91,6 +91,11 @@ class Hostile(LabTest):
     before = neighbour_of = None
     went_well = False
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.before = cls.neighbour_of = None
+
     def setUp(self):
         super().setUp()
         if self.neighbour_of is not self.machine:
