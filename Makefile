@@ -97,7 +97,7 @@ guests: $(patsubst %,$(BUILD)/guests/%,$(guests) $(hvm-formats:%=hvm/%))
 include tests/unit/rules.mk
 unit-programs: $(patsubst %,$(BUILD)/unit/%,$(units))
 unit: unit-programs
-	$(Q)python3 tests/run --unit --build $(BUILD)
+	$(Q)python3 tests/run --unit --jobs 2 --build $(BUILD)
 meta:
 	$(Q)python3 tests/run --meta --build $(BUILD)
 

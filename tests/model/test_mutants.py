@@ -73,9 +73,9 @@ class Faults:
 
     def test_no_fault_passes(self):
         self.walks.program.need(self)
-        for seed in self.walks.seeds:
-            done = self.walks.walk(self.walks.program.path, seed)
-            self.assertEqual(done.returncode, 0, done.stdout[-3000:])
+        with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+            for done in pool.map(lambda seed: self.walks.walk(self.walks.program.path, seed), self.walks.seeds):
+                self.assertEqual(done.returncode, 0, done.stdout[-3000:])
 
     def test_texts_are_there(self):
         self.assertGreaterEqual(len({m.name for m in self.mutants}), self.least)
