@@ -30,7 +30,8 @@ ON_PEER = HYPERVISOR is not None and "xen" in os.path.basename(HYPERVISOR)
 STOCK_KERNEL = "/boot/guest/vmlinuz"
 CMDLINE = "console=hvc0 loglevel=4"
 HOME = "/root"  # in the control domain
-long_one = unittest.skipUnless(os.environ.get("UMBRA_LONG"), "longer than make check may take: UMBRA_LONG=1 runs it")
+LONG = bool(os.environ.get("UMBRA_LONG"))
+long_one = unittest.skipUnless(LONG, "longer than make check may take: UMBRA_LONG=1 runs it")
 QUICK_KERNEL = "/boot/guest/vmlinux.zst"
 GUEST_INITRD = "/boot/guest/initrd.img"
 

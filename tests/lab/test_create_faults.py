@@ -3,11 +3,10 @@
 device or xenstored are made to fail, one per run, and the host has the same after it as before."""
 
 from compiled import compiled, with_libctl
-from labtest import HOME, LabTest
+from labtest import HOME, LONG, LabTest
 from tiny import tiny_kernel
 
-STRIDE = 7
-RUNS = 30
+STRIDE, RUNS = (7, 30) if LONG else (21, 10)
 
 
 class Faults(LabTest):
@@ -24,7 +23,7 @@ class Faults(LabTest):
         out = self.ok(f"FAULTS={HOME}/faults.so {HOME}/attempts call 1 {STRIDE * RUNS} {STRIDE} fault "
                       f"umbra create -q -p {self.path}", 300)
         runs = [line.split(None, 5)[1:] for line in out.split("\n") if line.startswith("run ")]
-        self.assertGreater(len(runs), 10, out)
+        self.assertGreater(len(runs), RUNS // 3, out)
         for number, status, hit, left, *text in runs:
             lines = (text or [""])[0].split("|")
             what = [line for line in lines if line.startswith("fault ")]

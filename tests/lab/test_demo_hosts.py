@@ -9,7 +9,7 @@ import unittest
 import labtest
 
 
-@unittest.skipUnless(os.environ.get("UMBRA_HOSTS"), "make check shows the first host: UMBRA_HOSTS=1 both")
+@labtest.long_one
 class Demonstration(unittest.TestCase):
     def test_each_step(self):
         labtest.close_machines()

@@ -10,7 +10,7 @@ import subprocess
 import time
 import unittest
 
-from labtest import BUILD, LabTest
+from labtest import BUILD, LabTest, long_one
 from machine import TOP
 
 FORMATS = ("hvm32", "hvm32pse", "hvm32pae", "hvm64")
@@ -97,16 +97,12 @@ class OnShadows(OnUmbra):
     pass
 
 
+@long_one
 class OnSoftwareTlb(OnUmbra):
     """The hypervisor's reference mode, when it is asked for: with a boot of its own it takes minutes."""
 
     machine_options = {"append": ("shadow=vtlb",)}
     word = "vtlb"
-
-    def setUp(self):
-        if not os.environ.get("UMBRA_VTLB"):
-            self.skipTest("takes minutes; UMBRA_VTLB=1 runs it")
-        super().setUp()
 
 
 class OnNestedPaging(OnUmbra):

@@ -2,7 +2,7 @@
 """Create and destroy, again and again, and several guests at once (load.py), as many as make check has time for."""
 
 import load
-from labtest import LabTest
+from labtest import LabTest, long_one
 
 
 class Load(LabTest):
@@ -14,5 +14,6 @@ class Load(LabTest):
             self.skipTest("this machine has no hardware virtualisation")
         load.cycles(self, 4, pvh=True)
 
+    @long_one
     def test_at_once(self):
         load.at_once(self, tiny=7, stock=1)

@@ -4,18 +4,15 @@ itself, by a command as transport. What they find in memory afterwards is what i
 killed, the connection cut or the move given up, there is one guest that runs, and nothing is left."""
 
 import json
-import os
-import re
 import time
 
 import churn
-from labtest import HOME, LabTest
+from labtest import HOME, LONG, LabTest, long_one
 
 CONFIG = {"type": "pvh", "memory": 128, "vcpus": 2}
 LOCAL = "umbra migrate-receive"
 LOGS = "/var/log/xen/console"
 RELAY = f"{HOME}/relay"
-ALL = bool(os.environ.get("UMBRA_MOVES"))
 TICK = r"umbra-guest: tick (\d+)\n"
 
 
@@ -84,22 +81,20 @@ class Moves(Moving):
         self.assertLess(sums["downtime_ms"] + sums["suspend_ms"], sums["total_ms"])
         self.assertGreater(sums["downtime_ms"], 0)
         self.works_on("mover")
-        if ALL:
+        if LONG:
             self.ok(f"umbra migrate -S -T '{LOCAL}' mover localhost", 400)
             self.works_on("mover")
         churn.check(self, "mover")
         self.ok("umbra destroy mover")
         self.wait_footprint(before)
 
+    @long_one
     def test_shadow(self):
-        if not ALL:
-            self.skipTest("takes minutes; UMBRA_MOVES=1 runs it")
         self.go_and_come(hap=False)
 
+    @long_one
     def test_pv(self):
         """On shadows for as long as it is copied, on its own tables before and after."""
-        if not ALL:
-            self.skipTest("takes minutes; UMBRA_MOVES=1 runs it")
         self.go_and_come(type="pv")
 
     def test_nested(self):
@@ -108,10 +103,9 @@ class Moves(Moving):
         self.go_and_come(hap=True)
 
 
+@long_one
 class Accidents(Moving):
     def test_accidents(self):
-        if not ALL:
-            self.skipTest("takes minutes; UMBRA_MOVES=1 runs it")
         self.put_program(RELAY, "relay.c", "-D_GNU_SOURCE")
         before = self.footprint()
         self.worker("mover", hap="hap" in self.caps)

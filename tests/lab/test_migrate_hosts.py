@@ -3,16 +3,13 @@
 downtime that is reported. What goes wrong on the way - the receiver dies, the cable is pulled, the other host dies -
 leaves it running where it was, and nothing on the other host. Most of it wants to be asked for."""
 
-import os
 import time
-import unittest
 
 import moves
-from labtest import PairTest
+from labtest import PairTest, long_one
 
 PVH = {"type": "pvh", "memory": 96}
 SLOW = ("--bandwidth", "1M")  # it would take two minutes
-asked_for = unittest.skipUnless(os.environ.get("UMBRA_HOSTS"), "moves under emulation take minutes: UMBRA_HOSTS=1")
 
 
 class Migrate(PairTest):
@@ -87,34 +84,33 @@ class Migrate(PairTest):
 
     # --- tests ----------------------------------------------------------------------------------------------------
 
-    @asked_for
     def test_a_move(self):
         guest = self.traveller(hap=False)
         guest.move_and_check(self.west)
 
-    @asked_for
+    @long_one
     def test_shadow(self):
         guest = self.there_and_back(hap=False)
         self.receiver_is_killed(guest)
         self.cable_is_pulled(guest)
         self.east.ok("umbra shutdown -w busy", 180)
 
-    @asked_for
+    @long_one
     def test_nested(self):
         self.there_and_back(hap=True)
 
-    @asked_for
+    @long_one
     def test_pv(self):
         self.there_and_back(type="pv")
 
-    @asked_for
+    @long_one
     def test_four_processors(self):
         for keys in ({"hap": False}, {"hap": True}, {"type": "pv"}):
             with self.subTest(keys=keys):
                 guest = self.there_and_back(vcpus=4, **keys)
                 guest.host.ok("umbra destroy busy")
 
-    @asked_for
+    @long_one
     def test_z_host_dies(self):
         """Last: it ends the pair."""
         guest = self.traveller(hap=False)

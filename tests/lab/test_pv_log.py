@@ -2,10 +2,8 @@
 """A stock PV guest at work runs on shadows for as long as its memory is copied by the log of stores: nothing is missed,
 the shadows are sound, and it notices nothing."""
 
-import os
-
 from compiled import with_libctl
-from labtest import CMDLINE, HOME, LabTest
+from labtest import CMDLINE, HOME, LabTest, long_one
 
 # In the guest: processes that come and go, and memory that changes, until a file is there.
 WORK = "for j in 1 2 3; do (i=0; while [ ! -f /tmp/end ]; do ls /bin >/dev/null; i=$((i + 1)); " \
@@ -52,9 +50,8 @@ class Log(LabTest):
         self.wait_footprint(self.before)
         return rounds
 
+    @long_one
     def test_one_processor(self):
-        if not os.environ.get("UMBRA_PV_LOG"):
-            self.skipTest("the other one has more; UMBRA_PV_LOG=1 runs it")
         self.copied(1)
 
     def test_four_processors(self):

@@ -3,10 +3,9 @@
 
 import itertools
 import json
-import os
 
 from compiled import with_libctl
-from labtest import HOME, LabTest
+from labtest import HOME, LabTest, long_one
 
 
 # What control tools do to a guest's shadows while it works: one round.
@@ -112,9 +111,8 @@ class Vtlb(HandMade):
 
     machine_options = {"append": ("shadow=vtlb", "logdirty=harvest")}
 
+    @long_one
     def test_copied_meanwhile(self):
-        if not os.environ.get("UMBRA_VTLB"):
-            self.skipTest("takes a minute in this mode; UMBRA_VTLB=1 runs it")
         self.copied("shadow")
 
     def test_tables_and_interrupts(self):
@@ -123,10 +121,9 @@ class Vtlb(HandMade):
                 self.assertEqual(self.ok(f"{HOME}/pvh {mode} {rounds} shadow", 120).strip(), "ended 0")
                 self.wait_footprint(self.before)
 
+    @long_one
     def test_shown_and_blown_meanwhile(self):
         """No table is protected, so no store to one is seen; each INVLPG is."""
-        if not os.environ.get("UMBRA_VTLB"):
-            self.skipTest("slow in this mode; UMBRA_VTLB=1 runs it")
         stats, roots = self.poked()
         for each in stats:
             self.assertEqual(each["mode"]["vtlb"], 1)

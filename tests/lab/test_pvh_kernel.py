@@ -3,7 +3,7 @@
 meanwhile, and on nested paging."""
 
 import churn
-from labtest import LabTest
+from labtest import LabTest, long_one
 
 CONFIG = {"type": "pvh", "memory": 160}
 
@@ -36,6 +36,7 @@ class Kernel(LabTest):
         self.wait_gone("pvh")
         self.wait_footprint(before)
 
+    @long_one
     def test_four_processors(self):
         """All come up, and do so again after a reboot. Their shadows are thrown away every ten milliseconds meanwhile,
         and what the guest finds is what it should be. A destroyed guest leaves nothing."""

@@ -6,7 +6,7 @@ import re
 import time
 
 from compiled import compiled
-from labtest import HOME, LabTest
+from labtest import HOME, LabTest, long_one
 from tiny import tiny_kernel
 
 POWEROFF, REBOOT, CRASH = "0", "1", "3"
@@ -132,6 +132,7 @@ class Supervisor(LabTest):
         self.ok("umbra destroy other")
         self.wait_footprint(before)
 
+    @long_one
     def test_killed_again_and_again(self):
         """At any moment of reboots: nothing is lost, nothing is left."""
         before = self.footprint()
@@ -166,6 +167,7 @@ class Supervisor(LabTest):
         self.ok("umbra unpause next")
         self.wait_gone("next")
 
+    @long_one
     def test_linux_reboots_without_its_supervisor(self):
         """Killed before and during the reboot; the guest comes back, in the list all the time."""
         first = self.create("real")
