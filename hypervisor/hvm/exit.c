@@ -470,7 +470,7 @@ void hvm_exit(struct vcpu *v, const struct vmexit *x)
         general_protection(v);
         break;
     case HVM_EXIT_TRIPLE_FAULT:
-        domain_shutdown(v->domain, (unsigned int)v->domain->hvm.param[HVM_PARAM_TRIPLE_FAULT_REASON]);
+        hvm_triple_fault(v);
         break;
     case HVM_EXIT_FATAL:
         domain_crash(v->domain, "vCPU %u: exit %lx of hardware", v->vcpu_id, x->code);

@@ -50,9 +50,27 @@ void hvm_stop_for_good(struct vcpu *v)
     for_each_vcpu (v->domain, other)
         up |= !test_bit(VPF_down, &other->pause_flags);
     spin_unlock(&v->domain->life_lock);
-    if (!up)
+    if (!up) {
+        printk(XLOG_INFO "d%u has halted its last vCPU with interrupts off\n", v->domain->id);
         domain_shutdown(v->domain, SHUTDOWN_poweroff);
+    }
     raise_softirq(SOFTIRQ_SCHEDULE);
+}
+
+void hvm_triple_fault(struct vcpu *v)
+{
+    const struct cpu_user_regs *regs = guest_cpu_user_regs();
+    const struct hvm_vcpu *h = v->hvm;
+    struct hvm_segment cs, idt;
+
+    hvm_ops->get_segment(v, HVM_CS, &cs);
+    hvm_ops->get_segment(v, HVM_IDTR, &idt);
+    printk(XLOG_INFO
+           "d%uv%u triple fault at %04x:%lx, rsp %lx, rflags %lx, cr0 %lx, cr2 %lx, cr3 %lx, cr4 %lx, efer %lx, "
+           "IDT %lx+%x\n",
+           v->domain->id, v->vcpu_id, cs.sel, regs->rip, regs->rsp, regs->rflags, h->cr0, h->cr2, h->cr3, h->cr4,
+           h->efer, idt.base, idt.limit);
+    domain_shutdown(v->domain, (unsigned int)v->domain->hvm.param[HVM_PARAM_TRIPLE_FAULT_REASON]);
 }
 
 /* AMD64 manual volume 2, table 14-1. */

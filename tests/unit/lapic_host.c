@@ -13,7 +13,7 @@
 #include "fake/fake.h"
 
 s_time_t now;
-unsigned int kicks[VCPUS], wakes, sleeps, shutdowns;
+unsigned int kicks[VCPUS], wakes, sleeps, shutdowns, shut_down_for;
 bool open_for[2], nmi_going_on, window;
 unsigned int injected, cleared;
 struct hvm_segment segs[HVM_SEGS];
@@ -74,8 +74,8 @@ void raise_softirq(enum softirq nr)
 
 void domain_shutdown(struct domain *of, unsigned int reason)
 {
-    assert_int_equal(reason, SHUTDOWN_poweroff);
     assert_int_equal(fake_locks_held, 0);
+    shut_down_for = reason;
     shutdowns++;
 }
 
@@ -125,6 +125,11 @@ static bool in_nmi(const struct vcpu *v)
     return nmi_going_on;
 }
 
+static void get_segment(const struct vcpu *v, enum hvm_seg seg, struct hvm_segment *s)
+{
+    *s = segs[seg];
+}
+
 static void set_segment(struct vcpu *v, enum hvm_seg seg, const struct hvm_segment *s)
 {
     segs[seg] = *s;
@@ -140,6 +145,7 @@ static const struct hvm_ops ops = {
     .inject = inject,
     .window = set_window,
     .in_nmi = in_nmi,
+    .get_segment = get_segment,
     .set_segment = set_segment,
     .clear_events = clear_events,
 };

@@ -8,7 +8,7 @@
 #define VCPUS 40u
 
 extern s_time_t now;
-extern unsigned int kicks[VCPUS], wakes, sleeps, shutdowns;
+extern unsigned int kicks[VCPUS], wakes, sleeps, shutdowns, shut_down_for;
 /* What the back end says, and what it was given. */
 extern bool open_for[2], nmi_going_on, window;
 extern unsigned int injected; /* type << 8 | vector; 0: none */

@@ -144,7 +144,7 @@ void domain_crash(struct domain *of, const char *fmt, ...)
     crashed++;
 }
 
-void domain_shutdown(struct domain *of, unsigned int reason)
+void hvm_triple_fault(struct vcpu *of)
 {
     fail();
 }

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <hv/x86.h>
+#include <xen/sched.h>
 #include "../../hypervisor/hvm/lapic.h"
 #include "lapic_host.h"
 #include "fake/fake.h"
@@ -699,6 +700,17 @@ static void test_stop(void **state)
     hvm_start_if_told(&vcpus[1]);
     hvm_stop_for_good(&vcpus[1]);
     assert_int_equal(shutdowns, 1);
+    assert_int_equal(shut_down_for, SHUTDOWN_poweroff);
+}
+
+/* What it means is the domain's to say. */
+static void test_triple_fault(void **state)
+{
+    vcpus[1].domain->hvm.param[HVM_PARAM_TRIPLE_FAULT_REASON] = SHUTDOWN_crash;
+    fake_run_on(0, &vcpus[1]);
+    hvm_triple_fault(&vcpus[1]);
+    assert_int_equal(shutdowns, 1);
+    assert_int_equal(shut_down_for, SHUTDOWN_crash);
 }
 
 int main(void)
@@ -714,6 +726,7 @@ int main(void)
         TEST(test_injection),      TEST(test_callback),
         TEST(test_upcall_vector),  TEST(test_nmi),
         TEST(test_startup),        TEST(test_stop),
+        TEST(test_triple_fault),
     };
 
     return cmocka_run_group_tests_name("lapic", tests, NULL, NULL);

@@ -130,7 +130,7 @@ static void combine(struct vcpu *v, const struct vmcb *c)
     if ((c->exitintinfo & (EVENT_VALID | EVENT_TYPE)) != (EVENT_VALID | EVENT_EXCEPTION) || !v->hvm->exception.valid)
         return;
     if (first == TRAP_DF)
-        domain_shutdown(v->domain, SHUTDOWN_reboot);
+        hvm_triple_fault(v);
     else if ((first == TRAP_PF && (second == TRAP_PF || contributory(second))) ||
              (contributory(first) && contributory(second)))
         hvm_inject(v, TRAP_DF, true, 0);

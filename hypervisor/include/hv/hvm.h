@@ -225,6 +225,8 @@ void hvm_init_signal(struct vcpu *v);
 void hvm_startup_signal(struct vcpu *v, uint8_t vector);
 void hvm_start_if_told(struct vcpu *v);
 void hvm_stop_for_good(struct vcpu *v);
+/* The current vCPU could not deliver a double fault: the domain shuts down for the reason of its parameter. */
+void hvm_triple_fault(struct vcpu *v);
 
 #define HVM_DR6_RESET    0xffff0ff0ul
 #define HVM_DR6_WRITABLE 0xe00ful
