@@ -33,8 +33,12 @@ static int wait_suspended(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, 
         return ctl_fail_domain(ctl, err, rc, CTL_AT("suspend", domid),
                                "the guest took the request and still runs; its kernel may have refused to freeze");
     }
-    if (rc == 0 && (end.gone || end.reason != SHUTDOWN_suspend)) {
-        return ctl_fail_domain(ctl, err, -ESRCH, CTL_AT("suspend", domid), "it ended instead");
+    if (rc == 0 && end.gone) {
+        return ctl_fail_domain(ctl, err, -ESRCH, CTL_AT("suspend", domid), "it went away instead");
+    }
+    if (rc == 0 && end.reason != SHUTDOWN_suspend) {
+        return ctl_fail_domain(ctl, err, -ECANCELED, CTL_AT("suspend", domid),
+                               "it shut down with reason %u instead (0 poweroff, 1 reboot, 3 crash)", end.reason);
     }
     return rc;
 }
