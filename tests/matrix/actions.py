@@ -263,7 +263,7 @@ class Actions(labtest.LabTest):
         least = (self.cell.vcpus + 2) // 2  # MiB: half of 1 for each vCPU and 1 for the memory, rounded up
         churn.create(self, "guest", "rounds 0", **self.keys(memory=128, shadow_memory=least))
         self.wait_up("guest")
-        churn.wait_sum(self, "guest", 20, 240)
+        churn.wait_sum(self, "guest", 8, 240)
         self.assertGreater(churn.figures(self, "guest")["events"]["reclaimed"], 1000, "the pool was large enough")
         self.end_churn(before)
 
