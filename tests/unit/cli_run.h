@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Command lines run within the test, for the files of test_cli. */
+/* Command lines run within the test, for test_cli and test_verbs. */
 #ifndef TESTS_CLI_RUN_H
 #define TESTS_CLI_RUN_H
 
@@ -10,6 +10,10 @@ extern char out[CLI_OUT_SIZE], err[CLI_OUT_SIZE];
 int umbra(const char *line);
 /* A host with its control domain and one guest: 3, web1. */
 int cli_fresh(void **state);
+
+/* Of the whole program: a directory of its own. */
+int cli_setup(void **state);
+int cli_teardown(void **state);
 
 /* cli_shadow.c */
 void test_shadow_verbs(void **state);

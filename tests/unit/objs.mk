@@ -67,11 +67,17 @@ test_stream_pvh-srcs   := tests/unit/test_stream_pvh.c tests/unit/stream_pieces.
 test_stream_pvh-cflags := $(test_stream-cflags)
 
 units             += test_cli
-test_cli-srcs     := tests/unit/test_cli.c tests/unit/cli_shadow.c tests/unit/fake_ctl.c \
-                     tests/unit/fake_save.c $(patsubst %,tools/libctl/%.c,uuid error stream) \
+test_cli-srcs     := tests/unit/test_cli.c tests/unit/cli_run.c tests/unit/cli_shadow.c tests/unit/fake_ctl.c \
+                     tests/unit/fake_save.c tests/unit/fake_verbs.c \
+                     $(patsubst %,tools/libctl/%.c,uuid error stream target) \
                      $(filter-out tools/cli/main.c,$(wildcard tools/cli/*.c))
 test_cli-cflags   := $(cli-unit-cflags) -Itests/unit
 test_cli-libs     := -lyajl
+
+units             += test_verbs
+test_verbs-srcs   := tests/unit/test_verbs.c $(filter-out tests/unit/test_cli.c tests/unit/cli_shadow.c,$(test_cli-srcs))
+test_verbs-cflags := $(test_cli-cflags)
+test_verbs-libs   := -lyajl
 
 units             += test_guest
 test_guest-srcs   := tests/unit/test_guest.c tests/unit/guest_world.c \

@@ -143,6 +143,8 @@ const struct command commands[] = {
      NULL, cmd_vcpu_pin, false},
     {"vcpu-set", "DOMAIN NUMBER", "Choose how many virtual CPUs are online.", 2, 2, vcpu_set_options, cmd_vcpu_set,
      false},
+    {"mem-set", "DOMAIN SIZE", "Ask a domain's kernel to have this much memory.", 2, 2, NULL, cmd_mem_set, false},
+    {"mem-max", "DOMAIN SIZE", "Limit how much memory a domain can have.", 2, 2, NULL, cmd_mem_max, false},
     {"sched-credit2", "", "Show or set shares of CPU time.", 0, 0, sched_options, cmd_sched_credit2, false},
     {"claims", "", "List domains with the memory set aside for them.", 0, 0, NULL, cmd_claims, false},
     {"vcpu-list", "[DOMAIN]...", "List virtual CPUs.", 0, -1, NULL, cmd_vcpu_list, false},

@@ -39,6 +39,7 @@ cli-srcs += tools/cli/list_long.c
 cli-srcs += tools/cli/cmd_control.c
 cli-srcs += tools/cli/cmd_guest.c
 cli-srcs += tools/cli/cmd_tune.c
+cli-srcs += tools/cli/cmd_memory.c
 cli-srcs += tools/cli/cmd_audit.c
 cli-srcs += tools/cli/shadow_tree.c
 cli-srcs += tools/cli/cmd_shadow.c

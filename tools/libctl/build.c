@@ -75,14 +75,17 @@ static int check_paging(struct ctl_build *b, const struct ctl_host_info *host)
 
 static int check_memory(struct ctl_build *b, const struct ctl_host_info *host)
 {
-    uint64_t need = b->config->memory_kib + OVERHEAD_KIB + (uint64_t)OVERHEAD_VCPU_KIB * b->maxvcpus + b->pool_kib;
+    uint64_t overhead = OVERHEAD_KIB + (uint64_t)OVERHEAD_VCPU_KIB * b->maxvcpus + b->pool_kib;
+    uint64_t need = b->config->memory_kib + overhead;
     uint64_t have = host->free_kib > host->outstanding_kib ? host->free_kib - host->outstanding_kib : 0;
 
     if (need > have) {
         ctl_error_set(b->err, -ENOMEM, "check the host's memory", b->config->name,
                       "give the domain less, shut a domain down, or start the host with a smaller dom0_mem",
-                      "the domain needs %llu MiB with overhead; %llu MiB are free, %llu MiB of them claimed",
-                      (unsigned long long)(need + 1023) >> 10, (unsigned long long)host->free_kib >> 10,
+                      "need %llu MiB, overhead of %llu MiB (shadow memory %llu MiB) included; free %llu MiB, "
+                      "claimed of them %llu MiB",
+                      (unsigned long long)(need + 1023) >> 10, (unsigned long long)(overhead + 1023) >> 10,
+                      (unsigned long long)b->pool_kib >> 10, (unsigned long long)host->free_kib >> 10,
                       (unsigned long long)host->outstanding_kib >> 10);
         ctl_error_field(b->err, "memory");
         return -ENOMEM;

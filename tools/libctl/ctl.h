@@ -320,11 +320,27 @@ int ctl_domain_get_param(struct ctl *ctl, uint32_t domid, uint32_t index, uint64
 /* vCPU 0 begins at a physical address in 32-bit code without paging, `ebx` as given. Source: sethvmcontext. */
 int ctl_vcpu_set_flat(struct ctl *ctl, uint32_t domid, uint32_t entry, uint32_t ebx, struct ctl_error *err);
 
-/* --- memory (memory.c, foreign.c) --- */
+/* --- memory (memory.c, target.c, foreign.c) --- */
 
 /* Has that many pages set aside for the domain, so that populating cannot run out half-way; 0 gives it up. A
  * hypervisor without claims sets nothing aside, which is no error. */
 int ctl_memory_claim(struct ctl *ctl, uint32_t domid, uint64_t pages, struct ctl_error *err);
+/* How much memory a domain has, and is to have. */
+struct ctl_memory_limits {
+    uint64_t now_kib;    /* held */
+    uint64_t target_kib; /* what its kernel was asked to have */
+    uint64_t most_kib;   /* what it was made for: no target is above that */
+    uint64_t limit_kib;  /* the hypervisor's: the target, or what ctl_memory_set_limit() set, and 1 MiB */
+};
+/* Source: getdomaininfo, nodes memory/target and memory/static-max. */
+int ctl_memory_limits(struct ctl *ctl, uint32_t domid, struct ctl_memory_limits *limits, struct ctl_error *err);
+/*
+ * Asks the domain's kernel to have that much, and sets the limit with it; does not wait for the kernel. -ERANGE: more
+ * than it was made for; -ENOMEM: the host does not have it. Source: max_mem, memory/target.
+ */
+int ctl_memory_set_target(struct ctl *ctl, uint32_t domid, uint64_t kib, struct ctl_error *err);
+/* The limit alone. -ERANGE: below the target. */
+int ctl_memory_set_limit(struct ctl *ctl, uint32_t domid, uint64_t kib, struct ctl_error *err);
 /*
  * Populates `count` extents of 2^order frames. frames[] holds the guest frame numbers on entry and, for a PV domain,
  * the first machine frame of each extent on return. Returns how many were done; fewer than `count` means that memory

@@ -14,6 +14,7 @@ ctl-srcs += tools/libctl/audit.c
 ctl-srcs += tools/libctl/shadow.c
 ctl-srcs += tools/libctl/hvm.c
 ctl-srcs += tools/libctl/memory.c
+ctl-srcs += tools/libctl/target.c
 ctl-srcs += tools/libctl/foreign.c
 ctl-srcs += tools/libctl/evtchn.c
 ctl-srcs += tools/libctl/xenstore.c

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Verbs about memory, on a PV and a PVH guest that write and compare memory all the time."""
+
+import re
+import time
+
+from labtest import CMDLINE, LabTest
+
+GUESTS = {"calm": "pv", "deep": "pvh"}
+WRONG = "memory is not what was written"
+
+
+class OnGuests(LabTest):
+    """They share two guests, which go on counting whatever is done."""
+
+    kept = tuple(GUESTS)
+
+    def setUp(self):
+        super().setUp()
+        missing = [name for name in GUESTS if name not in self.guests()]
+        for name in missing:
+            self.create(name, type=GUESTS[name], memory=160, cmdline=CMDLINE + " umbra.test=count")
+        for name in missing:
+            self.wait_console(name, "umbra-guest: count 5 ", 240)
+
+    def memory_of(self, name):
+        (row,) = self.json(f"umbra --json list {name}")
+        return row["memory_kib"]
+
+    def wait_memory(self, name, kib):
+        """A balloon driver gives or takes all but its last page or two."""
+        deadline = time.monotonic() + 60
+        while abs(self.memory_of(name) - kib) > 1024:
+            self.assertLess(time.monotonic(), deadline, f"{name} has {self.memory_of(name)} KiB, not {kib}")
+            time.sleep(0.3)
+
+    def counts_on(self, name):
+        at = int(re.findall(r"count (\d+)", self.console_log(name))[-1])
+        self.wait_console(name, f"umbra-guest: count {at + 5} ")
+        self.assertNotIn(WRONG, self.console_log(name))
+
+    def test_balloon(self):
+        """Down and up while the guest uses its memory; the host gets what it gives back."""
+        for name in GUESTS:
+            with self.subTest(guest=name):
+                full = self.memory_of(name)
+                free = self.json("umbra --json info")["free_memory_kib"]
+                self.assertIn(f"{name}: memory target 120 MiB", self.ok(f"umbra mem-set {name} 120"))
+                self.wait_memory(name, full - (40 << 10))
+                self.counts_on(name)
+                self.assertGreater(self.json("umbra --json info")["free_memory_kib"], free + (38 << 10))
+                document = self.json(f"umbra --json mem-set {name} 163840k")
+                self.assertEqual((document["target_kib"], document["limit_kib"]), (163840, 164864))
+                self.wait_memory(name, full)
+                self.counts_on(name)
+
+    def test_refused(self):
+        self.fails("umbra mem-set calm 161", 1, "calm", "maxmem", "163840 KiB")
+        self.fails("umbra mem-max calm 159", 1, "calm", "target")
+        self.fails("umbra mem-set calm 12x", 2, "12x", "not a size")
+        self.fails("umbra mem-set nobody 100", 1, "nobody")
+        self.fails("umbra mem-set 0 16", 2, "128 MiB")
+        self.assertIn("memory limit 170 MiB", self.ok("umbra mem-max calm 170"))
+        self.ok("umbra mem-max calm 160")
+
+    def test_over_commit(self):
+        """What is missing is told in figures, before anything is made."""
+        path = self.guest_file("large", memory=1 << 20, type="pvh")
+        text = self.fails(f"umbra create {path}", 1, "large")
+        self.assertRegex(text, r"need \d+ MiB, overhead of \d+ MiB \(shadow memory \d+ MiB\) included; free \d+ MiB, "
+                               r"claimed of them \d+ MiB")

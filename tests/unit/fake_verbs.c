@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The stand-in's parts that only some verbs need (fake_ctl.h), among them what real files of libctl stand on. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libctl/internal.h"
+
+#include "fake_ctl.h"
+
+static struct ctl_domain_info *domain(uint32_t domid)
+{
+    for (int i = 0; i < fake->n; i++) {
+        if (fake->domains[i].domid == domid)
+            return &fake->domains[i];
+    }
+    return NULL;
+}
+
+int ctl_fail_domain(struct ctl *ctl, struct ctl_error *err, int code, struct ctl_at at, const char *fmt, ...)
+{
+    char object[32], text[CTL_TEXT_MAX];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    snprintf(object, sizeof(object), "domain %u", at.domid);
+    return ctl_error_set(err, code, at.step, object, ctl_hint(code), "%s", text);
+}
+
+int ctl_path(char path[CTL_PATH_MAX], const char *fmt, ...)
+{
+    va_list args;
+    int n;
+
+    va_start(args, fmt);
+    n = vsnprintf(path, CTL_PATH_MAX, fmt, args);
+    va_end(args);
+    return n < 0 || n >= CTL_PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+char *ctl_store_read_domain(struct ctl *ctl, uint32_t domid, const char *node, struct ctl_error *err)
+{
+    char path[CTL_PATH_MAX];
+
+    ctl_path(path, "/local/domain/%u/%s", domid, node);
+    return ctl_store_read(ctl, path, err);
+}
+
+int ctl_domain_set_maxmem(struct ctl *ctl, uint32_t domid, uint64_t kib, struct ctl_error *err)
+{
+    struct ctl_domain_info *d = domain(domid);
+
+    if (!d || fake->act_fails)
+        return ctl_error_set(err, d ? fake->act_fails : -ESRCH, "limit memory", NULL, NULL, "it does not want to");
+    d->maxmem_kib = kib;
+    return 0;
+}

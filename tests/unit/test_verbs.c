@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Verbs about memory, over a libctl that is a stand-in (fake_ctl.c) but for target.c, which is the real one.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "cli/cli.h"
+#include "cli_run.h"
+#include "fake_ctl.h"
+
+/* --- mem-set, mem-max ------------------------------------------------------------------------------------------------
+ */
+
+/* web1 has 256 MiB, and may have 512. */
+static void give_nodes(void)
+{
+    assert_int_equal(ctl_store_write(NULL, "/local/domain/3/memory/target", "262144", NULL), 0);
+    assert_int_equal(ctl_store_write(NULL, "/local/domain/3/memory/static-max", "524288", NULL), 0);
+}
+
+static void target_is(const char *kib, uint64_t limit)
+{
+    assert_string_equal(fake_node("/local/domain/3/memory/target"), kib);
+    assert_int_equal(fake->domains[1].maxmem_kib, limit);
+}
+
+static void test_sizes(void **state)
+{
+    static const struct {
+        const char *size, *target, *shown;
+    } cases[] = {
+        {"128", "131072", "128 MiB"},    {"64m", "65536", "64 MiB"},         {"65540k", "65540", "65540 KiB"},
+        {"100MiB", "102400", "100 MiB"}, {"65540KIB", "65540", "65540 KiB"}, {"4", "4096", "4 MiB"},
+        {"512M", "524288", "512 MiB"},
+    };
+    static const char *const bad[] = {"0",
+                                      "3",
+                                      "-1",
+                                      "1.5G",
+                                      "12x",
+                                      "",
+                                      "4097k",
+                                      "0x100",
+                                      "99999999999999999",
+                                      "5t",
+                                      "M",
+                                      "1 G",
+                                      "128mb",
+                                      "%s",
+                                      "99999999999999t",
+                                      "18014398509481984k"};
+
+    give_nodes();
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char line[64], said[96];
+
+        snprintf(line, sizeof(line), "mem-set web1 %s", cases[i].size);
+        assert_int_equal(umbra(line), 0);
+        snprintf(said, sizeof(said), "web1: memory target %s; it has 256 MiB\n", cases[i].shown);
+        assert_string_equal(out, said);
+        target_is(cases[i].target, strtoull(cases[i].target, NULL, 10) + 1024);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char *argv[] = {"umbra", "mem-set", "web1", (char *)bad[i]};
+        char line[64];
+
+        snprintf(line, sizeof(line), "mem-set web1 %s", bad[i]);
+        assert_int_equal(*bad[i] && !strchr(bad[i], ' ') ? umbra(line) : cli_main(4, argv), 2);
+        target_is("524288", 525312);
+    }
+}
+
+static void test_target_json(void **state)
+{
+    give_nodes();
+    assert_int_equal(umbra("--json mem-set web1 300"), 0);
+    assert_string_equal(out, "{\n  \"schema\": \"umbra.memory/1\",\n  \"domid\": 3,\n  \"name\": \"web1\",\n"
+                             "  \"memory_kib\": 262144,\n  \"target_kib\": 307200,\n  \"most_kib\": 524288,\n"
+                             "  \"limit_kib\": 308224\n}\n");
+}
+
+static void test_target_refused(void **state)
+{
+    give_nodes();
+    assert_int_equal(umbra("mem-set web1 513"), 1);
+    assert_non_null(strstr(err, "set the memory target: domain 3: 525312 KiB are more than its maxmem, 524288 KiB"));
+    assert_int_equal(umbra("mem-set 4711 100"), 1);
+    assert_non_null(strstr(err, "4711"));
+    assert_int_equal(umbra("mem-set 0 127"), 2);
+    assert_non_null(strstr(err, "128 MiB at least"));
+    fake->act_fails = -EPERM;
+    assert_int_equal(umbra("mem-set web1 100"), 1);
+    fake->act_fails = 0;
+    target_is("262144", 262144);
+    /* the node cannot be written: the limit is as it was */
+    fake->write_fails_at = fake->calls + 1;
+    assert_int_equal(umbra("mem-set web1 100"), 1);
+    assert_non_null(strstr(err, "write to xenstore"));
+    target_is("262144", 262144);
+    fake->write_fails_at = 0;
+    fake->domains[1].dying = true;
+    assert_int_equal(umbra("mem-set web1 100"), 1);
+    target_is("262144", 262144);
+}
+
+/* The host has 1000 MiB free: what a domain has already is not needed again. */
+static void test_over_commit(void **state)
+{
+    give_nodes();
+    assert_int_equal(ctl_store_write(NULL, "/local/domain/3/memory/static-max", "4194304", NULL), 0);
+    assert_int_equal(umbra("mem-set web1 1256"), 0);
+    assert_int_equal(umbra("mem-set web1 1257"), 1);
+    assert_non_null(strstr(err, "it needs 1001 MiB more; 1000 MiB are free, 0 MiB of them claimed"));
+    assert_non_null(strstr(err, "hint: "));
+    target_is("1286144", 1287168);
+}
+
+/* Nobody wrote the control domain's nodes. */
+static void test_control_domain(void **state)
+{
+    fake->domains[0].maxmem_kib = UINT64_MAX;
+    assert_int_equal(umbra("mem-set 0 1100000k"), 1);
+    assert_non_null(strstr(err, "maxmem, 1048572 KiB"));
+}
+
+/* A node that is no number is none. */
+static void test_hostile_nodes(void **state)
+{
+    static const char *const values[] = {"", "many", "12x", "-"};
+
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        ctl_store_write(NULL, "/local/domain/3/memory/static-max", values[i], NULL);
+        assert_int_equal(umbra("mem-set web1 1000000"), 1);
+        assert_non_null(strstr(err, "maxmem, 262144 KiB"));
+    }
+}
+
+static void test_mem_max(void **state)
+{
+    give_nodes();
+    assert_int_equal(umbra("mem-max web1 300"), 0);
+    assert_string_equal(out, "web1: memory limit 300 MiB; it has 256 MiB\n");
+    target_is("262144", 308224);
+    assert_int_equal(umbra("mem-max web1 255"), 1);
+    assert_non_null(strstr(err, "261120 KiB are less than its target, 262144 KiB"));
+    target_is("262144", 308224);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_sizes, cli_fresh),          cmocka_unit_test_setup(test_target_json, cli_fresh),
+        cmocka_unit_test_setup(test_target_refused, cli_fresh), cmocka_unit_test_setup(test_over_commit, cli_fresh),
+        cmocka_unit_test_setup(test_control_domain, cli_fresh), cmocka_unit_test_setup(test_hostile_nodes, cli_fresh),
+        cmocka_unit_test_setup(test_mem_max, cli_fresh),
+    };
+
+    return cmocka_run_group_tests(tests, cli_setup, cli_teardown);
+}
