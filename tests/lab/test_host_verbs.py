@@ -4,7 +4,7 @@
 import re
 import time
 
-from labtest import CMDLINE, LabTest
+from labtest import CMDLINE, HOME, LabTest
 
 GUESTS = {"calm": "pv", "deep": "pvh"}
 WRONG = "memory is not what was written"
@@ -69,3 +69,37 @@ class OnGuests(LabTest):
         text = self.fails(f"umbra create {path}", 1, "large")
         self.assertRegex(text, r"need \d+ MiB, overhead of \d+ MiB \(shadow memory \d+ MiB\) included; free \d+ MiB, "
                                r"claimed of them \d+ MiB")
+
+    def test_dump_core(self):
+        """What the guest's kernel has at an address is found in the file as a debugger finds it: by registers and page
+        tables. The guest goes on."""
+        self.put_program(f"{HOME}/core", "core.c")
+        for name in GUESTS:
+            with self.subTest(guest=name):
+                self.type_in(name, "grep -w linux_banner /proc/kallsyms", "[DdRr] linux_banner")
+                address = re.search(r"([0-9a-f]{16}) \w linux_banner", self.console_log(name)).group(1)
+                document = self.json(f"umbra --json dump-core {name} {HOME}/dump")
+                self.assertEqual(document["vcpus"], 1)
+                self.assertAlmostEqual(document["pages"], 160 << 8, delta=512)
+                text = self.ok(f"{HOME}/core {HOME}/dump {address}; stat -c '%a %s' {HOME}/dump; ls {HOME}; rm {HOME}/dump")
+                self.assertIn(f"1 vcpus, {document['pages']} pages\nLinux version 6.", text)
+                self.assertIn(f"600 {document['bytes']}", text)
+                self.assertNotIn("partial", text)
+                self.counts_on(name)
+
+    def test_dump_core_live(self):
+        self.assertRegex(self.ok(f"umbra dump-core -l calm {HOME}/dump; rm {HOME}/dump"), r"calm: \d+ pages and 1 vCPU")
+        self.counts_on("calm")
+
+    def test_dump_core_refused(self):
+        """No file is left, and the guest goes on."""
+        self.ok("mkdir -p /mnt/small && mount -t tmpfs -o size=20m small /mnt/small")
+        self.fails("umbra dump-core calm /mnt/small/dump", 1, "write the core file", "no space left", "free space")
+        self.assertEqual(self.ok("ls /mnt/small; umount /mnt/small"), "")
+        self.fails(f"umbra dump-core calm {HOME}/none/dump", 1, "none/dump", "no such file")
+        self.fails("umbra dump-core 0 /tmp/dump", 1, "control domain")
+        self.counts_on("calm")
+
+    def test_z_dump_and_crash(self):
+        self.ok(f"umbra dump-core -c calm {HOME}/dump; rm {HOME}/dump")
+        self.wait_gone("calm")

@@ -53,6 +53,7 @@ struct fake {
     unsigned suspend_ms, woken;    /* time given last; guests that were let go on */
     int send_fails, send_stage;    /* error of a send, and in which stage */
     int logging;                   /* times that the log of stores was left on */
+    int dump_fails;                /* fake_verbs.c */
     long cut_to, cut_back;         /* bytes after which the connection is cut; -1: never (fake_transport.c) */
     long seen_to, seen_back;
     long signal_at;   /* the sender gets a signal when so many bytes went to the receiver; 0: none */

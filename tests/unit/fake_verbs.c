@@ -59,3 +59,23 @@ int ctl_domain_set_maxmem(struct ctl *ctl, uint32_t domid, uint64_t kib, struct 
     d->maxmem_kib = kib;
     return 0;
 }
+
+/* The file of a guest that is its number. */
+int ctl_domain_dump(struct ctl *ctl, uint32_t domid, const struct ctl_dump *how, struct ctl_dump_result *result,
+                    struct ctl_error *err)
+{
+    bool paused = domain(domid) && domain(domid)->paused;
+
+    if (fake->dump_fails)
+        return ctl_error_set(err, fake->dump_fails, "write the core file", how->name, "free space", "1 MiB is written");
+    if (dprintf(how->fd, "%u %s", domid, paused ? "paused" : "runs") < 0)
+        return -EIO;
+    *result = (struct ctl_dump_result){.pages = 65536, .vcpus = 2};
+    return how->tick(how->ctx, err);
+}
+
+int ctl_domain_set_shutdown(struct ctl *ctl, uint32_t domid, unsigned reason, struct ctl_error *err)
+{
+    fake_stop(domid, reason);
+    return 0;
+}

@@ -66,6 +66,10 @@ units                  += test_stream_pvh
 test_stream_pvh-srcs   := tests/unit/test_stream_pvh.c tests/unit/stream_pieces.c $(saved-guest-srcs)
 test_stream_pvh-cflags := $(test_stream-cflags)
 
+units             += test_dump
+test_dump-srcs    := tests/unit/test_dump.c $(saved-guest-srcs) $(patsubst %,tools/libctl/%.c,dump dump_vcpu vcpu)
+test_dump-cflags  := $(test_stream-cflags)
+
 units             += test_cli
 test_cli-srcs     := tests/unit/test_cli.c tests/unit/cli_run.c tests/unit/cli_shadow.c tests/unit/fake_ctl.c \
                      tests/unit/fake_save.c tests/unit/fake_verbs.c \

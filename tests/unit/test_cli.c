@@ -38,7 +38,7 @@ static void test_prefixes(void **state)
     assert_string_equal(command_find("dest", &n)->name, "destroy");
     assert_string_equal(command_find("conf", &n)->name, "config");
     assert_null(command_find("d", &n));
-    assert_int_equal(n, 5);
+    assert_int_equal(n, 6);
     assert_null(command_find("con", &n));
     assert_int_equal(n, 2);
     assert_null(command_find("", &n));

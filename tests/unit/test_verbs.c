@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Verbs about memory, over a libctl that is a stand-in (fake_ctl.c) but for target.c, which is the real one.
+ * Verbs about memory and what is known of it, over a libctl that is a stand-in (fake_ctl.c) but for target.c, which is
+ * the real one.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -9,6 +10,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "cli/cli.h"
@@ -153,13 +156,70 @@ static void test_mem_max(void **state)
     target_is("262144", 308224);
 }
 
+/* --- dump-core -------------------------------------------------------------------------------------------------------
+ */
+
+static const char *contents(const char *name)
+{
+    static char text[64];
+    FILE *f = fopen(name, "r");
+    size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
+
+    text[n] = '\0';
+    if (f)
+        fclose(f);
+    return f ? text : NULL;
+}
+
+static void test_dump(void **state)
+{
+    struct stat st;
+
+    assert_int_equal(umbra("dump-core web1 core"), 0);
+    assert_string_equal(out, "web1: 65536 pages and 2 vCPUs dumped to core, 1 MiB\n");
+    assert_string_equal(contents("core"), "3 paused");
+    assert_int_equal(stat("core", &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_string_equal(fake->acts, "pause 3;unpause 3;");
+    assert_int_equal(umbra("--json dump-core -l web1 core"), 0);
+    assert_string_equal(out, "{\n  \"schema\": \"umbra.dump/1\",\n  \"domid\": 3,\n  \"file\": \"core\",\n"
+                             "  \"bytes\": 6,\n  \"pages\": 65536,\n  \"vcpus\": 2\n}\n");
+    assert_string_equal(contents("core"), "3 runs");
+    assert_null(contents("core.partial"));
+    unlink("core");
+}
+
+static void test_dump_failures(void **state)
+{
+    assert_int_equal(umbra("dump-core -c -r web1 core"), 2);
+    assert_int_equal(umbra("dump-core 0 core"), 1);
+    assert_int_equal(umbra("dump-core nobody core"), 1);
+    assert_int_equal(umbra("dump-core web1 none/core"), 1);
+    assert_non_null(strstr(err, "open the file: none/core"));
+    assert_int_equal(umbra("dump-core web1 /dev/null"), 1);
+    assert_non_null(strstr(err, "no regular file"));
+    assert_string_equal(fake->acts, "");
+    fake->dump_fails = -ENOSPC;
+    assert_int_equal(umbra("dump-core web1 core"), 1);
+    assert_string_equal(err, "umbra: dump-core: web1: write the core file: core: 1 MiB is written (No space left on "
+                             "device)\nhint: free space\n");
+    assert_string_equal(fake->acts, "pause 3;unpause 3;");
+    assert_null(contents("core"));
+    assert_null(contents("core.partial"));
+    assert_int_equal(symlink("elsewhere", "core.partial"), 0); /* is not followed */
+    assert_int_equal(umbra("dump-core web1 core"), 1);
+    assert_null(contents("elsewhere"));
+    unlink("core.partial");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_sizes, cli_fresh),          cmocka_unit_test_setup(test_target_json, cli_fresh),
         cmocka_unit_test_setup(test_target_refused, cli_fresh), cmocka_unit_test_setup(test_over_commit, cli_fresh),
         cmocka_unit_test_setup(test_control_domain, cli_fresh), cmocka_unit_test_setup(test_hostile_nodes, cli_fresh),
-        cmocka_unit_test_setup(test_mem_max, cli_fresh),
+        cmocka_unit_test_setup(test_mem_max, cli_fresh),        cmocka_unit_test_setup(test_dump, cli_fresh),
+        cmocka_unit_test_setup(test_dump_failures, cli_fresh),
     };
 
     return cmocka_run_group_tests(tests, cli_setup, cli_teardown);

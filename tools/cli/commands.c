@@ -107,6 +107,13 @@ static const struct cli_option resolve_options[] = {
     {0},
 };
 
+static const struct cli_option dump_options[] = {
+    {'l', "live", NULL, "let the guest run meanwhile: what it changes may not fit together"},
+    {'c', "crash", NULL, "crash the guest afterwards: what on_crash says is done"},
+    {'r', "reset", NULL, "reboot it afterwards, at once: what on_reboot says is done"},
+    {0},
+};
+
 static const struct cli_option config_options[] = {
     {'q', "quiet", NULL, "say nothing about files that are valid"},
     {'U', "allow-unknown", NULL, "unknown keys are warnings"},
@@ -133,6 +140,8 @@ const struct command commands[] = {
      resolve_options, cmd_migrate_resolve, false},
     {"migrate-receive", "", "Take a guest from standard input: the other end of `migrate`.", 0, 0, receive_options,
      cmd_migrate_receive, false},
+    {"dump-core", "DOMAIN FILE", "Write a guest's memory and registers to a core file.", 2, 2, dump_options,
+     cmd_dump_core, false},
     {"domid", "NAME", "Print the number of a domain.", 1, 1, NULL, cmd_domid, false},
     {"domname", "DOMAIN", "Print the name of a domain.", 1, 1, NULL, cmd_domname, false},
     {"rename", "DOMAIN NAME", "Give a guest another name.", 2, 2, NULL, cmd_rename, false},

@@ -40,6 +40,7 @@ cli-srcs += tools/cli/cmd_control.c
 cli-srcs += tools/cli/cmd_guest.c
 cli-srcs += tools/cli/cmd_tune.c
 cli-srcs += tools/cli/cmd_memory.c
+cli-srcs += tools/cli/cmd_dump.c
 cli-srcs += tools/cli/cmd_audit.c
 cli-srcs += tools/cli/shadow_tree.c
 cli-srcs += tools/cli/cmd_shadow.c

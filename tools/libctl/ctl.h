@@ -354,6 +354,9 @@ long ctl_memory_free(struct ctl *ctl, uint32_t domid, const uint64_t *frames, si
 /* Maps `count` frames of a domain contiguously; prot as for mmap(2). NULL on failure: all or nothing. */
 void *ctl_foreign_map(struct ctl *ctl, uint32_t domid, int prot, const uint64_t *frames, size_t count,
                       struct ctl_error *err);
+/* The same for reading, and with those missing that are not there: missing[i] is not 0 for these. */
+void *ctl_foreign_map_some(struct ctl *ctl, uint32_t domid, const uint64_t *frames, size_t count, int *missing,
+                           struct ctl_error *err);
 void ctl_foreign_unmap(struct ctl *ctl, void *address, size_t count);
 
 /* --- event channels (evtchn.c) --- */
@@ -553,6 +556,29 @@ int ctl_domain_send(struct ctl *ctl, uint32_t domid, struct ctl_stream *s, const
                     struct ctl_send_state *state, struct ctl_error *err);
 /* No log is no error. Source: shadow_op off. */
 int ctl_log_off(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
+
+/* --- core files (dump.c) --- */
+
+struct ctl_dump {
+    int fd;           /* of a file that is empty, where one can seek */
+    const char *name; /* for messages */
+    /* Called now and then; a negative result, with the error filled, ends it. May be NULL. */
+    int (*tick)(void *ctx, struct ctl_error *err);
+    void *ctx;
+};
+
+struct ctl_dump_result {
+    uint64_t pages;
+    unsigned vcpus;
+};
+
+/*
+ * Writes memory and registers of a domain as an ELF file in Xen's dump-core format, which crash(8) reads. Consistent
+ * if the domain stands still meanwhile. On failure the file has no header. -EINVAL: a PV guest that has not booted far
+ * enough to say where its memory is.
+ */
+int ctl_domain_dump(struct ctl *ctl, uint32_t domid, const struct ctl_dump *how, struct ctl_dump_result *result,
+                    struct ctl_error *err);
 
 /* --- would a guest be taken (policy.c, build.c) --- */
 
