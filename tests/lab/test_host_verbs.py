@@ -4,6 +4,7 @@
 import re
 import time
 
+import exposition
 from labtest import CMDLINE, HOME, LabTest
 
 GUESTS = {"calm": "pv", "deep": "pvh"}
@@ -99,6 +100,44 @@ class OnGuests(LabTest):
         self.fails(f"umbra dump-core calm {HOME}/none/dump", 1, "none/dump", "no such file")
         self.fails("umbra dump-core 0 /tmp/dump", 1, "control domain")
         self.counts_on("calm")
+
+    def figures(self):
+        return exposition.parse(self.ok("umbra metrics"))
+
+    @staticmethod
+    def of_guest(figures, metric, name, **labels):
+        wanted = {"name": name, **labels}.items()
+        (value,) = [value for key, value in figures[metric][1].items() if wanted <= dict(key).items()]
+        return value
+
+    def test_metrics(self):
+        """A strict reader takes them, they say what the other verbs say, and counters grow."""
+        first = self.figures()
+        info = self.json("umbra --json info")
+        self.assertEqual(first["umbra_host_memory_bytes"][1][()], info["total_memory_kib"] << 10)
+        self.assertEqual(first["umbra_domains"][1][()], 1 + len(GUESTS))
+        for name in GUESTS:
+            self.assertEqual(self.of_guest(first, "umbra_domain_memory_bytes", name), self.memory_of(name) << 10)
+            self.assertEqual(sum(self.of_guest(first, "umbra_domain_state", name, state=state) for state in
+                                 ("running", "runnable", "blocked", "paused", "shutdown", "crashed", "dying")), 1)
+        self.ok("umbra pause deep")
+        self.assertEqual(self.of_guest(self.figures(), "umbra_domain_state", "deep", state="paused"), 1)
+        self.ok("umbra unpause deep")
+        self.counts_on("deep")
+        second = self.figures()
+        exits = [key for key in first["umbra_domain_exits_total"][1] if ("name", "deep") in key]
+        grown = [key for key in exits if second["umbra_domain_exits_total"][1][key] >
+                 first["umbra_domain_exits_total"][1][key]]
+        self.assertTrue(grown)
+        for metric, (kind, values) in first.items():
+            for key, value in values.items() if kind == "counter" else ():
+                self.assertGreaterEqual(second[metric][1][key], value, (metric, key))
+        self.assertGreater(self.of_guest(second, "umbra_domain_cpu_seconds_total", "deep"),
+                           self.of_guest(first, "umbra_domain_cpu_seconds_total", "deep"))
+        self.assertGreater(self.of_guest(second, "umbra_domain_shadow_pool_used_bytes", "deep", use="p2m"), 0)
+        self.assertEqual(self.json("umbra metrics --format=json")["schema"], "umbra.metrics/1")
+        self.ok("umbra metrics -o /tmp/umbra.prom")
+        self.assertIn("umbra_domains", exposition.parse(self.ok("cat /tmp/umbra.prom; rm /tmp/umbra.prom")))
 
     def test_z_dump_and_crash(self):
         self.ok(f"umbra dump-core -c calm {HOME}/dump; rm {HOME}/dump")

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "cli/cli.h"
+#include "cli/metrics.h"
 #include "cli_run.h"
 #include "fake_ctl.h"
 
@@ -212,14 +213,95 @@ static void test_dump_failures(void **state)
     unlink("core.partial");
 }
 
+/* --- metrics ---------------------------------------------------------------------------------------------------------
+ */
+
+#define WEB1 "{domid=\"3\",name=\"web1\",uuid=\"04000000-0000-0000-0000-000000000000\""
+
+static bool has_line(const char *line)
+{
+    const char *at = out;
+    size_t n = strlen(line);
+
+    while ((at = strstr(at, line)) && !((at == out || at[-1] == '\n') && at[n] == '\n'))
+        at++;
+    return at != NULL;
+}
+
+static void test_metrics(void **state)
+{
+    static const char *const lines[] = {
+        "# HELP umbra_host_cpus CPUs of the host.",
+        "# TYPE umbra_host_cpus gauge",
+        "umbra_host_cpus 4",
+        "umbra_host_memory_bytes 4294967296",
+        "umbra_host_memory_free_bytes 1048576000",
+        "umbra_domains 2",
+        "# TYPE umbra_domain_cpu_seconds_total counter",
+        "umbra_domain_memory_bytes" WEB1 "} 268435456",
+        "umbra_domain_cpu_seconds_total{domid=\"0\",name=\"Domain-0\",uuid=\"01000000-0000-0000-0000-000000000000\"} "
+        "12.345678901",
+        "umbra_domain_vcpu_seconds_total" WEB1 ",vcpu=\"0\"} 11.200000000",
+        "umbra_domain_state" WEB1 ",state=\"blocked\"} 1",
+        "umbra_domain_state" WEB1 ",state=\"paused\"} 0",
+        "umbra_domain_exits_total" WEB1 ",reason=\"hlt\"} 1099511627776",
+    };
+
+    fake->domains[1].hvm = true;
+    assert_int_equal(umbra("metrics"), 0);
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        if (!has_line(lines[i]))
+            fail_msg("no line %s in\n%s", lines[i], out);
+    }
+    assert_int_equal(umbra("metrics --format=text"), 2);
+    assert_int_equal(umbra("metrics --format=json -o file"), 2);
+    assert_int_equal(umbra("metrics --format=json"), 0);
+    assert_non_null(strstr(out, "\"schema\": \"umbra.metrics/1\""));
+    assert_non_null(strstr(out, "\"billionths\": 345678901"));
+}
+
+/* Whatever a name is, a line stays a line. */
+static void test_metrics_quoting(void **state)
+{
+    static const struct metric m = {"m", "help", false};
+    struct metrics to = {.text = tmpfile()};
+    char text[128];
+    size_t n;
+
+    metrics_put(&to, &m, (struct metric_label[]){{"a", "x\"y\\z\n"}, {"b", ""}, {0}}, 7, 1);
+    metrics_put(&to, &m, NULL, 8, 0);
+    metrics_end(&to);
+    rewind(to.text);
+    n = fread(text, 1, sizeof(text) - 1, to.text);
+    text[n] = '\0';
+    fclose(to.text);
+    assert_string_equal(text, "# HELP m help\n# TYPE m gauge\nm{a=\"x\\\"y\\\\z\\n\",b=\"\"} 7.000000001\nm 8\n");
+}
+
+static void test_metrics_file(void **state)
+{
+    assert_int_equal(umbra("metrics -o figures"), 0);
+    assert_string_equal(out, "");
+    assert_non_null(strstr(contents("figures"), "# HELP umbra_build_info"));
+    unlink("figures");
+    assert_int_equal(umbra("metrics -o none/figures"), 1);
+    assert_non_null(strstr(err, "open the file: none/figures"));
+    assert_int_equal(mkdir("figures", 0700), 0);
+    assert_int_equal(umbra("metrics -o figures"), 1);
+    assert_non_null(strstr(err, "give the file its name: figures"));
+    assert_null(contents("figures.partial"));
+    rmdir("figures");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_sizes, cli_fresh),          cmocka_unit_test_setup(test_target_json, cli_fresh),
-        cmocka_unit_test_setup(test_target_refused, cli_fresh), cmocka_unit_test_setup(test_over_commit, cli_fresh),
-        cmocka_unit_test_setup(test_control_domain, cli_fresh), cmocka_unit_test_setup(test_hostile_nodes, cli_fresh),
-        cmocka_unit_test_setup(test_mem_max, cli_fresh),        cmocka_unit_test_setup(test_dump, cli_fresh),
-        cmocka_unit_test_setup(test_dump_failures, cli_fresh),
+        cmocka_unit_test_setup(test_sizes, cli_fresh),           cmocka_unit_test_setup(test_target_json, cli_fresh),
+        cmocka_unit_test_setup(test_target_refused, cli_fresh),  cmocka_unit_test_setup(test_over_commit, cli_fresh),
+        cmocka_unit_test_setup(test_control_domain, cli_fresh),  cmocka_unit_test_setup(test_hostile_nodes, cli_fresh),
+        cmocka_unit_test_setup(test_mem_max, cli_fresh),         cmocka_unit_test_setup(test_dump, cli_fresh),
+        cmocka_unit_test_setup(test_dump_failures, cli_fresh),   cmocka_unit_test_setup(test_metrics, cli_fresh),
+        cmocka_unit_test_setup(test_metrics_quoting, cli_fresh), cmocka_unit_test_setup(test_metrics_file, cli_fresh),
     };
 
     return cmocka_run_group_tests(tests, cli_setup, cli_teardown);

@@ -107,6 +107,7 @@ int cmd_info(struct cli *cli, const struct cli_args *args);
 int cmd_list(struct cli *cli, const struct cli_args *args);
 int cmd_mem_max(struct cli *cli, const struct cli_args *args);
 int cmd_mem_set(struct cli *cli, const struct cli_args *args);
+int cmd_metrics(struct cli *cli, const struct cli_args *args);
 int cmd_migrate(struct cli *cli, const struct cli_args *args);
 int cmd_migrate_abort(struct cli *cli, const struct cli_args *args);
 int cmd_migrate_receive(struct cli *cli, const struct cli_args *args);

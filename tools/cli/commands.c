@@ -114,6 +114,12 @@ static const struct cli_option dump_options[] = {
     {0},
 };
 
+static const struct cli_option metrics_options[] = {
+    {'f', "format", "prometheus|json", "how; prometheus is the default"},
+    {'o', "output", "FILE", "into this file, which is replaced at once, instead of standard output"},
+    {0},
+};
+
 static const struct cli_option config_options[] = {
     {'q', "quiet", NULL, "say nothing about files that are valid"},
     {'U', "allow-unknown", NULL, "unknown keys are warnings"},
@@ -163,6 +169,8 @@ const struct command commands[] = {
      "Show, check or throw away what a guest's shadow paging has made; the guest runs on.", 2, 2, shadow_options,
      cmd_shadow, false},
     {"info", "", "Show the host and the hypervisor.", 0, 0, NULL, cmd_info, false},
+    {"metrics", "", "Show figures of the host and its domains, for monitoring.", 0, 0, metrics_options, cmd_metrics,
+     false},
     {"dmesg", "", "Show the hypervisor's log.", 0, 0, dmesg_options, cmd_dmesg, false},
     {"debug-keys", "KEYS", "Send debug keys to the hypervisor; `dmesg` shows the answers.", 1, 1, NULL, cmd_debug_keys,
      false},

@@ -45,3 +45,5 @@ cli-srcs += tools/cli/cmd_audit.c
 cli-srcs += tools/cli/shadow_tree.c
 cli-srcs += tools/cli/cmd_shadow.c
 cli-srcs += tools/cli/cmd_host.c
+cli-srcs += tools/cli/metrics.c
+cli-srcs += tools/cli/cmd_metrics.c
