@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Verbs about memory, on a PV and a PVH guest that write and compare memory all the time."""
 
+import json
 import re
 import time
 
 import exposition
+import tiny
 from labtest import CMDLINE, HOME, LabTest
 
 GUESTS = {"calm": "pv", "deep": "pvh"}
@@ -138,6 +140,27 @@ class OnGuests(LabTest):
         self.assertEqual(self.json("umbra metrics --format=json")["schema"], "umbra.metrics/1")
         self.ok("umbra metrics -o /tmp/umbra.prom")
         self.assertIn("umbra_domains", exposition.parse(self.ok("cat /tmp/umbra.prom; rm /tmp/umbra.prom")))
+
+    def test_events(self):
+        """Of a guest that powers off at once and is kept, until it is destroyed. The stream is read while it goes on."""
+        self.machine.put(f"{HOME}/tiny", tiny.tiny_kernel())
+        path = self.guest_file("brief", kernel=f"{HOME}/tiny", ramdisk=None, memory=8, cmdline="0", on_poweroff="preserve")
+        stream = "umbra --json events -p >/tmp/events & child=$!; until [ -s /tmp/events ]; do usleep 100000; done"
+        wait = "for i in $(seq 100); do grep -q '{}' /tmp/events && break; usleep 200000; done"
+        until = [wait.format(words) for words in ("shutdown.*brief", "preserved", "destroyed.*brief", "gone")]
+        self.ok(f"{stream}; umbra create -q {path}; {until[0]}; {until[1]}; umbra pause calm; sleep 1; umbra unpause calm; "
+                f"sleep 1; umbra destroy brief; {until[2]}; {until[3]}; kill $child")
+        events = [json.loads(line) for line in self.ok("cat /tmp/events; rm /tmp/events").strip().split("\n")]
+        brief = [(event["event"], event["detail"]) for event in events
+                 if event["name"] == "brief" and event["event"] not in ("named", "guest")]
+        self.assertEqual(brief, [("created", None), ("shutdown", "poweroff"), ("unpaused", None), ("destroyed", None)]
+                         if ("shutdown", "poweroff") in brief[:2] else
+                         [("created", None), ("unpaused", None), ("shutdown", "poweroff"), ("destroyed", None)])
+        self.assertEqual([event["event"] for event in events if event["name"] == "calm"], ["present", "paused", "unpaused"])
+        states = [event["detail"] for event in events if event["event"] == "guest"]
+        self.assertEqual(states[-1], "gone")
+        self.assertIn("preserved", states)
+        self.fails("umbra events --once --timeout 1", 1, "nothing happened")
 
     def test_z_dump_and_crash(self):
         self.ok(f"umbra dump-core -c calm {HOME}/dump; rm {HOME}/dump")

@@ -11,10 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "cli/cli.h"
+#include "cli/events.h"
 #include "cli/metrics.h"
 #include "cli_run.h"
 #include "fake_ctl.h"
@@ -293,15 +295,126 @@ static void test_metrics_file(void **state)
     rmdir("figures");
 }
 
+/* --- events ----------------------------------------------------------------------------------------------------------
+ */
+
+static char told[512];
+
+static void note(void *ctx, const struct event *e)
+{
+    size_t n = strlen(told);
+
+    snprintf(told + n, sizeof(told) - n, "%s%d:%s%s%s;", e->name, (int)e->domid, e->what, e->detail ? "=" : "",
+             e->detail ? e->detail : "");
+}
+
+static const char *domains_differ(struct event_domain *a, int na, struct event_domain *b, int nb)
+{
+    *told = '\0';
+    events_domains(&(struct event_view){.domains = a, .n = na}, &(struct event_view){.domains = b, .n = nb}, note,
+                   NULL);
+    return told;
+}
+
+static void test_event_domains(void **state)
+{
+    struct event_domain a = {.domid = 3, .name = "w", .paused = true}, b = a;
+
+    assert_string_equal(domains_differ(&a, 1, &b, 1), "");
+    assert_string_equal(domains_differ(NULL, 0, &b, 1), "w3:created;");
+    b.paused = false;
+    assert_string_equal(domains_differ(NULL, 0, &b, 1), "w3:created;w3:unpaused;");
+    assert_string_equal(domains_differ(&a, 1, &b, 1), "w3:unpaused;");
+    assert_string_equal(domains_differ(&b, 1, &a, 1), "w3:paused;");
+    assert_string_equal(domains_differ(&b, 1, NULL, 0), "w3:destroyed;");
+    b.reason = "crash";
+    assert_string_equal(domains_differ(NULL, 0, &b, 1), "w3:created;w3:shutdown=crash;w3:unpaused;");
+    assert_string_equal(domains_differ(&a, 1, &b, 1), "w3:shutdown=crash;w3:unpaused;");
+    a = b;
+    b.reason = NULL;
+    assert_string_equal(domains_differ(&a, 1, &b, 1), "w3:resumed;");
+    strcpy(b.name, "v");
+    assert_string_equal(domains_differ(&a, 1, &b, 1), "v3:renamed=w;v3:resumed;");
+    *a.name = '\0';
+    assert_string_equal(domains_differ(&a, 1, &b, 1), "v3:named;v3:resumed;");
+    a = b;
+    b.dying = true;
+    *b.name = '\0';
+    assert_string_equal(domains_differ(&a, 1, &b, 1), "3:dying;");
+    b = a;
+    b.domid = 4;
+    assert_string_equal(domains_differ(&a, 1, &b, 1), "v3:destroyed;v4:created;v4:unpaused;");
+}
+
+static void test_event_guests(void **state)
+{
+    struct event_guest a = {{1}, "w", GUEST_RUNNING}, b = a;
+    struct event_view va = {.guests = &a, .n_guests = 1}, vb = {.guests = &b, .n_guests = 1}, nothing = {0};
+
+    *told = '\0';
+    events_guests(&va, &vb, note, NULL);
+    assert_string_equal(told, "");
+    b.phase = GUEST_REBOOTING;
+    events_guests(&va, &vb, note, NULL);
+    events_guests(&vb, &nothing, note, NULL);
+    events_guests(&nothing, &va, note, NULL);
+    assert_string_equal(told, "w-1:guest=rebooting;w-1:guest=gone;w-1:guest=running;");
+}
+
+static void watched(void)
+{
+    assert_int_equal(mkfifo("news", 0600), 0);
+    assert_non_null(realpath("news", fake->events));
+}
+
+static void test_events(void **state)
+{
+    pid_t child;
+    int status;
+
+    watched();
+    assert_int_equal(umbra("events --timeout 0 -p"), 0);
+    assert_non_null(strstr(out, "Z Domain-0 (0): present\n"));
+    assert_non_null(strstr(out, "Z web1 (3): present\n"));
+    assert_int_equal(umbra("events --once --timeout 0"), 1);
+    assert_non_null(strstr(err, "nothing happened"));
+    assert_int_equal(umbra("events --timeout 1x"), 2);
+    assert_int_equal(umbra("events --timeout -1"), 2);
+    child = fork();
+    if (child == 0) {
+        usleep(100000);
+        fake_stop(3, 3);
+        _exit(0);
+    }
+    assert_int_equal(umbra("--json events --once --timeout 20"), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_non_null(strstr(out, "\"event\":\"shutdown\",\"domid\":3,\"name\":\"web1\","
+                                "\"uuid\":\"04000000-0000-0000-0000-000000000000\",\"detail\":\"crash\"}\n"));
+    assert_int_equal(out[strlen("{\"schema\":\"umbra.event/1\",\"time\":\"2026-11-26T20:41:00.123Z") - 1], 'Z');
+    fake->store_fails = -EIO;
+    assert_int_equal(umbra("events"), 1);
+    assert_non_null(strstr(err, "xenstored does not answer"));
+    unlink("news");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_sizes, cli_fresh),           cmocka_unit_test_setup(test_target_json, cli_fresh),
-        cmocka_unit_test_setup(test_target_refused, cli_fresh),  cmocka_unit_test_setup(test_over_commit, cli_fresh),
-        cmocka_unit_test_setup(test_control_domain, cli_fresh),  cmocka_unit_test_setup(test_hostile_nodes, cli_fresh),
-        cmocka_unit_test_setup(test_mem_max, cli_fresh),         cmocka_unit_test_setup(test_dump, cli_fresh),
-        cmocka_unit_test_setup(test_dump_failures, cli_fresh),   cmocka_unit_test_setup(test_metrics, cli_fresh),
-        cmocka_unit_test_setup(test_metrics_quoting, cli_fresh), cmocka_unit_test_setup(test_metrics_file, cli_fresh),
+        cmocka_unit_test_setup(test_sizes, cli_fresh),
+        cmocka_unit_test_setup(test_target_json, cli_fresh),
+        cmocka_unit_test_setup(test_target_refused, cli_fresh),
+        cmocka_unit_test_setup(test_over_commit, cli_fresh),
+        cmocka_unit_test_setup(test_control_domain, cli_fresh),
+        cmocka_unit_test_setup(test_hostile_nodes, cli_fresh),
+        cmocka_unit_test_setup(test_mem_max, cli_fresh),
+        cmocka_unit_test_setup(test_dump, cli_fresh),
+        cmocka_unit_test_setup(test_dump_failures, cli_fresh),
+        cmocka_unit_test_setup(test_metrics, cli_fresh),
+        cmocka_unit_test_setup(test_metrics_quoting, cli_fresh),
+        cmocka_unit_test_setup(test_metrics_file, cli_fresh),
+        cmocka_unit_test(test_event_domains),
+        cmocka_unit_test(test_event_guests),
+        cmocka_unit_test_setup(test_events, cli_fresh),
     };
 
     return cmocka_run_group_tests(tests, cli_setup, cli_teardown);

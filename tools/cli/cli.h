@@ -102,6 +102,7 @@ int cmd_dmesg(struct cli *cli, const struct cli_args *args);
 int cmd_domid(struct cli *cli, const struct cli_args *args);
 int cmd_domname(struct cli *cli, const struct cli_args *args);
 int cmd_dump_core(struct cli *cli, const struct cli_args *args);
+int cmd_events(struct cli *cli, const struct cli_args *args);
 int cmd_help(struct cli *cli, const struct cli_args *args);
 int cmd_info(struct cli *cli, const struct cli_args *args);
 int cmd_list(struct cli *cli, const struct cli_args *args);

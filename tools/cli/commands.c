@@ -120,6 +120,13 @@ static const struct cli_option metrics_options[] = {
     {0},
 };
 
+static const struct cli_option events_options[] = {
+    {'1', "once", NULL, "end after the first event"},
+    {'t', "timeout", "SECONDS", "end after this time"},
+    {'p', "present", NULL, "tell first which domains there are"},
+    {0},
+};
+
 static const struct cli_option config_options[] = {
     {'q', "quiet", NULL, "say nothing about files that are valid"},
     {'U', "allow-unknown", NULL, "unknown keys are warnings"},
@@ -171,6 +178,7 @@ const struct command commands[] = {
     {"info", "", "Show the host and the hypervisor.", 0, 0, NULL, cmd_info, false},
     {"metrics", "", "Show figures of the host and its domains, for monitoring.", 0, 0, metrics_options, cmd_metrics,
      false},
+    {"events", "", "Tell what happens to domains, as it happens.", 0, 0, events_options, cmd_events, false},
     {"dmesg", "", "Show the hypervisor's log.", 0, 0, dmesg_options, cmd_dmesg, false},
     {"debug-keys", "KEYS", "Send debug keys to the hypervisor; `dmesg` shows the answers.", 1, 1, NULL, cmd_debug_keys,
      false},

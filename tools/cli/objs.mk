@@ -47,3 +47,5 @@ cli-srcs += tools/cli/cmd_shadow.c
 cli-srcs += tools/cli/cmd_host.c
 cli-srcs += tools/cli/metrics.c
 cli-srcs += tools/cli/cmd_metrics.c
+cli-srcs += tools/cli/events.c
+cli-srcs += tools/cli/cmd_events.c
