@@ -15,7 +15,7 @@ units    :=
 guests   :=
 guest-srcs :=
 ctl-libs := -lxencall -lxenforeignmemory -lxenevtchn -lxengnttab -lxenstore -lxentoollog -lz -llzma -lzstd -llz4
-cli-libs := -lyajl
+cli-libs := -lyajl -lncurses -ltinfo
 
 include $(wildcard hypervisor/*/objs.mk hypervisor/*/*/objs.mk tools/*/objs.mk tests/*/objs.mk tests/*/*/objs.mk)
 

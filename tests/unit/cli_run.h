@@ -15,6 +15,13 @@ int cli_fresh(void **state);
 int cli_setup(void **state);
 int cli_teardown(void **state);
 
+/* cli_top.c */
+void test_top_batch(void **state);
+void test_top_devices(void **state);
+void test_top_usage(void **state);
+void test_top_live(void **state);
+void test_top_signals(void **state);
+
 /* cli_shadow.c */
 void test_shadow_verbs(void **state);
 void test_shadow_dump(void **state);

@@ -2,6 +2,7 @@
 
 # tools/cli
 cli-unit-cflags := -Itools -Ihypervisor/include
+cli-unit-libs   := -lyajl -lncurses -ltinfo
 
 units             += test_json
 test_json-srcs    := tests/unit/test_json.c tools/cli/json.c tools/cli/json_tree.c
@@ -76,39 +77,39 @@ test_cli-srcs     := tests/unit/test_cli.c tests/unit/cli_run.c tests/unit/cli_s
                      $(patsubst %,tools/libctl/%.c,uuid error stream target) \
                      $(filter-out tools/cli/main.c,$(wildcard tools/cli/*.c))
 test_cli-cflags   := $(cli-unit-cflags) -Itests/unit
-test_cli-libs     := -lyajl
+test_cli-libs     := $(cli-unit-libs)
 
 units             += test_verbs
-test_verbs-srcs   := tests/unit/test_verbs.c $(filter-out tests/unit/test_cli.c tests/unit/cli_shadow.c,$(test_cli-srcs))
+test_verbs-srcs   := tests/unit/test_verbs.c tests/unit/cli_top.c $(filter-out tests/unit/test_cli.c tests/unit/cli_shadow.c,$(test_cli-srcs))
 test_verbs-cflags := $(test_cli-cflags)
-test_verbs-libs   := -lyajl
+test_verbs-libs   := $(cli-unit-libs)
 
 units             += test_guest
 test_guest-srcs   := tests/unit/test_guest.c tests/unit/guest_world.c \
                      $(filter-out tests/unit/test_cli.c tests/unit/cli_%,$(test_cli-srcs))
 test_guest-cflags := $(test_cli-cflags)
-test_guest-libs   := -lyajl
+test_guest-libs   := $(cli-unit-libs)
 
 units                    += test_guest_killed
 test_guest_killed-srcs   := tests/unit/test_guest_killed.c $(filter-out tests/unit/test_guest.c,$(test_guest-srcs))
 test_guest_killed-cflags := $(test_cli-cflags)
-test_guest_killed-libs   := -lyajl
+test_guest_killed-libs   := $(cli-unit-libs)
 
 units            += test_save
 test_save-srcs   := tests/unit/test_save.c $(filter-out tests/unit/test_guest.c,$(test_guest-srcs))
 test_save-cflags := $(test_cli-cflags)
-test_save-libs   := -lyajl
+test_save-libs   := $(cli-unit-libs)
 
 units               += test_migrate
 test_migrate-srcs   := tests/unit/test_migrate.c tests/unit/fake_transport.c \
                        $(filter-out tests/unit/test_guest.c tools/cli/transport.c,$(test_guest-srcs))
 test_migrate-cflags := $(test_cli-cflags)
-test_migrate-libs   := -lyajl
+test_migrate-libs   := $(cli-unit-libs)
 
 units                  += test_supervisor
 test_supervisor-srcs   := tests/unit/test_supervisor.c $(filter-out tests/unit/test_guest.c,$(test_guest-srcs))
 test_supervisor-cflags := $(test_cli-cflags)
-test_supervisor-libs   := -lyajl
+test_supervisor-libs   := $(cli-unit-libs)
 
 # hypervisor: events and grants, on the fake machine
 hv-unit-cflags      := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include -Itests/unit -fno-strict-aliasing

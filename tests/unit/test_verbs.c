@@ -415,6 +415,11 @@ int main(void)
         cmocka_unit_test(test_event_domains),
         cmocka_unit_test(test_event_guests),
         cmocka_unit_test_setup(test_events, cli_fresh),
+        cmocka_unit_test_setup(test_top_batch, cli_fresh),
+        cmocka_unit_test_setup(test_top_devices, cli_fresh),
+        cmocka_unit_test_setup(test_top_usage, cli_fresh),
+        cmocka_unit_test_setup(test_top_live, cli_fresh),
+        cmocka_unit_test_setup(test_top_signals, cli_fresh),
     };
 
     return cmocka_run_group_tests(tests, cli_setup, cli_teardown);

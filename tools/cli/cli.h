@@ -124,6 +124,7 @@ int cmd_shadow(struct cli *cli, const struct cli_args *args);
 int cmd_shutdown(struct cli *cli, const struct cli_args *args);
 int cmd_supervise(struct cli *cli, const struct cli_args *args);
 int cmd_sysrq(struct cli *cli, const struct cli_args *args);
+int cmd_top(struct cli *cli, const struct cli_args *args);
 int cmd_trigger(struct cli *cli, const struct cli_args *args);
 int cmd_unpause(struct cli *cli, const struct cli_args *args);
 int cmd_uptime(struct cli *cli, const struct cli_args *args);

@@ -127,6 +127,14 @@ static const struct cli_option events_options[] = {
     {0},
 };
 
+static const struct cli_option top_options[] = {
+    {'b', "batch", NULL, "as text, without a screen"},
+    {'d', "delay", "SECONDS", "between two looks: 3 is the default"},
+    {'i', "iterations", "NUMBER", "end after so many looks"},
+    {'f', "full-name", NULL, "names in full, which may shift columns"},
+    {0},
+};
+
 static const struct cli_option config_options[] = {
     {'q', "quiet", NULL, "say nothing about files that are valid"},
     {'U', "allow-unknown", NULL, "unknown keys are warnings"},
@@ -176,6 +184,7 @@ const struct command commands[] = {
      "Show, check or throw away what a guest's shadow paging has made; the guest runs on.", 2, 2, shadow_options,
      cmd_shadow, false},
     {"info", "", "Show the host and the hypervisor.", 0, 0, NULL, cmd_info, false},
+    {"top", "", "Show what domains use, as it changes.", 0, 0, top_options, cmd_top, false},
     {"metrics", "", "Show figures of the host and its domains, for monitoring.", 0, 0, metrics_options, cmd_metrics,
      false},
     {"events", "", "Tell what happens to domains, as it happens.", 0, 0, events_options, cmd_events, false},
