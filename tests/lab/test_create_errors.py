@@ -71,7 +71,7 @@ class Refused(LabTest):
         self.refused((1, 2), "memory", memory=16)
 
     def test_more_memory_than_the_host_has(self):
-        self.refused((1, 2), "memory", memory=100000)
+        self.refused(1, "memory", "need 100", "overhead of", "free", "claimed of them", memory=100000)
 
     def test_name_taken(self):
         domid = self.create("wrong")

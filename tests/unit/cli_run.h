@@ -15,6 +15,15 @@ int cli_fresh(void **state);
 int cli_setup(void **state);
 int cli_teardown(void **state);
 
+/* cli_host.c */
+void test_completion(void **state);
+void test_completion_script(void **state);
+void test_bug_info(void **state);
+void test_autostart_links(void **state);
+void test_autostart_refused(void **state);
+void test_autostart_run(void **state);
+void test_autostart_stop(void **state);
+
 /* cli_top.c */
 void test_top_batch(void **state);
 void test_top_devices(void **state);

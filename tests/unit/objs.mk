@@ -80,7 +80,8 @@ test_cli-cflags   := $(cli-unit-cflags) -Itests/unit
 test_cli-libs     := $(cli-unit-libs)
 
 units             += test_verbs
-test_verbs-srcs   := tests/unit/test_verbs.c tests/unit/cli_top.c $(filter-out tests/unit/test_cli.c tests/unit/cli_shadow.c,$(test_cli-srcs))
+test_verbs-srcs   := $(patsubst %,tests/unit/%.c,test_verbs cli_run cli_top cli_host) \
+                     $(filter-out tests/unit/test_cli.c tests/unit/cli_%,$(test_cli-srcs))
 test_verbs-cflags := $(test_cli-cflags)
 test_verbs-libs   := $(cli-unit-libs)
 

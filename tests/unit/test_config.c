@@ -489,12 +489,13 @@ static void test_printed_configuration(void **state)
         "{\"version\":1,\"name\":\"web1\",\"type\":\"pv\",\"uuid\":\"6f1a9d2e-3b4c-4d5e-8f60-718293a4b5c6\","
         "\"memory\":256,\"maxmem\":\"300000K\",\"vcpus\":2,\"maxvcpus\":4,\"kernel\":\"k\","
         "\"cmdline\":\"root=/dev/xvda1 ro console=hvc0\",\"on_poweroff\":\"destroy\",\"on_reboot\":\"destroy\","
-        "\"on_crash\":\"destroy\",\"on_watchdog\":\"destroy\",\"cpus\":\"0-1\",\"cpu_weight\":256,\"cap\":0,"
-        "\"max_grant_version\":2}\n";
+        "\"on_crash\":\"destroy\",\"on_watchdog\":\"destroy\",\"on_host_shutdown\":\"shutdown\","
+        "\"cpus\":\"0-1\",\"cpu_weight\":256,\"cap\":0,\"max_grant_version\":2}\n";
     static const char pvh[] =
         "{\"version\":1,\"name\":\"web1\",\"type\":\"pvh\",\"memory\":256,\"maxmem\":256,\"vcpus\":1,\"maxvcpus\":1,"
         "\"kernel\":\"k\",\"on_poweroff\":\"destroy\",\"on_reboot\":\"restart\",\"on_crash\":\"destroy\","
-        "\"on_watchdog\":\"destroy\",\"cpus\":\"all\",\"cpu_weight\":256,\"cap\":0,\"max_grant_version\":2,"
+        "\"on_watchdog\":\"destroy\",\"on_host_shutdown\":\"shutdown\",\"cpus\":\"all\",\"cpu_weight\":256,\"cap\":0,"
+        "\"max_grant_version\":2,"
         "\"hap\":false,\"shadow_memory\":8}\n";
 
     prints_as(valid(more), printed);

@@ -420,6 +420,13 @@ int main(void)
         cmocka_unit_test_setup(test_top_usage, cli_fresh),
         cmocka_unit_test_setup(test_top_live, cli_fresh),
         cmocka_unit_test_setup(test_top_signals, cli_fresh),
+        cmocka_unit_test_setup(test_completion, cli_fresh),
+        cmocka_unit_test_setup(test_completion_script, cli_fresh),
+        cmocka_unit_test_setup(test_bug_info, cli_fresh),
+        cmocka_unit_test_setup(test_autostart_links, cli_fresh),
+        cmocka_unit_test_setup(test_autostart_refused, cli_fresh),
+        cmocka_unit_test_setup(test_autostart_run, cli_fresh),
+        cmocka_unit_test_setup(test_autostart_stop, cli_fresh),
     };
 
     return cmocka_run_group_tests(tests, cli_setup, cli_teardown);

@@ -93,6 +93,9 @@ int cli_json(struct cli *cli, struct json_out *o);
 /* --- the verbs, one function a row of the table --- */
 int cmd_claims(struct cli *cli, const struct cli_args *args);
 int cmd_audit(struct cli *cli, const struct cli_args *args);
+int cmd_autostart(struct cli *cli, const struct cli_args *args);
+int cmd_bug_info(struct cli *cli, const struct cli_args *args);
+int cmd_completion(struct cli *cli, const struct cli_args *args);
 int cmd_config(struct cli *cli, const struct cli_args *args);
 int cmd_console(struct cli *cli, const struct cli_args *args);
 int cmd_create(struct cli *cli, const struct cli_args *args);

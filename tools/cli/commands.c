@@ -135,6 +135,11 @@ static const struct cli_option top_options[] = {
     {0},
 };
 
+static const struct cli_option autostart_options[] = {
+    {'t', "timeout", "SECONDS", "stop: how long guests may take; 180 is the default"},
+    {0},
+};
+
 static const struct cli_option config_options[] = {
     {'q', "quiet", NULL, "say nothing about files that are valid"},
     {'U', "allow-unknown", NULL, "unknown keys are warnings"},
@@ -194,6 +199,11 @@ const struct command commands[] = {
     {"config", "validate FILE... | schema",
      "Check configuration files, or print their JSON Schema; needs no hypervisor.", 1, -1, config_options, cmd_config,
      true},
+    {"autostart", "enable NAME|FILE | disable NAME | list | run | stop",
+     "Choose the guests that start with the host, start them, or stop all.", 1, 2, autostart_options, cmd_autostart,
+     false},
+    {"bug-info", "", "Print what a report of a fault wants, without secrets.", 0, 0, NULL, cmd_bug_info, false},
+    {"completion", "bash|zsh", "Print a script that completes command lines.", 1, 1, NULL, cmd_completion, false},
     {"supervise", "", "Be the supervisor, in the foreground; `create` starts it by itself.", 0, 0, NULL, cmd_supervise,
      false},
     {"help", "[VERB]", "Show the verbs, or one of them.", 0, 1, NULL, cmd_help, false},

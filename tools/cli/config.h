@@ -62,6 +62,7 @@ struct config {
     uint64_t memory, maxmem, shadow_memory; /* KiB; the last may be 0: not said */
     int64_t vcpus, maxvcpus, cpu_weight, cap, max_grant_version;
     int on_poweroff, on_reboot, on_crash, on_watchdog; /* enum ctl_action */
+    int on_host_shutdown;                              /* enum config_stop */
 
     /* Where each key of the table got its value; the texts and trees are kept for it. */
     struct config_origin {
@@ -74,6 +75,7 @@ struct config {
     size_t n_sources;
 };
 
+enum config_stop { CONFIG_STOP_SHUTDOWN, CONFIG_STOP_SAVE };
 enum config_type { CONFIG_PV, CONFIG_PVH, CONFIG_HVM };
 
 struct config_input {

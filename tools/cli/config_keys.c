@@ -19,6 +19,12 @@ static const struct config_word types[] = {
     {0},
 };
 
+static const struct config_word stops[] = {
+    {"shutdown", CONFIG_STOP_SHUTDOWN, false},
+    {"save", CONFIG_STOP_SAVE, false},
+    {0},
+};
+
 static const struct config_word actions[] = {
     {"destroy", CTL_ACTION_DESTROY, false},         {"restart", CTL_ACTION_RESTART, false},
     {"preserve", CTL_ACTION_PRESERVE, false},       {"rename-restart", CTL_ACTION_RENAME_RESTART, false},
@@ -96,6 +102,12 @@ const struct config_key config_keys[] = {
      .words = actions,
      .fallback = "destroy",
      .help = "what to do when the guest's watchdog runs out"},
+    {.name = "on_host_shutdown",
+     .kind = KIND_ENUM,
+     FIELD(on_host_shutdown),
+     .words = stops,
+     .fallback = "shutdown",
+     .help = "what `autostart stop` does with the guest"},
     {.name = "cpus",
      .kind = KIND_CPUS,
      FIELD(cpus),

@@ -145,7 +145,7 @@ int ctl_domain_create(struct ctl *ctl, const struct ctl_domain_create *args, uin
     create->arch.emulation_flags = args->emulation;
     rc = ctl_call_domctl(ctl, &domctl);
     if (rc < 0) {
-        return ctl_error_set(err, rc, "create a domain", NULL, ctl_hint(rc),
+        return ctl_error_set(err, rc, "create a domain", NULL, rc == -ERANGE ? "give it fewer vCPUs" : ctl_hint(rc),
                              "the hypervisor refused a domain with %u vCPU%s", args->vcpus,
                              args->vcpus == 1 ? "" : "s");
     }

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Where autostart keeps what; tests point it elsewhere. */
+#ifndef CLI_AUTOSTART_H
+#define CLI_AUTOSTART_H
+
+extern const char *autostart_dir, *autostart_saved;
+
+#endif

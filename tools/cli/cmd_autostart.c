@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * `autostart`: the guests that start with the host. A guest is enabled by a file or link of the name NAME.json in
+ * /etc/umbra/auto; `run` creates them in order of their names, `stop` asks every guest of the host to power off or
+ * saves it, as its configuration says. What `stop` saved, `run` restores first.
+ *
+ * Each guest is seen to by a verb in a process of its own, so that what one of them meets with leaves the others alone.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/autostart.h"
+#include "cli/cli.h"
+#include "cli/config.h"
+#include "cli/diag.h"
+#include "cli/guest.h"
+#include "cli/lock.h"
+
+#define SUFFIX     ".json"
+#define STOP_S     180
+#define PATH_BYTES 512
+
+const char *autostart_dir = "/etc/umbra/auto";
+const char *autostart_saved = "/var/lib/umbra/save";
+
+static int failed(struct cli *cli, const char *subject, int code, const char *step, const char *object,
+                  const char *message)
+{
+    struct ctl_error err = {0};
+
+    ctl_error_set(&err, code, step, object, NULL, "%s", message);
+    return cli_fail(cli, subject, &err, CLI_NO_DOMAIN);
+}
+
+/* --- files ---------------------------------------------------------------------------------------------------------
+ */
+
+static int is_ours(const struct dirent *entry)
+{
+    size_t n = strlen(entry->d_name), end = strlen(SUFFIX);
+
+    return entry->d_name[0] != '.' && n > end && strcmp(entry->d_name + n - end, SUFFIX) == 0;
+}
+
+static int is_visible(const struct dirent *entry)
+{
+    const char *dot = strrchr(entry->d_name, '.');
+
+    return entry->d_name[0] != '.' && !(dot && strcmp(dot, ".partial") == 0);
+}
+
+static int by_bytes(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+/* Names in order; no directory is none of them. Freed by the caller, one by one. */
+static int files_of(const char *dir, int (*wanted)(const struct dirent *), struct dirent ***list)
+{
+    int n = scandir(dir, list, wanted, by_bytes);
+
+    return n < 0 && errno != ENOENT ? -errno : n < 0 ? 0 : n;
+}
+
+static void free_files(struct dirent **list, int n)
+{
+    for (int i = 0; i < n; i++)
+        free(list[i]);
+    if (n > 0)
+        free(list);
+}
+
+static int make_dirs(const char *path)
+{
+    char copy[PATH_BYTES];
+
+    snprintf(copy, sizeof(copy), "%s/", path);
+    for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(copy, 0755) && errno != EEXIST)
+            return -errno;
+        *slash = '/';
+    }
+    return 0;
+}
+
+static void entry_path(char out[PATH_BYTES], const char *name)
+{
+    snprintf(out, PATH_BYTES, "%s/%s" SUFFIX, autostart_dir, name);
+}
+
+/* --- other verbs, each in a process of its own -----------------------------------------------------------------------
+ */
+
+static pid_t begin_verb(const char *verb, const char *option, const char *a, const char *b)
+{
+    const char *argv[] = {"umbra", verb, option, a, b, NULL};
+    int argc = b ? 5 : 4;
+    pid_t child;
+
+    fflush(NULL);
+    child = fork();
+    if (child != 0)
+        return child;
+    lock_forget(); /* and of the handle: a child opens its own */
+    _exit(cli_main(argc, (char **)argv));
+}
+
+static int end_verb(pid_t child)
+{
+    int status = -1;
+
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    return child > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILED;
+}
+
+static int run_verb(const char *verb, const char *option, const char *a, const char *b)
+{
+    return end_verb(begin_verb(verb, option, a, b));
+}
+
+/* --- list ----------------------------------------------------------------------------------------------------------
+ */
+
+static bool guest_exists(struct cli *cli, const char *name)
+{
+    struct guest_state gs;
+    uint32_t domid;
+
+    return guest_state_find(cli->ctl, name, &gs, NULL) == 0 || ctl_domain_find(cli->ctl, name, &domid, NULL) >= 0;
+}
+
+static void list_one(struct cli *cli, const char *file, struct json_out *o)
+{
+    char path[PATH_BYTES], target[PATH_BYTES], name[CTL_NAME_MAX];
+    ssize_t n;
+
+    snprintf(name, sizeof(name), "%.*s", (int)(strlen(file) - strlen(SUFFIX)), file);
+    entry_path(path, name);
+    n = readlink(path, target, sizeof(target) - 1);
+    if (n < 0)
+        snprintf(target, sizeof(target), "%s", path);
+    else
+        target[n] = '\0';
+    if (cli->json) {
+        json_out_object(o, NULL);
+        json_out_str(o, "name", name);
+        json_out_str(o, "file", target);
+        json_out_bool(o, "running", guest_exists(cli, name));
+        json_out_close(o);
+        return;
+    }
+    put_clean(stdout, name);
+    printf("%*s %-8s ", strlen(name) < 32 ? 32 - (int)strlen(name) : 0, "", guest_exists(cli, name) ? "running" : "-");
+    put_clean(stdout, target);
+    putchar('\n');
+}
+
+static int list(struct cli *cli, const struct cli_args *args)
+{
+    struct dirent **files = NULL;
+    struct json_out *o;
+    int n;
+
+    if (cli_open(cli))
+        return EXIT_FAILED;
+    n = files_of(autostart_dir, is_ours, &files);
+    if (n < 0)
+        return failed(cli, NULL, n, "read the directory", autostart_dir, "it cannot be listed");
+    o = cli->json ? json_out_new(true) : NULL;
+    json_out_array(o, NULL);
+    if (!cli->json)
+        printf("%-32s %-8s %s\n", "Name", "State", "File");
+    for (int i = 0; i < n; i++)
+        list_one(cli, files[i]->d_name, o);
+    json_out_close(o);
+    free_files(files, n);
+    return cli->json ? cli_json(cli, o) : EXIT_OK;
+}
+
+/* --- enable, disable -------------------------------------------------------------------------------------------------
+ */
+
+/* A file that `create` would take; its guest's name in name. */
+static int check_file(struct cli *cli, const char *file, char name[CTL_NAME_MAX])
+{
+    struct config_input in = {.file = file};
+    struct config c = {0};
+    struct diags d = {0};
+    int rc;
+
+    config_load(&in, &c, &d);
+    config_check_keys(&c, &d);
+    diags_sort(&d);
+    diags_print(&d, stderr);
+    rc = diags_failed(&d) ? EXIT_USAGE : EXIT_OK;
+    if (rc == EXIT_OK)
+        snprintf(name, CTL_NAME_MAX, "%s", c.name);
+    diags_free(&d);
+    config_free(&c);
+    return rc;
+}
+
+static int say_done(struct cli *cli, const char *name, const char *what)
+{
+    struct json_out *o;
+
+    if (!cli->json) {
+        put_clean(stdout, name);
+        printf(": %s\n", what);
+        return EXIT_OK;
+    }
+    o = json_out_new(true);
+    json_out_object(o, NULL);
+    json_out_str(o, "schema", "umbra.autostart/1");
+    json_out_str(o, "name", name);
+    json_out_str(o, "autostart", what);
+    json_out_close(o);
+    return cli_json(cli, o);
+}
+
+static int enable_file(struct cli *cli, const char *file)
+{
+    char name[CTL_NAME_MAX], path[PATH_BYTES], *target;
+    int rc = check_file(cli, file, name);
+
+    if (rc)
+        return rc;
+    target = realpath(file, NULL);
+    entry_path(path, name);
+    rc = target ? make_dirs(autostart_dir) : -errno;
+    if (rc == 0 && symlink(target, path))
+        rc = -errno;
+    free(target);
+    if (rc == -EEXIST)
+        return failed(cli, name, rc, "enable", path, "it is enabled already; disable it first");
+    return rc < 0 ? failed(cli, name, rc, "enable", path, "the link cannot be made") : say_done(cli, name, "enabled");
+}
+
+/* Of a guest that is there: the configuration that it was created with. */
+static int enable_guest(struct cli *cli, const char *name)
+{
+    char path[PATH_BYTES], *config = NULL;
+    struct ctl_error err = {0};
+    struct guest_state gs;
+    int rc;
+    FILE *f;
+
+    if (cli_open(cli))
+        return EXIT_FAILED;
+    rc = guest_state_find(cli->ctl, name, &gs, &err);
+    if (rc == -ENOENT)
+        return failed(cli, name, rc, "enable", NULL, "there is neither a file nor a guest of umbra's of that name");
+    if (rc == 0)
+        rc = guest_state_config(cli->ctl, gs.uuid, &config, &err);
+    if (rc < 0 || !config)
+        return rc < 0 ? cli_fail(cli, name, &err, CLI_NO_DOMAIN)
+                      : failed(cli, name, -ENODATA, "enable", NULL, "its configuration is not known");
+    entry_path(path, gs.name);
+    rc = make_dirs(autostart_dir);
+    f = rc == 0 ? fopen(path, "wxe") : NULL;
+    if (!f || fputs(config, f) < 0 || fclose(f))
+        rc = failed(cli, gs.name, rc < 0 ? rc : -errno, "enable", path,
+                    "the file cannot be written, or it is enabled already");
+    else
+        rc = say_done(cli, gs.name, "enabled");
+    free(config);
+    return rc;
+}
+
+static int enable(struct cli *cli, const struct cli_args *args)
+{
+    const char *what = args->operand[1];
+
+    return strchr(what, '/') || access(what, F_OK) == 0 ? enable_file(cli, what) : enable_guest(cli, what);
+}
+
+/* A file that stands there itself may be all there is of a configuration: it is put aside. */
+static int disable(struct cli *cli, const struct cli_args *args)
+{
+    const char *name = args->operand[1];
+    char path[PATH_BYTES], aside[PATH_BYTES + 8];
+    struct stat st;
+    int rc;
+
+    if (config_name_fault(name))
+        return cli_usage(cli, "%s: not a name of a guest", name);
+    entry_path(path, name);
+    if (lstat(path, &st))
+        return failed(cli, name, -errno, "disable", path, "it is not enabled");
+    snprintf(aside, sizeof(aside), "%s.off", path);
+    rc = S_ISLNK(st.st_mode) ? unlink(path) : rename(path, aside);
+    return rc ? failed(cli, name, -errno, "disable", path, "it cannot be removed") : say_done(cli, name, "disabled");
+}
+
+/* --- run -----------------------------------------------------------------------------------------------------------
+ */
+
+/* What was saved when the host went down; a file that cannot be restored stays, and its guest is not created anew. */
+static int restore_saved(struct cli *cli)
+{
+    struct dirent **files = NULL;
+    int n = files_of(autostart_saved, is_visible, &files), rc = EXIT_OK;
+
+    for (int i = 0; i < n; i++) {
+        char path[PATH_BYTES];
+
+        snprintf(path, sizeof(path), "%s/%s", autostart_saved, files[i]->d_name);
+        if (guest_exists(cli, files[i]->d_name))
+            continue;
+        if (run_verb("restore", "--", path, NULL) || unlink(path))
+            rc = EXIT_FAILED;
+    }
+    free_files(files, n);
+    return n < 0 ? failed(cli, NULL, n, "read the directory", autostart_saved, "it cannot be listed") : rc;
+}
+
+static bool is_saved(const char *name)
+{
+    char path[PATH_BYTES];
+
+    snprintf(path, sizeof(path), "%s/%s", autostart_saved, name);
+    return access(path, F_OK) == 0;
+}
+
+static int start_one(struct cli *cli, const char *file)
+{
+    char path[PATH_BYTES], name[CTL_NAME_MAX];
+    int rc;
+
+    snprintf(path, sizeof(path), "%s/%s", autostart_dir, file);
+    rc = check_file(cli, path, name);
+    if (rc)
+        return rc;
+    if (guest_exists(cli, name))
+        return say_done(cli, name, "is there already");
+    if (is_saved(name))
+        return failed(cli, name, -EEXIST, "start", autostart_saved, "what was saved of it could not be restored");
+    return run_verb("create", "--", path, NULL);
+}
+
+static int run(struct cli *cli, const struct cli_args *args)
+{
+    struct dirent **files = NULL;
+    int n, rc;
+
+    if (cli_open(cli))
+        return EXIT_FAILED;
+    rc = restore_saved(cli);
+    n = files_of(autostart_dir, is_ours, &files);
+    for (int i = 0; i < n; i++) {
+        if (start_one(cli, files[i]->d_name))
+            rc = EXIT_FAILED;
+    }
+    free_files(files, n);
+    return n < 0 ? failed(cli, NULL, n, "read the directory", autostart_dir, "it cannot be listed") : rc;
+}
+
+/* --- stop ----------------------------------------------------------------------------------------------------------
+ */
+
+/* Guests of other tools have no configuration here: they are shut down. */
+static bool wants_save(struct cli *cli, const uint8_t uuid[16])
+{
+    struct json_value *tree;
+    const char *word;
+    char *text = NULL;
+    bool save;
+
+    if (guest_state_config(cli->ctl, uuid, &text, NULL) < 0 || !text)
+        return false;
+    tree = json_parse(text, strlen(text), NULL, NULL);
+    word = json_text(tree, "on_host_shutdown");
+    save = word && strcmp(word, "save") == 0;
+    json_free(tree);
+    free(text);
+    return save;
+}
+
+static pid_t stop_one(struct cli *cli, const struct ctl_domain_info *info)
+{
+    char path[PATH_BYTES];
+
+    if (!wants_save(cli, info->uuid))
+        return begin_verb("shutdown", "--wait", info->name, NULL);
+    if (make_dirs(autostart_saved) < 0)
+        return -1;
+    snprintf(path, sizeof(path), "%s/%s", autostart_saved, info->name);
+    return begin_verb("save", "--", info->name, path);
+}
+
+static uint64_t now_s(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec;
+}
+
+/* One that is not done in time is given up. */
+static int wait_until(struct cli *cli, pid_t child, uint64_t until, const char *name)
+{
+    int status;
+    pid_t ended = 0;
+
+    while (child > 0 && (ended = waitpid(child, &status, WNOHANG)) == 0 && now_s() < until)
+        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    if (child > 0 && ended == 0) {
+        kill(child, SIGTERM);
+        end_verb(child);
+        return failed(cli, name, -ETIMEDOUT, "stop", NULL, "it did not stop in time, and runs on");
+    }
+    return ended == child && WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILED;
+}
+
+static int parse_timeout(const struct cli *cli, const char *text, uint64_t *seconds)
+{
+    *seconds = STOP_S;
+    if (!text)
+        return EXIT_OK;
+    if (!*text || strlen(text) > 5 || text[strspn(text, "0123456789")])
+        return cli_usage(cli, "-t %s: not a number of seconds", text);
+    *seconds = strtoul(text, NULL, 10);
+    return EXIT_OK;
+}
+
+/* All are asked before any is waited for. */
+static int stop(struct cli *cli, const struct cli_args *args)
+{
+    struct ctl_domain_info *list;
+    struct ctl_error err = {0};
+    uint64_t seconds, until;
+    pid_t *children;
+    int n, rc = parse_timeout(cli, args->value['t'], &seconds);
+
+    if (rc)
+        return rc;
+    if (cli_open(cli))
+        return EXIT_FAILED;
+    n = ctl_domain_list(cli->ctl, &list, &err);
+    if (n < 0)
+        return cli_fail(cli, NULL, &err, CLI_NO_DOMAIN);
+    children = calloc((size_t)n + 1, sizeof(*children));
+    until = now_s() + seconds;
+    for (int i = 0; children && i < n; i++) {
+        if (list[i].domid && !list[i].dying && !list[i].shutdown && *list[i].name)
+            children[i] = stop_one(cli, &list[i]);
+    }
+    for (int i = 0; children && i < n; i++) {
+        if (children[i] && wait_until(cli, children[i], until, list[i].name))
+            rc = EXIT_FAILED;
+    }
+    free(children);
+    free(list);
+    return rc;
+}
+
+/* --- the verb ------------------------------------------------------------------------------------------------------
+ */
+
+int cmd_autostart(struct cli *cli, const struct cli_args *args)
+{
+    static const struct {
+        const char *word;
+        int operands;
+        int (*act)(struct cli *cli, const struct cli_args *args);
+    } acts[] = {{"enable", 2, enable}, {"disable", 2, disable}, {"list", 1, list}, {"run", 1, run}, {"stop", 1, stop}};
+
+    for (size_t i = 0; i < sizeof(acts) / sizeof(acts[0]); i++) {
+        if (strcmp(acts[i].word, args->operand[0]) != 0)
+            continue;
+        if (args->n != acts[i].operands)
+            return cli_usage(cli, "%s: %s", acts[i].word,
+                             args->n < 2 ? "an operand is missing" : "one operand too many");
+        return acts[i].act(cli, args);
+    }
+    return cli_usage(cli, "%s: there are enable, disable, list, run and stop", args->operand[0]);
+}
