@@ -6,7 +6,8 @@
 #   unpack   BUILD/cache/root       their files
 #   base     BUILD/image/base.zst   kernel modules, daemons, libraries: changes only with the packages
 #   network  BUILD/image/network.zst   ssh: the lab appends it to the initrd of machines that ask
-#   own      BUILD/image/own.cpio   our tools, init, examples, guest images: changes with every build
+#   scripts  BUILD/cache/scripts    programs that the stock hotplug scripts call
+#   own      BUILD/image/own.cpio   these, our tools, init, examples, guest images: changes with every build
 #   initrd   BUILD/image/initrd     both, one after the other (the kernel unpacks concatenated archives)
 #   iso      BUILD/umbra.iso        GRUB, Umbra, vmlinuz, initrd
 #
@@ -36,6 +37,7 @@ unpack_packages
 build_guest_initrd
 build_base
 build_network
+fetch_scripts
 build_own
 join_initrd
 build_iso

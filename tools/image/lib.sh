@@ -71,6 +71,16 @@ fetch() ( # DIRECTORY OPTIONS PACKAGE...
     touch "$target/complete"
 )
 
+# The packages of LIST below DIRECTORY, unless they are there.
+fetch_list() { # LIST DIRECTORY
+    key=$(key_of "$1")
+    [ -e "$2/complete" ] && is_current "$2" "$key" && return
+    packages=$(list_of "$1")
+    fetch "$2" "$(sandbox)" $packages || { refresh_lists && fetch "$2" "$(sandbox)" $packages; } ||
+        fail "no packages of ${1##*/} (see above)"
+    echo "$key" >"$2.key"
+}
+
 # As root apt would give up its rights, and then cannot write where we are.
 sandbox() {
     [ "$(id -u)" != 0 ] || echo '-o APT::Sandbox::User=root'
@@ -260,7 +270,7 @@ find_module() {
 # In a process of its own: it uses the names of the steps above.
 build_network() (
     unpacked=$cache/network
-    fetch_network
+    fetch_list "$here/network-packages.txt" "$unpacked"
     key=$({
         cat "$here/lib.sh" "$here/network-programs.txt" "$unpacked.key" "$image/base.libraries"
         find "$here/network" -type f | sort | xargs cat
@@ -279,13 +289,9 @@ build_network() (
     rm -rf "$stage"
 )
 
-fetch_network() {
-    key=$(key_of "$here/network-packages.txt")
-    [ -e "$unpacked/complete" ] && is_current "$unpacked" "$key" && return
-    packages=$(list_of "$here/network-packages.txt")
-    fetch "$unpacked" "$(sandbox)" $packages || { refresh_lists && fetch "$unpacked" "$(sandbox)" $packages; } ||
-        fail "no ssh for the image (see above)"
-    echo "$key" >"$unpacked.key"
+# --- scripts: what those of xen-utils-common call ---------------------------------------------------------------------
+fetch_scripts() {
+    fetch_list "$here/scripts-packages.txt" "$cache/scripts"
 }
 
 # --- own: what this tree adds -----------------------------------------------------------------------------------------
@@ -296,6 +302,7 @@ build_own() {
     mkdir -p "$stage/boot/guest" "$stage/usr/bin" "$stage/root/examples"
     cp -R "$here/files/." "$stage/"
     chmod 755 "$stage/init" "$stage"/usr/lib/lab/* "$stage"/usr/sbin/*
+    (unpacked=$cache/scripts && copy_programs "$here/scripts-programs.txt")
     cp "$image/vmlinuz" "$stage/boot/guest/vmlinuz"
     cp "$image/guest-initrd.gz" "$stage/boot/guest/initrd.img"
     cp "$top"/examples/*.json "$stage/root/examples/"
