@@ -398,6 +398,63 @@ char *ctl_store_event(struct ctl *ctl);
 int ctl_store_introduce(struct ctl *ctl, uint32_t domid, uint64_t ring_frame, uint32_t port, struct ctl_error *err);
 int ctl_store_release(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
 
+/* --- disks and network interfaces (device.c, vdev.c, disk.c, vif.c, hotplug.c) --- */
+
+enum ctl_device_kind { CTL_DISK, CTL_VIF };
+
+/* A raw disk. */
+struct ctl_disk {
+    const char *vdev;   /* its name in the guest: "xvda" */
+    const char *target; /* path of a file or block device; with `script`, what that understands */
+    const char *script; /* NULL: block; without a slash it is one of /etc/xen/scripts */
+    bool readonly, no_discard, direct_io_safe, untrusted;
+};
+
+struct ctl_vif {
+    uint32_t devid;
+    uint8_t mac[6];
+    const char *bridge, *gatewaydev, *ip, *vifname; /* each may be NULL */
+    const char *script;                             /* NULL: vif-bridge */
+    uint32_t mtu;                                   /* 0: the bridge's */
+    uint64_t rate_bytes;                            /* that it may send in each interval; 0: no limit */
+    uint32_t rate_usecs;                            /* the interval */
+    bool untrusted;                                 /* the guest is told not to trust the back end */
+};
+
+/* The number of a virtual disk. -EINVAL: no such name; -ERANGE: too high. */
+int ctl_disk_number(const char *vdev, uint32_t *devid);
+/*
+ * Give a domain a device; it may run. Returns when the control domain's side is ready: when the guest uses it is the
+ * guest's matter. A failure leaves nothing. -EEXIST: it has one of this number; -EBUSY: another guest has the disk;
+ * -EIO: the script failed, and its words are in *err.
+ */
+int ctl_disk_attach(struct ctl *ctl, uint32_t domid, const struct ctl_disk *disk, struct ctl_error *err);
+int ctl_vif_attach(struct ctl *ctl, uint32_t domid, const struct ctl_vif *vif, struct ctl_error *err);
+
+struct ctl_detach {
+    bool force;          /* the guest is not asked, and may lose what it has not written yet */
+    unsigned timeout_ms; /* else: for it to let go */
+};
+/* -ENOENT: no such device; -EBUSY: the guest still uses it. It has been asked, so it may be taken again later. */
+int ctl_device_detach(struct ctl *ctl, uint32_t domid, enum ctl_device_kind kind, uint32_t devid,
+                      const struct ctl_detach *how, struct ctl_error *err);
+/* All of a domain's, by force; none is no error. Part of ctl_domain_destroy() and ctl_domain_forget(). */
+int ctl_devices_end(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
+
+struct ctl_device {
+    uint32_t devid;
+    int64_t state; /* of the back end: 4 is connected, ...; -1: not known */
+    char back[96]; /* its nodes */
+    char script[128];
+    char vdev[16], target[256];
+    bool readonly;
+    char mac[18], bridge[32], vifname[32];
+    int64_t channel, ring, rx_ring; /* that the guest's driver offers; -1: none, or several */
+};
+/* *list is freed by the caller. Returns their number. */
+int ctl_device_list(struct ctl *ctl, uint32_t domid, enum ctl_device_kind kind, struct ctl_device **list,
+                    struct ctl_error *err);
+
 /* --- console (console.c) --- */
 
 /*

@@ -3,8 +3,8 @@
  * The whole removal of a domain: the hypervisor's part, xenstored's part, the nodes.
  *
  * Place: the verb destroy, and the unwinding of a failed build. Invariant: runs to its end whatever fails on the way,
- * and reports the first failure. The daemons let go of their mappings when xenstored tells them; only then does the
- * memory return.
+ * and reports the first failure. Devices go first: a back end whose guest vanishes does not say when it has let go. The
+ * daemons let go of their mappings when xenstored tells them; only then does the memory return.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,41 +15,25 @@
 
 /* How long the daemons and back ends get to let go of a dead domain's frames. */
 #define LINGER_MS 5000
+#define BACKENDS  "/local/domain/0/backend"
 
 /* Removes the back ends' nodes for this domain: /local/domain/0/backend/KIND/N. */
 static void remove_backends(struct ctl *ctl, uint32_t domid)
 {
     char path[CTL_PATH_MAX];
     char **kinds;
-    int count = ctl_store_list(ctl, "/local/domain/0/backend", &kinds, NULL);
+    int count = ctl_store_list(ctl, BACKENDS, &kinds, NULL);
 
     for (int i = 0; i < count; i++) {
-        if (ctl_path(path, "/local/domain/0/backend/%s/%u", kinds[i], domid) == 0) {
+        if (ctl_path(path, BACKENDS "/%s/%u", kinds[i], domid) == 0) {
             ctl_store_remove(ctl, path, NULL);
         }
+        if (ctl_path(path, BACKENDS "/%s", kinds[i]) == 0) {
+            ctl_store_prune(ctl, path);
+        }
     }
+    ctl_store_prune(ctl, BACKENDS);
     free(kinds);
-}
-
-/* Takes away a shared parent when nothing is left below it; a node made meanwhile makes the transaction run again. */
-static void prune(struct ctl *ctl, const char *path)
-{
-    struct xs_handle *store = ctl_store_handle(ctl, NULL);
-    bool again = store != NULL;
-
-    while (again) {
-        xs_transaction_t t = xs_transaction_start(store);
-        unsigned count = 1;
-
-        if (t == XBT_NULL) {
-            return;
-        }
-        free(xs_directory(store, t, path, &count));
-        if (count == 0) {
-            xs_rm(store, t, path);
-        }
-        again = !xs_transaction_end(store, t, count != 0) && errno == EAGAIN;
-    }
 }
 
 int ctl_domain_forget(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
@@ -62,6 +46,7 @@ int ctl_domain_forget(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
         free(vm);
         return ctl_error_set(err, -EPERM, "remove nodes", "domain 0", NULL, "the control domain's nodes stay");
     }
+    ctl_devices_end(ctl, domid, NULL);
     remove_backends(ctl, domid);
     /* Only ever a node below /vm: the value was read from the store. */
     if (vm && strncmp(vm, "/vm/", 4) == 0 && vm[4]) {
@@ -73,8 +58,8 @@ int ctl_domain_forget(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
     /* The last to go: while it is there, the others are found again if we are ended in between. */
     ctl_path(path, "/local/domain/%u", domid);
     rc = ctl_store_remove(ctl, path, err);
-    prune(ctl, "/vm");
-    prune(ctl, "/libxl");
+    ctl_store_prune(ctl, "/vm");
+    ctl_store_prune(ctl, "/libxl");
     return rc;
 }
 
@@ -119,20 +104,22 @@ static void name_holders(struct ctl *ctl, uint32_t domid, char *out, size_t size
 int ctl_domain_destroy(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
 {
     char object[64], holders[200];
-    int killed, removed, rc;
+    int killed, ended, removed, rc;
 
     if (domid == 0) {
         return ctl_error_set(err, -EPERM, "destroy", "domain 0", "power the machine off instead",
                              "the control domain cannot be destroyed");
     }
     snprintf(object, sizeof(object), "domain %u", domid);
-    killed = ctl_domain_kill(ctl, domid, err);
+    ctl_domain_pause(ctl, domid, NULL);
+    ended = ctl_devices_end(ctl, domid, err);
+    killed = ctl_domain_kill(ctl, domid, ended < 0 ? NULL : err);
     if (killed < 0 && killed != -ESRCH) {
         return killed;
     }
     ctl_store_release(ctl, domid, NULL);
     rc = killed < 0 ? killed : wait_gone(ctl, domid);
-    removed = ctl_domain_forget(ctl, domid, killed < 0 ? NULL : err);
+    removed = ctl_domain_forget(ctl, domid, killed < 0 || ended < 0 ? NULL : err);
     if (rc == -EBUSY) {
         name_holders(ctl, domid, holders, sizeof(holders));
         return ctl_error_set(
@@ -140,5 +127,5 @@ int ctl_domain_destroy(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
             "end the programs or back ends that map or were granted its frames; the rest goes by itself then",
             "it is dead, but its memory is still held by %s", holders);
     }
-    return rc < 0 ? rc : removed;
+    return rc < 0 ? rc : ended < 0 ? ended : removed;
 }

@@ -97,6 +97,8 @@ int ctl_domctl_simple(struct ctl *ctl, uint32_t cmd, uint32_t domid, const char 
 int ctl_path(char path[CTL_PATH_MAX], const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Node of a domain: /local/domain/N/<node>; a copy, or NULL. */
 char *ctl_store_read_domain(struct ctl *ctl, uint32_t domid, const char *node, struct ctl_error *err);
+/* Takes away a node that is a parent of others when nothing is left below it; one that is made meanwhile is seen. */
+void ctl_store_prune(struct ctl *ctl, const char *path);
 /* Milliseconds of the monotonic clock. */
 uint64_t ctl_now_ms(void);
 /* Waits on the watches set until one fires or the clock reaches `until_ms`; drains all that fired. 0 or -ETIMEDOUT or

@@ -168,6 +168,26 @@ int ctl_store_remove(struct ctl *ctl, const char *path, struct ctl_error *err)
     return 0;
 }
 
+void ctl_store_prune(struct ctl *ctl, const char *path)
+{
+    struct xs_handle *store = ctl_store_handle(ctl, NULL);
+    bool again = store != NULL;
+
+    while (again) {
+        xs_transaction_t t = xs_transaction_start(store);
+        unsigned count = 1;
+
+        if (t == XBT_NULL) {
+            return;
+        }
+        free(xs_directory(store, t, path, &count));
+        if (count == 0) {
+            xs_rm(store, t, path);
+        }
+        again = !xs_transaction_end(store, t, count != 0) && errno == EAGAIN;
+    }
+}
+
 int ctl_store_list(struct ctl *ctl, const char *path, char ***names, struct ctl_error *err)
 {
     struct xs_handle *store = ctl_store_handle(ctl, err);

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Disks of guests: the nodes that the kernel's back end and the script `block` expect, as libxl writes them. Contents
+ * are raw: a block device, or a file, which the script puts on a loop device.
+ *
+ * Place: between ctl.h and device.c. Whether another guest has the disk is asked here for files and block devices,
+ * before the script asks it again: the script compares numbers of devices that losetup prints in another base, and
+ * misses a file whose file system's number has other digits in base 16.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "libctl/device.h"
+
+#define STEP     "attach a disk"
+#define BACKENDS "/local/domain/0/backend/vbd"
+
+/* --- may it be used? --- */
+
+static int refuse(const struct device *d, int code, const char *target, const char *hint, const char *what,
+                  struct ctl_error *err)
+{
+    return device_fail(d, err, code, STEP, hint, "%s %s", target, what);
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+    if (S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode)) {
+        return a->st_rdev == b->st_rdev;
+    }
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Does another guest's device have the file in a way that excludes ours? A guest that is moved or rebuilt on this host
+ * shares its disks with itself. */
+static bool excludes(const struct device *d, const struct device *other, const struct ctl_disk *disk,
+                     const struct stat *ours)
+{
+    char *params = device_read(other, "params"), *mode = device_read(other, "mode");
+    char *vm = ctl_store_read_domain(d->ctl, d->domid, "vm", NULL);
+    char *its = ctl_store_read_domain(d->ctl, other->domid, "vm", NULL);
+    bool written = !disk->readonly || !mode || strcmp(mode, "r") != 0, same_vm = vm && its && strcmp(vm, its) == 0;
+    struct stat st;
+    bool found = written && params && *params == '/' && (!same_vm || d->domid == other->domid) &&
+                 stat(params, &st) == 0 && same_file(&st, ours);
+
+    free(params);
+    free(mode);
+    free(vm);
+    free(its);
+    return found;
+}
+
+/* The domain that has it, or -1. */
+static int64_t user_of(const struct device *d, const struct ctl_disk *disk, const struct stat *st)
+{
+    char **domains, **names;
+    int n = ctl_store_list(d->ctl, BACKENDS, &domains, NULL);
+    int64_t found = -1;
+
+    for (int i = 0; i < n && found < 0; i++) {
+        uint32_t domid = (uint32_t)strtoul(domains[i], NULL, 10);
+        char path[CTL_PATH_MAX];
+        int m;
+
+        ctl_path(path, BACKENDS "/%u", domid);
+        m = ctl_store_list(d->ctl, path, &names, NULL);
+        for (int j = 0; j < m && found < 0; j++) {
+            struct device other;
+
+            device_init(&other, d->ctl, CTL_DISK, domid, (uint32_t)strtoul(names[j], NULL, 10));
+            found = excludes(d, &other, disk, st) ? (int64_t)domid : -1;
+        }
+        free(names);
+    }
+    free(domains);
+    return found;
+}
+
+static int check_target(const struct device *d, const struct ctl_disk *disk, struct ctl_error *err)
+{
+    char what[64];
+    struct stat st;
+    int64_t user;
+
+    if (disk->script) {
+        return 0; /* only the script knows what it means */
+    }
+    if (stat(disk->target, &st)) {
+        return refuse(d, -errno, disk->target, NULL, "cannot be found", err);
+    }
+    if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
+        return refuse(d, -EINVAL, disk->target, NULL, "is neither a file nor a block device", err);
+    }
+    if (S_ISREG(st.st_mode) && st.st_size < 512) {
+        return refuse(d, -EINVAL, disk->target, "make it as large as the disk is to be: truncate -s 10G FILE",
+                      "is shorter than a sector", err);
+    }
+    user = user_of(d, disk, &st);
+    if (user >= 0) {
+        snprintf(what, sizeof(what), "is in use by domain %u", (uint32_t)user);
+        return refuse(d, -EBUSY, disk->target, "a disk that one of them may write to cannot be shared", what, err);
+    }
+    return 0;
+}
+
+/* --- coming --- */
+
+static int attach(const struct device *d, const struct ctl_disk *disk, const char *script, struct ctl_error *err)
+{
+    const char *trusted = disk->untrusted ? "0" : "1";
+    char domid[16], devid[16];
+    const struct device_node back[] = {
+        {"frontend-id", domid},
+        {"online", "1"},
+        {"removable", "0"},
+        {"bootable", "1"},
+        {"state", "1"},
+        {"dev", disk->vdev},
+        {"type", "phy"},
+        {"mode", disk->readonly ? "r" : "w"},
+        {"device-type", "disk"},
+        {"trusted", trusted},
+        {"discard-enable", disk->no_discard || disk->readonly ? "0" : "1"},
+        {"params", disk->target},
+        {"script", script},
+        {"direct-io-safe", disk->direct_io_safe ? "1" : NULL},
+        {NULL, NULL},
+    };
+    const struct device_node front[] = {
+        {"backend-id", "0"},     {"state", "1"},       {"virtual-device", devid},
+        {"device-type", "disk"}, {"trusted", trusted}, {NULL, NULL},
+    };
+
+    snprintf(domid, sizeof(domid), "%u", d->domid);
+    snprintf(devid, sizeof(devid), "%u", d->devid);
+    return device_attach(d, back, front, err);
+}
+
+int ctl_disk_attach(struct ctl *ctl, uint32_t domid, const struct ctl_disk *disk, struct ctl_error *err)
+{
+    struct device d;
+    uint32_t devid;
+    char *script;
+    int rc = ctl_disk_number(disk->vdev, &devid);
+
+    if (rc < 0) {
+        return ctl_error_set(err, rc, STEP, disk->vdev, NULL, "there is no virtual disk of that name");
+    }
+    device_init(&d, ctl, CTL_DISK, domid, devid);
+    rc = check_target(&d, disk, err);
+    if (rc < 0) {
+        return rc;
+    }
+    script = hotplug_path(disk->script ? disk->script : "block");
+    if (!script) {
+        return ctl_error_set(err, -ENOMEM, STEP, disk->vdev, NULL, "out of memory");
+    }
+    rc = attach(&d, disk, script, err);
+    free(script);
+    return rc;
+}

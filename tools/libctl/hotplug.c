@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Runs the scripts that connect a device with the control domain's disks and networks: those of Debian's
+ * xen-utils-common, or others made for libxl, in the environment that libxl gives them.
+ *
+ * Place: called by device.c, between the nodes and the guest's use of the device. A script says in the node
+ * hotplug-status how it went, and in hotplug-error why not; the stock ones send what their commands say to a log that
+ * all share. Both, and what a script writes itself, come back in the error. A script that does not end in time is
+ * killed with all that it started. It never learns anything from nodes that the guest can write.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "libctl/device.h"
+
+#define SCRIPTS   "/etc/xen/scripts"
+#define LOG       "/var/log/xen/xen-hotplug.log"
+#define LOCKS     "/run/lock"
+#define SCRIPT_MS 40000
+#define STATUS_MS 5000 /* from a script's end until its word is there */
+#define POLL_MS   20
+#define WORDS     150 /* of a script, that fit an error's message */
+
+/* The last that was said. */
+struct words {
+    char text[WORDS + 1];
+};
+
+char *hotplug_path(const char *script)
+{
+    char *path = NULL;
+
+    if (asprintf(&path, "%s%s", strchr(script, '/') ? "" : SCRIPTS "/", script) < 0) {
+        return NULL;
+    }
+    return path;
+}
+
+static const char *action_name(const struct device *d, bool comes)
+{
+    if (d->kind == CTL_VIF) {
+        return comes ? "online" : "offline";
+    }
+    return comes ? "add" : "remove";
+}
+
+/* --- what it says --- */
+
+/* Appends n bytes, made printable, and forgets what is too old. */
+static void keep(struct words *w, const char *bytes, size_t n)
+{
+    size_t have = strlen(w->text);
+
+    for (size_t i = 0; i < n; i++) {
+        char c = (unsigned char)bytes[i] < ' ' || bytes[i] == 127 ? ' ' : bytes[i];
+
+        if (have == WORDS) {
+            memmove(w->text, w->text + 1, --have);
+        }
+        w->text[have++] = c;
+    }
+    w->text[have] = '\0';
+    while (have && w->text[have - 1] == ' ') {
+        w->text[--have] = '\0';
+    }
+}
+
+/* Whatever is there to read now. False at its end. */
+static bool hear(int fd, struct words *w)
+{
+    char bytes[512];
+    ssize_t n;
+
+    while ((n = read(fd, bytes, sizeof(bytes))) > 0) {
+        keep(w, bytes, (size_t)n);
+    }
+    return n < 0;
+}
+
+static off_t log_end(void)
+{
+    struct stat st;
+
+    return stat(LOG, &st) ? 0 : st.st_size;
+}
+
+static void read_log(off_t from, struct words *w)
+{
+    int fd = open(LOG, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    off_t end = log_end();
+
+    if (fd < 0) {
+        return;
+    }
+    lseek(fd, end - from > WORDS ? end - WORDS : from, SEEK_SET);
+    hear(fd, w);
+    close(fd);
+}
+
+/* --- running it --- */
+
+static void set_environment(const struct device *d, const char *script)
+{
+    char vif[32];
+
+    setenv("script", script, 1);
+    setenv("XENBUS_TYPE", device_kind_name(d->kind), 1);
+    setenv("XENBUS_PATH", d->back, 1);
+    setenv("XENBUS_BASE_PATH", "backend", 1);
+    if (d->kind == CTL_VIF) {
+        char *netdev = device_read(d, "gatewaydev");
+
+        snprintf(vif, sizeof(vif), "vif%u.%u", d->domid, d->devid);
+        setenv("vif", vif, 1);
+        if (netdev) {
+            setenv("netdev", netdev, 1);
+        } else {
+            unsetenv("netdev");
+        }
+        free(netdev);
+    }
+}
+
+/* In the child. The lock goes on to the script: it is held until that has ended, even if we are killed. */
+static void become(const char *script, const char *action, bool is_vif, int out, int lock)
+{
+    static const int usual[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGCHLD};
+    int null = open("/dev/null", O_RDONLY);
+    sigset_t none;
+
+    for (size_t i = 0; i < CTL_ARRAY(usual); i++) {
+        signal(usual[i], SIG_DFL);
+    }
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    setpgid(0, 0); /* a key that ends us must not end it in the middle */
+    dup2(null, STDIN_FILENO);
+    dup2(out, STDOUT_FILENO);
+    dup2(out, STDERR_FILENO);
+    fcntl(lock, F_SETFD, 0);
+    execl(script, script, action, is_vif ? "type_if=vif" : NULL, (char *)NULL);
+    dprintf(STDERR_FILENO, "it cannot be run: %s", strerror(errno));
+    _exit(127);
+}
+
+/* Its status as of waitpid(2), or -errno. */
+static int wait_end(pid_t child, int fd, struct words *w)
+{
+    uint64_t until = ctl_deadline(SCRIPT_MS);
+    struct pollfd out = {.fd = fd, .events = POLLIN};
+    int status;
+    pid_t rc;
+
+    for (;;) {
+        poll(&out, 1, POLL_MS);
+        if (!hear(fd, w)) {
+            out.fd = -1; /* nothing more comes */
+        }
+        rc = waitpid(child, &status, WNOHANG);
+        if (rc == child) {
+            hear(fd, w);
+            return status;
+        }
+        if (rc < 0 && errno != EINTR) {
+            return -errno;
+        }
+        if (ctl_now_ms() > until) {
+            kill(-child, SIGKILL);
+            waitpid(child, &status, 0);
+            return -ETIMEDOUT;
+        }
+    }
+}
+
+static int start(const struct device *d, const char *script, bool comes, int lock, struct words *w)
+{
+    int fds[2], rc;
+    pid_t child;
+
+    if (pipe2(fds, O_CLOEXEC)) {
+        return -errno;
+    }
+    fcntl(fds[0], F_SETFL, O_NONBLOCK);
+    set_environment(d, script);
+    fflush(NULL);
+    child = fork();
+    if (child == 0) {
+        become(script, action_name(d, comes), d->kind == CTL_VIF, fds[1], lock);
+    }
+    rc = child < 0 ? -errno : 0;
+    close(fds[1]);
+    if (child > 0) {
+        setpgid(child, child);
+        rc = wait_end(child, fds[0], w);
+    }
+    close(fds[0]);
+    return rc;
+}
+
+/* Has a script made anything that is to be undone? Its last word may be missing. */
+static bool was_run(const struct device *d)
+{
+    static const char *const marks[] = {"hotplug-status", "physical-device", "node"};
+    bool found = false;
+
+    for (size_t i = 0; i < CTL_ARRAY(marks) && !found; i++) {
+        char *mark = device_read(d, marks[i]);
+
+        found = mark != NULL;
+        free(mark);
+    }
+    return found;
+}
+
+/* --- one at a time for each device --- */
+
+/* A script of a process that was killed may still be at work. */
+static int lock_device(const struct device *d, char path[CTL_PATH_MAX])
+{
+    uint64_t until = ctl_deadline(SCRIPT_MS);
+    int fd;
+
+    mkdir(LOCKS, 0755);
+    ctl_path(path, LOCKS "/umbra-%s-%u-%u", device_kind_name(d->kind), d->domid, d->devid);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        return -errno;
+    }
+    while (flock(fd, LOCK_EX | LOCK_NB)) {
+        if (errno != EWOULDBLOCK || ctl_now_ms() > until) {
+            close(fd);
+            return errno == EWOULDBLOCK ? -ETIMEDOUT : -errno;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
+    }
+    return fd;
+}
+
+/* --- the whole --- */
+
+static int failed(const struct device *d, int rc, bool comes, const char *script, struct words *w,
+                  struct ctl_error *err)
+{
+    char *why = device_read(d, "hotplug-error");
+    char how[48];
+
+    if (rc == -ETIMEDOUT) {
+        snprintf(how, sizeof(how), "did not end in %d s", SCRIPT_MS / 1000);
+    } else if (rc == -EPROTO) {
+        snprintf(how, sizeof(how), "ended without saying that it is done");
+    } else if (rc < 0) {
+        snprintf(how, sizeof(how), "could not be run");
+    } else if (WIFEXITED(rc)) {
+        snprintf(how, sizeof(how), "failed with status %d", WEXITSTATUS(rc));
+    } else {
+        snprintf(how, sizeof(how), "was ended by signal %d", WTERMSIG(rc));
+    }
+    if (why && *why) {
+        *w = (struct words){0};
+        keep(w, why, strlen(why));
+    }
+    free(why);
+    return device_fail(d, err, rc < 0 ? rc : -EIO, "run the script", "what its commands said is in " LOG,
+                       "%s %s %s%s%s", script, action_name(d, comes), how, w->text[0] ? ": " : "", w->text);
+}
+
+static int run(const struct device *d, const char *script, bool comes, int lock, struct ctl_error *err)
+{
+    struct words said = {0}, logged = {0};
+    off_t before = log_end();
+    int rc = start(d, script, comes, lock, &said);
+    char *status;
+
+    if (rc == 0 && comes) {
+        device_wait(d, "hotplug-status", "connected", STATUS_MS);
+        status = device_read(d, "hotplug-status");
+        if (!status || strcmp(status, "connected") != 0) {
+            rc = -EPROTO;
+        }
+        free(status);
+    }
+    if (rc == 0) {
+        return 0;
+    }
+    read_log(before, &logged);
+    return failed(d, rc, comes, script, said.text[0] ? &said : &logged, err);
+}
+
+int hotplug_run(const struct device *d, bool comes, struct ctl_error *err)
+{
+    char *script = device_read(d, "script"), path[CTL_PATH_MAX];
+    int lock, rc;
+
+    if (!script) {
+        return comes ? device_fail(d, err, -ENOENT, "run the script", NULL, "the back end names none") : 0;
+    }
+    lock = lock_device(d, path);
+    if (lock < 0) {
+        rc = device_fail(d, err, lock, "wait for an earlier script", NULL, "%s", path);
+    } else {
+        rc = comes || was_run(d) ? run(d, script, comes, lock, err) : 0;
+        unlink(path);
+        close(lock);
+    }
+    free(script);
+    return rc;
+}
