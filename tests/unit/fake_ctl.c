@@ -230,6 +230,7 @@ int ctl_domain_forget(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
 {
     char path[64], *vm;
 
+    fake_no_devices(domid);
     snprintf(path, sizeof(path), "/local/domain/%u/vm", domid);
     vm = ctl_store_read(ctl, path, NULL);
     if (vm)

@@ -18,6 +18,12 @@ struct fake_node {
     char value[2100];
 };
 
+struct fake_device {
+    uint32_t domid;
+    enum ctl_device_kind kind;
+    struct ctl_device device;
+};
+
 struct fake {
     bool present;
     struct ctl_domain_info domains[FAKE_DOMAINS];
@@ -56,8 +62,11 @@ struct fake {
     int dump_fails;                /* fake_verbs.c */
     long cut_to, cut_back;         /* bytes after which the connection is cut; -1: never (fake_transport.c) */
     long seen_to, seen_back;
-    long signal_at;   /* the sender gets a signal when so many bytes went to the receiver; 0: none */
-    char events[128]; /* a FIFO: readable when something has changed; empty: nobody watches */
+    long signal_at;                 /* the sender gets a signal when so many bytes went to the receiver; 0: none */
+    struct fake_device devices[16]; /* of all domains (fake_devices.c) */
+    int n_devices;
+    int attach_fails, detach_fails; /* errors of these */
+    char events[128];               /* a FIFO: readable when something has changed; empty: nobody watches */
 };
 
 extern struct fake *fake;
@@ -70,5 +79,7 @@ void fake_stop(uint32_t domid, unsigned reason);
 const char *fake_node(const char *path);
 /* To be called before and after each change: see kill_at. */
 void fake_count(void);
+/* The domain's devices go. */
+void fake_no_devices(uint32_t domid);
 
 #endif

@@ -11,9 +11,14 @@ test_json-libs    := -lyajl
 
 units             += test_config
 test_config-srcs  := tests/unit/test_config.c tools/cli/config.c tools/cli/config_check.c tools/cli/config_keys.c \
-                     tools/cli/suggest.c tools/cli/diag.c tools/cli/json.c tools/cli/json_tree.c tools/libctl/uuid.c
+                     $(patsubst %,tools/cli/%.c,config_devices device_spec suggest diag json json_tree) \
+                     $(patsubst %,tools/libctl/%.c,vdev uuid)
 test_config-cflags := $(cli-unit-cflags)
 test_config-libs  := -lyajl
+
+units                 += test_device_spec
+test_device_spec-srcs := tests/unit/test_device_spec.c tools/cli/device_spec.c tools/libctl/vdev.c
+test_device_spec-cflags := $(cli-unit-cflags)
 
 # tools/libctl
 ctl-image-srcs    := $(patsubst %,tools/libctl/%.c,image payload elfnotes file error)
@@ -72,9 +77,8 @@ test_dump-srcs    := tests/unit/test_dump.c $(saved-guest-srcs) $(patsubst %,too
 test_dump-cflags  := $(test_stream-cflags)
 
 units             += test_cli
-test_cli-srcs     := tests/unit/test_cli.c tests/unit/cli_run.c tests/unit/cli_shadow.c tests/unit/fake_ctl.c \
-                     tests/unit/fake_save.c tests/unit/fake_verbs.c \
-                     $(patsubst %,tools/libctl/%.c,uuid error stream target) \
+test_cli-srcs     := $(patsubst %,tests/unit/%.c,test_cli cli_run cli_shadow fake_ctl fake_save fake_verbs fake_devices) \
+                     $(patsubst %,tools/libctl/%.c,uuid vdev error stream target) \
                      $(filter-out tools/cli/main.c,$(wildcard tools/cli/*.c))
 test_cli-cflags   := $(cli-unit-cflags) -Itests/unit
 test_cli-libs     := $(cli-unit-libs)

@@ -94,7 +94,7 @@ static void test_everything_at_once(void **state)
                    "  \"memory\": \"12Q\",\n"
                    "\t\"on_reboot\": \"restrat\",\n"
                    "  \"kernel\": \"nowhere\",\n"
-                   "  \"disk\": [\"phy:/dev/x,xvda,w\"], \"vif\": [],\n"
+                   "  \"disk\": [\"phy:/dev/x,qcow3,w\"], \"vif\": [],\n"
                    "  \"bootloader\": \"pygrub\",\n"
                    "  \"type\": \"hvm\",\n"
                    "  \"memory\": 12,\n"
@@ -121,9 +121,10 @@ static void test_everything_at_once(void **state)
                    "g.json:6:13: error: kernel: \"nowhere\" cannot be read: No such file or directory\n"
                    "    6 |   \"kernel\": \"nowhere\",\n"
                    "      |             ^~~~~~~~~\n"
-                   "g.json:7:11: error: disk: not supported yet: the list must be empty\n"
-                   "    7 |   \"disk\": [\"phy:/dev/x,xvda,w\"], \"vif\": [],\n"
-                   "      |           ^~~~~~~~~~~~~~~~~~~~~\n"
+                   "g.json:7:12: error: disk[0]: vdev: \"qcow3\" is not the name of a virtual disk; write it as "
+                   "xvda to xvdz, or xvda1 for a partition; hda and sda are possible, too\n"
+                   "    7 |   \"disk\": [\"phy:/dev/x,qcow3,w\"], \"vif\": [],\n"
+                   "      |            ^~~~~~~~~~~~~~~~~~~~\n"
                    "g.json:8:3: error: bootloader: this key of xl.cfg(5) is not supported yet\n"
                    "    8 |   \"bootloader\": \"pygrub\",\n"
                    "      |   ^~~~~~~~~~~~\n"
@@ -287,6 +288,31 @@ static void test_values(void **state)
     expect_one(",\"vif\":{}", "must be a list, not an object");
 }
 
+/* Devices as objects and as strings; what is printed of them is read back. */
+static void test_devices(void **state)
+{
+    char device[256];
+
+    snprintf(device, sizeof(device), ",\"disk\":[{\"target\":\"%s\",\"vdev\":\"xvda\",\"discard\":true}]", kernel);
+    expect_one(device, NULL);
+    snprintf(device, sizeof(device), ",\"disk\":[\"%s,,xvda\",{\"target\":\"%s\",\"vdev\":\"xvda\"}]", kernel, kernel);
+    expect_one(device, "vdev: another disk has it");
+    expect_one(",\"disk\":[3]", "must be an object or a string, not a number");
+    expect_one(",\"disk\":[\"/nowhere,,xvda\"]", "target: \"/nowhere\" cannot be used: No such file or directory");
+    expect_one(",\"disk\":[\"/,,xvda\"]", "target: \"/\" cannot be used: it is neither a file nor a block device");
+    expect_one(",\"disk\":[\"script=x,vdev=xvda,target=what/ever\"]", NULL);
+    expect_one(",\"disk\":[{\"target\":\"/x\",\"vdev\":\"xvda\",\"format\":\"qcow2\"}]",
+               "\"qcow2\" is not supported yet");
+    expect_one(",\"disk\":[{\"target\":\"/x\",\"vdev\":\"xvda\",\"discard\":1}]",
+               "must be true or false, not a number");
+    expect_one(",\"disk\":[{\"target\":\"/x\\u0000\",\"vdev\":\"xvda\"}]", "contains a NUL character");
+    expect_one(",\"disk\":[{\"vdev\":\"xvda\"}]", "target: it is missing");
+    expect_one(",\"vif\":[{},\"\",{\"mac\":\"00:16:3e:00:00:01\",\"mtu\":1400,\"devid\":4}]", NULL);
+    expect_one(",\"vif\":[{\"devid\":4},\"devid=4\"]", "devid: another network interface has it");
+    expect_one(",\"vif\":[{\"mtu\":\"1400\"}]", "must be a number, not a string");
+    expect_one(",\"vif\":[{\"brige\":\"x\"}]", "unknown key of a vif");
+}
+
 static void test_names(void **state)
 {
     static const char *const bad[] = {
@@ -346,7 +372,7 @@ static void test_overrides(void **state)
 static void test_bad_overrides(void **state)
 {
     char *const bad[] = {"memroy=1",  "memory=1Q", "vcpus=[1]",      "=3",
-                         "disk[0]=1", "vcpus=two", "memory=128\xff", "disk=[ 'phy:/x,xvda,w' ]"};
+                         "disk[0]=1", "vcpus=two", "memory=128\xff", "disk=[ 'phy:/x,qcow2,w' ]"};
     struct outcome r;
 
     put_file(valid(""), strlen(valid("")));
@@ -374,9 +400,10 @@ static void test_bad_overrides(void **state)
         "argument 8: error: \"memory=128?\" is not of the form key=value\n"
         "      | memory=128?\n"
         "      | ^~~~~~\n"
-        "argument 9: error: disk: not supported yet: the list must be empty\n"
-        "      | disk=[ 'phy:/x,xvda,w' ]\n"
-        "      |      ^~~~~~~~~~~~~~~~~~~\n");
+        "argument 9: error: disk: vdev: \"qcow2\" is not the name of a virtual disk; write it as xvda to xvdz, or "
+        "xvda1 for a partition; hda and sda are possible, too\n"
+        "      | disk=[ 'phy:/x,qcow2,w' ]\n"
+        "      |        ^~~~~~~~~~~~~~~~\n");
     done(&r);
 }
 
@@ -590,6 +617,7 @@ int main(void)
         cmocka_unit_test(test_excerpts),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_devices),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_overrides),
         cmocka_unit_test(test_bad_overrides),

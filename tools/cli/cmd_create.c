@@ -174,6 +174,10 @@ static int prepare(struct create *cr, struct ctl_error *err)
         rc = make_absolute(&cr->config.ramdisk);
     if (rc)
         return ctl_error_set(err, rc, "find the files", NULL, NULL, "a path cannot be made absolute");
+    rc = config_devices_fill(&cr->config.vifs);
+    if (rc)
+        return ctl_error_set(err, rc, "give network interfaces addresses", NULL, NULL,
+                             "no memory, or no random numbers");
     cr->gs = (struct guest_state){.phase = GUEST_BUILDING, .domid = -1, .watched = !cr->args->value['e']};
     memcpy(cr->gs.uuid, uuid->bytes, sizeof(cr->gs.uuid));
     snprintf(cr->gs.name, sizeof(cr->gs.name), "%s", cr->config.name);

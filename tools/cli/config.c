@@ -284,20 +284,6 @@ static bool set_bool(const struct setting *s)
     return true;
 }
 
-static bool set_not_yet(const struct setting *s)
-{
-    struct diag_at at = {.code = "E_UNSUPPORTED", .src = s->src, .span = &s->v->span, .value = s->v};
-
-    if (s->v->type != JSON_ARRAY)
-        return wrong_type(s, "a list");
-    if (s->v->n_items == 0)
-        return true;
-    if (!s->v->parent)
-        at.key = s->key->name;
-    diag_add(s->d, &at, "not supported yet: the list must be empty");
-    return false;
-}
-
 static bool set_value(const struct setting *s)
 {
     switch (s->key->kind) {
@@ -321,8 +307,9 @@ static bool set_value(const struct setting *s)
         return set_enum(s);
     case KIND_BOOL:
         return set_bool(s);
-    case KIND_NOT_YET:
-        return set_not_yet(s);
+    case KIND_DISKS:
+    case KIND_VIFS:
+        return config_devices_set(s->key->kind, field(s), s->src, s->v, s->d);
     }
     return false;
 }
@@ -580,6 +567,8 @@ void config_free(struct config *c)
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         free(texts[i]);
+    config_devices_free(&c->disks);
+    config_devices_free(&c->vifs);
     for (size_t i = 0; i < c->n_sources; i++) {
         free(c->sources[i].label);
         free(c->sources[i].text);

@@ -9,6 +9,7 @@
 #ifndef CLI_CONFIG_H
 #define CLI_CONFIG_H
 
+#include "cli/device_spec.h"
 #include "cli/diag.h"
 #include "libctl/ctl.h"
 
@@ -27,7 +28,8 @@ enum config_kind {
     KIND_INT,     /* int64_t */
     KIND_ENUM,    /* int */
     KIND_BOOL,    /* int, enum config_bool */
-    KIND_NOT_YET, /* a list that must be empty for now */
+    KIND_DISKS,   /* struct config_devices */
+    KIND_VIFS,    /* the same */
 };
 
 struct config_word {
@@ -54,6 +56,11 @@ struct config_uuid {
     uint8_t bytes[16];
 };
 
+struct config_devices {
+    struct spec *list;
+    size_t n;
+};
+
 struct config {
     int64_t version;
     char *name, *kernel, *ramdisk, *cmdline, *root, *extra, *cpus;
@@ -63,6 +70,7 @@ struct config {
     int64_t vcpus, maxvcpus, cpu_weight, cap, max_grant_version;
     int on_poweroff, on_reboot, on_crash, on_watchdog; /* enum ctl_action */
     int on_host_shutdown;                              /* enum config_stop */
+    struct config_devices disks, vifs;
 
     /* Where each key of the table got its value; the texts and trees are kept for it. */
     struct config_origin {
@@ -114,6 +122,28 @@ struct ctl_domain_config config_build(const struct config *c);
 void config_json(const struct config *c, struct json_out *o, const char *key);
 /* Host CPUs of a "cpus" value into a bitmap. 0, -EINVAL (not a list of CPUs) or -ERANGE. */
 int config_cpu_map(const char *text, uint8_t map[CONFIG_MAX_CPUS / 8]);
+
+/* --- config_devices.c: lists of disks or network interfaces --- */
+
+/* The keys of a kind's elements; NULL: it is not one of devices. */
+const struct spec_table *config_device_table(enum config_kind kind);
+/* Reads a list; what is wrong goes to d. False: something was. */
+bool config_devices_set(enum config_kind kind, struct config_devices *to, const struct source *src,
+                        const struct json_value *v, struct diags *d);
+/* A list that was read without fault: against each other, and the files that disks name. */
+void config_devices_check(enum config_kind kind, const struct config_devices *devices, const struct source *src,
+                          const struct json_value *list, struct diags *d);
+/* Is a device of this number among the first n? */
+bool config_devices_has(enum config_kind kind, const struct config_devices *devices, size_t n, int64_t number);
+/* Gives network interfaces numbers and addresses that are not said. -errno. */
+int config_devices_fill(struct config_devices *vifs);
+/* Takes *s over. -ENOMEM. */
+int config_devices_add(struct config_devices *devices, struct spec *s);
+/* False: there is none of this number. */
+bool config_devices_remove(enum config_kind kind, struct config_devices *devices, uint32_t number);
+void config_devices_free(struct config_devices *devices);
+void config_devices_json(enum config_kind kind, const struct config_devices *devices, const char *key,
+                         struct json_out *o);
 
 /* The table as a JSON Schema, a document of its own. */
 void config_schema(struct json_out *o);

@@ -186,6 +186,18 @@ void config_check_build(struct config *c, struct diags *d)
     }
 }
 
+static void check_devices(struct config *c, struct diags *d)
+{
+    for (size_t i = 0; i < config_n_keys; i++) {
+        const struct config_key *k = &config_keys[i];
+        const struct config_origin *origin = &c->origin[i];
+
+        if (config_device_table(k->kind) && origin->value && !origin->faulty)
+            config_devices_check(k->kind, (struct config_devices *)((char *)c + k->offset), origin->src, origin->value,
+                                 d);
+    }
+}
+
 void config_check_keys(struct config *c, struct diags *d)
 {
     if (!has_keys(c))
@@ -198,6 +210,7 @@ void config_check_keys(struct config *c, struct diags *d)
     check_cmdline(c, d);
     check_file(c, d, "kernel", c->kernel);
     check_file(c, d, "ramdisk", c->ramdisk);
+    check_devices(c, d);
 }
 
 void config_check(struct config *c, struct diags *d)
@@ -257,7 +270,10 @@ static void put_field(const struct config *c, struct json_out *o, const struct c
 
     switch (k->kind) {
     case KIND_IGNORED:
-    case KIND_NOT_YET:
+        return;
+    case KIND_DISKS:
+    case KIND_VIFS:
+        config_devices_json(k->kind, at, k->name, o);
         return;
     case KIND_STRING:
     case KIND_NAME:

@@ -146,8 +146,16 @@ const struct config_key config_keys[] = {
      .max = 4 * TIB,
      .fallback = "1 MiB for each virtual CPU and 8 KiB for each MiB of memory",
      .help = "pvh: memory of the hypervisor for the guest's page tables"},
-    {.name = "disk", .kind = KIND_NOT_YET, .fallback = "[]", .help = "disks; not supported yet"},
-    {.name = "vif", .kind = KIND_NOT_YET, .fallback = "[]", .help = "network interfaces; not supported yet"},
+    {.name = "disk",
+     .kind = KIND_DISKS,
+     FIELD(disks),
+     .fallback = "[]",
+     .help = "disks: objects, or strings as in xl-disk-configuration(5)"},
+    {.name = "vif",
+     .kind = KIND_VIFS,
+     FIELD(vifs),
+     .fallback = "[]",
+     .help = "network interfaces: objects, or strings as in xl-network-configuration(5)"},
 };
 
 const size_t config_n_keys = sizeof(config_keys) / sizeof(config_keys[0]);

@@ -9,8 +9,9 @@
 
 #include "cli/config.h"
 
-#define NO_NUL   "^[^\\u0000]*$"
-#define CPU_ITEM "\\^?(all|[0-9]+(-[0-9]+)?)"
+#define NO_NUL         "^[^\\u0000]*$"
+#define SPEC_PRINTABLE "^[^\\u0000-\\u001f\\u007f]*$"
+#define CPU_ITEM       "\\^?(all|[0-9]+(-[0-9]+)?)"
 
 static void put_range(struct json_out *o, int64_t min, int64_t max)
 {
@@ -62,6 +63,82 @@ static void put_words(struct json_out *o, const struct config_key *k)
     json_out_close(o);
 }
 
+/* --- devices: what a string may say is the parser's --- */
+
+static void put_spec_words(struct json_out *o, const struct spec_key *k)
+{
+    json_out_array(o, "enum");
+    for (const struct spec_word *w = k->words; w->word; w++) {
+        if (!w->later)
+            json_out_str(o, NULL, w->word);
+    }
+    json_out_close(o);
+}
+
+static void put_spec_kind(struct json_out *o, const struct spec_key *k)
+{
+    switch (k->kind) {
+    case SPEC_TEXT:
+    case SPEC_VDEV:
+        put_text(o, k->kind == SPEC_TEXT ? SPEC_PRINTABLE : "^(xvd[a-z]+|[sh]d[a-z])([1-9][0-9]*)?$");
+        json_out_int(o, "maxLength", 255);
+        return;
+    case SPEC_INTERFACE:
+        put_text(o, "^([A-Za-z0-9_][A-Za-z0-9_.-]{0,14})?$");
+        return;
+    case SPEC_MAC:
+        put_text(o, "^([0-9A-Fa-f][02468ACEace](:[0-9A-Fa-f]{2}){5})?$");
+        return;
+    case SPEC_RATE:
+        put_text(o, "^([0-9]{1,7}[KMG]?[Bb]/s(@[0-9]{1,7}[mu]?s)?)?$");
+        return;
+    case SPEC_WORD:
+        put_spec_words(o, k);
+        return;
+    case SPEC_FLAG:
+        json_out_str(o, "type", "boolean");
+        return;
+    case SPEC_NUMBER:
+        json_out_str(o, "type", "integer");
+        put_range(o, k->min, k->max);
+        return;
+    }
+}
+
+static void put_spec_keys(struct json_out *o, const struct spec_table *t)
+{
+    json_out_object(o, "properties");
+    for (const struct spec_key *k = t->keys; k->name; k++) {
+        json_out_object(o, k->name);
+        put_spec_kind(o, k);
+        json_out_close(o);
+    }
+    json_out_close(o);
+    json_out_bool(o, "additionalProperties", false);
+    json_out_array(o, "required");
+    for (const struct spec_key *k = t->keys; k->name; k++) {
+        if (k->required)
+            json_out_str(o, NULL, k->name);
+    }
+    json_out_close(o);
+}
+
+static void put_devices(struct json_out *o, const struct spec_table *t)
+{
+    json_out_str(o, "type", "array");
+    json_out_object(o, "items");
+    json_out_array(o, "anyOf");
+    json_out_object(o, NULL);
+    put_text(o, NO_NUL);
+    json_out_close(o);
+    json_out_object(o, NULL);
+    json_out_str(o, "type", "object");
+    put_spec_keys(o, t);
+    json_out_close(o);
+    json_out_close(o);
+    json_out_close(o);
+}
+
 static void put_kind(struct json_out *o, const struct config_key *k)
 {
     switch (k->kind) {
@@ -97,9 +174,9 @@ static void put_kind(struct json_out *o, const struct config_key *k)
     case KIND_BOOL:
         json_out_str(o, "type", "boolean");
         return;
-    case KIND_NOT_YET:
-        json_out_str(o, "type", "array");
-        json_out_int(o, "maxItems", 0);
+    case KIND_DISKS:
+    case KIND_VIFS:
+        put_devices(o, config_device_table(k->kind));
         return;
     }
 }

@@ -184,6 +184,23 @@ static int set_share(struct ctl *ctl, const struct config *c, uint32_t domid, st
     return rc;
 }
 
+static int attach_devices(struct ctl *ctl, const struct config *c, uint32_t domid, struct ctl_error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < c->disks.n && rc >= 0; i++) {
+        struct ctl_disk disk = spec_disk(&c->disks.list[i]);
+
+        rc = ctl_disk_attach(ctl, domid, &disk, err);
+    }
+    for (size_t i = 0; i < c->vifs.n && rc >= 0; i++) {
+        struct ctl_vif vif = spec_vif(&c->vifs.list[i]);
+
+        rc = ctl_vif_attach(ctl, domid, &vif, err);
+    }
+    return rc;
+}
+
 int guest_build(struct ctl *ctl, const struct config *c, struct ctl_stream *stream, uint32_t *domid,
                 struct ctl_error *err)
 {
@@ -195,6 +212,8 @@ int guest_build(struct ctl *ctl, const struct config *c, struct ctl_stream *stre
     rc = set_affinity(ctl, c, *domid, err);
     if (rc >= 0)
         rc = set_share(ctl, c, *domid, err);
+    if (rc >= 0)
+        rc = attach_devices(ctl, c, *domid, err);
     if (rc < 0)
         ctl_domain_destroy(ctl, *domid, NULL);
     return rc < 0 ? rc : 0;
@@ -350,11 +369,7 @@ static int parse_config(const struct guest_state *gs, char *text, struct config 
     return rc;
 }
 
-/*
- * Reads it back from the record. The name is the record's: the guest may have been renamed. -EINVAL: it never can be
- * read; other errors may pass. *c is to be freed in every case.
- */
-static int load_config(struct ctl *ctl, const struct guest_state *gs, struct config *c, struct ctl_error *err)
+int guest_config(struct ctl *ctl, const struct guest_state *gs, struct config *c, struct ctl_error *err)
 {
     char *text;
     int rc = guest_state_config(ctl, gs->uuid, &text, err);
@@ -409,7 +424,7 @@ static int step_restart(struct ctl *ctl, struct guest_state *gs, struct ctl_erro
         guest_say_error(gs->name, err); /* it goes when they let go; the guest need not wait for that */
     else if (rc < 0)
         return rc;
-    rc = load_config(ctl, gs, &c, err);
+    rc = guest_config(ctl, gs, &c, err);
     passes = rc != -EINVAL;
     if (rc == 0) {
         rc = build_again(ctl, gs, &c, err);
@@ -480,6 +495,8 @@ static int keep(struct ctl *ctl, const struct guest_state *gs, uint32_t domid, s
     rc = keep_as(ctl, gs, domid, &kept, err);
     if (rc >= 0)
         rc = hand_over(ctl, &kept, domid, err);
+    if (rc >= 0)
+        rc = ctl_devices_end(ctl, domid, err); /* the guest's next domain is to have them */
     guest_unlock(gs->kept);
     if (rc >= 0)
         guest_say(gs->name, "domain %u is kept as %s", domid, kept.name);
@@ -558,7 +575,7 @@ static int on_stop(struct ctl *ctl, struct guest_state *gs, unsigned reason, str
     static const char *const names[] = {"powered off", "rebooted", "suspended", "crashed",
                                         "was bitten by its watchdog"};
     struct config c;
-    int action, rc = load_config(ctl, gs, &c, err);
+    int action, rc = guest_config(ctl, gs, &c, err);
 
     if (rc < 0 && rc != -EINVAL) {
         config_free(&c);

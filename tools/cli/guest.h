@@ -21,8 +21,8 @@ int guest_take(struct ctl *ctl, const char *verb, uint32_t *domid, struct ctl_do
 /* What it said last, on standard error. */
 void guest_show_console(struct ctl *ctl, uint32_t domid);
 /*
- * A paused domain by the configuration, its vCPUs where it wants them; with contents from the stream, if that is not
- * NULL. A failure leaves nothing.
+ * A paused domain by the configuration, its vCPUs where it wants them, and its devices; with contents from the stream,
+ * if that is not NULL. A failure leaves nothing.
  */
 int guest_build(struct ctl *ctl, const struct config *c, struct ctl_stream *stream, uint32_t *domid,
                 struct ctl_error *err);
@@ -33,6 +33,11 @@ int guest_start(struct ctl *ctl, struct guest_state *gs, bool paused, struct ctl
  * stays (GUEST_DYING) until they let go.
  */
 int guest_end(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err);
+/*
+ * The configuration, read back from the record. The name is the record's: the guest may have been renamed. -EINVAL: it
+ * never can be read; other errors may pass. *c is to be freed in every case.
+ */
+int guest_config(struct ctl *ctl, const struct guest_state *gs, struct config *c, struct ctl_error *err);
 /* Waits, for a bounded time, until the console daemon has taken what a guest that stands still has said. */
 void guest_drain_console(struct ctl *ctl, const struct guest_state *gs, uint32_t domid);
 /* Brings a guest to where nothing is left to do: half-built and half-removed ones go, stopped ones go the way that

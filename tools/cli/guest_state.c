@@ -235,21 +235,32 @@ int guest_state_find(struct ctl *ctl, const char *name_or_id, struct guest_state
 /* --- the configuration ----------------------------------------------------------------------------------------------
  */
 
-static int put_config(struct ctl *ctl, const uint8_t uuid[16], const char *config, struct ctl_error *err)
+int guest_state_put_config(struct ctl *ctl, const uint8_t uuid[16], const char *config, struct ctl_error *err)
 {
-    size_t len = strlen(config);
-    int rc = 0;
+    size_t len = strlen(config), n = (len + PIECE - 1) / PIECE;
+    struct {
+        char path[PATH_SIZE], text[PIECE + 1];
+    } *pieces = calloc(n + 1, sizeof(*pieces));
+    struct ctl_store_change *changes = calloc(n + 1, sizeof(*changes));
+    int rc = -ENOMEM;
 
-    for (size_t at = 0, i = 0; at < len && rc == 0; at += PIECE, i++) {
-        size_t n = len - at < PIECE ? len - at : PIECE;
-        char path[PATH_SIZE], below[40], piece[PIECE + 1];
+    if (pieces && changes) {
+        path_of(pieces[n].path, uuid, "/config");
+        changes[0] = (struct ctl_store_change){.path = pieces[n].path}; /* it may have had more pieces */
+        for (size_t i = 0; i < n; i++) {
+            char below[40];
 
-        snprintf(below, sizeof(below), "/config/%zu", i);
-        path_of(path, uuid, below);
-        memcpy(piece, config + at, n);
-        piece[n] = '\0';
-        rc = ctl_store_write(ctl, path, piece, err);
+            snprintf(below, sizeof(below), "/config/%zu", i);
+            path_of(pieces[i].path, uuid, below);
+            snprintf(pieces[i].text, sizeof(pieces[i].text), "%s", config + i * PIECE);
+            changes[i + 1] = (struct ctl_store_change){.path = pieces[i].path, .value = pieces[i].text};
+        }
+        rc = ctl_store_change(ctl, changes, (unsigned)n + 1, err);
+    } else {
+        ctl_error_set(err, rc, "write the configuration", NULL, NULL, "out of memory");
     }
+    free(pieces);
+    free(changes);
     return rc;
 }
 
@@ -498,7 +509,7 @@ int guest_state_add(struct ctl *ctl, const struct guest_state *gs, const char *c
         return rc;
     rc = check_taken(ctl, gs, other, err);
     if (!rc) {
-        rc = put_config(ctl, gs->uuid, config, err);
+        rc = guest_state_put_config(ctl, gs->uuid, config, err);
         if (!rc)
             rc = guest_state_rename(ctl, &named, gs->name, err);
         if (rc)

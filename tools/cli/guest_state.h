@@ -4,7 +4,7 @@
  * xenstore, named by its uuid, which is also the handle that the hypervisor keeps of its domains.
  *
  *   /umbra/guest/UUID           the record, one line of JSON: written as a whole, so it is the old one or the new one
- *   /umbra/guest/UUID/config/N  the configuration as JSON, in pieces that fit a message; fixed before the record
+ *   /umbra/guest/UUID/config/N  the configuration as JSON, in pieces that fit a message; there before the record
  *   /umbra/guest/UUID/move      while it is moved to another host: where to, and how far, one line of JSON
  *   /umbra/name/NAME            the UUID: made, renamed and removed in one transaction with the record, so that whether
  *                               a name is free takes as long with many guests as with none
@@ -73,6 +73,8 @@ void guest_names_unlock(void);
 int guest_name_free(struct ctl *ctl, const char *name, struct ctl_error *err);
 /* The configuration as text, freed by the caller; NULL if there is none. 0 or -errno: it could not be read. */
 int guest_state_config(struct ctl *ctl, const uint8_t uuid[16], char **config, struct ctl_error *err);
+/* Another one instead; all of it or nothing. */
+int guest_state_put_config(struct ctl *ctl, const uint8_t uuid[16], const char *config, struct ctl_error *err);
 /* How a move goes on, as text; NULL removes it, and is read where there is none. */
 int guest_state_put_move(struct ctl *ctl, const uint8_t uuid[16], const char *text, struct ctl_error *err);
 int guest_state_move(struct ctl *ctl, const uint8_t uuid[16], char **text, struct ctl_error *err);

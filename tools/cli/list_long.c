@@ -134,6 +134,50 @@ void list_actions(struct json_out *o, const struct json_value *config, char from
     }
 }
 
+static void put_as(struct json_out *o, const struct json_value *from, const char *key, const char *as)
+{
+    if (json_text(from, key))
+        json_out_str(o, as, json_text(from, key));
+}
+
+static void put_disk(struct json_out *o, const struct json_value *disk)
+{
+    const char *access = json_text(disk, "access");
+
+    json_out_object(o, NULL);
+    put_as(o, disk, "target", "pdev_path");
+    put_as(o, disk, "vdev", "vdev");
+    json_out_str(o, "backend", "phy");
+    json_out_str(o, "format", "raw");
+    put_as(o, disk, "script", "script");
+    json_out_uint(o, "readwrite", !access || strchr(access, 'w'));
+    json_out_close(o);
+}
+
+static void put_nic(struct json_out *o, const struct json_value *vif)
+{
+    json_out_object(o, NULL);
+    json_out_uint(o, "devid", (uint64_t)int_of(vif, "devid", 0));
+    put_as(o, vif, "mac", "mac");
+    json_out_str(o, "bridge", json_text(vif, "bridge") ? json_text(vif, "bridge") : "xenbr0");
+    put_as(o, vif, "ip", "ip");
+    put_as(o, vif, "script", "script");
+    put_as(o, vif, "vifname", "ifname");
+    json_out_str(o, "nictype", "vif");
+    json_out_close(o);
+}
+
+static void put_devices(struct json_out *o, const struct json_value *config, const char *key, const char *as,
+                        void (*put)(struct json_out *o, const struct json_value *device))
+{
+    const struct json_value *list = json_member(config, key);
+
+    json_out_array(o, as);
+    for (size_t i = 0; list && i < list->n_items; i++)
+        put(o, list->item[i]);
+    json_out_close(o);
+}
+
 void list_config(const struct ctl_domain_info *info, const struct json_value *config, const struct ctl_sched *sched,
                  struct json_out *o)
 {
@@ -141,10 +185,8 @@ void list_config(const struct ctl_domain_info *info, const struct json_value *co
     put_build(info, config, sched, o);
     if (!config)
         return;
-    json_out_array(o, "disks");
-    json_out_close(o);
-    json_out_array(o, "nics");
-    json_out_close(o);
+    put_devices(o, config, "disk", "disks", put_disk);
+    put_devices(o, config, "vif", "nics", put_nic);
     list_actions(o, config, '-', '_');
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The configuration in a saved guest's file (see saved_config.h). Of a file that xl wrote, what is understood is
- * translated into umbra's vocabulary and then read like any other configuration; devices are refused, since the guest
- * would find none.
+ * translated into umbra's vocabulary and then read like any other configuration; its devices are refused, since the
+ * guest would find none.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -156,7 +156,7 @@ int saved_config_read(const char *text, const char *file, struct config *c, stru
         json_free(tree);
         return fail(err, -EINVAL, file, "it is no JSON object");
     }
-    device = device_in(tree);
+    device = json_member(tree, OURS) ? NULL : device_in(tree);
     if (device)
         rc = ctl_error_set(err, -EOPNOTSUPP, "read the configuration in the file", file, NULL,
                            "the guest has devices (%s), which cannot be restored", device);

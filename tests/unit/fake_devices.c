@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The fake host's devices (fake_ctl.h): a list, on which those of a domain are as long as it is there.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fake_ctl.h"
+
+static struct fake_device *find(uint32_t domid, enum ctl_device_kind kind, uint32_t devid)
+{
+    for (int i = 0; i < fake->n_devices; i++) {
+        struct fake_device *d = &fake->devices[i];
+
+        if (d->domid == domid && d->kind == kind && d->device.devid == devid)
+            return d;
+    }
+    return NULL;
+}
+
+static int add(uint32_t domid, enum ctl_device_kind kind, const struct ctl_device *device, struct ctl_error *err)
+{
+    fake_count();
+    if (fake->attach_fails)
+        return ctl_error_set(err, fake->attach_fails, "run the script", "a device", NULL, "the script says no");
+    if (find(domid, kind, device->devid))
+        return ctl_error_set(err, -EEXIST, "attach a device", "a device", NULL, "the domain has such a device already");
+    if (fake->n_devices == 16)
+        return ctl_error_set(err, -ENOSPC, "attach a device", "a device", NULL, "the fake is full");
+    fake->devices[fake->n_devices++] = (struct fake_device){.domid = domid, .kind = kind, .device = *device};
+    return 0;
+}
+
+int ctl_disk_attach(struct ctl *ctl, uint32_t domid, const struct ctl_disk *disk, struct ctl_error *err)
+{
+    struct ctl_device d = {.state = 4, .readonly = disk->readonly, .channel = -1, .ring = -1, .rx_ring = -1};
+
+    (void)ctl;
+    ctl_disk_number(disk->vdev, &d.devid);
+    snprintf(d.vdev, sizeof(d.vdev), "%s", disk->vdev);
+    snprintf(d.target, sizeof(d.target), "%s", disk->target);
+    snprintf(d.back, sizeof(d.back), "/back/vbd/%u/%u", domid, d.devid);
+    return add(domid, CTL_DISK, &d, err);
+}
+
+int ctl_vif_attach(struct ctl *ctl, uint32_t domid, const struct ctl_vif *vif, struct ctl_error *err)
+{
+    struct ctl_device d = {.devid = vif->devid, .state = 4, .channel = 9, .ring = 10, .rx_ring = 11};
+    const uint8_t *m = vif->mac;
+
+    (void)ctl;
+    snprintf(d.mac, sizeof(d.mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+    snprintf(d.bridge, sizeof(d.bridge), "%s", vif->bridge);
+    snprintf(d.back, sizeof(d.back), "/back/vif/%u/%u", domid, d.devid);
+    return add(domid, CTL_VIF, &d, err);
+}
+
+static void drop(struct fake_device *d)
+{
+    *d = fake->devices[--fake->n_devices];
+}
+
+int ctl_device_detach(struct ctl *ctl, uint32_t domid, enum ctl_device_kind kind, uint32_t devid,
+                      const struct ctl_detach *how, struct ctl_error *err)
+{
+    struct fake_device *d = find(domid, kind, devid);
+
+    (void)ctl;
+    fake_count();
+    if (!d)
+        return ctl_error_set(err, -ENOENT, "detach a device", "a device", NULL, "the domain has no such device");
+    if (fake->detach_fails && !how->force)
+        return ctl_error_set(err, fake->detach_fails, "detach a device", "a device", NULL, "the guest still uses it");
+    drop(d);
+    return 0;
+}
+
+void fake_no_devices(uint32_t domid)
+{
+    for (int i = fake->n_devices - 1; i >= 0; i--) {
+        if (fake->devices[i].domid == domid)
+            drop(&fake->devices[i]);
+    }
+}
+
+int ctl_devices_end(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
+{
+    (void)ctl;
+    (void)err;
+    fake_count();
+    fake_no_devices(domid);
+    return 0;
+}
+
+int ctl_device_list(struct ctl *ctl, uint32_t domid, enum ctl_device_kind kind, struct ctl_device **list,
+                    struct ctl_error *err)
+{
+    int n = 0;
+
+    (void)ctl;
+    (void)err;
+    *list = calloc(16, sizeof(**list));
+    for (int i = 0; i < fake->n_devices; i++) {
+        if (fake->devices[i].domid == domid && fake->devices[i].kind == kind)
+            (*list)[n++] = fake->devices[i].device;
+    }
+    return n;
+}
