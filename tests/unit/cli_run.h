@@ -34,5 +34,7 @@ void test_top_signals(void **state);
 /* cli_shadow.c */
 void test_shadow_verbs(void **state);
 void test_shadow_dump(void **state);
+/* cli_devices.c */
+void test_device_verbs(void **state);
 
 #endif

@@ -714,6 +714,7 @@ int main(void)
         cmocka_unit_test_setup(test_create, cli_fresh),
         cmocka_unit_test_setup(test_create_failures, cli_fresh),
         cmocka_unit_test_setup(test_rename_of_ours, cli_fresh),
+        cmocka_unit_test_setup(test_device_verbs, cli_fresh),
         cmocka_unit_test_setup(test_list_long, cli_fresh),
         cmocka_unit_test_setup(test_validate, cli_fresh),
         cmocka_unit_test_setup(test_escape, cli_fresh),

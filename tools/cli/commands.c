@@ -51,6 +51,11 @@ static const struct cli_option uptime_options[] = {
     {0},
 };
 
+static const struct cli_option detach_options[] = {
+    {'f', "force", NULL, "whether the guest lets go of it or not"},
+    {0},
+};
+
 static const struct cli_option vcpu_set_options[] = {
     {'i', "ignore-host", NULL, "even if there are more than the host has CPUs"},
     {0},
@@ -180,6 +185,15 @@ const struct command commands[] = {
      false},
     {"mem-set", "DOMAIN SIZE", "Ask a domain's kernel to have this much memory.", 2, 2, NULL, cmd_mem_set, false},
     {"mem-max", "DOMAIN SIZE", "Limit how much memory a domain can have.", 2, 2, NULL, cmd_mem_max, false},
+    {"block-attach", "DOMAIN SPEC...", "Give a guest a disk: TARGET,raw,xvdb,rw or KEY=VALUE...", 2, -1, NULL,
+     cmd_block_attach, false},
+    {"block-list", "DOMAIN...", "List the disks of guests.", 1, -1, NULL, cmd_block_list, false},
+    {"block-detach", "DOMAIN VDEV", "Take a disk away from a guest.", 2, 2, detach_options, cmd_block_detach, false},
+    {"network-attach", "DOMAIN [KEY=VALUE]...", "Give a guest a network interface.", 1, -1, NULL, cmd_network_attach,
+     false},
+    {"network-list", "DOMAIN...", "List the network interfaces of guests.", 1, -1, NULL, cmd_network_list, false},
+    {"network-detach", "DOMAIN NUMBER|MAC", "Take a network interface away from a guest.", 2, 2, detach_options,
+     cmd_network_detach, false},
     {"sched-credit2", "", "Show or set shares of CPU time.", 0, 0, sched_options, cmd_sched_credit2, false},
     {"claims", "", "List domains with the memory set aside for them.", 0, 0, NULL, cmd_claims, false},
     {"vcpu-list", "[DOMAIN]...", "List virtual CPUs.", 0, -1, NULL, cmd_vcpu_list, false},

@@ -39,6 +39,7 @@ cli-srcs += tools/cli/terminal.c
 cli-srcs += tools/cli/cmd_list.c
 cli-srcs += tools/cli/list_long.c
 cli-srcs += tools/cli/cmd_control.c
+cli-srcs += tools/cli/cmd_devices.c
 cli-srcs += tools/cli/cmd_guest.c
 cli-srcs += tools/cli/cmd_tune.c
 cli-srcs += tools/cli/cmd_memory.c

@@ -229,3 +229,30 @@ const char *virt_caps(char *out, size_t size, uint32_t capabilities)
     }
     return out;
 }
+
+/* --- devices: the columns of xl --- */
+
+void disk_header(FILE *f)
+{
+    fprintf(f, "%-5s %-3s %-6s %-5s %-6s %-8s %-30s\n", "Vdev", "BE", "handle", "state", "evt-ch", "ring-ref",
+            "BE-path");
+}
+
+void disk_row(FILE *f, uint32_t domid, const struct ctl_device *d)
+{
+    fprintf(f, "%-5u %-3d %-6u %-5d %-6d %-8d %-30s\n", d->devid, 0, domid, (int)d->state, (int)d->channel,
+            (int)d->ring, d->back);
+}
+
+void vif_header(FILE *f)
+{
+    fprintf(f, "%-3s %-2s %-17s %-6s %-5s %-6s %5s/%-5s %-30s\n", "Idx", "BE", "Mac Addr.", "handle", "state", "evt-ch",
+            "tx-", "rx-ring-ref", "BE-path");
+}
+
+void vif_row(FILE *f, uint32_t domid, const struct ctl_device *d)
+{
+    (void)domid;
+    fprintf(f, "%-3u %-2d %-17s %6u %5d %6d %5d/%-11d %-30s\n", d->devid, 0, d->mac, d->devid, (int)d->state,
+            (int)d->channel, (int)d->ring, (int)d->rx_ring, d->back);
+}

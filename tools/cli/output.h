@@ -42,4 +42,10 @@ void sched_row(FILE *f, const char *name, uint32_t domid, const struct ctl_sched
 void uptime_header(FILE *f);
 void uptime_row(FILE *f, const char *name, uint32_t domid, int64_t seconds, bool brief);
 
+/* block-list, network-list: devices of a guest */
+void disk_header(FILE *f);
+void disk_row(FILE *f, uint32_t domid, const struct ctl_device *d);
+void vif_header(FILE *f);
+void vif_row(FILE *f, uint32_t domid, const struct ctl_device *d);
+
 #endif

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* Verbs for disks and network interfaces over a libctl that is a stand-in. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "cli_run.h"
+#include "fake_ctl.h"
+
+static void disks(void)
+{
+    assert_int_equal(umbra("block-attach web1 phy:/dev/x,xvda,w"), 0);
+    assert_string_equal(out, "web1: disk xvda attached\n");
+    assert_int_equal(umbra("--json block-attach web1 vdev=xvdb access=r target=/dev/y"), 0);
+    assert_string_equal(out, "{\n  \"schema\": \"umbra.device/1\",\n  \"domid\": 3,\n  \"devid\": 51728,\n"
+                             "  \"vdev\": \"xvdb\"\n}\n");
+    assert_int_equal(umbra("block-list web1"), 0);
+    assert_string_equal(out, "Vdev  BE  handle state evt-ch ring-ref BE-path                       \n"
+                             "51712 0   3      4     -1     -1       /back/vbd/3/51712             \n"
+                             "51728 0   3      4     -1     -1       /back/vbd/3/51728             \n");
+    assert_int_equal(umbra("--json block-list web1"), 0);
+    assert_non_null(strstr(out, "\"target\": \"/dev/y\",\n    \"readonly\": true,"));
+    assert_non_null(strstr(out, "\"event_channel\": null,"));
+    assert_int_equal(umbra("block-attach web1 /dev/z,,xvda"), 1);
+    assert_non_null(strstr(err, "such a device already"));
+    assert_int_equal(umbra("block-attach web1 /dev/z,qcow2,xvdc"), 2);
+    assert_non_null(strstr(err, "format: \"qcow2\" is not supported yet"));
+    assert_int_equal(umbra("block-attach web1 /dev/z"), 2);
+    assert_non_null(strstr(err, "vdev: it is missing"));
+    assert_int_equal(umbra("block-attach nobody /dev/z,,xvdc"), 1);
+    assert_int_equal(umbra("block-attach 0 /dev/z,,xvdc"), 1);
+    fake->attach_fails = -EIO;
+    assert_int_equal(umbra("block-attach web1 /dev/z,,xvdc"), 1);
+    assert_non_null(strstr(err, "the script says no"));
+    fake->detach_fails = -EBUSY;
+    assert_int_equal(umbra("block-detach web1 xvda"), 1);
+    assert_non_null(strstr(err, "still uses it"));
+    assert_int_equal(umbra("block-detach -f web1 xvda"), 0);
+    fake->detach_fails = 0;
+    assert_int_equal(umbra("block-detach web1 51728"), 0);
+    assert_int_equal(fake->n_devices, 0);
+    assert_int_equal(umbra("block-detach web1 xvda"), 1);
+    assert_non_null(strstr(err, "the guest has no disk xvda"));
+    assert_int_equal(umbra("block-list nobody"), 1);
+}
+
+static void network(void)
+{
+    assert_int_equal(umbra("network-attach web1"), 0);
+    assert_memory_equal(out, "web1: network interface 0 attached, address 00:16:3e:", 53);
+    assert_int_equal(umbra("network-attach web1 mac=00:16:3E:00:00:07 bridge=br7"), 0);
+    assert_int_equal(fake->devices[1].device.devid, 1);
+    assert_string_equal(fake->devices[0].device.bridge, "xenbr0");
+    assert_string_equal(fake->devices[1].device.bridge, "br7");
+    assert_int_equal(umbra("network-list web1"), 0);
+    assert_non_null(strstr(out, "Idx BE Mac Addr.         handle state evt-ch   tx-/rx-ring-ref BE-path"));
+    assert_non_null(strstr(out, "1   0  00:16:3e:00:00:07      1     4      9    10/11          /back/vif/3/1"));
+    assert_int_equal(umbra("--json network-list web1"), 0);
+    assert_non_null(strstr(out, "\"mac\": \"00:16:3e:00:00:07\",\n    \"bridge\": \"br7\",\n    \"vifname\": null,"));
+    assert_int_equal(umbra("network-attach web1 bridge=br7 devid=1"), 1);
+    assert_int_equal(umbra("network-attach web1 brige=br7"), 2);
+    assert_non_null(strstr(err, "brige: unknown key of a vif"));
+    assert_int_equal(umbra("network-detach web1 00:16:3e:00:00:07"), 0);
+    assert_int_equal(umbra("network-detach web1 0"), 0);
+    assert_int_equal(umbra("network-detach web1 0"), 1);
+    assert_non_null(strstr(err, "no network interface 0"));
+}
+
+/* What is attached to a guest of ours is in its record; a guest that is gone has no devices. */
+static void stays(void)
+{
+    assert_int_equal(umbra("create -e g.json vif=[{}]"), 0);
+    assert_int_equal(fake->n_devices, 1);
+    assert_int_equal(umbra("network-attach web2 bridge=br7"), 0);
+    assert_int_equal(umbra("block-attach web2 /dev/z,,xvda,r"), 0);
+    assert_int_equal(umbra("list -l web2"), 0);
+    assert_non_null(strstr(out, "\"pdev_path\": \"/dev/z\",\n          \"vdev\": \"xvda\",\n          "
+                                "\"backend\": \"phy\",\n          \"format\": \"raw\",\n          \"readwrite\": 0"));
+    assert_non_null(strstr(out, "\"bridge\": \"br7\""));
+    assert_int_equal(umbra("network-detach web2 0"), 0);
+    assert_int_equal(umbra("block-detach web2 xvda"), 0);
+    assert_int_equal(umbra("list -l web2"), 0);
+    assert_non_null(strstr(out, "\"disks\": [],"));
+    assert_null(strstr(out, "\"devid\": 0"));
+    assert_non_null(strstr(out, "\"devid\": 1"));
+    fake->attach_fails = -EIO;
+    assert_int_equal(umbra("block-attach web2 /dev/z,,xvda,r"), 1);
+    assert_int_equal(umbra("list -l web2"), 0);
+    assert_non_null(strstr(out, "\"disks\": [],"));
+    assert_int_equal(umbra("destroy web2"), 0);
+    assert_int_equal(fake->n_devices, 0);
+    assert_int_equal(umbra("create -e g.json vif=[{}]"), 1);
+    assert_non_null(strstr(err, "the script says no"));
+    assert_int_equal(fake->n, 2);
+}
+
+void test_device_verbs(void **state)
+{
+    disks();
+    cli_fresh(state);
+    network();
+    cli_fresh(state);
+    stays();
+}
