@@ -41,8 +41,14 @@ void *memset(void *dst, int c, size_t n)
 
 int memcmp(const void *a, const void *b, size_t n)
 {
+    typedef uint64_t __attribute__((may_alias, aligned(1))) word;
     const unsigned char *x = a, *y = b;
 
+    while (n >= sizeof(word) && *(const word *)x == *(const word *)y) {
+        x += sizeof(word);
+        y += sizeof(word);
+        n -= sizeof(word);
+    }
     for (; n; n--, x++, y++)
         if (*x != *y)
             return *x - *y;
