@@ -294,6 +294,23 @@ static void on_xsetbv(struct vcpu *v, const struct insn *in)
         advance(v, in);
 }
 
+/* The whole TLB goes, with the next entry: a large page may be in several entries of it. */
+static void on_invlpg(struct vcpu *v, const struct insn *in)
+{
+    struct cpu_user_regs *regs = guest_cpu_user_regs();
+    uint64_t linear = insn_address(in, regs, regs->rip);
+    struct hvm_segment s;
+
+    hvm_ops->get_segment(v, (enum hvm_seg)in->seg, &s);
+    if (hvm_mode(v) != INSN_64)
+        linear = (uint32_t)(s.base + linear);
+    else if (in->seg >= SEG_FS)
+        linear += s.base;
+    if (!shadow_invlpg(&v->hvm->shadow, linear))
+        v->hvm->paging_due = true;
+    advance(v, in);
+}
+
 static void on_instruction(struct vcpu *v, const struct vmexit *x)
 {
     struct insn in;
@@ -323,8 +340,7 @@ static void on_instruction(struct vcpu *v, const struct vmexit *x)
         on_xsetbv(v, &in);
         break;
     case HVM_EXIT_INVLPG:
-        v->hvm->paging_due = true; /* the whole TLB goes: a large page may be in several entries of it */
-        advance(v, &in);
+        on_invlpg(v, &in);
         break;
     default:
         advance(v, &in);

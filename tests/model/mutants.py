@@ -239,6 +239,17 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
     ("new-shadow-in-sync", SHADOW + "pages.c", "is_table(table) ? page_of_frame(s, table)->unsynced : 0;", "0;"),
     ("fault-leaves-the-entry", SHADOW + "fault.c",
      "    if (p2m_is_ram(e.type) && is_table(e.mfn)) /*", "    if (p2m_is_ram(e.type) && false) /*"),
+    # A flush of a part.
+    ("invlpg-of-nothing", SHADOW + "invlpg.c", "done = sync_address(v, linear);", "done = true;"),
+    ("invlpg-in-the-first-half", SHADOW + "invlpg.c", "sp->role.quadrant * PT_ENTRIES + index_of", "index_of"),
+    ("invlpg-not-noted", SHADOW + "invlpg.c", "        s->partial = ++s->clock;\n", "        s->clock++;\n"),
+    ("linked-with-old-entries", SHADOW + "fault.c", "(*out)->used && !unsync_caught_up(c->s)", "false"),
+    ("root-with-old-entries", SHADOW + "root.c", "    if (root && !flushes && !unsync_caught_up(v->s))",
+     "    if (false)"),
+    ("in-nobodys-reach", SHADOW + "reach.c", "return sp->parents || sp == v->root;", "return sp->parents;"),
+    ("in-reach-of-one-only", SHADOW + "reach.c", "return sp->parents || sp == v->root;", "return sp == v->root;"),
+    ("out-of-reach-for-good", SHADOW + "unsync.c", "    s->partial = MAX(s->partial, v->flush);\n", ""),
+    ("led-to-old-entries", SHADOW + "update.c", "    if (!unsync_caught_up(s) ||", "    if ("),
     # The reference mode.
     ("vtlb-survives-flush", SHADOW + "root.c", "root->role.direct || (", "("),
     ("vtlb-rights-of-no-walk", SHADOW + "fault.c",
@@ -306,6 +317,5 @@ WEAK_MUTANTS = [Mutant(*fields) for fields in (
     ("reference-of-a-walk", SHADOW + "memory.c",
      "    put_page(pg);\n    return true;", "    return true;"),
     ("lock-kept", SHADOW + "root.c",
-     "            rc = reload(v);\n",
-     "            rc = reload(v);\n        if (rc == -ENOMEM)\n            return rc;\n"),
+     "        rc = reload(v);\n", "        rc = reload(v);\n        if (rc == -ENOMEM)\n            return rc;\n"),
 )]

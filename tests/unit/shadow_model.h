@@ -45,6 +45,8 @@ void model_begin(unsigned long pool);
 void model_end(void);
 /* A vCPU's registers are what t->guest says now. */
 void model_load(struct test_vcpu *t);
+/* It executes INVLPG. */
+void model_invlpg(struct test_vcpu *t, uint64_t linear);
 /* The access until it is done, or is not hardware's; and whether the oracle agrees. */
 void model_run(struct test_vcpu *t, struct access *a);
 void model_check(struct test_vcpu *t, const struct access *a);
@@ -90,11 +92,12 @@ void model_bytes(const uint8_t *bytes, size_t n);
  */
 int shadow_begin_4(void **state);
 int shadow_end(void **state);
-/* shadow_ahead.c, shadow_unsync.c, shadow_apart.c, shadow_vtlb.c, shadow_order.c */
+/* shadow_ahead.c, shadow_unsync.c, shadow_part.c, shadow_apart.c, shadow_vtlb.c, shadow_order.c */
 int shadow_ahead_tests(void);
 int shadow_order_tests(void);
 int shadow_apart_tests(void);
 int shadow_unsync_tests(void);
+int shadow_part_tests(void);
 int shadow_vtlb_tests(void);
 
 #endif

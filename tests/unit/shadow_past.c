@@ -7,15 +7,21 @@
 #include "shadow_lend.h"
 #include "shadow_past.h"
 
-#define PAST   4096u /* stores that are remembered */
-#define DEPTH  4u    /* entries on a way */
-#define VALUES 16u   /* of one entry that are tried: the latest ones */
+#define PAST    4096u /* stores that are remembered */
+#define DEPTH   4u    /* entries on a way */
+#define VALUES  16u   /* of one entry that are tried: the latest ones */
+#define INVLPGS 8u    /* that are remembered of each vCPU */
 
 static struct {
     uint64_t at, value; /* 8 bytes, aligned, before the store */
 } past[PAST];
 unsigned long past_old;
 static unsigned long stores, flushed[VCPUS];
+static struct {
+    uint64_t page; /* linear */
+    unsigned long stores;
+} flushed_page[VCPUS][INVLPGS];
+static unsigned int invlpgs;
 
 /* Does a value count that stood there before? */
 typedef bool past_may_fn(uint64_t at);
@@ -31,6 +37,7 @@ void past_begin(void)
 {
     stores = 0;
     memset(flushed, 0, sizeof(flushed));
+    memset(flushed_page, 0, sizeof(flushed_page));
 }
 
 static void note(uint64_t at, const void *now)
@@ -52,6 +59,24 @@ void past_note(uint64_t at, unsigned int bytes, const void *(*now)(uint64_t at))
 void past_flushed(const struct test_vcpu *t)
 {
     flushed[t - vcpu] = stores;
+}
+
+void past_invlpg(const struct test_vcpu *t, uint64_t linear)
+{
+    flushed_page[t - vcpu][invlpgs].page = linear >> PAGE_SHIFT;
+    flushed_page[t - vcpu][invlpgs].stores = stores;
+    invlpgs = (invlpgs + 1) % INVLPGS;
+}
+
+/* Since when the vCPU has to see stores to what translates the address. */
+static unsigned long since(const struct test_vcpu *t, uint64_t linear)
+{
+    unsigned long n = flushed[t - vcpu];
+
+    for (unsigned int i = 0; i < INVLPGS; i++)
+        if (flushed_page[t - vcpu][i].page == linear >> PAGE_SHIFT)
+            n = MAX(n, flushed_page[t - vcpu][i].stores);
+    return n;
 }
 
 bool past_is_long(const struct test_vcpu *t)
@@ -103,7 +128,7 @@ static bool other_choice(struct choice *c)
 static bool explains(const struct test_vcpu *t, const struct access *a, uint64_t physical, past_may_fn *may_be_old)
 {
     struct oracle_cpu cpu = t->guest;
-    struct choice c = {.since = flushed[t - vcpu], .may_be_old = may_be_old};
+    struct choice c = {.since = since(t, a->linear), .may_be_old = may_be_old};
     bool tried = false;
 
     cpu.recall = recall;

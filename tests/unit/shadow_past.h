@@ -17,6 +17,8 @@ void past_begin(void);
 void past_note(uint64_t at, unsigned int bytes, const void *(*now)(uint64_t at));
 /* The vCPU has flushed its TLB; it has to, since more has changed since than is remembered. */
 void past_flushed(const struct test_vcpu *t);
+/* Or of one address. */
+void past_invlpg(const struct test_vcpu *t, uint64_t linear);
 bool past_is_long(const struct test_vcpu *t);
 /* Did hardware do the access by what the guest's tables say, or said since the vCPU's last flush where it may not see
  * what they say now? */

@@ -120,6 +120,16 @@ void tlb_forget(const struct test_vcpu *t)
         flush(t->cpu);
 }
 
+void tlb_forget_page(const struct test_vcpu *t, uint64_t linear)
+{
+    if (t->cpu == NO_CPU)
+        return;
+    memset(cpus[t->cpu].table, 0, sizeof(cpus[t->cpu].table));
+    for (unsigned int i = 0; i < TLB_SIZE; i++)
+        if (cpus[t->cpu].tlb[i].page == linear >> PAGE_SHIFT)
+            cpus[t->cpu].tlb[i].valid = false;
+}
+
 static void keep_table(unsigned int cpu, const struct shadow_page *sp)
 {
     unsigned int i = fake_below(TLB_SIZE);

@@ -25,8 +25,10 @@ void tlb_begin(void);
 /* A vCPU that does not run gets a CPU; it gets another one, or none. */
 void tlb_run_somewhere(struct test_vcpu *t);
 void tlb_move(struct test_vcpu *t);
-/* The guest flushes: INVLPG of all there is, a load of CR3. */
+/* The guest flushes: a load of CR3. */
 void tlb_forget(const struct test_vcpu *t);
+/* INVLPG: what it has of one page, and its pointers to tables. */
+void tlb_forget_page(const struct test_vcpu *t, uint64_t linear);
 /* What hardware did stays: the translation, and one of the tables on its way. */
 void tlb_remember(const struct test_vcpu *t, const struct access *a);
 /* Through a pointer to a table hardware finds, without the tables above it, what it may keep as well; false: there was

@@ -29,6 +29,7 @@ static uint8_t code[INSN_MAX_LEN], memory[PAGE_SIZE];
 static enum insn_mode mode;
 static unsigned int privilege, gave_up, crashed, blocked;
 static bool in_delivery;
+static uint64_t invalidated;
 static enum shadow_result fault_is;
 static bool fault_is_table;
 static enum p2m_type memory_is; /* on nested paging */
@@ -147,6 +148,12 @@ void domain_crash(struct domain *of, const char *fmt, ...)
 void hvm_triple_fault(struct vcpu *of)
 {
     fail();
+}
+
+bool shadow_invlpg(struct shadow_vcpu *of, uint64_t linear)
+{
+    invalidated = linear;
+    return linear != FAIL;
 }
 
 const struct guest_cpu *shadow_cpu(const struct shadow *s)
@@ -454,6 +461,26 @@ static void test_smsw(void **state)
     assert_int_equal(crashed, 1);
 }
 
+/* Which address it is about, by segment and mode; what shadows do not do for one address is done for all. */
+static void test_invlpg(void **state)
+{
+    regs()->rdi = 0x123456789000;
+    assert_int_equal(RUN(INVLPG, "\x0f\x01\x3f"), NONE); /* (%rdi) */
+    assert_int_equal(invalidated, 0x123456789000);
+    assert_int_equal(RUN(INVLPG, "\x64\x0f\x01\x7f\x08"), NONE); /* %fs:8(%rdi) */
+    assert_int_equal(invalidated, 0x123456789108);
+    assert_int_equal(RUN(INVLPG, "\x26\x67\x0f\x01\x3f"), NONE); /* %es:(%edi) */
+    assert_int_equal(invalidated, 0x56789000);
+    mode = INSN_32;
+    regs()->rdi = 0xffffff80;
+    assert_int_equal(RUN(INVLPG, "\x64\x0f\x01\x7f\x08"), NONE); /* %fs:8(%edi): around the end */
+    assert_int_equal(invalidated, 0x88);
+    assert_false(h.paging_due);
+    regs()->rdi = FAIL;
+    assert_int_equal(RUN(INVLPG, "\x0f\x01\x3f"), NONE);
+    assert_true(h.paging_due);
+}
+
 /* Others of the group, and other instructions: it was changed since the processor looked at it. */
 static void test_other_instruction(void **state)
 {
@@ -492,6 +519,7 @@ int main(void)
         EXIT_TEST(test_debug_registers),
         EXIT_TEST(test_lmsw),
         EXIT_TEST(test_smsw),
+        EXIT_TEST(test_invlpg),
         EXIT_TEST(test_other_instruction),
         EXIT_TEST(test_borrowed_memory),
     };

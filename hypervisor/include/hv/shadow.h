@@ -66,8 +66,10 @@ bool shadow_vtlb(void);
 /* The guest's registers are what v->paging says now, or it flushes its TLB; makes the root. 0; else the vCPU must not
  * run: -ERESTART, call again; -ENOMEM, the pool is too small. */
 int shadow_set_paging(struct shadow_vcpu *v);
-/* The vCPU's INVLPG has to be told too (shadow_set_paging): asked before each entry, with interrupts off. */
+/* The vCPU's INVLPG has to be told too: asked before each entry, with interrupts off. */
 bool shadow_needs_flushes(const struct shadow_vcpu *v);
+/* INVLPG: shadows say of the address what the guest's tables say. False: shadow_set_paging has to be called for that. */
+bool shadow_invlpg(struct shadow_vcpu *v, uint64_t linear);
 /* The vCPU may enter the guest. False: call again in a new stretch. */
 bool shadow_ready(const struct shadow_vcpu *v);
 /* It may not any more: asked again with interrupts off. */

@@ -204,6 +204,8 @@ static int step_down(struct fill *c, struct shadow_page *sp, struct shadow_page 
         return rc;
     if (!entry_stands(c, *out)) /* first of all: what a table out of sync had for the address is not to be used */
         return -ERESTART;
+    if (*out != child && (*out)->used && !unsync_caught_up(c->s))
+        return -ERESTART;
     spte_set(c->s, sp, index, spte_table(sp->role, c->w.entry[level], page_mfn(*out)));
     return 0;
 }

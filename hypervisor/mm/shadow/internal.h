@@ -116,6 +116,7 @@ struct shadow {
     unsigned int nr_unsynced;               /* others may read */
     unsigned int next_unsynced;             /* whose place is given away when all are taken */
     uint64_t clock;                         /* flushes of vCPUs so far */
+    uint64_t partial;                       /* when the last one was that left tables out of sync as they were */
     struct coming coming;
 };
 
@@ -300,6 +301,13 @@ void table_ahead(struct shadow *s, struct shadow_page *sp, unsigned int index);
  * that is new has its kernel in common with others, which costs no faults then. As much as there is room for. */
 void tables_ahead(struct shadow *s, struct shadow_page *top);
 
+/* ---- reach.c ---- */
+
+/* One entry names it, no more. */
+bool page_has_one_parent(const struct shadow *s, const struct shadow_page *sp);
+/* Is a table out of sync one that the vCPU may translate by? */
+bool table_in_reach(const struct shadow_vcpu *v, mfn_t table);
+
 /* ---- vtlb.c ---- */
 
 /* The guest has a fault of its own at an address. */
@@ -316,6 +324,8 @@ void table_stored(struct shadow *s, mfn_t table);
 bool table_sync_entry(struct shadow *s, mfn_t table, unsigned int offset);
 /* The vCPU has flushed its TLB: so are all, and v->flush is what the caller sets to 0 then. -ERESTART: not yet. */
 int unsync_flush(struct shadow_vcpu *v);
+/* All tables have been compared since the last flush that left some as they were. False: not yet, try again. */
+bool unsync_caught_up(struct shadow *s);
 /* The last shadow of a table has gone. */
 void table_gone(struct shadow *s, struct shadow_page *sp);
 

@@ -48,7 +48,7 @@ static bool root_holds(const struct shadow_vcpu *v, union shadow_role role, cons
     return root && root->role.n == role.n && mfn_eq(root->table, p2m_is_ram(top->type) ? top->mfn : INVALID_MFN);
 }
 
-static int make_root(struct shadow_vcpu *v, union shadow_role role, const struct p2m_entry *top)
+static int make_root(struct shadow_vcpu *v, union shadow_role role, const struct p2m_entry *top, bool flushes)
 {
     struct shadow_page *root = NULL;
     int rc = 0;
@@ -57,6 +57,8 @@ static int make_root(struct shadow_vcpu *v, union shadow_role role, const struct
         rc = page_make(v->s, role, &root); /* also if the guest means a table where there is no memory */
     else
         root = page_find(v->s, top->mfn, role);
+    if (root && !flushes && !unsync_caught_up(v->s))
+        return -ERESTART;
     if (!rc && !root) {
         rc = page_make_for(v->s, role, top->mfn, &root);
         if (!rc)
@@ -70,7 +72,8 @@ static int make_root(struct shadow_vcpu *v, union shadow_role role, const struct
     return 0;
 }
 
-int shadow_take_root(struct shadow_vcpu *v)
+/* flushes: what can be reached from it is compared next. */
+static int take_root(struct shadow_vcpu *v, bool flushes)
 {
     union shadow_role role = root_role(v);
     struct p2m_entry top = {.type = P2M_MMIO_DM};
@@ -79,7 +82,7 @@ int shadow_take_root(struct shadow_vcpu *v)
     if (role.level == 4 && !role.direct)
         top = p2m_lookup_locked(v->s->d, _gfn((v->paging.cr3 & PTE_ADDR) >> PAGE_SHIFT));
     if (!root_holds(v, role, &top))
-        rc = make_root(v, role, &top);
+        rc = make_root(v, role, &top, flushes);
     if (rc)
         return rc;
     if (!p2m_is_ram(top.type))
@@ -91,6 +94,11 @@ int shadow_take_root(struct shadow_vcpu *v)
     return 0;
 }
 
+int shadow_take_root(struct shadow_vcpu *v)
+{
+    return take_root(v, false);
+}
+
 /* Four entries of PAE were those of the old CR3; a TLB of the vCPU's own, all. */
 static int reload(struct shadow_vcpu *v)
 {
@@ -98,7 +106,7 @@ static int reload(struct shadow_vcpu *v)
 
     if (root && (root->role.direct || (root->role.level == 3 && root->role.levels != 4)) && !page_clear(v->s, root))
         return -ERESTART;
-    return shadow_take_root(v);
+    return take_root(v, true);
 }
 
 int shadow_set_paging(struct shadow_vcpu *v)
@@ -108,9 +116,9 @@ int shadow_set_paging(struct shadow_vcpu *v)
     v->apart = false;
     do {
         paging_lock(v->s->d);
-        rc = unsync_flush(v);
+        rc = reload(v);
         if (!rc)
-            rc = reload(v);
+            rc = unsync_flush(v);
         if (!rc)
             v->flush = 0;
         shadow_unlock(v->s);

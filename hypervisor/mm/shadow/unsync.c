@@ -5,9 +5,10 @@
  * copy is kept (seen); they are compared with the table, and follow it, when a vCPU flushes its TLB, as a TLB would
  * forget. So for shadows the copy stands for the table: nothing is made from an entry that is not the copy's.
  *
- *   - A fault brings the copy's entry up to date before it uses it (table_sync_entry).
- *   - A flush looks at all tables out of sync. Which it has seen to is known by a clock that each flush advances: one
- *     comparison serves all flushes that began before it, and one cut short goes on where it was.
+ *   - A fault brings the copy's entry up to date before it uses it (table_sync_entry), and so does INVLPG (invlpg.c).
+ *   - A flush looks at all tables out of sync that it can reach (reach.c). Which it has seen to is known by a clock
+ *     that each flush advances: one comparison serves all flushes that began before it, and one cut short goes on where
+ *     it was.
  *   - A table that has not changed for a while, or whose place another one needs, is protected, compared for the last
  *     time, and in sync again (closing). One that nothing leads to is no table any more.
  *
@@ -156,6 +157,18 @@ static bool sync_since(struct shadow *s, struct unsynced *u, uint64_t flush)
     return true;
 }
 
+static bool flush_table(struct shadow_vcpu *v, struct unsynced *u)
+{
+    struct shadow *s = v->s;
+
+    if (u->closing || u->quiet >= QUIET || !has_parents(s, u->table))
+        return close(s, u);
+    if (table_in_reach(v, u->table))
+        return sync_since(s, u, v->flush);
+    s->partial = MAX(s->partial, v->flush);
+    return true;
+}
+
 int unsync_flush(struct shadow_vcpu *v)
 {
     struct shadow *s = v->s;
@@ -167,10 +180,18 @@ int unsync_flush(struct shadow_vcpu *v)
 
         if (mfn_eq(u->table, INVALID_MFN))
             continue;
-        if (u->closing || u->quiet >= QUIET || !has_parents(s, u->table) ? !close(s, u) : !sync_since(s, u, v->flush))
+        if (!flush_table(v, u))
             return -ERESTART;
     }
     return 0;
+}
+
+bool unsync_caught_up(struct shadow *s)
+{
+    for (unsigned int i = 0; i < MAX_UNSYNCED && s->nr_unsynced; i++)
+        if (!mfn_eq(s->unsynced[i].table, INVALID_MFN) && !sync_since(s, &s->unsynced[i], s->partial))
+            return false;
+    return true;
 }
 
 bool shadow_needs_flushes(const struct shadow_vcpu *v)

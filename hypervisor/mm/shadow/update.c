@@ -141,7 +141,7 @@ void tables_ahead(struct shadow *s, struct shadow_page *top)
 {
     struct guest_paging g;
 
-    if (room() < TOP_WORK)
+    if (!unsync_caught_up(s) || room() < TOP_WORK)
         return;
     top->fresh = false;
     stretch_work(TOP_WORK);
