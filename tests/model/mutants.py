@@ -237,8 +237,10 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
     ("upper-shadow-of-such-a-table", SHADOW + "pages.c",
      "if (role.level > 1 && is_unsynced", "if (false && is_unsynced"),
     ("new-shadow-in-sync", SHADOW + "pages.c", "is_table(table) ? page_of_frame(s, table)->unsynced : 0;", "0;"),
-    ("fault-leaves-the-entry", SHADOW + "fault.c",
-     "    if (p2m_is_ram(e.type) && is_table(e.mfn)) /*", "    if (p2m_is_ram(e.type) && false) /*"),
+    ("fault-leaves-the-entry", SHADOW + "reflect.c",
+     "    if (p2m_is_ram(e.type) && is_table(e.mfn) && /*", "    if (p2m_is_ram(e.type) && false && /*"),
+    ("copy-not-looked-at", SHADOW + "reflect.c", "seen && READ_ONCE(seen[n]) ==", "seen || READ_ONCE(seen[n]) =="),
+    ("half-made-and-trusted", SHADOW + "reflect.c", "return same && !READ_ONCE(u->part);", "return same;"),
     # A flush of a part.
     ("invlpg-of-nothing", SHADOW + "invlpg.c", "done = sync_address(v, linear);", "done = true;"),
     ("invlpg-in-the-first-half", SHADOW + "invlpg.c", "sp->role.quadrant * PT_ENTRIES + index_of", "index_of"),

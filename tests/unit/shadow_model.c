@@ -396,6 +396,7 @@ static void random_registers(struct test_vcpu *t)
     model_load(t);
 }
 
+unsigned long model_locks;
 static struct {
     uint64_t linear;
     unsigned int levels; /* of the tables that it was used with */
@@ -586,6 +587,7 @@ void __wrap_paging_lock(struct domain *domain)
         inside = false;
     }
     __real_paging_lock(domain);
+    model_locks++;
 }
 
 /* ---- the other side ---- */

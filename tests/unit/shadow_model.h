@@ -58,6 +58,8 @@ void model_overwrite(uint64_t at, unsigned int bytes, const uint8_t *src);
 void model_will_store(uint64_t at, unsigned int bytes);
 void model_wrote(uint64_t at, unsigned int bytes, uint64_t value);
 mfn_t model_frame(uint64_t gfn);
+/* How often the paging lock was taken. */
+extern unsigned long model_locks;
 /* How many invariants the audit finds broken; and of a part: the tables on the way to an address, those of a guest
  * frame, the next one whose turn it is. */
 unsigned int model_audit(void);

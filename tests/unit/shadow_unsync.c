@@ -92,6 +92,42 @@ static void test_fault_takes_the_entry(void **state)
     assert_int_equal(go(REGION, ORACLE_READ, false).result, SHADOW_REFLECT);
 }
 
+/* It is a sign of stores that are to come: the table goes out of sync with it, but for one of an upper level. */
+static void test_expected(void **state)
+{
+    uint64_t table = TABLE + 1;
+
+    map(7, table, ALL);
+    model_store(2 * PAGE_SIZE + 16, 8, table << PAGE_SHIFT | ALL);
+    model_store(table * PAGE_SIZE, 8, 100ul << PAGE_SHIFT | ALL);
+    assert_int_equal(go(2 * REGION, ORACLE_READ, false).result, SHADOW_FIXED);
+    assert_int_equal(go(3 * REGION, ORACLE_READ, false).result, SHADOW_REFLECT);
+    assert_true(is_protected(d->shadow, model_frame(2)) && is_protected(d->shadow, model_frame(table)));
+    assert_int_equal(go(2 * REGION + PAGE_SIZE, ORACLE_READ, false).result, SHADOW_REFLECT);
+    assert_true(unsynced(table));
+    assert_int_equal(go(7 * PAGE_SIZE, ORACLE_WRITE, false).result, SHADOW_FIXED);
+    store(table * PAGE_SIZE + 8, 101ul << PAGE_SHIFT | ALL);
+    assert_int_equal(go(2 * REGION + PAGE_SIZE, ORACLE_WRITE, false).at >> PAGE_SHIFT, model_frame(101).n);
+    assert_int_equal(model_audit(), 0);
+}
+
+/* One that changes nothing is seen to without the lock; by whoever is at work on the table's shadows, with it. */
+static void test_own_fault(void **state)
+{
+    unsigned long locks = model_locks;
+
+    assert_int_equal(go(REGION + 9 * PAGE_SIZE, ORACLE_READ, false).result, SHADOW_REFLECT);
+    assert_int_equal(go(9ul << 30, ORACLE_READ, false).result, SHADOW_REFLECT);
+    assert_int_equal(model_locks, locks);
+    d->shadow->unsynced[0].part = true;
+    assert_int_equal(go(REGION + 9 * PAGE_SIZE, ORACLE_READ, false).result, SHADOW_REFLECT);
+    assert_int_equal(model_locks, locks + 1);
+    d->shadow->unsynced[0].part = false;
+    store(TABLE * PAGE_SIZE + 9 * 8, 101ul << PAGE_SHIFT | PTE_A);
+    assert_int_equal(go(REGION + 9 * PAGE_SIZE, ORACLE_READ, false).result, SHADOW_REFLECT);
+    assert_int_equal(model_locks, locks + 2);
+}
+
 static void flush_until_in_sync(uint64_t gfn)
 {
     for (unsigned int i = 0; unsynced(gfn) && i < 10; i++)
@@ -167,6 +203,8 @@ int shadow_unsync_tests(void)
         UNSYNC_TEST(test_until_a_flush),
         UNSYNC_TEST(test_a_fault_sees_now),
         UNSYNC_TEST(test_fault_takes_the_entry),
+        UNSYNC_TEST(test_expected),
+        UNSYNC_TEST(test_own_fault),
         UNSYNC_TEST(test_closed),
         UNSYNC_TEST(test_of_both_levels),
         UNSYNC_TEST(test_dead),

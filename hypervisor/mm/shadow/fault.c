@@ -306,28 +306,6 @@ static enum shadow_result fill(struct fill *c)
     return rc == -ENOMEM ? SHADOW_NOMEM : SHADOW_FIXED;
 }
 
-/*
- * A fault takes the translation of its address out of the TLB (AMD64 manual volume 2, section 5.5.2), and its answer
- * will be a store to the entry that it was about.
- */
-static void reflect(struct fill *c)
-{
-    gpa_t slot = c->w.slot[c->w.level];
-    struct p2m_entry e;
-
-    c->f->error = c->w.error;
-    c->v->reflected = slot.n & ~7ul;
-    if (has_tlb(c->v))
-        vtlb_fault(c->v, c->f->linear);
-    if (!READ_ONCE(c->s->nr_unsynced) || !c->v->paging.fmt->level[c->w.level].accessed)
-        return;
-    paging_lock(c->s->d);
-    e = p2m_lookup_locked(c->s->d, _gfn(slot.n >> PAGE_SHIFT));
-    if (p2m_is_ram(e.type) && is_table(e.mfn)) /* first of all in this stretch: there is room */
-        (void)table_sync_entry(c->s, e.mfn, (unsigned int)slot.n & (PAGE_SIZE - 1));
-    shadow_unlock(c->s);
-}
-
 static enum shadow_result handle(struct shadow_vcpu *v, struct shadow_fault *f)
 {
     struct guest_mem mem = shadow_mem(v->s->d);
@@ -338,7 +316,8 @@ static enum shadow_result handle(struct shadow_vcpu *v, struct shadow_fault *f)
     c.w = (struct guest_walk){.linear = f->linear, .access = f->access, .smap_exempt = f->smap_exempt};
     switch (guest_walk(&v->paging, &mem, &c.w)) {
     case WALK_FAULT:
-        reflect(&c);
+        f->error = c.w.error;
+        shadow_reflect(v, &c.w);
         return SHADOW_REFLECT;
     case WALK_RETRY:
         return SHADOW_FIXED;

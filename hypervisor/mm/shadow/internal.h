@@ -86,6 +86,7 @@ struct unsynced {
     uint8_t quiet;          /* comparisons without a change */
     bool changed;           /* there was one since the last comparison began */
     bool closing;           /* it is protected already */
+    bool part;              /* shadows do not have yet what seen has (others may read) */
 };
 #define MAX_UNSYNCED 32u
 
@@ -300,6 +301,17 @@ void table_ahead(struct shadow *s, struct shadow_page *sp, unsigned int index);
 /* A top table of 4 levels has a new shadow, and is protected: entries lead to what shadows there are. An address space
  * that is new has its kernel in common with others, which costs no faults then. As much as there is room for. */
 void tables_ahead(struct shadow *s, struct shadow_page *top);
+
+/* ---- reflect.c ---- */
+
+/* A walk has ended with a fault of the guest's own. */
+void shadow_reflect(struct shadow_vcpu *v, const struct guest_walk *w);
+
+/* ---- expect.c ---- */
+
+/* Is a table to go out of sync, because of a fault that was about an entry of such a level? Without the lock it may be
+ * wrong. */
+bool expects_stores(const struct shadow *s, mfn_t table, unsigned int level);
 
 /* ---- reach.c ---- */
 

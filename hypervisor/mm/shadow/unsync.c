@@ -64,10 +64,14 @@ static void sync_part(struct shadow *s, struct unsynced *u, unsigned int n)
 
     if (u->seen[n] == now)
         return;
+    WRITE_ONCE(u->part, true);
+    smp_wmb();
     u->seen[n] = now;
     u->changed = true;
     s->count.synced++;
     table_follow(s, u->table, n * PART, PART);
+    smp_wmb();
+    WRITE_ONCE(u->part, false);
 }
 
 bool table_sync_entry(struct shadow *s, mfn_t table, unsigned int offset)
