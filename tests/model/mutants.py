@@ -241,6 +241,7 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
      "    if (p2m_is_ram(e.type) && is_table(e.mfn) && /*", "    if (p2m_is_ram(e.type) && false && /*"),
     ("copy-not-looked-at", SHADOW + "reflect.c", "seen && READ_ONCE(seen[n]) ==", "seen || READ_ONCE(seen[n]) =="),
     ("half-made-and-trusted", SHADOW + "reflect.c", "return same && !READ_ONCE(u->part);", "return same;"),
+    ("shrunk-though-used", SHADOW + "shrink.c", "return !sp->used && page_has", "return page_has"),
     # A flush of a part.
     ("invlpg-of-nothing", SHADOW + "invlpg.c", "done = sync_address(v, linear);", "done = true;"),
     ("invlpg-in-the-first-half", SHADOW + "invlpg.c", "sp->role.quadrant * PT_ENTRIES + index_of", "index_of"),

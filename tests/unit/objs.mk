@@ -324,7 +324,7 @@ shadow-model-srcs  := $(patsubst %,tests/unit/%.c,shadow_model shadow_change sha
 shadow-model-libs  := $(patsubst %,-Wl$(comma)--wrap=%,tlb_flush_mask paging_lock paging_pool_alloc paging_pool_free)
 
 units              += test_shadow
-test_shadow-srcs   := $(patsubst %,tests/unit/%.c,test_shadow shadow_ahead shadow_unsync shadow_part shadow_apart \
+test_shadow-srcs   := $(patsubst %,tests/unit/%.c,test_shadow shadow_ahead shadow_unsync shadow_part shadow_shrink shadow_apart \
                         shadow_order shadow_vtlb shadow_guest) \
                       $(shadow-model-srcs)
 test_shadow-cflags := $(hv-unit-cflags)

@@ -119,6 +119,7 @@ struct shadow {
     uint64_t clock;                         /* flushes of vCPUs so far */
     uint64_t partial;                       /* when the last one was that left tables out of sync as they were */
     struct coming coming;
+    bool shrunk; /* a table of an upper level has lost an entry by a store: shrink.c */
 };
 
 #define MAX_SHADOWS 16u /* of one guest table */
@@ -313,6 +314,11 @@ void shadow_reflect(struct shadow_vcpu *v, const struct guest_walk *w);
  * wrong. */
 bool expects_stores(const struct shadow *s, mfn_t table, unsigned int level);
 
+/* ---- shrink.c ---- */
+
+/* A table was stored to: what leads nowhere any more is no table. As much as there is room for. */
+void table_shrunk(struct shadow *s, mfn_t table);
+
 /* ---- reach.c ---- */
 
 /* One entry names it, no more. */
@@ -336,6 +342,8 @@ void table_stored(struct shadow *s, mfn_t table);
 bool table_sync_entry(struct shadow *s, mfn_t table, unsigned int offset);
 /* The vCPU has flushed its TLB: so are all, and v->flush is what the caller sets to 0 then. -ERESTART: not yet. */
 int unsync_flush(struct shadow_vcpu *v);
+/* The table of that number is compared now, as for a flush. False: not to its end. */
+bool unsync_compare(struct shadow *s, unsigned int n);
 /* All tables have been compared since the last flush that left some as they were. False: not yet, try again. */
 bool unsync_caught_up(struct shadow *s);
 /* The last shadow of a table has gone. */

@@ -203,6 +203,8 @@ int shadow_store(struct domain *d, gpa_t at, unsigned int bytes, uint64_t value)
         return rc;
     announce(&c, &value);
     store(at_offset(c.p2m.mfn, at), bytes, value);
+    if (p2m_is_ram(c.p2m.type))
+        table_shrunk(d->shadow, c.p2m.mfn);
     end(&c);
     return 0;
 }

@@ -14,6 +14,7 @@ hv-srcs += hypervisor/mm/shadow/update.c
 hv-srcs += hypervisor/mm/shadow/unsync.c
 hv-srcs += hypervisor/mm/shadow/reach.c
 hv-srcs += hypervisor/mm/shadow/invlpg.c
+hv-srcs += hypervisor/mm/shadow/shrink.c
 hv-srcs += hypervisor/mm/shadow/emulate.c
 hv-srcs += hypervisor/mm/shadow/harvest.c
 hv-srcs += hypervisor/mm/shadow/root.c

@@ -190,6 +190,11 @@ int unsync_flush(struct shadow_vcpu *v)
     return 0;
 }
 
+bool unsync_compare(struct shadow *s, unsigned int n)
+{
+    return sync_since(s, &s->unsynced[n], ++s->clock);
+}
+
 bool unsync_caught_up(struct shadow *s)
 {
     for (unsigned int i = 0; i < MAX_UNSYNCED && s->nr_unsynced; i++)

@@ -75,6 +75,7 @@ static void update_table(struct shadow *s, struct shadow_page *sp, const struct 
     child = page_of_frame(s, spte_mfn(old));
     if (!child->parents && has_table(child) && !child->roots)
         page_orphan(s, child);
+    s->shrunk |= !spte_present(sp->entry[index]);
 }
 
 static void update_one(struct shadow *s, struct shadow_page *sp, const struct guest_paging *g, unsigned int index,
