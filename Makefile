@@ -133,6 +133,7 @@ debug-run: all image
 	$(Q)python3 tests/lab/lab debug --build $(BUILD)
 lint:
 	$(Q)sh tests/meta/lint.sh
+include tools/package/rules.mk
 clean:
 	rm -rf $(BUILD)
 

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What make install puts where, and the menu entries that the script for GRUB makes of a made-up /boot."""
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+import tempfile
+import unittest
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("UMBRA_BUILD", os.path.join(TOP, "build"))
+SCRIPT = os.path.join(TOP, "tools", "package", "grub.d")
+GRUB_LIBRARY = "/usr/share/grub/grub-mkconfig_lib"
+VERSION = re.search(r"^VERSION := (\S+)", open(os.path.join(TOP, "Config.mk"), encoding="utf-8").read(), re.M).group(1)
+
+# Path below the prefix or the root, mode; the pages of the documentation are compared with the tree.
+FILES = {
+    f"boot/umbra-{VERSION}.gz": 0o644,
+    "etc/default/umbra": 0o644,
+    "etc/grub.d/45_umbra": 0o755,
+    "etc/logrotate.d/umbra": 0o644,
+    "usr/bin/umbra": 0o755,
+    "usr/lib/systemd/system/umbra-console-log.service": 0o644,
+    "usr/lib/systemd/system/umbra-supervisor.service": 0o644,
+    "usr/lib/systemd/system/xen.service.d/umbra.conf": 0o644,
+    "usr/lib/umbra/daemon-options": 0o755,
+    "usr/share/umbra/schema/guest-1.schema.json": 0o644,
+}
+DOCS = "usr/share/doc/umbra/"
+
+
+def install(root, **variables):
+    """make install as of the tree's build, with variables of its own command line only."""
+    words = [f"{name}={value}" for name, value in variables.items()]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    done = subprocess.run(["make", "--no-print-directory", "install", f"BUILD={os.path.relpath(BUILD, TOP)}"] + words,
+                          cwd=TOP, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          check=False)
+    if done.returncode:
+        raise AssertionError(done.stdout[-4000:])
+    return files_below(root)
+
+
+def files_below(root):
+    found = {}
+    for where, _, names in os.walk(root):
+        for name in names:
+            path = os.path.join(where, name)
+            found[os.path.relpath(path, root)] = stat.S_IMODE(os.lstat(path).st_mode)
+    return found
+
+
+def pages():
+    found = {"README.md", "CONTRIBUTING.md", "LICENSE", "tests/README.md"}
+    for folder, suffix in (("docs", ".md"), ("docs/decisions", ".md"), ("examples", ".json")):
+        found |= {f"{folder}/{n}" for n in os.listdir(os.path.join(TOP, folder)) if n.endswith(suffix)}
+    return found
+
+
+class Install(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        if not all(os.path.exists(os.path.join(BUILD, name)) for name in ("umbra", "umbra.gz")):
+            raise unittest.SkipTest("umbra and umbra.gz are not built")
+        cls.root = tempfile.mkdtemp(prefix="umbra-install-")
+        cls.found = install(cls.root, DESTDIR=cls.root, PREFIX="/usr")
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.root)
+
+    def read(self, path):
+        with open(os.path.join(self.root, path), "rb") as file:
+            return file.read()
+
+    def test_files_and_modes(self):
+        wanted = dict(FILES, **{DOCS + page: 0o644 for page in pages()})
+        self.assertEqual(self.found, wanted)
+        self.assertTrue(os.path.isdir(os.path.join(self.root, "etc/umbra/auto")))
+
+    def test_directories_are_for_all(self):
+        for where, _, _ in os.walk(self.root):
+            if where != self.root:
+                self.assertEqual(stat.S_IMODE(os.stat(where).st_mode), 0o755, where)
+
+    def test_nothing_names_where_it_was_built(self):
+        for path in self.found:
+            text = self.read(path)
+            for place in (TOP, os.path.abspath(BUILD), self.root):
+                self.assertNotIn(place.encode(), text, path)
+            if not path.startswith(DOCS):
+                self.assertIsNone(re.search(rb"@[A-Z]+@", text), path)
+
+    def test_program_is_stripped_and_runs(self):
+        sections = subprocess.run(["readelf", "-SW", os.path.join(self.root, "usr/bin/umbra")], capture_output=True,
+                                  text=True, check=True).stdout
+        self.assertIn(" .text ", sections)
+        self.assertNotIn(".debug_info", sections)
+        said = subprocess.run([os.path.join(self.root, "usr/bin/umbra"), "config", "schema"], capture_output=True,
+                              check=True).stdout
+        self.assertEqual(said, self.read("usr/share/umbra/schema/guest-1.schema.json"))
+
+    def test_hypervisor_is_what_grub_loads(self):
+        image = os.path.join(self.root, "boot", f"umbra-{VERSION}")
+        with open(image, "wb") as file:
+            subprocess.run(["gzip", "-dc", image + ".gz"], stdout=file, check=True)
+        self.addCleanup(os.unlink, image)
+        done = subprocess.run(["grub-file", "--is-x86-multiboot2", image], check=False)
+        self.assertEqual(done.returncode, 0)
+
+    def test_settings_stay(self):
+        """A second installation, into the same place, and with paths of another prefix."""
+        with tempfile.TemporaryDirectory(prefix="umbra-install-") as root:
+            os.makedirs(os.path.join(root, "etc/default"))
+            with open(os.path.join(root, "etc/default/umbra"), "w", encoding="utf-8") as file:
+                file.write("UMBRA_CMDLINE=mine\n")
+            found = install(root, DESTDIR=root)
+            self.assertIn("usr/local/bin/umbra", found)
+            self.assertIn("etc/grub.d/45_umbra", found)
+            with open(os.path.join(root, "etc/default/umbra"), encoding="utf-8") as file:
+                self.assertEqual(file.read(), "UMBRA_CMDLINE=mine\n")
+            unit = "usr/local/lib/systemd/system/umbra-supervisor.service"
+            with open(os.path.join(root, unit), encoding="utf-8") as file:
+                self.assertIn("ExecStart=/usr/local/bin/umbra supervise\n", file.read())
+
+    @unittest.skipUnless(shutil.which("systemd-analyze"), "no systemd-analyze here")
+    def test_units(self):
+        """Installed where the paths in them are true, so that the programs they name are looked for as well."""
+        with tempfile.TemporaryDirectory(prefix="umbra-install-") as root:
+            install(root, PREFIX=f"{root}/usr", BOOTDIR=f"{root}/boot", SYSCONFDIR=f"{root}/etc")
+            folder = os.path.join(root, "usr/lib/systemd/system")
+            units = sorted(os.path.join(folder, n) for n in os.listdir(folder) if n.endswith(".service"))
+            self.assertEqual(len(units), 2)
+            done = subprocess.run(["systemd-analyze", "verify", "--man=no"] + units, capture_output=True, text=True,
+                                  check=False)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+
+STUB = r"""#!/bin/sh
+case $* in
+*--target=partmap*) echo msdos ;;
+*--target=abstraction*) case $* in *mapper*) echo lvm ;; esac ;;
+*--target=fs_uuid*) echo 11-22 ;;
+*--target=fs*) echo ext2 ;;
+*--target=compatibility_hint*) echo hd0,msdos1 ;;
+esac
+"""
+
+
+@unittest.skipUnless(os.path.exists(GRUB_LIBRARY), "no grub-mkconfig_lib here")
+class Menu(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory(prefix="umbra-boot-")
+        self.addCleanup(temporary.cleanup)
+        self.top = temporary.name
+        self.boot = os.path.join(self.top, "boot")
+        os.mkdir(self.boot)
+        self.write("grub-probe", STUB, 0o755)
+
+    def write(self, name, text="", mode=0o644):
+        path = os.path.join(self.top, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, mode)
+
+    def kernel(self, version, config="CONFIG_XEN_DOM0=y\n", initrd=True):
+        self.write(f"boot/vmlinuz-{version}")
+        self.write(f"boot/config-{version}", config)
+        if initrd:
+            self.write(f"boot/initrd.img-{version}")
+
+    def menu(self, settings="", **variables):
+        """What the script prints, with grub-mkconfig's variables; only grub-probe, which wants a disk, is not GRUB's."""
+        self.write("settings", settings)
+        environment = {"PATH": os.environ["PATH"], "UMBRA_BOOT": self.boot,
+                       "UMBRA_SETTINGS": os.path.join(self.top, "settings"),
+                       "grub_probe": os.path.join(self.top, "grub-probe"), "GRUB_DISTRIBUTOR": "Debian",
+                       "GRUB_DEVICE": "/dev/sda1", "GRUB_DEVICE_BOOT": "/dev/sda1", "GRUB_FS": "ext2",
+                       "GRUB_CMDLINE_LINUX": "splash", "GRUB_CMDLINE_LINUX_DEFAULT": "quiet"}
+        done = subprocess.run(["sh", SCRIPT], env=dict(environment, **variables), capture_output=True, text=True,
+                              check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        if done.stdout:
+            checked = subprocess.run(["grub-script-check"], input=done.stdout, stdout=subprocess.PIPE,
+                                     stderr=subprocess.STDOUT, text=True, check=False)
+            self.assertEqual((checked.returncode, checked.stdout), (0, ""), done.stdout)
+        self.errors = done.stderr
+        return done.stdout
+
+    def lines(self, text, word):
+        return [line.strip() for line in text.split("\n") if line.strip().startswith(word)]
+
+    def test_nothing_to_start(self):
+        self.assertEqual(self.menu(), "")
+        self.kernel("6.1.0-9-amd64")
+        self.assertEqual(self.menu(), "")
+        os.unlink(os.path.join(self.boot, "vmlinuz-6.1.0-9-amd64"))
+        self.write("boot/umbra-0.1.gz")
+        self.assertEqual(self.menu(), "")
+
+    def test_entries(self):
+        """Newest first, as versions go; kernels that cannot be it, other hypervisors and leftovers are left out."""
+        self.kernel("6.1.0-9-amd64")
+        self.kernel("6.1.0-31-amd64")
+        self.kernel("6.1.0-40-cloud", config="# CONFIG_XEN_DOM0 is not set\n")
+        self.write("boot/vmlinuz-6.9")
+        for name in ("umbra-0.9.gz", "umbra-0.10.gz", "umbra-0.11.gz.dpkg-new", "umbra-0.12", "xen-4.17-amd64.gz"):
+            self.write("boot/" + name)
+        text = self.menu()
+        titles = [re.match(r"(?:menuentry|submenu) '([^']*)'.* \$menuentry_id_option '([^']*)' \{$", line).groups()
+                  for line in self.lines(text, "menuentry") + self.lines(text, "submenu")]
+        self.assertEqual(titles, [
+            ("Debian GNU/Linux, with Umbra hypervisor", "umbra"),
+            ("Debian GNU/Linux, with Umbra 0.10 and Linux 6.1.0-31-amd64", "umbra-0.10-6.1.0-31-amd64"),
+            ("Debian GNU/Linux, with Umbra 0.10 and Linux 6.1.0-9-amd64", "umbra-0.10-6.1.0-9-amd64"),
+            ("Debian GNU/Linux, with Umbra 0.9 and Linux 6.1.0-31-amd64", "umbra-0.9-6.1.0-31-amd64"),
+            ("Debian GNU/Linux, with Umbra 0.9 and Linux 6.1.0-9-amd64", "umbra-0.9-6.1.0-9-amd64"),
+            ("Advanced options for Debian GNU/Linux (with Umbra hypervisor)", "umbra-advanced")])
+        self.assertEqual(self.errors.count("Found Umbra image"), 2)
+        self.assertEqual(len(re.findall(r"^(?:menuentry|submenu)", text, re.M)), 2)
+
+    def test_commands(self):
+        self.kernel("6.1.0-9-amd64")
+        self.write("boot/umbra-0.1.gz")
+        text = self.menu('UMBRA_CMDLINE="com1=115200,8n1 dom0_mem=2G"\nUMBRA_CMDLINE_LINUX=console=hvc0\n')
+        first = text.split("submenu")[0]
+        self.assertEqual(self.lines(first, "multiboot2"),
+                         [f"multiboot2 {self.boot}/umbra-0.1.gz com1=115200,8n1 dom0_mem=2G"])
+        self.assertEqual(self.lines(first, "module2"),
+                         [f"module2 {self.boot}/vmlinuz-6.1.0-9-amd64 root=/dev/sda1 ro splash quiet console=hvc0",
+                          f"module2 --nounzip {self.boot}/initrd.img-6.1.0-9-amd64"])
+        self.assertEqual(self.lines(first, "insmod"), ["insmod part_msdos", "insmod ext2", "insmod gzio"])
+        self.assertNotIn("savedefault", text)
+        self.assertIn("savedefault", self.menu(GRUB_SAVEDEFAULT="true"))
+
+    def root_of(self, **variables):
+        return re.search(r"root=(.*) splash", self.menu(**variables)).group(1)
+
+    def test_root(self):
+        """By device here: the UUID is taken where there is such a disk."""
+        self.write("boot/umbra-0.1.gz")
+        self.kernel("6.1.0-9-amd64")
+        self.assertEqual(self.root_of(GRUB_DEVICE_UUID="no-such-uuid"), "/dev/sda1 ro")
+        self.assertRegex(self.root_of(GRUB_FS="btrfs"), r"^/dev/sda1 ro( rootflags=subvol=\S+)?$")
+        self.assertEqual(self.menu(GRUB_FS="zfs"), "")
+        self.assertIn("ZFS", self.errors)
+
+    def test_without_initrd(self):
+        self.write("boot/umbra-0.1.gz")
+        self.kernel("6.1.0-9-amd64", initrd=False)
+        text = self.menu()
+        self.assertEqual(len(self.lines(text, "module2")), 2)
+        self.assertNotIn("--nounzip", text)
+
+    def test_quotes(self):
+        self.write("boot/umbra-0.1.gz")
+        self.kernel("6.1.0-9-amd64")
+        self.assertIn(r"menuentry 'Dan'\''s GNU/Linux, with Umbra hypervisor'", self.menu(GRUB_DISTRIBUTOR="Dan's"))
+
+
+if __name__ == "__main__":
+    unittest.main()
