@@ -22,7 +22,9 @@ GUEST_CFLAGS := -std=gnu11 -Os -ffreestanding -fno-pic -fno-pie -mno-red-zone -m
                 -fno-stack-protector -fno-asynchronous-unwind-tables -fno-strict-aliasing -fno-common -fno-jump-tables \
                 -Itests/guests/lib -D__XEN_INTERFACE_VERSION__=__XEN_LATEST_INTERFACE_VERSION__ $(WARN)
 
-TOOL_CFLAGS := -std=gnu11 -O2 -g -Itools -Ihypervisor/include -D_GNU_SOURCE -DUMBRA_VERSION='"$(VERSION)"' $(WARN)
+# TOOL_MORE, TOOL_LDFLAGS: a packager's own.
+TOOL_CFLAGS := -std=gnu11 -O2 -g -Itools -Ihypervisor/include -D_GNU_SOURCE -DUMBRA_VERSION='"$(VERSION)"' $(WARN) \
+               $(TOOL_MORE)
 
 # What makes host programs find errors when they run.
 UNIT_CHECKS := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer

@@ -72,7 +72,7 @@ $(BUILD)/libctl.a: $(patsubst %.c,$(BUILD)/tools/%.o,$(ctl-srcs))
 
 $(BUILD)/umbra: $(patsubst %.c,$(BUILD)/tools/%.o,$(cli-srcs)) $(BUILD)/libctl.a
 	$(call say,LD,$@)
-	$(Q)$(CC) -o $@ $^ $(ctl-libs) $(cli-libs)
+	$(Q)$(CC) $(TOOL_LDFLAGS) -o $@ $^ $(ctl-libs) $(cli-libs)
 
 # --- test guests: one source each, and the library ------------------------------------------------------------------
 $(BUILD)/guest-objs/%.o: %.c Makefile Config.mk

@@ -49,7 +49,7 @@ cppcheck() {
 }
 
 shell() {
-    find tools tests hypervisor .ci -type f | while read -r file; do
+    find tools tests hypervisor debian .ci -type f | while read -r file; do
         case $(head -n1 "$file") in
         '#!/bin/sh' | '#!/bin/busybox sh') dash -n "$file" ;;
         '#!/usr/bin/env bash' | '#!/bin/bash') bash -n "$file" ;;

@@ -7,7 +7,7 @@ import os
 import re
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-FOLDERS = ("hypervisor", "tools", "tests", "examples", "docs", ".ci")
+FOLDERS = ("hypervisor", "tools", "tests", "examples", "docs", "debian", ".ci")
 SOURCE_SUFFIXES = (".c", ".h", ".S", ".lds", ".def", ".py", ".sh", ".mk")
 SCRIPTS = ("tests/run", "tests/lab/lab", "tests/lab/demo", "tests/lab/measure", "tests/matrix/run", ".ci/run")
 

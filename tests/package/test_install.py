@@ -239,7 +239,7 @@ class Menu(unittest.TestCase):
         return re.search(r"root=(.*) splash", self.menu(**variables)).group(1)
 
     def test_root(self):
-        """By device here: the UUID is taken where there is such a disk."""
+        """By device here: the UUID is taken where there is such a disk, which test_deb makes one think."""
         self.write("boot/umbra-0.1.gz")
         self.kernel("6.1.0-9-amd64")
         self.assertEqual(self.root_of(GRUB_DEVICE_UUID="no-such-uuid"), "/dev/sda1 ro")

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Into a system.
+# Into a system, and into Debian packages.
 #   make install [DESTDIR=...] [PREFIX=/usr/local]    what install.sh lists; into DESTDIR, to be used without it
+#   make deb                                          build/deb/*.deb, and what lintian says of them
+#   make check-deb                                    installs and removes them in a Debian 12 of its own (root, network)
 PREFIX     := /usr/local
 BOOTDIR    := /boot
 SYSCONFDIR := /etc
@@ -9,7 +11,7 @@ DOCDIR     = $(PREFIX)/share/doc/umbra
 # Empty: the program keeps its symbols, for a packager who separates them.
 STRIP      := -s
 
-.PHONY: install
+.PHONY: install deb check-deb
 install: export BUILD := $(BUILD)
 install: export VERSION := $(VERSION)
 install: export DESTDIR := $(DESTDIR)
@@ -24,3 +26,9 @@ install: hypervisor tools $(BUILD)/guest-1.schema.json
 
 $(BUILD)/guest-1.schema.json: $(BUILD)/umbra
 	$(Q)$(BUILD)/umbra config schema > $@.new && mv $@.new $@
+
+deb:
+	$(Q)sh tools/image/deps.sh packages.txt packages-deb.txt
+	$(Q)sh tools/package/deb.sh $(BUILD) $(VERSION)
+check-deb: deb
+	$(Q)python3 tests/run --deb --build $(BUILD)
