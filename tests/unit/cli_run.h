@@ -31,6 +31,13 @@ void test_top_usage(void **state);
 void test_top_live(void **state);
 void test_top_signals(void **state);
 
+/* cli_config.c */
+void test_config_usage(void **state);
+void test_config_schema(void **state);
+void test_config_validate(void **state);
+void test_config_convert(void **state);
+void test_create_from_xl(void **state);
+
 /* cli_shadow.c */
 void test_shadow_verbs(void **state);
 void test_shadow_dump(void **state);

@@ -10,11 +10,16 @@ test_json-cflags  := $(cli-unit-cflags)
 test_json-libs    := -lyajl
 
 units             += test_config
-test_config-srcs  := tests/unit/test_config.c tools/cli/config.c tools/cli/config_check.c tools/cli/config_keys.c \
-                     $(patsubst %,tools/cli/%.c,config_devices device_spec suggest diag json json_tree) \
-                     $(patsubst %,tools/libctl/%.c,vdev uuid)
+config-srcs       := $(patsubst %,tools/cli/%.c,config config_check config_keys config_devices device_spec xlcfg xlcfg_keys \
+                       suggest diag json json_tree) $(patsubst %,tools/libctl/%.c,vdev uuid)
+test_config-srcs  := tests/unit/test_config.c $(config-srcs)
 test_config-cflags := $(cli-unit-cflags)
 test_config-libs  := -lyajl
+
+units             += test_xlcfg
+test_xlcfg-srcs   := tests/unit/test_xlcfg.c $(config-srcs)
+test_xlcfg-cflags := $(cli-unit-cflags)
+test_xlcfg-libs   := -lyajl
 
 units                 += test_device_spec
 test_device_spec-srcs := tests/unit/test_device_spec.c tools/cli/device_spec.c tools/libctl/vdev.c
@@ -78,7 +83,7 @@ test_dump-cflags  := $(test_stream-cflags)
 
 units             += test_cli
 test_cli-srcs     := $(patsubst %,tests/unit/%.c,test_cli cli_run cli_shadow fake_ctl fake_save fake_verbs fake_devices \
-                       cli_devices) \
+                       cli_devices cli_config) \
                      $(patsubst %,tools/libctl/%.c,uuid vdev error stream target) \
                      $(filter-out tools/cli/main.c,$(wildcard tools/cli/*.c))
 test_cli-cflags   := $(cli-unit-cflags) -Itests/unit

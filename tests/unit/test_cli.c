@@ -90,9 +90,6 @@ static void test_usage_errors(void **state)
         {"console -n 1 web1", "umbra: console: -n 1: only console 0 exists\n"},
         {"shutdown", "umbra: shutdown: an operand is missing: DOMAIN... | -a\n"},
         {"shutdown -a web1", "umbra: shutdown: -a takes no domain\n"},
-        {"config frob",
-         "umbra: config: frob: not something config can do; there are `config validate` and `config schema`\n"},
-        {"config validate", "umbra: config: validate: no file is named\n"},
         {"create", "umbra: create: no configuration file is named\n"},
         {"create name=x", "umbra: create: no configuration file is named\n"},
         {"create a b", "umbra: create: b: not of the form KEY=VALUE\n"},
@@ -312,13 +309,6 @@ static void test_claims(void **state)
                              "web1                                         3   258     1     -b----       0.0     2\n");
     says("claims --json", 0, "\"claimed_kib\": 2048");
     assert_int_equal(umbra("claims web1"), 2);
-}
-
-static void test_schema(void **state)
-{
-    fake->present = false;
-    says("config schema", 0, "https://json-schema.org/draft/2020-12/schema");
-    assert_int_equal(umbra("config schema g.json"), 2);
 }
 
 static void test_rename(void **state)
@@ -557,19 +547,6 @@ static void test_create_failures(void **state)
     assert_int_equal(fake->n, 2);
 }
 
-static void test_validate(void **state)
-{
-    fake->present = false;
-    put("bad.json", "{");
-    assert_int_equal(umbra("config validate g.json"), 0);
-    assert_string_equal(out, "g.json: valid\n");
-    assert_int_equal(umbra("config validate -q g.json bad.json"), 2);
-    assert_string_equal(out, "");
-    says("config validate bad.json g.json --json", 2,
-         "\"file\": \"g.json\",\n      \"valid\": true,\n      \"diagnostics\": []");
-    assert_string_equal(err, "");
-}
-
 static void test_escape(void **state)
 {
     assert_int_equal(escape_parse("^]"), 0x1d);
@@ -703,7 +680,6 @@ int main(void)
         cmocka_unit_test_setup(test_control_domain_is_protected, cli_fresh),
         cmocka_unit_test_setup(test_holders, cli_fresh),
         cmocka_unit_test_setup(test_claims, cli_fresh),
-        cmocka_unit_test_setup(test_schema, cli_fresh),
         cmocka_unit_test_setup(test_rename, cli_fresh),
         cmocka_unit_test_setup(test_uptime, cli_fresh),
         cmocka_unit_test_setup(test_sysrq_and_trigger, cli_fresh),
@@ -716,7 +692,11 @@ int main(void)
         cmocka_unit_test_setup(test_rename_of_ours, cli_fresh),
         cmocka_unit_test_setup(test_device_verbs, cli_fresh),
         cmocka_unit_test_setup(test_list_long, cli_fresh),
-        cmocka_unit_test_setup(test_validate, cli_fresh),
+        cmocka_unit_test_setup(test_config_usage, cli_fresh),
+        cmocka_unit_test_setup(test_config_schema, cli_fresh),
+        cmocka_unit_test_setup(test_config_validate, cli_fresh),
+        cmocka_unit_test_setup(test_config_convert, cli_fresh),
+        cmocka_unit_test_setup(test_create_from_xl, cli_fresh),
         cmocka_unit_test_setup(test_escape, cli_fresh),
         cmocka_unit_test_setup(test_terminal, cli_fresh),
         cmocka_unit_test_setup(test_terminal_hangup, cli_fresh),

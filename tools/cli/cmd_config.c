@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * `config validate FILE...`: everything that create would check, on any machine. One document with --json.
- * `config schema`: the keys as a JSON Schema.
+ * `config convert FILE`: what it says, as JSON. `config schema`: the keys as a JSON Schema.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -12,7 +13,7 @@
 static bool validate(struct cli *cli, const struct cli_args *args, const char *file, struct json_out *o)
 {
     struct config_input in = {.file = file, .allow_unknown = args->value['U'] != NULL};
-    struct diags d = {0};
+    struct diags d = {.strict = args->value['s'] != NULL};
     struct config c;
     bool ok;
 
@@ -56,7 +57,7 @@ static int validate_all(struct cli *cli, const struct cli_args *args)
     return ok ? rc : EXIT_USAGE;
 }
 
-static int print_schema(struct cli *cli)
+static int print_schema(struct cli *cli, const struct cli_args *args)
 {
     struct json_out *o = json_out_new(true);
 
@@ -64,15 +65,63 @@ static int print_schema(struct cli *cli)
     return cli_json(cli, o);
 }
 
+/* In either form; as JSON. */
+static int convert(struct cli *cli, const struct cli_args *args)
+{
+    struct config_input in = {.file = args->operand[1], .allow_unknown = args->value['U'] != NULL};
+    struct diags d = {.strict = args->value['s'] != NULL};
+    struct json_out *o = json_out_new(true);
+    struct config c;
+    bool failed;
+
+    config_load(&in, &c, &d);
+    config_given_json(&c, o);
+    cli_show_reports(cli, &d);
+    failed = diags_failed(&d);
+    diags_free(&d);
+    config_free(&c);
+    if (!failed)
+        return cli_json(cli, o);
+    free(json_out_end(o));
+    return EXIT_USAGE;
+}
+
+static const struct action {
+    const char *name, *missing;
+    int max; /* operands; -1: any number */
+    int (*run)(struct cli *cli, const struct cli_args *args);
+} actions[] = {
+    {"validate", "no file is named", -1, validate_all},
+    {"convert", "no file is named", 1, convert},
+    {"schema", NULL, 0, print_schema},
+};
+
+#define N_ACTIONS (sizeof(actions) / sizeof(actions[0]))
+
+static int no_such_action(const struct cli *cli, const char *word)
+{
+    char names[160];
+    size_t n = 0;
+
+    for (size_t i = 0; i < N_ACTIONS; i++)
+        n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s", i ? ", " : "", actions[i].name);
+    return cli_usage(cli, "%s: not something config can do; there are %s", word, names);
+}
+
 int cmd_config(struct cli *cli, const struct cli_args *args)
 {
     const char *what = args->operand[0];
 
-    if (strcmp(what, "schema") == 0)
-        return args->n == 1 ? print_schema(cli) : cli_usage(cli, "schema: %s: one operand too many", args->operand[1]);
-    if (strcmp(what, "validate") != 0)
-        return cli_usage(cli, "%s: not something config can do; there are `config validate` and `config schema`", what);
-    if (args->n < 2)
-        return cli_usage(cli, "validate: no file is named");
-    return validate_all(cli, args);
+    for (size_t i = 0; i < N_ACTIONS; i++) {
+        const struct action *a = &actions[i];
+
+        if (strcmp(a->name, what) != 0)
+            continue;
+        if (a->missing && args->n < 2)
+            return cli_usage(cli, "%s: %s", what, a->missing);
+        if (a->max >= 0 && args->n > 1 + a->max)
+            return cli_usage(cli, "%s: %s: one operand too many", what, args->operand[1 + a->max]);
+        return a->run(cli, args);
+    }
+    return no_such_action(cli, what);
 }

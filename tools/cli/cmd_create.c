@@ -94,30 +94,6 @@ static int find_input(const struct create *cr, struct config_input *in)
     return EXIT_OK;
 }
 
-static void show_reports(const struct cli *cli, struct diags *d)
-{
-    struct json_out *o;
-    char *text;
-
-    diags_sort(d);
-    if (!cli->json) {
-        diags_print(d, stderr);
-        return;
-    }
-    if (d->n == 0)
-        return;
-    o = json_out_new(true);
-    json_out_object(o, NULL);
-    json_out_str(o, "schema", "umbra.diagnostics/1");
-    json_out_array(o, "diagnostics");
-    diags_json(d, o);
-    json_out_close(o);
-    json_out_close(o);
-    text = json_out_end(o);
-    fputs(text ? text : "{}\n", stderr);
-    free(text);
-}
-
 static int read_config(struct create *cr)
 {
     struct config_input in = {0};
@@ -126,12 +102,13 @@ static int read_config(struct create *cr)
 
     if (rc)
         return rc;
+    d.strict = cr->args->value['s'] != NULL;
     config_load(&in, &cr->config, &d);
     config_check_keys(&cr->config, &d);
     /* A build judges the files' contents itself; unpacking a kernel twice is worth it only to show all errors. */
     if (cr->args->value['n'] || diags_failed(&d))
         config_check_build(&cr->config, &d);
-    show_reports(cr->cli, &d);
+    cli_show_reports(cr->cli, &d);
     rc = diags_failed(&d) ? EXIT_USAGE : EXIT_OK;
     diags_free(&d);
     return rc;
@@ -250,7 +227,7 @@ static int build_failed(struct create *cr, const struct ctl_error *err)
         config_check_build(&cr->config, &d);
     wrong = diags_failed(&d);
     if (wrong)
-        show_reports(cr->cli, &d);
+        cli_show_reports(cr->cli, &d);
     diags_free(&d);
     return wrong ? EXIT_USAGE : cli_fail(cr->cli, cr->config.name, err, CLI_NO_DOMAIN);
 }

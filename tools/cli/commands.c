@@ -19,6 +19,7 @@ static const struct cli_option create_options[] = {
     {'f', "defconfig", "FILE", "the configuration file, instead of the first operand"},
     {'e', "no-watch", NULL, "do not supervise the guest: whoever calls cleans up when it ends"},
     {'U', "allow-unknown", NULL, "unknown keys are warnings"},
+    {'s', "strict", NULL, "what comes as a warning is an error"},
     {0},
 };
 
@@ -148,6 +149,7 @@ static const struct cli_option autostart_options[] = {
 static const struct cli_option config_options[] = {
     {'q', "quiet", NULL, "say nothing about files that are valid"},
     {'U', "allow-unknown", NULL, "unknown keys are warnings"},
+    {'s', "strict", NULL, "what comes as a warning is an error"},
     {0},
 };
 
@@ -210,9 +212,9 @@ const struct command commands[] = {
     {"dmesg", "", "Show the hypervisor's log.", 0, 0, dmesg_options, cmd_dmesg, false},
     {"debug-keys", "KEYS", "Send debug keys to the hypervisor; `dmesg` shows the answers.", 1, 1, NULL, cmd_debug_keys,
      false},
-    {"config", "validate FILE... | schema",
-     "Check configuration files, or print their JSON Schema; needs no hypervisor.", 1, -1, config_options, cmd_config,
-     true},
+    {"config", "validate FILE... | convert FILE | schema",
+     "Check configuration files, print one as JSON, or print their JSON Schema; needs no hypervisor.", 1, -1,
+     config_options, cmd_config, true},
     {"autostart", "enable NAME|FILE | disable NAME | list | run | stop",
      "Choose the guests that start with the host, start them, or stop all.", 1, 2, autostart_options, cmd_autostart,
      false},

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli/config.h"
+#include "cli/xlcfg.h"
 
 struct setting {
     struct config *c;
@@ -284,6 +285,11 @@ static bool set_bool(const struct setting *s)
     return true;
 }
 
+static bool in_xl_form(const struct config *c)
+{
+    return c->sources[0].form == SOURCE_XL;
+}
+
 static bool set_value(const struct setting *s)
 {
     switch (s->key->kind) {
@@ -339,6 +345,11 @@ static void apply(struct config *c, struct diags *d, const struct source *src, i
     struct setting s = {.c = c, .d = d, .src = src, .key = &config_keys[index], .v = v};
     struct config_origin *origin = &c->origin[index];
 
+    if (in_xl_form(c) && origin->src == src) { /* in JSON the parser has said so */
+        struct diag_at at = {.code = "E_DUPLICATE", .src = src, .span = &v->key_span, .value = v, .warning = true};
+
+        diag_add(d, &at, "given before: this one counts");
+    }
     origin->src = src;
     origin->value = v;
     origin->faulty = !set_value(&s);
@@ -349,6 +360,8 @@ static void apply_member(struct config *c, struct diags *d, bool allow_unknown, 
     struct diag_at at = {.src = &c->sources[0], .span = &v->key_span, .value = v};
     int index = strlen(v->key) == v->key_len ? config_key_find(v->key) : -1;
 
+    if (index < 0 && in_xl_form(c) && strcmp(v->key, "builder") == 0)
+        return; /* see load_xl() */
     if (index < 0)
         unknown_key(d, &at, v->key, allow_unknown);
     else
@@ -369,6 +382,8 @@ static void on_problem(void *ctx, const struct json_problem *p)
     struct diag_at at = {.code = p->code, .src = pc->src, .span = &p->span, .value = p->in, .key = p->key};
 
     at.hint = p->hint;
+    if (!at.hint && pc->src->form == SOURCE_JSON && !pc->src->is_override && xlcfg_named(pc->src->label))
+        at.hint = "it is read as JSON, since it begins with \"{\"";
     if (p->span.len == 0)
         at.span = NULL;
     diag_add(pc->d, &at, "%s", p->message);
@@ -421,10 +436,42 @@ static int copy_text(const char *text, struct source *src)
     return src->text ? 0 : -ENOMEM;
 }
 
+/* What xl's form says otherwise: `builder`, and texts for numbers. */
+static struct json_value *load_xl(struct source *src, struct diags *d)
+{
+    struct problem_ctx pc = {.d = d, .src = src};
+    struct json_value *root = xlcfg_parse(src->text, src->len, on_problem, &pc);
+    const struct json_value *old = json_member(root, "builder");
+
+    if (old) {
+        struct diag_at at = {.code = "W_IGNORED", .src = src, .span = &old->key_span, .value = old, .warning = true};
+
+        if (json_member(root, "type"))
+            diag_add(d, &at, "ignored because type is given");
+        else
+            diag_add(d, &at, "an old name: it is read as type");
+    }
+    if (root && !xlcfg_adapt_keys(root))
+        d->out_of_memory = true;
+    return root;
+}
+
+static struct json_value *load_json(struct source *src, struct diags *d)
+{
+    struct problem_ctx pc = {.d = d, .src = src};
+    struct json_value *root = json_parse(src->text, src->len, on_problem, &pc);
+
+    if (root && root->type != JSON_OBJECT) {
+        struct diag_at at = {.code = "E_TYPE", .src = src, .span = &root->span};
+
+        diag_add(d, &at, "a configuration is an object, not %s", json_type_name(root->type));
+    }
+    return root;
+}
+
 static void load_file(struct config *c, const struct config_input *in, struct diags *d)
 {
     struct source *src = &c->sources[0];
-    struct problem_ctx pc = {.d = d, .src = src};
     struct diag_at at = {.code = "E_FILE", .src = src};
     int rc = in->text ? copy_text(in->text, src) : read_file(in->file, src);
 
@@ -432,16 +479,13 @@ static void load_file(struct config *c, const struct config_input *in, struct di
         diag_add(d, &at, "cannot be read: %s", strerror(-rc));
         return;
     }
-    c->trees[0] = json_parse(src->text, src->len, on_problem, &pc);
-    if (!c->trees[0])
+    if (!in->text && xlcfg_is(src->text, src->len, in->file))
+        src->form = SOURCE_XL;
+    c->trees[0] = in_xl_form(c) ? load_xl(src, d) : load_json(src, d);
+    if (!c->trees[0] || c->trees[0]->type != JSON_OBJECT)
         return;
-    if (c->trees[0]->type != JSON_OBJECT) {
-        at = (struct diag_at){.code = "E_TYPE", .src = src, .span = &c->trees[0]->span};
-        diag_add(d, &at, "a configuration is an object, not %s", json_type_name(c->trees[0]->type));
-        return;
-    }
     for (size_t i = 0; i < c->trees[0]->n_items; i++)
-        apply_member(c, d, in->allow_unknown, c->trees[0]->item[i]);
+        apply_member(c, d, in->allow_unknown || in_xl_form(c), c->trees[0]->item[i]);
 }
 
 static bool takes_text(enum config_kind kind)
@@ -466,10 +510,8 @@ static struct json_value *parse_xl_list(const char *text, size_t len)
 }
 
 /* What is not JSON is a string: bare, or in the single quotes of xl.cfg(5). So is a number where a text is wanted. */
-static struct json_value *parse_override(const struct source *src, const struct config_key *key)
+static struct json_value *parse_text(const char *text, size_t len, const struct config_key *key)
 {
-    const char *text = src->text + src->base;
-    size_t len = src->len - src->base;
     struct json_value *v = json_parse(text, len, NULL, NULL);
 
     if (!v)
@@ -483,6 +525,16 @@ static struct json_value *parse_override(const struct source *src, const struct 
     if (len >= 2 && text[0] == '\'' && text[len - 1] == '\'')
         return json_new_string(text + 1, len - 2, (struct json_span){0, len});
     return json_new_string(text, len, (struct json_span){0, len});
+}
+
+/* In JSON or as xl has it. */
+static struct json_value *parse_override(const struct source *src, const struct config_key *key)
+{
+    struct json_value *v = parse_text(src->text + src->base, src->len - src->base, key);
+
+    if (v)
+        xlcfg_adapt(v, key->kind);
+    return v;
 }
 
 static void load_override(struct config *c, size_t i, struct diags *d, bool allow_unknown)
@@ -558,7 +610,7 @@ void config_load(const struct config_input *in, struct config *c, struct diags *
     }
     load_file(c, in, d);
     for (size_t i = 1; i < c->n_sources; i++)
-        load_override(c, i, d, in->allow_unknown);
+        load_override(c, i, d, in->allow_unknown || in_xl_form(c));
 }
 
 void config_free(struct config *c)

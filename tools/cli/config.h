@@ -3,8 +3,9 @@
  * Guest configuration: keys named as in xl.cfg(5), with JSON types. One table (config_keys.c) says which keys there
  * are; the parser, the printed configuration, `help create` and the documentation's test go by it.
  *
- * Flow: config_load() reads a file and the overrides and sets what each key says; config_check() looks at the whole
- * and at the files named, without side effects and without a hypervisor; config_build() is what libctl gets.
+ * Flow: config_load() reads a file, in JSON or in the form of xl.cfg(5) (xlcfg.h), and the overrides, and sets what
+ * each key says; config_check() looks at the whole and at the files named, without side effects and without a
+ * hypervisor; config_build() is what libctl gets.
  */
 #ifndef CLI_CONFIG_H
 #define CLI_CONFIG_H
@@ -92,7 +93,7 @@ struct config_input {
     char *const *overrides; /* "key=value" */
     size_t n_overrides;
     int first;          /* which argument of the command line the first of them is, from 1 */
-    bool allow_unknown; /* unknown keys are warnings */
+    bool allow_unknown; /* unknown keys are warnings; in xl's form they are in any case */
 };
 
 extern const struct config_key config_keys[];
@@ -118,6 +119,8 @@ void config_free(struct config *c);
 
 /* For libctl; points into c. */
 struct ctl_domain_config config_build(const struct config *c);
+/* What was given, as JSON: nothing filled in, nothing left out but what was reported. */
+void config_given_json(const struct config *c, struct json_out *o);
 /* The whole configuration, defaults filled in, in the vocabulary of the input. */
 void config_json(const struct config *c, struct json_out *o, const char *key);
 /* Host CPUs of a "cpus" value into a bitmap. 0, -EINVAL (not a list of CPUs) or -ERANGE. */

@@ -321,6 +321,23 @@ void config_json(const struct config *c, struct json_out *o, const char *key)
     json_out_close(o);
 }
 
+void config_given_json(const struct config *c, struct json_out *o)
+{
+    const struct json_value *root = c->n_sources ? c->trees[0] : NULL;
+
+    json_out_object(o, NULL);
+    for (size_t i = 0; root && i < root->n_items; i++) {
+        const struct json_value *v = root->item[i];
+        int index = strlen(v->key) == v->key_len ? config_key_find(v->key) : -1;
+
+        if (index < 0)
+            continue;
+        if (c->origin[index].value == v || config_keys[index].kind == KIND_IGNORED)
+            json_out_copy(o, v->key, v);
+    }
+    json_out_close(o);
+}
+
 /* --- cpus -----------------------------------------------------------------------------------------------------------
  */
 

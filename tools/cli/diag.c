@@ -42,11 +42,11 @@ static char *path_with_key(char *path, const char *key, const char *separator)
     return joined;
 }
 
-static bool fill(struct diag *r, const struct diag_at *at, const char *fmt, va_list args)
+static bool fill(struct diag *r, const struct diag_at *at, bool warning, const char *fmt, va_list args)
 {
     bool root;
 
-    r->warning = at->warning;
+    r->warning = warning;
     r->code = at->code;
     r->src = at->src;
     if (at->span) {
@@ -73,13 +73,14 @@ static void release(struct diag *r)
 
 void diag_add(struct diags *d, const struct diag_at *at, const char *fmt, ...)
 {
+    bool warning = at->warning && !d->strict;
     struct diag *bigger, r = {0};
     va_list args;
     bool ok;
 
     if (d->n == DIAG_MAX) {
         d->dropped++;
-        d->errors += !at->warning;
+        d->errors += !warning;
         return;
     }
     bigger = realloc(d->list, (d->n + 1) * sizeof(*bigger));
@@ -89,7 +90,7 @@ void diag_add(struct diags *d, const struct diag_at *at, const char *fmt, ...)
     }
     d->list = bigger;
     va_start(args, fmt);
-    ok = fill(&r, at, fmt, args);
+    ok = fill(&r, at, warning, fmt, args);
     va_end(args);
     if (!ok) {
         release(&r);

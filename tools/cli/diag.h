@@ -15,10 +15,13 @@
 
 #define DIAG_MAX 200
 
+enum source_form { SOURCE_JSON, SOURCE_XL };
+
 /* A text that configuration came from: a file, or one key=value of the command line. */
 struct source {
     char *label; /* the file's name, or "argument N" */
     bool is_override;
+    enum source_form form;
     char *text; /* NULL if it could not be read */
     size_t len;
     size_t base; /* where in `text` the parsed JSON starts */
@@ -42,6 +45,7 @@ struct diags {
     size_t dropped;     /* beyond DIAG_MAX: counted, not kept */
     size_t errors;      /* those that are not warnings */
     bool out_of_memory; /* some report was lost; counts as an error */
+    bool strict;        /* what comes as a warning is an error */
 };
 
 /* Where and what kind; the message follows as printf arguments. */

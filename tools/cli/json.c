@@ -11,7 +11,6 @@
  * Checks that yajl does not do, or does loosely, are done here: strict UTF-8 (overlong forms, surrogates), lone
  * surrogate escapes, duplicate member names, depth.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yajl/yajl_gen.h>
@@ -62,34 +61,15 @@ static char *copy_bytes(const void *s, size_t len)
     return c;
 }
 
-/* Room for one more: capacity is the power of two at or above the count, so it need not be stored. */
-static int append_item(struct json_value *to, struct json_value *v)
-{
-    size_t n = to->n_items;
-
-    if ((n & (n - 1)) == 0) {
-        struct json_value **bigger = realloc(to->item, (n ? 2 * n : 1) * sizeof(*bigger));
-
-        if (!bigger)
-            return -ENOMEM;
-        to->item = bigger;
-    }
-    to->item[to->n_items++] = v;
-    return 0;
-}
-
 static struct json_value *add_value(struct parse *p, enum json_type type, struct json_span span)
 {
-    struct json_value *v = calloc(1, sizeof(*v));
+    struct json_value *v = json_new(type, span);
 
     if (!v)
         return NULL;
-    v->type = type;
-    v->span = span;
-    v->parent = p->open;
     if (!p->open) {
         p->root = v;
-    } else if (append_item(p->open, v)) {
+    } else if (json_append(p->open, v)) {
         free(v);
         return NULL;
     }
@@ -377,25 +357,32 @@ static size_t skip_space(const char *text, size_t len, size_t off)
     return off;
 }
 
-/* Things about the bytes as such, before any parsing. */
-static bool check_bytes(const struct parse *p, struct json_problem *bad)
+bool json_check_bytes(const char *text, size_t len, struct json_problem *bad)
 {
     size_t at;
 
-    if (p->len > JSON_MAX_SIZE) {
+    if (len > JSON_MAX_SIZE) {
         *bad = (struct json_problem){.code = "E_SIZE", .message = "larger than 1 MiB"};
         return false;
     }
-    if (p->len >= 3 && memcmp(p->text, "\xef\xbb\xbf", 3) == 0) {
+    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
         *bad = (struct json_problem){.code = "E_UTF8", .span = {0, 3}, .message = "starts with a byte order mark"};
         bad->hint = "save the file as UTF-8 without one";
         return false;
     }
-    at = json_utf8_check(p->text, p->len);
-    if (at < p->len) {
+    at = json_utf8_check(text, len);
+    if (at < len) {
         *bad = (struct json_problem){.code = "E_UTF8", .span = {at, 1}, .message = "not valid UTF-8"};
         return false;
     }
+    return true;
+}
+
+/* Things about the bytes as such, before any parsing. */
+static bool check_bytes(const struct parse *p, struct json_problem *bad)
+{
+    if (!json_check_bytes(p->text, p->len, bad))
+        return false;
     if (skip_space(p->text, p->len, 0) == p->len) {
         *bad = (struct json_problem){.code = "E_EMPTY", .message = "there is no JSON document in it"};
         return false;

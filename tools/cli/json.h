@@ -56,8 +56,15 @@ typedef void json_report_fn(void *ctx, const struct json_problem *p);
  * problem but duplicates: a tree with duplicate members is returned so that the rest of it can be checked as well.
  */
 struct json_value *json_parse(const char *text, size_t len, json_report_fn *report, void *ctx);
-/* A string that stands in no JSON text, shown at `span` of whatever text it came from. NULL: no memory. */
+/* Size, UTF-8 and byte order mark. False: *bad says what is wrong. */
+bool json_check_bytes(const char *text, size_t len, struct json_problem *bad);
+/* Trees of what stands in no JSON text, shown at `span` of whatever text it came from. NULL: no memory. */
+struct json_value *json_new(enum json_type type, struct json_span span);
 struct json_value *json_new_string(const char *text, size_t len, struct json_span span);
+/* v becomes the last element or member. -ENOMEM: it does not, and is still the caller's. */
+int json_append(struct json_value *to, struct json_value *v);
+/* The same, under a name. */
+int json_append_member(struct json_value *to, const char *key, struct json_span key_span, struct json_value *v);
 void json_free(struct json_value *v);
 
 /* Member of an object by name (the first of duplicates), or NULL. */

@@ -150,14 +150,48 @@ static size_t utf8_char(const unsigned char *s, size_t n)
     return 0;
 }
 
-struct json_value *json_new_string(const char *text, size_t len, struct json_span span)
+struct json_value *json_new(enum json_type type, struct json_span span)
 {
     struct json_value *v = calloc(1, sizeof(*v));
 
     if (!v)
         return NULL;
-    v->type = JSON_STRING;
+    v->type = type;
     v->span = span;
+    return v;
+}
+
+/* Capacity is the power of two at or above the count, so it need not be stored. */
+int json_append(struct json_value *to, struct json_value *v)
+{
+    size_t n = to->n_items;
+
+    if ((n & (n - 1)) == 0) {
+        struct json_value **bigger = realloc(to->item, (n ? 2 * n : 1) * sizeof(*bigger));
+
+        if (!bigger)
+            return -ENOMEM;
+        to->item = bigger;
+    }
+    to->item[to->n_items++] = v;
+    v->parent = to;
+    return 0;
+}
+
+int json_append_member(struct json_value *to, const char *key, struct json_span key_span, struct json_value *v)
+{
+    v->key = strdup(key);
+    v->key_len = strlen(key);
+    v->key_span = key_span;
+    return v->key ? json_append(to, v) : -ENOMEM;
+}
+
+struct json_value *json_new_string(const char *text, size_t len, struct json_span span)
+{
+    struct json_value *v = json_new(JSON_STRING, span);
+
+    if (!v)
+        return NULL;
     v->text = malloc(len + 1);
     v->text_len = len;
     if (!v->text) {

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* The verb config over a libctl that is a stand-in: which actions there are, what they print, where, and exit codes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "cli_run.h"
+#include "fake_ctl.h"
+
+static void put(const char *file, const char *text)
+{
+    FILE *f = fopen(file, "w");
+
+    assert_non_null(f);
+    fputs(text, f);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void prints(const char *line, int rc, const char *output)
+{
+    assert_int_equal(umbra(line), rc);
+    assert_string_equal(out, output);
+}
+
+static void says(const char *text)
+{
+    if (!strstr(err, text))
+        fail_msg("\"%s\" is not in:\n%s", text, err);
+}
+
+void test_config_usage(void **state)
+{
+    assert_int_equal(umbra("config frob"), 2);
+    says("umbra: config: frob: not something config can do; there are validate, convert, ");
+    assert_int_equal(umbra("config validate"), 2);
+    says("umbra: config: validate: no file is named\n");
+    assert_int_equal(umbra("config convert"), 2);
+    says("umbra: config: convert: no file is named\n");
+    assert_int_equal(umbra("config convert a b"), 2);
+    says("umbra: config: convert: b: one operand too many\n");
+    assert_int_equal(umbra("config schema g.json"), 2);
+    says("umbra: config: schema: g.json: one operand too many\n");
+}
+
+void test_config_schema(void **state)
+{
+    fake->present = false;
+    assert_int_equal(umbra("config schema"), 0);
+    assert_non_null(strstr(out, "https://json-schema.org/draft/2020-12/schema"));
+}
+
+void test_config_validate(void **state)
+{
+    fake->present = false;
+    put("k", "");
+    put("g.json", "{\"name\":\"web2\",\"kernel\":\"k\",\"memory\":64,\"cpus\":\"0\"}");
+    put("bad.json", "{");
+    prints("config validate g.json", 0, "g.json: valid\n");
+    prints("config validate -q g.json bad.json", 2, "");
+    assert_int_equal(umbra("config validate bad.json g.json --json"), 2);
+    assert_non_null(strstr(out, "\"file\": \"g.json\",\n      \"valid\": true,\n      \"diagnostics\": []"));
+    assert_string_equal(err, "");
+}
+
+/* Either form gives the same; what is dropped is told, and is an error if that is asked for. */
+void test_config_convert(void **state)
+{
+    static const char json[] = "{\n  \"name\": \"web2\",\n  \"memory\": 64,\n  \"hap\": true\n}\n";
+
+    fake->present = false;
+    put("g.cfg", "name = 'web2'\nmemory = 64; hap = 1\nbootloader = 'pygrub'\n");
+    prints("config convert g.cfg", 0, json);
+    says("g.cfg:3:1: warning: bootloader: this key of xl.cfg(5) is not supported yet\n");
+    prints("config convert -s g.cfg", 2, "");
+    says("g.cfg:3:1: error: bootloader: ");
+    put("g.json", json);
+    prints("config convert g.json", 0, json);
+    assert_string_equal(err, "");
+    put("g.json", "{\"name\": \"web2\", \"x-a\": [1], \"x-b\": 2, \"vcups\": 3}");
+    prints("config convert g.json", 2, "");
+    prints("config convert -U g.json", 0, "{\n  \"name\": \"web2\",\n  \"x-a\": [\n    1\n  ],\n  \"x-b\": 2\n}\n");
+    prints("config convert absent.cfg", 2, "");
+    says("absent.cfg: error: cannot be read");
+    unlink("g.cfg");
+}
+
+/* `create` takes xl's form and the overrides; strict makes of warnings errors. */
+void test_create_from_xl(void **state)
+{
+    put("k", "");
+    put("g.cfg", "name = 'web2'\nkernel='k'\nmemory=64\nvcups=3\ntype='pvh'\n");
+    assert_int_equal(umbra("create -n g.cfg vcpus=2 hap=0 maxmem=0x80"), 0);
+    assert_non_null(strstr(out, "\"vcpus\": 2,\n"));
+    assert_non_null(strstr(out, "\"hap\": false"));
+    assert_non_null(strstr(out, "\"maxmem\": 128,\n"));
+    says("g.cfg:4:1: warning: vcups: unknown key; did you mean \"vcpus\"?\n");
+    assert_int_equal(umbra("create -n --strict g.cfg"), 2);
+    assert_string_equal(out, "");
+    says("g.cfg:4:1: error: vcups: unknown key; did you mean \"vcpus\"?\n");
+    put("g.cfg", "name = web2\n");
+    assert_int_equal(umbra("create g.cfg"), 2);
+    says("g.cfg:1:8: error: expected a value: a string needs quotes; it is read as xl.cfg(5)");
+    assert_string_equal(fake->acts, "");
+    unlink("g.cfg");
+}
