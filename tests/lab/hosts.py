@@ -25,10 +25,19 @@ PREFIX = 24
 SECRET, PUBLIC = stat.S_IFREG | 0o600, stat.S_IFREG | 0o644
 
 # Asks another host for its clock, twice: the second time the connection is there.
-CLOCKS = b"""coproc there { ssh "$1" 'while read -r _; do bash -c "echo \\$EPOCHREALTIME"; done'; }
+ASK = b"""coproc there { ssh "$1" 'while read -r _; do bash -c "echo \\$EPOCHREALTIME"; done'; }
 ask() { before=$EPOCHREALTIME; echo >&"${there[1]}"; read -r told <&"${there[0]}"; after=$EPOCHREALTIME; }
 ask; ask
 echo $before $told $after
+"""
+# Tells another host the time, when a second begins. Twice likewise.
+TELL = b"""coproc there { ssh "$1" 'while read -r now; do date -s "@$now"; done'; }
+tell() {
+    now=$((EPOCHSECONDS + 1))
+    while [ $EPOCHSECONDS -lt $now ]; do :; done
+    echo $now >&"${there[1]}" && read -r _ <&"${there[0]}"
+}
+tell && tell
 """
 
 
@@ -84,10 +93,16 @@ def log_of(path, host):
     return path if host.name == next(iter(ADDRESSES)) else f"{path}.{host.name}"
 
 
+def set_clock(machine, other):
+    """The other host's clock is this machine's from now on. An emulated clock begins with a whole second, and a guest
+    that moves goes by that of the host where it is."""
+    machine.put("/run/clocks", TELL)
+    machine.check(f"bash /run/clocks {other}")
+
+
 def clock_ahead(machine, other):
-    """How many seconds the clock of the other host is ahead of this machine's. An emulated clock begins with a whole
-    second; a guest that moves finds another one."""
-    machine.put("/run/clocks", CLOCKS)
+    """How many seconds the clock of the other host is ahead of this machine's."""
+    machine.put("/run/clocks", ASK)
     before, told, after = map(float, machine.check(f"bash /run/clocks {other}").split())
     return told - (before + after) / 2
 
