@@ -3,10 +3,10 @@
  * CPU policies: what CPUID shows to a domain, as lists of leaves and MSRs. sysctl tells what the machine has and what
  * PV domains may see, domctl what one domain sees, and lets its builder take features away before it runs.
  *
- * A domain's policy has exactly the leaves of its default. Of a leaf that is set, feature words are cut down to
- * what that default offers, identification is taken as it is, and sizes and state components stay the machine's. Leaves
- * that the policy does not have are not shown, whatever they say. Source: <xen/domctl.h>, <xen/sysctl.h>,
- * <xen/arch-x86/cpufeatureset.h>.
+ * A domain's policy has exactly the leaves of its default. Of a leaf that is set, feature words and the number of
+ * extended leaves are cut down to what that default offers, identification is taken as it is, and sizes and state
+ * components stay the machine's. Leaves that the policy does not have are not shown, whatever they say. Source:
+ * <xen/domctl.h>, <xen/sysctl.h>, <xen/arch-x86/cpufeatureset.h>.
  */
 #include "domctl.h"
 #include "sysctl.h"
@@ -22,6 +22,8 @@
 
 #define MSR_PLATFORM_INFO     0xceu
 #define MSR_ARCH_CAPABILITIES 0x10au
+/* CPUID may fault in user mode. Debian's Xen shows it to its PVH guests; it is cut off, as features are. */
+#define PLATFORM_CPUID_FAULTING (1ull << 31)
 static const uint32_t msrs[] = {MSR_PLATFORM_INFO, MSR_ARCH_CAPABILITIES}; /* both 0: nothing is offered by them */
 
 enum { REG_A, REG_B, REG_C, REG_D };
@@ -208,15 +210,18 @@ static void cut_features(xen_cpuid_leaf_t *l, const xen_cpuid_leaf_t *asked, con
             *word_of(l, words[i].reg) = *word_of(&a, words[i].reg) & *word_of(&m, words[i].reg);
 }
 
-/* Takes over what a domain may choose of a leaf. -EINVAL: more leaves than there are. */
+/* Takes over what a domain may choose of a leaf. -EINVAL: more basic leaves than there are. */
 static int set_leaf(xen_cpuid_leaf_t *l, const xen_cpuid_leaf_t *asked, const xen_cpuid_leaf_t *max)
 {
     switch (l->leaf) {
     case 0:
-    case 0x80000000:
         if (asked->a > max->a)
             return -EINVAL;
         *l = *asked;
+        break;
+    case 0x80000000: /* what is beyond ours only describes: other hypervisors show it */
+        *l = *asked;
+        l->a = MIN(asked->a, max->a);
         break;
     case 1:
         l->a = asked->a;
@@ -264,7 +269,7 @@ static int check_msrs(struct xen_domctl_cpu_policy *c)
         c->err_msr = e.idx;
         if (e.flags || (e.idx != MSR_PLATFORM_INFO && e.idx != MSR_ARCH_CAPABILITIES))
             return -EINVAL;
-        if (e.idx == MSR_PLATFORM_INFO && e.val)
+        if (e.idx == MSR_PLATFORM_INFO && (e.val & ~PLATFORM_CPUID_FAULTING))
             return -EINVAL;
     }
     c->err_msr = ~0u;

@@ -170,6 +170,26 @@ static void test_told_of_hvm(void **state)
     assert_int_equal(leaves[1].d & 0x0f0f0f0f, 0x0f0f0f0f);
 }
 
+/* Guests of Debian's Xen are shown extended leaves up to 0x8000001e, and that CPUID may fault: neither is here. */
+static void test_set_of_xen(void **state)
+{
+    begin();
+    assert_int_equal(domctl(XEN_DOMCTL_get_cpu_policy, 7, 2), 0);
+    leaves[5] = (xen_cpuid_leaf_t){0x80000000, NONE, 0x8000001e, 4, 5, 6};
+    leaves[7] = (xen_cpuid_leaf_t){0x8000001e, NONE, 1, 1, 1, 1};
+    msrs[0] = (xen_msr_entry_t){.idx = 0xce, .val = 1ull << 31};
+    assert_int_equal(domctl(XEN_DOMCTL_set_cpu_policy, 8, 2), 0);
+    assert_int_equal(cpuid_find(domain_cpuid_policy(d), 0x80000000, 0)->a, 0x80000008);
+    assert_int_equal(cpuid_find(domain_cpuid_policy(d), 0x80000000, 0)->b, 4);
+    assert_null(cpuid_find(domain_cpuid_policy(d), 0x8000001e, 0));
+    assert_int_equal(domctl(XEN_DOMCTL_get_cpu_policy, 7, 2), 0);
+    assert_int_equal(msrs[0].idx, 0xce);
+    assert_int_equal(msrs[0].val, 0);
+    leaves[5].a = 0x80000001;
+    assert_int_equal(domctl(XEN_DOMCTL_set_cpu_policy, 7, 2), 0);
+    assert_int_equal(cpuid_find(domain_cpuid_policy(d), 0x80000000, 0)->a, 0x80000001);
+}
+
 /* A translated domain's features are cut down to those of its own kind. */
 static void test_set_of_hvm(void **state)
 {
@@ -200,7 +220,7 @@ static void test_set_errors(void **state)
     msrs[1] = (xen_msr_entry_t){.idx = 0x1b};
     assert_int_equal(domctl(XEN_DOMCTL_set_cpu_policy, 7, 2), -EINVAL);
     assert_int_equal(op->u.cpu_policy.err_msr, 0x1b);
-    msrs[1] = (xen_msr_entry_t){.idx = 0xce, .val = 1ull << 31};
+    msrs[1] = (xen_msr_entry_t){.idx = 0xce, .val = 1ull << 30};
     assert_int_equal(domctl(XEN_DOMCTL_set_cpu_policy, 7, 2), -EINVAL);
     msrs[1] = (xen_msr_entry_t){.idx = 0x10a, .flags = 1};
     assert_int_equal(domctl(XEN_DOMCTL_set_cpu_policy, 7, 2), -EINVAL);
@@ -222,8 +242,8 @@ static void test_set_errors(void **state)
 int core_policy_tests(void)
 {
     static const struct CMUnitTest tests[] = {
-        CORE_TEST(test_told),       CORE_TEST(test_featureset),  CORE_TEST(test_set),
-        CORE_TEST(test_set_errors), CORE_TEST(test_told_of_hvm), CORE_TEST(test_set_of_hvm),
+        CORE_TEST(test_told),        CORE_TEST(test_featureset), CORE_TEST(test_set),        CORE_TEST(test_set_errors),
+        CORE_TEST(test_told_of_hvm), CORE_TEST(test_set_of_hvm), CORE_TEST(test_set_of_xen),
     };
 
     return cmocka_run_group_tests_name("policy", tests, NULL, NULL);
