@@ -128,9 +128,9 @@ static void test_added_to(void **state)
            "    7 | extra+=''\n"
            "      |        ^~\n",
            "{\"name\":\"a\",\"kernel\":\"k\",\"memory\":64,\"cmdline\":\"a b\",\"extra\":\"\"}\n");
-    expect(LEAST "disk=['/a,raw,xvda,w']\ndisk+=['/b,raw,xvdb,w',\n'/c,raw,xvdc,r',]\n", "",
+    expect(LEAST "disk=['/etc/passwd,raw,xvda,w']\ndisk+=['/etc/group,raw,xvdb,w',\n'/etc/hosts,raw,xvdc,r',]\n", "",
            "{\"name\":\"a\",\"kernel\":\"k\",\"memory\":64,"
-           "\"disk\":[\"/a,raw,xvda,w\",\"/b,raw,xvdb,w\",\"/c,raw,xvdc,r\"]}\n");
+           "\"disk\":[\"/etc/passwd,raw,xvda,w\",\"/etc/group,raw,xvdb,w\",\"/etc/hosts,raw,xvdc,r\"]}\n");
     expect(
         LEAST "cmdline='a'\ncmdline+=['b']\n",
         "g.cfg:5:10: error: expected a value like the one that it is added to: both lists, or neither; it is read as "
