@@ -3,6 +3,7 @@
 #   hv-srcs       hypervisor sources (.c, .S)                       -> build/umbra.elf, build/umbra.gz
 #   ctl-srcs      tools/libctl sources                              -> build/libctl.a
 #   cli-srcs      tools/cli sources                                 -> build/umbra
+#   tls-srcs      tools/tls sources                                 -> build/umbra-tls
 #   units         names of host test programs; for each NAME:
 #                 NAME-srcs (sources), NAME-cflags, NAME-libs       -> build/unit/NAME (ASan, UBSan)
 #   guests        names of test guests, guest-srcs: what they share; hvm-tests: tests/guests/hvm -> build/guests
@@ -11,6 +12,7 @@ include Config.mk
 hv-srcs  :=
 ctl-srcs :=
 cli-srcs :=
+tls-srcs :=
 units    :=
 guests   :=
 guest-srcs :=
@@ -25,7 +27,7 @@ say = @$(if $(filter 0,$(V)),printf '  %-7s %s\n' $(1) $(2),:)
 .PHONY: all hypervisor tools unit check demo lint deps image iso clean debug-run bench meta model nightly nightly-deps
 all: hypervisor tools
 hypervisor: $(BUILD)/umbra.gz
-tools: $(BUILD)/umbra
+tools: $(BUILD)/umbra $(BUILD)/umbra-tls
 
 # --- hypervisor ---------------------------------------------------------------------------------------------------
 hv-objs := $(patsubst %,$(BUILD)/hv/%.o,$(basename $(hv-srcs)))
@@ -73,6 +75,10 @@ $(BUILD)/libctl.a: $(patsubst %.c,$(BUILD)/tools/%.o,$(ctl-srcs))
 $(BUILD)/umbra: $(patsubst %.c,$(BUILD)/tools/%.o,$(cli-srcs)) $(BUILD)/libctl.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(TOOL_LDFLAGS) -o $@ $^ $(ctl-libs) $(cli-libs)
+
+$(BUILD)/umbra-tls: $(patsubst %.c,$(BUILD)/tools/%.o,$(tls-srcs))
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $^ -lgnutls
 
 # --- test guests: one source each, and the library ------------------------------------------------------------------
 $(BUILD)/guest-objs/%.o: %.c Makefile Config.mk

@@ -94,19 +94,19 @@ static void relay(const char *how, int from_us, int to_us)
     _exit(0);
 }
 
-int transport_open(struct transport *t, const char *how, const char *host, struct ctl_error *err)
+int transport_open(struct transport *t, const struct way *way, struct ctl_error *err)
 {
     int to[2], from[2];
 
-    if (strcmp(host, "nowhere") == 0)
-        return ctl_error_set(err, -ECHILD, "start the transport", host, NULL, "no process can be made");
+    if (strcmp(way->host, "nowhere") == 0)
+        return ctl_error_set(err, -ECHILD, "start the transport", way->host, NULL, "no process can be made");
     if (pipe2(to, O_CLOEXEC) || pipe2(from, O_CLOEXEC))
         return -errno;
     t->child = fork();
     if (t->child == 0) {
         close(to[1]);
         close(from[0]);
-        relay(how, to[0], from[1]);
+        relay(way->how, to[0], from[1]);
     }
     close(to[0]);
     close(from[1]);
@@ -122,4 +122,10 @@ void transport_close(struct transport *t)
     close(t->from);
     while (waitpid(t->child, NULL, 0) < 0 && errno == EINTR)
         ;
+}
+
+int transport_listen(const char *where, const char *key, bool once, const char *const words[], struct ctl_error *err)
+{
+    return ctl_error_set(err, -ENOENT, "listen", where, NULL, "%s %s with %s cannot", once ? "once" : "always",
+                         words[1], key);
 }

@@ -117,6 +117,11 @@ test_migrate-srcs   := tests/unit/test_migrate.c tests/unit/fake_transport.c \
 test_migrate-cflags := $(test_cli-cflags)
 test_migrate-libs   := $(cli-unit-libs)
 
+units           += test_tls
+test_tls-srcs   := tests/unit/test_tls.c $(filter-out tools/tls/main.c,$(tls-srcs))
+test_tls-cflags := -Itools
+test_tls-libs   := -lgnutls
+
 units                  += test_supervisor
 test_supervisor-srcs   := tests/unit/test_supervisor.c $(filter-out tests/unit/test_guest.c,$(test_guest-srcs))
 test_supervisor-cflags := $(test_cli-cflags)

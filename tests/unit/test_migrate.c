@@ -546,7 +546,9 @@ static void test_check(void **state)
 
 static void test_options(void **state)
 {
-    static const char *const bad[][2] = {{"-T tcp", "tcp does not exist"},
+    static const char *const bad[][2] = {{"-T tcp", "needs --key FILE"},
+                                         {"-T tcp -k g.json", "tcp needs HOST:PORT"},
+                                         {"-k g.json", "only --transport tcp has one"},
                                          {"-d 3x", "not a time"},
                                          {"-d -1", "not a time"},
                                          {"-d 9999999999h", "not a time"},
@@ -566,7 +568,15 @@ static void test_options(void **state)
         if (!strstr(err_text, bad[i][1]))
             fail_msg("%s: \"%s\" does not say \"%s\"", line, err_text, bad[i][1]);
     }
+    assert_int_equal(umbra("migrate -T tcp -k nowhere web2 localhost:7"), 2);
+    assert_non_null(strstr(err_text, "No such file"));
     assert_int_equal(umbra("migrate web2"), 2);
+    assert_int_equal(umbra("migrate-receive -L 127.0.0.1:7"), 2);
+    assert_non_null(strstr(err_text, "--listen: needs --key FILE"));
+    assert_int_equal(umbra("migrate-receive -k g.json"), 2);
+    assert_non_null(strstr(err_text, "go with --listen"));
+    assert_int_equal(umbra("migrate-receive -1 -p -L 127.0.0.1:7 -k g.json"), 1);
+    assert_non_null(strstr(err_text, "once -p with g.json"));
     assert_int_equal(umbra("migrate-resolve -H -T web2"), 2);
     assert_int_equal(umbra("migrate Domain-0 localhost"), 1);
     assert_int_equal(umbra("migrate nobody localhost"), 1);

@@ -76,23 +76,38 @@ static int parse_force(const struct cli *cli, const char *text, bool *force)
     return cli_usage(cli, "--on-timeout: \"%s\" is neither cancel nor force", text);
 }
 
-static int parse_transport(const struct cli *cli, const char *text, const char **how)
+/* The key's file is noted by its whole path: `migrate-resolve` may be run elsewhere. */
+static int parse_tcp(struct migration *m, const char *key)
 {
-    *how = text ? text : TRANSPORT_SSH;
-    if (strcmp(*how, "tcp") == 0)
-        return cli_usage(cli, "--transport: tcp does not exist; there are ssh, which is the default, or a command");
-    return **how ? EXIT_OK : cli_usage(cli, "--transport: an empty command");
+    if (!key)
+        return cli_usage(m->cli, "--transport tcp: needs --key FILE, with the key that both hosts have");
+    if (!strchr(m->way.host, ':'))
+        return cli_usage(m->cli, "%s: tcp needs HOST:PORT, where `umbra migrate-receive --listen` waits", m->way.host);
+    if (!realpath(key, m->key))
+        return cli_usage(m->cli, "--key: %s: %s", key, strerror(errno));
+    m->way.key = m->key;
+    return EXIT_OK;
+}
+
+static int parse_transport(struct migration *m, const char *text, const char *key)
+{
+    m->way.how = text ? text : TRANSPORT_SSH;
+    if (strcmp(m->way.how, TRANSPORT_TCP) == 0)
+        return parse_tcp(m, key);
+    if (key)
+        return cli_usage(m->cli, "--key: only --transport tcp has one");
+    return *m->way.how ? EXIT_OK : cli_usage(m->cli, "--transport: an empty command");
 }
 
 static int parse(struct migration *m, const struct cli_args *args)
 {
     const struct cli *cli = m->cli;
-    int rc = parse_transport(cli, args->value['T'], &m->how);
+    int rc = parse_transport(m, args->value['T'], args->value['k']);
 
     m->send = (struct ctl_send){
         .live = !args->value['S'], .max_downtime_ms = DOWNTIME_MS, .timeout_ms = TIMEOUT_MS, .suspend_ms = SUSPEND_MS};
-    if (!rc && *m->host == '-')
-        rc = cli_usage(cli, "%s: not a host", m->host);
+    if (!rc && *m->way.host == '-')
+        rc = cli_usage(cli, "%s: not a host", m->way.host);
     if (!rc)
         rc = parse_time(cli, "max-downtime", args->value['d'], &m->send.max_downtime_ms);
     if (!rc)
@@ -146,7 +161,7 @@ static int migrate_locked(struct migration *m)
 
 int cmd_migrate(struct cli *cli, const struct cli_args *args)
 {
-    struct migration m = {.cli = cli, .name = args->operand[0], .host = args->operand[1]};
+    struct migration m = {.cli = cli, .name = args->operand[0], .way.host = args->operand[1]};
     struct ctl_error err = {0};
     int rc = parse(&m, args);
 

@@ -145,11 +145,11 @@ static bool may_run_there(const struct resolve *r)
 static void ask_there(struct resolve *r)
 {
     struct json_value *move = read_move(r->cli, &r->gs);
-    const char *how = json_text(move, "transport"), *host = json_text(move, "host");
+    struct way way = {json_text(move, "transport"), json_text(move, "host"), json_text(move, "key")};
 
     signal(SIGPIPE, SIG_IGN);
-    if (how && host)
-        migrate_ask_state(how, host, &r->gs, r->there, &r->why);
+    if (way.how && way.host)
+        migrate_ask_state(&way, &r->gs, r->there, &r->why);
     else
         ctl_error_set(&r->why, -ENOENT, "ask the other host", NULL, NULL, "it is not written down which it was");
     json_free(move);

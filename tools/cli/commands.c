@@ -90,7 +90,8 @@ static const struct cli_option restore_options[] = {
 };
 
 static const struct cli_option migrate_options[] = {
-    {'T', "transport", "ssh|COMMAND", "the way to HOST; COMMAND leads to `umbra migrate-receive` there"},
+    {'T', "transport", "ssh|tcp|COMMAND", "the way to HOST; COMMAND leads to `umbra migrate-receive` there"},
+    {'k', "key", "FILE", "of tcp: what both hosts have, 64 hexadecimal digits"},
     {'d', "max-downtime", "TIME", "suspend the guest when the rest can be sent in this time; 300ms"},
     {'t', "timeout", "TIME", "how long it may be copied while it runs; 10m, 0 for ever"},
     {'o', "on-timeout", "cancel|force", "after that: it stays, which is the default; or is suspended all the same"},
@@ -102,6 +103,9 @@ static const struct cli_option migrate_options[] = {
 };
 
 static const struct cli_option receive_options[] = {
+    {'L', "listen", "ADDRESS:PORT", "wait there for hosts that have the key, and take a guest from each"},
+    {'k', "key", "FILE", "of --listen: what both hosts have, 64 hexadecimal digits"},
+    {'1', "once", NULL, "end after one connection"},
     {'p', "paused", NULL, "leave the guest paused"},
     {'e', "no-watch", NULL, "do not supervise the guest: whoever calls cleans up when it ends"},
     {0},
@@ -171,8 +175,8 @@ const struct command commands[] = {
     {"migrate-abort", "NAME", "Give up a guest's migration; it goes on here.", 1, 1, NULL, cmd_migrate_abort, false},
     {"migrate-resolve", "NAME", "Say where a guest is after a migration whose end was not heard.", 1, 1,
      resolve_options, cmd_migrate_resolve, false},
-    {"migrate-receive", "", "Take a guest from standard input: the other end of `migrate`.", 0, 0, receive_options,
-     cmd_migrate_receive, false},
+    {"migrate-receive", "", "Take a guest: the other end of `migrate`.", 0, 0, receive_options, cmd_migrate_receive,
+     false},
     {"dump-core", "DOMAIN FILE", "Write a guest's memory and registers to a core file.", 2, 2, dump_options,
      cmd_dump_core, false},
     {"domid", "NAME", "Print the number of a domain.", 1, 1, NULL, cmd_domid, false},

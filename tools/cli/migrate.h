@@ -6,6 +6,8 @@
 #ifndef CLI_MIGRATE_H
 #define CLI_MIGRATE_H
 
+#include <limits.h>
+
 #include "cli/cli.h"
 #include "cli/guest_move.h"
 #include "cli/json.h"
@@ -13,7 +15,9 @@
 
 struct migration {
     struct cli *cli;
-    const char *name, *host, *how; /* how: the transport */
+    const char *name;
+    struct way way;
+    char key[PATH_MAX]; /* the path of tcp's */
     char guest[CTL_NAME_MAX];
     struct ctl_send send;
     struct ctl_send_state state;
@@ -44,13 +48,11 @@ void migrate_print_move(const char *name, const struct json_value *move, FILE *f
 
 /* migrate_ask.c: questions to the other host, each on a connection of its own: a line of JSON there, and one back. */
 /* 0 and the answer, to be freed; -EPROTO: the other side cannot be asked. */
-int migrate_ask(const char *how, const char *host, struct json_out *question, struct json_value **answer,
-                struct ctl_error *err);
+int migrate_ask(const struct way *way, struct json_out *question, struct json_value **answer, struct ctl_error *err);
 /* A question to be completed and closed. */
 struct json_out *migrate_question(const char *what, const char *name, const uint8_t uuid[16]);
 /* What is known of the guest there: its state in the words of the records, or "absent". 0 or -errno. */
-int migrate_ask_state(const char *how, const char *host, const struct guest_state *gs, char state[32],
-                      struct ctl_error *err);
+int migrate_ask_state(const struct way *way, const struct guest_state *gs, char state[32], struct ctl_error *err);
 /* At the other end: reads the rest of a question, whose first byte was read, and answers it. An exit code. */
 int migrate_answer(struct cli *cli, int in, int out);
 

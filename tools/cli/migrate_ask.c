@@ -59,17 +59,16 @@ static int read_answer(const char *line, struct json_value **answer, struct ctl_
     return *answer ? 0 : ctl_error_set(err, -EPROTO, "ask the other side", NULL, NULL, "its answer is not understood");
 }
 
-int migrate_ask(const char *how, const char *host, struct json_out *question, struct json_value **answer,
-                struct ctl_error *err)
+int migrate_ask(const struct way *way, struct json_out *question, struct json_value **answer, struct ctl_error *err)
 {
     char *text = json_out_end(question), *line = calloc(1, LINE_SIZE);
     struct transport t;
     int rc = -ENOMEM;
 
     if (!text || !line) {
-        ctl_error_set(err, rc, "ask the other side", host, NULL, "out of memory");
+        ctl_error_set(err, rc, "ask the other side", way->host, NULL, "out of memory");
     } else {
-        rc = transport_open(&t, how, host, err);
+        rc = transport_open(&t, way, err);
         if (rc >= 0) {
             rc = exchange(&t, text, line, err);
             transport_close(&t);
@@ -82,21 +81,20 @@ int migrate_ask(const char *how, const char *host, struct json_out *question, st
     return rc;
 }
 
-int migrate_ask_state(const char *how, const char *host, const struct guest_state *gs, char state[32],
-                      struct ctl_error *err)
+int migrate_ask_state(const struct way *way, const struct guest_state *gs, char state[32], struct ctl_error *err)
 {
     struct json_out *o = migrate_question("state", gs->real, gs->uuid);
     struct json_value *answer;
     int rc;
 
     json_out_close(o);
-    rc = migrate_ask(how, host, o, &answer, err);
+    rc = migrate_ask(way, o, &answer, err);
     if (rc < 0)
         return rc;
     if (json_text(answer, "state"))
         snprintf(state, 32, "%s", json_text(answer, "state"));
     else
-        rc = ctl_error_set(err, -EPROTO, "ask the other side", host, NULL, "%s",
+        rc = ctl_error_set(err, -EPROTO, "ask the other side", way->host, NULL, "%s",
                            json_text(answer, "message") ? json_text(answer, "message") : "its answer says nothing");
     json_free(answer);
     return rc;

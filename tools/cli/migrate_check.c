@@ -99,7 +99,7 @@ static int show_answer(struct migration *m, const struct json_value *answer)
         json_out_object(o, NULL);
         json_out_str(o, "schema", "umbra.migrate-check/1");
         json_out_str(o, "name", m->info.name);
-        json_out_str(o, "host", m->host);
+        json_out_str(o, "host", m->way.host);
         json_out_bool(o, "ok", says_ok(answer));
         json_out_str(o, "hypervisor", json_text(answer, "hypervisor"));
         json_out_str(o, "message", says_ok(answer) ? NULL : message);
@@ -108,10 +108,10 @@ static int show_answer(struct migration *m, const struct json_value *answer)
         return cli_json(m->cli, o) || !says_ok(answer) ? EXIT_FAILED : EXIT_OK;
     }
     if (says_ok(answer)) {
-        printf("%s: %s would take it\n", m->info.name, m->host);
+        printf("%s: %s would take it\n", m->info.name, m->way.host);
         return EXIT_OK;
     }
-    ctl_error_set(&err, -EPERM, "check", m->host, hint, "it would not take the guest: %s", message ? message : "?");
+    ctl_error_set(&err, -EPERM, "check", m->way.host, hint, "it would not take the guest: %s", message ? message : "?");
     return cli_fail(m->cli, m->name, &err, CLI_NO_DOMAIN);
 }
 
@@ -126,7 +126,7 @@ int migrate_check(struct migration *m)
     if (rc >= 0)
         rc = make_question(m, &question, &err);
     if (rc >= 0)
-        rc = migrate_ask(m->how, m->host, question, &answer, &err);
+        rc = migrate_ask(&m->way, question, &answer, &err);
     if (rc < 0)
         return cli_fail(m->cli, m->name, &err, m->domid);
     rc = show_answer(m, answer);

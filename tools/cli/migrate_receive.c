@@ -5,7 +5,8 @@
  *
  * Standard input and output are the connection. Killed at any moment: up to "go" the record says incoming, and what
  * there is is removed; after that it says starting, and the guest is let go. A guest that comes to the host that it is
- * on gets a new uuid, since a record is named by it.
+ * on gets a new uuid, since a record is named by it. With --listen it is another program that waits, and runs this for
+ * each connection.
  */
 #include <errno.h>
 #include <signal.h>
@@ -204,7 +205,27 @@ static int receive_or_answer(struct receive *r)
     return rc;
 }
 
-int cmd_migrate_receive(struct cli *cli, const struct cli_args *args)
+/* --- the verb --- */
+
+/* Each connection is another process's standard input and output. */
+static int wait_for_hosts(struct cli *cli, const struct cli_args *args)
+{
+    const char *words[4] = {"migrate-receive"}, *where = args->value['L'], *key = args->value['k'];
+    struct ctl_error err = {0};
+    int n = 1;
+
+    if (!where || !key)
+        return cli_usage(cli, where ? "--listen: needs --key FILE, with the key that both hosts have"
+                                    : "--key and --once go with --listen");
+    if (args->value['p'])
+        words[n++] = "-p";
+    if (args->value['e'])
+        words[n++] = "-e";
+    transport_listen(where, key, args->value['1'] != NULL, words, &err);
+    return cli_fail(cli, NULL, &err, CLI_NO_DOMAIN);
+}
+
+static int receive_here(struct cli *cli, const struct cli_args *args)
 {
     struct receive r = {.cli = cli, .args = args, .out = take_output()};
     struct ctl_error err = {0};
@@ -218,4 +239,11 @@ int cmd_migrate_receive(struct cli *cli, const struct cli_args *args)
     config_free(&r.config);
     close(r.out);
     return rc;
+}
+
+int cmd_migrate_receive(struct cli *cli, const struct cli_args *args)
+{
+    if (args->value['L'] || args->value['k'] || args->value['1'])
+        return wait_for_hosts(cli, args);
+    return receive_here(cli, args);
 }

@@ -53,7 +53,7 @@ static int write_config(struct migration *m, struct ctl_stream *stream, struct c
 
 static int send_guest(struct migration *m, const struct transport *t, struct ctl_error *err)
 {
-    struct ctl_stream *stream = ctl_stream_open(t->to, m->host, err);
+    struct ctl_stream *stream = ctl_stream_open(t->to, m->way.host, err);
     int rc = -ENOMEM;
 
     if (stream) {
@@ -84,7 +84,7 @@ static int up_to_ready(struct migration *m, const struct transport *t, struct ct
 
 static int unresolved_error(const struct migration *m, struct ctl_error *err)
 {
-    return ctl_error_set(err, -EINPROGRESS, "hand over", m->host,
+    return ctl_error_set(err, -EINPROGRESS, "hand over", m->way.host,
                          "ask with `umbra migrate-resolve`, then say --here or --there",
                          "the other host was told to go, and did not say whether %s runs; here it sleeps as %s",
                          m->gs.real, m->gs.name);
@@ -108,7 +108,7 @@ static int hear_report(struct migration *m, const struct transport *t, struct ct
     rc = handover_expect(t->from, HANDOVER_GO, REPORT_MS, err);
     if (rc < 0)
         return rc;
-    return ctl_error_set(err, -ECANCELED, "hand over", m->host, "see what it said, above or in its log",
+    return ctl_error_set(err, -ECANCELED, "hand over", m->way.host, "see what it said, above or in its log",
                          "the other host could not start it (status %u) and gave it back", status);
 }
 
@@ -136,7 +136,7 @@ static void take_back(struct migration *m, bool may_suspend)
 int migrate_send(struct migration *m, bool *unresolved, struct ctl_error *err)
 {
     struct transport t;
-    int rc = transport_open(&t, m->how, m->host, err);
+    int rc = transport_open(&t, &m->way, err);
 
     *unresolved = false;
     if (rc >= 0)

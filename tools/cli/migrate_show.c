@@ -29,8 +29,10 @@ static char *object(const struct migration *m, const struct ctl_send_state *now)
     json_out_object(o, NULL);
     json_out_str(o, "schema", "umbra.migrate-progress/1");
     json_out_str(o, "name", m->name);
-    json_out_str(o, "host", m->host);
-    json_out_str(o, "transport", m->how);
+    json_out_str(o, "host", m->way.host);
+    json_out_str(o, "transport", m->way.how);
+    if (m->way.key)
+        json_out_str(o, "key", m->way.key);
     json_out_str(o, "stage", stages[now->stage]);
     json_out_uint(o, "guest_pages", now->guest_pages);
     json_out_uint(o, "round", now->rounds ? now->rounds - 1 : 0);
@@ -106,7 +108,7 @@ static int report_json(const struct migration *m)
     json_out_object(o, NULL);
     json_out_str(o, "schema", "umbra.migrate/1");
     json_out_str(o, "name", m->name);
-    json_out_str(o, "host", m->host);
+    json_out_str(o, "host", m->way.host);
     json_out_bool(o, "live", m->send.live);
     json_out_uint(o, "total_ms", between(m->began_ms, m->ended_ms));
     json_out_uint(o, "downtime_ms", between(s->asleep_ms, m->up_ms));
@@ -133,7 +135,7 @@ int migrate_report(const struct migration *m)
     printf(
         "%s: moved to %s in %.1f s: %u rounds, %llu pages, %llu of them zero, %.1f MiB; down for %llu ms, after %llu "
         "ms to fall asleep\n",
-        m->name, m->host, (double)between(m->began_ms, m->ended_ms) / 1000, s->rounds, (unsigned long long)s->pages,
+        m->name, m->way.host, (double)between(m->began_ms, m->ended_ms) / 1000, s->rounds, (unsigned long long)s->pages,
         (unsigned long long)s->zero_pages, (double)s->bytes / MIB, (unsigned long long)between(s->asleep_ms, m->up_ms),
         (unsigned long long)between(s->asked_ms, s->asleep_ms));
     return EXIT_OK;

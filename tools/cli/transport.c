@@ -3,12 +3,14 @@
  * The process that is the way to another host (see transport.h). What it says on standard error the user sees: it is
  * the other host's tool that tells there what is wrong.
  *
- * A cable that is cut is noticed by ssh itself, which asks the other side whether it is there when nothing comes.
+ * A cable that is cut is noticed by umbra-tls, and by ssh itself, which asks the other side whether it is there when
+ * nothing comes.
  *
  * Control-C means us alone: the other end then hears of it in order.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,22 +21,44 @@
 
 #include "cli/transport.h"
 
-#define LEAVE_MS 5000
-#define POLL_MS  20
+#define LEAVE_MS    5000
+#define POLL_MS     20
+#define TLS_PROGRAM "umbra-tls"
+#define MOST_WORDS  8
 
-static void run(const char *how, const char *host)
+/* A program that stands where this one does. */
+static int beside(const char *name, char path[PATH_MAX])
 {
-    setenv("UMBRA_HOST", host, 1);
-    if (strcmp(how, TRANSPORT_SSH) == 0)
-        execlp("ssh", "ssh", "-oServerAliveInterval=15", "-oServerAliveCountMax=3", "--", host, "umbra",
+    ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
+    char *slash;
+
+    if (n < 0)
+        return -errno;
+    path[n] = '\0';
+    slash = strrchr(path, '/');
+    if (!slash || (size_t)(slash + 1 - path) + strlen(name) >= PATH_MAX)
+        return -ENAMETOOLONG;
+    strcpy(slash + 1, name);
+    return 0;
+}
+
+static void run(const struct way *way)
+{
+    char tls[PATH_MAX];
+
+    setenv("UMBRA_HOST", way->host, 1);
+    if (strcmp(way->how, TRANSPORT_SSH) == 0)
+        execlp("ssh", "ssh", "-oServerAliveInterval=15", "-oServerAliveCountMax=3", "--", way->host, "umbra",
                "migrate-receive", (char *)NULL);
-    else
-        execl("/bin/sh", "sh", "-c", how, "sh", host, (char *)NULL);
+    else if (strcmp(way->how, TRANSPORT_TCP) != 0)
+        execl("/bin/sh", "sh", "-c", way->how, "sh", way->host, (char *)NULL);
+    else if (beside(TLS_PROGRAM, tls) == 0)
+        execl(tls, TLS_PROGRAM, "connect", way->host, way->key ? way->key : "", (char *)NULL);
     perror("umbra: the transport cannot be started");
     _exit(127);
 }
 
-static void become(const int to[2], const int from[2], const char *how, const char *host)
+static void become(const int to[2], const int from[2], const struct way *way)
 {
     signal(SIGINT, SIG_IGN);
     signal(SIGPIPE, SIG_DFL);
@@ -42,10 +66,10 @@ static void become(const int to[2], const int from[2], const char *how, const ch
     signal(SIGHUP, SIG_DFL);
     dup2(to[0], STDIN_FILENO);
     dup2(from[1], STDOUT_FILENO);
-    run(how, host);
+    run(way);
 }
 
-int transport_open(struct transport *t, const char *how, const char *host, struct ctl_error *err)
+int transport_open(struct transport *t, const struct way *way, struct ctl_error *err)
 {
     int to[2] = {-1, -1}, from[2] = {-1, -1}, rc = 0;
 
@@ -55,7 +79,7 @@ int transport_open(struct transport *t, const char *how, const char *host, struc
     fflush(NULL);
     t->child = rc ? -1 : fork();
     if (t->child == 0)
-        become(to, from, how, host);
+        become(to, from, way);
     if (!rc && t->child < 0)
         rc = -errno;
     if (to[0] >= 0)
@@ -69,7 +93,7 @@ int transport_open(struct transport *t, const char *how, const char *host, struc
         return 0;
     }
     transport_close(t);
-    return ctl_error_set(err, rc, "start the transport", host, NULL, "no pipes or no process can be made");
+    return ctl_error_set(err, rc, "start the transport", way->host, NULL, "no pipes or no process can be made");
 }
 
 static void end_child(pid_t child)
@@ -97,4 +121,26 @@ void transport_close(struct transport *t)
     if (t->child > 0)
         end_child(t->child);
     *t = (struct transport){.child = -1, .to = -1, .from = -1};
+}
+
+/* --- the other end --- */
+
+int transport_listen(const char *where, const char *key, bool once, const char *const words[], struct ctl_error *err)
+{
+    char tls[PATH_MAX], umbra[PATH_MAX];
+    const char *argv[5 + MOST_WORDS + 1] = {TLS_PROGRAM, once ? "once" : "listen", where, key, umbra};
+    int rc = beside(TLS_PROGRAM, tls), n = 5;
+    ssize_t length = readlink("/proc/self/exe", umbra, sizeof(umbra) - 1);
+
+    if (rc == 0 && length < 0)
+        rc = -errno;
+    for (size_t i = 0; rc == 0 && words[i]; i++)
+        argv[n++] = words[i];
+    if (rc == 0) {
+        umbra[length] = '\0';
+        execv(tls, (char *const *)argv);
+        rc = -errno;
+    }
+    return ctl_error_set(err, rc, "listen", where, "it comes with umbra, and has to stand beside it",
+                         TLS_PROGRAM " cannot be started: %s", strerror(-rc));
 }

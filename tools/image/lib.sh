@@ -165,13 +165,9 @@ compress_archive() { # NAME: of $stage
     rm "$image/$1.cpio"
 }
 
-# The libraries of our tools come from the same packages, so the program is an input once it exists.
+# The libraries of our tools come from the same packages, so the programs are an input once they exist.
 own_needs_from() {
-    if [ -x "$build/umbra" ]; then
-        readelf -d "$build/umbra" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | sort >"$image/umbra.needs"
-    else
-        : >"$image/umbra.needs"
-    fi
+    needed_by "$build/umbra" "$build/umbra-tls" >"$image/umbra.needs"
     echo "$image/umbra.needs"
 }
 
@@ -308,6 +304,7 @@ build_own() {
     cp "$top"/examples/*.json "$stage/root/examples/"
     if [ -x "$build/umbra" ]; then
         strip -o "$stage/usr/bin/umbra" "$build/umbra"
+        strip -o "$stage/usr/bin/umbra-tls" "$build/umbra-tls"
     else
         say "note: $build/umbra is not built, the image has only the stock tools"
     fi
