@@ -38,8 +38,8 @@ class Moving(LabTest):
         """It comes to the end of a round that it has begun after this."""
         churn.wait_sum(self, name, self.rounds(name) + 2, 300)
 
-    def move(self, name, *options, how=LOCAL):
-        text = self.ok(f"umbra --json migrate {' '.join(options)} -T '{how}' {name} localhost", 400)
+    def move(self, name, *options, how=LOCAL, host="localhost"):
+        text = self.ok(f"umbra --json migrate {' '.join(options)} -T '{how}' {name} {host}", 400)
         documents = [json.loads(line) for line in text.strip().split("\n")]
         self.assertEqual({d["schema"] for d in documents[:-1]}, {"umbra.migrate-progress/1"})
         self.assertEqual(documents[-1]["schema"], "umbra.migrate/1")
@@ -101,6 +101,53 @@ class Moves(Moving):
         if "hap" not in self.caps:
             self.skipTest("this machine has no nested paging")
         self.go_and_come(hap=True)
+
+
+class Tcp(Moving):
+    """By TCP and a key, to the machine's own loopback address."""
+
+    KEY = "/run/migrate.key"
+    PLACE = "127.0.0.1:8002"
+    LOG = "/run/listens"
+
+    def setUp(self):
+        super().setUp()
+        self.ok("ip link set lo up; ip addr add 127.0.0.1/8 dev lo 2>/dev/null; true")
+        self.ok(f"umask 077; head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \\n' >{self.KEY}")
+        self.ok(f"(umbra migrate-receive --listen {self.PLACE} --key {self.KEY} </dev/null >{self.LOG} 2>&1 & "
+                "echo $! >/run/listener)")
+        self.addCleanup(self.run_in, "kill $(cat /run/listener)")
+        self.ok(f"for i in $(seq 50); do grep -q 'listens at {self.PLACE}' {self.LOG} && exit; usleep 100000; done; "
+                "exit 1")
+
+    def refusals(self, name):
+        """Nothing is asked, and nothing moves, without the key."""
+        self.ok("umask 077; head -c 64 /dev/zero | tr '\\0' 1 >/run/other.key; cp /run/other.key /run/open.key; "
+                "chmod 644 /run/open.key")
+        way = f"-T tcp {name} {self.PLACE}"
+        self.fails(f"umbra migrate --check --key /run/other.key {way}", 1, "the key is not the same")
+        self.fails(f"umbra migrate --key /run/other.key {way}", 1, "the key is not the same")
+        self.assertIn("refused: the key is not the same", self.ok(f"cat {self.LOG}"))
+        self.fails(f"umbra migrate --key /run/open.key {way}", 1, "chmod 600")
+        self.fails(f"umbra migrate {way}", 2, "needs --key")
+        self.runs_once(name)
+
+    @long_one
+    def test_tcp(self):
+        """A PV guest, which stays what it was when it is refused, and moves when it is not."""
+        before = self.footprint()
+        self.worker("mover", type="pv", memory=96, vcpus=1)
+        self.refusals("mover")
+        key = f"--key {self.KEY}"
+        self.assertIn("would take it", self.ok(f"umbra migrate --check {key} -T tcp mover {self.PLACE}"))
+        sums = self.move("mover", "-d 1s", "-t 20s", "-o force", key, how="tcp", host=self.PLACE)
+        print(f"moved: {json.dumps(sums)}")
+        self.runs_once("mover")
+        self.assertIn("done, status 0", self.ok(f"cat {self.LOG}"))
+        self.works_on("mover")
+        churn.check(self, "mover")
+        self.ok("umbra destroy mover")
+        self.wait_footprint(before)
 
 
 @long_one
