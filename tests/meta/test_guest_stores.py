@@ -48,6 +48,7 @@ ALLOWED = {
     "mm/shadow/memory.c": NOTED,
     "mm/shadow/pages.c": OWN,
     "mm/shadow/pv.c": NOTED,
+    "mm/shadow/reflect.c": READS,
     "mm/shadow/unsync.c": READS,
     "pv/desc.c": HELD,
     "pv/desc_load.c": OWN,

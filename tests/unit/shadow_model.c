@@ -27,7 +27,7 @@ static unsigned long starved;
 static bool accessing, meddled;
 static bool tidy;                /* each table is of one level */
 static unsigned int entry_bytes; /* of most tables now; others make nonsense of what is in them */
-static unsigned long counts[SHADOW_NOMEM + 1], unsynced, synced, invlpgs;
+static unsigned long counts[SHADOW_NOMEM + 1], unsynced, synced;
 bool model_alternate;
 
 /* What frame.c wants of mm/pv. */
@@ -397,39 +397,6 @@ static void random_registers(struct test_vcpu *t)
 }
 
 unsigned long model_locks;
-static struct {
-    uint64_t linear;
-    unsigned int levels; /* of the tables that it was used with */
-} last_invlpg[VCPUS];
-
-void model_invlpg(struct test_vcpu *t, uint64_t linear)
-{
-    bool done;
-
-    stretch_begin(STRETCH_TRAP, 0);
-    done = shadow_invlpg(&t->v, linear);
-    assert_true(this_cpu(stretch_now).work <= STRETCH_BOUND);
-    stretch_end();
-    last_invlpg[t - vcpu].linear = linear;
-    last_invlpg[t - vcpu].levels = model_levels(t);
-    invlpgs += done;
-    if (!done) {
-        model_load(t);
-        return;
-    }
-    past_invlpg(t, linear);
-    tlb_forget_page(t, linear);
-}
-
-/* Where INVLPG was about, or elsewhere in the same table. */
-static uint64_t linear_of_access(const struct test_vcpu *t)
-{
-    uint64_t linear = random_linear(mode_of(t)), last = last_invlpg[t - vcpu].linear, far = PT_ENTRIES * PAGE_SIZE - 1;
-
-    if (last_invlpg[t - vcpu].levels != model_levels(t) || !fake_chance(20))
-        return linear;
-    return fake_chance(50) ? last : (last & ~far) | (linear & far);
-}
 
 /* ---- one access ---- */
 
@@ -546,7 +513,7 @@ static void do_store(struct test_vcpu *t, const struct access *a)
 
 static void access_once(struct test_vcpu *t)
 {
-    struct access a = {.linear = linear_of_access(t), .user = fake_chance(30)};
+    struct access a = {.linear = past_linear(t), .user = fake_chance(30)};
 
     a.kind = fake_chance(50) ? ORACLE_WRITE : fake_chance(50) ? ORACLE_READ : ORACLE_FETCH;
 
@@ -779,7 +746,7 @@ void model_random(unsigned long ops)
 {
     memset(counts, 0, sizeof(counts));
     memset(insn_results, 0, sizeof(insn_results));
-    tlb_stores = tlb_flushes = lend_accesses = unsynced = synced = invlpgs = past_old = 0;
+    tlb_stores = tlb_flushes = lend_accesses = unsynced = synced = past_invlpgs = past_old = 0;
     for (unsigned long n = 0, done = 0; done < ops; n++) {
         if (n % ERA == 0) {
             if (n)
@@ -796,13 +763,13 @@ void model_random(unsigned long ops)
            "%lu allocations failed, %lu tables out of sync, %lu entries synced, %lu of INVLPG, %lu old translations, "
            "%lu instructions done, %lu given up, %lu accesses to borrowed memory\n",
            ops, counts[SHADOW_FIXED], counts[SHADOW_REFLECT], counts[SHADOW_EMULATE], counts[SHADOW_MMIO], tlb_stores,
-           tlb_flushes, starved, unsynced, synced, invlpgs, past_old, insn_results[EMULATE_DONE],
+           tlb_flushes, starved, unsynced, synced, past_invlpgs, past_old, insn_results[EMULATE_DONE],
            insn_results[EMULATE_UNHANDLED], lend_accesses);
     log_tell(ops);
     assert_true(counts[SHADOW_REFLECT] > ops / 20);
     assert_true(model_vtlb || (counts[SHADOW_EMULATE] > ops / 50 && tlb_stores > ops / 100));
     if (ops >= 2 * 6 * ERA) /* two guests of each kind */
-        assert_true(past_old > ops / 10000 && invlpgs > ops / 1000 && lend_accesses > ops / 10000 &&
+        assert_true(past_old > ops / 10000 && past_invlpgs > ops / 1000 && lend_accesses > ops / 10000 &&
                     (model_vtlb || (unsynced > ops / 1000 && insn_results[EMULATE_DONE] > ops / 2000)));
 }
 

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include "shadow_lend.h"
 #include "shadow_past.h"
+#include "shadow_tlb.h"
 
 #define PAST    4096u /* stores that are remembered */
 #define DEPTH   4u    /* entries on a way */
@@ -15,7 +16,7 @@
 static struct {
     uint64_t at, value; /* 8 bytes, aligned, before the store */
 } past[PAST];
-unsigned long past_old;
+unsigned long past_old, past_invlpgs;
 static unsigned long stores, flushed[VCPUS];
 static struct {
     uint64_t page; /* linear */
@@ -66,6 +67,40 @@ void past_invlpg(const struct test_vcpu *t, uint64_t linear)
     flushed_page[t - vcpu][invlpgs].page = linear >> PAGE_SHIFT;
     flushed_page[t - vcpu][invlpgs].stores = stores;
     invlpgs = (invlpgs + 1) % INVLPGS;
+}
+
+static struct {
+    uint64_t linear;
+    unsigned int levels; /* of the tables that it was used with */
+} last_invlpg[VCPUS];
+
+void model_invlpg(struct test_vcpu *t, uint64_t linear)
+{
+    bool done;
+
+    stretch_begin(STRETCH_TRAP, 0);
+    done = shadow_invlpg(&t->v, linear);
+    assert_true(this_cpu(stretch_now).work <= STRETCH_BOUND);
+    stretch_end();
+    last_invlpg[t - vcpu].linear = linear;
+    last_invlpg[t - vcpu].levels = model_levels(t);
+    past_invlpgs += done;
+    if (!done) {
+        model_load(t);
+        return;
+    }
+    past_invlpg(t, linear);
+    tlb_forget_page(t, linear);
+}
+
+/* Where INVLPG was about, or elsewhere in the same table. */
+uint64_t past_linear(const struct test_vcpu *t)
+{
+    uint64_t linear = model_linear(t), last = last_invlpg[t - vcpu].linear, far = PT_ENTRIES * PAGE_SIZE - 1;
+
+    if (last_invlpg[t - vcpu].levels != model_levels(t) || !fake_chance(20))
+        return linear;
+    return fake_chance(50) ? last : (last & ~far) | (linear & far);
 }
 
 /* Since when the vCPU has to see stores to what translates the address. */

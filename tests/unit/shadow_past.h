@@ -11,6 +11,8 @@
 
 /* Translations that were explained by an old value. */
 extern unsigned long past_old;
+/* INVLPGs that shadows answered by themselves. */
+extern unsigned long past_invlpgs;
 
 void past_begin(void);
 /* bytes of the guest's memory, at most 8, are about to change; now gives 8 aligned ones as they are. */
@@ -19,6 +21,8 @@ void past_note(uint64_t at, unsigned int bytes, const void *(*now)(uint64_t at))
 void past_flushed(const struct test_vcpu *t);
 /* Or of one address. */
 void past_invlpg(const struct test_vcpu *t, uint64_t linear);
+/* An address to access: where INVLPG was about, or elsewhere in the same table, or any. */
+uint64_t past_linear(const struct test_vcpu *t);
 bool past_is_long(const struct test_vcpu *t);
 /* Did hardware do the access by what the guest's tables say, or said since the vCPU's last flush where it may not see
  * what they say now? */

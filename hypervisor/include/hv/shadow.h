@@ -68,7 +68,7 @@ bool shadow_vtlb(void);
 int shadow_set_paging(struct shadow_vcpu *v);
 /* The vCPU's INVLPG has to be told too: asked before each entry, with interrupts off. */
 bool shadow_needs_flushes(const struct shadow_vcpu *v);
-/* INVLPG: shadows say of the address what the guest's tables say. False: shadow_set_paging has to be called for that. */
+/* INVLPG: shadows say of the address what the guest's tables say. False: shadow_set_paging has to be called for it. */
 bool shadow_invlpg(struct shadow_vcpu *v, uint64_t linear);
 /* The vCPU may enter the guest. False: call again in a new stretch. */
 bool shadow_ready(const struct shadow_vcpu *v);
