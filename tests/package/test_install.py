@@ -22,6 +22,7 @@ FILES = {
     "etc/grub.d/45_umbra": 0o755,
     "etc/logrotate.d/umbra": 0o644,
     "usr/bin/umbra": 0o755,
+    "usr/bin/umbra-tls": 0o755,
     "usr/lib/systemd/system/umbra-console-log.service": 0o644,
     "usr/lib/systemd/system/umbra-supervisor.service": 0o644,
     "usr/lib/systemd/system/xen.service.d/umbra.conf": 0o644,

@@ -114,8 +114,11 @@ static int hear_report(struct migration *m, const struct transport *t, struct ct
 
 static int hand_over(struct migration *m, const struct transport *t, bool *unresolved, struct ctl_error *err)
 {
-    int rc = handover_say(t->to, HANDOVER_GO, err);
+    int rc;
 
+    if (handover_cancelled) /* the answer that it waited for may have come with the signal */
+        return ctl_error_set(err, -EINTR, "hand over", m->way.host, NULL, "interrupted");
+    rc = handover_say(t->to, HANDOVER_GO, err);
     if (rc < 0)
         return rc;
     rc = hear_report(m, t, err);
