@@ -143,6 +143,7 @@ class Failures(Devices):
         self.fails(f"umbra create -p {path}", status, *words)
         self.assertNotIn("broken", self.guests())
 
+    @long_one
     def test_failures(self):
         self.disk("/run/first.img", 1)
         before, left = self.footprint(), self.left()
@@ -162,6 +163,7 @@ class Failures(Devices):
         self.wait_left(left)
         self.wait_footprint(before)
 
+    @long_one
     def test_shared_disk(self):
         """One that a guest writes to is no other's; two that read it may share it."""
         self.disk("/run/first.img", 1)
