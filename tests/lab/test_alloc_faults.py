@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Every allocation that the hypervisor makes while a domain is created fails once, one per run (debug builds; in make
-check every third does): the tool says what it was doing and what to do, and nothing is left. The same for the tool's own
-calls is test_create_faults.py, for the hypervisor's code alone test_every_allocation_fails and test_pool_growth_fails of
-test_core. Every one of a PVH guest is an action of the nightly matrix."""
+check every third does): the tool says what it was doing and what to do, and nothing is left. The same for the tool's
+own calls is test_create_faults.py, for the hypervisor's code alone test_every_allocation_fails and
+test_pool_growth_fails of test_core. Every one of a PVH guest is an action of the nightly matrix."""
 
 from compiled import with_libctl
 from labtest import HOME, LONG, LabTest

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The Debian packages of BUILD/deb in a minimal Debian 12 of their own: installed, looked at, removed without a trace.
 
-Real are dpkg, apt, the dependencies, GRUB's scripts and systemd-analyze. Made up are the kernel in /boot, which only has
-to be found, what /sys says under Umbra, and grub-probe, since there is no disk. No service starts: policy-rc.d forbids
+Real are dpkg, apt, the dependencies, GRUB's scripts and systemd-analyze. Made up are the kernel in /boot, which only
+has to be found, what /sys says under Umbra, and grub-probe, since there is no disk. No service starts: policy-rc.d forbids
 it. Takes some minutes and the network; make check-deb runs it, as root."""
 
 import glob
@@ -32,8 +32,8 @@ case $* in
 esac
 """
 # What changes whenever packages are installed or a menu is made; not the packages' own.
-CHANGING = ("var/lib/dpkg/", "var/lib/apt/", "var/cache/", "var/log/dpkg.log", "var/log/apt/", "var/log/alternatives.log",
-            "tmp/", "proc/", "run/systemd/")
+CHANGING = ("var/lib/dpkg/", "var/lib/apt/", "var/cache/", "var/log/dpkg.log", "var/log/apt/",
+            "var/log/alternatives.log", "tmp/", "proc/", "run/systemd/")
 
 
 def changes(path):
@@ -98,7 +98,8 @@ def prepare(system):
     system.write(f"/boot/initrd.img-{KERNEL}")
     system.write(f"/boot/config-{KERNEL}", "CONFIG_XEN_DOM0=y\n")
     system.write(f"/dev/disk/by-uuid/{UUID}")
-    for name, text in (("type", "xen"), ("version/major", "4"), ("version/minor", "17"), ("version/extra", ".umbra-0.1")):
+    for name, text in (("type", "xen"), ("version/major", "4"), ("version/minor", "17"),
+                       ("version/extra", ".umbra-0.1")):
         system.write(f"/sys/hypervisor/{name}", text + "\n")
     system.write("/etc/default/grub", 'GRUB_DEFAULT=0\nGRUB_DISTRIBUTOR=Debian\nGRUB_CMDLINE_LINUX_DEFAULT="quiet"\n')
     os.makedirs(system.path("/boot/grub"), exist_ok=True)
@@ -110,7 +111,8 @@ def prepare(system):
         if "dbgsym" not in deb:
             shutil.copy(deb, system.path("/packages"))
     sources = system.read("/etc/apt/sources.list")
-    system.write("/etc/apt/sources.list", sources + re.sub(r"(\S+) bookworm ", r"\1-security bookworm-security ", sources))
+    security = re.sub(r"(\S+) bookworm ", r"\1-security bookworm-security ", sources)
+    system.write("/etc/apt/sources.list", sources + security)
     system.ok("apt-get -q update")
 
 
