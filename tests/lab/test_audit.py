@@ -3,7 +3,7 @@
 
 import json
 
-from labtest import CMDLINE, HOME, LabTest, ON_PEER
+from labtest import CMDLINE, HOME, LONG, LabTest, ON_PEER
 from test_holders import install_holder
 
 WORK = "(while :; do (ls -R /bin /etc >/dev/null) & dd if=/dev/zero of=/tmp/y bs=256k count=4 2>/dev/null; wait; done)"
@@ -22,7 +22,7 @@ class Audit(LabTest):
         self.create("busy", vcpus=2, cmdline=CMDLINE + " umbra.test=quiet")
         self.wait_console("busy", "guest# ")
         self.type_in("busy", f"{WORK} & {WORK} & echo at-$((40 + 2))-work", "at-42-work")
-        for _ in range(6):
+        for _ in range(6 if LONG else 3):
             found = self.json("umbra --json audit busy")
             self.assertEqual((found["schema"], found["broken"], found["findings"]), ("umbra.audit/1", 0, []))
             self.assertGreaterEqual(found["frames"], 120 << 8)

@@ -2,8 +2,8 @@
 """The Debian packages of BUILD/deb in a minimal Debian 12 of their own: installed, looked at, removed without a trace.
 
 Real are dpkg, apt, the dependencies, GRUB's scripts and systemd-analyze. Made up are the kernel in /boot, which only
-has to be found, what /sys says under Umbra, and grub-probe, since there is no disk. No service starts: policy-rc.d forbids
-it. Takes some minutes and the network; make check-deb runs it, as root."""
+has to be found, what /sys says under Umbra, and grub-probe, since there is no disk. No service starts: policy-rc.d
+forbids it. Takes some minutes and the network; make check-deb runs it, as root."""
 
 import glob
 import os

@@ -173,7 +173,7 @@ class Menu(unittest.TestCase):
             self.write(f"boot/initrd.img-{version}")
 
     def menu(self, settings="", **variables):
-        """What the script prints, with grub-mkconfig's variables; only grub-probe, which wants a disk, is not GRUB's."""
+        """What the script prints, with grub-mkconfig's variables; grub-probe, which wants a disk, is made up."""
         self.write("settings", settings)
         environment = {"PATH": os.environ["PATH"], "UMBRA_BOOT": self.boot,
                        "UMBRA_SETTINGS": os.path.join(self.top, "settings"),

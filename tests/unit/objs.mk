@@ -10,8 +10,8 @@ test_json-cflags  := $(cli-unit-cflags)
 test_json-libs    := -lyajl
 
 units             += test_config
-config-srcs       := $(patsubst %,tools/cli/%.c,config config_check config_keys config_devices device_spec xlcfg xlcfg_keys \
-                       suggest diag json json_tree) $(patsubst %,tools/libctl/%.c,vdev uuid)
+config-srcs       := $(patsubst %,tools/cli/%.c,config config_check config_keys config_devices device_spec \
+                       xlcfg xlcfg_keys suggest diag json json_tree) $(patsubst %,tools/libctl/%.c,vdev uuid)
 test_config-srcs  := tests/unit/test_config.c $(config-srcs)
 test_config-cflags := $(cli-unit-cflags)
 test_config-libs  := -lyajl
@@ -82,8 +82,8 @@ test_dump-srcs    := tests/unit/test_dump.c $(saved-guest-srcs) $(patsubst %,too
 test_dump-cflags  := $(test_stream-cflags)
 
 units             += test_cli
-test_cli-srcs     := $(patsubst %,tests/unit/%.c,test_cli cli_run cli_shadow fake_ctl fake_save fake_verbs fake_devices \
-                       cli_devices cli_config) \
+test_cli-srcs     := $(patsubst %,tests/unit/%.c,test_cli cli_run cli_shadow fake_ctl fake_save fake_verbs \
+                       fake_devices cli_devices cli_config) \
                      $(patsubst %,tools/libctl/%.c,uuid vdev error stream target) \
                      $(filter-out tools/cli/main.c,$(wildcard tools/cli/*.c))
 test_cli-cflags   := $(cli-unit-cflags) -Itests/unit
@@ -334,8 +334,8 @@ shadow-model-srcs  := $(patsubst %,tests/unit/%.c,shadow_model shadow_change sha
 shadow-model-libs  := $(patsubst %,-Wl$(comma)--wrap=%,tlb_flush_mask paging_lock paging_pool_alloc paging_pool_free)
 
 units              += test_shadow
-test_shadow-srcs   := $(patsubst %,tests/unit/%.c,test_shadow shadow_ahead shadow_unsync shadow_part shadow_shrink shadow_apart \
-                        shadow_order shadow_vtlb shadow_guest) \
+test_shadow-srcs   := $(patsubst %,tests/unit/%.c,test_shadow shadow_ahead shadow_unsync shadow_part shadow_shrink \
+                        shadow_apart shadow_order shadow_vtlb shadow_guest) \
                       $(shadow-model-srcs)
 test_shadow-cflags := $(hv-unit-cflags)
 test_shadow-libs   := $(shadow-model-libs)

@@ -2,7 +2,7 @@
 # Into a system, and into Debian packages.
 #   make install [DESTDIR=...] [PREFIX=/usr/local]    what install.sh lists; into DESTDIR, to be used without it
 #   make deb                                          build/deb/*.deb, and what lintian says of them
-#   make check-deb                                    installs and removes them in a Debian 12 of its own (root, network)
+#   make check-deb                                    installs and removes them in a Debian 12 of its own (root, net)
 PREFIX     := /usr/local
 BOOTDIR    := /boot
 SYSCONFDIR := /etc
