@@ -6,7 +6,7 @@ from compiled import compiled, with_libctl
 from labtest import HOME, LONG, LabTest
 from tiny import tiny_kernel
 
-STRIDE, RUNS = (7, 30) if LONG else (21, 10)
+STRIDE, RUNS = (7, 30) if LONG else (42, 5)
 
 
 class Faults(LabTest):

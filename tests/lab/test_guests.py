@@ -4,7 +4,7 @@
 import re
 import time
 
-from labtest import CMDLINE, LabTest
+from labtest import CMDLINE, LabTest, long_one
 
 
 class Ends(LabTest):
@@ -58,6 +58,7 @@ class Load(LabTest):
         self.wait_console("wide", "umbra-guest: up, 4 cpus")
         self.wait_console("wide", "umbra-guest: tick 3")
 
+    @long_one
     def test_three_guests_at_once(self):
         before = self.footprint()
         names = ("a", "b", "c")

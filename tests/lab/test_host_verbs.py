@@ -43,6 +43,7 @@ class OnGuests(LabTest):
         self.wait_console(name, f"umbra-guest: count {at + 5} ")
         self.assertNotIn(WRONG, self.console_log(name))
 
+    @long_one
     def test_balloon(self):
         """Down and up while the guest uses its memory; the host gets what it gives back."""
         for name in GUESTS:
@@ -196,6 +197,7 @@ class OnGuests(LabTest):
                       "(XEN)"):
             self.assertIn(words, text)
 
+    @long_one
     def test_dump_and_crash(self):
         """What on_crash says is done."""
         self.machine.put(f"{HOME}/tiny", tiny.tiny_kernel(tiny.HALT, pvh=True))
