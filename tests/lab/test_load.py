@@ -6,6 +6,7 @@ from labtest import LabTest, long_one
 
 
 class Load(LabTest):
+    @long_one
     def test_cycles(self):
         load.cycles(self, 10)
 

@@ -84,6 +84,7 @@ class Migrate(PairTest):
 
     # --- tests ----------------------------------------------------------------------------------------------------
 
+    @long_one
     def test_a_move(self):
         guest = self.traveller(hap=False)
         guest.move_and_check(self.west)
