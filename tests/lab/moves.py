@@ -77,7 +77,7 @@ class Traveller:
         return max(after - before for before, after in zip(clock, clock[1:]))
 
     def move_and_check(self, target):
-        """The guest saw no longer gap than the downtime that is reported."""
+        """The guest saw no longer gap than the downtime that is reported. Returns the tool's sums."""
         hosts.set_clock(self.host.machine, name_of(target))
         self.host.assertLess(abs(hosts.clock_ahead(self.host.machine, name_of(target))), 0.25)
         sums, gap = self.move(target)
@@ -85,6 +85,7 @@ class Traveller:
               f"{sums['bytes'] >> 20} MiB, {sums['suspend_ms']} ms to fall asleep, down for {sums['downtime_ms']} ms; "
               f"its clock shows a gap of {gap:.2f} s", flush=True)
         self.host.assertLess(gap, sums["downtime_ms"] / 1000 + SLACK)
+        return sums
 
 
 RECEIVERS = "ps -o pid,args | awk '/[u]mbra migrate-receive/ {print $1}'"

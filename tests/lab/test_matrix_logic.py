@@ -18,6 +18,7 @@ MATRIX = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 sys.path.append(MATRIX)
 import actions  # noqa: E402
 import cells  # noqa: E402
+import chart  # noqa: E402
 import report  # noqa: E402
 from report import FAILED, PASSED, SKIPPED, Result  # noqa: E402
 
@@ -169,6 +170,26 @@ class Reports(Temporary):
     def test_all_files_are_written(self):
         report.write(self.top, self.RESULTS, {}, "v1")
         self.assertEqual(set(os.listdir(self.top)), {"results.json", "junit.xml", "index.html"})
+
+    def test_moves_are_drawn(self):
+        moved = [chart.line_of("west<", {"rounds": rounds, "downtime_ms": 900, "total_ms": 12345, "bytes": 5 << 20})
+                 for rounds in ([40000, 900, 7], [40000], [])]
+        self.write("m1_1p_6.1_boot.log", "   1.0  m1 is up\n" + "".join(f"   2.0  {line}\n" for line in moved))
+        report.write(self.top, self.RESULTS, {}, "v1")
+        with open(os.path.join(self.top, "index.html"), encoding="utf-8") as file:
+            text = file.read()
+        self.assertEqual(re.findall(r"<title>(\d+) pages", text), ["40000", "900", "7", "40000"])
+        for part in ("to west&lt;: 12.3 s in all, 5 MiB, down for 900 ms", "m1 1p 6.1 boot</h3>", ">10000</text>"):
+            self.assertIn(part, text)
+        drawing = xml.fromstring(re.search(r"<svg.*?</svg>", text, re.S).group())
+        heights = [float(dot.get("cy")) for dot in drawing.iter("circle")]
+        self.assertTrue(0 < heights[0] < heights[1] < heights[2] < chart.HEIGHT, heights)
+
+    def test_no_moves_no_charts(self):
+        self.write("m1_1p_6.1_boot.log", "moved: {half\n")
+        report.write(self.top, self.RESULTS, {}, "v1")
+        with open(os.path.join(self.top, "index.html"), encoding="utf-8") as file:
+            self.assertNotIn("<svg", file.read())
 
 
 class Runner(Temporary):

@@ -20,6 +20,7 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lab")]
 import cells  # noqa: E402
+import chart  # noqa: E402
 import churn  # noqa: E402
 import emulators  # noqa: E402
 import labtest  # noqa: E402
@@ -140,13 +141,16 @@ class Actions(labtest.LabTest):
         """Create, run, pause, go on, shut down; all comes back."""
         before = self.footprint()
         self.new_guest("guest")
-        self.wait_up("guest")
-        self.ok("umbra pause guest")
-        self.ok("umbra unpause guest")
-        self.wait_console("guest", "umbra-guest: tick 3")
+        self.or_anew("guest", self.pause_and_go_on, 180)
         self.ok("umbra shutdown -w guest", 150)
         self.wait_gone("guest")
         self.wait_footprint(before)
+
+    def pause_and_go_on(self, seconds):
+        self.wait_up("guest")
+        self.ok("umbra pause guest")
+        self.ok("umbra unpause guest")
+        self.wait_console("guest", "umbra-guest: tick 3", seconds)
 
     def destroy(self):
         """While the guest's kernel boots, and when the guest runs."""
@@ -292,7 +296,8 @@ class Actions(labtest.LabTest):
         guest.wait_more(10, 180)
         for move in range(MOVES):
             here, there = hosts[move % 2], hosts[1 - move % 2]
-            guest.move_and_check(there)
+            sums = guest.move_and_check(there)
+            say(chart.line_of(moves.name_of(there), sums))
             if move < 2:
                 left[move % 2] = moves.settled(here)
             moves.wait_back(here, left[move % 2])

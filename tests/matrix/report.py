@@ -11,6 +11,8 @@ import json
 import os
 import xml.etree.ElementTree as xml
 
+import chart
+
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 SLOWER = 1.5    # by which factor a cell's time must grow to be worth a word
 
@@ -111,6 +113,7 @@ pre {{ white-space: pre-wrap; font-size: 12px; margin: .3em 0; }}
 <p>{date}, version {version}, {minutes:.0f} minutes of machines: <b>{summary}</b>.</p>
 {changes}
 {machines}
+{charts}
 </body>
 </html>
 """
@@ -144,19 +147,21 @@ def _changes(results, before):
         else "<p>As in the run before.</p>"
 
 
-def page(results, before, date, version):
+def page(results, before, date, version, charts=""):
     tables = []
     for machine in dict.fromkeys(result.machine for result in results):
         rows = [_row(result, before.get(result.name)) for result in results if result.machine == machine]
         tables.append(f"<h2>{html.escape(machine)}</h2>\n<table>{HEAD}\n" + "\n".join(rows) + "\n</table>")
     minutes = sum(result.seconds for result in results) / 60
     return PAGE.format(date=html.escape(date), version=html.escape(version), minutes=minutes,
-                       summary=summary(results), changes=_changes(results, before), machines="\n".join(tables))
+                       summary=summary(results), changes=_changes(results, before), machines="\n".join(tables),
+                       charts=charts)
 
 
 def write(directory, results, before, version):
     save(directory, results)
+    charts = chart.section(directory, [result.name for result in results])
     for name, text in (("junit.xml", junit(results)),
-                       ("index.html", page(results, before, os.path.basename(directory), version))):
+                       ("index.html", page(results, before, os.path.basename(directory), version, charts))):
         with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
             file.write(text)
