@@ -45,12 +45,19 @@ void vcpu_mark_events_pending(struct vcpu *v)
         tell(v);
 }
 
+static bool nmi_deliverable(const struct vcpu *v)
+{
+    return READ_ONCE(v->nmi_pending) && !v->pv.nmi_masked && v->pv.trap[TRAP_NMI].address;
+}
+
 bool vcpu_event_pending(const struct vcpu *v)
 {
     const vcpu_info_t *info = READ_ONCE(v->vcpu_info);
 
     if (is_hvm_vcpu(v))
         return hvm_interrupt_pending(v) && ((v == current ? guest_cpu_user_regs() : &v->regs)->rflags & EFLAGS_IF);
+    if (nmi_deliverable(v))
+        return true;
     return info && READ_ONCE(info->evtchn_upcall_pending) && !READ_ONCE(info->evtchn_upcall_mask);
 }
 

@@ -264,6 +264,36 @@ static void test_poll(void **state)
     assert_true(v->is_running);
 }
 
+/* An NMI, which no mask of events holds up, wakes who polls or sleeps, and lets nobody begin. */
+static void test_nmi_wakes(void **state)
+{
+    struct domain *d = core_guest(2, 0);
+    struct vcpu *v = d->vcpu[1];
+    struct sched_poll *p = guest_new(struct sched_poll);
+    evtchn_port_t *port = guest_alloc(sizeof(*port));
+
+    v->pv.trap[TRAP_NMI].address = 0x1000;
+    v->vcpu_info->evtchn_upcall_mask = 1;
+    core_as(v);
+    *port = new_port();
+    p->ports.p = port;
+    p->nr_ports = 1;
+    v->nmi_pending = true;
+    assert_int_equal(CALL(sched_op, SCHEDOP_poll, p, 0), 0);
+    core_settle();
+    assert_true(v->is_running);
+    core_as(v);
+    v->pv.nmi_masked = true; /* while it handles one, the next waits */
+    assert_int_equal(CALL(sched_op, SCHEDOP_poll, p, 0), 0);
+    core_settle();
+    assert_false(v->is_running);
+    v->nmi_pending = v->pv.nmi_masked = false;
+    core_as(d->vcpu[0]);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_send_nmi, 1, 0), 0);
+    core_settle();
+    assert_true(v->is_running);
+}
+
 static void test_shutdown_calls(void **state)
 {
     struct domain *d = core_guest(1, 0), *other = core_guest(1, 0);
@@ -305,6 +335,7 @@ int core_call_tests(void)
         CORE_TEST(test_console),
         CORE_TEST(test_block),
         CORE_TEST(test_poll),
+        CORE_TEST(test_nmi_wakes),
         CORE_TEST(test_shutdown_calls),
     };
 

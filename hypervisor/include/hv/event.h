@@ -27,8 +27,8 @@ bool send_pirq(struct domain *d, unsigned int pirq);
 int evtchn_send(struct domain *d, evtchn_port_t port);
 /* Tells d's vCPU of the port; used by tools-independent code (console of the control domain). */
 void evtchn_send_port(struct domain *d, unsigned int port);
-/* An event waits for v and is not masked (upcall pending and not upcall mask; on hardware virtualisation: an interrupt,
- * and interrupts are on). */
+/* v would be interrupted if it ran: an event waits and is not masked (upcall pending and not upcall mask), or an NMI
+ * may be delivered; on hardware virtualisation: an interrupt, and interrupts are on. */
 bool vcpu_event_pending(const struct vcpu *v);
 /* Is the port pending (unmasked state ignored)? For SCHEDOP_poll; false for ports out of range. */
 bool evtchn_port_pending(struct vcpu *v, unsigned int port);
