@@ -55,6 +55,7 @@ void hv_main(uint32_t magic, uint32_t info)
 
     desc_init_cpu(0);
     cpu_identify();
+    spin_locks_init(cpu_features.virtualised);
     memmap_init();
     map_init_early();
     cpu_init();

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Ticket locks: fair, one word. Debug builds keep, per CPU, the locks held and panic when a lock is taken out of rank
- * or released by another CPU. A violated rank is the hypervisor's own bug, never a guest's doing.
+ * Ticket locks: fair, first come, first served. Where a processor may itself be waiting for one to run on - under an
+ * emulator, or another hypervisor - whoever comes by takes the lock when it is free: the next in line may not be
+ * running, and everybody would wait for it. Debug builds keep, per CPU, the locks held and panic when a lock is taken
+ * out of rank or released by another CPU. A violated rank is the hypervisor's own bug, never a guest's doing.
  *
  * While a CPU spins with interrupts off it answers shoot-downs by polling, so that a lock holder that waits for a flush
  * gets it.
  */
+#include <hv/boot.h>
 #include <hv/cpumask.h>
 #include <hv/percpu.h>
 #include <hv/spinlock.h>
@@ -93,15 +96,50 @@ static void rank_pop(spinlock_t *l)
 }
 #endif
 
+static bool queues = true;
+static enum { AUTO, QUEUE, FREE } opt_spinlocks;
+
+static int parse_spinlocks(const char *value)
+{
+    opt_spinlocks = strcmp(value, "queue") == 0 ? QUEUE : strcmp(value, "free") == 0 ? FREE : AUTO;
+    return opt_spinlocks == AUTO ? -EINVAL : 0;
+}
+CMDLINE_CUSTOM("spinlocks", parse_spinlocks);
+
+void spin_locks_init(bool virtualised)
+{
+    WRITE_ONCE(queues, opt_spinlocks == AUTO ? !virtualised : opt_spinlocks == QUEUE);
+}
+
+static void wait_a_little(void)
+{
+    cpu_relax();
+    if (!irqs_enabled())
+        tlb_poll();
+}
+
+/* Takes a ticket if it is served at once. */
+static bool take_free(spinlock_t *l)
+{
+    uint32_t head = __atomic_load_n(&l->head, __ATOMIC_RELAXED), expect = head;
+
+    return __atomic_compare_exchange_n(&l->tail, &expect, head + 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
 static void acquire(spinlock_t *l)
 {
-    uint32_t ticket = __atomic_fetch_add(&l->tail, 1, __ATOMIC_ACQUIRE);
+    uint32_t ticket;
 
-    while (__atomic_load_n(&l->head, __ATOMIC_ACQUIRE) != ticket) {
-        cpu_relax();
-        if (!irqs_enabled())
-            tlb_poll();
+    if (!READ_ONCE(queues)) {
+        while (!take_free(l))
+            do
+                wait_a_little();
+            while (spin_is_locked(l));
+        return;
     }
+    ticket = __atomic_fetch_add(&l->tail, 1, __ATOMIC_ACQUIRE);
+    while (__atomic_load_n(&l->head, __ATOMIC_ACQUIRE) != ticket)
+        wait_a_little();
 }
 
 void spin_lock(spinlock_t *l)
@@ -120,9 +158,7 @@ void spin_lock_nested(spinlock_t *l)
 
 bool spin_trylock(spinlock_t *l)
 {
-    uint32_t head = __atomic_load_n(&l->head, __ATOMIC_RELAXED), expect = head;
-
-    if (!__atomic_compare_exchange_n(&l->tail, &expect, head + 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+    if (!take_free(l))
         return false;
     rank_push(l);
     return true;

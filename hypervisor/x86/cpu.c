@@ -109,6 +109,7 @@ static void identify_basic(struct cpu_features *f)
     f->x2apic = r[2] >> 21 & 1;
     f->tsc_deadline = r[2] >> 24 & 1;
     f->xsave = r[2] >> 26 & 1;
+    f->virtualised = r[2] >> 31 & 1;
 
     if (f->max_leaf >= 7) {
         cpuid(7, 0, r);

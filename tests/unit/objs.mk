@@ -153,6 +153,11 @@ units                  += test_time_scale
 test_time_scale-srcs   := tests/unit/test_time_scale.c
 test_time_scale-cflags := $(hv-plain-cflags)
 
+units                  += test_spinlock
+test_spinlock-srcs     := tests/unit/test_spinlock.c
+test_spinlock-cflags   := $(hv-plain-cflags)
+test_spinlock-libs     := -lpthread
+
 units                  += test_printk
 test_printk-srcs       := tests/unit/test_printk.c
 test_printk-cflags     := $(hv-plain-cflags)

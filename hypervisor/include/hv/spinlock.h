@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Ticket spinlocks with ranks. A CPU may take a lock only while every lock it holds has a lower rank (debug builds
+ * Spinlocks with ranks. A CPU may take a lock only while every lock it holds has a lower rank (debug builds
  * check it); two locks of one rank are taken with spin_lock_nested on the second, lower address first. The ranks stand
  * below, in the order in which they nest.
  *
@@ -60,6 +60,8 @@ void spin_unlock(spinlock_t *l);
 unsigned long spin_lock_irqsave(spinlock_t *l);
 void spin_unlock_irqrestore(spinlock_t *l, unsigned long flags);
 bool spin_is_locked(const spinlock_t *l);
+/* At boot, with one CPU: do processors that wait for a lock queue for it? Not on virtual ones; boot word spinlocks. */
+void spin_locks_init(bool virtualised);
 /* May a lock of that rank be taken with what this CPU holds? Debug builds know. */
 bool spin_may_take(uint16_t rank);
 #if DEBUG

@@ -112,7 +112,7 @@ struct cpu_features {
     unsigned int family, model, stepping;
     uint32_t max_leaf, max_ext_leaf;
     bool nx, pge, page1gb, smep, smap, xsave, xsaveopt, fsgsbase, tsc_deadline, invariant_tsc, rdtscp, x2apic, svm, vmx,
-        syscall32;
+        syscall32, virtualised; /* virtualised: an emulator or another hypervisor runs this one */
     unsigned int phys_bits;
     uint64_t xcr0_mask;      /* features the host's XCR0 may have */
     unsigned int xsave_size; /* bytes for xcr0_mask */

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Spinlocks, queued for and not: one holder at a time among threads, ranks and holders checked, the boot word. */
+#include <pthread.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "../../hypervisor/lib/spinlock.c"
+
+#define THREADS 4
+#define ROUNDS  20000
+
+static __thread struct cpu_info cpu;
+static jmp_buf panicked;
+static spinlock_t lock = SPINLOCK_INIT(RANK_HEAP);
+static unsigned long counted; /* by whoever holds the lock */
+
+struct cpu_info *get_cpu_info(void)
+{
+    return &cpu;
+}
+
+void tlb_poll(void)
+{
+}
+
+void panic(const char *fmt, ...)
+{
+    longjmp(panicked, 1);
+}
+
+static void *count(void *number)
+{
+    cpu.cpu = (uint32_t)(uintptr_t)number;
+    for (unsigned int i = 0; i < ROUNDS;) {
+        if (i % 3 && !spin_trylock(&lock))
+            continue;
+        if (i % 3 == 0)
+            spin_lock(&lock);
+        counted++;
+        i++;
+        spin_unlock(&lock);
+    }
+    return NULL;
+}
+
+static void one_holder(const char *word)
+{
+    pthread_t thread[THREADS];
+
+    assert_int_equal(parse_spinlocks(word), 0);
+    spin_locks_init(false);
+    counted = 0;
+    for (uintptr_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, count, (void *)i), 0);
+    for (unsigned int i = 0; i < THREADS; i++)
+        pthread_join(thread[i], NULL);
+    assert_int_equal(counted, THREADS * ROUNDS);
+    assert_false(spin_is_locked(&lock));
+}
+
+static void test_in_turn(void **state)
+{
+    one_holder("queue");
+}
+
+static void test_no_queue(void **state)
+{
+    one_holder("free");
+}
+
+/* Tickets are the same in both: what counts 2^32 of them goes on. */
+static void test_wraps(void **state)
+{
+    lock.head = lock.tail = ~0u;
+    test_in_turn(state);
+    lock.head = lock.tail = ~0u;
+    test_no_queue(state);
+}
+
+static void test_word(void **state)
+{
+    assert_int_equal(parse_spinlocks("fast"), -EINVAL);
+    spin_locks_init(true);
+    assert_false(queues);
+    spin_locks_init(false);
+    assert_true(queues);
+    assert_int_equal(parse_spinlocks("queue"), 0);
+    spin_locks_init(true);
+    assert_true(queues);
+    assert_int_equal(parse_spinlocks("free"), 0);
+    spin_locks_init(false);
+    assert_false(queues);
+}
+
+#define PANICS(statement)                  \
+    do {                                   \
+        lock_checks_enabled = true;        \
+        if (setjmp(panicked) == 0) {       \
+            statement;                     \
+            fail_msg("%s", #statement);    \
+        }                                  \
+        assert_false(lock_checks_enabled); \
+    } while (0)
+
+static void test_ranks(void **state)
+{
+    spinlock_t outer = SPINLOCK_INIT(RANK_PT), same = SPINLOCK_INIT(RANK_HEAP);
+
+    lock_checks_enabled = true;
+    spin_lock(&outer);
+    assert_true(spin_may_take(RANK_HEAP));
+    spin_lock(&lock);
+    assert_false(spin_may_take(RANK_HEAP));
+    spin_lock_nested(&same);
+    spin_unlock(&same);
+    PANICS(spin_lock(&same));
+    spin_unlock(&lock);
+    lock_checks_enabled = true;
+    spin_lock(&lock);
+    cpu.cpu = 1;
+    PANICS(spin_unlock(&lock));
+    cpu.cpu = 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_word),  cmocka_unit_test(test_in_turn), cmocka_unit_test(test_no_queue),
+        cmocka_unit_test(test_wraps), cmocka_unit_test(test_ranks),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
