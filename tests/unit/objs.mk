@@ -10,8 +10,7 @@ test_json-cflags  := $(cli-unit-cflags)
 test_json-libs    := -lyajl
 
 units             += test_config
-config-srcs       := $(patsubst %,tools/cli/%.c,config config_check config_keys config_devices device_spec \
-                       xlcfg xlcfg_keys suggest diag json json_tree) $(patsubst %,tools/libctl/%.c,vdev uuid)
+config-srcs       := tools/cli/config_check.c $(config-text-srcs)
 test_config-srcs  := tests/unit/test_config.c $(config-srcs)
 test_config-cflags := $(cli-unit-cflags)
 test_config-libs  := -lyajl

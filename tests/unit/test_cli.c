@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include "cli/cli.h"
+#include "cli/config.h"
 #include "cli/output.h"
 #include "cli/terminal.h"
 #include "cli_run.h"

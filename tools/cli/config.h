@@ -112,10 +112,21 @@ const char *suggest(const char *word, const char *(*next)(const void *ctx, size_
 void config_load(const struct config_input *in, struct config *c, struct diags *d);
 /* Fills what follows from other keys, and checks the whole: config_check_keys(), then config_check_build(). */
 void config_check(struct config *c, struct diags *d);
+/* Are all keys there that must be? Then, filling in, against each other. Both are also for who only translates. */
+void config_check_required(struct config *c, struct diags *d);
+void config_check_fit(struct config *c, struct diags *d);
+/* Both, and the files that are named. */
 void config_check_keys(struct config *c, struct diags *d);
 /* The contents of the files; this unpacks the kernel. */
 void config_check_build(struct config *c, struct diags *d);
 void config_free(struct config *c);
+/* Without an object there are no keys, and that has been said. */
+bool config_has_keys(const struct config *c);
+bool config_given(const struct config *c, const char *name);
+/* Was something reported about the key? */
+bool config_faulty(const struct config *c, const char *name);
+/* A report at the value of a key, or at the file as a whole if the key was not given. It is faulty from then on. */
+struct diag_at config_at_key(struct config *c, const char *name, const char *code);
 
 /* For libctl; points into c. */
 struct ctl_domain_config config_build(const struct config *c);
@@ -125,6 +136,8 @@ void config_given_json(const struct config *c, struct json_out *o);
 void config_json(const struct config *c, struct json_out *o, const char *key);
 /* Host CPUs of a "cpus" value into a bitmap. 0, -EINVAL (not a list of CPUs) or -ERANGE. */
 int config_cpu_map(const char *text, uint8_t map[CONFIG_MAX_CPUS / 8]);
+/* A bitmap of CPUs as "0-3,5", "all" (every one of n_cpus) or "none". */
+void cpu_ranges(char *out, size_t size, const uint8_t *map, unsigned n_cpus);
 
 /* --- config_devices.c: lists of disks or network interfaces --- */
 
@@ -133,9 +146,12 @@ const struct spec_table *config_device_table(enum config_kind kind);
 /* Reads a list; what is wrong goes to d. False: something was. */
 bool config_devices_set(enum config_kind kind, struct config_devices *to, const struct source *src,
                         const struct json_value *v, struct diags *d);
-/* A list that was read without fault: against each other, and the files that disks name. */
+/* A list that was read without fault: its elements against each other. */
 void config_devices_check(enum config_kind kind, const struct config_devices *devices, const struct source *src,
                           const struct json_value *list, struct diags *d);
+/* The files that disks name. */
+void config_devices_files(const struct config_devices *disks, const struct source *src, const struct json_value *list,
+                          struct diags *d);
 /* Is a device of this number among the first n? */
 bool config_devices_has(enum config_kind kind, const struct config_devices *devices, size_t n, int64_t number);
 /* Gives network interfaces numbers and addresses that are not said. -errno. */

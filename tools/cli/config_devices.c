@@ -225,9 +225,16 @@ void config_devices_check(enum config_kind kind, const struct config_devices *de
         if (config_devices_has(kind, devices, i, number_of(r.t, s)))
             report(&r, list->item[i], "E_DUPLICATE", NULL,
                    kind == KIND_DISKS ? "vdev: another disk has it" : "devid: another network interface has it");
-        if (kind == KIND_DISKS)
-            check_file(&r, s, list->item[i]);
     }
+}
+
+void config_devices_files(const struct config_devices *disks, const struct source *src, const struct json_value *list,
+                          struct diags *d)
+{
+    struct reading r = {.t = &disk_table, .src = src, .list = list, .d = d};
+
+    for (size_t i = 0; i < disks->n; i++)
+        check_file(&r, &disks->list[i], list->item[i]);
 }
 
 int config_devices_fill(struct config_devices *vifs)

@@ -10,7 +10,10 @@ cli-srcs += tools/cli/device_spec.c
 cli-srcs += tools/cli/config_devices.c
 cli-srcs += tools/cli/xlcfg.c
 cli-srcs += tools/cli/xlcfg_keys.c
+cli-srcs += tools/cli/config_cpus.c
+cli-srcs += tools/cli/config_fit.c
 cli-srcs += tools/cli/config_check.c
+cli-srcs += tools/cli/config_json.c
 cli-srcs += tools/cli/config_schema.c
 cli-srcs += tools/cli/suggest.c
 cli-srcs += tools/cli/diag.c
@@ -60,3 +63,7 @@ cli-srcs += tools/cli/cmd_events.c
 cli-srcs += tools/cli/cmd_autostart.c
 cli-srcs += tools/cli/cmd_bug_info.c
 cli-srcs += tools/cli/cmd_completion.c
+
+# What reads and judges configurations by their words alone.
+config-text-srcs := $(patsubst %,tools/cli/%.c,config config_keys config_cpus config_fit config_devices config_json \
+                      device_spec xlcfg xlcfg_keys suggest diag json json_tree) $(patsubst %,tools/libctl/%.c,vdev uuid)

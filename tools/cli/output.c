@@ -155,34 +155,6 @@ void uptime_row(FILE *f, const char *name, uint32_t domid, int64_t seconds, bool
     fprintf(f, " %s up %s, %s (%u)\n", clock, text, name, domid);
 }
 
-static bool bit(const uint8_t *map, unsigned i)
-{
-    return map[i / 8] >> i % 8 & 1;
-}
-
-void cpu_ranges(char *out, size_t size, const uint8_t *map, unsigned n_cpus)
-{
-    size_t n = 0;
-    unsigned i = 0, first, count = 0;
-
-    snprintf(out, size, "none");
-    while (i < n_cpus) {
-        if (!bit(map, i)) {
-            i++;
-            continue;
-        }
-        for (first = i; i < n_cpus && bit(map, i); i++)
-            count++;
-        if (n >= size)
-            continue;
-        n += (size_t)snprintf(out + n, size - n, "%s%u", n ? "," : "", first);
-        if (i - 1 > first && n < size)
-            n += (size_t)snprintf(out + n, size - n, "-%u", i - 1);
-    }
-    if (n_cpus && count == n_cpus)
-        snprintf(out, size, "all");
-}
-
 /* --- info -----------------------------------------------------------------------------------------------------------
  */
 

@@ -27,8 +27,6 @@ const char *paging_name(const struct ctl_domain_info *info);
 
 void vcpu_header(FILE *f);
 void vcpu_row(FILE *f, const struct ctl_domain_info *info, const struct ctl_vcpu_info *vcpu, const char *affinity);
-/* A bitmap of CPUs as "0-3,5", "all" (every one of n_cpus) or "none". */
-void cpu_ranges(char *out, size_t size, const uint8_t *map, unsigned n_cpus);
 
 /* "key : value" as `info` prints it. */
 void info_line(FILE *f, const char *key, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
