@@ -108,3 +108,45 @@ void test_create_from_xl(void **state)
     assert_string_equal(fake->acts, "");
     unlink("g.cfg");
 }
+
+/* Of a guest, what it was created with, defaults and all; of a file, what it says. */
+void test_config_get(void **state)
+{
+    put("k", "");
+    put("g.json", "{\"name\":\"web2\",\"kernel\":\"k\",\"memory\":64,\"cmdline\":\"a\\u0007\\\"\",\"vif\":[{}]}");
+    assert_int_equal(umbra("create -eq g.json vcpus=2 vif=[]"), 0);
+    prints("config get web2 vcpus", 0, "2\n");
+    prints("config get web2 name", 0, "web2\n");
+    prints("config get web2 on_reboot", 0, "restart\n");
+    assert_int_equal(umbra("config get web2"), 0);
+    assert_non_null(strstr(out, "  \"memory\": 64,\n"));
+    assert_int_equal(umbra("destroy web2"), 0);
+    fake->present = false;
+    prints("config get g.json memory", 0, "64\n");
+    prints("config get ./g.json cmdline", 0, "a?\"\n");
+    prints("config get --json g.json cmdline", 0, "\"a\\u0007\\\"\"\n");
+    prints("config get g.json vif", 0, "[\n  {}\n]\n");
+    put("g.cfg", "name='web3'\nvcpus='3'\n");
+    prints("config get g.cfg", 0, "{\n  \"name\": \"web3\",\n  \"vcpus\": 3\n}\n");
+    unlink("g.cfg");
+}
+
+void test_config_get_failures(void **state)
+{
+    put("g.json", "{\"name\":\"web2\"}");
+    put("bad.json", "{");
+    prints("config get", 2, "");
+    says("umbra: config: get: neither a guest nor a file is named\n");
+    prints("config get g.json name x", 2, "");
+    says("umbra: config: get: x: one operand too many\n");
+    prints("config get g.json vcups", 2, "");
+    says("umbra: config: get: vcups: not a key of configurations; did you mean \"vcpus\"?\n");
+    prints("config get g.json vcpus", 1, "");
+    says("umbra: config: g.json: get the configuration: vcpus: the key is not given");
+    prints("config get bad.json", 2, "");
+    says("bad.json:1:2: error: ");
+    prints("config get ./absent.json", 2, "");
+    says("./absent.json: error: cannot be read");
+    prints("config get nobody", 1, "");
+    says("umbra: config: nobody: get the configuration: there is neither a file nor a guest of umbra's of that name");
+}

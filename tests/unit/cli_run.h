@@ -36,6 +36,8 @@ void test_config_usage(void **state);
 void test_config_schema(void **state);
 void test_config_validate(void **state);
 void test_config_convert(void **state);
+void test_config_get(void **state);
+void test_config_get_failures(void **state);
 void test_create_from_xl(void **state);
 
 /* cli_shadow.c */

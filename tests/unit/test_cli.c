@@ -697,6 +697,8 @@ int main(void)
         cmocka_unit_test_setup(test_config_schema, cli_fresh),
         cmocka_unit_test_setup(test_config_validate, cli_fresh),
         cmocka_unit_test_setup(test_config_convert, cli_fresh),
+        cmocka_unit_test_setup(test_config_get, cli_fresh),
+        cmocka_unit_test_setup(test_config_get_failures, cli_fresh),
         cmocka_unit_test_setup(test_create_from_xl, cli_fresh),
         cmocka_unit_test_setup(test_escape, cli_fresh),
         cmocka_unit_test_setup(test_terminal, cli_fresh),

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * `config validate FILE...`: everything that create would check, on any machine. One document with --json.
- * `config convert FILE`: what it says, as JSON. `config schema`: the keys as a JSON Schema.
+ * `config convert FILE`: what it says, as JSON. `config schema`: the keys as a JSON Schema. `get` is
+ * config_get.c's.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
 #include "cli/config.h"
+#include "cli/config_actions.h"
 
 /* Checks one file; the reports go to o, or to stderr. */
 static bool validate(struct cli *cli, const struct cli_args *args, const char *file, struct json_out *o)
@@ -94,6 +96,7 @@ static const struct action {
     {"validate", "no file is named", -1, validate_all},
     {"convert", "no file is named", 1, convert},
     {"schema", NULL, 0, print_schema},
+    {"get", "neither a guest nor a file is named", 2, config_get},
 };
 
 #define N_ACTIONS (sizeof(actions) / sizeof(actions[0]))

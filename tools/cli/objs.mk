@@ -26,6 +26,7 @@ cli-srcs += tools/cli/guest.c
 cli-srcs += tools/cli/guest_log.c
 cli-srcs += tools/cli/supervisor.c
 cli-srcs += tools/cli/cmd_config.c
+cli-srcs += tools/cli/config_get.c
 cli-srcs += tools/cli/cmd_create.c
 cli-srcs += tools/cli/saved_config.c
 cli-srcs += tools/cli/cmd_save.c

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * `config get NAME|FILE [KEY]`: the configuration that a guest of umbra's was created with, as its record has it, with
+ * what was changed since; or what a file says, in either form. Whole as JSON, or the value of one key.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/config.h"
+#include "cli/config_actions.h"
+#include "cli/guest.h"
+
+static int failed(struct cli *cli, const char *subject, int code, const char *object, const char *message)
+{
+    struct ctl_error err = {0};
+
+    ctl_error_set(&err, code, "get the configuration", object, NULL, "%s", message);
+    return cli_fail(cli, subject, &err, CLI_NO_DOMAIN);
+}
+
+/* *text is freed by the caller. */
+static int of_file(struct cli *cli, const struct cli_args *args, char **text)
+{
+    struct config_input in = {.file = args->operand[1], .allow_unknown = args->value['U'] != NULL};
+    struct diags d = {.strict = args->value['s'] != NULL};
+    struct json_out *o = json_out_new(false);
+    struct config c;
+    int rc;
+
+    config_load(&in, &c, &d);
+    config_given_json(&c, o);
+    *text = json_out_end(o);
+    d.out_of_memory |= !*text;
+    cli_show_reports(cli, &d);
+    rc = diags_failed(&d) ? EXIT_USAGE : EXIT_OK;
+    diags_free(&d);
+    config_free(&c);
+    return rc;
+}
+
+static int of_guest(struct cli *cli, const char *name, char **text)
+{
+    struct ctl_error err = {0};
+    struct guest_state gs;
+    int rc;
+
+    if (cli_open(cli))
+        return EXIT_FAILED;
+    rc = guest_state_find(cli->ctl, name, &gs, &err);
+    if (rc == -ENOENT)
+        return failed(cli, name, rc, NULL, "there is neither a file nor a guest of umbra's of that name");
+    if (rc == 0)
+        rc = guest_state_config(cli->ctl, gs.uuid, text, &err);
+    if (rc < 0)
+        return cli_fail(cli, name, &err, CLI_NO_DOMAIN);
+    return *text ? EXIT_OK : failed(cli, name, -ENODATA, NULL, "its configuration is not known");
+}
+
+static int print_json(struct cli *cli, const struct json_value *v)
+{
+    struct json_out *o = json_out_new(true);
+
+    json_out_copy(o, NULL, v);
+    return cli_json(cli, o);
+}
+
+/* A text as such, for scripts. */
+static int print_value(struct cli *cli, const struct json_value *v)
+{
+    if (v->type != JSON_STRING || cli->json)
+        return print_json(cli, v);
+    put_clean(stdout, v->text);
+    putchar('\n');
+    return EXIT_OK;
+}
+
+static int print(struct cli *cli, const struct cli_args *args, const char *text)
+{
+    const char *subject = args->operand[1], *key = args->n > 2 ? args->operand[2] : NULL;
+    struct json_value *tree = json_parse(text, strlen(text), NULL, NULL);
+    const struct json_value *v = key ? json_member(tree, key) : tree;
+    int rc;
+
+    if (!tree)
+        rc = failed(cli, subject, -EBADMSG, NULL, "it is not JSON");
+    else if (v)
+        rc = key ? print_value(cli, v) : print_json(cli, v);
+    else
+        rc = failed(cli, subject, -ENODATA, key, "the key is not given");
+    json_free(tree);
+    return rc;
+}
+
+static int no_such_key(const struct cli *cli, const char *key)
+{
+    const char *near = config_key_suggest(key);
+
+    if (near)
+        return cli_usage(cli, "get: %s: not a key of configurations; did you mean \"%s\"?", key, near);
+    return cli_usage(cli, "get: %s: not a key of configurations", key);
+}
+
+int config_get(struct cli *cli, const struct cli_args *args)
+{
+    const char *what = args->operand[1];
+    char *text = NULL;
+    int rc;
+
+    if (args->n > 2 && config_key_find(args->operand[2]) < 0)
+        return no_such_key(cli, args->operand[2]);
+    if (strchr(what, '/') || access(what, F_OK) == 0)
+        rc = of_file(cli, args, &text);
+    else
+        rc = of_guest(cli, what, &text);
+    if (rc == EXIT_OK)
+        rc = print(cli, args, text);
+    free(text);
+    return rc;
+}
