@@ -3,16 +3,13 @@
 #   hv-srcs       hypervisor sources (.c, .S)                       -> build/umbra.elf, build/umbra.gz
 #   ctl-srcs      tools/libctl sources                              -> build/libctl.a
 #   cli-srcs      tools/cli sources                                 -> build/umbra
-#   tls-srcs      tools/tls sources                                 -> build/umbra-tls
+#   tls-srcs, xml-srcs  tools/tls and tools/xml sources             -> build/umbra-tls, build/umbra-xml
 #   units         names of host test programs; for each NAME:
 #                 NAME-srcs (sources), NAME-cflags, NAME-libs       -> build/unit/NAME (ASan, UBSan)
 #   guests        names of test guests, guest-srcs: what they share; hvm-tests: tests/guests/hvm -> build/guests
 include Config.mk
 
-hv-srcs  :=
-ctl-srcs :=
-cli-srcs :=
-tls-srcs :=
+$(foreach folder,hv ctl cli tls xml,$(eval $(folder)-srcs :=))
 units    :=
 guests   :=
 guest-srcs :=
@@ -27,7 +24,7 @@ say = @$(if $(filter 0,$(V)),printf '  %-7s %s\n' $(1) $(2),:)
 .PHONY: all hypervisor tools unit check demo lint deps image iso clean debug-run bench meta model nightly nightly-deps
 all: hypervisor tools
 hypervisor: $(BUILD)/umbra.gz
-tools: $(BUILD)/umbra $(BUILD)/umbra-tls
+tools: $(BUILD)/umbra $(BUILD)/umbra-tls $(BUILD)/umbra-xml
 
 # --- hypervisor ---------------------------------------------------------------------------------------------------
 hv-objs := $(patsubst %,$(BUILD)/hv/%.o,$(basename $(hv-srcs)))
@@ -76,9 +73,12 @@ $(BUILD)/umbra: $(patsubst %.c,$(BUILD)/tools/%.o,$(cli-srcs)) $(BUILD)/libctl.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(TOOL_LDFLAGS) -o $@ $^ $(ctl-libs) $(cli-libs)
 
-$(BUILD)/umbra-tls: $(patsubst %.c,$(BUILD)/tools/%.o,$(tls-srcs))
-	$(call say,LD,$@)
-	$(Q)$(CC) -o $@ $^ -lgnutls
+define program-of-its-own
+$(BUILD)/umbra-$(1): $(patsubst %.c,$(BUILD)/tools/%.o,$($(1)-srcs))
+	$$(call say,LD,$$@)
+	$$(Q)$$(CC) $$(TOOL_LDFLAGS) -o $$@ $$^ $($(1)-libs)
+endef
+$(foreach name,tls xml,$(eval $(call program-of-its-own,$(name))))
 
 # --- test guests: one source each, and the library ------------------------------------------------------------------
 $(BUILD)/guest-objs/%.o: %.c Makefile Config.mk

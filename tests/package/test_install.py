@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What make install puts where, and the menu entries that the script for GRUB makes of a made-up /boot."""
 
+import json
 import os
 import re
 import shutil
@@ -23,6 +24,7 @@ FILES = {
     "etc/logrotate.d/umbra": 0o644,
     "usr/bin/umbra": 0o755,
     "usr/bin/umbra-tls": 0o755,
+    "usr/bin/umbra-xml": 0o755,
     "usr/lib/systemd/system/umbra-console-log.service": 0o644,
     "usr/lib/systemd/system/umbra-supervisor.service": 0o644,
     "usr/lib/systemd/system/xen.service.d/umbra.conf": 0o644,
@@ -102,6 +104,54 @@ class Install(unittest.TestCase):
         said = subprocess.run([os.path.join(self.root, "usr/bin/umbra"), "config", "schema"], capture_output=True,
                               check=True).stdout
         self.assertEqual(said, self.read("usr/share/umbra/schema/guest-1.schema.json"))
+
+    def config(self, *words):
+        return subprocess.run([os.path.join(self.root, "usr/bin/umbra"), "config", *words], capture_output=True,
+                              text=True, check=False)
+
+    def test_xml_there_and_back(self):
+        """By the program beside umbra, whose output, reports and exit codes are umbra's."""
+        example = os.path.join(TOP, "examples", "guest1.json")
+        there = self.config("export-xml", example)
+        self.assertEqual((there.returncode, there.stderr), (0, ""))
+        with tempfile.NamedTemporaryFile("w", suffix=".xml") as file:
+            file.write(there.stdout)
+            file.flush()
+            back = self.config("import-xml", "--strict", file.name)
+            self.assertEqual((back.returncode, back.stderr), (0, ""))
+            file.seek(0)
+            file.write(there.stdout.replace("<devices>", "<devices><emulator>/usr/bin/qemu</emulator>"))
+            file.flush()
+            dropped, strict = self.config("import-xml", file.name), self.config("import-xml", "--strict", file.name)
+            reported = self.config("--json", "import-xml", file.name)
+        self.assertEqual(json.loads(back.stdout)["name"], json.loads(self.config("get", example).stdout)["name"])
+        self.assertEqual((dropped.returncode, dropped.stdout), (0, back.stdout))
+        self.assertIn("warning: domain/devices/emulator: not carried over", dropped.stderr)
+        self.assertEqual((strict.returncode, strict.stdout), (2, ""))
+        self.assertEqual(json.loads(reported.stderr)["diagnostics"][0]["pointer"], "/domain/devices/emulator")
+
+    def test_xml_does_not_start(self):
+        """What umbra says where umbra-xml is missing, cannot be loaded, or dies."""
+        with tempfile.TemporaryDirectory(prefix="umbra-install-") as root:
+            shutil.copy(os.path.join(self.root, "usr/bin/umbra"), root)
+            beside = os.path.join(root, "umbra-xml")
+            for script, said in ((None, "umbra-xml is not installed"), ("kill -9 $$", "it was killed"),
+                                 ("exit 127", "a library that it needs is missing"), ("exit 2", None)):
+                if script:
+                    with open(beside, "w", encoding="utf-8") as file:
+                        file.write(f"#!/bin/sh\n{script}\n")
+                    os.chmod(beside, 0o755)
+                done = subprocess.run([os.path.join(root, "umbra"), "config", "import-xml", "a.xml"],
+                                      capture_output=True, text=True, check=False)
+                self.assertEqual((done.returncode, done.stdout), (1 if said else 2, ""))
+                self.assertIn(said or "", done.stderr)
+
+    def test_xml_is_not_umbra_s_own(self):
+        """A control domain without libxml2 has all the rest of the tool."""
+        needs = {name: subprocess.run(["readelf", "-d", os.path.join(self.root, "usr/bin", name)], capture_output=True,
+                                      text=True, check=True).stdout for name in ("umbra", "umbra-xml")}
+        self.assertNotIn("libxml2", needs["umbra"])
+        self.assertIn("libxml2", needs["umbra-xml"])
 
     def test_hypervisor_is_what_grub_loads(self):
         image = os.path.join(self.root, "boot", f"umbra-{VERSION}")

@@ -150,3 +150,18 @@ void test_config_get_failures(void **state)
     prints("config get nobody", 1, "");
     says("umbra: config: nobody: get the configuration: there is neither a file nor a guest of umbra's of that name");
 }
+
+/* umbra-xml is looked for beside the program itself, where a test's program has none. */
+void test_config_without_xml(void **state)
+{
+    fake->present = false;
+    prints("config import-xml g.xml", 1, "");
+    says("umbra: config: run umbra-xml: umbra-xml is not installed (No such file or directory)\n"
+         "hint: it is installed beside umbra, and needs libxml2\n");
+    prints("config export-xml --json -s -U g.json", 1, "");
+    says("\"run umbra-xml\"");
+    prints("config export-xml", 2, "");
+    says("umbra: config: export-xml: no file is named\n");
+    prints("config import-xml a b", 2, "");
+    says("umbra: config: import-xml: b: one operand too many\n");
+}

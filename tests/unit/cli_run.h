@@ -38,6 +38,7 @@ void test_config_validate(void **state);
 void test_config_convert(void **state);
 void test_config_get(void **state);
 void test_config_get_failures(void **state);
+void test_config_without_xml(void **state);
 void test_create_from_xl(void **state);
 
 /* cli_shadow.c */

@@ -20,6 +20,17 @@ test_xlcfg-srcs   := tests/unit/test_xlcfg.c $(config-srcs)
 test_xlcfg-cflags := $(cli-unit-cflags)
 test_xlcfg-libs   := -lyajl
 
+xml-unit-srcs     := tests/unit/xml_run.c $(filter-out tools/xml/main.c,$(xml-srcs))
+units             += test_xml
+test_xml-srcs     := tests/unit/test_xml.c $(xml-unit-srcs)
+test_xml-cflags   := $(cli-unit-cflags) -Itests/unit $(xml-cflags)
+test_xml-libs     := $(xml-libs)
+
+units                  += test_xml_trips
+test_xml_trips-srcs    := tests/unit/test_xml_trips.c $(xml-unit-srcs)
+test_xml_trips-cflags  := $(test_xml-cflags)
+test_xml_trips-libs    := $(xml-libs)
+
 units                 += test_device_spec
 test_device_spec-srcs := tests/unit/test_device_spec.c tools/cli/device_spec.c tools/libctl/vdev.c
 test_device_spec-cflags := $(cli-unit-cflags)

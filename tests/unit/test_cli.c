@@ -699,6 +699,7 @@ int main(void)
         cmocka_unit_test_setup(test_config_convert, cli_fresh),
         cmocka_unit_test_setup(test_config_get, cli_fresh),
         cmocka_unit_test_setup(test_config_get_failures, cli_fresh),
+        cmocka_unit_test_setup(test_config_without_xml, cli_fresh),
         cmocka_unit_test_setup(test_create_from_xl, cli_fresh),
         cmocka_unit_test_setup(test_escape, cli_fresh),
         cmocka_unit_test_setup(test_terminal, cli_fresh),

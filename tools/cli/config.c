@@ -175,12 +175,13 @@ static bool parse_size(const char *text, uint64_t *kib)
 
 static bool size_in_range(const struct setting *s, uint64_t kib)
 {
+    bool bare = s->v->type == JSON_NUMBER && s->src->form != SOURCE_OTHER;
     char what[96];
 
     if (kib < (uint64_t)s->key->min || kib > (uint64_t)s->key->max) {
         snprintf(what, sizeof(what), "is out of range: %lld MiB to %lld GiB", (long long)(s->key->min >> 10),
                  (long long)(s->key->max >> 20));
-        bad_value(s, "E_RANGE", s->v->type == JSON_NUMBER ? "a bare number is in MiB" : NULL, what);
+        bad_value(s, "E_RANGE", bare ? "a bare number is in MiB" : NULL, what);
         return false;
     }
     if (kib % 4) {
@@ -479,9 +480,11 @@ static void load_file(struct config *c, const struct config_input *in, struct di
         diag_add(d, &at, "cannot be read: %s", strerror(-rc));
         return;
     }
-    if (!in->text && xlcfg_is(src->text, src->len, in->file))
+    if (in->reader)
+        src->form = SOURCE_OTHER;
+    else if (!in->text && xlcfg_is(src->text, src->len, in->file))
         src->form = SOURCE_XL;
-    c->trees[0] = in_xl_form(c) ? load_xl(src, d) : load_json(src, d);
+    c->trees[0] = in->reader ? in->reader(src, d) : in_xl_form(c) ? load_xl(src, d) : load_json(src, d);
     if (!c->trees[0] || c->trees[0]->type != JSON_OBJECT)
         return;
     for (size_t i = 0; i < c->trees[0]->n_items; i++)

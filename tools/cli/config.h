@@ -87,8 +87,12 @@ struct config {
 enum config_stop { CONFIG_STOP_SHUTDOWN, CONFIG_STOP_SAVE };
 enum config_type { CONFIG_PV, CONFIG_PVH, CONFIG_HVM };
 
+/* Makes a configuration's tree of a text that is neither JSON nor xl's. NULL: what is wrong is in d. */
+typedef struct json_value *config_reader(struct source *src, struct diags *d);
+
 struct config_input {
     const char *file;
+    config_reader *reader;  /* of the file; NULL: it is JSON or xl's form */
     char *text;             /* instead of what the file contains; or NULL */
     char *const *overrides; /* "key=value" */
     size_t n_overrides;

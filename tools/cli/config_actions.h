@@ -7,5 +7,7 @@
 
 /* config_get.c: `get NAME|FILE [KEY]`. */
 int config_get(struct cli *cli, const struct cli_args *args);
+/* config_xml.c: `import-xml FILE`, `export-xml FILE`. */
+int config_xml(struct cli *cli, const struct cli_args *args);
 
 #endif

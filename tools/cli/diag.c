@@ -288,3 +288,27 @@ void diags_json(const struct diags *d, struct json_out *o)
         json_out_close(o);
     }
 }
+
+void diags_show(struct diags *d, bool json)
+{
+    struct json_out *o;
+    char *text;
+
+    diags_sort(d);
+    if (!json) {
+        diags_print(d, stderr);
+        return;
+    }
+    if (d->n == 0)
+        return;
+    o = json_out_new(true);
+    json_out_object(o, NULL);
+    json_out_str(o, "schema", "umbra.diagnostics/1");
+    json_out_array(o, "diagnostics");
+    diags_json(d, o);
+    json_out_close(o);
+    json_out_close(o);
+    text = json_out_end(o);
+    fputs(text ? text : "{}\n", stderr);
+    free(text);
+}

@@ -15,7 +15,7 @@
 
 #define DIAG_MAX 200
 
-enum source_form { SOURCE_JSON, SOURCE_XL };
+enum source_form { SOURCE_JSON, SOURCE_XL, SOURCE_OTHER };
 
 /* A text that configuration came from: a file, or one key=value of the command line. */
 struct source {
@@ -65,6 +65,8 @@ void diags_sort(struct diags *d);
 void diags_print(const struct diags *d, FILE *f);
 /* The reports as elements of an array that is open in o. */
 void diags_json(const struct diags *d, struct json_out *o);
+/* Sorted, on standard error, as text or as a document. */
+void diags_show(struct diags *d, bool json);
 void diags_free(struct diags *d);
 
 /* Line and column (in characters), both from 1, of a byte of a text. */

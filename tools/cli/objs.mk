@@ -27,11 +27,13 @@ cli-srcs += tools/cli/guest_log.c
 cli-srcs += tools/cli/supervisor.c
 cli-srcs += tools/cli/cmd_config.c
 cli-srcs += tools/cli/config_get.c
+cli-srcs += tools/cli/config_xml.c
 cli-srcs += tools/cli/cmd_create.c
 cli-srcs += tools/cli/saved_config.c
 cli-srcs += tools/cli/cmd_save.c
 cli-srcs += tools/cli/guest_move.c
 cli-srcs += tools/cli/handover.c
+cli-srcs += tools/cli/beside.c
 cli-srcs += tools/cli/transport.c
 cli-srcs += tools/cli/cmd_migrate.c
 cli-srcs += tools/cli/migrate_send.c
@@ -65,6 +67,6 @@ cli-srcs += tools/cli/cmd_autostart.c
 cli-srcs += tools/cli/cmd_bug_info.c
 cli-srcs += tools/cli/cmd_completion.c
 
-# What reads and judges configurations by their words alone.
+# What reads and judges configurations by their words alone: umbra-xml has it as well.
 config-text-srcs := $(patsubst %,tools/cli/%.c,config config_keys config_cpus config_fit config_devices config_json \
                       device_spec xlcfg xlcfg_keys suggest diag json json_tree) $(patsubst %,tools/libctl/%.c,vdev uuid)

@@ -19,28 +19,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/beside.h"
 #include "cli/transport.h"
 
 #define LEAVE_MS    5000
 #define POLL_MS     20
 #define TLS_PROGRAM "umbra-tls"
 #define MOST_WORDS  8
-
-/* A program that stands where this one does. */
-static int beside(const char *name, char path[PATH_MAX])
-{
-    ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
-    char *slash;
-
-    if (n < 0)
-        return -errno;
-    path[n] = '\0';
-    slash = strrchr(path, '/');
-    if (!slash || (size_t)(slash + 1 - path) + strlen(name) >= PATH_MAX)
-        return -ENAMETOOLONG;
-    strcpy(slash + 1, name);
-    return 0;
-}
 
 static void run(const struct way *way)
 {

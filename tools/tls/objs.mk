@@ -6,3 +6,4 @@ tls-srcs += tools/tls/net.c
 tls-srcs += tools/tls/relay.c
 tls-srcs += tools/tls/serve.c
 tls-srcs += tools/tls/tls.c
+tls-libs := -lgnutls
