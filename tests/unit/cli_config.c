@@ -120,8 +120,14 @@ void test_config_get(void **state)
     prints("config get web2 on_reboot", 0, "restart\n");
     assert_int_equal(umbra("config get web2"), 0);
     assert_non_null(strstr(out, "  \"memory\": 64,\n"));
-    assert_int_equal(umbra("destroy web2"), 0);
+    assert_int_equal(umbra("save web2 saved"), 0);
     fake->present = false;
+    prints("config get saved vcpus", 0, "2\n");
+    prints("config get ./saved name", 0, "web2\n");
+    assert_int_equal(truncate("saved", 40), 0);
+    prints("config get saved name", 1, "");
+    says("umbra: config: saved: ");
+    unlink("saved");
     prints("config get g.json memory", 0, "64\n");
     prints("config get ./g.json cmdline", 0, "a?\"\n");
     prints("config get --json g.json cmdline", 0, "\"a\\u0007\\\"\"\n");

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * `config get NAME|FILE [KEY]`: the configuration that a guest of umbra's was created with, as its record has it, with
- * what was changed since; or what a file says, in either form. Whole as JSON, or the value of one key.
+ * what was changed since; or what a file says, in either form, or the file of a saved guest. Whole as JSON, or the
+ * value of one key.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +13,9 @@
 #include "cli/config.h"
 #include "cli/config_actions.h"
 #include "cli/guest.h"
+#include "cli/saved_config.h"
+
+#define SAVED "Xen saved domain" /* how the file of a saved guest begins; no configuration does */
 
 static int failed(struct cli *cli, const char *subject, int code, const char *object, const char *message)
 {
@@ -38,6 +43,42 @@ static int of_file(struct cli *cli, const struct cli_args *args, char **text)
     diags_free(&d);
     config_free(&c);
     return rc;
+}
+
+/* A descriptor at the begin of a saved guest's file; -1: it is none, or cannot be read. */
+static int open_saved(const char *file)
+{
+    char begin[sizeof(SAVED) - 1];
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+    if (fd < 0)
+        return -1;
+    if (pread(fd, begin, sizeof(begin), 0) == (ssize_t)sizeof(begin) && memcmp(begin, SAVED, sizeof(begin)) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static int of_saved(struct cli *cli, const char *file, int fd, char **text)
+{
+    struct ctl_error err = {0};
+    struct ctl_stream *s = ctl_stream_open(fd, file, &err);
+    struct json_out *o = json_out_new(false);
+    struct config c = {0};
+    char *saved = NULL;
+    int rc = s ? ctl_stream_read_config(s, &saved, &err) : -ENOMEM;
+
+    if (rc == 0)
+        rc = saved_config_read(saved, file, &c, &err);
+    config_given_json(&c, o);
+    *text = json_out_end(o);
+    if (rc == 0 && !*text)
+        rc = ctl_error_set(&err, -ENOMEM, "get the configuration", NULL, NULL, "out of memory");
+    config_free(&c);
+    free(saved);
+    ctl_stream_close(s);
+    close(fd);
+    return rc < 0 ? cli_fail(cli, file, &err, CLI_NO_DOMAIN) : EXIT_OK;
 }
 
 static int of_guest(struct cli *cli, const char *name, char **text)
@@ -106,11 +147,14 @@ int config_get(struct cli *cli, const struct cli_args *args)
 {
     const char *what = args->operand[1];
     char *text = NULL;
-    int rc;
+    int rc, fd;
 
     if (args->n > 2 && config_key_find(args->operand[2]) < 0)
         return no_such_key(cli, args->operand[2]);
-    if (strchr(what, '/') || access(what, F_OK) == 0)
+    fd = open_saved(what);
+    if (fd >= 0)
+        rc = of_saved(cli, what, fd, &text);
+    else if (strchr(what, '/') || access(what, F_OK) == 0)
         rc = of_file(cli, args, &text);
     else
         rc = of_guest(cli, what, &text);
