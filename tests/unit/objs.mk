@@ -63,6 +63,11 @@ units                 += test_ctl_audit
 test_ctl_audit-srcs   := tests/unit/test_ctl_audit.c tools/libctl/audit.c
 test_ctl_audit-cflags := -Itools -Ihypervisor/include
 
+units             += test_device
+test_device-srcs  := $(patsubst %,tests/unit/%.c,test_device fake_xs) \
+                     $(patsubst %,tools/libctl/%.c,device hotplug disk vif vdev xenstore error)
+test_device-cflags := -Itools -Ihypervisor/include -Itests/unit
+
 units                  += test_ctl_shadow
 test_ctl_shadow-srcs   := tests/unit/test_ctl_shadow.c tools/libctl/shadow.c
 test_ctl_shadow-cflags := -Itools -Ihypervisor/include

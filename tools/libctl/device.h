@@ -41,6 +41,8 @@ int device_wait(const struct device *d, const char *node, const char *value, uns
 int device_attach(const struct device *d, const struct device_node *back, const struct device_node *front,
                   struct ctl_error *err);
 
+/* Where scripts are that are named without a slash, and the locks of those that run; tests point them elsewhere. */
+extern const char *hotplug_scripts, *hotplug_locks;
 /* Runs the device's script for its coming or going; what it says when it fails is in *err. */
 int hotplug_run(const struct device *d, bool comes, struct ctl_error *err);
 /* The file of a script of that name; NULL: out of memory. */

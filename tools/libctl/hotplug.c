@@ -22,13 +22,14 @@
 
 #include "libctl/device.h"
 
-#define SCRIPTS   "/etc/xen/scripts"
 #define LOG       "/var/log/xen/xen-hotplug.log"
-#define LOCKS     "/run/lock"
 #define SCRIPT_MS 40000
 #define STATUS_MS 5000 /* from a script's end until its word is there */
 #define POLL_MS   20
 #define WORDS     150 /* of a script, that fit an error's message */
+
+const char *hotplug_scripts = "/etc/xen/scripts";
+const char *hotplug_locks = "/run/lock";
 
 /* The last that was said. */
 struct words {
@@ -37,9 +38,10 @@ struct words {
 
 char *hotplug_path(const char *script)
 {
+    bool whole = strchr(script, '/') != NULL;
     char *path = NULL;
 
-    if (asprintf(&path, "%s%s", strchr(script, '/') ? "" : SCRIPTS "/", script) < 0) {
+    if (asprintf(&path, "%s%s%s", whole ? "" : hotplug_scripts, whole ? "" : "/", script) < 0) {
         return NULL;
     }
     return path;
@@ -229,8 +231,8 @@ static int lock_device(const struct device *d, char path[CTL_PATH_MAX])
     uint64_t until = ctl_deadline(SCRIPT_MS);
     int fd;
 
-    mkdir(LOCKS, 0755);
-    ctl_path(path, LOCKS "/umbra-%s-%u-%u", device_kind_name(d->kind), d->domid, d->devid);
+    mkdir(hotplug_locks, 0755);
+    ctl_path(path, "%s/umbra-%s-%u-%u", hotplug_locks, device_kind_name(d->kind), d->domid, d->devid);
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         return -errno;

@@ -298,7 +298,7 @@ int ctl_store_wait(struct ctl *ctl, uint64_t until_ms)
     /* A second at most: a domain's death may be seen by looking before xenstored tells. */
     fd.fd = xs_fileno(store);
     rc = poll(&fd, 1, left < 1000 ? (int)left : 1000);
-    if (rc < 0) {
+    if (rc < 0 && errno != EINTR) { /* a signal that somebody handles: whoever waits looks again */
         return -errno;
     }
     if (rc > 0) {

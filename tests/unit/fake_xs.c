@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * See fake_xs.h. A list of nodes; every watch fires at every change. Transactions are neither undone nor ever in
+ * conflict, which what is tested with it does not hang on.
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <xenstore.h>
+
+#include "fake_xs.h"
+
+#define NODES 400
+
+static struct {
+    char path[160], value[300];
+} nodes[NODES];
+static int n_nodes, event = -1;
+
+void (*xs_fake_changed)(const char *path);
+void (*xs_fake_begins)(void);
+
+static int find(const char *path)
+{
+    for (int i = 0; i < n_nodes; i++) {
+        if (strcmp(nodes[i].path, path) == 0)
+            return i;
+    }
+    return -1;
+}
+
+static bool below(const char *path, const char *dir)
+{
+    size_t n = strlen(dir);
+
+    return strncmp(path, dir, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
+static void tell(const char *path, bool ours)
+{
+    uint64_t one = 1;
+
+    if (event >= 0 && write(event, &one, sizeof(one)) < 0)
+        abort();
+    if (ours && xs_fake_changed)
+        xs_fake_changed(path);
+}
+
+void xs_fake_reset(void)
+{
+    n_nodes = 0;
+    xs_fake_changed = NULL;
+    xs_fake_begins = NULL;
+    if (event < 0)
+        event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+}
+
+const char *xs_fake_get(const char *path)
+{
+    int i = find(path);
+
+    return i < 0 ? NULL : nodes[i].value;
+}
+
+static void set(const char *path, const char *value, size_t n)
+{
+    char dir[160];
+    int i = find(path);
+
+    snprintf(dir, sizeof(dir), "%s", path);
+    *strrchr(dir, '/') = '\0';
+    if (*dir && find(dir) < 0)
+        set(dir, "", 0);
+    if (i < 0) {
+        if (n_nodes == NODES)
+            abort();
+        i = n_nodes++;
+        snprintf(nodes[i].path, sizeof(nodes[i].path), "%s", path);
+    }
+    snprintf(nodes[i].value, sizeof(nodes[i].value), "%.*s", (int)n, value);
+}
+
+static bool drop(const char *path)
+{
+    bool found = false;
+
+    for (int i = n_nodes - 1; i >= 0; i--) {
+        if (below(nodes[i].path, path)) {
+            nodes[i] = nodes[--n_nodes];
+            found = true;
+        }
+    }
+    return found;
+}
+
+void xs_fake_set(const char *path, const char *value)
+{
+    set(path, value, strlen(value));
+    tell(path, false);
+}
+
+void xs_fake_remove(const char *path)
+{
+    drop(path);
+    tell(path, false);
+}
+
+int xs_fake_count(const char *part)
+{
+    int n = 0;
+
+    for (int i = 0; i < n_nodes; i++)
+        n += strstr(nodes[i].path, part) != NULL;
+    return n;
+}
+
+/* --- libxenstore --- */
+
+void *xs_read(struct xs_handle *h, xs_transaction_t t, const char *path, unsigned int *len)
+{
+    int i = find(path);
+
+    if (i < 0) {
+        errno = ENOENT;
+        return NULL;
+    }
+    if (len)
+        *len = (unsigned)strlen(nodes[i].value);
+    return strdup(nodes[i].value);
+}
+
+bool xs_write(struct xs_handle *h, xs_transaction_t t, const char *path, const void *data, unsigned int len)
+{
+    set(path, data, len);
+    tell(path, true);
+    return true;
+}
+
+bool xs_mkdir(struct xs_handle *h, xs_transaction_t t, const char *path)
+{
+    if (find(path) < 0)
+        set(path, "", 0);
+    return true;
+}
+
+bool xs_rm(struct xs_handle *h, xs_transaction_t t, const char *path)
+{
+    if (!drop(path)) {
+        errno = ENOENT;
+        return false;
+    }
+    tell(path, true);
+    return true;
+}
+
+/* The names are in the block that is freed as one. */
+char **xs_directory(struct xs_handle *h, xs_transaction_t t, const char *path, unsigned int *num)
+{
+    size_t room = (NODES + 1) * sizeof(char *), length = strlen(path);
+    char **list, *at;
+
+    *num = 0;
+    if (find(path) < 0) {
+        errno = ENOENT;
+        return NULL;
+    }
+    list = malloc(room + sizeof(nodes));
+    at = (char *)list + room;
+    for (int i = 0; i < n_nodes; i++) {
+        const char *name = nodes[i].path + length + 1;
+
+        if (strcmp(nodes[i].path, path) == 0 || !below(nodes[i].path, path) || strchr(name, '/'))
+            continue;
+        list[(*num)++] = strcpy(at, name);
+        at += strlen(name) + 1;
+    }
+    return list;
+}
+
+bool xs_set_permissions(struct xs_handle *h, xs_transaction_t t, const char *path, struct xs_permissions *perms,
+                        unsigned int num)
+{
+    return true;
+}
+
+xs_transaction_t xs_transaction_start(struct xs_handle *h)
+{
+    if (xs_fake_begins)
+        xs_fake_begins();
+    return 1;
+}
+
+bool xs_transaction_end(struct xs_handle *h, xs_transaction_t t, bool abandon)
+{
+    return true;
+}
+
+bool xs_watch(struct xs_handle *h, const char *path, const char *token)
+{
+    tell(path, false);
+    return true;
+}
+
+bool xs_unwatch(struct xs_handle *h, const char *path, const char *token)
+{
+    return true;
+}
+
+int xs_fileno(struct xs_handle *h)
+{
+    return event;
+}
+
+char **xs_check_watch(struct xs_handle *h)
+{
+    uint64_t count;
+    char **found;
+
+    if (read(event, &count, sizeof(count)) < 0)
+        return NULL;
+    found = calloc(2, sizeof(*found));
+    return found;
+}
+
+bool xs_introduce_domain(struct xs_handle *h, unsigned int domid, unsigned long mfn, unsigned int port)
+{
+    return true;
+}
+
+bool xs_release_domain(struct xs_handle *h, unsigned int domid)
+{
+    return true;
+}

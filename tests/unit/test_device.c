@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * tools/libctl: a device's way from its nodes to its end, on a store with a back end's driver and a guest that do what
+ * the test wants: whatever the guest does or leaves, detaching and removing end in time, and nothing is left.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "libctl/device.h"
+#include "fake_xs.h"
+
+#define PLACE  "test_device.dir"
+#define BACK   "/local/domain/0/backend/vbd/5/51712"
+#define FRONT  "/local/domain/5/device/vbd/51712"
+
+static struct ctl the_ctl, *ctl = &the_ctl;
+static struct ctl_error err;
+static char place[300], disk[400], script[400], log_file[400];
+static enum { OBLIGING, STUBBORN } guest;
+
+/* --- what the library stands on --- */
+
+struct xs_handle *ctl_store_handle(struct ctl *c, struct ctl_error *e)
+{
+    c->store = (struct xs_handle *)&the_ctl;
+    return c->store;
+}
+
+int ctl_fail_domain(struct ctl *c, struct ctl_error *e, int code, struct ctl_at at, const char *fmt, ...)
+{
+    return ctl_error_set(e, code, at.step, NULL, NULL, "%s", fmt);
+}
+
+/* --- the others --- */
+
+static bool is(const char *path, const char *value)
+{
+    return xs_fake_get(path) && strcmp(xs_fake_get(path), value) == 0;
+}
+
+/* The back end's driver, as Linux's: it takes a new device, waits for the guest to close, and lets go of one whose
+ * front end is gone only if it was told to close. The script's word is there at once. */
+static void driver(const char *path)
+{
+    if (strcmp(path, BACK "/state") == 0 && is(path, "1")) {
+        xs_fake_set(BACK "/hotplug-status", "connected");
+        xs_fake_set(BACK "/state", "2");
+    } else if (strcmp(path, BACK "/state") == 0 && is(path, "5") && guest == OBLIGING) {
+        xs_fake_set(BACK "/state", "6");
+    } else if (strcmp(path, FRONT) == 0 && is(BACK "/state", "5")) {
+        xs_fake_set(BACK "/state", "6");
+    }
+}
+
+static void put_file(const char *name, const char *text, mode_t mode)
+{
+    FILE *f = fopen(name, "w");
+
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+    assert_int_equal(chmod(name, mode), 0);
+}
+
+static int count_lines(const char *word)
+{
+    FILE *f = fopen(log_file, "r");
+    char line[64];
+    int n = 0;
+
+    while (f && fgets(line, sizeof(line), f))
+        n += strstr(line, word) != NULL;
+    if (f)
+        fclose(f);
+    return n;
+}
+
+static int fresh(void **state)
+{
+    char text[600];
+
+    xs_fake_reset();
+    xs_fake_set("/local/domain/5/vm", "/vm/five");
+    xs_fake_set("/local/domain/6/vm", "/vm/six");
+    xs_fake_changed = driver;
+    guest = OBLIGING;
+    memset(&err, 0, sizeof(err));
+    snprintf(text, sizeof(text), "#!/bin/sh\necho $1 $XENBUS_PATH >>%s\n", log_file);
+    put_file(script, text, 0755);
+    put_file(disk, "", 0600);
+    unlink(log_file);
+    return truncate(disk, 4096);
+}
+
+static int attach(uint32_t domid, bool readonly)
+{
+    const struct ctl_disk d = {.vdev = "xvda", .target = disk, .readonly = readonly};
+
+    return ctl_disk_attach(ctl, domid, &d, &err);
+}
+
+static int detach(bool force, unsigned timeout_ms)
+{
+    const struct ctl_detach how = {.force = force, .timeout_ms = timeout_ms};
+
+    return ctl_device_detach(ctl, 5, CTL_DISK, 51712, &how, &err);
+}
+
+static int nodes_left(void)
+{
+    return xs_fake_count("/device/vbd") + xs_fake_count("/backend/vbd") + xs_fake_count("/libxl/5/");
+}
+
+static void test_comes_and_goes(void **state)
+{
+    assert_int_equal(attach(5, false), 0);
+    assert_true(is(BACK "/params", disk));
+    assert_true(is(FRONT "/backend", BACK));
+    assert_true(is("/libxl/5/device/vbd/51712/frontend", FRONT));
+    assert_int_equal(count_lines("add /local/domain/0/backend/vbd/5/51712"), 1);
+    assert_int_equal(attach(5, false), -EBUSY);
+    assert_int_equal(detach(false, 1000), 0);
+    assert_int_equal(count_lines("remove"), 1);
+    assert_int_equal(nodes_left(), 0);
+}
+
+/* One that never closes: asking ends in time, and taking it away without asking does. */
+static void test_never_closes(void **state)
+{
+    uint64_t before;
+
+    guest = STUBBORN;
+    assert_int_equal(attach(5, false), 0);
+    before = ctl_now_ms();
+    assert_int_equal(detach(false, 200), -EBUSY);
+    assert_in_range(ctl_now_ms() - before, 150, 2000);
+    assert_true(xs_fake_get(BACK "/state") != NULL);
+    assert_int_equal(detach(true, 0), 0);
+    assert_true(ctl_now_ms() - before < 3000);
+    assert_int_equal(nodes_left(), 0);
+    assert_int_equal(attach(5, false), 0);
+    before = ctl_now_ms();
+    assert_int_equal(ctl_devices_end(ctl, 5, &err), 0);
+    assert_true(ctl_now_ms() - before < 2000);
+    assert_int_equal(nodes_left(), 0);
+}
+
+static void note(int sig)
+{
+}
+
+/* Signals that somebody handles do not end a wait. */
+static void test_signals(void **state)
+{
+    struct sigaction action = {.sa_handler = note}, before;
+    struct itimerval often = {{0, 20000}, {0, 20000}}, never = {0};
+    uint64_t began;
+
+    guest = STUBBORN;
+    assert_int_equal(attach(5, false), 0);
+    sigaction(SIGALRM, &action, &before);
+    setitimer(ITIMER_REAL, &often, NULL);
+    began = ctl_now_ms();
+    assert_int_equal(detach(false, 400), -EBUSY);
+    assert_true(ctl_now_ms() - began >= 350);
+    setitimer(ITIMER_REAL, &never, NULL);
+    sigaction(SIGALRM, &before, NULL);
+}
+
+static int setup(void **state)
+{
+    char here[200];
+
+    assert_non_null(getcwd(here, sizeof(here)));
+    snprintf(place, sizeof(place), "%s/" PLACE, here);
+    snprintf(disk, sizeof(disk), "%s/disk.img", place);
+    snprintf(script, sizeof(script), "%s/block", place);
+    snprintf(log_file, sizeof(log_file), "%s/log", place);
+    hotplug_scripts = hotplug_locks = place;
+    return mkdir(place, 0700) && errno != EEXIST;
+}
+
+static int teardown(void **state)
+{
+    unlink(disk);
+    unlink(script);
+    unlink(log_file);
+    return rmdir(place);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_comes_and_goes, fresh),
+        cmocka_unit_test_setup(test_never_closes, fresh),
+        cmocka_unit_test_setup(test_signals, fresh),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
