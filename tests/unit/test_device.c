@@ -158,6 +158,27 @@ static void test_never_closes(void **state)
     assert_int_equal(nodes_left(), 0);
 }
 
+/* The guest's driver connects between our look and our word. */
+static void connects(void)
+{
+    if (is(BACK "/state", "2"))
+        xs_fake_set(BACK "/state", "4");
+}
+
+static void test_connects_meanwhile(void **state)
+{
+    assert_int_equal(attach(5, false), 0);
+    xs_fake_begins = connects;
+    assert_int_equal(detach(false, 500), 0);
+    xs_fake_begins = NULL;
+    assert_int_equal(nodes_left(), 0);
+    guest = STUBBORN;
+    assert_int_equal(attach(5, false), 0);
+    xs_fake_begins = connects;
+    assert_int_equal(ctl_devices_end(ctl, 5, &err), 0);
+    assert_int_equal(nodes_left(), 0);
+}
+
 static void note(int sig)
 {
 }
@@ -206,6 +227,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_comes_and_goes, fresh),
         cmocka_unit_test_setup(test_never_closes, fresh),
+        cmocka_unit_test_setup(test_connects_meanwhile, fresh),
         cmocka_unit_test_setup(test_signals, fresh),
     };
 

@@ -21,6 +21,7 @@
 #define BACKENDS    "/local/domain/0/backend"
 #define READY_MS    20000 /* for the back end's driver to take a new device */
 #define LET_GO_MS   10000 /* for it to let go of one whose guest is not asked */
+#define CLOSE_TRIES 8     /* more than there are states that it goes through */
 #define STEP_ATTACH "attach a device"
 #define STEP_DETACH "detach a device"
 
@@ -215,20 +216,36 @@ static void remove_nodes(const struct device *d)
 
 /* --- going --- */
 
-static int close_back(const struct device *d)
+/* 1: it is told now, or has closed; 0: its state changed meanwhile, and it was not; or -errno. */
+static int tell_back(const struct device *d)
 {
-    char state[CTL_PATH_MAX], online[CTL_PATH_MAX], closing[4], *now = device_read(d, "state");
+    char state[CTL_PATH_MAX], online[CTL_PATH_MAX], closing[4], *now = device_read(d, "state"), *then;
     struct ctl_store_change changes[] = {{online, "0", NULL}, {state, closing, now}};
-    int rc = 0;
+    int rc;
 
     ctl_path(state, "%s/state", d->back);
     ctl_path(online, "%s/online", d->back);
     snprintf(closing, sizeof(closing), "%d", XenbusStateClosing);
-    if (now && atoi(now) != XenbusStateClosed) {
-        rc = ctl_store_change(d->ctl, changes, 2, NULL);
+    if (!now || atoi(now) == XenbusStateClosed) {
+        free(now);
+        return 1;
     }
+    rc = ctl_store_change(d->ctl, changes, 2, NULL);
+    then = rc < 0 ? NULL : device_read(d, "state");
+    if (rc == 0) {
+        rc = !then || atoi(then) == XenbusStateClosing || atoi(then) == XenbusStateClosed;
+    }
+    free(then);
     free(now);
     return rc;
+}
+
+/* The back end's driver goes on meanwhile, if it has not heard yet: a device that was just connecting is told again. */
+static void close_back(const struct device *d)
+{
+    for (int tries = 0; tries < CLOSE_TRIES && tell_back(d) == 0; tries++) {
+        continue;
+    }
 }
 
 static int wait_closed(const struct device *d, unsigned timeout_ms)
