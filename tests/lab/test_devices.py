@@ -43,7 +43,8 @@ class Devices(LabTest):
 
     def left(self):
         """What devices take in the control domain."""
-        return self.ok("losetup -a; ls /sys/class/net /run/lock; xenstore-ls -f | grep -e /backend/ -e /device/; true")
+        return self.ok("losetup -a; ls /sys/class/net; ls /run/umbra | grep ^v; "
+                       "xenstore-ls -f | grep -e /backend/ -e /device/; true")
 
     def wait_left(self, before):
         deadline = time.monotonic() + 30 * self.machine.patience

@@ -201,6 +201,37 @@ static void test_signals(void **state)
     sigaction(SIGALRM, &before, NULL);
 }
 
+/* Scripts of one device, by several processes that come one after the other: never two at a time. */
+static void test_one_script_at_a_time(void **state)
+{
+    char text[1000], line[64], last[64] = "end";
+    pid_t child[8];
+    int status, n = 0;
+    FILE *f;
+
+    snprintf(text, sizeof(text), "#!/bin/sh\necho begin >>%s; sleep 0.05; echo end >>%s\n", log_file, log_file);
+    put_file(script, text, 0755);
+    for (int i = 0; i < 8; i++) {
+        child[i] = fork();
+        if (child[i] == 0)
+            _exit(attach(5, false) != 0);
+        usleep(30000);
+    }
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(waitpid(child[i], &status, 0), child[i]);
+        assert_int_equal(status, 0);
+    }
+    f = fopen(log_file, "r");
+    assert_non_null(f);
+    for (; fgets(line, sizeof(line), f); n++) {
+        line[strcspn(line, "\n")] = '\0';
+        assert_string_not_equal(line, last);
+        snprintf(last, sizeof(last), "%s", line);
+    }
+    fclose(f);
+    assert_int_equal(n, 16);
+}
+
 static int setup(void **state)
 {
     char here[200];
@@ -229,6 +260,7 @@ int main(void)
         cmocka_unit_test_setup(test_never_closes, fresh),
         cmocka_unit_test_setup(test_connects_meanwhile, fresh),
         cmocka_unit_test_setup(test_signals, fresh),
+        cmocka_unit_test_setup(test_one_script_at_a_time, fresh),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

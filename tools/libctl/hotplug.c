@@ -29,7 +29,7 @@
 #define WORDS     150 /* of a script, that fit an error's message */
 
 const char *hotplug_scripts = "/etc/xen/scripts";
-const char *hotplug_locks = "/run/lock";
+const char *hotplug_locks = "/run/umbra"; /* nobody else writes there */
 
 /* The last that was said. */
 struct words {
@@ -225,26 +225,46 @@ static bool was_run(const struct device *d)
 
 /* --- one at a time for each device --- */
 
+/* Whoever had it before may have removed the file that we waited for: others would wait for another one. */
+static bool is_named(int fd, const char *path)
+{
+    struct stat ours, named;
+
+    return fstat(fd, &ours) == 0 && stat(path, &named) == 0 && ours.st_dev == named.st_dev &&
+           ours.st_ino == named.st_ino;
+}
+
+static int wait_lock(int fd, uint64_t until)
+{
+    while (flock(fd, LOCK_EX | LOCK_NB)) {
+        if (errno != EWOULDBLOCK) {
+            return -errno;
+        }
+        if (ctl_now_ms() > until) {
+            return -ETIMEDOUT;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
+    }
+    return 0;
+}
+
 /* A script of a process that was killed may still be at work. */
 static int lock_device(const struct device *d, char path[CTL_PATH_MAX])
 {
     uint64_t until = ctl_deadline(SCRIPT_MS);
-    int fd;
+    int fd = -1, rc = 0;
 
     mkdir(hotplug_locks, 0755);
-    ctl_path(path, "%s/umbra-%s-%u-%u", hotplug_locks, device_kind_name(d->kind), d->domid, d->devid);
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) {
-        return -errno;
-    }
-    while (flock(fd, LOCK_EX | LOCK_NB)) {
-        if (errno != EWOULDBLOCK || ctl_now_ms() > until) {
+    ctl_path(path, "%s/%s-%u-%u", hotplug_locks, device_kind_name(d->kind), d->domid, d->devid);
+    while (fd < 0 && rc == 0) {
+        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        rc = fd < 0 ? -errno : wait_lock(fd, until);
+        if (fd >= 0 && (rc < 0 || !is_named(fd, path))) {
             close(fd);
-            return errno == EWOULDBLOCK ? -ETIMEDOUT : -errno;
+            fd = -1;
         }
-        nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
     }
-    return fd;
+    return rc < 0 ? rc : fd;
 }
 
 /* --- the whole --- */
