@@ -22,9 +22,9 @@
 #include "libctl/device.h"
 #include "fake_xs.h"
 
-#define PLACE  "test_device.dir"
-#define BACK   "/local/domain/0/backend/vbd/5/51712"
-#define FRONT  "/local/domain/5/device/vbd/51712"
+#define PLACE "test_device.dir"
+#define BACK  "/local/domain/0/backend/vbd/5/51712"
+#define FRONT "/local/domain/5/device/vbd/51712"
 
 static struct ctl the_ctl, *ctl = &the_ctl;
 static struct ctl_error err;
@@ -232,6 +232,22 @@ static void test_one_script_at_a_time(void **state)
     assert_int_equal(n, 16);
 }
 
+/* One that says something all the time is ended all the same, and what it said last is told. */
+static void test_script_never_stops(void **state)
+{
+    unsigned before = hotplug_script_ms;
+
+    put_file(script, "#!/bin/sh\n[ $1 = remove ] || exec yes what now\n", 0755);
+    hotplug_script_ms = 300;
+    alarm(20);
+    assert_int_equal(attach(5, false), -ETIMEDOUT);
+    alarm(0);
+    hotplug_script_ms = before;
+    assert_non_null(strstr(err.message, "did not end in"));
+    assert_non_null(strstr(err.message, "what now"));
+    assert_int_equal(nodes_left(), 0);
+}
+
 static int setup(void **state)
 {
     char here[200];
@@ -261,6 +277,7 @@ int main(void)
         cmocka_unit_test_setup(test_connects_meanwhile, fresh),
         cmocka_unit_test_setup(test_signals, fresh),
         cmocka_unit_test_setup(test_one_script_at_a_time, fresh),
+        cmocka_unit_test_setup(test_script_never_stops, fresh),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

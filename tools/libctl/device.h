@@ -43,6 +43,7 @@ int device_attach(const struct device *d, const struct device_node *back, const 
 
 /* Where scripts are that are named without a slash, and the locks of those that run; tests point them elsewhere. */
 extern const char *hotplug_scripts, *hotplug_locks;
+extern unsigned hotplug_script_ms; /* that a script may take; tests make it less */
 /* Runs the device's script for its coming or going; what it says when it fails is in *err. */
 int hotplug_run(const struct device *d, bool comes, struct ctl_error *err);
 /* The file of a script of that name; NULL: out of memory. */

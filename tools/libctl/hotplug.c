@@ -22,14 +22,15 @@
 
 #include "libctl/device.h"
 
-#define LOG       "/var/log/xen/xen-hotplug.log"
-#define SCRIPT_MS 40000
-#define STATUS_MS 5000 /* from a script's end until its word is there */
-#define POLL_MS   20
-#define WORDS     150 /* of a script, that fit an error's message */
+#define LOG        "/var/log/xen/xen-hotplug.log"
+#define MOST_READS 128  /* until the time is looked at again */
+#define STATUS_MS  5000 /* from a script's end until its word is there */
+#define POLL_MS    20
+#define WORDS      150 /* of a script, that fit an error's message */
 
 const char *hotplug_scripts = "/etc/xen/scripts";
 const char *hotplug_locks = "/run/umbra"; /* nobody else writes there */
+unsigned hotplug_script_ms = 40000;
 
 /* The last that was said. */
 struct words {
@@ -76,16 +77,17 @@ static void keep(struct words *w, const char *bytes, size_t n)
     }
 }
 
-/* Whatever is there to read now. False at its end. */
+/* What is there to read now, of one that never stops only some. False at its end. */
 static bool hear(int fd, struct words *w)
 {
     char bytes[512];
-    ssize_t n;
+    ssize_t n = 1;
 
-    while ((n = read(fd, bytes, sizeof(bytes))) > 0) {
-        keep(w, bytes, (size_t)n);
+    for (int i = 0; i < MOST_READS && n > 0; i++) {
+        n = read(fd, bytes, sizeof(bytes));
+        keep(w, bytes, n > 0 ? (size_t)n : 0);
     }
-    return n < 0;
+    return n != 0;
 }
 
 static off_t log_end(void)
@@ -157,7 +159,7 @@ static void become(const char *script, const char *action, bool is_vif, int out,
 /* Its status as of waitpid(2), or -errno. */
 static int wait_end(pid_t child, int fd, struct words *w)
 {
-    uint64_t until = ctl_deadline(SCRIPT_MS);
+    uint64_t until = ctl_deadline(hotplug_script_ms);
     struct pollfd out = {.fd = fd, .events = POLLIN};
     int status;
     pid_t rc;
@@ -251,7 +253,7 @@ static int wait_lock(int fd, uint64_t until)
 /* A script of a process that was killed may still be at work. */
 static int lock_device(const struct device *d, char path[CTL_PATH_MAX])
 {
-    uint64_t until = ctl_deadline(SCRIPT_MS);
+    uint64_t until = ctl_deadline(hotplug_script_ms);
     int fd = -1, rc = 0;
 
     mkdir(hotplug_locks, 0755);
@@ -276,7 +278,7 @@ static int failed(const struct device *d, int rc, bool comes, const char *script
     char how[48];
 
     if (rc == -ETIMEDOUT) {
-        snprintf(how, sizeof(how), "did not end in %d s", SCRIPT_MS / 1000);
+        snprintf(how, sizeof(how), "did not end in %u s", (hotplug_script_ms + 999) / 1000);
     } else if (rc == -EPROTO) {
         snprintf(how, sizeof(how), "ended without saying that it is done");
     } else if (rc < 0) {
