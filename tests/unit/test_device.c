@@ -131,7 +131,7 @@ static void test_comes_and_goes(void **state)
     assert_true(is(FRONT "/backend", BACK));
     assert_true(is("/libxl/5/device/vbd/51712/frontend", FRONT));
     assert_int_equal(count_lines("add /local/domain/0/backend/vbd/5/51712"), 1);
-    assert_int_equal(attach(5, false), -EBUSY);
+    assert_int_equal(attach(5, false), -EEXIST);
     assert_int_equal(detach(false, 1000), 0);
     assert_int_equal(count_lines("remove"), 1);
     assert_int_equal(nodes_left(), 0);
@@ -248,6 +248,45 @@ static void test_script_never_stops(void **state)
     assert_int_equal(nodes_left(), 0);
 }
 
+/* Another guest's device, with nodes as far as they matter. */
+static void other_has_it(const char *mode)
+{
+    xs_fake_set("/local/domain/0/backend/vbd/6/51728/params", disk);
+    xs_fake_set("/local/domain/0/backend/vbd/6/51728/mode", mode);
+}
+
+static void comes_first(void)
+{
+    xs_fake_begins = NULL;
+    other_has_it("w");
+}
+
+static void test_shared(void **state)
+{
+    other_has_it("w");
+    assert_int_equal(attach(5, false), -EBUSY);
+    assert_non_null(strstr(err.message, "is in use by domain 6"));
+    assert_int_equal(attach(5, true), -EBUSY);
+    other_has_it("r");
+    assert_int_equal(attach(5, false), -EBUSY);
+    assert_int_equal(attach(5, true), 0);
+    assert_int_equal(detach(false, 1000), 0);
+    other_has_it("w");
+    xs_fake_set("/local/domain/6/vm", "/vm/five");
+    assert_int_equal(attach(5, false), 0);
+}
+
+/* Another guest gets the disk between our question and our nodes. */
+static void test_shared_meanwhile(void **state)
+{
+    xs_fake_begins = comes_first;
+    assert_int_equal(attach(5, false), -EBUSY);
+    assert_non_null(strstr(err.message, "is in use by domain 6"));
+    assert_int_equal(count_lines("add"), 0);
+    xs_fake_remove("/local/domain/0/backend/vbd/6");
+    assert_int_equal(nodes_left(), 1); /* the other's directory was */
+}
+
 static int setup(void **state)
 {
     char here[200];
@@ -276,6 +315,8 @@ int main(void)
         cmocka_unit_test_setup(test_never_closes, fresh),
         cmocka_unit_test_setup(test_connects_meanwhile, fresh),
         cmocka_unit_test_setup(test_signals, fresh),
+        cmocka_unit_test_setup(test_shared, fresh),
+        cmocka_unit_test_setup(test_shared_meanwhile, fresh),
         cmocka_unit_test_setup(test_one_script_at_a_time, fresh),
         cmocka_unit_test_setup(test_script_never_stops, fresh),
     };

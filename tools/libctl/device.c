@@ -315,8 +315,15 @@ static int not_taken(const struct device *d, int rc, struct ctl_error *err)
     return device_fail(d, err, rc, STEP_ATTACH, hint, "the back end's driver does not take it");
 }
 
-int device_attach(const struct device *d, const struct device_node *back, const struct device_node *front,
-                  struct ctl_error *err)
+void device_undo(const struct device *d)
+{
+    abandon(d);
+    wait_closed(d, LET_GO_MS);
+    finish(d, NULL);
+}
+
+int device_make(const struct device *d, const struct device_node *back, const struct device_node *front,
+                struct ctl_error *err)
 {
     char ready[4];
     int rc = make_nodes(d, back, front);
@@ -329,11 +336,19 @@ int device_attach(const struct device *d, const struct device_node *back, const 
     }
     snprintf(ready, sizeof(ready), "%d", XenbusStateInitWait);
     rc = device_wait(d, "state", ready, READY_MS);
-    rc = rc < 0 ? not_taken(d, rc, err) : hotplug_run(d, true, err);
     if (rc < 0) {
-        abandon(d);
-        wait_closed(d, LET_GO_MS);
-        finish(d, NULL);
+        not_taken(d, rc, err);
+        device_undo(d);
+    }
+    return rc;
+}
+
+int device_begin(const struct device *d, struct ctl_error *err)
+{
+    int rc = hotplug_run(d, true, err);
+
+    if (rc < 0) {
+        device_undo(d);
     }
     return rc;
 }

@@ -35,11 +35,15 @@ char *device_read(const struct device *d, const char *node);
  */
 int device_wait(const struct device *d, const char *node, const char *value, unsigned timeout_ms);
 /*
- * Makes the nodes, waits for the back end's driver, runs the script ("script" of back); a failure leaves nothing.
- * -EEXIST: the guest has a device of this number.
+ * Makes the nodes, by which everybody sees that the domain has the device, and waits for the back end's driver; a
+ * failure leaves nothing. -EEXIST: it has one of this number.
  */
-int device_attach(const struct device *d, const struct device_node *back, const struct device_node *front,
-                  struct ctl_error *err);
+int device_make(const struct device *d, const struct device_node *back, const struct device_node *front,
+                struct ctl_error *err);
+/* Then runs the script ("script" of back); a failure leaves nothing. */
+int device_begin(const struct device *d, struct ctl_error *err);
+/* Or takes it all back. */
+void device_undo(const struct device *d);
 
 /* Where scripts are that are named without a slash, and the locks of those that run; tests point them elsewhere. */
 extern const char *hotplug_scripts, *hotplug_locks;

@@ -71,7 +71,9 @@ static int64_t user_of(const struct device *d, const struct ctl_disk *disk, cons
             struct device other;
 
             device_init(&other, d->ctl, CTL_DISK, domid, (uint32_t)strtoul(names[j], NULL, 10));
-            found = excludes(d, &other, disk, st) ? (int64_t)domid : -1;
+            if (domid != d->domid || other.devid != d->devid) {
+                found = excludes(d, &other, disk, st) ? (int64_t)domid : -1;
+            }
         }
         free(names);
     }
@@ -134,9 +136,21 @@ static int attach(const struct device *d, const struct ctl_disk *disk, const cha
         {"device-type", "disk"}, {"trusted", trusted}, {NULL, NULL},
     };
 
+    int rc;
+
     snprintf(domid, sizeof(domid), "%u", d->domid);
     snprintf(devid, sizeof(devid), "%u", d->devid);
-    return device_attach(d, back, front, err);
+    rc = device_make(d, back, front, err);
+    if (rc < 0) {
+        return rc;
+    }
+    /* Of two that ask for a disk at once each sees the other's nodes now: one of them gives up, or both. */
+    rc = check_target(d, disk, err);
+    if (rc < 0) {
+        device_undo(d);
+        return rc;
+    }
+    return device_begin(d, err);
 }
 
 int ctl_disk_attach(struct ctl *ctl, uint32_t domid, const struct ctl_disk *disk, struct ctl_error *err)

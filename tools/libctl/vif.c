@@ -38,13 +38,15 @@ static int attach(const struct device *d, const struct ctl_vif *vif, const char 
         {"trusted", trusted}, {NULL, NULL},
     };
     const uint8_t *m = vif->mac;
+    int rc;
 
     snprintf(domid, sizeof(domid), "%u", d->domid);
     snprintf(devid, sizeof(devid), "%u", d->devid);
     snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
     snprintf(mtu, sizeof(mtu), "%u", vif->mtu);
     snprintf(rate, sizeof(rate), "%llu,%u", (unsigned long long)vif->rate_bytes, vif->rate_usecs);
-    return device_attach(d, back, front, err);
+    rc = device_make(d, back, front, err);
+    return rc < 0 ? rc : device_begin(d, err);
 }
 
 int ctl_vif_attach(struct ctl *ctl, uint32_t domid, const struct ctl_vif *vif, struct ctl_error *err)
