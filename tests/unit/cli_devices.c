@@ -81,6 +81,11 @@ static void stays(void)
     assert_non_null(strstr(out, "\"pdev_path\": \"/dev/z\",\n          \"vdev\": \"xvda\",\n          "
                                 "\"backend\": \"phy\",\n          \"format\": \"raw\",\n          \"readwrite\": 0"));
     assert_non_null(strstr(out, "\"bridge\": \"br7\""));
+    fake->detach_fails = -ECONNREFUSED;
+    assert_int_equal(umbra("block-detach web2 xvda"), 1);
+    assert_int_equal(umbra("list -l web2"), 0);
+    assert_non_null(strstr(out, "\"pdev_path\": \"/dev/z\"")); /* it is still there */
+    fake->detach_fails = 0;
     assert_int_equal(umbra("network-detach web2 0"), 0);
     assert_int_equal(umbra("block-detach web2 xvda"), 0);
     assert_int_equal(umbra("list -l web2"), 0);

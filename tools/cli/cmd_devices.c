@@ -281,6 +281,19 @@ static int find_device(struct detach *d, struct ctl_error *err)
                          "the guest has no %s %s", d->j.kind == KIND_DISKS ? "disk" : "network interface", d->which);
 }
 
+/* One whose script failed is gone all the same; one that could not be asked, or waited for, is not. */
+static bool still_there(struct job *j)
+{
+    struct ctl_device *list;
+    int n = ctl_device_list(j->cli->ctl, j->info.domid, device_kind(j), &list, NULL);
+    bool found = n < 0;
+
+    for (int i = 0; i < n; i++)
+        found |= list[i].devid == j->devid;
+    free(list);
+    return found;
+}
+
 static int detach(struct job *j, struct ctl_error *err)
 {
     struct detach *d = (struct detach *)j;
@@ -291,7 +304,7 @@ static int detach(struct job *j, struct ctl_error *err)
     if (rc < 0)
         return rc;
     rc = ctl_device_detach(j->cli->ctl, j->info.domid, device_kind(j), j->devid, &how, err);
-    if (rc == -EBUSY || rc == -ENOENT)
+    if (rc < 0 && still_there(j))
         return rc;
     if (j->recorded && config_devices_remove(j->kind, devices_of(j), j->devid))
         rc2 = store(j, rc < 0 ? &own : err); /* the device is gone even if its script failed */
