@@ -16,6 +16,8 @@ uint8_t owner[FRAMES];
 struct saved_domain domains[3];
 struct saved_places places;
 int fail_domctl;
+int disks_fail;
+unsigned disks_flushed;
 unsigned live_resources;
 
 static uint64_t state;
@@ -588,6 +590,15 @@ int ctl_domain_info(struct ctl *ctl, uint32_t domid, struct ctl_domain_info *inf
                                      .vcpus_max = MAX_VCPUS,
                                      .shared_info_frame = domains[domid].shared_frame};
     return 0;
+}
+
+/* Before it sleeps there is nothing to be sure of. */
+int ctl_disks_flush(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
+{
+    if (!domains[domid].suspended)
+        abort();
+    disks_flushed++;
+    return disks_fail ? ctl_error_set(err, disks_fail, "flush a disk", NULL, NULL, "its storage does not answer") : 0;
 }
 
 /* The hypervisor's view: a table may be pinned when all that it names is the domain's. */

@@ -201,6 +201,64 @@ static void test_signals(void **state)
     sigaction(SIGALRM, &before, NULL);
 }
 
+/* --- what was written is on the disk --- */
+
+static int synced, sync_fails;
+
+int fsync(int fd)
+{
+    struct stat st, ours;
+
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(stat(disk, &ours), 0);
+    synced += st.st_ino == ours.st_ino;
+    errno = sync_fails;
+    return sync_fails ? -1 : 0;
+}
+
+static void under_way(const char *figures)
+{
+    char path[500];
+
+    snprintf(path, sizeof(path), "%s/7:16", place);
+    assert_true(mkdir(path, 0700) == 0 || errno == EEXIST);
+    snprintf(path, sizeof(path), "%s/7:16/inflight", place);
+    put_file(path, figures, 0600);
+}
+
+static void test_flush(void **state)
+{
+    uint64_t began;
+    pid_t child;
+
+    flush_dir = flush_nodes = place;
+    synced = 0;
+    under_way("       0        1\n");
+    assert_int_equal(attach(5, false), 0);
+    xs_fake_set(BACK "/physical-device", "7:10");
+    xs_fake_set(BACK "/physical-device-path", disk);
+    child = fork();
+    if (child == 0) {
+        usleep(200000);
+        under_way("0 0\n");
+        _exit(0);
+    }
+    began = ctl_now_ms();
+    assert_int_equal(ctl_disks_flush(ctl, 5, &err), 0);
+    assert_true(ctl_now_ms() - began >= 150);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_int_equal(synced, 1);
+    sync_fails = EIO;
+    assert_int_equal(ctl_disks_flush(ctl, 5, &err), -EIO);
+    assert_non_null(strstr(err.message, "may not be on the disk"));
+    sync_fails = 0;
+    xs_fake_set(BACK "/mode", "r");
+    assert_int_equal(ctl_disks_flush(ctl, 5, &err), 0);
+    assert_int_equal(synced, 2);
+    assert_int_equal(ctl_disks_flush(ctl, 77, &err), 0);
+    under_way("");
+}
+
 /* Scripts of one device, by several processes that come one after the other: never two at a time. */
 static void test_one_script_at_a_time(void **state)
 {
@@ -305,6 +363,10 @@ static int teardown(void **state)
     unlink(disk);
     unlink(script);
     unlink(log_file);
+    snprintf(script, sizeof(script), "%s/7:16/inflight", place);
+    unlink(script);
+    *strrchr(script, '/') = '\0';
+    rmdir(script);
     return rmdir(place);
 }
 
@@ -317,6 +379,7 @@ int main(void)
         cmocka_unit_test_setup(test_signals, fresh),
         cmocka_unit_test_setup(test_shared, fresh),
         cmocka_unit_test_setup(test_shared_meanwhile, fresh),
+        cmocka_unit_test_setup(test_flush, fresh),
         cmocka_unit_test_setup(test_one_script_at_a_time, fresh),
         cmocka_unit_test_setup(test_script_never_stops, fresh),
     };

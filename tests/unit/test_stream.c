@@ -290,6 +290,18 @@ static void test_disk_full(void **state)
     close(fd);
 }
 
+/* A stream ends only when what the guest has written is on its disks. */
+static void test_disks(void **state)
+{
+    small_guest();
+    disks_flushed = 0;
+    assert_int_equal(save(), 0);
+    assert_int_equal(disks_flushed, 1);
+    disks_fail = -EIO;
+    save_refused("its storage does not answer");
+    disks_fail = 0;
+}
+
 /* --- another host that stands still --- */
 
 static struct ctl_stream *impatient(int fd)
@@ -398,6 +410,7 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_hostile_guest),
+        cmocka_unit_test(test_disks),
         cmocka_unit_test(test_disk_full),
         cmocka_unit_test(test_config),
         cmocka_unit_test(test_bounds),

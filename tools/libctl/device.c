@@ -355,10 +355,7 @@ int device_begin(const struct device *d, struct ctl_error *err)
 
 /* --- all of a domain's --- */
 
-typedef void each_fn(const struct device *d, void *ctx);
-
-/* By the back ends' nodes, which no guest can write. */
-static void for_each(struct ctl *ctl, uint32_t domid, each_fn *fn, void *ctx)
+void device_for_each(struct ctl *ctl, uint32_t domid, device_each_fn *fn, void *ctx)
 {
     for (size_t kind = 0; kind < CTL_ARRAY(kinds); kind++) {
         char path[CTL_PATH_MAX], **names;
@@ -403,8 +400,8 @@ int ctl_devices_end(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
 {
     struct ending e = {.until = ctl_deadline(LET_GO_MS), .err = err};
 
-    for_each(ctl, domid, each_abandon, NULL);
-    for_each(ctl, domid, each_finish, &e);
+    device_for_each(ctl, domid, each_abandon, NULL);
+    device_for_each(ctl, domid, each_finish, &e);
     return e.rc;
 }
 

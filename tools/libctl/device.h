@@ -24,6 +24,9 @@ struct device_node {
 };
 
 void device_init(struct device *d, struct ctl *ctl, enum ctl_device_kind kind, uint32_t domid, uint32_t devid);
+/* All of a domain's, by the back ends' nodes, which no guest can write. */
+typedef void device_each_fn(const struct device *d, void *ctx);
+void device_for_each(struct ctl *ctl, uint32_t domid, device_each_fn *fn, void *ctx);
 /* "vbd", "vif": as in xenstore. */
 const char *device_kind_name(enum ctl_device_kind kind);
 /* Fills *err about a device. Returns code. */
@@ -50,6 +53,8 @@ extern const char *hotplug_scripts, *hotplug_locks;
 extern unsigned hotplug_script_ms; /* that a script may take; tests make it less */
 /* Runs the device's script for its coming or going; what it says when it fails is in *err. */
 int hotplug_run(const struct device *d, bool comes, struct ctl_error *err);
+/* Where flush.c finds block devices by their numbers; tests point it elsewhere. */
+extern const char *flush_dir, *flush_nodes;
 /* The file of a script of that name; NULL: out of memory. */
 char *hotplug_path(const char *script);
 

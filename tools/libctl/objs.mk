@@ -23,6 +23,7 @@ ctl-srcs += tools/libctl/hotplug.c
 ctl-srcs += tools/libctl/vdev.c
 ctl-srcs += tools/libctl/disk.c
 ctl-srcs += tools/libctl/vif.c
+ctl-srcs += tools/libctl/flush.c
 ctl-srcs += tools/libctl/console.c
 ctl-srcs += tools/libctl/host.c
 ctl-srcs += tools/libctl/uuid.c

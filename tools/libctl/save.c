@@ -232,13 +232,18 @@ static int save_pages(struct ctl_save *v)
     return v->live ? ctl_live_pages(v) : ctl_save_pages(v);
 }
 
+static int save_disks(struct ctl_save *v)
+{
+    return ctl_disks_flush(v->ctl, v->info.domid, v->err);
+}
+
 int ctl_save_guest(struct ctl_save *v)
 {
     static int (*const pv[])(struct ctl_save *) = {ctl_save_open, save_static, ctl_save_p2m_frames,
                                                    save_pages,    save_tsc,    save_state,
-                                                   save_end,      NULL};
+                                                   save_disks,    save_end,    NULL};
     static int (*const hvm[])(struct ctl_save *) = {ctl_save_hvm_open,  save_static, save_pages, save_tsc,
-                                                    ctl_save_hvm_state, save_end,    NULL};
+                                                    ctl_save_hvm_state, save_disks,  save_end,   NULL};
     int (*const *step)(struct ctl_save *) = v->info.hvm ? hvm : pv;
     int rc = ctl_stream_begin(v->s, v->info.hvm ? STREAM_TYPE_HVM : STREAM_TYPE_PV);
 

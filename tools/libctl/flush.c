@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Brings to the disk what a guest that sleeps has written: its back ends have nothing under way any more, and nothing
+ * of it is left in a cache of this host.
+ *
+ * Place: the last step of the saver before the stream ends (save.c). Whoever reads the end of the stream may open the
+ * same disk from another host, or after a power cut: a write that came late would go over newer ones, and one that was
+ * only in memory would be missing under a guest that remembers it. The back ends stay as they are, since the guest may
+ * go on. Which device a back end has, the script has written down; a disk whose script has not has everything flushed.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "libctl/device.h"
+
+#define STEP    "flush a disk"
+#define IDLE_MS 30000
+#define POLL_MS 2
+#define LOOKS   3 /* a request may be between the guest's ring and the device */
+
+const char *flush_dir = "/sys/dev/block", *flush_nodes = "/dev/block";
+
+/* Reads and writes that the device has under way; 0 too if the kernel does not say. */
+static unsigned long under_way(const char *path)
+{
+    unsigned long reads = 0, writes = 0;
+    FILE *f = fopen(path, "re");
+
+    if (f && fscanf(f, "%lu %lu", &reads, &writes) != 2) {
+        reads = writes = 0;
+    }
+    if (f) {
+        fclose(f);
+    }
+    return reads + writes;
+}
+
+static int wait_idle(const char *number)
+{
+    const struct timespec breath = {.tv_nsec = POLL_MS * 1000000L};
+    uint64_t until = ctl_deadline(IDLE_MS);
+    char path[CTL_PATH_MAX];
+
+    ctl_path(path, "%s/%s/inflight", flush_dir, number);
+    for (int idle = 0; idle < LOOKS;) {
+        idle = under_way(path) ? 0 : idle + 1;
+        if (!idle && ctl_now_ms() > until) {
+            return -ETIMEDOUT;
+        }
+        nanosleep(&breath, NULL);
+    }
+    return 0;
+}
+
+/* "fd:3", in hexadecimal as the scripts write it, as "253:3". */
+static bool decimal(const char *hex, char out[24])
+{
+    unsigned major, minor;
+    char rest;
+
+    if (!hex || sscanf(hex, "%x:%x%c", &major, &minor, &rest) != 2) {
+        return false;
+    }
+    snprintf(out, 24, "%u:%u", major, minor);
+    return true;
+}
+
+static int open_device(const char *path, const char *number)
+{
+    char node[CTL_PATH_MAX];
+    int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+
+    if (fd < 0 && ctl_path(node, "%s/%s", flush_nodes, number) == 0) {
+        fd = open(node, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    }
+    return fd;
+}
+
+/* Of a loop device this takes in the file behind it. */
+static int flush_device(const char *path, const char *number)
+{
+    int fd = open_device(path, number), rc = 0;
+
+    if (fd < 0) {
+        sync();
+        return 0;
+    }
+    if (fsync(fd) && errno != EINVAL && errno != EROFS) {
+        rc = -errno;
+    }
+    close(fd);
+    return rc;
+}
+
+static int flush_one(const struct device *d, struct ctl_error *err)
+{
+    char *hex = device_read(d, "physical-device"), *path = device_read(d, "physical-device-path");
+    char number[24];
+    int rc = 0;
+
+    if (decimal(hex, number)) {
+        rc = wait_idle(number);
+        rc = rc < 0 ? rc : flush_device(path, number);
+    } else {
+        sync();
+    }
+    free(path);
+    free(hex);
+    if (rc == -ETIMEDOUT) {
+        return device_fail(d, err, rc, STEP, "is its storage still there?", "requests are under way for %d s",
+                           IDLE_MS / 1000);
+    }
+    return rc < 0 ? device_fail(d, err, rc, STEP, NULL, "what was written to it may not be on the disk") : 0;
+}
+
+struct flushing {
+    struct ctl_error *err;
+    int rc;
+};
+
+static void each_flush(const struct device *d, void *ctx)
+{
+    struct flushing *f = ctx;
+    char *mode = d->kind == CTL_DISK ? device_read(d, "mode") : NULL;
+
+    if (f->rc == 0 && mode && strcmp(mode, "r") != 0) {
+        f->rc = flush_one(d, f->err);
+    }
+    free(mode);
+}
+
+int ctl_disks_flush(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
+{
+    struct flushing f = {.err = err};
+
+    device_for_each(ctl, domid, each_flush, &f);
+    return f.rc;
+}
