@@ -5,26 +5,16 @@ script that fails says why; and of all of it nothing is left."""
 
 import time
 
-import ramdisk
-from labtest import GUEST_INITRD, LONG, LabTest, long_one
-
-INITRD = "/run/devices-initrd"
-BRIDGE = "xenbr0"
-HERE, THERE = "10.77.0.1", "10.77.0.2"
-MIB = 1 << 20
+import devices
+from devices import BRIDGE, HERE, INITRD, MIB, THERE
+from labtest import LONG, LabTest, long_one
 
 
 class Devices(LabTest):
-    """The control domain's side is set up as an administrator would."""
-
     def setUp(self):
         super().setUp()
-        if self.run_in(f"[ -e {ramdisk.DEVICES} ]").status:
+        if not devices.prepare(self):
             self.skipTest("no archive with the drivers of the guests' kernel")
-        self.ok("for module in loop bridge xen-blkback xen-netback; do modprobe $module || exit; done; "
-                f"[ -e {INITRD} ] || cat {GUEST_INITRD} {ramdisk.DEVICES} >{INITRD}; "
-                f"[ -e /sys/class/net/{BRIDGE} ] || {{ brctl addbr {BRIDGE} && ip addr add {HERE}/24 dev {BRIDGE} && "
-                f"ip link set {BRIDGE} up; }}")
 
     def start(self, name, **keys):
         domid = self.create(name, ramdisk=INITRD, **keys)
@@ -32,9 +22,7 @@ class Devices(LabTest):
         return domid
 
     def ask(self, name, line, word):
-        """Types a line at the guest's shell that ends with: echo word=ANSWER. Returns the answer."""
-        self.type_in(name, line, f"^{word}=[0-9a-z]")
-        return self.wait_console(name, rf"(?m)^{word}=(\S*)").group(1)
+        return devices.ask(self, name, line, word)
 
     def disk(self, path, mib):
         """A file of random bytes, which it returns the sum of."""
@@ -53,10 +41,7 @@ class Devices(LabTest):
         self.assertEqual(self.left(), before)
 
     def has_disk(self, name, disk, there, word):
-        """Waits until the guest has the disk, or has it no more."""
-        test = f"[ -b /dev/{disk} ]" if there else f"[ ! -b /dev/{disk} ]"
-        line = f"for i in $(seq 100); do {test} && break; usleep 100000; done; {test}; echo {word}=$?"
-        self.assertEqual(self.ask(name, line, word), "0", f"{disk} there: {there}")
+        devices.has_disk(self, name, disk, there, word)
 
 
 class Lives(Devices):
@@ -184,6 +169,55 @@ class Failures(Devices):
         self.fails("umbra block-detach one xvda", 1, "still uses it", "--force")
         self.ok("umbra block-detach --force one xvda")
         self.assertEqual(self.json("umbra --json block-list one"), [])
+
+
+class Moves(Devices):
+    LOCAL = "umbra migrate -T 'umbra migrate-receive'"
+    LOGS = "/var/log/xen/console"
+
+    def setUp(self):
+        """The console daemon names a log by the name with which a domain comes: both are one file here."""
+        super().setUp()
+        self.ok(f"ln -sf guest-dev1.log {self.LOGS}/guest-dev1--incoming.log")
+        self.addCleanup(self.run_in, f"rm -f {self.LOGS}/guest-dev1--incoming.log")
+
+    def attempt_without(self, what, *words):
+        """Something of it is not there any more: it would not be taken, is not, and goes on with what it has."""
+        self.fails(f"{self.LOCAL} --check dev1 localhost", 1, "it would not take the guest", *words)
+        self.fails(f"{self.LOCAL} dev1 localhost", 1, *words)
+        self.assertEqual(list(self.guests()), ["dev1"])
+        line = f"s=$(head -c 4096 /dev/xvda | wc -c); echo without{what}=$s"
+        self.assertEqual(self.ask("dev1", line, f"without{what}"), "4096")
+
+    @long_one
+    def test_to_itself(self):
+        """From this host to itself: the disk is the same, what was written last is on it, the network answers."""
+        left = self.left()
+        was = self.disk("/run/first.img", 2)
+        self.start("dev1", disk=["/run/first.img,raw,xvda,rw"], vif=[f"bridge={BRIDGE}"])
+        self.has_disk("dev1", "xvda", True, "first")
+        self.ok("mv /run/first.img /run/hidden.img")
+        self.attempt_without("file", "disk xvda", "/run/first.img cannot be found")
+        self.ok("mv /run/hidden.img /run/first.img")
+        first = self.guests()["dev1"][0]
+        self.assertIn("would take it", self.ok(f"{self.LOCAL} --check dev1 localhost"))
+        line = "head -c 700000 /dev/urandom >/m; cat /m >/dev/xvda; s=$(md5sum </m); echo wrote=${s%% *}"
+        wrote = self.ask("dev1", line, "wrote")
+        self.ok(f"{self.LOCAL} -d 1s -t 1m -o force dev1 localhost", 240)
+        self.assertGreater(self.guests()["dev1"][0], first)
+        self.assertEqual(len(self.json("umbra --json block-list dev1")), 1)
+        line = "echo 1 >/proc/sys/vm/drop_caches; s=$(head -c 700000 /dev/xvda | md5sum); echo moved=${s%% *}"
+        self.assertEqual(self.ask("dev1", line, "moved"), wrote)
+        self.assertNotEqual(wrote, was)
+        line = "dd if=/m of=/dev/xvda bs=4k seek=256 conv=notrunc 2>/dev/null; sync; echo synced=$?"
+        self.assertEqual(self.ask("dev1", line, "synced"), "0")
+        there = self.ok("dd if=/run/first.img bs=4k skip=256 2>/dev/null | head -c 700000 | md5sum").split()[0]
+        self.assertEqual(there, wrote)
+        line = (f"ip addr add {THERE}/24 dev eth0; ip link set eth0 up; "
+                f"for i in $(seq 60); do ping -c 1 -W 1 {HERE} >/dev/null && break; sleep 1; done; echo pinged=$?")
+        self.assertEqual(self.ask("dev1", line, "pinged"), "0")
+        self.ok("umbra destroy dev1")
+        self.wait_left(left)
 
 
 class Comes(Devices):

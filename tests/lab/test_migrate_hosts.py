@@ -5,6 +5,7 @@ leaves it running where it was, and nothing on the other host. Most of it wants 
 
 import time
 
+import devices
 import moves
 from labtest import PairTest, long_one
 
@@ -110,6 +111,39 @@ class Migrate(PairTest):
             with self.subTest(keys=keys):
                 guest = self.there_and_back(vcpus=4, **keys)
                 guest.host.ok("umbra destroy busy")
+
+    @long_one
+    def test_disk(self):
+        """A disk and a bridge that both hosts have: what the guest reads after the move is the other host's. What one
+        of them does not have is told by name, and the guest goes on with its own."""
+        for host, address in ((self.east, "10.78.0.1"), (self.west, "10.78.0.2")):
+            if not devices.prepare(host, address):
+                self.skipTest("no archive with the drivers of the guests' kernel")
+            host.ok("yes contents | head -c 1048576 >/run/pair.img; ln -sf guest-disk1.log "
+                    "/var/log/xen/console/guest-disk1--incoming.log")
+            self.addCleanup(host.run_in, "rm -f /run/pair.img /var/log/xen/console/guest-disk1--incoming.log")
+        self.west.ok("echo west | dd of=/run/pair.img bs=1k seek=1020 conv=notrunc 2>/dev/null")
+        here, there = self.east.ok("losetup -a"), self.west.ok("losetup -a")
+        self.east.create("disk1", ramdisk=devices.INITRD, disk=["/run/pair.img,,xvda"],
+                         vif=[f"bridge={devices.BRIDGE}"], **PVH)
+        self.east.wait_console("disk1", "umbra-guest: up, with drivers")
+        devices.has_disk(self.east, "disk1", "xvda", True, "first")
+        self.west.ok("mv /run/pair.img /run/hidden.img")
+        self.east.fails("umbra migrate --check disk1 west", 1, "west: it would not take the guest", "disk xvda",
+                        "/run/pair.img cannot be found")
+        self.east.fails("umbra migrate disk1 west", 1, "/run/pair.img cannot be found")
+        self.west.ok("mv /run/hidden.img /run/pair.img; ip link set xenbr0 down; brctl delbr xenbr0")
+        self.east.fails("umbra migrate --check disk1 west", 1, "network interface 0", "there is no bridge xenbr0")
+        self.west.ok("brctl addbr xenbr0; ip link set xenbr0 up")
+        line = "s=$(head -c 8 /dev/xvda); echo still=$s"
+        self.assertEqual(devices.ask(self.east, "disk1", line, "still"), "contents")
+        self.assertIn("would take it", self.east.ok("umbra migrate --check disk1 west"))
+        self.east.ok("umbra migrate -d 1s -t 1m -o force disk1 west", 300)
+        self.assertEqual(self.east.ok("losetup -a"), here)
+        line = "echo 1 >/proc/sys/vm/drop_caches; s=$(tail -c 4096 /dev/xvda | head -c 4); echo at=$s"
+        self.assertIn("west", devices.ask(self.west, "disk1", line, "at"))
+        self.west.ok("umbra destroy disk1")
+        self.assertEqual(self.west.ok("losetup -a"), there)
 
     @long_one
     def test_z_host_dies(self):

@@ -20,6 +20,44 @@ static struct fake_device *find(uint32_t domid, enum ctl_device_kind kind, uint3
     return NULL;
 }
 
+/* The host does not have what is called that; or another domain has the disk, which is not the twin. */
+int ctl_disk_check(struct ctl *ctl, const struct ctl_disk *disk, int64_t twin, struct ctl_error *err)
+{
+    (void)ctl;
+    if (*fake->missing && strcmp(fake->missing, disk->target) == 0)
+        return ctl_error_set(err, -ENOENT, "attach a disk", "disk xvda", NULL, "%s cannot be found", disk->target);
+    for (int i = 0; i < fake->n_devices; i++) {
+        struct fake_device *d = &fake->devices[i];
+
+        if (d->kind == CTL_DISK && d->domid != twin && strcmp(d->device.target, disk->target) == 0)
+            return ctl_error_set(err, -EBUSY, "attach a disk", "disk xvda", NULL, "%s is in use by domain %u",
+                                 disk->target, d->domid);
+    }
+    return 0;
+}
+
+int ctl_vif_check(const struct ctl_vif *vif, struct ctl_error *err)
+{
+    if (*fake->missing && strcmp(fake->missing, vif->bridge) == 0)
+        return ctl_error_set(err, -ENODEV, "attach", "network interface 0", NULL, "there is no bridge %s", vif->bridge);
+    return 0;
+}
+
+static const char *twin_node(uint32_t domid, char path[64])
+{
+    snprintf(path, 64, "/local/domain/%u/target", domid);
+    return path;
+}
+
+int ctl_domain_set_twin(struct ctl *ctl, uint32_t domid, int64_t twin, struct ctl_error *err)
+{
+    char path[64], value[16];
+
+    snprintf(value, sizeof(value), "%lld", (long long)twin);
+    return twin < 0 ? ctl_store_remove(ctl, twin_node(domid, path), err)
+                    : ctl_store_write(ctl, twin_node(domid, path), value, err);
+}
+
 static int add(uint32_t domid, enum ctl_device_kind kind, const struct ctl_device *device, struct ctl_error *err)
 {
     fake_count();
@@ -36,12 +74,14 @@ static int add(uint32_t domid, enum ctl_device_kind kind, const struct ctl_devic
 int ctl_disk_attach(struct ctl *ctl, uint32_t domid, const struct ctl_disk *disk, struct ctl_error *err)
 {
     struct ctl_device d = {.state = 4, .readonly = disk->readonly, .channel = -1, .ring = -1, .rx_ring = -1};
+    char path[64];
 
-    (void)ctl;
     ctl_disk_number(disk->vdev, &d.devid);
     snprintf(d.vdev, sizeof(d.vdev), "%s", disk->vdev);
     snprintf(d.target, sizeof(d.target), "%s", disk->target);
     snprintf(d.back, sizeof(d.back), "/back/vbd/%u/%u", domid, d.devid);
+    if (ctl_disk_check(ctl, disk, fake_node(twin_node(domid, path)) ? atol(fake_node(path)) : -1, err) < 0)
+        return err->code;
     return add(domid, CTL_DISK, &d, err);
 }
 

@@ -28,7 +28,7 @@
 
 static struct ctl the_ctl, *ctl = &the_ctl;
 static struct ctl_error err;
-static char place[300], disk[400], script[400], log_file[400];
+static char place[300], disk[400], script[400], bridge_script[400], log_file[400];
 static enum { OBLIGING, STUBBORN } guest;
 
 /* --- what the library stands on --- */
@@ -201,6 +201,104 @@ static void test_signals(void **state)
     sigaction(SIGALRM, &before, NULL);
 }
 
+/* --- disks that others have --- */
+
+/* Another guest's device, with nodes as far as they matter. */
+static void other_has_it(const char *mode)
+{
+    xs_fake_set("/local/domain/0/backend/vbd/6/51728/params", disk);
+    xs_fake_set("/local/domain/0/backend/vbd/6/51728/mode", mode);
+}
+
+static void comes_first(void)
+{
+    xs_fake_begins = NULL;
+    other_has_it("w");
+}
+
+static void test_shared(void **state)
+{
+    other_has_it("w");
+    assert_int_equal(attach(5, false), -EBUSY);
+    assert_non_null(strstr(err.message, "is in use by domain 6"));
+    assert_int_equal(attach(5, true), -EBUSY);
+    other_has_it("r");
+    assert_int_equal(attach(5, false), -EBUSY);
+    assert_int_equal(attach(5, true), 0);
+    assert_int_equal(detach(false, 1000), 0);
+    other_has_it("w");
+    xs_fake_set("/local/domain/6/vm", "/vm/five");
+    assert_int_equal(attach(5, false), 0);
+}
+
+/* Another guest gets the disk between our question and our nodes. */
+static void test_shared_meanwhile(void **state)
+{
+    xs_fake_begins = comes_first;
+    assert_int_equal(attach(5, false), -EBUSY);
+    assert_non_null(strstr(err.message, "is in use by domain 6"));
+    assert_int_equal(count_lines("add"), 0);
+    xs_fake_remove("/local/domain/0/backend/vbd/6");
+    assert_int_equal(nodes_left(), 1); /* the other's directory was */
+}
+
+/* --- what is still to come --- */
+
+static int check(const char *target, bool readonly, int64_t twin)
+{
+    const struct ctl_disk d = {.vdev = "xvda", .target = target, .readonly = readonly};
+
+    memset(&err, 0, sizeof(err));
+    return ctl_disk_check(ctl, &d, twin, &err);
+}
+
+static void test_would_take(void **state)
+{
+    struct ctl_disk d = {.vdev = "xvda", .target = "anything", .script = "block"};
+    struct ctl_vif v = {.devid = 3, .bridge = "lo"};
+
+    assert_int_equal(check(disk, false, CTL_NO_TWIN), 0);
+    assert_int_equal(check("/nowhere/at.all", false, CTL_NO_TWIN), -ENOENT);
+    assert_string_equal(err.object, "disk xvda");
+    assert_string_equal(err.message, "/nowhere/at.all cannot be found");
+    assert_int_equal(check(place, false, CTL_NO_TWIN), -EINVAL);
+    other_has_it("w");
+    assert_int_equal(check(disk, false, CTL_NO_TWIN), -EBUSY);
+    assert_int_equal(check(disk, false, 6), 0);
+    assert_int_equal(check(disk, false, 7), -EBUSY);
+    assert_int_equal(ctl_disk_check(ctl, &d, CTL_NO_TWIN, &err), 0);
+    d.script = "block-nothing";
+    assert_int_equal(ctl_disk_check(ctl, &d, CTL_NO_TWIN, &err), -ENOENT);
+    assert_non_null(strstr(err.message, "block-nothing cannot be run"));
+    v.script = script;
+    assert_int_equal(ctl_vif_check(&v, &err), 0);
+    v.script = "vif-bridge";
+    assert_int_equal(ctl_vif_check(&v, &err), -ENOENT);
+    assert_int_equal(symlink("block", bridge_script), 0);
+    assert_int_equal(ctl_vif_check(&v, &err), 0);
+    v.bridge = "nobr7";
+    assert_int_equal(ctl_vif_check(&v, &err), -ENODEV);
+    assert_string_equal(err.object, "network interface 3");
+    assert_string_equal(err.message, "there is no bridge nobr7");
+    assert_int_equal(unlink(bridge_script), 0);
+}
+
+/* It may have the disk of the one that it takes over from, as long as that is said. */
+static void test_twin(void **state)
+{
+    other_has_it("w");
+    assert_int_equal(ctl_domain_set_twin(ctl, 5, 6, &err), 0);
+    assert_true(is("/local/domain/5/target", "6"));
+    assert_int_equal(attach(5, false), 0);
+    assert_int_equal(detach(false, 1000), 0);
+    assert_int_equal(ctl_domain_set_twin(ctl, 5, 7, &err), 0);
+    assert_int_equal(attach(5, false), -EBUSY);
+    assert_int_equal(ctl_domain_set_twin(ctl, 5, CTL_NO_TWIN, &err), 0);
+    assert_null(xs_fake_get("/local/domain/5/target"));
+    assert_int_equal(attach(5, false), -EBUSY);
+    assert_int_equal(ctl_domain_set_twin(ctl, 9, 6, &err), -ESRCH);
+}
+
 /* --- what was written is on the disk --- */
 
 static int synced, sync_fails;
@@ -306,45 +404,6 @@ static void test_script_never_stops(void **state)
     assert_int_equal(nodes_left(), 0);
 }
 
-/* Another guest's device, with nodes as far as they matter. */
-static void other_has_it(const char *mode)
-{
-    xs_fake_set("/local/domain/0/backend/vbd/6/51728/params", disk);
-    xs_fake_set("/local/domain/0/backend/vbd/6/51728/mode", mode);
-}
-
-static void comes_first(void)
-{
-    xs_fake_begins = NULL;
-    other_has_it("w");
-}
-
-static void test_shared(void **state)
-{
-    other_has_it("w");
-    assert_int_equal(attach(5, false), -EBUSY);
-    assert_non_null(strstr(err.message, "is in use by domain 6"));
-    assert_int_equal(attach(5, true), -EBUSY);
-    other_has_it("r");
-    assert_int_equal(attach(5, false), -EBUSY);
-    assert_int_equal(attach(5, true), 0);
-    assert_int_equal(detach(false, 1000), 0);
-    other_has_it("w");
-    xs_fake_set("/local/domain/6/vm", "/vm/five");
-    assert_int_equal(attach(5, false), 0);
-}
-
-/* Another guest gets the disk between our question and our nodes. */
-static void test_shared_meanwhile(void **state)
-{
-    xs_fake_begins = comes_first;
-    assert_int_equal(attach(5, false), -EBUSY);
-    assert_non_null(strstr(err.message, "is in use by domain 6"));
-    assert_int_equal(count_lines("add"), 0);
-    xs_fake_remove("/local/domain/0/backend/vbd/6");
-    assert_int_equal(nodes_left(), 1); /* the other's directory was */
-}
-
 static int setup(void **state)
 {
     char here[200];
@@ -353,6 +412,7 @@ static int setup(void **state)
     snprintf(place, sizeof(place), "%s/" PLACE, here);
     snprintf(disk, sizeof(disk), "%s/disk.img", place);
     snprintf(script, sizeof(script), "%s/block", place);
+    snprintf(bridge_script, sizeof(bridge_script), "%s/vif-bridge", place);
     snprintf(log_file, sizeof(log_file), "%s/log", place);
     hotplug_scripts = hotplug_locks = place;
     return mkdir(place, 0700) && errno != EEXIST;
@@ -379,6 +439,8 @@ int main(void)
         cmocka_unit_test_setup(test_signals, fresh),
         cmocka_unit_test_setup(test_shared, fresh),
         cmocka_unit_test_setup(test_shared_meanwhile, fresh),
+        cmocka_unit_test_setup(test_would_take, fresh),
+        cmocka_unit_test_setup(test_twin, fresh),
         cmocka_unit_test_setup(test_flush, fresh),
         cmocka_unit_test_setup(test_one_script_at_a_time, fresh),
         cmocka_unit_test_setup(test_script_never_stops, fresh),

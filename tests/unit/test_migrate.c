@@ -31,6 +31,7 @@
 #define SAVED "web2.save"
 
 static uint8_t old_uuid[16];
+static char disk[80];
 
 /* Processes that outlive the one that made them are ours then. */
 static void reap_all(void)
@@ -47,13 +48,19 @@ static int run(const char *line)
     return rc;
 }
 
+/* A guest with a disk and a network interface. */
 static void created(void **state)
 {
+    char line[160];
+
     fresh(state);
+    assert_non_null(getcwd(disk, sizeof(disk) - 8));
+    strcat(disk, "/g.json"); /* a file that is there */
     unlink("err.there");
     assert_int_equal(world_config(), 0);
     assert_int_equal(lock_try(LOCK_SUPERVISOR), 0); /* none is started: the test settles */
-    assert_int_equal(umbra("create -e g.json"), 0);
+    snprintf(line, sizeof(line), "create -e g.json disk=[\"%s,,xvda,w\"] vif=[{}]", disk);
+    assert_int_equal(umbra(line), 0);
     memcpy(old_uuid, fake->domains[1].uuid, 16);
     fake->calls = 0;
 }
@@ -95,6 +102,15 @@ static void settle_all(void)
     free(list);
 }
 
+/* Each device once, and the guest's that there is. */
+static void devices_are_its(void)
+{
+    assert_int_equal(fake->n_devices, 2);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(fake->devices[i].domid, fake->domains[1].domid);
+    assert_true(fake->devices[0].kind != fake->devices[1].kind);
+}
+
 /* One record, one domain, which runs under its name; nothing of a migration is left. */
 static void one_guest(bool here)
 {
@@ -109,6 +125,7 @@ static void one_guest(bool here)
     assert_true(!here || !fake->logging);
     assert_int_equal(memcmp(gs.uuid, old_uuid, 16) == 0, here);
     assert_int_equal(nodes_below("/umbra/name/"), 1);
+    devices_are_its();
     for (int i = 0; i < fake->n_nodes; i++)
         assert_null(strstr(fake->nodes[i].path, "/move"));
 }
@@ -233,6 +250,7 @@ static void test_restarted_meanwhile(void **state)
             _exit(1);
         usleep(500000);
         gs.domid = fake->domains[1].domid = 77;
+        fake->devices[0].domid = fake->devices[1].domid = 77;
         _exit(guest_state_put(ctl, &gs, NULL) != 0);
     }
     while (!lock_holder(lock_of_guest(gs.uuid)))
@@ -332,6 +350,46 @@ static void test_failures(void **state)
     fails_and_stays("migrate -T relay web2 nowhere", "start the transport");
     assert_int_equal(run("migrate -T relay -S web2 localhost"), 0);
     one_guest(false);
+}
+
+/* What the other host does not have is told before the guest sleeps; what it cannot attach, before it is its. */
+static void test_devices(void **state)
+{
+    created(state);
+    assert_int_equal(run(MOVE), 0);
+    one_guest(false);
+    for (int i = 0; i < fake->n_nodes; i++)
+        assert_null(strstr(fake->nodes[i].path, "/target"));
+    created(state);
+    fake->attach_fails = -EIO;
+    fails_and_stays(MOVE, "the other side ended");
+    assert_int_equal(fake->suspend_ms, 60000);
+    slurp("err.there", err_text, sizeof(err_text));
+    assert_non_null(strstr(err_text, "the script says no"));
+    for (int i = 0; i < 2; i++) {
+        created(state);
+        snprintf(fake->missing, sizeof(fake->missing), "%s", i ? "xenbr0" : disk);
+        fails_and_stays(MOVE, "umbra: migrate: web2:"); /* there is nothing to write to, or to read from */
+        slurp("err.there", err_text, sizeof(err_text));
+        assert_non_null(strstr(err_text, i ? "there is no bridge xenbr0" : "cannot be found"));
+        assert_int_equal(run("migrate -n -T relay web2 localhost"), 1);
+        assert_non_null(strstr(err_text, "localhost: it would not take the guest:"));
+        assert_non_null(strstr(err_text, i ? "network interface 0: there is no bridge xenbr0" : "disk xvda: /"));
+    }
+}
+
+/* Another guest has got the disk there. */
+static void test_disk_is_used_there(void **state)
+{
+    created(state);
+    fake_add(9, "other");
+    fake->devices[fake->n_devices++] = (struct fake_device){.domid = 9, .kind = CTL_DISK};
+    snprintf(fake->devices[2].device.target, sizeof(disk), "%s", disk);
+    assert_int_equal(run("migrate -n -T relay web2 localhost"), 1);
+    assert_non_null(strstr(err_text, "is in use by domain 9"));
+    assert_int_equal(run(MOVE), 1);
+    assert_int_equal(the_record().phase, GUEST_RUNNING);
+    assert_int_equal(fake->n_devices, 3);
 }
 
 /* One that suspends when nobody waits any more is woken by whoever looks after it. */
@@ -456,6 +514,26 @@ static void test_receives(void **state)
     assert_int_equal(receive("", READY "..........", sizeof(GO)), 1);
     assert_non_null(strstr(err_text, "did not say the permission to go on but"));
     assert_int_equal(fake->n, 1);
+}
+
+/* It comes back to where it was handed over, and is not settled: the copy that sleeps keeps its disks. */
+static void test_disk_of_unsettled(void **state)
+{
+    long all;
+
+    created(state);
+    assert_int_equal(run(MOVE), 0);
+    all = fake->seen_back;
+    created(state);
+    assert_int_equal(umbra("save -c web2 " SAVED), 0);
+    fake->cut_back = all - 1;
+    assert_int_equal(run(MOVE), 1);
+    assert_int_equal(running(), 1);
+    fake->n_devices = 0;
+    fake->devices[fake->n_devices++] = (struct fake_device){.domid = fake->domains[1].domid, .kind = CTL_DISK};
+    snprintf(fake->devices[0].device.target, sizeof(disk), "%s", disk);
+    assert_int_equal(receive("", GO, sizeof(GO)), 1);
+    assert_non_null(strstr(err_text, "is in use by domain"));
 }
 
 /* The connection is there, but nothing comes any more: the cable was cut. */
@@ -611,6 +689,9 @@ int main(void)
         cmocka_unit_test_setup(test_store_dies, fresh),
         cmocka_unit_test_setup(test_write_fails, fresh),
         cmocka_unit_test_setup(test_failures, fresh),
+        cmocka_unit_test_setup(test_devices, fresh),
+        cmocka_unit_test_setup(test_disk_is_used_there, fresh),
+        cmocka_unit_test_setup(test_disk_of_unsettled, fresh),
         cmocka_unit_test_setup(test_too_late, fresh),
         cmocka_unit_test_setup(test_left_by_the_dead, fresh),
         cmocka_unit_test_setup(test_unpaused_by_hand, fresh),

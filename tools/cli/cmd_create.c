@@ -17,6 +17,7 @@
 #include "cli/cmd_console.h"
 #include "cli/config.h"
 #include "cli/guest.h"
+#include "cli/guest_devices.h"
 #include "cli/output.h"
 #include "cli/saved_config.h"
 #include "cli/supervisor.h"
@@ -203,12 +204,15 @@ static int record(struct create *cr, struct ctl_error *err)
 
 static int build(struct create *cr, struct ctl_error *err)
 {
+    const struct guest_origin from = {.stream = cr->stream, .twin = CTL_NO_TWIN};
     int rc = prepare(cr, err);
 
     if (rc == 0)
         rc = record(cr, err);
+    if (rc == 0 && cr->stream) /* before all of its memory is read */
+        rc = guest_devices_check(cr->cli->ctl, &cr->config, CTL_NO_TWIN, err);
     if (rc == 0)
-        rc = guest_build(cr->cli->ctl, &cr->config, cr->stream, &cr->domid, err);
+        rc = guest_build(cr->cli->ctl, &cr->config, &from, &cr->domid, err);
     if (rc == 0)
         cr->gs.domid = cr->domid;
     return rc;

@@ -28,6 +28,7 @@
 #include <xen/io/console.h>
 
 #include "cli/guest.h"
+#include "cli/guest_devices.h"
 #include "cli/lock.h"
 
 #define DRAIN_MS     2000 /* at most, for the console daemon to take what is in the ring */
@@ -184,28 +185,12 @@ static int set_share(struct ctl *ctl, const struct config *c, uint32_t domid, st
     return rc;
 }
 
-static int attach_devices(struct ctl *ctl, const struct config *c, uint32_t domid, struct ctl_error *err)
-{
-    int rc = 0;
-
-    for (size_t i = 0; i < c->disks.n && rc >= 0; i++) {
-        struct ctl_disk disk = spec_disk(&c->disks.list[i]);
-
-        rc = ctl_disk_attach(ctl, domid, &disk, err);
-    }
-    for (size_t i = 0; i < c->vifs.n && rc >= 0; i++) {
-        struct ctl_vif vif = spec_vif(&c->vifs.list[i]);
-
-        rc = ctl_vif_attach(ctl, domid, &vif, err);
-    }
-    return rc;
-}
-
-int guest_build(struct ctl *ctl, const struct config *c, struct ctl_stream *stream, uint32_t *domid,
+int guest_build(struct ctl *ctl, const struct config *c, const struct guest_origin *from, uint32_t *domid,
                 struct ctl_error *err)
 {
     struct ctl_domain_config build = config_build(c);
-    int rc = stream ? ctl_restore_domain(ctl, &build, stream, domid, err) : ctl_build_domain(ctl, &build, domid, err);
+    int rc = from->stream ? ctl_restore_domain(ctl, &build, from->stream, domid, err)
+                          : ctl_build_domain(ctl, &build, domid, err);
 
     if (rc < 0)
         return rc;
@@ -213,7 +198,7 @@ int guest_build(struct ctl *ctl, const struct config *c, struct ctl_stream *stre
     if (rc >= 0)
         rc = set_share(ctl, c, *domid, err);
     if (rc >= 0)
-        rc = attach_devices(ctl, c, *domid, err);
+        rc = guest_devices_attach(ctl, c, *domid, from->twin, err);
     if (rc < 0)
         ctl_domain_destroy(ctl, *domid, NULL);
     return rc < 0 ? rc : 0;
@@ -390,13 +375,14 @@ int guest_config(struct ctl *ctl, const struct guest_state *gs, struct config *c
 
 static int build_again(struct ctl *ctl, struct guest_state *gs, const struct config *c, struct ctl_error *err)
 {
+    const struct guest_origin kernel = {.twin = CTL_NO_TWIN};
     uint32_t domid;
     int rc = -ENOMEM;
 
     for (int i = 0; i < BUILD_TRIES && rc == -ENOMEM; i++) {
         if (i)
             nap(1000);
-        rc = guest_build(ctl, c, NULL, &domid, err);
+        rc = guest_build(ctl, c, &kernel, &domid, err);
     }
     if (rc == 0)
         gs->domid = domid;

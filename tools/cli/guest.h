@@ -20,11 +20,17 @@ int guest_take(struct ctl *ctl, const char *verb, uint32_t *domid, struct ctl_do
                struct ctl_error *err);
 /* What it said last, on standard error. */
 void guest_show_console(struct ctl *ctl, uint32_t domid);
+/* What a domain is made from. */
+struct guest_origin {
+    struct ctl_stream *stream; /* NULL: its kernel */
+    int64_t twin;              /* the domain on this host that it takes over from, or CTL_NO_TWIN */
+};
+
 /*
- * A paused domain by the configuration, its vCPUs where it wants them, and its devices; with contents from the stream,
- * if that is not NULL. A failure leaves nothing.
+ * A paused domain by the configuration, its contents, its vCPUs where it wants them, and its devices. A failure leaves
+ * nothing.
  */
-int guest_build(struct ctl *ctl, const struct config *c, struct ctl_stream *stream, uint32_t *domid,
+int guest_build(struct ctl *ctl, const struct config *c, const struct guest_origin *from, uint32_t *domid,
                 struct ctl_error *err);
 /* The domain is complete: from here on the guest is created. Lets it run, or leaves it paused. */
 int guest_start(struct ctl *ctl, struct guest_state *gs, bool paused, struct ctl_error *err);

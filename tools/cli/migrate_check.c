@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * `migrate --check`: would the other host take the guest? All that can be known before the first page is: the versions
- * of the stream, the name, the type and paging, what the processors must be able to do, and memory, which is set aside
- * for a moment. Kernel and RAM disk need not be there before the guest reboots.
+ * of the stream, the name, that each disk and bridge is there and free, the type and paging, what the processors must
+ * be able to do, and memory, which is set aside for a moment. Kernel and RAM disk need not be there before the guest
+ * reboots.
  */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/guest_devices.h"
 #include "cli/migrate.h"
 
 #define LIBXC_VERSION 3
@@ -212,6 +214,23 @@ static int try_it(struct cli *cli, const struct json_value *question, struct con
     return rc;
 }
 
+/* On the host that it is on, the guest may have what it has. What is wrong is told with the device's name. */
+static int check_devices(struct cli *cli, const struct json_value *question, const struct config *c,
+                         struct ctl_error *err)
+{
+    const char *id = json_text(question, "uuid");
+    struct ctl_error own = {0};
+    struct guest_state gs;
+    uint8_t uuid[16];
+    bool is_here = id && ctl_uuid_parse(id, uuid) == 0 && guest_state_get(cli->ctl, uuid, &gs, NULL) == 0 &&
+                   gs.phase != GUEST_HANDED_OVER;
+    int rc = guest_devices_check(cli->ctl, c, is_here ? gs.domid : CTL_NO_TWIN, &own);
+
+    return rc < 0
+               ? ctl_error_set(err, rc, own.step, NULL, own.hint, "%s: %s: %s", own.object, own.message, strerror(-rc))
+               : 0;
+}
+
 void migrate_answer_check(struct cli *cli, const struct json_value *question, struct json_out *o)
 {
     struct ctl_host_info host;
@@ -224,6 +243,8 @@ void migrate_answer_check(struct cli *cli, const struct json_value *question, st
         rc = load(question, &c, &err);
     if (rc >= 0)
         rc = check_name(cli, question, c.name, &err);
+    if (rc >= 0)
+        rc = check_devices(cli, question, &c, &err);
     if (rc >= 0)
         rc = try_it(cli, question, &c, &err);
     config_free(&c);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * `migrate-receive`: the other end of `migrate`, and of `xl migrate`: banner -> configuration -> record -> domain from
- * the stream, paused -> "ready" -> "go" -> the record says starting, it runs -> report.
+ * the stream, paused, with its devices -> "ready" -> "go" -> the record says starting, it runs -> report.
  *
  * Standard input and output are the connection. Killed at any moment: up to "go" the record says incoming, and what
  * there is is removed; after that it says starting, and the guest is let go. A guest that comes to the host that it is
@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/guest_devices.h"
 #include "cli/handover.h"
 #include "cli/migrate.h"
 #include "cli/saved_config.h"
@@ -31,6 +32,7 @@ struct receive {
     struct guest_state gs; /* locked, once it is recorded */
     bool recorded;
     uint32_t domid;
+    int64_t twin; /* the guest's domain on this host, which it comes from, or CTL_NO_TWIN */
 };
 
 /* What is printed by mistake must not become part of an answer. */
@@ -56,12 +58,19 @@ static int read_config(struct receive *r, struct ctl_error *err)
 
 /* --- the record --- */
 
-/* Does the guest come from this host? */
-static bool comes_from_here(struct ctl *ctl, const uint8_t uuid[16])
+/*
+ * Does the guest come from this host? One that was handed over earlier may come back while it is still to be told
+ * where it runs: until that is settled its copy here keeps its disks.
+ */
+static bool comes_from_here(struct receive *r, const uint8_t uuid[16])
 {
     struct guest_state gs;
 
-    return guest_state_get(ctl, uuid, &gs, NULL) == 0 && (gs.phase == GUEST_MIGRATING || gs.phase == GUEST_HANDED_OVER);
+    if (guest_state_get(r->cli->ctl, uuid, &gs, NULL) < 0)
+        return false;
+    if (gs.phase == GUEST_MIGRATING)
+        r->twin = gs.domid;
+    return gs.phase == GUEST_MIGRATING || gs.phase == GUEST_HANDED_OVER;
 }
 
 /* The name that it will have. One that comes from here still has it. */
@@ -100,10 +109,12 @@ static char *config_text(const struct config *c)
 
 static int record(struct receive *r, struct ctl_error *err)
 {
-    bool from_here = r->config.uuid.given && comes_from_here(r->cli->ctl, r->config.uuid.bytes);
+    bool from_here = r->config.uuid.given && comes_from_here(r, r->config.uuid.bytes);
     char *text = NULL;
     int rc = check_name(r, from_here, err);
 
+    if (rc >= 0) /* before the guest sleeps, and all of its memory has come */
+        rc = guest_devices_check(r->cli->ctl, &r->config, r->twin, err);
     if (rc >= 0)
         rc = name_guest(r, from_here, err);
     if (rc >= 0)
@@ -120,6 +131,7 @@ static int record(struct receive *r, struct ctl_error *err)
 
 static int build(struct receive *r, struct ctl_error *err)
 {
+    const struct guest_origin from = {.stream = r->stream, .twin = r->twin};
     char *name = strdup(r->gs.name);
     int rc;
 
@@ -127,7 +139,7 @@ static int build(struct receive *r, struct ctl_error *err)
         return ctl_error_set(err, -ENOMEM, "receive", NULL, NULL, "out of memory");
     free(r->config.name);
     r->config.name = name;
-    rc = guest_build(r->cli->ctl, &r->config, r->stream, &r->domid, err);
+    rc = guest_build(r->cli->ctl, &r->config, &from, &r->domid, err);
     if (rc == 0)
         r->gs.domid = r->domid;
     return rc;
@@ -227,7 +239,7 @@ static int wait_for_hosts(struct cli *cli, const struct cli_args *args)
 
 static int receive_here(struct cli *cli, const struct cli_args *args)
 {
-    struct receive r = {.cli = cli, .args = args, .out = take_output()};
+    struct receive r = {.cli = cli, .args = args, .out = take_output(), .twin = CTL_NO_TWIN};
     struct ctl_error err = {0};
     int rc = EXIT_FAILED;
 

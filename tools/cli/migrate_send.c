@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A guest's way to another host: banner -> configuration -> its pages and state (libctl) -> "ready" -> the record says
- * handed-over -> "go" -> report -> it is removed here.
+ * handed-over -> "go" -> report -> it is removed here, with its devices.
  *
  * Before the other host was told to go, whatever fails or is interrupted, the guest goes on here: the other host has
  * not heard the word, whole, and starts nothing without it. After that only its report says where the guest is; if none
@@ -18,6 +18,7 @@
 
 #define BANNER_MS 60000 /* a login may take a while */
 #define READY_MS  60000
+#define DEVICE_MS 60000 /* more for each device: its driver and its script there have their own time */
 #define REPORT_MS 60000
 
 uint64_t migrate_now_ms(void)
@@ -68,6 +69,21 @@ static int send_guest(struct migration *m, const struct transport *t, struct ctl
     return rc;
 }
 
+static unsigned ready_ms(const struct migration *m)
+{
+    static const enum ctl_device_kind kinds[] = {CTL_DISK, CTL_VIF};
+    unsigned ms = READY_MS;
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        struct ctl_device *list;
+        int n = ctl_device_list(m->cli->ctl, m->domid, kinds[i], &list, NULL);
+
+        ms += n > 0 ? (unsigned)n * DEVICE_MS : 0;
+        free(list);
+    }
+    return ms;
+}
+
 /* All up to where the other host could start it. */
 static int up_to_ready(struct migration *m, const struct transport *t, struct ctl_error *err)
 {
@@ -76,7 +92,7 @@ static int up_to_ready(struct migration *m, const struct transport *t, struct ct
     if (rc >= 0)
         rc = send_guest(m, t, err);
     if (rc >= 0)
-        rc = handover_expect(t->from, HANDOVER_READY, READY_MS, err);
+        rc = handover_expect(t->from, HANDOVER_READY, ready_ms(m), err);
     if (rc >= 0)
         rc = guest_hand_over(m->cli->ctl, &m->gs, m->domid, err);
     return rc;

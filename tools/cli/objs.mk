@@ -22,6 +22,7 @@ cli-srcs += tools/cli/json_tree.c
 cli-srcs += tools/cli/output.c
 cli-srcs += tools/cli/guest_state.c
 cli-srcs += tools/cli/lock.c
+cli-srcs += tools/cli/guest_devices.c
 cli-srcs += tools/cli/guest.c
 cli-srcs += tools/cli/guest_log.c
 cli-srcs += tools/cli/supervisor.c

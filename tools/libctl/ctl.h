@@ -431,6 +431,16 @@ int ctl_disk_number(const char *vdev, uint32_t *devid);
 int ctl_disk_attach(struct ctl *ctl, uint32_t domid, const struct ctl_disk *disk, struct ctl_error *err);
 int ctl_vif_attach(struct ctl *ctl, uint32_t domid, const struct ctl_vif *vif, struct ctl_error *err);
 
+/*
+ * Could a domain that is still to come have the device? What it names is there, can be used, and is not in use by a
+ * domain other than its twin, which it takes over from. -errno as of attaching; of scripts only that they are there.
+ */
+#define CTL_NO_TWIN (-1)
+int ctl_disk_check(struct ctl *ctl, const struct ctl_disk *disk, int64_t twin, struct ctl_error *err);
+int ctl_vif_check(const struct ctl_vif *vif, struct ctl_error *err);
+/* While its devices are attached: it may have the disks of a domain on this host that sleeps. CTL_NO_TWIN: no more. */
+int ctl_domain_set_twin(struct ctl *ctl, uint32_t domid, int64_t twin, struct ctl_error *err);
+
 struct ctl_detach {
     bool force;          /* the guest is not asked, and may lose what it has not written yet */
     unsigned timeout_ms; /* else: for it to let go */

@@ -405,6 +405,18 @@ int ctl_devices_end(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
     return e.rc;
 }
 
+int ctl_domain_set_twin(struct ctl *ctl, uint32_t domid, int64_t twin, struct ctl_error *err)
+{
+    char path[CTL_PATH_MAX], value[16];
+
+    ctl_path(path, "/local/domain/%u/" CTL_TWIN_NODE, domid);
+    if (twin == CTL_NO_TWIN) {
+        return ctl_store_remove(ctl, path, err);
+    }
+    snprintf(value, sizeof(value), "%u", (uint32_t)twin);
+    return ctl_store_write_domain(ctl, domid, path, value, err);
+}
+
 /* --- looking --- */
 
 static void copy_node(const char *dir, struct ctl *ctl, const char *node, char *to, size_t size)

@@ -11,6 +11,9 @@
 
 #include "libctl/internal.h"
 
+/* Below a domain's nodes: the domain whose disks it shares, for the stock scripts as well as for us. */
+#define CTL_TWIN_NODE "target"
+
 struct device {
     struct ctl *ctl;
     enum ctl_device_kind kind;
@@ -55,6 +58,8 @@ extern unsigned hotplug_script_ms; /* that a script may take; tests make it less
 int hotplug_run(const struct device *d, bool comes, struct ctl_error *err);
 /* Where flush.c finds block devices by their numbers; tests point it elsewhere. */
 extern const char *flush_dir, *flush_nodes;
+/* Could it be run? -errno, when *err says of the object that it cannot. */
+int hotplug_check(const char *script, const char *step, const char *object, struct ctl_error *err);
 /* The file of a script of that name; NULL: out of memory. */
 char *hotplug_path(const char *script);
 

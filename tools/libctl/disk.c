@@ -11,18 +11,32 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "libctl/device.h"
 
 #define STEP     "attach a disk"
+#define SCRIPT   "block"
 #define BACKENDS "/local/domain/0/backend/vbd"
 
 /* --- may it be used? --- */
 
-static int refuse(const struct device *d, int code, const char *target, const char *hint, const char *what,
-                  struct ctl_error *err)
+/* Who asks for a disk: a domain, or one that is still to come. */
+struct claim {
+    struct ctl *ctl;
+    const struct ctl_disk *disk;
+    int64_t domid; /* or CTL_NO_TWIN: to come */
+    int64_t twin;  /* that it takes over from, or CTL_NO_TWIN */
+    uint32_t devid;
+};
+
+static int refuse(const struct claim *c, int code, const char *hint, const char *what, struct ctl_error *err)
 {
-    return device_fail(d, err, code, STEP, hint, "%s %s", target, what);
+    char object[64];
+
+    snprintf(object, sizeof(object), c->domid < 0 ? "disk %.20s" : "disk %.20s of domain %u", c->disk->vdev,
+             (uint32_t)c->domid);
+    return ctl_error_set(err, code, STEP, object, hint, "%s %s", c->disk->target, what);
 }
 
 static bool same_file(const struct stat *a, const struct stat *b)
@@ -33,31 +47,37 @@ static bool same_file(const struct stat *a, const struct stat *b)
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* Does another guest's device have the file in a way that excludes ours? A guest that is moved or rebuilt on this host
- * shares its disks with itself. */
-static bool excludes(const struct device *d, const struct device *other, const struct ctl_disk *disk,
-                     const struct stat *ours)
+/* A guest that is rebuilt on this host shares its disks with itself, as one that is moved to it does with its twin. */
+static bool same_guest(const struct claim *c, uint32_t other)
+{
+    char *vm = c->domid < 0 ? NULL : ctl_store_read_domain(c->ctl, (uint32_t)c->domid, "vm", NULL);
+    char *its = ctl_store_read_domain(c->ctl, other, "vm", NULL);
+    bool same = other != c->domid && (other == c->twin || (vm && its && strcmp(vm, its) == 0));
+
+    free(vm);
+    free(its);
+    return same;
+}
+
+/* Does another guest's device have the file in a way that excludes ours? */
+static bool excludes(const struct claim *c, const struct device *other, const struct stat *ours)
 {
     char *params = device_read(other, "params"), *mode = device_read(other, "mode");
-    char *vm = ctl_store_read_domain(d->ctl, d->domid, "vm", NULL);
-    char *its = ctl_store_read_domain(d->ctl, other->domid, "vm", NULL);
-    bool written = !disk->readonly || !mode || strcmp(mode, "r") != 0, same_vm = vm && its && strcmp(vm, its) == 0;
+    bool written = !c->disk->readonly || !mode || strcmp(mode, "r") != 0;
     struct stat st;
-    bool found = written && params && *params == '/' && (!same_vm || d->domid == other->domid) &&
-                 stat(params, &st) == 0 && same_file(&st, ours);
+    bool found = written && params && *params == '/' && !same_guest(c, other->domid) && stat(params, &st) == 0 &&
+                 same_file(&st, ours);
 
     free(params);
     free(mode);
-    free(vm);
-    free(its);
     return found;
 }
 
 /* The domain that has it, or -1. */
-static int64_t user_of(const struct device *d, const struct ctl_disk *disk, const struct stat *st)
+static int64_t user_of(const struct claim *c, const struct stat *st)
 {
     char **domains, **names;
-    int n = ctl_store_list(d->ctl, BACKENDS, &domains, NULL);
+    int n = ctl_store_list(c->ctl, BACKENDS, &domains, NULL);
     int64_t found = -1;
 
     for (int i = 0; i < n && found < 0; i++) {
@@ -66,13 +86,13 @@ static int64_t user_of(const struct device *d, const struct ctl_disk *disk, cons
         int m;
 
         ctl_path(path, BACKENDS "/%u", domid);
-        m = ctl_store_list(d->ctl, path, &names, NULL);
+        m = ctl_store_list(c->ctl, path, &names, NULL);
         for (int j = 0; j < m && found < 0; j++) {
             struct device other;
 
-            device_init(&other, d->ctl, CTL_DISK, domid, (uint32_t)strtoul(names[j], NULL, 10));
-            if (domid != d->domid || other.devid != d->devid) {
-                found = excludes(d, &other, disk, st) ? (int64_t)domid : -1;
+            device_init(&other, c->ctl, CTL_DISK, domid, (uint32_t)strtoul(names[j], NULL, 10));
+            if (domid != c->domid || other.devid != c->devid) {
+                found = excludes(c, &other, st) ? (int64_t)domid : -1;
             }
         }
         free(names);
@@ -81,8 +101,9 @@ static int64_t user_of(const struct device *d, const struct ctl_disk *disk, cons
     return found;
 }
 
-static int check_target(const struct device *d, const struct ctl_disk *disk, struct ctl_error *err)
+static int check_target(const struct claim *c, struct ctl_error *err)
 {
+    const struct ctl_disk *disk = c->disk;
     char what[64];
     struct stat st;
     int64_t user;
@@ -91,27 +112,52 @@ static int check_target(const struct device *d, const struct ctl_disk *disk, str
         return 0; /* only the script knows what it means */
     }
     if (stat(disk->target, &st)) {
-        return refuse(d, -errno, disk->target, NULL, "cannot be found", err);
+        return refuse(c, -errno, NULL, "cannot be found", err);
     }
     if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
-        return refuse(d, -EINVAL, disk->target, NULL, "is neither a file nor a block device", err);
+        return refuse(c, -EINVAL, NULL, "is neither a file nor a block device", err);
     }
     if (S_ISREG(st.st_mode) && st.st_size < 512) {
-        return refuse(d, -EINVAL, disk->target, "make it as large as the disk is to be: truncate -s 10G FILE",
+        return refuse(c, -EINVAL, "make it as large as the disk is to be: truncate -s 10G FILE",
                       "is shorter than a sector", err);
     }
-    user = user_of(d, disk, &st);
+    if (access(disk->target, disk->readonly ? R_OK : R_OK | W_OK)) {
+        return refuse(c, -errno, NULL, disk->readonly ? "cannot be read" : "cannot be written to", err);
+    }
+    user = user_of(c, &st);
     if (user >= 0) {
         snprintf(what, sizeof(what), "is in use by domain %u", (uint32_t)user);
-        return refuse(d, -EBUSY, disk->target, "a disk that one of them may write to cannot be shared", what, err);
+        return refuse(c, -EBUSY, "a disk that one of them may write to cannot be shared", what, err);
     }
     return 0;
 }
 
+int ctl_disk_check(struct ctl *ctl, const struct ctl_disk *disk, int64_t twin, struct ctl_error *err)
+{
+    struct claim c = {.ctl = ctl, .disk = disk, .domid = CTL_NO_TWIN, .twin = twin};
+    char object[64];
+    int rc;
+
+    snprintf(object, sizeof(object), "disk %.20s", disk->vdev);
+    rc = hotplug_check(disk->script ? disk->script : SCRIPT, STEP, object, err);
+    return rc < 0 ? rc : check_target(&c, err);
+}
+
 /* --- coming --- */
 
-static int attach(const struct device *d, const struct ctl_disk *disk, const char *script, struct ctl_error *err)
+static struct claim claim_of(const struct device *d, const struct ctl_disk *disk)
 {
+    char *twin = ctl_store_read_domain(d->ctl, d->domid, CTL_TWIN_NODE, NULL);
+    struct claim c = {.ctl = d->ctl, .disk = disk, .domid = d->domid, .devid = d->devid};
+
+    c.twin = twin ? (int64_t)strtoul(twin, NULL, 10) : CTL_NO_TWIN;
+    free(twin);
+    return c;
+}
+
+static int attach(const struct device *d, const struct claim *c, const char *script, struct ctl_error *err)
+{
+    const struct ctl_disk *disk = c->disk;
     const char *trusted = disk->untrusted ? "0" : "1";
     char domid[16], devid[16];
     const struct device_node back[] = {
@@ -145,7 +191,7 @@ static int attach(const struct device *d, const struct ctl_disk *disk, const cha
         return rc;
     }
     /* Of two that ask for a disk at once each sees the other's nodes now: one of them gives up, or both. */
-    rc = check_target(d, disk, err);
+    rc = check_target(c, err);
     if (rc < 0) {
         device_undo(d);
         return rc;
@@ -156,6 +202,7 @@ static int attach(const struct device *d, const struct ctl_disk *disk, const cha
 int ctl_disk_attach(struct ctl *ctl, uint32_t domid, const struct ctl_disk *disk, struct ctl_error *err)
 {
     struct device d;
+    struct claim c;
     uint32_t devid;
     char *script;
     int rc = ctl_disk_number(disk->vdev, &devid);
@@ -164,15 +211,16 @@ int ctl_disk_attach(struct ctl *ctl, uint32_t domid, const struct ctl_disk *disk
         return ctl_error_set(err, rc, STEP, disk->vdev, NULL, "there is no virtual disk of that name");
     }
     device_init(&d, ctl, CTL_DISK, domid, devid);
-    rc = check_target(&d, disk, err);
+    c = claim_of(&d, disk);
+    rc = check_target(&c, err);
     if (rc < 0) {
         return rc;
     }
-    script = hotplug_path(disk->script ? disk->script : "block");
+    script = hotplug_path(disk->script ? disk->script : SCRIPT);
     if (!script) {
         return ctl_error_set(err, -ENOMEM, STEP, disk->vdev, NULL, "out of memory");
     }
-    rc = attach(&d, disk, script, err);
+    rc = attach(&d, &c, script, err);
     free(script);
     return rc;
 }

@@ -48,6 +48,18 @@ char *hotplug_path(const char *script)
     return path;
 }
 
+int hotplug_check(const char *script, const char *step, const char *object, struct ctl_error *err)
+{
+    char *path = hotplug_path(script);
+    int rc = !path ? -ENOMEM : access(path, X_OK) ? -errno : 0;
+
+    if (rc < 0) {
+        ctl_error_set(err, rc, step, object, NULL, "the script %s cannot be run", path ? path : script);
+    }
+    free(path);
+    return rc;
+}
+
 static const char *action_name(const struct device *d, bool comes)
 {
     if (d->kind == CTL_VIF) {

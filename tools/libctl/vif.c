@@ -7,10 +7,14 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "libctl/device.h"
 
-#define STEP "attach a network interface"
+#define STEP    "attach a network interface"
+#define SCRIPT  "vif-bridge"
+#define NETWORK "/sys/class/net"
 
 static int attach(const struct device *d, const struct ctl_vif *vif, const char *script, struct ctl_error *err)
 {
@@ -49,9 +53,37 @@ static int attach(const struct device *d, const struct ctl_vif *vif, const char 
     return rc < 0 ? rc : device_begin(d, err);
 }
 
+/* As the script vif-bridge finds it: a bridge called eth0 is also called xenbr0. */
+static bool has_bridge(const char *bridge)
+{
+    char path[96];
+
+    snprintf(path, sizeof(path), NETWORK "/%.40s", bridge);
+    if (access(path, F_OK) == 0) {
+        return true;
+    }
+    snprintf(path, sizeof(path), NETWORK "/eth%.40s/bridge", strncmp(bridge, "xenbr", 5) == 0 ? bridge + 5 : "-");
+    return access(path, F_OK) == 0;
+}
+
+int ctl_vif_check(const struct ctl_vif *vif, struct ctl_error *err)
+{
+    const char *script = vif->script ? vif->script : SCRIPT, *slash = strrchr(script, '/');
+    char object[64];
+    int rc;
+
+    snprintf(object, sizeof(object), "network interface %u", vif->devid);
+    rc = hotplug_check(script, STEP, object, err);
+    if (rc < 0 || !vif->bridge || strcmp(slash ? slash + 1 : script, SCRIPT) != 0 || has_bridge(vif->bridge)) {
+        return rc;
+    }
+    return ctl_error_set(err, -ENODEV, STEP, object, "make it, or name another one: `ip link show type bridge`",
+                         "there is no bridge %s", vif->bridge);
+}
+
 int ctl_vif_attach(struct ctl *ctl, uint32_t domid, const struct ctl_vif *vif, struct ctl_error *err)
 {
-    char *script = hotplug_path(vif->script ? vif->script : "vif-bridge");
+    char *script = hotplug_path(vif->script ? vif->script : SCRIPT);
     struct device d;
     int rc;
 
