@@ -19,17 +19,28 @@
 #define PER_SHADOWS \
     64u /* frames of memory for each of the pool: a table of the last level and its links take two of 512 */
 
+/* What memory for bits has cost since the pool had given `before` frames for it; the paging lock is held. */
+static unsigned int cover_work(const struct domain *d, unsigned long before)
+{
+    return (unsigned int)(d->paging_pool->used[PAGING_LOGDIRTY] - before) * STRETCH_FRAME;
+}
+
 /* ---- the M2P ---- */
 
 void logdirty_set_gpfn(struct domain *d, mfn_t m, unsigned long gfn)
 {
+    unsigned long before;
+
     set_gpfn_from_mfn(m, gfn);
     if (READ_ONCE(d->logdirty.state) == LOGDIRTY_OFF || gfn >= P2M_GFNS)
         return;
     paging_lock(d);
-    logdirty_changed(d, _gfn(gfn), 0);
+    if (d->logdirty.state != LOGDIRTY_OFF) { /* else the pool may have gone */
+        before = d->paging_pool->used[PAGING_LOGDIRTY];
+        logdirty_changed(d, _gfn(gfn), 0);
+        stretch_work(1 + cover_work(d, before));
+    }
     paging_unlock(d);
-    stretch_work(COVER_WORK);
 }
 
 /* ---- the pool ---- */
@@ -92,7 +103,7 @@ static int cover(struct domain *d, const struct page_info *pg)
     unsigned long before = d->paging_pool->used[PAGING_LOGDIRTY];
     int rc = gfn.n < P2M_GFNS ? logdirty_cover(d, gfn) : 0;
 
-    stretch_work((unsigned int)(d->paging_pool->used[PAGING_LOGDIRTY] - before) * STRETCH_FRAME);
+    stretch_work(cover_work(d, before));
     return rc;
 }
 

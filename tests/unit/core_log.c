@@ -597,6 +597,15 @@ static void pv_begin(void)
     bitmap = guest_alloc(BYTES);
 }
 
+/* What another number for a frame is counted as: its bits may want memory. */
+static uint32_t units_of_number(uint64_t gfn)
+{
+    uint32_t before = stretch_request();
+
+    logdirty_set_gpfn(d, pv_frame[9], gfn);
+    return stretch_request() - before;
+}
+
 static unsigned int pv_clean(void)
 {
     memset(bitmap, 0x5a, BYTES);
@@ -648,9 +657,11 @@ static void test_pv(void **state)
     put_page_and_type(pg);
     assert_int_equal(pv_clean(), 1);
     assert_int_equal(pv_clean(), 0);
-    logdirty_set_gpfn(d, pv_frame[9], 10);
+    assert_int_equal(units_of_number(10), 1);
     assert_int_equal(pv_clean(), 1);
     assert_true(says(10));
+    assert_in_range(units_of_number(7 * LOGDIRTY_PER_NODE * PT_ENTRIES), 1 + STRETCH_FRAME, 1 + 3 * STRETCH_FRAME);
+    assert_int_equal(units_of_number(7 * LOGDIRTY_PER_NODE * PT_ENTRIES + 1), 1);
     /* A number far away costs memory for its bits; more of them than there is make everything dirty, once. */
     for (uint64_t i = 0; !d->logdirty.all; i++)
         logdirty_set_gpfn(d, pv_frame[11], i * LOGDIRTY_PER_NODE * PT_ENTRIES % P2M_GFNS + i * LOGDIRTY_PER_NODE);
