@@ -59,10 +59,11 @@ static long set_allocation(struct domain *d, unsigned long frames)
     if (d->shadow && frames < shadow_pv_least(d))
         return -EBUSY;
     rc = d->dying ? -EINVAL : logdirty_pv_init(d);
-    if (rc)
-        return rc;
-    d->pv.pool_chosen = frames != 0;
-    return paging_pool_resize(d, frames);
+    if (!rc)
+        rc = paging_pool_resize(d, frames);
+    if (!rc) /* one that it did not get is not what anybody chose */
+        d->pv.pool_chosen = frames != 0;
+    return rc;
 }
 
 static unsigned long allocation(const struct domain *d)

@@ -683,6 +683,22 @@ static void test_pv(void **state)
     core_kill(d); /* with the log on */
 }
 
+/* A size that the pool did not get is nobody's choice. */
+static void test_pv_pool_not_got(void **state)
+{
+    pv_begin();
+    assert_int_equal(OFF(), 0);
+    assert_int_equal(pv_pool(~0u >> 12), -ENOMEM);
+    assert_false(d->pv.pool_chosen);
+    assert_int_equal(ENABLE(), 0);
+    assert_int_equal(OFF(), 0);
+    assert_int_equal(pv_pool(4), 0);
+    assert_true(d->pv.pool_chosen);
+    assert_int_equal(pv_pool(~0u >> 12), -ENOMEM);
+    assert_true(d->pv.pool_chosen);
+    core_kill(d);
+}
+
 /* Whatever cannot be had, nothing is left of it. */
 static void test_pv_no_memory(void **state)
 {
@@ -710,11 +726,11 @@ static void test_pv_no_memory(void **state)
 int core_log_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        CORE_TEST(test_refused),      CORE_TEST(test_rounds),    CORE_TEST(test_sizes),
-        CORE_TEST(test_bad_buffers),  CORE_TEST(test_held),      CORE_TEST(test_one_at_a_time),
-        CORE_TEST(test_other_stores), CORE_TEST(test_no_memory), CORE_TEST(test_not_covered),
-        CORE_TEST(test_not_split),    CORE_TEST(test_random),    CORE_TEST(test_pv),
-        CORE_TEST(test_pv_no_memory),
+        CORE_TEST(test_refused),         CORE_TEST(test_rounds),       CORE_TEST(test_sizes),
+        CORE_TEST(test_bad_buffers),     CORE_TEST(test_held),         CORE_TEST(test_one_at_a_time),
+        CORE_TEST(test_other_stores),    CORE_TEST(test_no_memory),    CORE_TEST(test_not_covered),
+        CORE_TEST(test_not_split),       CORE_TEST(test_random),       CORE_TEST(test_pv),
+        CORE_TEST(test_pv_pool_not_got), CORE_TEST(test_pv_no_memory),
     };
 
     return cmocka_run_group_tests_name("log of stores", tests, NULL, NULL);
