@@ -99,7 +99,8 @@ void test_completion_script(void **state)
         {"umbra -", "--json --help\n"},
     };
 
-    write_file("umbra", "#!/bin/sh\nprintf 'Name ID\\nDomain-0 0\\nweb1 3\\nweb2 4\\n'\n");
+    write_file("umbra", "#!/bin/sh\nprintf 'Name ID\\nDomain-0 0\\nweb1 3\\nweb2 4\\n'\n"
+                        "echo '$(touch${IFS}run-by-bash) 5'; echo '`touch${IFS}run-by-bash` 6'; echo 'a;b 7'\n");
     assert_int_equal(chmod("umbra", 0755), 0);
     assert_int_equal(umbra("completion bash"), 0);
     write_file("script", out);
@@ -109,6 +110,7 @@ void test_completion_script(void **state)
         if (strcmp(offered, cases[i].offered) != 0)
             fail_msg("%s: %s", cases[i].words, offered);
     }
+    assert_int_equal(access("run-by-bash", F_OK), -1); /* other tools take any name, which bash would expand */
     unlink("umbra");
     unlink("script");
 }

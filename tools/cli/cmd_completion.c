@@ -2,7 +2,8 @@
 /*
  * `completion`: a script for bash, made from the table of verbs, that completes verbs, options, names of domains and
  * files. What an operand is, its usage line says: DOMAIN and a first NAME are domains, FILE is a file, words in small
- * letters with | between them are a choice. zsh runs the same script by its bashcompinit.
+ * letters with | between them are a choice. zsh runs the same script by its bashcompinit. What bash is offered it
+ * expands, commands in it included: of names, which other tools may have given, only harmless ones are.
  */
 #include <ctype.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@
 static const char program[] =
     "_umbra_words() { # KIND\n"
     "    case $1 in\n"
-    "    DOMAIN) umbra list 2>/dev/null | sed -n '2,$s/[[:blank:]].*//p' ;;\n"
+    "    DOMAIN) umbra list 2>/dev/null | sed -n '2,$s/^\\([A-Za-z0-9_.+@%:=-]*\\)[[:blank:]].*/\\1/p' ;;\n"
     "    VERB) echo \"$_umbra_verbs\" ;;\n"
     "    *) echo \"$1\" | tr '|' ' ' ;;\n"
     "    esac\n"
