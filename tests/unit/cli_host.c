@@ -139,6 +139,15 @@ void test_bug_info(void **state)
                         "{\"cmdline\":\"a DB_PASS=(hidden)\",\"name\":\"w\"}");
     assert_string_equal(shown("ApiToken= next\nsecret=x"), "ApiToken=(hidden) next\nsecret=(hidden)");
     assert_string_equal(shown("a==b c = d =e ="), "a==b c = d =e =");
+    assert_string_equal(shown("{\"cmdline\":\"a pass=\\\"two words\\\" quiet\"}"),
+                        "{\"cmdline\":\"a pass=(hidden) quiet\"}");
+    assert_string_equal(shown("token='two words' quiet"), "token=(hidden) quiet");
+    assert_string_equal(shown("token=\"two words\" quiet"), "token=(hidden) quiet");
+    assert_string_equal(shown("key='never closed\nnext line"), "key=(hidden)\nnext line");
+    assert_string_equal(shown("{\"password\": \"two \\\" words\", \"vcpus\": 2}"),
+                        "{\"password\": (hidden), \"vcpus\": 2}");
+    assert_string_equal(shown("passphrase: two\nid: 3"), "passphrase: (hidden)\nid: 3");
+    assert_string_equal(shown("a \033[2Jred\x9b\ttab\r\n"), "a ?[2Jred?\ttab?\n");
     assert_string_equal(shown(""), "");
     fake->log = "(XEN) first\n(XEN) d3 key=7\n";
     assert_int_equal(umbra("bug-info"), 0);

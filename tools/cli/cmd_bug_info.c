@@ -46,12 +46,7 @@ static const char *tail(const char *text, int lines)
 
 static bool is_word(char c)
 {
-    return c && !isspace((unsigned char)c) && c != '"' && c != ',';
-}
-
-static bool is_value(char c)
-{
-    return c && !isspace((unsigned char)c) && c != '"';
+    return c && !isspace((unsigned char)c) && !strchr("\",:=", c);
 }
 
 /* Does the name before an = or : suggest that nobody is to see what follows? */
@@ -70,22 +65,72 @@ static bool is_secret(const char *name, size_t n)
     return false;
 }
 
+/* What stands between a name and its value: =, or : with blanks behind it; as JSON has it, with the name's quote. */
+static size_t separator(const char *text)
+{
+    size_t n = *text == '"' && text[1] == ':';
+
+    if (*text == '=')
+        return 1;
+    return text[n] == ':' ? n + 1 + strspn(text + n + 1, " \t") : 0;
+}
+
+/* A value ends with its quote, which within JSON has a backslash before it; without one with a blank or a quote; in any
+ * case with the line. */
+static size_t value_length(const char *text)
+{
+    bool within = strncmp(text, "\\\"", 2) == 0;
+    const char quote = within ? '"' : *text == '"' || *text == '\'' ? *text : '\0';
+    size_t n = within ? 2 : quote ? 1 : 0;
+
+    for (; text[n] && text[n] != '\n'; n++) {
+        if (within && strncmp(text + n, "\\\"", 2) == 0)
+            return n + 2;
+        if (text[n] == '"' && quote != '"')
+            return n;
+        if (!within && quote && text[n] == quote)
+            return n + 1;
+        if (!quote && isspace((unsigned char)text[n]))
+            return n;
+        n += !within && text[n] == '\\' && text[n + 1] == '"';
+    }
+    return n;
+}
+
+/* Others' texts, made harmless for a terminal. */
+static void put_text(FILE *f, const char *text, size_t n)
+{
+    char *copy = strndup(text, n);
+
+    for (char *at = copy; at && *at;) {
+        size_t harmless = strcspn(at, "\n\t");
+        char end = at[harmless];
+
+        at[harmless] = '\0';
+        put_clean(f, at);
+        if (end)
+            fputc(end, f);
+        at += harmless + (end != '\0');
+    }
+    free(copy);
+}
+
 void bug_info_put(FILE *f, const char *text)
 {
     while (*text) {
-        size_t n = 0;
+        size_t n = 0, between;
 
-        while (is_word(text[n]) && text[n] != '=')
+        while (is_word(text[n]))
             n++;
-        if (text[n] == '=' && is_secret(text, n)) {
-            fprintf(f, "%.*s=" HIDDEN, (int)n, text);
-            text += n + 1;
-            while (is_value(*text))
-                text++;
+        between = n ? separator(text + n) : 0;
+        if (between && is_secret(text, n)) {
+            put_text(f, text, n + between);
+            fputs(HIDDEN, f);
+            text += n + between + value_length(text + n + between);
             continue;
         }
         n += text[n] ? 1 : 0;
-        fwrite(text, 1, n, f);
+        put_text(f, text, n);
         text += n;
     }
 }
