@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* tools/cli: `save` and `restore`: the file, the record and the guest, whatever fails, and killed at every call. */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -9,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -96,6 +99,51 @@ static void test_save_and_restore(void **state)
     assert_int_equal(umbra("destroy web2"), 0);
     assert_int_equal(umbra("restore -p -e " FILE_NAME), 0);
     assert_true(guest()->paused);
+}
+
+/* What stands there already is a file of ours, with the right mode, or it is not touched. */
+static void test_partial(void **state)
+{
+    struct stat st;
+    FILE *f;
+
+    created(state);
+    f = fopen(FILE_NAME ".partial", "w");
+    fclose(f);
+    assert_int_equal(chmod(FILE_NAME ".partial", 0666), 0);
+    assert_int_equal(umbra("save -c web2 " FILE_NAME), 0);
+    assert_int_equal(stat(FILE_NAME, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(link(FILE_NAME, "victim"), 0);
+    assert_int_equal(symlink("victim", FILE_NAME ".partial"), 0);
+    assert_int_equal(umbra("save -c web2 " FILE_NAME), 1);
+    assert_non_null(strstr(err_text, "it is a link"));
+    assert_int_equal(rename("victim", FILE_NAME ".partial"), 0);
+    unlink(FILE_NAME ".partial");
+    assert_int_equal(link(FILE_NAME, FILE_NAME ".partial"), 0);
+    assert_int_equal(umbra("save -c web2 " FILE_NAME), 1);
+    assert_non_null(strstr(err_text, "is no file of ours alone"));
+    assert_int_equal(stat(FILE_NAME, &st), 0);
+    assert_true(st.st_size > 0);
+    assert_int_equal(phase(), GUEST_RUNNING);
+    unlink(FILE_NAME ".partial");
+}
+
+/* Two guests that are saved under one name: one of them is, the other stays. */
+static void test_two_savers(void **state)
+{
+    int fd;
+
+    created(state);
+    fd = open(FILE_NAME ".partial", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(write(fd, "half", 4), 4);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    assert_int_equal(umbra("save web2 " FILE_NAME), 1);
+    assert_non_null(strstr(err_text, "another process is writing it"));
+    assert_int_equal(phase(), GUEST_RUNNING);
+    assert_int_equal(lseek(fd, 0, SEEK_END), 4);
+    close(fd);
+    assert_int_equal(umbra("save web2 " FILE_NAME), 0);
 }
 
 static void test_goes_on(void **state)
@@ -297,6 +345,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_save_and_restore, fresh),
+        cmocka_unit_test_setup(test_partial, fresh),
+        cmocka_unit_test_setup(test_two_savers, fresh),
         cmocka_unit_test_setup(test_goes_on, fresh),
         cmocka_unit_test_setup(test_failures, fresh),
         cmocka_unit_test_setup(test_too_late, fresh),

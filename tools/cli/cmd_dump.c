@@ -5,7 +5,6 @@
  * goes on whatever happens, a signal included; only after SIGKILL it has to be told to, by `unpause`.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -18,6 +17,7 @@
 #include "cli/cli.h"
 #include "cli/diag.h"
 #include "cli/json.h"
+#include "cli/partial.h"
 #include "cli/supervisor.h"
 
 struct dump {
@@ -54,12 +54,8 @@ static int open_file(struct dump *d, struct ctl_error *err)
 
     if (stat(d->file, &st) == 0 && !S_ISREG(st.st_mode))
         return ctl_error_set(err, -EINVAL, "open the file", d->file, "name a file", "it is no regular file");
-    if (asprintf(&d->partial, "%s.partial", d->file) < 0) {
-        d->partial = NULL;
-        return ctl_error_set(err, -ENOMEM, "open the file", d->file, NULL, "out of memory");
-    }
-    d->fd = open(d->partial, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    return d->fd < 0 ? file_failed(d, "open the file", err) : 0;
+    d->fd = partial_open(d->file, 0600, &d->partial, err);
+    return d->fd;
 }
 
 static int name_file(struct dump *d, struct ctl_error *err)
@@ -141,10 +137,10 @@ static int dump(struct dump *d)
         rc = dump_memory(d, &err);
     if (rc >= 0)
         rc = name_file(d, &err);
+    if (d->fd >= 0 && d->partial)
+        unlink(d->partial); /* while it is locked */
     if (d->fd >= 0)
         close(d->fd);
-    if (d->fd >= 0 && d->partial)
-        unlink(d->partial);
     free(d->partial);
     if (rc >= 0)
         rc = end_guest(d, &err);

@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/metrics.h"
 #include "cli/output.h"
+#include "cli/partial.h"
 
 #define KIB    1024u
 #define FRAME  4096u
@@ -282,25 +283,27 @@ static int file_failed(struct cli *cli, const char *file, const char *step)
 /* Whoever reads the file finds the old figures or the new ones. */
 static int write_file(struct cli *cli, struct view *v, const char *file)
 {
+    struct ctl_error err = {0};
     char *partial = NULL;
+    int rc = EXIT_OK, fd = partial_open(file, 0644, &partial, &err);
     bool bad;
-    int rc = EXIT_OK;
 
-    if (asprintf(&partial, "%s.partial", file) < 0)
-        return file_failed(cli, file, "open the file");
-    v->out.text = fopen(partial, "we");
+    v->out.text = fd < 0 ? NULL : fdopen(fd, "w");
     if (!v->out.text) {
-        rc = file_failed(cli, file, "open the file");
+        rc = fd < 0 ? cli_fail(cli, NULL, &err, CLI_NO_DOMAIN) : file_failed(cli, file, "open the file");
+        if (fd >= 0)
+            close(fd);
         free(partial);
         return rc;
     }
     put_all(v);
-    bad = ferror(v->out.text);
-    bad |= fclose(v->out.text) != 0;
-    if (bad || rename(partial, file)) {
+    bad = fflush(v->out.text) || ferror(v->out.text);
+    if (bad || rename(partial, file)) { /* while it is locked */
         rc = file_failed(cli, file, bad ? "write the file" : "give the file its name");
         unlink(partial);
     }
+    if (fclose(v->out.text) && rc == EXIT_OK)
+        rc = file_failed(cli, file, "write the file");
     free(partial);
     return rc;
 }

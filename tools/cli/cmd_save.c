@@ -8,7 +8,6 @@
  * has its name. (`restore` is `create` from another source: cmd_create.c.)
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,6 +16,7 @@
 #include "cli/cli.h"
 #include "cli/guest.h"
 #include "cli/json.h"
+#include "cli/partial.h"
 #include "cli/saved_config.h"
 
 #define SUSPEND_MS  60000
@@ -67,16 +67,6 @@ static int file_failed(const struct save *s, const char *what, struct ctl_error 
 
     return ctl_error_set(err, code, what, s->file, code == -ENOSPC ? "make room, or choose another place" : NULL,
                          "the guest is not saved");
-}
-
-static int open_file(struct save *s, struct ctl_error *err)
-{
-    if (asprintf(&s->partial, "%s.partial", s->file) < 0) {
-        s->partial = NULL;
-        return ctl_error_set(err, -ENOMEM, "open the file", s->file, NULL, "out of memory");
-    }
-    s->fd = open(s->partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    return s->fd < 0 ? file_failed(s, "open the file", err) : 0;
 }
 
 static int name_file(struct save *s, struct ctl_error *err)
@@ -181,16 +171,16 @@ static int report(const struct save *s)
 static int save_locked(struct save *s)
 {
     struct ctl_error err = {0};
-    int rc = open_file(s, &err);
+    int rc = s->fd = partial_open(s->file, 0600, &s->partial, &err);
 
     if (rc >= 0)
         rc = take(s, &err);
     if (rc >= 0)
         rc = let_go(s, &err);
+    if (s->fd >= 0 && s->partial)
+        unlink(s->partial); /* while it is locked */
     if (s->fd >= 0)
         close(s->fd);
-    if (s->fd >= 0 && s->partial)
-        unlink(s->partial);
     free(s->partial);
     return rc < 0 ? cli_fail(s->cli, s->name, &err, s->domid) : report(s);
 }
