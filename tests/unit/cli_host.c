@@ -311,6 +311,19 @@ void test_autostart_stop(void **state)
     assert_int_equal(umbra("autostart run"), 0);
     assert_true(record_of("first"));
     assert_int_equal(access("saved/first", F_OK), -1);
+    assert_int_equal(access("saved/.first", F_OK), -1);
+    /* one that came back by hand has run since: what was saved of it is never restored again */
+    write_file("saved/first", "old");
+    assert_int_equal(umbra("autostart run"), 0);
+    assert_int_equal(access("saved/first", F_OK), -1);
+    assert_int_equal(access("saved/.first", F_OK), 0);
+    assert_non_null(strstr(err, "it has run since it was saved"));
+    write_file("saved/web1", "old");
+    fake->ends[0] = fake->ends[1] = -1;
+    assert_int_equal(umbra("autostart stop -t 20"), 0);
+    assert_int_equal(access("saved/web1", F_OK), -1);
+    assert_int_equal(umbra("autostart run"), 0);
+    assert_true(record_of("first"));
     /* one that cannot be read stays, and its guest is not made anew */
     assert_int_equal(umbra("destroy first"), 0);
     assert_int_equal(system("mkdir -p etc/auto saved && cp a.json etc/auto && echo damaged >saved/first"), 0);

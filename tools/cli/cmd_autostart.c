@@ -8,6 +8,7 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +95,19 @@ static int make_dirs(const char *path)
 static void entry_path(char out[PATH_BYTES], const char *name)
 {
     snprintf(out, PATH_BYTES, "%s/%s" SUFFIX, autostart_dir, name);
+}
+
+static void saved_path(char out[PATH_BYTES], const char *name)
+{
+    snprintf(out, PATH_BYTES, "%s/%s", autostart_saved, name);
+}
+
+static bool is_saved(const char *name)
+{
+    char path[PATH_BYTES];
+
+    saved_path(path, name);
+    return access(path, F_OK) == 0;
 }
 
 /* --- other verbs, each in a process of its own -----------------------------------------------------------------------
@@ -245,6 +259,23 @@ static int enable_file(struct cli *cli, const char *file)
     return rc < 0 ? failed(cli, name, rc, "enable", path, "the link cannot be made") : say_done(cli, name, "enabled");
 }
 
+/* A file that was not there; half of one is none. */
+static int write_new(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "wxe");
+    int rc = 0;
+
+    if (!f)
+        return -errno;
+    if (fputs(text, f) < 0)
+        rc = -EIO;
+    if (fclose(f) && rc == 0)
+        rc = -errno;
+    if (rc < 0)
+        unlink(path);
+    return rc;
+}
+
 /* Of a guest that is there: the configuration that it was created with. */
 static int enable_guest(struct cli *cli, const char *name)
 {
@@ -252,7 +283,6 @@ static int enable_guest(struct cli *cli, const char *name)
     struct ctl_error err = {0};
     struct guest_state gs;
     int rc;
-    FILE *f;
 
     if (cli_open(cli))
         return EXIT_FAILED;
@@ -266,10 +296,11 @@ static int enable_guest(struct cli *cli, const char *name)
                       : failed(cli, name, -ENODATA, "enable", NULL, "its configuration is not known");
     entry_path(path, gs.name);
     rc = make_dirs(autostart_dir);
-    f = rc == 0 ? fopen(path, "wxe") : NULL;
-    if (!f || fputs(config, f) < 0 || fclose(f))
-        rc = failed(cli, gs.name, rc < 0 ? rc : -errno, "enable", path,
-                    "the file cannot be written, or it is enabled already");
+    if (rc == 0)
+        rc = write_new(path, config);
+    if (rc < 0)
+        rc = failed(cli, gs.name, rc, "enable", path,
+                    rc == -EEXIST ? "it is enabled already; disable it first" : "the file cannot be written");
     else
         rc = say_done(cli, gs.name, "enabled");
     free(config);
@@ -304,6 +335,56 @@ static int disable(struct cli *cli, const struct cli_args *args)
 /* --- run -----------------------------------------------------------------------------------------------------------
  */
 
+/* Under another name, by which it is not restored: no guest's name begins with a point. */
+static int move_saved(const char *name, bool aside)
+{
+    char seen[PATH_BYTES], hidden[PATH_BYTES + 8];
+    int dir = open(autostart_saved, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
+
+    saved_path(seen, name);
+    snprintf(hidden, sizeof(hidden), "%s/.%s", autostart_saved, name);
+    rc = aside ? rename(seen, hidden) : rename(hidden, seen);
+    if (dir >= 0) {
+        rc = rc || fsync(dir);
+        close(dir);
+    }
+    return rc ? -errno : 0;
+}
+
+/*
+ * The file is put aside, on the disk, before the guest may run, and done with when it does: after a power cut it would
+ * be restored once more, to memory that knows nothing of what has been written to its disks meanwhile.
+ */
+static int restore_one(struct cli *cli, const char *name)
+{
+    char hidden[PATH_BYTES + 8];
+    int rc = move_saved(name, true);
+
+    snprintf(hidden, sizeof(hidden), "%s/.%s", autostart_saved, name);
+    if (rc < 0)
+        return failed(cli, name, rc, "restore", autostart_saved, "what was saved of it cannot be put aside");
+    rc = run_verb("restore", "--", hidden, NULL);
+    if (rc)
+        return move_saved(name, false) < 0
+                   ? failed(cli, name, -errno, "restore", hidden, "what was saved of it cannot be put back")
+                   : rc;
+    return unlink(hidden) ? failed(cli, name, -errno, "restore", hidden, "the file cannot be removed") : EXIT_OK;
+}
+
+/* A guest that runs, or ran, since it was saved: its disks have gone on without what is in the file. */
+static int drop_saved(struct cli *cli, const char *name)
+{
+    if (!is_saved(name))
+        return EXIT_OK;
+    if (move_saved(name, true) < 0)
+        return failed(cli, name, -errno, "put aside", autostart_saved,
+                      "what was saved of it is out of date, and stays");
+    fputs("umbra: autostart: ", stderr);
+    put_clean(stderr, name);
+    fprintf(stderr, ": it has run since it was saved: the file is put aside in %s\n", autostart_saved);
+    return EXIT_OK;
+}
+
 /* What was saved when the host went down; a file that cannot be restored stays, and its guest is not created anew. */
 static int restore_saved(struct cli *cli)
 {
@@ -311,24 +392,13 @@ static int restore_saved(struct cli *cli)
     int n = files_of(autostart_saved, is_visible, &files), rc = EXIT_OK;
 
     for (int i = 0; i < n; i++) {
-        char path[PATH_BYTES];
+        const char *name = files[i]->d_name;
 
-        snprintf(path, sizeof(path), "%s/%s", autostart_saved, files[i]->d_name);
-        if (guest_exists(cli, files[i]->d_name))
-            continue;
-        if (run_verb("restore", "--", path, NULL) || unlink(path))
+        if (guest_exists(cli, name) ? drop_saved(cli, name) : restore_one(cli, name))
             rc = EXIT_FAILED;
     }
     free_files(files, n);
     return n < 0 ? failed(cli, NULL, n, "read the directory", autostart_saved, "it cannot be listed") : rc;
-}
-
-static bool is_saved(const char *name)
-{
-    char path[PATH_BYTES];
-
-    snprintf(path, sizeof(path), "%s/%s", autostart_saved, name);
-    return access(path, F_OK) == 0;
 }
 
 static int start_one(struct cli *cli, const char *file)
@@ -389,11 +459,13 @@ static pid_t stop_one(struct cli *cli, const struct ctl_domain_info *info)
 {
     char path[PATH_BYTES];
 
-    if (!wants_save(cli, info->uuid))
+    if (!wants_save(cli, info->uuid)) {
+        drop_saved(cli, info->name);
         return begin_verb("shutdown", "--wait", info->name, NULL);
+    }
     if (make_dirs(autostart_saved) < 0)
         return -1;
-    snprintf(path, sizeof(path), "%s/%s", autostart_saved, info->name);
+    saved_path(path, info->name);
     return begin_verb("save", "--", info->name, path);
 }
 
@@ -453,6 +525,8 @@ static int stop(struct cli *cli, const struct cli_args *args)
     for (int i = 0; children && i < n; i++) {
         if (list[i].domid && !list[i].dying && !list[i].shutdown && *list[i].name)
             children[i] = stop_one(cli, &list[i]);
+        if (children[i] < 0)
+            failed(cli, list[i].name, -errno, "stop", autostart_saved, "no process or no directory can be made for it");
     }
     for (int i = 0; children && i < n; i++) {
         if (children[i] && wait_until(cli, children[i], until, list[i].name))
