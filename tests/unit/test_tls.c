@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -470,6 +471,36 @@ static void test_once(void **state)
     assert_memory_equal(got, sent, LITTLE);
 }
 
+/* A connection that cannot be taken, since there are no descriptors left, waits; meanwhile the server does, too. */
+static void test_no_descriptors(void **state)
+{
+    struct serve s = {.key = key, .command = take};
+    const struct rlimit few = {64, 64};
+    struct rusage used;
+    char name[NET_NAME_SIZE], why[200];
+    pid_t server;
+    int there, status;
+
+    s.listener = net_listen("127.0.0.1:0", why, sizeof(why));
+    net_name(s.listener, name);
+    there = net_connect(name, 1000, why, sizeof(why));
+    assert_true(there >= 0);
+    server = fork();
+    if (server == 0) {
+        setrlimit(RLIMIT_NOFILE, &few);
+        while (dup(s.listener) >= 0)
+            continue;
+        alarm(1);
+        _exit(serve(&s));
+    }
+    assert_int_equal(wait4(server, &status, 0, &used), server);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
+    assert_true(used.ru_utime.tv_sec + used.ru_stime.tv_sec == 0);
+    assert_in_range(used.ru_utime.tv_usec + used.ru_stime.tv_usec, 0, 150000);
+    close(there);
+    close(s.listener);
+}
+
 static int setup(void **state)
 {
     uint32_t x = 1;
@@ -495,7 +526,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_right_key), cmocka_unit_test(test_wrong_key), cmocka_unit_test(test_strangers),
         cmocka_unit_test(test_cut),       cmocka_unit_test(test_changed),   cmocka_unit_test(test_key_files),
-        cmocka_unit_test(test_addresses), cmocka_unit_test(test_once),
+        cmocka_unit_test(test_addresses), cmocka_unit_test(test_once),      cmocka_unit_test(test_no_descriptors),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tls/net.h"
@@ -20,6 +21,7 @@
 
 #define MOST_AT_ONCE 32
 #define REAP_MS      2000
+#define BREATH_MS    100 /* after a connection that could not be taken: descriptors or memory are short */
 #define NOT_LET_IN   125 /* what a process that serves one says of it */
 
 void say_refused(const char *whom, int error, const char *why)
@@ -138,6 +140,8 @@ static pid_t take_one(const struct serve *s)
 
     poll(&p, 1, REAP_MS);
     sock = net_accept(s->listener, from);
+    if (sock < 0 && sock != -EAGAIN) /* it goes on waiting, and poll says so at once */
+        nanosleep(&(struct timespec){.tv_nsec = BREATH_MS * 1000000L}, NULL);
     if (sock < 0)
         return -1;
     fflush(NULL);
