@@ -3,9 +3,11 @@
  * The fake host's devices (fake_ctl.h): a list, on which those of a domain are as long as it is there.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fake_ctl.h"
 
@@ -61,6 +63,11 @@ int ctl_domain_set_twin(struct ctl *ctl, uint32_t domid, int64_t twin, struct ct
 static int add(uint32_t domid, enum ctl_device_kind kind, const struct ctl_device *device, struct ctl_error *err)
 {
     fake_count();
+    for (int fd = STDERR_FILENO + 1; fd < 64; fd++) {
+        int flags = fcntl(fd, F_GETFD);
+
+        fake->inherited += flags >= 0 && !(flags & FD_CLOEXEC);
+    }
     if (fake->attach_fails)
         return ctl_error_set(err, fake->attach_fails, "run the script", "a device", NULL, "the script says no");
     if (find(domid, kind, device->devid))

@@ -356,8 +356,10 @@ static void test_failures(void **state)
 static void test_devices(void **state)
 {
     created(state);
+    fake->inherited = 0;
     assert_int_equal(run(MOVE), 0);
     one_guest(false);
+    assert_int_equal(fake->inherited, 0); /* a script that leaves something running does not hold the connection */
     for (int i = 0; i < fake->n_nodes; i++)
         assert_null(strstr(fake->nodes[i].path, "/target"));
     created(state);

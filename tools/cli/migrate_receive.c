@@ -9,6 +9,7 @@
  * each connection.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +39,7 @@ struct receive {
 /* What is printed by mistake must not become part of an answer. */
 static int take_output(void)
 {
-    int out = dup(STDOUT_FILENO);
+    int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 
     if (out >= 0)
         dup2(STDERR_FILENO, STDOUT_FILENO);
