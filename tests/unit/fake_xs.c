@@ -23,6 +23,8 @@ static int n_nodes, event = -1;
 
 void (*xs_fake_changed)(const char *path);
 void (*xs_fake_begins)(void);
+bool xs_fake_conflicts;
+int xs_fake_begun;
 
 static int find(const char *path)
 {
@@ -55,6 +57,7 @@ void xs_fake_reset(void)
     n_nodes = 0;
     xs_fake_changed = NULL;
     xs_fake_begins = NULL;
+    xs_fake_conflicts = false;
     if (event < 0)
         event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 }
@@ -189,6 +192,7 @@ bool xs_set_permissions(struct xs_handle *h, xs_transaction_t t, const char *pat
 
 xs_transaction_t xs_transaction_start(struct xs_handle *h)
 {
+    xs_fake_begun++;
     if (xs_fake_begins)
         xs_fake_begins();
     return 1;
@@ -196,7 +200,8 @@ xs_transaction_t xs_transaction_start(struct xs_handle *h)
 
 bool xs_transaction_end(struct xs_handle *h, xs_transaction_t t, bool abandon)
 {
-    return true;
+    errno = EAGAIN;
+    return abandon || !xs_fake_conflicts;
 }
 
 bool xs_watch(struct xs_handle *h, const char *path, const char *token)

@@ -6,6 +6,8 @@
 #ifndef FAKE_XS_H
 #define FAKE_XS_H
 
+#include <stdbool.h>
+
 /* Empties the store, and takes the hooks away. */
 void xs_fake_reset(void);
 /* The value, or NULL. */
@@ -15,6 +17,9 @@ void xs_fake_remove(const char *path);
 /* Nodes whose path has this in it. */
 int xs_fake_count(const char *part);
 
+/* Every transaction meets somebody else's change: it is to be tried again. How many were begun. */
+extern bool xs_fake_conflicts;
+extern int xs_fake_begun;
 /* Called after each change that the code under test makes; and before each of its transactions. Or NULL. */
 extern void (*xs_fake_changed)(const char *path);
 extern void (*xs_fake_begins)(void);

@@ -65,7 +65,7 @@ test_ctl_audit-cflags := -Itools -Ihypervisor/include
 
 units             += test_device
 test_device-srcs  := $(patsubst %,tests/unit/%.c,test_device fake_xs) \
-                     $(patsubst %,tools/libctl/%.c,device hotplug disk vif vdev flush xenstore error)
+                     $(patsubst %,tools/libctl/%.c,device hotplug disk vif vdev flush xenstore request error)
 test_device-cflags := -Itools -Ihypervisor/include -Itests/unit
 
 units                  += test_ctl_shadow

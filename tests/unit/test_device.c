@@ -31,7 +31,15 @@ static struct ctl_error err;
 static char place[300], disk[400], script[400], bridge_script[400], log_file[400];
 static enum { OBLIGING, STUBBORN } guest;
 
+static struct ctl_domain_info domain;
+
 /* --- what the library stands on --- */
+
+int ctl_domain_info(struct ctl *c, uint32_t domid, struct ctl_domain_info *info, struct ctl_error *e)
+{
+    *info = domain;
+    return 0;
+}
 
 struct xs_handle *ctl_store_handle(struct ctl *c, struct ctl_error *e)
 {
@@ -183,6 +191,12 @@ static void note(int sig)
 {
 }
 
+/* From its second transaction on, which is the one that withdraws what was asked. */
+static void hammer(void)
+{
+    xs_fake_conflicts = is("/local/domain/5/control/shutdown", "poweroff");
+}
+
 /* Signals that somebody handles do not end a wait. */
 static void test_signals(void **state)
 {
@@ -199,6 +213,29 @@ static void test_signals(void **state)
     assert_true(ctl_now_ms() - began >= 350);
     setitimer(ITIMER_REAL, &never, NULL);
     sigaction(SIGALRM, &before, NULL);
+}
+
+/* A guest that writes to its nodes all the time makes every transaction on them fail, and must keep nobody for ever. */
+static void test_conflicts(void **state)
+{
+    const struct ctl_store_change change = {"/local/domain/5/data", "1", NULL};
+
+    xs_fake_conflicts = true;
+    alarm(20);
+    assert_int_equal(attach(6, false), -EEXIST); /* of the second try: this store keeps what was given up */
+    assert_int_equal(ctl_store_write_domain(ctl, 5, "/local/domain/5/control/sysrq", "s", &err), -EAGAIN);
+    assert_non_null(strstr(err.message, "all the time"));
+    assert_int_equal(ctl_store_change(ctl, &change, 1, &err), -EAGAIN);
+    ctl_store_prune(ctl, "/local/domain/5/empty");
+    xs_fake_begun = 0;
+    domain.paused = false;
+    assert_int_equal(ctl_domain_request(ctl, 5, CTL_REQUEST_POWEROFF, 100, &err), -EAGAIN);
+    assert_in_range(xs_fake_begun, 2, 1000);
+    xs_fake_conflicts = false;
+    xs_fake_begins = hammer;
+    xs_fake_set("/local/domain/5/control/shutdown", "");
+    assert_int_equal(ctl_domain_request(ctl, 5, CTL_REQUEST_POWEROFF, 100, &err), 0); /* taken, as far as one can see */
+    alarm(0);
 }
 
 /* --- disks that others have --- */
@@ -437,6 +474,7 @@ int main(void)
         cmocka_unit_test_setup(test_never_closes, fresh),
         cmocka_unit_test_setup(test_connects_meanwhile, fresh),
         cmocka_unit_test_setup(test_signals, fresh),
+        cmocka_unit_test_setup(test_conflicts, fresh),
         cmocka_unit_test_setup(test_shared, fresh),
         cmocka_unit_test_setup(test_shared_meanwhile, fresh),
         cmocka_unit_test_setup(test_would_take, fresh),

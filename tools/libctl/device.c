@@ -179,7 +179,7 @@ static int make_nodes(const struct device *d, const struct device_node *back, co
     struct xs_handle *store = ctl_store_handle(d->ctl, NULL);
     int rc = store ? -EAGAIN : -ECONNREFUSED;
 
-    while (rc == -EAGAIN) {
+    for (int tries = 0; rc == -EAGAIN && tries < CTL_STORE_TRIES; tries++) {
         xs_transaction_t t = xs_transaction_start(store);
 
         if (t == XBT_NULL) {

@@ -96,6 +96,9 @@ int ctl_domctl_simple(struct ctl *ctl, uint32_t cmd, uint32_t domid, const char 
 /* flush.c: what a domain that sleeps has written to its disks is on them, and nothing is under way; or -errno. */
 int ctl_disks_flush(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
 
+/* Times that a transaction is tried: a guest that writes to its nodes all the time can make each of them fail. */
+#define CTL_STORE_TRIES 64
+
 /* xenstore.c: printf-like paths. -ENAMETOOLONG when the path does not fit. */
 int ctl_path(char path[CTL_PATH_MAX], const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Node of a domain: /local/domain/N/<node>; a copy, or NULL. */

@@ -76,10 +76,11 @@ static int wait_taken(struct ctl *ctl, uint32_t domid, const char *word, uint64_
     }
 }
 
-/* Empties the node unless the guest has taken the request in the meantime. Returns true when it was withdrawn. */
+/* Empties the node unless the guest has taken the request in the meantime. Returns true when it was withdrawn; a guest
+ * that writes to it all the time is taken at its word. */
 static bool withdraw(struct ctl *ctl, const char *path, const char *word)
 {
-    for (;;) {
+    for (int tries = 0; tries < CTL_STORE_TRIES; tries++) {
         xs_transaction_t t = xs_transaction_start(ctl->store);
         char *value = xs_read(ctl->store, t, path, NULL);
         bool pending = value && strcmp(value, word) == 0;
@@ -92,6 +93,7 @@ static bool withdraw(struct ctl *ctl, const char *path, const char *word)
             return pending;
         }
     }
+    return false;
 }
 
 static int not_taken(struct ctl *ctl, uint32_t domid, const char *word, int code, struct ctl_error *err)

@@ -30,7 +30,9 @@ static int store_fail(struct ctl_error *err, int code, const char *step, const c
 {
     code = code ? code : -EIO;
     return ctl_error_set(err, code, step, path, code == -EACCES ? ctl_hint(code) : NULL,
-                         code == -ENOENT ? "the node does not exist" : "xenstored refused");
+                         code == -ENOENT   ? "the node does not exist"
+                         : code == -EAGAIN ? "others, a guest perhaps, write to it all the time"
+                                           : "xenstored refused");
 }
 
 char *ctl_store_read(struct ctl *ctl, const char *path, struct ctl_error *err)
@@ -95,7 +97,7 @@ int ctl_store_write_domain(struct ctl *ctl, uint32_t domid, const char *path, co
     if (!store) {
         return -ECONNREFUSED;
     }
-    while (rc == -EAGAIN) {
+    for (int tries = 0; rc == -EAGAIN && tries < CTL_STORE_TRIES; tries++) {
         xs_transaction_t t = xs_transaction_start(store);
 
         if (t == XBT_NULL) {
@@ -138,7 +140,7 @@ int ctl_store_change(struct ctl *ctl, const struct ctl_store_change *changes, un
     if (!store) {
         return -ECONNREFUSED;
     }
-    while (rc == -EAGAIN) {
+    for (int tries = 0; rc == -EAGAIN && tries < CTL_STORE_TRIES; tries++) {
         xs_transaction_t t = xs_transaction_start(store);
 
         if (t == XBT_NULL) {
@@ -173,7 +175,7 @@ void ctl_store_prune(struct ctl *ctl, const char *path)
     struct xs_handle *store = ctl_store_handle(ctl, NULL);
     bool again = store != NULL;
 
-    while (again) {
+    for (int tries = 0; again && tries < CTL_STORE_TRIES; tries++) {
         xs_transaction_t t = xs_transaction_start(store);
         unsigned count = 1;
 
