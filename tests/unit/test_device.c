@@ -391,6 +391,12 @@ static void test_flush(void **state)
     assert_int_equal(ctl_disks_flush(ctl, 5, &err), 0);
     assert_int_equal(synced, 2);
     assert_int_equal(ctl_disks_flush(ctl, 77, &err), 0);
+    xs_fake_set(BACK "/mode", "w");
+    under_way("1 1\n"); /* which it always is with one that runs */
+    began = ctl_now_ms();
+    ctl_disks_flush_early(ctl, 5);
+    assert_true(ctl_now_ms() - began < 2000);
+    assert_int_equal(synced, 3);
     under_way("");
 }
 

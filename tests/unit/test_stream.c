@@ -400,21 +400,11 @@ static void test_config(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips),
-        cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_unknown_records),
-        cmocka_unit_test(test_order),
-        cmocka_unit_test(test_lies),
-        cmocka_unit_test(test_wrong_places),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_hostile_guest),
-        cmocka_unit_test(test_disks),
-        cmocka_unit_test(test_disk_full),
-        cmocka_unit_test(test_config),
-        cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_nothing_comes),
+        cmocka_unit_test(test_round_trips),      cmocka_unit_test(test_truncated), cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_unknown_records),  cmocka_unit_test(test_order),     cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_wrong_places),     cmocka_unit_test(test_refusals),  cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_hostile_guest),    cmocka_unit_test(test_disks),     cmocka_unit_test(test_disk_full),
+        cmocka_unit_test(test_config),           cmocka_unit_test(test_bounds),    cmocka_unit_test(test_nothing_comes),
         cmocka_unit_test(test_nothing_is_taken),
     };
 

@@ -96,16 +96,16 @@ static int flush_device(const char *path, const char *number)
     return rc;
 }
 
-static int flush_one(const struct device *d, struct ctl_error *err)
+static int flush_one(const struct device *d, bool asleep, struct ctl_error *err)
 {
     char *hex = device_read(d, "physical-device"), *path = device_read(d, "physical-device-path");
     char number[24];
     int rc = 0;
 
     if (decimal(hex, number)) {
-        rc = wait_idle(number);
+        rc = asleep ? wait_idle(number) : 0;
         rc = rc < 0 ? rc : flush_device(path, number);
-    } else {
+    } else if (asleep) {
         sync();
     }
     free(path);
@@ -118,6 +118,7 @@ static int flush_one(const struct device *d, struct ctl_error *err)
 }
 
 struct flushing {
+    bool asleep;
     struct ctl_error *err;
     int rc;
 };
@@ -128,15 +129,22 @@ static void each_flush(const struct device *d, void *ctx)
     char *mode = d->kind == CTL_DISK ? device_read(d, "mode") : NULL;
 
     if (f->rc == 0 && mode && strcmp(mode, "r") != 0) {
-        f->rc = flush_one(d, f->err);
+        f->rc = flush_one(d, f->asleep, f->err);
     }
     free(mode);
 }
 
 int ctl_disks_flush(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
 {
-    struct flushing f = {.err = err};
+    struct flushing f = {.asleep = true, .err = err};
 
     device_for_each(ctl, domid, each_flush, &f);
     return f.rc;
+}
+
+void ctl_disks_flush_early(struct ctl *ctl, uint32_t domid)
+{
+    struct flushing f = {0};
+
+    device_for_each(ctl, domid, each_flush, &f);
 }

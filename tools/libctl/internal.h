@@ -93,8 +93,12 @@ const char *ctl_hint(int code);
 /* A domctl that needs no more than its number. */
 int ctl_domctl_simple(struct ctl *ctl, uint32_t cmd, uint32_t domid, const char *step, struct ctl_error *err);
 
-/* flush.c: what a domain that sleeps has written to its disks is on them, and nothing is under way; or -errno. */
+/*
+ * flush.c: what a domain that sleeps has written to its disks is on them, and nothing is under way; or -errno. While it
+ * runs: most of it, so that it need not sleep for that.
+ */
 int ctl_disks_flush(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
+void ctl_disks_flush_early(struct ctl *ctl, uint32_t domid);
 
 /* Times that a transaction is tried: a guest that writes to its nodes all the time can make each of them fail. */
 #define CTL_STORE_TRIES 64

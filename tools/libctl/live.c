@@ -260,6 +260,7 @@ static int live_rounds(struct ctl_save *v)
 
         rc = send_round(v);
         if (rc == 0) {
+            ctl_disks_flush_early(v->ctl, v->info.domid); /* what it stores to meanwhile is counted */
             rc = look(v, ctl_now_ms() - began);
         }
         if (rc == 0) {
