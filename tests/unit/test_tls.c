@@ -471,6 +471,24 @@ static void test_once(void **state)
     assert_memory_equal(got, sent, LITTLE);
 }
 
+/* What is said on standard error, when that was closed, does not go to the other host. */
+static void test_closed_standard_files(void **state)
+{
+    char why[200];
+    pid_t child = fork();
+    int status;
+
+    if (child == 0) {
+        close(STDIN_FILENO);
+        close(STDERR_FILENO);
+        net_fill_standard_files();
+        status = net_listen("127.0.0.1:0", why, sizeof(why));
+        _exit(status > STDERR_FILENO ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 /* A connection that cannot be taken, since there are no descriptors left, waits; meanwhile the server does, too. */
 static void test_no_descriptors(void **state)
 {
@@ -524,9 +542,11 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_right_key), cmocka_unit_test(test_wrong_key), cmocka_unit_test(test_strangers),
-        cmocka_unit_test(test_cut),       cmocka_unit_test(test_changed),   cmocka_unit_test(test_key_files),
-        cmocka_unit_test(test_addresses), cmocka_unit_test(test_once),      cmocka_unit_test(test_no_descriptors),
+        cmocka_unit_test(test_right_key),      cmocka_unit_test(test_wrong_key),
+        cmocka_unit_test(test_strangers),      cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_changed),        cmocka_unit_test(test_key_files),
+        cmocka_unit_test(test_addresses),      cmocka_unit_test(test_once),
+        cmocka_unit_test(test_no_descriptors), cmocka_unit_test(test_closed_standard_files),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -74,6 +74,7 @@ int main(int argc, char **argv)
     uint8_t key[TLS_KEY_SIZE];
     char why[256];
 
+    net_fill_standard_files();
     signal(SIGPIPE, SIG_IGN);
     if (!connects && !once && !listens) {
         fprintf(stderr, "usage: umbra-tls connect HOST:PORT KEYFILE\n"

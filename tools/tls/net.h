@@ -7,6 +7,8 @@
 
 #define NET_NAME_SIZE 96
 
+/* Before any socket is made: none becomes one of the three files that are read from and printed to. */
+void net_fill_standard_files(void);
 /* A socket, or -errno; why then says more. What is listened at is an address, not a name, which may have several. */
 int net_listen(const char *where, char *why, size_t size);
 int net_connect(const char *where, unsigned timeout_ms, char *why, size_t size);
