@@ -47,10 +47,12 @@ static int drop_vcpu_state(struct domain *d)
         vcpu_unregister_info(v);
         if (is_hvm_vcpu(v))
             hvm_vcpu_stop(v);
-        pv_drop_descriptors(v);
         rc = pv_drop_base(v);
         if (rc)
             return rc;
+        if (preempt_before_work(GDT_PAGES + LDT_PAGES))
+            return -ERESTART;
+        pv_drop_descriptors(v);
         stretch_work(GDT_PAGES + LDT_PAGES);
     }
     return 0;

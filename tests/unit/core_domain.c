@@ -95,6 +95,22 @@ static void test_teardown_restarts(void **state)
     assert_null(domain_get(id));
 }
 
+/* The base is the last that keeps its table in use, and the vCPU has more to give back than that. */
+static void test_end_of_an_unpinned_base(void **state)
+{
+    struct domain *d = core_guest(1, 1);
+    struct mmuext_op *op = guest_new(struct mmuext_op);
+    mfn_t table = page_to_mfn(list_first(&d->page_list, struct page_info, list));
+
+    memset(mfn_to_virt(table), 0, PAGE_SIZE);
+    *op = (struct mmuext_op){.cmd = MMUEXT_NEW_BASEPTR, .arg1.mfn = table.n};
+    d->vcpu[0]->pv.kernel_mode = true;
+    core_as(d->vcpu[0]);
+    assert_int_equal(core_call4(__HYPERVISOR_mmuext_op, (unsigned long)op, 1, 0, DOMID_SELF), 0);
+    core_as(control_domain->vcpu[0]);
+    core_kill(d); /* core_end knows the bound */
+}
+
 /* Others' references keep frames and domain: seen as dying, gone with the last one. Its number is not given again. */
 static void test_zombie(void **state)
 {
@@ -303,6 +319,7 @@ int core_domain_tests(void)
         CORE_TEST(test_creation_errors),
         CORE_TEST(test_lookup),
         CORE_TEST(test_teardown_restarts),
+        CORE_TEST(test_end_of_an_unpinned_base),
         CORE_TEST(test_zombie),
         CORE_TEST(test_freed_in_slices),
         CORE_TEST(test_reference_outlives_kill),

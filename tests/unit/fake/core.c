@@ -370,6 +370,8 @@ static void kill_all(void)
 static void boot(void)
 {
     ram_init();
+    idle_l4 = alloc_hv_mem(0); /* is looked for in RAM */
+    memset(idle_l4, 0, PAGE_SIZE);
     stretch_init();
     domain_boot_init();
     timer_boot_init();
