@@ -95,6 +95,7 @@ $(BUILD)/guests/%: $(BUILD)/guest-objs/tests/guests/%.o $(guest-objs) tests/gues
 # Objects are kept: make would take them for steps on the way and delete them.
 .SECONDARY:
 $(foreach f,$(hvm-formats),$(eval $(call hvm-rules,$(f))))
+$(eval $(fuzz-rules))
 .PHONY: guests
 all: guests
 guests: $(patsubst %,$(BUILD)/guests/%,$(guests) $(hvm-formats:%=hvm/%))

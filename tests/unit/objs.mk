@@ -388,7 +388,7 @@ endif
 core-wrapped     := vcpu_sleep_sync preempt_needed hv_alloc alloc_hv_pages alloc_hv_mem alloc_domain_pages
 units            += test_core
 test_core-srcs   := tests/unit/test_core.c $(wildcard tests/unit/core_*.c) \
-                    $(patsubst %,tests/unit/fake/%.c,core core_rest base ram tlb) \
+                    $(patsubst %,tests/unit/fake/%.c,core core_rest core_pv base ram tlb) \
                     $(patsubst %,hypervisor/mm/%.c,heap fresh objects alloc_fault) $(mm-pv-srcs) \
                     $(patsubst %,hypervisor/domain/%.c,domain vcpu pause watchdog teardown holders) \
                     $(filter-out %/switch.c,$(wildcard hypervisor/sched/*.c)) \
@@ -398,3 +398,12 @@ test_core-srcs   := tests/unit/test_core.c $(wildcard tests/unit/core_*.c) \
                     $(patsubst %,hypervisor/lib/%.c,bitmap rangeset stretch)
 test_core-cflags := $(hv-unit-cflags) -DRAM_END=0x3000ul
 test_core-libs   := $(patsubst %,-Wl$(comma)--wrap=%,$(core-wrapped))
+
+# the calls of the guests that make them at random, on the same
+units            += test_fuzz
+test_fuzz-srcs   := tests/unit/test_fuzz.c $(patsubst %,tests/guests/fuzz/%.c,grammar values run) \
+                    tests/guests/lib/format.c \
+                    $(patsubst %,hypervisor/pv/%.c,desc desc_check context walk flags) \
+                    $(filter-out tests/unit/test_core.c tests/unit/core_% %/core_pv.c,$(test_core-srcs))
+test_fuzz-cflags := $(test_core-cflags) -fno-sanitize=alignment -fno-sanitize=pointer-overflow
+test_fuzz-libs   := $(test_core-libs)

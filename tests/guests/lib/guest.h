@@ -122,8 +122,8 @@ void iret_hypercall(const struct iret_context *c) __attribute__((noreturn));
 /* One access; the vector of the fault, or -1. */
 int try_read(const void *p);
 int try_write(void *p, uint64_t value);
-/* Called for each event upcall (events are masked meanwhile), failsafe callback, system call and trap without a catch.
- */
+/* Called for each event upcall (events are masked meanwhile) and NMI, and for each failsafe callback, system call and
+ * trap without a catch. */
 extern void (*on_entry)(struct regs *r);
 void set_traps(const struct trap_info *t);
 void unmask_events(void);

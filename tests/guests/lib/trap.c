@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Entries from the hypervisor. On a vCPU that is inside faults(), any but an event ends the function that runs there
- * and is reported: traps, failsafe callbacks, system calls. Others go to on_entry; one that nobody expects ends the
- * guest with a failure.
+ * and is reported: traps, failsafe callbacks, system calls; not an NMI where on_entry takes it. Others go to on_entry;
+ * one that nobody expects ends the guest with a failure.
  */
 #include "internal.h"
 
@@ -31,7 +31,7 @@ void trap(struct regs *r)
 
     if (r->vector == VEC_EVENT)
         acknowledge_event();
-    else if (c->catching) {
+    else if (c->catching && !(r->vector == TRAP_NMI && on_entry)) {
         c->catching = false;
         c->fault = (struct fault){r->vector, r->error, r->rip, shared_info->vcpu_info[c->id].arch.cr2};
         catch_resume(&c->caught);

@@ -148,55 +148,12 @@ void fpu_vcpu_free(struct vcpu *v)
     v->xsave_area = NULL;
 }
 
-void pv_drop_descriptors(struct vcpu *v)
-{
-}
-
-void pv_ldt_invalidate(struct vcpu *v)
-{
-}
-
-int pv_set_ldt(struct vcpu *v, unsigned long base, unsigned long ents)
-{
-    return -EINVAL;
-}
-
-bool pv_check_descriptor(uint64_t *desc)
-{
-    return true;
-}
-
 void pv_inject(struct vcpu *v, unsigned int vector, uint32_t error_code)
 {
 }
 
 void pv_inject_page_fault(struct vcpu *v, uint32_t error_code, unsigned long cr2)
 {
-}
-
-int pv_walk(const struct vcpu *v, unsigned long linear, pte_t *leaf, unsigned int *level)
-{
-    return -EFAULT;
-}
-
-int pv_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx)
-{
-    assert_true(v->domain->pause_count || spin_is_locked(&v->domain->life_lock));
-    if (core.context_restarts) {
-        core.context_restarts--;
-        return -ERESTART;
-    }
-    if (core.context_error)
-        return core.context_error;
-    v->regs = ctx->user_regs;
-    v->is_initialised = true;
-    return 0;
-}
-
-void pv_get_context(struct vcpu *v, struct vcpu_guest_context *ctx)
-{
-    memset(ctx, 0, sizeof(*ctx));
-    ctx->user_regs = v->regs;
 }
 
 mfn_t m2p_frame(unsigned long rw_address)
@@ -215,10 +172,8 @@ UNUSED_CALL(nmi_op)
 UNUSED_CALL(get_debugreg)
 UNUSED_CALL(set_callbacks)
 UNUSED_CALL(set_debugreg)
-UNUSED_CALL(set_gdt)
 UNUSED_CALL(set_segment_base)
 UNUSED_CALL(set_trap_table)
-UNUSED_CALL(update_descriptor)
 UNUSED_CALL(vm_assist)
 
 long do_physdev_op(struct hcall *hc)

@@ -55,7 +55,7 @@ typedef uint64_t entry_t;
 #define HOME_END  0x800000ul
 #define TEST_AREA (LEVELS == 4 ? (unsigned long)0x8040000000ull : 0x40000000ul)
 
-enum { TRAP_DE, TRAP_DB, TRAP_UD = 6, TRAP_DF = 8, TRAP_GP = 13, TRAP_PF = 14 };
+enum { TRAP_DE, TRAP_DB, TRAP_NMI, TRAP_UD = 6, TRAP_DF = 8, TRAP_GP = 13, TRAP_PF = 14 };
 enum { PFEC_P = 1, PFEC_W = 2, PFEC_U = 4, PFEC_RSVD = 8, PFEC_I = 16 };
 
 /* ---- the processor ---- */

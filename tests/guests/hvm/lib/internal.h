@@ -11,6 +11,11 @@ extern const struct guest {
     void (*main)(void);
 } guests[];
 
+/* What the guest was started with, whole words or cut off. */
+extern char command_line[];
+/* NMIs are expected, and nothing is done about them. */
+extern bool ignore_nmi;
+
 /* Registers at an entry, as start.S leaves them. */
 struct regs {
     unsigned long general[sizeof(long) == 8 ? 15 : 8]; /* the last one pushed first */

@@ -10,6 +10,7 @@
 #define TSS_BYTES  104
 #define STUB_BYTES 16
 
+bool ignore_nmi;
 static uint32_t idt[GATES * GATE_WORDS] __attribute__((aligned(16)));
 static uint32_t tss[MAX_CPUS][TSS_BYTES / 4] __attribute__((aligned(128)));
 extern uint32_t gdt[];
@@ -56,6 +57,8 @@ void trap(struct regs *r)
     struct cpu *c = this_cpu();
     unsigned long caught = c->caught;
 
+    if (ignore_nmi && r->vector == TRAP_NMI)
+        return;
     c->fault = (struct fault){(unsigned int)r->vector, r->error, r->vector == TRAP_PF ? read_cr2() : 0, r->ip};
     if (!caught) {
         say("FAIL: exception %u, error code %lx, at %lx, CR2 %lx", (unsigned int)r->vector, r->error, r->ip,
