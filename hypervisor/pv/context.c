@@ -7,6 +7,7 @@
  * the rest untouched; descriptor frames), commit.
  */
 #include <hv/fpu.h>
+#include <hv/sched.h>
 #include "internal.h"
 
 static bool addresses_ok(const struct vcpu_guest_context *c)
@@ -103,6 +104,8 @@ int pv_set_context(struct vcpu *v, const struct vcpu_guest_context *c)
         v->domain->vm_assist = c->vm_assist & PV_VM_ASSIST_MASK;
     if (!rc)
         rc = pv_set_base(v, base_of(c->ctrlreg[3]), base_of(c->ctrlreg[1]));
+    if (!rc && preempt_after_work()) /* called again it has that base already, and goes on here */
+        rc = -ERESTART;
     if (!rc)
         rc = pv_set_gdt(v, c->gdt_frames, (unsigned int)c->gdt_ents);
     if (!rc)

@@ -673,6 +673,25 @@ static void test_translated_calls(void **state)
     run(new_translated, fake_ops(60000));
 }
 
+/* A context has tables that are validated, and then descriptors that are checked: stretches of their own. */
+static void test_context_in_stretches(void **state)
+{
+    struct vcpu_guest_context *c;
+
+    alloc_guest_memory();
+    new_pv();
+    c = (void *)areas;
+    c->flags = VGCF_in_kernel;
+    c->ctrlreg[3] = values[LIST_SPARE][0] << PAGE_SHIFT;
+    c->gdt_frames[0] = values[LIST_SPARE][1];
+    c->gdt_ents = 512;
+    core_as(d->vcpu[0]);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_initialise, FUZZ_VCPUS, c), 0);
+    assert_true(d->vcpu[FUZZ_VCPUS]->is_initialised);
+    assert_int_equal(pv_base(d->vcpu[FUZZ_VCPUS]).n, values[LIST_SPARE][0]);
+    end_guest();
+}
+
 int main(void)
 {
     const struct CMUnitTest grammar[] = {
@@ -684,7 +703,8 @@ int main(void)
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_loop),
     };
-    const struct CMUnitTest calls[] = {CORE_TEST(test_pv_calls), CORE_TEST(test_translated_calls)};
+    const struct CMUnitTest calls[] = {CORE_TEST(test_context_in_stretches), CORE_TEST(test_pv_calls),
+                                       CORE_TEST(test_translated_calls)};
 
     fake_seed("test_fuzz");
     return cmocka_run_group_tests(grammar, NULL, NULL) + cmocka_run_group_tests(calls, NULL, NULL);
