@@ -699,6 +699,25 @@ static void test_pv_pool_not_got(void **state)
     core_kill(d);
 }
 
+/* Frames that come while the log is on, with numbers side by side: the bits are there for all of them at once. */
+static void test_pv_populate(void **state)
+{
+    struct xen_memory_reservation *res = guest_new(struct xen_memory_reservation);
+    xen_pfn_t *first = guest_new(xen_pfn_t);
+
+    pv_begin();
+    assert_int_equal(ENABLE(), 0);
+    d->max_pages = 2 * PAGES + 32;
+    core_settle();
+    core_as(d->vcpu[0]);
+    *first = 0x40000;
+    *res = (struct xen_memory_reservation){
+        .extent_start.p = first, .nr_extents = 1, .extent_order = 5, .domid = DOMID_SELF};
+    assert_int_equal(CALL(memory_op, XENMEM_populate_physmap, res, 0), 1); /* core_end knows the bound */
+    core_as(control_domain->vcpu[0]);
+    core_kill(d);
+}
+
 /* Whatever cannot be had, nothing is left of it. */
 static void test_pv_no_memory(void **state)
 {
@@ -730,7 +749,7 @@ int core_log_tests(void)
         CORE_TEST(test_bad_buffers),     CORE_TEST(test_held),         CORE_TEST(test_one_at_a_time),
         CORE_TEST(test_other_stores),    CORE_TEST(test_no_memory),    CORE_TEST(test_not_covered),
         CORE_TEST(test_not_split),       CORE_TEST(test_random),       CORE_TEST(test_pv),
-        CORE_TEST(test_pv_pool_not_got), CORE_TEST(test_pv_no_memory),
+        CORE_TEST(test_pv_pool_not_got), CORE_TEST(test_pv_no_memory), CORE_TEST(test_pv_populate),
     };
 
     return cmocka_run_group_tests_name("log of stores", tests, NULL, NULL);
