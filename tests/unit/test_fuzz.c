@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The grammar of the guests that make hypercalls at random (tests/guests/fuzz): the same seed gives the same calls
- * whatever they brought, every row comes up, structures are as long as their types. Then its calls are made, of a PV
- * domain and of a translated one, to all of the hypervisor that runs on the host: two vCPUs of which one goes on where
- * the other was preempted, with allocations and copies that fail. Whatever happens, no assertion fires, no work is
- * longer than its bound, no lock stays held and all memory comes back (core_end).
+ * The calls of the guests that make hypercalls at random (tests/guests/fuzz), made to all of the hypervisor that runs
+ * on the host, of a PV domain and of a translated one: two vCPUs of which one goes on where the other was preempted,
+ * with allocations and copies that fail, while tools pause the domain and log its stores. Whatever happens, no
+ * assertion fires, no work is longer than its bound, no lock stays held, audits find nothing, and all memory comes
+ * back.
  *
  * UMBRA_SEED and UMBRA_OPS replay a run; UMBRA_VERBOSE=1 shows each call.
  */
@@ -12,18 +12,13 @@
 #include <hv/grant.h>
 #include <hv/hvm.h>
 #include <hv/p2m.h>
-#include <xen/arch-x86/xen-mca.h>
-#include <xen/callback.h>
-#include <xen/hvm/hvm_op.h>
-#include <xen/hvm/hvm_vcpu.h>
+#include <xen/event_channel.h>
+#include <xen/grant_table.h>
 #include <xen/memory.h>
-#include <xen/nmi.h>
-#include <xen/physdev.h>
-#include <xen/vcpu.h>
-#include <xen/version.h>
 #include "../guests/fuzz/run.h"
 #include "../../hypervisor/pv/internal.h"
 #include "fake/core.h"
+#include "fuzz_grammar.h"
 
 #define FRAMES 96u
 #define LIVE   4u /* tables */
@@ -34,234 +29,11 @@ static struct fuzz_world world;
 static struct fuzz_vcpu callers[FUZZ_VCPUS];
 static uint64_t values[NR_LISTS][2 * FRAMES];
 
-/* ---- the grammar alone ---- */
-
-static uint64_t hash;
-
-static void add(const void *p, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        hash = (hash ^ ((const uint8_t *)p)[i]) * 0x100000001b3ul;
-}
-
-static void add_store(uint64_t to, const void *from, size_t n)
-{
-    add(&to, sizeof(to));
-    add(from, n);
-}
-
-static bool load_nothing(void *to, uint64_t from, size_t n)
-{
-    return false;
-}
-
-static uint64_t no_time(void)
-{
-    return 1000000;
-}
-
 static void set_list(enum fuzz_list list, unsigned int count)
 {
     world.list[list].values = values[list];
     world.list[list].count = count;
 }
-
-/* A world of numbers that mean nothing. */
-static void plain_world(uint64_t salt)
-{
-    world = (struct fuzz_world){.now = no_time, .store = add_store, .load = load_nothing};
-    for (unsigned int list = 0; list < NR_LISTS; list++) {
-        for (unsigned int i = 0; i < 16; i++)
-            values[list][i] = (salt + list) << 20 | i << 12;
-        set_list(list, 16);
-    }
-    for (unsigned int i = 0; i < NR_RINGS * FUZZ_RING; i++)
-        world.ring[i / FUZZ_RING][i % FUZZ_RING] = salt * i;
-    for (unsigned int i = 0; i < FUZZ_VCPUS; i++) {
-        world.vcpu[i] = &callers[i];
-        callers[i].area = 0x100000 * (i + 1);
-    }
-}
-
-static uint64_t hash_of(uint64_t seed, unsigned int vcpu, uint64_t i)
-{
-    struct fuzz_call c;
-
-    hash = 0xcbf29ce484222325ul;
-    fuzz_make(&world, seed, vcpu, i, &c);
-    add(&c.nr, sizeof(c.nr));
-    add(&c.flags, sizeof(c.flags));
-    add(c.arg, sizeof(c.arg));
-    return hash;
-}
-
-static void test_same_seed_same_calls(void **state)
-{
-    static uint64_t first[4000];
-    unsigned int same = 0;
-
-    plain_world(1);
-    for (unsigned int i = 0; i < ARRAY_SIZE(first); i++)
-        first[i] = hash_of(7, 0, i);
-    for (unsigned int i = ARRAY_SIZE(first); i-- > 0;) /* in any order */
-        assert_int_equal(hash_of(7, 0, i), first[i]);
-    for (unsigned int i = 0; i < ARRAY_SIZE(first); i++)
-        same += (hash_of(7, 1, i) == first[i]) + (hash_of(8, 0, i) == first[i]);
-    assert_in_range(same, 0, 40); /* a few have no arguments at all */
-}
-
-/* What the guest has and what earlier calls brought decides values, and never what is chosen. */
-static void test_choices_do_not_depend_on_values(void **state)
-{
-    static struct fuzz_call first[4000];
-    struct fuzz_call c;
-
-    plain_world(1);
-    for (unsigned int i = 0; i < ARRAY_SIZE(first); i++)
-        fuzz_make(&world, 3, 1, i, &first[i]);
-    plain_world(999);
-    for (unsigned int i = 0; i < ARRAY_SIZE(first); i++) {
-        fuzz_make(&world, 3, 1, i, &c);
-        assert_string_equal(c.name, first[i].name);
-        assert_int_equal(c.flags, first[i].flags);
-        assert_int_equal(c.outs, first[i].outs);
-        assert_int_equal(c.narrow, first[i].narrow);
-    }
-}
-
-static void every_row(bool translated)
-{
-    static unsigned int seen[256];
-    unsigned int rows = 0;
-    struct fuzz_call c;
-
-    plain_world(1);
-    world.translated = translated;
-    memset(seen, 0, sizeof(seen));
-    for (unsigned int i = 0; i < 100000; i++) {
-        fuzz_make(&world, 11, 0, i, &c);
-        for (unsigned int row = 0; fuzz_row(row); row++)
-            seen[row] += c.name == fuzz_row(row);
-    }
-    for (; fuzz_row(rows); rows++)
-        if (!seen[rows] && !(translated && !strcmp(fuzz_row(rows), "SCHEDOP_block")))
-            fail_msg("%s never comes up", fuzz_row(rows));
-    assert_in_range(rows, 150, ARRAY_SIZE(seen));
-}
-
-static void test_every_row_comes_up(void **state)
-{
-    every_row(false);
-    every_row(true);
-}
-
-static void test_sizes(void **state)
-{
-    static const struct {
-        const char *name;
-        size_t size;
-    } types[] = {
-#define SHAPE(name, type, ...) {#name, sizeof(type)},
-#include "../guests/fuzz/shapes.def"
-#undef SHAPE
-    };
-
-    for (unsigned int i = 0; i < ARRAY_SIZE(types); i++)
-        if (fuzz_shape_size(i, false) != types[i].size)
-            fail_msg("%s has %u bytes, its type %zu", types[i].name, fuzz_shape_size(i, false), types[i].size);
-    assert_int_equal(fuzz_shape_size(ARRAY_SIZE(types), false), 0);
-}
-
-/* By 32-bit code: pointers and longs of 4 bytes, and no more alignment than that. */
-static void test_narrow_sizes(void **state)
-{
-    static const struct {
-        const char *name;
-        unsigned int size;
-    } known[] = {{"reservation", 20}, {"exchange", 44},   {"multicall", 32}, {"poll", 16},
-                 {"grant_copy", 24},  {"singleshot", 12}, {"add_batch", 20}, {"memory_map", 8}};
-    static const char *const names[] = {
-#define SHAPE(name, type, ...) #name,
-#include "../guests/fuzz/shapes.def"
-#undef SHAPE
-    };
-    unsigned int found = 0;
-
-    for (unsigned int i = 0; i < ARRAY_SIZE(names); i++)
-        for (unsigned int k = 0; k < ARRAY_SIZE(known); k++)
-            if (!strcmp(names[i], known[k].name)) {
-                assert_int_equal(fuzz_shape_size(i, true), known[k].size);
-                found++;
-            }
-    assert_int_equal(found, ARRAY_SIZE(known));
-}
-
-static void test_options(void **state)
-{
-    struct fuzz_options o = {.seed = 1, .calls = 2, .trace = 3};
-
-    fuzz_parse("", &o);
-    fuzz_parse("reseed=4 seed calls 5", &o);
-    assert_true(o.seed == 1 && o.calls == 2 && o.from == 0 && o.trace == 3);
-    fuzz_parse("quiet seed=0xFfe calls=1200000 from=7 trace=0x10 seed=9", &o);
-    assert_true(o.seed == 0xffe && o.calls == 1200000 && o.from == 7 && o.trace == 16);
-    fuzz_parse("seed=99", &o);
-    assert_true(o.seed == 99 && o.from == 7);
-}
-
-/* ---- the loop, with calls that only count ---- */
-
-static char said[4096];
-static size_t said_len;
-static unsigned int numbers[64], mended, over_after;
-
-static long count_call(uint32_t nr, const uint64_t *arg, bool narrow)
-{
-    bool on_stack = arg[2] >> 30 == (uintptr_t)&nr >> 30; /* what the run says; others are calls of the grammar */
-
-    numbers[nr % 64]++;
-    if (nr != __HYPERVISOR_console_io || arg[0] != CONSOLEIO_write)
-        return nr % 2 ? -1 : 0;
-    if (on_stack && arg[1] < 128 && said_len + arg[1] < sizeof(said) && strncmp((char *)arg[2], "fuzz: ", 6) == 0) {
-        memcpy(said + said_len, (char *)arg[2], arg[1]);
-        said_len += arg[1];
-    }
-    return 0;
-}
-
-static void count_mend(unsigned int vcpu, unsigned int what)
-{
-    mended++;
-}
-
-static void wake_nobody(void)
-{
-}
-
-static bool just_call(void (*fn)(void *), void *arg)
-{
-    fn(arg);
-    return ++over_after % 100 == 0; /* as if it had faulted at its end */
-}
-
-static void test_loop(void **state)
-{
-    static const struct fuzz_guest guest = {&world, count_call, wake_nobody, count_mend, just_call};
-    struct fuzz_options o = {.seed = 5, .calls = 2000, .from = 10, .trace = ~0ul};
-
-    plain_world(1);
-    memset(numbers, 0, sizeof(numbers));
-    fuzz_run(&guest, &o, 0);
-    assert_non_null(strstr(said, "fuzz: seed 5 vcpu 0 begins at 0: 0 refused, 0 faults"));
-    assert_non_null(strstr(said, "fuzz: seed 5 vcpu 0 has made 2000: "));
-    assert_non_null(strstr(said, "fuzz: seed 5 vcpu 0 ends after 2000: "));
-    assert_non_null(strstr(said, ", 40 faults"));
-    assert_in_range(mended, 2000 / 64, 400);
-    for (unsigned int nr = 12; nr <= 20; nr += 8) /* memory_op, grant_table_op */
-        assert_in_range(numbers[nr], 100, 1000);
-}
-
-/* ---- on the hypervisor ---- */
 
 static struct domain *d, *neighbour;
 static struct flight {
@@ -276,6 +48,7 @@ static mfn_t grants;
 
 /* Of guest memory, for one guest after the other. */
 static uint8_t (*pages)[PAGE_SIZE], (*areas)[FUZZ_AREA];
+static uint8_t *areas_of_tool;
 static void *argument;
 
 #define RIP 0x1000ul
@@ -420,13 +193,26 @@ static void new_pv(void)
     }
 }
 
+/* A number that no domain has, be it dead and held. */
+static domid_t free_number(void)
+{
+    struct domain *other;
+    domid_t id = 1;
+
+    while ((other = domain_get(id)) != NULL) {
+        domain_put(other);
+        id++;
+    }
+    return id;
+}
+
 static void new_translated(void)
 {
     struct xen_memory_reservation *res;
     xen_pfn_t *frames;
 
     new_world(true);
-    d = core_translated(5, FUZZ_VCPUS + 1, 2 * FRAMES);
+    d = core_translated(free_number(), FUZZ_VCPUS + 1, 2 * FRAMES);
     keep_down(d->vcpu[FUZZ_VCPUS]);
     common_lists();
     world.narrow = true;
@@ -538,20 +324,120 @@ static void step(unsigned int k)
     core_settle();
 }
 
+/* To a CPU that runs none of the domain's vCPUs. */
+static void go_elsewhere(const struct domain *from)
+{
+    for (unsigned int cpu = 0; cpu < FAKE_CPUS && current->domain == from; cpu++)
+        core_on(cpu);
+    assert_ptr_not_equal(current->domain, from);
+}
+
+/* ---- what tools do to the guest meanwhile ---- */
+
+static long ask(uint32_t cmd)
+{
+    struct xen_domctl *op = argument;
+
+    op->cmd = cmd;
+    op->interface_version = XEN_DOMCTL_INTERFACE_VERSION;
+    op->domain = d->id;
+    return CALL(domctl, op, 0, 0);
+}
+
+/* The log of stores goes on and off and is read; of a PV guest shadows come and go with it. */
+static void ask_log(struct xen_domctl *op)
+{
+    static const uint32_t what[] = {XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, XEN_DOMCTL_SHADOW_OP_CLEAN,
+                                    XEN_DOMCTL_SHADOW_OP_CLEAN, XEN_DOMCTL_SHADOW_OP_PEEK, XEN_DOMCTL_SHADOW_OP_OFF};
+
+    op->u.shadow_op = (struct xen_domctl_shadow_op){.op = what[fake_below(ARRAY_SIZE(what))], .pages = RAM_END};
+    op->u.shadow_op.dirty_bitmap.p = areas_of_tool;
+    (void)ask(XEN_DOMCTL_shadow_op);
+}
+
+/* Another domain's end of what the guest offers: some of it is held beyond the guest's end. */
+static void use_grant(void)
+{
+    static grant_handle_t last;
+    struct gnttab_map_grant_ref *m = (void *)areas_of_tool;
+    struct gnttab_unmap_grant_ref *u = (void *)(m + 1);
+
+    *m = (struct gnttab_map_grant_ref){.flags = GNTMAP_device_map, .ref = fake_below(16), .dom = d->id};
+    *u = (struct gnttab_unmap_grant_ref){.handle = last};
+    (void)CALL(grant_table_op, GNTTABOP_unmap_grant_ref, u, 1);
+    assert_int_equal(CALL(grant_table_op, GNTTABOP_map_grant_ref, m, 1), 0);
+    last = m->handle;
+}
+
+static void use_port(void)
+{
+    struct evtchn_bind_interdomain *b = (void *)areas_of_tool;
+    struct evtchn_send *s = (void *)(b + 1);
+
+    *b = (struct evtchn_bind_interdomain){.remote_dom = d->id, .remote_port = 1 + fake_below(24)};
+    if (CALL(event_channel_op, EVTCHNOP_bind_interdomain, b, 0))
+        return;
+    s->port = b->local_port;
+    assert_int_equal(CALL(event_channel_op, EVTCHNOP_send, s, 0), 0);
+    if (fake_chance(80))
+        assert_int_equal(CALL(event_channel_op, EVTCHNOP_close, s, 0), 0);
+}
+
+static void control_acts(void)
+{
+    struct xen_domctl *op = argument;
+
+    go_elsewhere(d);
+    for (unsigned int cpu = 0; cpu < FAKE_CPUS && current->domain != control_domain; cpu++)
+        core_on(cpu);
+    if (current->domain != control_domain)
+        return;
+    memset(op, 0, sizeof(*op));
+    switch (fake_below(8)) {
+    case 0:
+        assert_int_equal(ask(XEN_DOMCTL_pausedomain), 0);
+        core_settle();
+        assert_int_equal(ask(XEN_DOMCTL_unpausedomain), 0);
+        break;
+    case 1:
+        assert_int_equal(ask(XEN_DOMCTL_getdomaininfo), 0);
+        break;
+    case 2:
+        op->u.max_mem.max_memkb = (FRAMES + fake_below(128)) * 4;
+        (void)ask(XEN_DOMCTL_max_mem);
+        break;
+    case 3:
+        use_port();
+        break;
+    case 4:
+        use_grant();
+        break;
+    default:
+        ask_log(op);
+    }
+    core_settle();
+}
+
 /*
- * No work between two preemption points was longer than its bound, but for what docs/debugging.md says of exchange:
- * 2 MiB for single frames.
+ * No work between two preemption points was longer than its bound, but for what docs/debugging.md says: an exchange of
+ * 2 MiB for single frames; the log's own frames for an extent; shadows of the table that another one is put into.
  */
+static uint32_t bound_of(const struct stretch *s)
+{
+    if (s->family == __HYPERVISOR_memory_op && s->sub == XENMEM_exchange)
+        return STRETCH_BOUND * (STRETCH_FRAME + 1);
+    if (s->family == __HYPERVISOR_memory_op && s->sub == XENMEM_populate_physmap)
+        return STRETCH_BOUND + 4 * STRETCH_FRAME;
+    return STRETCH_BOUND + (s->family == __HYPERVISOR_mmu_update ? 8 : 0);
+}
+
 static void check_stretches(void)
 {
     unsigned int next = 0;
     struct stretch s;
 
     while (stretch_read(&next, true, &s)) {
-        bool exchanged = s.family == __HYPERVISOR_memory_op && s.sub == XENMEM_exchange;
-        uint32_t bound = exchanged ? STRETCH_BOUND * (STRETCH_FRAME + 1) : STRETCH_BOUND;
-
-        if (s.work > bound)
+        if (s.work > bound_of(&s))
             fail_msg("operation %u %u: %u units between two preemption points", s.family, s.sub, s.work);
     }
 }
@@ -571,14 +457,6 @@ void fpu_export_legacy(struct vcpu *v, void *fxsave)
 }
 
 /* ---- one guest after the other ---- */
-
-/* To a CPU that runs none of the domain's vCPUs. */
-static void go_elsewhere(const struct domain *from)
-{
-    for (unsigned int cpu = 0; cpu < FAKE_CPUS && current->domain == from; cpu++)
-        core_on(cpu);
-    assert_ptr_not_equal(current->domain, from);
-}
 
 static void audit_pv(void)
 {
@@ -639,6 +517,7 @@ static void alloc_guest_memory(void)
     pages = guest_alloc(PAGES * sizeof(*pages));
     areas = guest_alloc(FUZZ_VCPUS * sizeof(*areas));
     argument = guest_alloc(PAGE_SIZE);
+    areas_of_tool = guest_alloc(2 * PAGE_SIZE);
 }
 
 static void run(void (*new_guest)(void), unsigned long calls)
@@ -652,8 +531,11 @@ static void run(void (*new_guest)(void), unsigned long calls)
         new_guest();
         begun = made;
         core.preempt = fake_chance(50) ? 1 + fake_below(9) : 0;
-        for (unsigned int i = 0; i < 6000 && made < calls && !d->is_shutting_down; i++)
+        for (unsigned int i = 0; i < 6000 && made < calls && !d->is_shutting_down; i++) {
             step(fake_below(FUZZ_VCPUS));
+            if (fake_chance(1))
+                control_acts();
+        }
         core.preempt = 0;
         if (fake_verbose)
             printf("%lu calls\n", made - begun);
@@ -694,18 +576,9 @@ static void test_context_in_stretches(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest grammar[] = {
-        cmocka_unit_test(test_same_seed_same_calls),
-        cmocka_unit_test(test_choices_do_not_depend_on_values),
-        cmocka_unit_test(test_every_row_comes_up),
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_narrow_sizes),
-        cmocka_unit_test(test_options),
-        cmocka_unit_test(test_loop),
-    };
     const struct CMUnitTest calls[] = {CORE_TEST(test_context_in_stretches), CORE_TEST(test_pv_calls),
                                        CORE_TEST(test_translated_calls)};
 
     fake_seed("test_fuzz");
-    return cmocka_run_group_tests(grammar, NULL, NULL) + cmocka_run_group_tests(calls, NULL, NULL);
+    return fuzz_grammar_tests() + cmocka_run_group_tests_name("calls", calls, NULL, NULL);
 }

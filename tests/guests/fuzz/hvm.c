@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * The guest on hardware virtualisation that makes hypercalls at random, on two vCPUs, from 64-bit and from 32-bit code.
- * What calls may take away are guest frames above the image, mapped where they are; grants are mapped into others. It
- * takes no interrupts, so whatever waits for one is left out.
+ * What calls may take away are guest frames above the image, mapped where they are; one of them is a page table, too.
+ * It takes no interrupts, so whatever waits for one is left out.
  */
 #include "../hvm/lib/internal.h"
 #include "run.h"
@@ -25,8 +25,8 @@
 #define SHARED_PAGE 0x831ul
 #define FIRST_SPARE 0x840ul
 #define FIRST_HOLE  0x2000ul
-#define WINDOW      0xc00000ul
-#define READONLY    0xd00000ul
+#define WINDOW      0xc00000ul /* its table is one of the pages */
+#define READONLY    0xe00000ul
 #define EVENTS      0x800ul /* of shared_info */
 #define LINEAR(gfn) ((gfn)*PAGE_SIZE)
 
@@ -120,20 +120,34 @@ static void add(unsigned int space, unsigned long gfn)
     (void)call3(__HYPERVISOR_memory_op, XENMEM_add_to_physmap, (unsigned long)&a, NULL);
 }
 
+/* The table of these is what calls and stores have made of it. */
+static void touch(void *page)
+{
+    *(volatile uint8_t *)page += 1;
+}
+
+static void mend_all(unsigned int n)
+{
+    for (unsigned int i = 0; i < MENDED; i++)
+        populate(FIRST_PAGE + (n + i) % PAGES);
+    for (unsigned long i = 0; i < PAGES; i++) {
+        invlpg(WINDOW + i * PAGE_SIZE);
+        (void)caught(touch, (void *)(WINDOW + i * PAGE_SIZE));
+    }
+    if (n % 8)
+        return;
+    add(XENMAPSPACE_grant_table, GRANT_PAGE);
+    add(XENMAPSPACE_shared_info, SHARED_PAGE);
+}
+
 static void mend(unsigned int vcpu, unsigned int what)
 {
     static unsigned int next;
 
     if (vcpu == 0)
         (void)call3(__HYPERVISOR_vcpu_op, VCPUOP_up, 1, NULL);
-    if (what)
-        return;
-    for (unsigned int i = 0; i < MENDED; i++)
-        populate(FIRST_PAGE + next++ % PAGES);
-    if (next % 8 == 0) {
-        add(XENMAPSPACE_grant_table, GRANT_PAGE);
-        add(XENMAPSPACE_shared_info, SHARED_PAGE);
-    }
+    if (!what)
+        mend_all(next += MENDED);
 }
 
 static void wake(void)
@@ -160,6 +174,7 @@ static void add_pages(void)
         list(LIST_SPARE, FIRST_SPARE + i);
         list(LIST_SPARE, FIRST_HOLE + i);
     }
+    *slot(WINDOW, 2) = (entry_t)LINEAR(FIRST_PAGE) | PTE_ALL;
     identity(GRANT_PAGE, PTE_P | PTE_RW);
     identity(SHARED_PAGE, PTE_P | PTE_RW);
     add(XENMAPSPACE_grant_table, GRANT_PAGE);
@@ -171,11 +186,11 @@ static void add_pages(void)
 
 static void add_odd(void)
 {
-    static const uint64_t frames[] = {0,       1,          8,           0xa0,      0xf0,      0x100,
+    static const uint64_t frames[] = {0,       1,          8,           0xa0,      0xf0,      0xfff,
                                       0xfee00, 0xfec00,    1ul << 20,   1ul << 28, 1ul << 36, 1ul << 40,
                                       ~0ul,    ~0ul >> 12, SHARED_PAGE, GRANT_PAGE};
     static const uint64_t bad[] = {0x7fffff000000, 1ul << 47,         ~7ul,     ~0ul,
-                                   0xe00000,       0xffffffff,        READONLY, READONLY + PAGE_SIZE - 4,
+                                   0xf00000,       0xffffffff,        READONLY, READONLY + PAGE_SIZE - 4,
                                    0xfee00000,     0xffff830000000000};
 
     *slot(READONLY, 1) = entry_of(new_page(), PTE_P);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Guests that make hypercalls at random, in reading order: a grammar and a loop, which both share, and what each has.
-# tests/lab/test_fuzz.py runs them, tests/unit/test_fuzz.c the grammar on the host.
+# tests/lab/test_random_calls.py runs them, tests/unit/test_fuzz.c the grammar on the host.
 fuzz-srcs := tests/guests/fuzz/grammar.c tests/guests/fuzz/values.c tests/guests/fuzz/run.c
 fuzz-pv    = $(patsubst %,$(BUILD)/guest-objs/%.o,$(basename $(fuzz-srcs)) tests/guests/fuzz/pv)
 fuzz-hvm   = $(patsubst %,$(BUILD)/guest-objs/fuzz/%.o,$(basename $(fuzz-srcs) tests/guests/fuzz/hvm.c \

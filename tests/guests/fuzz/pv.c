@@ -189,8 +189,6 @@ static void add_odd(void)
     REQUIRE(set_readonly(readonly) == 0);
     for (unsigned int i = 0; i < ARRAY_SIZE(frames); i++)
         list(LIST_ODD, frames[i]);
-    list(LIST_ODD, start_info->shared_info >> 12);
-    list(LIST_ODD, mfn_of(callers) - 1);
     list(LIST_ODD, pages[0].mfn + 4096);
     for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++)
         list(LIST_BAD, bad[i]);

@@ -161,7 +161,7 @@ static uint64_t value_HANDLE(struct draw *d, uint32_t par)
     return r < 88 ? below(d, 12) : PICK(d, odd);
 }
 
-/* A frame whatever for. */
+/* A frame whatever for. A translated domain can be told to copy over its tables: they would be gone at once. */
 static uint64_t value_FRAME(struct draw *d, uint32_t par)
 {
     uint32_t r = below(d, PERCENT);
@@ -170,7 +170,7 @@ static uint64_t value_FRAME(struct draw *d, uint32_t par)
     if (r < 55)
         return fuzz_listed(d, LIST_FRAME);
     if (r < 70)
-        return fuzz_listed(d, LIST_TABLE);
+        return fuzz_listed(d, d->w->translated ? LIST_FRAME : LIST_TABLE);
     if (r < 82)
         return fuzz_listed(d, LIST_ODD);
     if (r < 90)
@@ -178,7 +178,7 @@ static uint64_t value_FRAME(struct draw *d, uint32_t par)
     return r < 96 ? remembered(d, RING_FRAME) : fuzz_next(&d->state) >> (r & 3) * 12;
 }
 
-/* One to be given away or taken: a translated domain's tables would be gone at once. */
+/* One to be given away or taken; no tables of a translated domain either. */
 static uint64_t value_GIVE(struct draw *d, uint32_t par)
 {
     uint32_t r = below(d, PERCENT);
