@@ -72,7 +72,7 @@ class Docs(unittest.TestCase):
     def test_mechanisms_that_count_have_a_test(self):
         """done: a test is named, or it is said that there is none."""
         tests = {os.path.splitext(os.path.basename(path))[0]
-                 for path in tree.sources("tests/unit", "tests/model", "tests/lab", "tests/package")}
+                 for path in tree.sources("tests/unit", "tests/model", "tests/lab", "tests/package", "tests/meta")}
         source = code()
         for line in tree.read("docs/mechanisms.md").split("\n"):
             if "| done |" in line:

@@ -30,6 +30,9 @@ FILES = {
     "usr/lib/systemd/system/umbra-supervisor.service": 0o644,
     "usr/lib/systemd/system/xen.service.d/umbra.conf": 0o644,
     "usr/lib/umbra/daemon-options": 0o755,
+    "usr/share/man/man1/umbra.1": 0o644,
+    "usr/share/man/man5/umbra.json.5": 0o644,
+    "usr/share/man/man7/umbra-hypervisor.7": 0o644,
     "usr/share/umbra/schema/guest-1.schema.json": 0o644,
 }
 DOCS = "usr/share/doc/umbra/"

@@ -3,7 +3,7 @@
 # Puts what was built into place. make install calls it, with these variables:
 #   BUILD VERSION                       where the build is, and what it is called
 #   DESTDIR                             before every path: a directory that is packed, and unpacked as /
-#   PREFIX BOOTDIR SYSCONFDIR UNITDIR DOCDIR
+#   PREFIX BOOTDIR SYSCONFDIR UNITDIR DOCDIR MANDIR
 #   STRIP                               -s, or empty: the program keeps its symbols
 # A configuration file that is there already stays as it is. Starts nothing and runs no update-grub.
 set -eu
@@ -44,6 +44,12 @@ put_tools() {
     mkdir -p "$DESTDIR$SYSCONFDIR/umbra/auto"
 }
 
+put_manual() {
+    for page in docs/man/*; do
+        put 644 "$page" "$MANDIR/man${page##*.}/${page##*/}"
+    done
+}
+
 # As the links between the pages want it: each in its own place of the tree.
 put_docs() {
     for page in README.md CONTRIBUTING.md LICENSE docs/*.md docs/decisions/*.md tests/README.md examples/*.json; do
@@ -53,4 +59,5 @@ put_docs() {
 
 put_hypervisor
 put_tools
+put_manual
 put_docs

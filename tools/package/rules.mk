@@ -8,6 +8,7 @@ BOOTDIR    := /boot
 SYSCONFDIR := /etc
 UNITDIR    = $(PREFIX)/lib/systemd/system
 DOCDIR     = $(PREFIX)/share/doc/umbra
+MANDIR     = $(PREFIX)/share/man
 # Empty: the program keeps its symbols, for a packager who separates them.
 STRIP      := -s
 
@@ -20,6 +21,7 @@ install: export BOOTDIR := $(BOOTDIR)
 install: export SYSCONFDIR := $(SYSCONFDIR)
 install: export UNITDIR := $(UNITDIR)
 install: export DOCDIR := $(DOCDIR)
+install: export MANDIR := $(MANDIR)
 install: export STRIP := $(STRIP)
 install: hypervisor tools $(BUILD)/guest-1.schema.json
 	$(Q)sh tools/package/install.sh
