@@ -13,6 +13,8 @@ import subprocess
 import tempfile
 import unittest
 
+import tasks
+
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("UMBRA_BUILD", os.path.join(TOP, "build"))
 PACKAGES = ("umbra-doc", "umbra-hypervisor", "umbra-tools")
@@ -183,6 +185,17 @@ class Packages(unittest.TestCase):
         self.system.ok("grub-reboot umbra")
         self.assertIn("next_entry=umbra\n", self.system.ok("grub-editenv - list"))
         self.system.ok("grub-editenv - unset next_entry")
+
+    def test_2_task_page(self):
+        """What docs/tasks/install.md says about settings, the menu and the next start, to the letter."""
+        original = self.system.read("/etc/default/umbra")
+        for block in tasks.read("install"):
+            if block.kind == "deb":
+                self.system.ok("set -e\n" + block.text)
+        self.assertRegex(self.system.read("/boot/grub/grub.cfg"), r"multiboot2 /boot/umbra-[\d.]+\.gz dom0_mem=2G\n")
+        self.assertIn("next_entry=umbra\n", self.system.ok("grub-editenv - list"))
+        self.system.write("/etc/default/umbra", original)
+        self.system.ok("grub-editenv - unset next_entry && update-grub")
 
     def test_2_services(self):
         self.assertTrue(os.path.islink(self.system.path(

@@ -61,7 +61,8 @@ def files_below(root):
 
 def pages():
     found = {"README.md", "CONTRIBUTING.md", "LICENSE", "tests/README.md"}
-    for folder, suffix in (("docs", ".md"), ("docs/decisions", ".md"), ("examples", ".json")):
+    for folder, suffix in (("docs", ".md"), ("docs/decisions", ".md"), ("docs/tasks", ".md"),
+                           ("examples", ".json")):
         found |= {f"{folder}/{n}" for n in os.listdir(os.path.join(TOP, folder)) if n.endswith(suffix)}
     return found
 

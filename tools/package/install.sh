@@ -52,7 +52,8 @@ put_manual() {
 
 # As the links between the pages want it: each in its own place of the tree.
 put_docs() {
-    for page in README.md CONTRIBUTING.md LICENSE docs/*.md docs/decisions/*.md tests/README.md examples/*.json; do
+    for page in README.md CONTRIBUTING.md LICENSE docs/*.md docs/decisions/*.md docs/tasks/*.md tests/README.md \
+        examples/*.json; do
         put 644 "$page" "$DOCDIR/$page"
     done
 }
