@@ -401,8 +401,8 @@ test_core-libs   := $(patsubst %,-Wl$(comma)--wrap=%,$(core-wrapped))
 
 # the calls of the guests that make them at random, on the same
 units            += test_fuzz
-test_fuzz-srcs   := tests/unit/test_fuzz.c tests/unit/fuzz_grammar.c $(patsubst %,tests/guests/fuzz/%.c,grammar values run) \
-                    tests/guests/lib/format.c \
+test_fuzz-srcs   := tests/unit/test_fuzz.c tests/unit/fuzz_grammar.c tests/guests/lib/format.c \
+                    $(patsubst %,tests/guests/fuzz/%.c,grammar values run) \
                     $(patsubst %,hypervisor/pv/%.c,desc desc_check context walk flags) \
                     $(filter-out tests/unit/test_core.c tests/unit/core_% %/core_pv.c,$(test_core-srcs))
 test_fuzz-cflags := $(test_core-cflags) -fno-sanitize=alignment -fno-sanitize=pointer-overflow

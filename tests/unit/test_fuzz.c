@@ -301,26 +301,66 @@ static void run_once(struct flight *f)
     assert_int_equal(fake_locks_held, 0);
 }
 
+static void end_call(unsigned int k, struct flight *f)
+{
+    long result = f->call.narrow ? (int32_t)f->regs.rax : (long)f->regs.rax;
+
+    if (f->under_way)
+        return;
+    if (fake_verbose)
+        printf("%u %lu: %s is %ld\n", k, f->next - 1, f->call.name, result);
+    if (result >= 0)
+        fuzz_learn(&world, &f->call);
+    refused += result < 0;
+}
+
+/* The vCPU that is not the current one, if it runs, makes a call or goes on with one. */
+static void other_acts(void)
+{
+    unsigned int k = !current->vcpu_id, cpu = smp_processor_id();
+    struct flight *f = &flights[k];
+
+    if (!d->vcpu[k]->is_running)
+        return;
+    core_as(d->vcpu[k]);
+    if (f->under_way || begin_call(k, f)) {
+        run_once(f);
+        end_call(k, f);
+    }
+    core_on(cpu);
+}
+
+/* While a call copies from or to its guest: the arguments change, or the other vCPU makes a call. */
+static void meanwhile(void)
+{
+    static bool within;
+
+    if (within || fake_locks_held || current->domain != d || !fake_chance(2))
+        return;
+    within = true;
+    if (fake_chance(50))
+        ((uint64_t *)areas)[fake_below(FUZZ_VCPUS * FUZZ_AREA / 8)] = fake_chance(50) ? fake_below(64) : fake_rand();
+    else
+        other_acts();
+    within = false;
+}
+
 static void step(unsigned int k)
 {
     struct flight *f = &flights[k];
-    long result;
 
     if (!ready(k))
         return;
     core_as(d->vcpu[k]);
     if (!f->under_way && !begin_call(k, f))
         return;
+    core.copy_hook = meanwhile;
     core.fail_alloc = fake_chance(3) ? 1 + fake_below(3) : 0;
     core.fail_copy = fake_chance(3) ? 1 + fake_below(12) : 0;
     run_once(f);
+    core.copy_hook = NULL;
     core.fail_alloc = core.fail_copy = 0;
-    result = f->call.narrow ? (int32_t)f->regs.rax : (long)f->regs.rax;
-    if (fake_verbose && !f->under_way)
-        printf("%u %lu: %s is %ld\n", k, f->next - 1, f->call.name, result);
-    if (!f->under_way && result >= 0)
-        fuzz_learn(&world, &f->call);
-    refused += !f->under_way && result < 0;
+    end_call(k, f);
     core_settle();
 }
 

@@ -14,8 +14,8 @@
 
 #define LINE_MAX 120
 #define REPORT   2000u
-#define MEND     64u    /* calls between two mendings */
-#define PATIENCE 20000u /* yields */
+#define MEND     64u     /* calls between two mendings */
+#define PATIENCE 200000u /* yields */
 
 struct run {
     const struct fuzz_guest *g;

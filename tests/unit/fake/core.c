@@ -209,6 +209,8 @@ void *core_bad_pointer(unsigned int kind, size_t n)
 
 static bool accessible(const void *p, size_t n)
 {
+    if (core.copy_hook)
+        core.copy_hook();
     if (core.fail_copy && --core.fail_copy == 0)
         return false;
     return n == 0 || within(p, n, guest_memory, GUEST_SIZE) || (low && within(p, n, low, GUEST_LOW));

@@ -39,6 +39,7 @@ struct core {
     size_t restored;      /* bytes of records that sethvmcontext was given */
     uint32_t physdev_cmd; /* of the last physdev_op */
     void *physdev_arg;
+    void (*copy_hook)(void); /* before each copy from or to the guest: what other CPUs do meanwhile */
 };
 extern struct core core;
 
