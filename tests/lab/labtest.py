@@ -73,20 +73,25 @@ def test_guests_overlay():
     return directory
 
 
+def peer_file():
+    """Debian's Xen."""
+    return os.path.join(BUILD, "image", "xen-4.17-amd64.gz")
+
+
 def hypervisor_file():
-    if HYPERVISOR == "xen":
-        return os.path.join(BUILD, "image", "xen-4.17-amd64.gz")
-    return HYPERVISOR
+    return peer_file() if HYPERVISOR == "xen" else HYPERVISOR
 
 
 def new_machine(name=machines.DEFAULT, **options):
     overlays = [quick_kernel_overlay(), ramdisk.overlay(BUILD), test_guests_overlay(), *options.pop("overlays", ())]
-    return Machine(build=BUILD, name=name, hypervisor=hypervisor_file(), overlays=overlays, **options)
+    hypervisor = options.pop("hypervisor", None) or hypervisor_file()
+    return Machine(build=BUILD, name=name, hypervisor=hypervisor, overlays=overlays, **options)
 
 
-def new_pair(log=None, **options):
-    """A log is that of east; the one of west stands beside it."""
-    return hosts.Pair(lambda host: new_machine(host=host, log=log and hosts.log_of(log, host), **options))
+def new_pair(log=None, peer=None, **options):
+    """A log is that of east; the one of west stands beside it. On the host called peer runs Debian's Xen."""
+    return hosts.Pair(lambda host: new_machine(host=host, log=log and hosts.log_of(log, host),
+                                               hypervisor=peer_file() if host.name == peer else None, **options))
 
 
 def shared_machine(name=machines.DEFAULT, **options):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A guest that counts and writes memory moves between two hosts by ssh and comes back; it sees no longer gap than the
-downtime that is reported. What goes wrong on the way - the receiver dies, the cable is pulled, the other host dies -
+"""A guest that counts and writes memory moves between two hosts by ssh and comes back; it sees no longer gap than
+is reported. What goes wrong on the way - the receiver dies, the cable is pulled, the other host dies -
 leaves it running where it was, and nothing on the other host. Most of it wants to be asked for."""
 
 import time
