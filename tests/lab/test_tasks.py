@@ -7,7 +7,7 @@ import unittest
 import labtest
 import task_steps
 import tasks
-from labtest import LabTest
+from labtest import LabTest, long_one
 
 
 @unittest.skipIf(labtest.ON_PEER, "the pages are about Umbra")
@@ -24,6 +24,7 @@ class Pages(LabTest):
     def test_first_guest(self):
         self.walk.page("first-guest")
 
+    @long_one
     def test_disk_and_bridge(self):
         self.walk.page("disk-and-bridge")
 
