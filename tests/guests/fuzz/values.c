@@ -178,20 +178,21 @@ static uint64_t value_FRAME(struct draw *d, uint32_t par)
     return r < 96 ? remembered(d, RING_FRAME) : fuzz_next(&d->state) >> (r & 3) * 12;
 }
 
-/* One to be given away or taken; no tables of a translated domain either. */
+/*
+ * One to be given away or taken; no tables of a translated domain either, and seldom those of another: without its
+ * tables' frames a PV guest can change no mapping any more.
+ */
 static uint64_t value_GIVE(struct draw *d, uint32_t par)
 {
-    uint32_t r = below(d, PERCENT);
+    uint32_t r = below(d, PERCENT), rare = below(d, 50);
 
     (void)par;
     if (r < 50)
         return fuzz_listed(d, LIST_SPARE);
     if (r < 76)
         return remembered(d, RING_FRAME);
-    if (r < 90)
-        return fuzz_listed(d, LIST_FRAME);
     if (r < 95)
-        return fuzz_listed(d, d->w->translated ? LIST_FRAME : LIST_TABLE);
+        return fuzz_listed(d, rare || d->w->translated ? LIST_FRAME : LIST_TABLE);
     return r < 98 ? fuzz_listed(d, LIST_ODD) : fuzz_next(&d->state) | 1u << 20;
 }
 
