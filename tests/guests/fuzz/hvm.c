@@ -186,14 +186,16 @@ static void add_pages(void)
 
 static void add_odd(void)
 {
-    static const uint64_t frames[] = {0,       1,          8,           0xa0,      0xf0,      0xfff,
-                                      0xfee00, 0xfec00,    1ul << 20,   1ul << 28, 1ul << 36, 1ul << 40,
-                                      ~0ul,    ~0ul >> 12, SHARED_PAGE, GRANT_PAGE};
+    static const uint64_t frames[] = {0xfff,     0xfee00, 0xfec00,    1ul << 20,   1ul << 28, 1ul << 36,
+                                      1ul << 40, ~0ul,    ~0ul >> 12, SHARED_PAGE, GRANT_PAGE};
     static const uint64_t bad[] = {0x7fffff000000, 1ul << 47,         ~7ul,     ~0ul,
                                    0xf00000,       0xffffffff,        READONLY, READONLY + PAGE_SIZE - 4,
                                    0xfee00000,     0xffff830000000000};
 
-    *slot(READONLY, 1) = entry_of(new_page(), PTE_P);
+    unsigned long *readonly = new_page();
+
+    __builtin_memset(readonly, 0xff, PAGE_SIZE); /* no zeros: they would be a good argument for many a call */
+    *slot(READONLY, 1) = entry_of(readonly, PTE_P);
     for (unsigned int i = 0; i < ARRAY_SIZE(frames); i++)
         list(LIST_ODD, frames[i]);
     for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++)

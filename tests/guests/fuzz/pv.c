@@ -186,6 +186,7 @@ static void add_odd(void)
     const uint64_t code[] = {P(event_entry),     P(failsafe_entry), P(syscall_entry),
                              P(syscall32_entry), P(trap_stubs),     P(trap_stubs) + 16 * TRAP_GP};
 
+    __builtin_memset(readonly, 0xff, PAGE_SIZE); /* no zeros: they would be a good argument for many a call */
     REQUIRE(set_readonly(readonly) == 0);
     for (unsigned int i = 0; i < ARRAY_SIZE(frames); i++)
         list(LIST_ODD, frames[i]);

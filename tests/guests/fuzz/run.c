@@ -117,19 +117,17 @@ static void one_call(void *data)
         r->g->wake();
     result = r->g->call(c->nr, c->arg, c->narrow);
     r->refused += result < 0;
+    if (c->flags & (FUZZ_TRAPS | FUZZ_VCPU)) /* before anything may fault */
+        r->g->mend(r->vcpu, c->flags & (FUZZ_TRAPS | FUZZ_VCPU));
     if (result >= 0)
         fuzz_learn(r->g->world, c);
 }
 
-static void mend_after(void *data)
+static void mend_all(void *data)
 {
     const struct run *r = data;
-    unsigned int what = r->call.flags & (FUZZ_TRAPS | FUZZ_VCPU);
 
-    if (what)
-        r->g->mend(r->vcpu, what);
-    if (r->i % MEND == 0)
-        r->g->mend(r->vcpu, 0);
+    r->g->mend(r->vcpu, 0);
 }
 
 void fuzz_run(const struct fuzz_guest *g, const struct fuzz_options *o, unsigned int vcpu)
@@ -141,7 +139,8 @@ void fuzz_run(const struct fuzz_guest *g, const struct fuzz_options *o, unsigned
     while (r->i - o->from < o->calls) {
         r->faults += g->caught(one_call, r);
         r->i++;
-        r->faults += g->caught(mend_after, r);
+        if (r->i % MEND == 0)
+            r->faults += g->caught(mend_all, r);
         if ((r->i - o->from) % REPORT == 0)
             tell(r, "has made");
     }
