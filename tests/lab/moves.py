@@ -100,7 +100,7 @@ class XlTraveller(Traveller):
     def __init__(self, host, name, **keys):  # pylint: disable=super-init-not-called
         self.name, self.host, self.said = name, host, ""
         host.ok(f"rm -f {LOGS}/guest-{name}*.log")
-        text = xl_text(name=name, kernel=labtest.QUICK_KERNEL, ramdisk=labtest.GUEST_INITRD,
+        text = xl_text(name=name, kernel=labtest.STOCK_KERNEL, ramdisk=labtest.GUEST_INITRD,
                        extra=f"{labtest.CMDLINE} umbra.test=count", **keys)
         host.machine.put(f"{labtest.HOME}/{name}.cfg", text.encode())
         host.ok(f"xl create -q {labtest.HOME}/{name}.cfg")

@@ -39,11 +39,15 @@ class Walk:
             return False
         self.host.ok(f"{CLEAN}; mkdir -p /etc/umbra /var/tmp && ln -s {labtest.QUICK_KERNEL} /vmlinuz && "
                      f"cat {labtest.GUEST_INITRD} {ramdisk.DEVICES} >/initrd.img")
-        self.host.addCleanup(self.host.run_in, CLEAN)
+        self.host.addCleanup(self.clean)
         for block in tasks.read("first-guest"):
             if block.kind == "file":
                 self.do_file(block)
         return True
+
+    def clean(self):
+        if self.host.machine.is_usable():  # the page may have ended it
+            self.host.run_in(CLEAN)
 
     def page(self, name):
         for block in tasks.read(name):
