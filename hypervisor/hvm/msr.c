@@ -6,6 +6,7 @@
  * manual volume 2, sections 7.7 and 7.8 and appendix A; <xen/arch-x86/cpuid.h> for the hypercall page.
  */
 #include <hv/hvm.h>
+#include <hv/vmce.h>
 #include <hv/x86.h>
 #include "lapic.h"
 #include "state.h"
@@ -16,12 +17,7 @@
 #define MSR_MTRR_VAR       0x200u
 #define MSR_MTRR_DEF_TYPE  0x2ffu
 #define MSR_HYPERCALL_PAGE 0x40000000u
-#define MSR_MCG_CAP        0x179u
-#define MSR_MCG_CTL        0x17bu
-#define MSR_MC0_CTL        0x400u
 
-#define MCG_CTL_P       (1u << 8)
-#define MCG_BANKS_MAX   2u                                  /* as many as Xen shows a guest */
 #define MTRR_CAP        (HVM_MTRR_VAR | 1u << 8 | 1u << 10) /* fixed ranges, write combining */
 #define MTRR_FIX_ENABLE (1u << 10)
 #define MTRR_ENABLE     (1u << 11)
@@ -133,25 +129,6 @@ void hvm_load_mtrr(struct vcpu *v, const struct hvm_hw_mtrr *m)
     hvm_ops->write_msr(v, MSR_PAT, m->msr_pat_cr);
 }
 
-/* ---- machine checks ---- */
-
-/* None is ever told. Banks of which a guest was told where it was saved are there, and empty. */
-int hvm_check_vmce(const struct hvm_vmce_vcpu *m)
-{
-    bool ok = (m->caps & 0xff) <= MCG_BANKS_MAX && !(m->caps & ~(uint64_t)(0xff | MCG_CTL_P));
-
-    return ok && !m->mci_ctl2_bank0 && !m->mci_ctl2_bank1 && !m->mcg_ext_ctl ? 0 : -EINVAL;
-}
-
-/* The registers that tell what to report are all ones, and can be set to anything without effect. */
-static bool bank_register(const struct hvm_vcpu *h, uint32_t msr, bool *control)
-{
-    *control = msr == MSR_MCG_CTL || msr % 4 == 0;
-    if (msr == MSR_MCG_CTL)
-        return h->mcg_cap & MCG_CTL_P;
-    return msr >= MSR_MC0_CTL && msr < MSR_MC0_CTL + 4 * (h->mcg_cap & 0xff);
-}
-
 /* ---- counter ---- */
 
 void hvm_note_tsc(struct domain *d)
@@ -222,7 +199,7 @@ static int read_other(struct vcpu *v, uint32_t msr, uint64_t *value)
     const uint64_t *mtrr = mtrr_slot(v->hvm, msr);
     bool control;
 
-    if (bank_register(v->hvm, msr, &control)) {
+    if (vmce_register(v->hvm->mcg_cap, msr, &control)) {
         *value = control ? ~0ull : 0;
         return 0;
     }
@@ -265,7 +242,7 @@ static int write_other(struct vcpu *v, uint32_t msr, uint64_t value)
     uint64_t *mtrr = mtrr_slot(v->hvm, msr);
     bool control;
 
-    if (bank_register(v->hvm, msr, &control))
+    if (vmce_register(v->hvm->mcg_cap, msr, &control))
         return control || !value ? 0 : -EINVAL;
     if (msr == MSR_MCG_CAP)
         return value == v->hvm->mcg_cap ? 0 : -EINVAL;

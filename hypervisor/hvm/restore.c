@@ -5,6 +5,7 @@
  * registers is down from then on. What follows the end is not looked at. Source: <xen/arch-x86/hvm/save.h>.
  */
 #include <hv/heap.h>
+#include <hv/vmce.h>
 #include <hv/x86.h>
 #include "state.h"
 
@@ -124,7 +125,7 @@ static int check(struct vcpu *v, struct plan *p)
     if (!rc && r[CPU_XSAVE_CODE])
         rc = hvm_check_xsave(r[CPU_XSAVE_CODE], p->size[CPU_XSAVE_CODE]);
     if (!rc && r[HVM_SAVE_CODE(VMCE_VCPU)])
-        rc = hvm_check_vmce(r[HVM_SAVE_CODE(VMCE_VCPU)]);
+        rc = vmce_check(r[HVM_SAVE_CODE(VMCE_VCPU)]);
     if (!rc && r[CPU_MSR_CODE])
         rc = check_msrs(r[CPU_MSR_CODE], p->size[CPU_MSR_CODE]);
     if (!rc && r[HVM_SAVE_CODE(CPU)])

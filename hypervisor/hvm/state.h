@@ -25,7 +25,6 @@ void lapic_save_regs(struct vcpu *v, struct hvm_hw_lapic_regs *regs);
 int hvm_check_mtrr(const struct vcpu *v, const struct hvm_hw_mtrr *m);
 void hvm_load_mtrr(struct vcpu *v, const struct hvm_hw_mtrr *m);
 void hvm_save_mtrr(const struct vcpu *v, struct hvm_hw_mtrr *m);
-int hvm_check_vmce(const struct hvm_vmce_vcpu *m);
 /* Is that the value that the guest finds there, whatever it does? */
 bool hvm_is_constant(uint32_t msr, uint64_t value);
 

@@ -11,6 +11,7 @@
 #include <hv/fpu.h>
 #include <hv/guest_copy.h>
 #include <hv/heap.h>
+#include <hv/vmce.h>
 #include <hv/x86.h>
 
 /* XCR0 and the sum of all values it ever had stand before the area. */
@@ -161,6 +162,7 @@ long domctl_getextcontext(struct domain *d, struct xen_domctl *op, bool *copybac
     e->size = sizeof(*e);
     if (!paging_mode_translate(d)) {
         vcpu_pause(v);
+        e->vmce.caps = v->pv.mcg_cap;
         e->syscall32_callback_eip = v->pv.syscall32_callback;
         e->sysenter_callback_eip = v->pv.sysenter_callback;
         e->syscall32_callback_cs = v->pv.syscall32_cs;
@@ -173,17 +175,29 @@ long domctl_getextcontext(struct domain *d, struct xen_domctl *op, bool *copybac
     return 0;
 }
 
-/* Machine checks are not shown to guests: what a saved vCPU knows of their banks is left. */
+/* What it says of machine checks, of which older writers say less. */
+static int read_vmce(const struct xen_domctl_ext_vcpucontext *e, struct hvm_vmce_vcpu *m)
+{
+    const size_t at = offsetof(struct xen_domctl_ext_vcpucontext, vmce);
+
+    memset(m, 0, sizeof(*m));
+    if (e->size < at)
+        return -EINVAL;
+    memcpy(m, &e->vmce, MIN((size_t)e->size - at, sizeof(*m)));
+    return vmce_check(m);
+}
+
 long domctl_setextcontext(struct domain *d, struct xen_domctl *op, bool *copyback)
 {
     const struct xen_domctl_ext_vcpucontext *e = &op->u.ext_vcpucontext;
+    struct hvm_vmce_vcpu vmce;
     struct vcpu *v;
     long rc = other_vcpu(d, e->vcpu, &v);
 
+    if (!rc)
+        rc = read_vmce(e, &vmce);
     if (rc)
         return rc;
-    if (e->size < offsetof(struct xen_domctl_ext_vcpucontext, vmce))
-        return -EINVAL;
     if (paging_mode_translate(d))
         return e->syscall32_callback_eip || e->sysenter_callback_eip ? -EINVAL : 0;
     if (!is_canonical(e->syscall32_callback_eip) || !is_canonical(e->sysenter_callback_eip))
@@ -195,6 +209,7 @@ long domctl_setextcontext(struct domain *d, struct xen_domctl *op, bool *copybac
     v->pv.sysenter_cs = e->sysenter_callback_cs;
     v->pv.syscall32_disables_events = e->syscall32_disables_events;
     v->pv.sysenter_disables_events = e->sysenter_disables_events;
+    v->pv.mcg_cap = vmce.caps;
     vcpu_unpause(v);
     return 0;
 }

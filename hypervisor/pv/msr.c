@@ -4,14 +4,13 @@
  * host values that tell nothing a guest could use; no MSR of the host is written except the segment bases.
  */
 #include <hv/hypercall.h>
+#include <hv/vmce.h>
 #include "internal.h"
 
 #define MSR_TSC           0x10
 #define MSR_PLATFORM_ID   0x17
 #define MSR_UCODE_REV     0x8b
 #define MSR_MTRR_CAP      0xfe
-#define MSR_MCG_CAP       0x179
-#define MSR_MCG_STATUS    0x17a
 #define MSR_MISC_ENABLE   0x1a0
 #define MSR_MTRR_VAR      0x200
 #define MSR_MTRR_VAR_END  0x20f
@@ -56,8 +55,10 @@ static bool constant_msr(const struct vcpu *v, uint32_t msr, uint64_t *value)
     case MSR_AMD_DE_CFG:
         *value = DE_CFG_LFENCE_SER;
         return vendor_is_amd();
-    case MSR_PLATFORM_ID:
     case MSR_MCG_CAP:
+        *value = v->pv.mcg_cap;
+        return true;
+    case MSR_PLATFORM_ID:
     case MSR_MCG_STATUS:
     case MSR_MTRR_CAP:
     case MSR_MTRR_VAR ... MSR_MTRR_VAR_END:
@@ -72,8 +73,14 @@ static bool constant_msr(const struct vcpu *v, uint32_t msr, uint64_t *value)
 
 int pv_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
+    bool control;
+
     if (constant_msr(v, msr, value))
         return 0;
+    if (vmce_register(v->pv.mcg_cap, msr, &control)) {
+        *value = control ? ~0ull : 0;
+        return 0;
+    }
     switch (msr) {
     case MSR_FS_BASE:
     case MSR_GS_BASE:
@@ -124,7 +131,10 @@ static int write_hypercall_page(struct vcpu *v, uint64_t value)
 int pv_wrmsr(struct vcpu *v, uint32_t msr, uint64_t value)
 {
     uint64_t now;
+    bool control;
 
+    if (vmce_register(v->pv.mcg_cap, msr, &control))
+        return control || !value ? 0 : -EPERM;
     switch (msr) {
     case MSR_FS_BASE:
     case MSR_GS_BASE:

@@ -186,6 +186,14 @@ static void test_entry_points(void **state)
     assert_int_equal(e->syscall32_disables_events, 1);
     assert_int_equal(e->sysenter_disables_events, 0);
     assert_int_equal(e->vmce.caps | e->vmce.mci_ctl2_bank0, 0);
+    e->vmce.caps = 2;
+    assert_int_equal(domctl(XEN_DOMCTL_set_ext_vcpucontext), 0);
+    assert_int_equal(v->pv.mcg_cap, 2);
+    e->vmce.caps = 3;
+    assert_int_equal(domctl(XEN_DOMCTL_set_ext_vcpucontext), -EINVAL);
+    e->size = offsetof(struct xen_domctl_ext_vcpucontext, vmce);
+    assert_int_equal(domctl(XEN_DOMCTL_set_ext_vcpucontext), 0);
+    assert_int_equal(v->pv.mcg_cap, 0);
     e->sysenter_callback_eip = 1ull << 50;
     assert_int_equal(domctl(XEN_DOMCTL_set_ext_vcpucontext), -EINVAL);
     e->sysenter_callback_eip = 0;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 #include "../../hypervisor/pv/internal.h"
+#include <hv/vmce.h>
 
 struct cpu_features cpu_features;
 struct page_info *frame_table;
@@ -206,13 +207,41 @@ static void test_msr_policy(void **state)
     assert_int_equal(pv_wrmsr(&v, 0x40000000, 0x1000), -EPERM); /* hypercall page in a frame of somebody else */
 }
 
+/* Banks of machine checks are there for who was told of them, and empty. */
+static void test_msr_banks(void **state)
+{
+    struct domain d = {0};
+    struct vcpu v = {.domain = &d};
+    uint64_t value;
+
+    for (uint32_t msr = 0x400; msr <= 0x408; msr++)
+        assert_int_equal(pv_rdmsr(&v, msr, &value), -EPERM);
+    v.pv.mcg_cap = 2 | MCG_CTL_P;
+    assert_int_equal(pv_rdmsr(&v, MSR_MCG_CAP, &value), 0);
+    assert_int_equal(value, 2 | MCG_CTL_P);
+    assert_int_equal(pv_rdmsr(&v, MSR_MCG_CTL, &value), 0);
+    for (uint32_t msr = 0x400; msr < 0x408; msr++) {
+        assert_int_equal(pv_rdmsr(&v, msr, &value), 0);
+        assert_int_equal(value, msr % 4 ? 0 : ~0ull);
+        assert_int_equal(pv_wrmsr(&v, msr, 0), 0);
+        assert_int_equal(pv_wrmsr(&v, msr, 1), msr % 4 ? -EPERM : 0);
+    }
+    assert_int_equal(pv_rdmsr(&v, 0x408, &value), -EPERM);
+    assert_int_equal(pv_wrmsr(&v, 0x408, 0), -EPERM);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bounce_exception), cmocka_unit_test(test_bounce_kernel_masked),
-        cmocka_unit_test(test_bounce_failsafe),  cmocka_unit_test(test_rflags),
-        cmocka_unit_test(test_selectors),        cmocka_unit_test(test_debug_registers),
-        cmocka_unit_test(test_descriptors),      cmocka_unit_test(test_cr4),
+        cmocka_unit_test(test_bounce_exception),
+        cmocka_unit_test(test_bounce_kernel_masked),
+        cmocka_unit_test(test_bounce_failsafe),
+        cmocka_unit_test(test_rflags),
+        cmocka_unit_test(test_selectors),
+        cmocka_unit_test(test_debug_registers),
+        cmocka_unit_test(test_msr_banks),
+        cmocka_unit_test(test_descriptors),
+        cmocka_unit_test(test_cr4),
         cmocka_unit_test(test_msr_policy),
     };
 

@@ -35,6 +35,7 @@ struct pv_vcpu {
     struct trap_info trap[256];
     unsigned long event_callback, failsafe_callback, syscall_callback, syscall32_callback, sysenter_callback;
     uint16_t syscall32_cs, sysenter_cs;
+    uint64_t mcg_cap; /* banks of machine checks that it knows of from where it was saved: hv/vmce.h */
     bool syscall32_disables_events, sysenter_disables_events, failsafe_disables_events, syscall_disables_events;
     uint16_t gdt_ents;
     unsigned int ldt_ents;
