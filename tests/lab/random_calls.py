@@ -85,7 +85,8 @@ def one_round(test, kind, seed, calls):
         test.assertEqual(found.group(1), "0", audit)
     sums = [sum(column) for column in zip(*told(test, int(domid)).values())] or [0, 0, 0]
     if not sums[0]:
-        print(f"      seed {seed} made nothing: {lines_of(test, domid)[-8:]} {test.console_log('fuzz')[-800:]}", flush=True)
+        print(f"      seed {seed} made nothing: {lines_of(test, domid)[-8:]}", test.console_log("fuzz")[-800:],
+              flush=True)
     return Round(seed, state, int(seconds), int(ticks), *sums)
 
 

@@ -6,7 +6,9 @@ import moves
 from labtest import PairTest, long_one
 
 FILE = "/run/guest.save"
-KEYS = {"memory": 96, "vcpus": 2}
+# On one processor Debian's Xen lets the vCPUs of a PVH guest that wait for each other spin for ever: it has one.
+PV = {"type": "pv", "memory": 96, "vcpus": 2}
+PVH = {"type": "pvh", "memory": 96, "vcpus": 1}
 
 
 @long_one
@@ -21,7 +23,7 @@ class Interop(PairTest):
 
     def guest(self, **keys):
         """Made by xl; it counts."""
-        guest = moves.XlTraveller(self.west, "guest", **KEYS, **keys)
+        guest = moves.XlTraveller(self.west, "guest", **keys)
         guest.wait_more(10, 180)
         return guest
 
@@ -46,15 +48,15 @@ class Interop(PairTest):
         self.west.ok("xl shutdown -w guest", 180)
 
     def test_pv_in_files(self):
-        self.files(type="pv")
+        self.files(**PV)
 
     def test_pvh_in_files(self):
-        self.files(type="pvh")
+        self.files(**PVH)
 
     def test_pvh_moves(self):
         """Live, by xl and by umbra, each talking to the other's receiver."""
         before = moves.settled(self.east)
-        guest = self.guest(type="pvh")
+        guest = self.guest(**PVH)
         self.east.ok(f"rm -f {moves.LOGS}/guest-*.log")
         self.west.ok("xl migrate -s '' guest 'ssh east umbra migrate-receive'", 400)
         guest.arrives(self.east)
