@@ -84,9 +84,8 @@ def one_round(test, kind, seed, calls):
         test.assertTrue(found, f"no audit: {audit}")
         test.assertEqual(found.group(1), "0", audit)
     sums = [sum(column) for column in zip(*told(test, int(domid)).values())] or [0, 0, 0]
-    if not sums[0]:
-        print(f"      seed {seed} made nothing: {lines_of(test, domid)[-8:]}", test.console_log("fuzz")[-800:],
-              flush=True)
+    ends = [line for line in lines_of(test, domid) if re.match("crashed|triple|FAIL", line)]
+    print(f"      {kind}, seed {seed}: {sums[0]} calls, {ends}", flush=True)
     return Round(seed, state, int(seconds), int(ticks), *sums)
 
 
@@ -117,8 +116,8 @@ def run(test, kind, total, calls):
 def judge(test, rounds, kind):
     last = rounds[-1]
     test.assertGreaterEqual(last.ticks, last.seconds * TICKS_PER_SECOND - 1, f"{kind}: the neighbour stood: {last}")
-    # What came to little: a guest that is crashed at once, or that waits for ever. Not all may.
-    test.assertGreater(sum(each.made for each in rounds), 1000 * (len(rounds) - 3), f"{kind}: {rounds}")
+    # What came to little is a guest that was crashed or shut down at once, or waits for ever. Not all may.
+    test.assertGreater(sum(each.made for each in rounds), 500 * (len(rounds) - 4), f"{kind}: {rounds}")
 
 
 def tell(kind, rounds):

@@ -5,7 +5,7 @@ seed, in place of one by the clock."""
 import random_calls
 from labtest import CMDLINE, LabTest, ON_PEER
 
-TOTAL, CALLS = 10000, 5000  # of a kind of guest; of a vCPU with one seed
+TOTAL, CALLS = 3000, 1500  # of a kind of guest; of a vCPU with one seed
 
 
 class RandomCalls(LabTest):

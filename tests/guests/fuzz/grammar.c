@@ -310,6 +310,8 @@ static void make_row(struct draw *d, const struct row *r, uint64_t *arg)
 
     d->sub = r->sub == FUZZ_ANY ? any_sub(d, r) : r->sub;
     d->nr = (uint32_t)number_of_elements(d);
+    if (!d->nr && (r->flags & FUZZ_PRIVATE)) /* else it would take what was there before */
+        d->nr = 1;
     if (r->sub != NO_SUB && !(r->flags & FUZZ_INSIDE))
         arg[n++] = first_argument(d, r);
     for (unsigned int i = 0; i < FUZZ_ARGS && n < FUZZ_ARGS && r->arg[i].times; i++) {

@@ -130,9 +130,11 @@ static void mend_all(unsigned int n)
 {
     for (unsigned int i = 0; i < MENDED; i++)
         populate(FIRST_PAGE + (n + i) % PAGES);
-    for (unsigned long i = 0; i < PAGES; i++) {
-        invlpg(WINDOW + i * PAGE_SIZE);
-        (void)caught(touch, (void *)(WINDOW + i * PAGE_SIZE));
+    for (unsigned int i = 0; i < MENDED; i++) {
+        unsigned long window = WINDOW + (n + i) % PAGES * PAGE_SIZE;
+
+        invlpg(window);
+        (void)caught(touch, (void *)window);
     }
     if (n % 8)
         return;
@@ -232,6 +234,8 @@ static void add_rest(void)
         *slot(callers[i].area + FUZZ_AREA, 1) = 0;
         world.vcpu[i] = &callers[i];
     }
+    for (unsigned int i = 0; i < FUZZ_RING; i++) /* not 0: a large extent there would be the guest itself */
+        world.ring[RING_FRAME][i] = values[LIST_SPARE][i];
     world.now = now;
     world.store = store;
     world.load = load;

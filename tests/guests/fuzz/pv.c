@@ -156,6 +156,8 @@ static void add_tables(void)
     list(LIST_TABLE, mfn_of((void *)start_info->pt_base));
     for (unsigned int level = 3; level; level--)
         list(LIST_TABLE, mfn_of((void *)(P(entry_of(callers, level)) & ~(PAGE_SIZE - 1))));
+    list(LIST_ENTRY, maddr_of(entry_of((void *)HV_FIRST, 4)));
+    list(LIST_ENTRY, maddr_of(entry_of((void *)HV_DIRECTMAP, 4)));
     for (unsigned long i = 0; i < 8; i++) {
         list(LIST_ENTRY, maddr_of(entry_of((void *)(i << 39), 4)));
         list(LIST_ENTRY, maddr_of(entry_of((void *)(VIRT_BASE - ((i + 1) << 30)), 3)));
@@ -214,6 +216,8 @@ static void add_rest(void)
         callers[i].area = P(areas[i]);
         world.vcpu[i] = &callers[i];
     }
+    for (unsigned int i = 0; i < FUZZ_RING; i++)
+        world.ring[RING_FRAME][i] = values[LIST_SPARE][i];
     world.now = now;
     world.store = store;
     world.load = load;

@@ -213,15 +213,20 @@ static uint64_t value_MACHINE(struct draw *d, uint32_t par)
     return frame << 12 | (chance(d, 80) ? below(d, 512) * 8 : below(d, FUZZ_PAGE));
 }
 
-/* An entry, and in the lowest bits what is to be done to it. */
+/*
+ * An entry, and in the lowest bits what is to be done to it. Of the tables in use those of the list are meant: others
+ * map the guest itself.
+ */
 static uint64_t value_ENTRY(struct draw *d, uint32_t par)
 {
-    uint64_t machine;
+    uint32_t offset = 8 * below(d, 512), what = below(d, 8);
+    uint64_t frame;
 
+    (void)par;
     if (chance(d, 80))
         return fuzz_listed(d, LIST_ENTRY) | d->sub;
-    machine = value_MACHINE(d, par) & ~3ull;
-    return machine | (chance(d, 90) ? d->sub : below(d, 8));
+    frame = chance(d, 70) ? fuzz_listed(d, LIST_FRAME) : fuzz_listed(d, LIST_ODD);
+    return frame << 12 | offset | (chance(d, 90) ? d->sub : what);
 }
 
 static uint64_t value_PTE(struct draw *d, uint32_t par)
@@ -464,10 +469,10 @@ static uint64_t value_NO_REASON(struct draw *d, uint32_t par)
     return chance(d, 50) ? 6 + below(d, 250) : 1ull << (3 + below(d, 29));
 }
 
-/* Seconds: longer than any run, or none. */
+/* Seconds: longer than any run. None at all is at once for a watchdog that is new. */
 static uint64_t value_LONG_TIME(struct draw *d, uint32_t par)
 {
-    static const uint32_t usual[] = {0, 100000, 1u << 24, 0x7fffffff, 0x80000000, 0xffffffff};
+    static const uint32_t usual[] = {100000, 1u << 24, 0x7fffffff, 0x80000000, 0xffffffff};
 
     (void)par;
     return PICK(d, usual);
