@@ -121,7 +121,7 @@ static void wait_a_little(void)
 /* Takes a ticket if it is served at once. */
 static bool take_free(spinlock_t *l)
 {
-    uint32_t head = __atomic_load_n(&l->head, __ATOMIC_RELAXED), expect = head;
+    uint32_t head = __atomic_load_n(&l->head, __ATOMIC_ACQUIRE), expect = head;
 
     return __atomic_compare_exchange_n(&l->tail, &expect, head + 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
