@@ -336,7 +336,7 @@ static void op_exchange(void)
     struct domain *of = random_owner();
     unsigned int in_order = fake_below(3), out_order = fake_below(3), n = 4u << fake_below(2);
     struct xen_memory_exchange *x = &f->u.mem.x;
-    bool expected = true, twice = false;
+    bool expected = true, again = false;
 
     *x = (struct xen_memory_exchange){.in = {.nr_extents = n >> in_order, .extent_order = in_order},
                                       .out = {.nr_extents = n >> out_order, .extent_order = out_order}};
@@ -351,13 +351,14 @@ static void op_exchange(void)
         f->u.mem.in[i] = page_to_mfn(pg).n;
         f->u.mem.out[i] = fake_below(256);
         expected = expected && only_owned(of, pg);
+        again = again || !pg->owner;
         for (unsigned int k = 0; k < i; k++)
-            twice = twice || f->u.mem.in[k] == f->u.mem.in[i];
+            again = again || f->u.mem.in[k] == f->u.mem.in[i];
     }
     f->on = of;
     f->after = after_exchange;
-    /* A frame that is named twice may be the caller's again, by the exchange itself. */
-    flight_tell(f, in_order == 0 && out_order == 0 && !twice && !of->dying && fake_frames_free() > n, expected);
+    /* A frame that is named twice, or is nobody's, may be the caller's when its turn comes, by the exchange itself. */
+    flight_tell(f, in_order == 0 && out_order == 0 && !again && !of->dying && fake_frames_free() > n, expected);
     flight_args(f, XENMEM_exchange, (unsigned long)x, 0, 0);
     flight_go(f);
 }
