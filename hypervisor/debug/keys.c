@@ -6,6 +6,7 @@
 #include <hv/boot.h>
 #include <hv/domain.h>
 #include <hv/heap.h>
+#include <hv/hvm.h>
 #include <hv/irq.h>
 #include <hv/sched.h>
 #include <hv/x86.h>
@@ -105,6 +106,15 @@ static void dump_vcpu(const struct vcpu *v)
            v->vcpu_info ? v->vcpu_info->evtchn_upcall_pending : 0, v->vcpu_info ? v->vcpu_info->evtchn_upcall_mask : 0);
 }
 
+static void dump_entries(const struct vcpu *v)
+{
+    uint64_t n = 0;
+
+    for (unsigned int i = 0; i < HVM_EXIT_REASONS; i++)
+        n += v->hvm->exits[i];
+    printk("    VCPU%u: %lu entries, %lu of them without translations in the TLB\n", v->vcpu_id, n, v->hvm->tlbs);
+}
+
 static void dump_domain(const struct domain *d)
 {
     const struct vcpu *v;
@@ -113,8 +123,11 @@ static void dump_domain(const struct domain *d)
     printk("    refcnt=%d dying=%d pause_count=%d shutdown=%d code=%u\n", d->refcount, d->dying, d->pause_count,
            d->is_shut_down, d->shutdown_code);
     printk("    nr_pages=%lu max_pages=%lu dirty_cpus=%#lx\n", d->tot_pages, d->max_pages, d->dirty_cpus.bits);
-    for_each_vcpu (d, v)
+    for_each_vcpu (d, v) {
         dump_vcpu(v);
+        if (is_hvm_vcpu(v))
+            dump_entries(v);
+    }
 }
 
 static void key_domains(void)

@@ -294,7 +294,7 @@ static void on_xsetbv(struct vcpu *v, const struct insn *in)
         advance(v, in);
 }
 
-/* The whole TLB goes, with the next entry: a large page may be in several entries of it. */
+/* All translations go: a large page may be in several entries of the TLB. */
 static void on_invlpg(struct vcpu *v, const struct insn *in)
 {
     struct cpu_user_regs *regs = guest_cpu_user_regs();
@@ -308,6 +308,7 @@ static void on_invlpg(struct vcpu *v, const struct insn *in)
         linear += s.base;
     if (!shadow_invlpg(&v->hvm->shadow, linear))
         v->hvm->paging_due = true;
+    hvm_forget_translations(v);
     advance(v, in);
 }
 

@@ -18,4 +18,5 @@ hv-srcs += hypervisor/hvm/mmio.c
 hv-srcs += hypervisor/hvm/startup.c
 hv-srcs += hypervisor/hvm/svm/svm.c
 hv-srcs += hypervisor/hvm/svm/exit.c
+hv-srcs += hypervisor/hvm/svm/asid.c
 hv-srcs += hypervisor/hvm/svm/entry.S

@@ -49,6 +49,11 @@ void switch_cr3(unsigned long cr3)
     irq_restore(flags);
 }
 
+uint64_t tlb_flush_time(void)
+{
+    return this_cpu(flush_time);
+}
+
 void tlb_flush_local(void)
 {
     unsigned long flags = irq_save();

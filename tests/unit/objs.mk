@@ -173,6 +173,10 @@ test_spinlock-srcs     := tests/unit/test_spinlock.c
 test_spinlock-cflags   := $(hv-plain-cflags)
 test_spinlock-libs     := -lpthread
 
+units               += test_asid
+test_asid-srcs      := tests/unit/test_asid.c
+test_asid-cflags    := $(hv-plain-cflags)
+
 units                  += test_printk
 test_printk-srcs       := tests/unit/test_printk.c
 test_printk-cflags     := $(hv-plain-cflags)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * AMD's virtualisation: switched on for each CPU, one control block for each vCPU. Only what must come back does:
- * faults on pages, control registers that decide about paging, what names machine resources. Every entry flushes the
- * guest's TLB. AMD64 manual volume 2, chapter 15.
+ * faults on pages, control registers that decide about paging, what names machine resources. AMD64 manual volume 2,
+ * chapter 15.
  */
 #include <hv/heap.h>
 #include <xen/sched.h>
@@ -71,6 +71,7 @@ static int svm_cpu_init(void)
         return -ENOMEM;
     cpuid(CPUID_SVM, 0, r);
     hvm_nested &= r[3] & CPUID_SVM_NP;
+    asid_init(r[1]);
     wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
     wrmsr(MSR_VM_HSAVE_PA, virt_to_maddr(this_cpu(host_save)).n);
     return 0;
@@ -101,8 +102,6 @@ static int svm_vcpu_init(struct vcpu *v)
                   G2_MONITOR | G2_MWAIT | G2_XSETBV;
     c->iopm = virt_to_maddr(iopm).n;
     c->msrpm = virt_to_maddr(msrpm).n;
-    c->asid = 1;
-    c->tlb_control = TLB_FLUSH_ALL;
     c->vintr = VINTR_MASKING;
     v->hvm->dr6 = HVM_DR6_RESET;
     c->dr7 = HVM_DR7_RESET;
@@ -267,6 +266,7 @@ static void svm_run(struct vcpu *v, struct vmexit *x)
     c->dr6 = v->hvm->dr6;
     c->tsc_offset = v->hvm->tsc_offset;
     c->clean = 0;
+    asid_take(v->hvm, c);
     svm_enter(regs, virt_to_maddr(c).n, virt_to_maddr(this_cpu(host_vmcb)).n);
     regs->rip = c->rip;
     regs->rsp = c->rsp;
@@ -276,6 +276,8 @@ static void svm_run(struct vcpu *v, struct vmexit *x)
     v->hvm->dr6 = c->dr6;
     if (c->np_enable)
         v->hvm->cr3 = c->cr3;
+    if (c->exitcode == EXIT_INVALID)
+        asid_begin_again(); /* it was not entered, and nothing flushed */
     if (c->exitcode == EXIT_EXC_FIRST + TRAP_MC)
         __asm__ __volatile__("int %0" ::"i"(TRAP_MC) : "memory");
     if (c->exitcode == EXIT_IRET) {
@@ -294,6 +296,7 @@ static void svm_set_control(struct vcpu *v, uint64_t cr0, uint64_t cr3, uint64_t
     c->cr3 = cr3;
     c->cr4 = cr4;
     c->efer = efer | EFER_SVME;
+    hvm_forget_translations(v);
 }
 
 static void svm_get_segment(const struct vcpu *v, enum hvm_seg seg, struct hvm_segment *s)
@@ -373,6 +376,8 @@ static bool svm_write_msr(struct vcpu *v, uint32_t msr, uint64_t value)
     if (!slot || (msr == MSR_PAT && !pat_ok(value)))
         return false;
     *slot = value;
+    if (msr == MSR_PAT)
+        hvm_forget_translations(v);
     return true;
 }
 

@@ -83,6 +83,7 @@ static_assert(offsetof(struct vmcb, cr2) == 0x640 && offsetof(struct vmcb, g_pat
 #define G2_XSETBV     (1u << 13)
 #define VINTR_MASKING (1ull << 24)
 #define VINTR_WINDOW  (1ull << 8 | 1ull << 20) /* V_IRQ whatever V_TPR says */
+#define TLB_KEEP      0u
 #define TLB_FLUSH_ALL 1u
 
 #define EXIT_CR_FIRST  0x000u
@@ -115,6 +116,7 @@ static_assert(offsetof(struct vmcb, cr2) == 0x640 && offsetof(struct vmcb, g_pat
 #define EXIT_MWAIT     0x08bu
 #define EXIT_XSETBV    0x08du
 #define EXIT_NPF       0x400u
+#define EXIT_INVALID   ~0ull /* the control block is refused */
 
 #define EVENT_VALID     (1ull << 31)
 #define EVENT_HAS_ERROR (1ull << 11)
@@ -126,5 +128,11 @@ static_assert(offsetof(struct vmcb, cr2) == 0x640 && offsetof(struct vmcb, g_pat
 
 /* What hardware said, in common terms. Pure. */
 void svm_decode(const struct vmcb *c, struct vmexit *x);
+
+/* This CPU has so many identifiers; all are to be given again, the TLB flushed before (svm/asid.c). */
+void asid_init(uint32_t number);
+void asid_begin_again(void);
+/* The entry that follows, interrupts being off, uses what this vCPU's identifier has, or begins with nothing. */
+void asid_take(struct hvm_vcpu *h, struct vmcb *c);
 
 #endif

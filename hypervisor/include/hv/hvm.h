@@ -77,6 +77,8 @@ struct hvm_vcpu {
     struct lapic *lapic;   /* hvm/lapic.h */
     uint8_t upcall_vector; /* of the local APIC, by which events are announced; 0: the domain's callback_vector is */
     uint64_t root_loaded;  /* what hardware's CR3 was set to */
+    uint64_t tlb_time;     /* tlb_flush_time() since when hardware keeps its translations; 0: it may keep none */
+    uint64_t tlbs;         /* how often it began to keep them anew */
     bool paging_due;       /* shadow_set_paging has to be called before the guest is entered */
     bool flush_due;        /* likewise, told by any CPU */
     struct {
@@ -151,6 +153,12 @@ static inline uint32_t hvm_apic_id(const struct vcpu *v)
 static inline uint64_t hvm_tsc_offset(const struct vcpu *v)
 {
     return v->hvm ? v->hvm->tsc_offset : 0;
+}
+
+/* Its next entry finds no translation in the TLB. Of the current vCPU, or one that does not run. */
+static inline void hvm_forget_translations(struct vcpu *v)
+{
+    v->hvm->tlb_time = 0;
 }
 
 static inline bool is_hvm_vcpu(const struct vcpu *v)

@@ -7,7 +7,7 @@
  * noted (s->partial), and an old shadow is linked into a tree again only when all tables out of sync have been compared
  * since then (unsync_caught_up).
  *
- * Deliberately not here: the processor's own TLB, which each entry of the guest flushes.
+ * Deliberately not here: the processor's own TLB (hvm/exit.c).
  */
 #include <hv/boot.h>
 #include "internal.h"

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Address space identifiers against a TLB that keeps what was put into it under an identifier until all is flushed. No
+ * entry may find what another vCPU put there, nor its own from before it was told to forget, the CPU's last flush, or a
+ * move.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "../../hypervisor/hvm/svm/asid.c"
+
+#define CPUS   3u
+#define VCPUS  5u
+#define NUMBER 16u
+#define STEPS  200000u
+
+static __thread struct cpu_info info;
+static uint64_t flush_clock = 1, flushed[CPUS];
+static struct {
+    struct hvm_vcpu h;
+    struct vmcb c;
+    struct vcpu v;
+    unsigned int cpu;
+    uint64_t era; /* what it knew before may not be used in it */
+} guest[VCPUS];
+static uint64_t eras;
+static struct {
+    bool used;
+    unsigned int vcpu;
+    uint64_t era;
+} tlb[CPUS][NUMBER];
+static uint64_t seed = 1;
+
+struct cpu_info *get_cpu_info(void)
+{
+    return &info;
+}
+
+uint64_t tlb_flush_time(void)
+{
+    return flushed[info.cpu];
+}
+
+static unsigned int below(unsigned int n)
+{
+    seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+    return (unsigned int)(seed >> 33) % n;
+}
+
+/* Whatever runs there, or ran there last, begins anew. */
+static void cpu_flushes(unsigned int cpu)
+{
+    flushed[cpu] = ++flush_clock;
+    for (unsigned int i = 0; i < VCPUS; i++)
+        if (guest[i].cpu == cpu)
+            guest[i].era = ++eras;
+}
+
+static void enter(unsigned int i)
+{
+    unsigned int cpu = guest[i].cpu;
+    uint32_t asid;
+
+    info.cpu = cpu;
+    asid_take(&guest[i].h, &guest[i].c);
+    asid = guest[i].c.asid;
+    assert_in_range(asid, 1, NUMBER - 1);
+    if (guest[i].c.tlb_control == TLB_FLUSH_ALL)
+        memset(tlb[cpu], 0, sizeof(tlb[cpu]));
+    else
+        assert_int_equal(guest[i].c.tlb_control, TLB_KEEP);
+    if (tlb[cpu][asid].used) {
+        assert_int_equal(tlb[cpu][asid].vcpu, i);
+        assert_int_equal(tlb[cpu][asid].era, guest[i].era);
+    }
+    tlb[cpu][asid].used = true;
+    tlb[cpu][asid].vcpu = i;
+    tlb[cpu][asid].era = guest[i].era;
+}
+
+static void begin(bool on)
+{
+    opt_asid = on;
+    memset(guest, 0, sizeof(guest));
+    for (unsigned int i = 0; i < CPUS; i++) {
+        info.cpu = i;
+        cpu_flushes(i);
+        asid_init(NUMBER);
+        for (unsigned int n = 0; n < NUMBER; n++)
+            tlb[i][n] = (typeof(tlb[i][n])){.used = true, .vcpu = VCPUS}; /* what the firmware left */
+    }
+    for (unsigned int i = 0; i < VCPUS; i++)
+        guest[i].v.hvm = &guest[i].h;
+}
+
+/* To another CPU, or to its own once more: a switch flushes. */
+static void move(unsigned int i)
+{
+    guest[i].cpu = below(CPUS);
+    guest[i].era = ++eras;
+    cpu_flushes(guest[i].cpu);
+}
+
+/* A vCPU runs on its CPU alone until another is switched to, which moves it. */
+static void one_step(unsigned int *running)
+{
+    unsigned int i = below(VCPUS);
+
+    if (below(4) == 0) {
+        move(i);
+        running[guest[i].cpu] = i;
+    } else if (below(4) == 0) {
+        cpu_flushes(below(CPUS));
+    } else if (below(3) == 0) {
+        hvm_forget_translations(&guest[i].v);
+        guest[i].era = ++eras;
+    }
+    if (running[guest[i].cpu] == i)
+        enter(i);
+}
+
+static void test_random(void **state)
+{
+    unsigned int running[CPUS] = {VCPUS, VCPUS, VCPUS};
+
+    begin(true);
+    for (unsigned int i = 0; i < STEPS; i++)
+        one_step(running);
+    for (unsigned int i = 0; i < VCPUS; i++)
+        assert_true(guest[i].h.tlbs > STEPS / 100);
+}
+
+static void test_kept(void **state)
+{
+    uint32_t asid;
+
+    begin(true);
+    move(0);
+    enter(0);
+    asid = guest[0].c.asid;
+    for (unsigned int i = 0; i < 100; i++) {
+        enter(0);
+        assert_int_equal(guest[0].c.asid, asid);
+        assert_int_equal(guest[0].c.tlb_control, TLB_KEEP);
+    }
+    assert_int_equal(guest[0].h.tlbs, 1);
+    hvm_forget_translations(&guest[0].v);
+    guest[0].era = ++eras;
+    enter(0);
+    assert_int_not_equal(guest[0].c.asid, asid);
+    assert_int_equal(guest[0].h.tlbs, 2);
+}
+
+/* When the identifiers are used up everything is flushed once; a refused entry flushed nothing. */
+static void test_used_up(void **state)
+{
+    unsigned int flushes = 0;
+
+    begin(true);
+    move(0);
+    for (unsigned int i = 0; i < 10 * (NUMBER - 1); i++) {
+        hvm_forget_translations(&guest[0].v);
+        guest[0].era = ++eras;
+        enter(0);
+        flushes += guest[0].c.tlb_control == TLB_FLUSH_ALL;
+    }
+    assert_int_equal(flushes, 10);
+    asid_begin_again();
+    hvm_forget_translations(&guest[0].v);
+    asid_take(&guest[0].h, &guest[0].c);
+    assert_int_equal(guest[0].c.tlb_control, TLB_FLUSH_ALL);
+}
+
+static void test_switched_off(void **state)
+{
+    begin(false);
+    move(0);
+    for (unsigned int i = 0; i < 10; i++) {
+        enter(0);
+        assert_int_equal(guest[0].c.asid, 1);
+        assert_int_equal(guest[0].c.tlb_control, TLB_FLUSH_ALL);
+    }
+}
+
+/* A processor that says it has none, or one. */
+static void test_too_few(void **state)
+{
+    begin(true);
+    for (unsigned int n = 0; n < 3; n++) {
+        info.cpu = 0;
+        asid_init(n);
+        hvm_forget_translations(&guest[0].v);
+        enter(0);
+        assert_int_equal(guest[0].c.asid, 1);
+        assert_int_equal(guest[0].c.tlb_control, TLB_FLUSH_ALL);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_random),       cmocka_unit_test(test_kept),    cmocka_unit_test(test_used_up),
+        cmocka_unit_test(test_switched_off), cmocka_unit_test(test_too_few),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
