@@ -123,7 +123,7 @@ static int cover_slice(struct domain *d)
         return rc;
     l->next = 0;
     l->all = false;
-    l->harvest = d->identity || (logdirty_harvest && !d->hap);
+    l->harvest = d->identity || logdirty_harvest;
     l->fault_count = l->dirty_count = 0;
     set_state(d, LOGDIRTY_STARTING);
     return -ERESTART;
@@ -294,7 +294,7 @@ int logdirty_enable(struct domain *d)
 /* Will the next store be noticed? */
 static bool may_clear(struct domain *d, gfn_t gfn, mfn_t m)
 {
-    return d->logdirty.harvest || stop_stores(d, gfn, m);
+    return (d->logdirty.harvest && !d->hap) || stop_stores(d, gfn, m);
 }
 
 /* Paging lock held. */
@@ -364,12 +364,17 @@ static int take_round(struct domain *d, struct logdirty_read *r)
     return 0;
 }
 
+static bool harvest(struct domain *d, uint64_t *next)
+{
+    return d->hap ? p2m_harvest(d, next) : shadow_harvest(d, next);
+}
+
 /* Paging lock held. What is known elsewhere goes into the bits; false: not all of it yet. */
 static bool gather(struct domain *d)
 {
     struct logdirty_round *round = &d->logdirty.round;
 
-    if (!round->harvested && d->logdirty.harvest && !shadow_harvest(d, &round->next))
+    if (!round->harvested && d->logdirty.harvest && !harvest(d, &round->next))
         return false;
     round->harvested = true;
     return !d->identity || !logdirty_pv_held(d, &round->left);

@@ -8,6 +8,7 @@
 #include <hv/hvm.h>
 #include <hv/p2m.h>
 #include <hv/paging_pool.h>
+#include "../../hypervisor/mm/p2m/internal.h"
 #include "../../hypervisor/mm/shadow/internal.h"
 #include "fake/core.h"
 
@@ -21,14 +22,19 @@ static struct domain *d;
 static struct xen_domctl *op;
 static uint8_t *bitmap;
 
-enum kind { PROTECT, HARVEST, NESTED, KINDS };
+enum kind { PROTECT, HARVEST, NESTED, NESTED_HARVEST, KINDS };
+
+static bool harvests(enum kind kind)
+{
+    return kind == HARVEST || kind == NESTED_HARVEST;
+}
 
 static void begin(enum kind kind)
 {
-    bool hap = kind == NESTED;
+    bool hap = kind >= NESTED;
     struct xen_domctl_createdomain config = core_config(1);
 
-    logdirty_harvest = kind == HARVEST;
+    logdirty_harvest = harvests(kind);
     config.flags = XEN_DOMCTL_CDF_hvm;
     assert_int_equal(domain_create(3, &config, false, &d), 0);
     d->hap = hap;
@@ -82,10 +88,25 @@ static bool may_store(uint64_t gfn)
            (mfn_to_page(first)->owner == d && allows(leaf_of(mfn_to_page(first)->shadow.rmap_2m)));
 }
 
+/* Hardware walks the P2M, and sets D; else a shadow. */
+static void press(uint64_t gfn)
+{
+    unsigned int level;
+    spte_t *leaf;
+
+    if (d->hap) {
+        (void)p2m_find(d->p2m, _gfn(gfn), &level);
+        p2m_make_slot(d->p2m, _gfn(gfn), level)->n |= PTE_D;
+        return;
+    }
+    leaf = leaf_of(mfn_to_page(p2m_lookup(d, _gfn(gfn)).mfn)->shadow.rmap);
+    if (leaf)
+        leaf->n |= PTE_D;
+}
+
 static void store(uint64_t gfn)
 {
     struct shadow_fault f = {.linear = gfn << PAGE_SHIFT, .access = PFEC_W};
-    spte_t *leaf;
 
     for (unsigned int tries = 0; !may_store(gfn); tries++) {
         assert_true(tries < 4);
@@ -94,11 +115,10 @@ static void store(uint64_t gfn)
             p2m_stored(d, _gfn(gfn));
         else
             assert_int_equal(shadow_fault(&d->vcpu[0]->hvm->shadow, &f), SHADOW_FIXED);
+        assert_true(this_cpu(stretch_now).work <= STRETCH_BOUND);
         stretch_end();
     }
-    leaf = d->hap ? NULL : leaf_of(mfn_to_page(p2m_lookup(d, _gfn(gfn)).mfn)->shadow.rmap);
-    if (leaf)
-        leaf->n |= PTE_D;
+    press(gfn);
 }
 
 /* ---- tools ---- */
@@ -191,14 +211,14 @@ static void one_round(enum kind kind)
             assert_int_equal(PEEK(), 0);
             assert_int_equal(how_many(), ARRAY_SIZE(gfns));
             assert_int_equal(op->u.shadow_op.stats.dirty_count, ARRAY_SIZE(gfns));
-            assert_int_equal(op->u.shadow_op.stats.fault_count, kind == HARVEST ? 0 : ARRAY_SIZE(gfns));
+            assert_int_equal(op->u.shadow_op.stats.fault_count, harvests(kind) ? 0 : ARRAY_SIZE(gfns));
             assert_int_equal(op->u.shadow_op.pages, TOTAL);
         }
         memset(bitmap, 0xa5, BYTES);
         assert_int_equal(CLEAN(), 0);
         assert_int_equal(how_many(), ARRAY_SIZE(gfns));
         for (unsigned int i = 0; i < ARRAY_SIZE(gfns); i++)
-            assert_true(says(gfns[i]) && may_store(gfns[i]) == (kind == HARVEST));
+            assert_true(says(gfns[i]) && may_store(gfns[i]) == harvests(kind));
         assert_int_equal(PEEK(), 0);
         assert_int_equal(how_many(), 0);
         assert_int_equal(op->u.shadow_op.stats.dirty_count + op->u.shadow_op.stats.fault_count, 0);
@@ -260,7 +280,7 @@ static void test_bad_buffers(void **state)
         assert_int_equal(log_op(d->id, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, PAGES, bitmap), 0); /* not all of it */
         assert_int_equal(CLEAN(), 0);
         assert_int_equal(how_many(), TOTAL);
-        assert_true(kind == HARVEST || !(may_store(7) || may_store(9)));
+        assert_true(harvests(kind) || !(may_store(7) || may_store(9)));
         assert_int_equal(CLEAN(), 0);
         assert_int_equal(how_many(), 0);
         end();
@@ -426,12 +446,12 @@ static void test_not_covered(void **state)
 }
 
 /* Nested paging: without memory to split an entry, all of it counts as stored to. */
-static void test_not_split(void **state)
+static void not_split(enum kind kind)
 {
     struct page_info *pg[POOL + 1];
     unsigned int n;
 
-    begin(NESTED);
+    begin(kind);
     assert_int_equal(ENABLE(), 0);
     n = take_all(pg);
     store(LARGE + 9);
@@ -444,6 +464,47 @@ static void test_not_split(void **state)
     assert_int_equal(p2m_lookup(d, _gfn(LARGE)).order, 0);
     assert_int_equal(CLEAN(), 0);
     assert_int_equal(how_many(), 1);
+    end();
+}
+
+static void test_not_split(void **state)
+{
+    not_split(NESTED);
+    not_split(NESTED_HARVEST);
+}
+
+/* Nested paging, harvested: one fault for 512 pages, however often they are read; the audit knows such entries. */
+static void test_watched(void **state)
+{
+    struct p2m_retype r = {.gfn = _gfn(7), .n = 1, .from = P2M_RAM_RW, .to = P2M_RAM_RO};
+    struct p2m_audit a = {0};
+
+    begin(NESTED_HARVEST);
+    assert_int_equal(ENABLE(), 0);
+    store(LARGE + 5);
+    for (uint64_t gfn = LARGE; gfn < TOTAL; gfn++)
+        assert_true(may_store(gfn));
+    assert_false(may_store(7));
+    store(7);
+    while (p2m_audit(d, &a) == -ERESTART)
+        stretch_point();
+    assert_int_equal(a.broken.count, 0);
+    assert_int_equal(PEEK(), 0);
+    assert_int_equal(how_many(), 2);
+    assert_int_equal(CLEAN(), 0);
+    assert_true(how_many() == 2 && says(7) && says(LARGE + 5));
+    store(7);
+    stretch_point();
+    assert_int_equal(p2m_change_type(d, &r), 0); /* what its D said goes with the entry */
+    assert_int_equal(CLEAN(), 0);
+    assert_true(how_many() == 1 && says(7));
+    r = (struct p2m_retype){.gfn = _gfn(LARGE), .n = 512, .from = P2M_RAM_RO, .to = P2M_LOGDIRTY};
+    stretch_point();
+    assert_int_equal(p2m_change_type(d, &r), 0); /* they are alike, and stay what they are */
+    assert_int_equal(p2m_lookup(d, _gfn(LARGE)).order, 0);
+    assert_int_equal(OFF(), 0);
+    press(LARGE + 5);
+    assert_int_equal(p2m_lookup(d, _gfn(LARGE)).order, 9);
     end();
 }
 
@@ -745,11 +806,14 @@ static void test_pv_no_memory(void **state)
 int core_log_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        CORE_TEST(test_refused),         CORE_TEST(test_rounds),       CORE_TEST(test_sizes),
-        CORE_TEST(test_bad_buffers),     CORE_TEST(test_held),         CORE_TEST(test_one_at_a_time),
-        CORE_TEST(test_other_stores),    CORE_TEST(test_no_memory),    CORE_TEST(test_not_covered),
-        CORE_TEST(test_not_split),       CORE_TEST(test_random),       CORE_TEST(test_pv),
-        CORE_TEST(test_pv_pool_not_got), CORE_TEST(test_pv_no_memory), CORE_TEST(test_pv_populate),
+        CORE_TEST(test_refused),      CORE_TEST(test_rounds),
+        CORE_TEST(test_sizes),        CORE_TEST(test_bad_buffers),
+        CORE_TEST(test_held),         CORE_TEST(test_one_at_a_time),
+        CORE_TEST(test_other_stores), CORE_TEST(test_no_memory),
+        CORE_TEST(test_not_covered),  CORE_TEST(test_not_split),
+        CORE_TEST(test_watched),      CORE_TEST(test_random),
+        CORE_TEST(test_pv),           CORE_TEST(test_pv_pool_not_got),
+        CORE_TEST(test_pv_no_memory), CORE_TEST(test_pv_populate),
     };
 
     return cmocka_run_group_tests_name("log of stores", tests, NULL, NULL);

@@ -127,10 +127,21 @@ struct p2m_retype {
 /* Restartable likewise: 0, -ERESTART, -EINVAL, -ENOMEM (a large entry could not be split). */
 int p2m_change_type(struct domain *d, struct p2m_retype *r);
 
-/* For the log of stores (<hv/logdirty.h>), lock held: the entry of type ram_rw that gfn lies in becomes logdirty. */
+/*
+ * For the log of stores (<hv/logdirty.h>), lock held: the entry of type ram_rw that gfn lies in becomes logdirty,
+ * unless hardware says itself what it stores to.
+ */
 void p2m_stop_stores(struct domain *d, gfn_t gfn);
-/* Nested paging: the guest stores to a frame that is of type logdirty, and ram_rw from now on. */
+/*
+ * Nested paging: the guest stores to a frame that is of type logdirty, and ram_rw from now on; while the log is
+ * harvested so are the frames beside it, and nothing is noted yet. In a stretch of its own.
+ */
 void p2m_stored(struct domain *d, gfn_t gfn);
+/*
+ * Nested paging, the log is harvested, lock held: frames from *next on that hardware has stored to since the last time
+ * get their bits. False: *next is where to go on, in a new stretch.
+ */
+bool p2m_harvest(struct domain *d, uint64_t *next);
 
 /* ---- life ---- */
 

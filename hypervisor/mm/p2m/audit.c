@@ -67,6 +67,8 @@ static bool leaf_ok(npte_t e, unsigned int level)
 {
     if (!npte_type(e) || npte_type(e) >= P2M_TYPES || level > 3 || (level > 1 && p2m_is_borrowed(npte_type(e))))
         return false;
+    if (e.n & NPTE_WATCHED)
+        return level == 1 && (e.n & ~(PTE_ADDR | PTE_D | NPTE_WATCHED)) == (npte_flags(P2M_RAM_RW, 1) & ~PTE_D);
     return (e.n & ~PTE_ADDR) == npte_flags(npte_type(e), level) && !(npte_mfn(e).n & ((1ul << level_order(level)) - 1));
 }
 

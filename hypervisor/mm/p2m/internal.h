@@ -8,12 +8,14 @@
 
 /*
  * An entry of a table. Zero: nothing there. Type 0 and not zero: a table of the next level, above level 1 only. Else a
- * leaf, whose type says what flags it has. A and D are set from the start, so that hardware never changes an entry.
+ * leaf, whose type says what flags it has. A and D are set from the start, so that hardware never changes an entry, but
+ * D of those of level 1 that are watched (harvest.c): ram_rw, and writable.
  */
 BOXED(npte_t, _npte, npte_x)
 
 #define NPTE_TYPE_SHIFT 52 /* bits that nested paging leaves to software */
 #define NPTE_TYPE       (15ull << NPTE_TYPE_SHIFT)
+#define NPTE_WATCHED    (1ull << 56)
 #define NPTE_TABLE      (PTE_P | PTE_RW | PTE_US | PTE_A)
 #define P2M_LEVELS      4u
 
@@ -89,6 +91,11 @@ void p2m_join(struct p2m *p, npte_t *slot, unsigned int level);
 /* A table out of the tree: freed after a flush. */
 void p2m_bury(struct p2m *p, struct page_info *table);
 struct page_info *p2m_new_table(struct p2m *p);
+
+/* ---- harvest.c ---- */
+
+/* The table of level 1 that gfn lies in: what is of type logdirty becomes ram_rw, and watched. 512 units of work. */
+void p2m_watch(struct p2m *p, gfn_t gfn);
 
 /* ---- update.c ---- */
 

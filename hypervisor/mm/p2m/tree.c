@@ -104,6 +104,7 @@ void p2m_store(npte_t *slot, npte_t e)
     struct page_info *table = virt_to_page(slot);
 
     table->nr_validated = (uint16_t)(table->nr_validated + !!e.n - !!slot->n);
+    smp_wmb(); /* hardware finds a table filled */
     WRITE_ONCE(slot->n, e.n);
 }
 

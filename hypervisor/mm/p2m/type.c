@@ -25,8 +25,23 @@ void p2m_stop_stores(struct domain *d, gfn_t gfn)
 {
     unsigned int level;
 
-    if (npte_type(p2m_find(d->p2m, gfn, &level)) == P2M_RAM_RW)
+    npte_t e = p2m_find(d->p2m, gfn, &level);
+
+    if (npte_type(e) == P2M_RAM_RW && !(e.n & NPTE_WATCHED))
         retype(d->p2m, first_of(gfn, level), p2m_make_slot(d->p2m, gfn, level), P2M_LOGDIRTY, level);
+}
+
+/* The first store to an entry: it, or all of its table, is writable from now on. */
+static void let_store(struct domain *d, gfn_t gfn, unsigned int level)
+{
+    struct p2m *p = d->p2m;
+
+    if (level == 1 && d->logdirty.harvest) {
+        p2m_watch(p, gfn);
+        return;
+    }
+    logdirty_fault(d, gfn, level_order(level));
+    retype(p, first_of(gfn, level), p2m_make_slot(p, gfn, level), P2M_RAM_RW, level);
 }
 
 /* A large entry is split for it; without memory for that all of it counts as stored to. */
@@ -41,10 +56,15 @@ void p2m_stored(struct domain *d, gfn_t gfn)
             (void)p2m_make_slot(p, gfn, 1);
             (void)p2m_find(p, gfn, &level);
         }
-        logdirty_fault(d, gfn, level_order(level));
-        retype(p, first_of(gfn, level), p2m_make_slot(p, gfn, level), P2M_RAM_RW, level);
+        let_store(d, gfn, level);
     }
     p2m_unlock(p);
+}
+
+/* Is an entry of level 1 one that is to be changed? Those that are watched are what hardware has made of logdirty. */
+static bool is_from(const struct p2m_retype *r, npte_t e)
+{
+    return npte_type(e) == r->from || (r->from == P2M_LOGDIRTY && (e.n & NPTE_WATCHED));
 }
 
 /* Entries first to first + n of a table of level 1 that starts at gfn; joined when all of them are alike now. */
@@ -54,9 +74,9 @@ static void retype_run(struct p2m *p, gfn_t gfn, unsigned int first, unsigned in
     bool alike = n == PT_ENTRIES && !(npte_mfn(e[0]).n & (PT_ENTRIES - 1));
 
     for (unsigned int i = first; i < first + n; i++) {
-        if (npte_type(e[i]) == r->from)
+        if (is_from(r, e[i]))
             retype(p, _gfn(gfn.n + i), &e[i], r->to, 1);
-        alike = alike && e[i].n == e[0].n + ((uint64_t)i << PAGE_SHIFT);
+        alike = alike && e[i].n == e[0].n + ((uint64_t)i << PAGE_SHIFT) && !(e[i].n & NPTE_WATCHED);
     }
     if (alike && p2m_is_ram(npte_type(e[0])))
         p2m_join(p, p2m_make_slot(p, gfn, 2), 2);

@@ -29,13 +29,13 @@ struct run {
 
 void p2m_changed(struct p2m *p, gfn_t gfn, npte_t old, npte_t new, unsigned int order)
 {
-    uint64_t differs = (old.n ^ new.n) & ~(NPTE_TYPE | PTE_RW), lost = old.n & ~new.n;
+    uint64_t differs = (old.n ^ new.n) & ~(NPTE_TYPE | NPTE_WATCHED | PTE_RW | PTE_D), lost = old.n & ~new.n;
 
     /* More rights alone need no flush: hardware looks again before it faults. */
     if (old.n && (differs || (lost & PTE_RW)))
         p->flush_due = true;
     p->changes++;
-    if (differs)
+    if (differs || (old.n & NPTE_WATCHED)) /* its D may be lost */
         logdirty_changed(p->d, gfn, order);
 }
 
