@@ -2,6 +2,7 @@
 # Domains and vCPUs; the control domain's construction.
 hv-srcs += hypervisor/domain/domain.c
 hv-srcs += hypervisor/domain/vcpu.c
+hv-srcs += hypervisor/domain/shared_info.c
 hv-srcs += hypervisor/domain/pause.c
 hv-srcs += hypervisor/domain/watchdog.c
 hv-srcs += hypervisor/domain/teardown.c

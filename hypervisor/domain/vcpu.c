@@ -7,7 +7,6 @@
 #include <hv/domain.h>
 #include <hv/event.h>
 #include <hv/fpu.h>
-#include <hv/guest_copy.h>
 #include <hv/heap.h>
 #include <hv/hvm.h>
 #include <hv/p2m.h>
@@ -131,22 +130,22 @@ void vcpu_free(struct vcpu *v)
 }
 
 /* Moves the record; events that came meanwhile are announced anew, so none is lost. */
-static void move_info(struct vcpu *v, vcpu_info_t *to)
+static void move_info(struct vcpu *v, shared_vcpu_info_t *to)
 {
     to->evtchn_upcall_mask = v->vcpu_info->evtchn_upcall_mask;
     to->arch = v->vcpu_info->arch;
     to->time = v->vcpu_info->time;
     WRITE_ONCE(v->vcpu_info, to);
     smp_mb();
-    to->evtchn_pending_sel = ~0ul;
     evtchn_vcpu_info_moved(v);
 }
 
 int vcpu_register_info(struct vcpu *v, gfn_t gfn, unsigned int offset)
 {
+    unsigned int alignment = has_32bit_shinfo(v->domain) ? sizeof(uint32_t) : sizeof(uint64_t);
     struct page_info *pg;
 
-    if (offset > PAGE_SIZE - sizeof(vcpu_info_t) || (offset & (sizeof(long) - 1)))
+    if (offset > PAGE_SIZE - sizeof(vcpu_info_t) || (offset & (alignment - 1)))
         return -EINVAL;
     if (!mfn_eq(v->vcpu_info_mfn, INVALID_MFN))
         return -EINVAL;
@@ -156,7 +155,7 @@ int vcpu_register_info(struct vcpu *v, gfn_t gfn, unsigned int offset)
     if (!pg)
         return -EINVAL;
     v->vcpu_info_mfn = page_to_mfn(pg);
-    move_info(v, (vcpu_info_t *)((char *)page_to_virt(pg) + offset));
+    move_info(v, (shared_vcpu_info_t *)((char *)page_to_virt(pg) + offset));
     return 0;
 }
 
@@ -183,17 +182,5 @@ void vcpu_update_runstate_area(struct vcpu *v)
     if (!v->runstate_guest || (!is_hvm_vcpu(v) && !v->pv.kernel_mode))
         return;
     vcpu_get_runstate(v, &r);
-    if (test_bit(VMASST_TYPE_runstate_update_flag, &v->domain->vm_assist)) {
-        uint64_t marked = r.state_entry_time | XEN_RUNSTATE_UPDATE;
-        struct vcpu_runstate_info *g = (struct vcpu_runstate_info *)v->runstate_guest;
-
-        (void)guest_copy_to(&g->state_entry_time, &marked, sizeof(marked));
-        smp_wmb();
-        (void)guest_copy_to(g, &r, offsetof(struct vcpu_runstate_info, state_entry_time));
-        (void)guest_copy_to(g->time, r.time, sizeof(r.time));
-        smp_wmb();
-        (void)guest_copy_to(&g->state_entry_time, &r.state_entry_time, sizeof(r.state_entry_time));
-        return;
-    }
-    (void)guest_copy_to((void *)v->runstate_guest, &r, sizeof(r));
+    vcpu_write_runstate_area(v, &r);
 }

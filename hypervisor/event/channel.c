@@ -89,7 +89,7 @@ static unsigned int next_free(const struct evtchn_domain *e, unsigned int start)
 int channel_find_free(struct domain *d, struct channel **out)
 {
     struct evtchn_domain *e = d->evtchn;
-    unsigned int limit = MIN(e->max_port, e->ops->max_ports - 1), port = 0, busy = 0;
+    unsigned int limit = MIN(e->max_port, e->ops->max_ports(d) - 1), port = 0, busy = 0;
 
     if (e->closed || READ_ONCE(d->dying) != DOM_ALIVE)
         return -EINVAL;

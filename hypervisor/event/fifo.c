@@ -148,13 +148,13 @@ static void fifo_raise(struct vcpu *v, struct channel *ch)
 static bool waits(const struct domain *d, const struct channel *ch)
 {
     return READ_ONCE(ch->pending) ||
-           (ch->port < EVTCHN_2L_NR_CHANNELS && test_bit(ch->port, d->shared_info->evtchn_pending));
+           (ch->port < two_level_ports(d) && test_bit(ch->port, d->shared_info->evtchn_pending));
 }
 
 static void wait_no_more(struct domain *d, struct channel *ch)
 {
     ch->pending = false;
-    if (ch->port < EVTCHN_2L_NR_CHANNELS)
+    if (ch->port < two_level_ports(d))
         clear_bit(ch->port, d->shared_info->evtchn_pending);
 }
 
@@ -217,8 +217,13 @@ static int fifo_set_priority(struct domain *d, struct channel *ch, unsigned int 
     return 0;
 }
 
+static unsigned int fifo_ports(const struct domain *d)
+{
+    return EVTCHN_FIFO_NR_CHANNELS;
+}
+
 const struct event_ops fifo_ops = {
-    .max_ports = EVTCHN_FIFO_NR_CHANNELS,
+    .max_ports = fifo_ports,
     .raise = fifo_raise,
     .clear = fifo_clear,
     .unmask = fifo_unmask,

@@ -60,7 +60,7 @@ struct group {
 
 /* One of the two ABIs by which a domain learns what is pending. */
 struct event_ops {
-    unsigned int max_ports;
+    unsigned int (*max_ports)(const struct domain *d);
     /* Sets the port pending and tells v unless it is masked. The caller holds the channel's lock or its peer's. */
     void (*raise)(struct vcpu *v, struct channel *ch);
     void (*clear)(struct domain *d, struct channel *ch);
@@ -146,6 +146,10 @@ void virq_drop_handler(struct domain *d);
 
 /* two_level.c, fifo.c */
 extern const struct event_ops two_level_ops, fifo_ops;
+/* How many ports the 2-level ABI has for d; behind them its pending bits end. */
+unsigned int two_level_ports(const struct domain *d);
+/* v's selector says that there is something everywhere. */
+void two_level_select_all(struct vcpu *v);
 int fifo_init_control(struct domain *d, unsigned int vcpu, uint64_t gfn, unsigned int offset);
 int fifo_expand_array(struct domain *d, uint64_t gfn);
 /* e->lock held, no channel in use: back to the 2-level ABI. */

@@ -39,7 +39,7 @@ static void tell(struct vcpu *v)
 
 void vcpu_mark_events_pending(struct vcpu *v)
 {
-    vcpu_info_t *info = READ_ONCE(v->vcpu_info);
+    shared_vcpu_info_t *info = READ_ONCE(v->vcpu_info);
 
     if (info && !__atomic_exchange_n(&info->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST))
         tell(v);
@@ -52,7 +52,7 @@ static bool nmi_deliverable(const struct vcpu *v)
 
 bool vcpu_event_pending(const struct vcpu *v)
 {
-    const vcpu_info_t *info = READ_ONCE(v->vcpu_info);
+    const shared_vcpu_info_t *info = READ_ONCE(v->vcpu_info);
 
     if (is_hvm_vcpu(v))
         return hvm_interrupt_pending(v) && ((v == current ? guest_cpu_user_regs() : &v->regs)->rflags & EFLAGS_IF);
@@ -63,11 +63,9 @@ bool vcpu_event_pending(const struct vcpu *v)
 
 void evtchn_vcpu_info_moved(struct vcpu *v)
 {
-    vcpu_info_t *info = v->vcpu_info;
-
     /* Events that came during the move may be noted in the old record: let the guest look at everything. */
-    __atomic_store_n(&info->evtchn_pending_sel, ~0ul, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&info->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST);
+    two_level_select_all(v);
+    __atomic_store_n(&v->vcpu_info->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST);
     tell(v);
 }
 

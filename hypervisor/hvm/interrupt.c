@@ -11,7 +11,7 @@
 /* The domain's vector tells of events that are pending; a vCPU with a vector of its own gets that by its APIC. */
 static int callback(const struct vcpu *v)
 {
-    const vcpu_info_t *info = READ_ONCE(v->vcpu_info);
+    const shared_vcpu_info_t *info = READ_ONCE(v->vcpu_info);
     uint8_t vector = READ_ONCE(v->domain->hvm.callback_vector);
 
     return vector && !READ_ONCE(v->hvm->upcall_vector) && info && READ_ONCE(info->evtchn_upcall_pending) ? vector : -1;

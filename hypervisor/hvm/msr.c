@@ -166,6 +166,8 @@ static int write_hypercall_page(struct vcpu *v, uint64_t value)
 
         rc = shadow_write(v->domain, _gpa(at.n + nr * 32), sizeof(stub), stub) ? -EINVAL : 0;
     }
+    if (!rc)
+        hvm_latch_width(v->domain);
     return rc;
 }
 

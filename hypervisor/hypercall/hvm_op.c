@@ -58,6 +58,8 @@ static int set_callback(struct domain *d, uint64_t via)
     if (via >> 56 == HVM_PARAM_CALLBACK_TYPE_VECTOR && vector < LOWEST_VECTOR)
         return -EINVAL;
     WRITE_ONCE(d->hvm.callback_vector, vector);
+    if (d == current->domain)
+        hvm_latch_width(d);
     return 0;
 }
 

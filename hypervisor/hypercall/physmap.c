@@ -11,6 +11,7 @@
 #include <hv/grant.h>
 #include <hv/guest_copy.h>
 #include <hv/heap.h>
+#include <hv/hvm.h>
 #include <hv/p2m.h>
 #include <hv/sched.h>
 
@@ -100,11 +101,20 @@ static int add_foreign_frame(const struct addition *a)
     return rc;
 }
 
+static int add_shared_info(const struct addition *a)
+{
+    int rc = p2m_move(a->d, virt_to_page(a->d->shared_info), a->gfn);
+
+    if (!rc && a->d == current->domain)
+        hvm_latch_width(a->d);
+    return rc;
+}
+
 static int add_one(const struct addition *a)
 {
     switch (a->space) {
     case XENMAPSPACE_shared_info:
-        return a->idx ? -EINVAL : p2m_move(a->d, virt_to_page(a->d->shared_info), a->gfn);
+        return a->idx ? -EINVAL : add_shared_info(a);
     case XENMAPSPACE_grant_table:
         return add_grant_frame(a);
     case XENMAPSPACE_gmfn:

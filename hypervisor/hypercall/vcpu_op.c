@@ -91,10 +91,7 @@ static long runstate_area(struct vcpu *v, unsigned long guest)
         return -EFAULT;
     v->runstate_guest = (unsigned long)area.addr.h.p;
     vcpu_get_runstate(v, &r);
-    if (v == current)
-        vcpu_update_runstate_area(v);
-    else
-        (void)guest_copy_to((void *)v->runstate_guest, &r, sizeof(r));
+    vcpu_write_runstate_area(v, &r);
     return 0;
 }
 

@@ -15,6 +15,7 @@
 #include <hv/time_scale.h>
 #include <hv/timer.h>
 #include <hv/x86.h>
+#include <xen/foreign/x86_32.h>
 
 #define HPET_ID      0x000
 #define HPET_PERIOD  0x004
@@ -226,8 +227,12 @@ static void time_record(const struct vcpu *v, struct vcpu_time_info *t)
     t->flags = 0;
 }
 
+static_assert(sizeof(struct vcpu_time_info) == sizeof(struct vcpu_time_info_x86_32) &&
+                  offsetof(struct vcpu_time_info, flags) == offsetof(struct vcpu_time_info_x86_32, flags),
+              "i386 has the same, aligned to 4 bytes only");
+
 /* An odd version says: being written. The version is ours: what the guest makes of its copy does not matter. */
-static void publish(struct vcpu_time_info *to, const struct vcpu_time_info *t, uint32_t version)
+static void publish(struct vcpu_time_info_x86_32 *to, const struct vcpu_time_info *t, uint32_t version)
 {
     WRITE_ONCE(to->version, version | 1);
     smp_wmb();
@@ -264,7 +269,7 @@ void time_update_vcpu(struct vcpu *v)
 
     time_record(v, &t);
     if (v->vcpu_info)
-        publish(&v->vcpu_info->time, &t, version);
+        publish(&((struct vcpu_info_x86_32 *)v->vcpu_info)->time, &t, version);
     if (v->time_area_guest && v == current && (is_hvm_vcpu(v) || v->pv.kernel_mode))
         publish_area((struct vcpu_time_info *)v->time_area_guest, &t, version);
     v->time_version = version + 2;
@@ -336,19 +341,6 @@ static void wallclock_init(void)
     wallclock_base = cmos_seconds() * 1000000000ull - (uint64_t)system_time();
 }
 
-static void write_wallclock(struct shared_info *s, uint64_t seconds, uint32_t nsecs)
-{
-    uint32_t version = READ_ONCE(s->wc_version) & ~1u;
-
-    WRITE_ONCE(s->wc_version, version | 1);
-    smp_wmb();
-    s->wc_sec = (uint32_t)seconds;
-    s->wc_sec_hi = (uint32_t)(seconds >> 32);
-    s->wc_nsec = nsecs;
-    smp_wmb();
-    WRITE_ONCE(s->wc_version, version + 2);
-}
-
 void time_update_wallclock(struct domain *d)
 {
     unsigned long flags;
@@ -356,8 +348,7 @@ void time_update_wallclock(struct domain *d)
     if (!d->shared_info)
         return;
     flags = spin_lock_irqsave(&wallclock_lock);
-    write_wallclock(d->shared_info, wallclock_base / 1000000000 + d->time_offset_s,
-                    (uint32_t)(wallclock_base % 1000000000));
+    write_wallclock(d, wallclock_base / 1000000000 + d->time_offset_s, (uint32_t)(wallclock_base % 1000000000));
     spin_unlock_irqrestore(&wallclock_lock, flags);
 }
 

@@ -34,6 +34,7 @@ extern uint64_t memory[512]; /* of guests, from address 0 */
 extern s_time_t now;
 extern bool no_memory; /* of the hypervisor */
 extern unsigned int time_updates;
+extern unsigned int latches; /* of the layout that the guest's mode asks for */
 extern uint64_t offset_told; /* by the last of them */
 
 #endif

@@ -394,7 +394,7 @@ units            += test_core
 test_core-srcs   := tests/unit/test_core.c $(wildcard tests/unit/core_*.c) \
                     $(patsubst %,tests/unit/fake/%.c,core core_rest core_pv base ram tlb) \
                     $(patsubst %,hypervisor/mm/%.c,heap fresh objects alloc_fault) $(mm-pv-srcs) \
-                    $(patsubst %,hypervisor/domain/%.c,domain vcpu pause watchdog teardown holders) \
+                    $(patsubst %,hypervisor/domain/%.c,domain vcpu shared_info pause watchdog teardown holders) \
                     $(filter-out %/switch.c,$(wildcard hypervisor/sched/*.c)) \
                     $(filter-out %/guest_copy.c %/physdev_op.c,$(wildcard hypervisor/hypercall/*.c)) \
                     $(wildcard hypervisor/event/*.c hypervisor/grant/*.c) \

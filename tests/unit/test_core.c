@@ -24,6 +24,7 @@ int main(void)
     failed += core_physmap_tests();
     failed += core_hvm_tests();
     failed += core_compat_32_tests();
+    failed += core_width_tests();
     failed += core_shadow_tests();
     failed += core_log_tests();
     return failed;

@@ -343,6 +343,21 @@ static void test_of_xen(void **state)
     assert_int_equal(hvm_write_msr(v, 0x17b, 5), 0);
 }
 
+/* Stubs of nine bytes, 32 apart; a kernel that has them begins, in its mode. */
+static void test_hypercall_page(void **state)
+{
+    static const uint8_t stub[] = {0xb8, 29, 0, 0, 0, 0x0f, 0x01, 0xd9, 0xc3};
+    struct vcpu *v = &to.vcpu[0];
+
+    latches = 0;
+    assert_int_equal(hvm_write_msr(v, 0x40000000, 5), -EINVAL);
+    assert_int_equal(hvm_write_msr(v, 0x40000000, sizeof(memory)), -EINVAL); /* no memory */
+    assert_int_equal(latches, 0);
+    assert_int_equal(hvm_write_msr(v, 0x40000000, 0), 0);
+    assert_memory_equal((uint8_t *)memory + 29 * 32, stub, sizeof(stub));
+    assert_int_equal(latches, 1);
+}
+
 static void test_msr_record(void **state)
 {
     static const struct {
@@ -744,6 +759,7 @@ int main(void)
         STATE_TEST(test_timer),
         STATE_TEST(test_events_of_instructions),
         STATE_TEST(test_of_xen),
+        STATE_TEST(test_hypercall_page),
         STATE_TEST(test_msr_record),
         STATE_TEST(test_counters),
         STATE_TEST(test_counter_registers),

@@ -67,6 +67,7 @@ struct fresh_block {
 struct hvm_domain {
     uint64_t param[HVM_NR_PARAMS]; /* HVMOP_set_param */
     uint8_t callback_vector; /* by which events are announced to all vCPUs without a vector of their own; 0: none */
+    bool has_32bit_shinfo;   /* what it shares with the hypervisor is laid out as i386 does (life_lock to change it) */
     uint64_t save_tsc;       /* the host's counter at one moment, by which those of all vCPUs are saved and restored */
 };
 
@@ -140,6 +141,9 @@ struct domain {
     struct pv_domain pv;
 };
 
+/* A vCPU's shared record. A 32-bit kernel aligns it as i386 does; what differs there is in event/two_level.c. */
+typedef vcpu_info_t shared_vcpu_info_t __attribute__((aligned(4)));
+
 /* Reasons for a vCPU not to be runnable: bits of v->pause_flags, atomic. */
 enum {
     VPF_blocked, /* SCHEDOP_block: until an event */
@@ -159,9 +163,9 @@ struct vcpu {
     cpumask_t soft_affinity;
     struct sched_vcpu *sched;
 
-    vcpu_info_t *vcpu_info; /* in shared_info, or in the guest's registered frame */
-    mfn_t vcpu_info_mfn;    /* INVALID_MFN until the guest registers a frame */
-    vcpu_info_t early_info; /* of vCPUs beyond shared_info, until then */
+    shared_vcpu_info_t *vcpu_info; /* in shared_info, or in the guest's registered frame */
+    mfn_t vcpu_info_mfn;           /* INVALID_MFN until the guest registers a frame */
+    vcpu_info_t early_info;        /* of vCPUs beyond shared_info, until then */
     struct evtchn_vcpu *evtchn;
     unsigned int poll_evtchn; /* port SCHEDOP_poll waits for; 0: several */
 
@@ -249,10 +253,19 @@ void domain_resume(struct domain *d);
 void vcpu_load_timers(struct vcpu *v);
 /* Copies a changed runstate record to the guest's area of the current vCPU (on switch-in). */
 void vcpu_update_runstate_area(struct vcpu *v);
+/* Copies r to the area that v has registered, through the tables of the current vCPU. That it faults is v's loss. */
+void vcpu_write_runstate_area(struct vcpu *v, const struct vcpu_runstate_info *r);
+/* The wall clock at system time 0, in d's shared_info. Callers exclude each other. */
+void write_wallclock(struct domain *d, uint64_t seconds, uint32_t nsecs);
 
 static inline bool vcpu_runnable(const struct vcpu *v)
 {
     return !READ_ONCE(v->pause_flags) && !READ_ONCE(v->pause_count) && !READ_ONCE(v->domain->pause_count);
+}
+
+static inline bool has_32bit_shinfo(const struct domain *d)
+{
+    return READ_ONCE(d->hvm.has_32bit_shinfo);
 }
 
 /* PVH and HVM: what the guest takes for physical addresses is not what the machine has. */

@@ -40,6 +40,9 @@ void vcpu_mark_events_pending(struct vcpu *v);
 void vcpu_kick(struct vcpu *v);
 /* Moves pending state when v's vcpu_info moves (VCPUOP_register_vcpu_info). */
 void evtchn_vcpu_info_moved(struct vcpu *v);
+/* has_32bit_shinfo of v's domain has changed: what the other selector says is announced anew, by that which counts now.
+ * life_lock is held. */
+void evtchn_width_changed(struct vcpu *v);
 /* Lists for debug key 'e'. */
 void evtchn_dump(void);
 

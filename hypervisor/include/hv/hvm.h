@@ -205,6 +205,9 @@ bool hvm_store(struct vcpu *v, unsigned long linear, const void *src, unsigned i
  */
 unsigned int hvm_fetch(struct vcpu *v, uint8_t *buf);
 enum insn_mode hvm_mode(const struct vcpu *v);
+/* d, whose vCPU is current, shares memory with the hypervisor in the layout of the mode that it runs in now. Where a
+ * kernel begins: it writes a hypercall page, sets HVM_PARAM_CALLBACK_IRQ, gives shared_info a frame. */
+void hvm_latch_width(struct domain *d);
 
 /* ---- instructions ---- */
 void hvm_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub, uint32_t r[4]);

@@ -36,12 +36,15 @@ struct core {
     hypercall_fn *stack_switch; /* stands for hypercall 3 */
     uint64_t wallclock;
     unsigned int upcalls; /* events were announced to vCPUs of translated domains */
+    void (*upcall_hook)(struct vcpu *v); /* what other CPUs do meanwhile */
+    bool code_32;         /* the translated domain that calls runs in 32-bit code */
     size_t restored;      /* bytes of records that sethvmcontext was given */
     uint32_t physdev_cmd; /* of the last physdev_op */
     void *physdev_arg;
     void (*copy_hook)(void); /* before each copy from or to the guest: what other CPUs do meanwhile */
 };
 extern struct core core;
+#define FAKE_NANOSECONDS 7u /* of the wall clock */
 
 /* Before and after each test. The second one kills all guests and checks that they left no memory and no lock. */
 int core_begin(void **state);
@@ -105,6 +108,7 @@ int core_paging_tests(void);
 int core_physmap_tests(void);
 int core_hvm_tests(void);
 int core_compat_32_tests(void);
+int core_width_tests(void);
 int core_shadow_tests(void);
 int core_log_tests(void);
 

@@ -39,6 +39,8 @@ void time_update_vcpu(struct vcpu *v)
 
 void time_update_wallclock(struct domain *d)
 {
+    if (d->shared_info)
+        write_wallclock(d, core.wallclock, FAKE_NANOSECONDS);
 }
 
 /* ---- console ---- */
@@ -215,9 +217,16 @@ void hvm_vcpu_stop(struct vcpu *v)
 {
 }
 
+enum insn_mode hvm_mode(const struct vcpu *v)
+{
+    return core.code_32 ? INSN_32 : INSN_64;
+}
+
 void hvm_upcall(struct vcpu *v)
 {
     core.upcalls++;
+    if (core.upcall_hook)
+        core.upcall_hook(v);
 }
 
 bool hvm_interrupt_pending(const struct vcpu *v)
