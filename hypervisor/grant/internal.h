@@ -17,7 +17,6 @@
 #define V2_PER_FRAME       ((unsigned int)(PAGE_SIZE / sizeof(grant_entry_v2_t)))
 #define STATUS_PER_FRAME   ((unsigned int)(PAGE_SIZE / sizeof(grant_status_t)))
 #define FRAMES_PER_STATUS  (STATUS_PER_FRAME / V2_PER_FRAME) /* shared frames whose entries one status frame serves */
-#define MAX_GRANT_FRAMES   256u                              /* largest limit a tool may set */
 #define DFLT_GRANT_FRAMES  64u                               /* for max_frames ~0 */
 #define MAX_TRACK_FRAMES   4096u                             /* likewise, in frames of 256 handles each */
 #define DFLT_TRACK_FRAMES  1024u

@@ -5,28 +5,29 @@
 
 static DEFINE_PER_CPU(
     struct {
-        bool open;
+        size_t size; /* 0: it is not open */
         uint64_t memory[GUEST_WINDOW_SIZE / 8];
     },
     window);
 
-void *guest_window_open(void)
+void *guest_window_open(size_t size)
 {
-    this_cpu(window).open = true;
-    return memset(this_cpu(window).memory, 0, GUEST_WINDOW_SIZE);
+    ASSERT(size <= GUEST_WINDOW_SIZE);
+    this_cpu(window).size = size;
+    return memset(this_cpu(window).memory, 0, size);
 }
 
 void guest_window_close(void)
 {
-    this_cpu(window).open = false;
+    this_cpu(window).size = 0;
 }
 
 /* NULL: none. */
 static uint8_t *find(const void *at, size_t n)
 {
-    size_t offset = (uintptr_t)at - GUEST_WINDOW;
+    size_t offset = (uintptr_t)at - GUEST_WINDOW, size = this_cpu(window).size;
 
-    if (!this_cpu(window).open || offset > GUEST_WINDOW_SIZE || n > GUEST_WINDOW_SIZE - offset)
+    if (!size || offset > size || n > size - offset)
         return NULL;
     return (uint8_t *)this_cpu(window).memory + offset;
 }

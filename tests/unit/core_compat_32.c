@@ -72,6 +72,20 @@ static struct low {
         } status_frames;
         struct extents extents;
         struct {
+            uint16_t domid, space, size, extra;
+            uint32_t idxs, gpfns, errs;
+        } batch;
+        struct {
+            uint16_t dom;
+            uint32_t nr;
+            int16_t status;
+            uint32_t list;
+        } setup;
+        struct {
+            struct extents in, out;
+            uint32_t done;
+        } exchange;
+        struct {
             uint32_t op, result, args[6];
         } calls[4];
         uint32_t words[64];
@@ -81,6 +95,7 @@ static struct low {
     uint8_t area[128];
 } * low;
 static_assert(sizeof(low->runstate) == 44 && sizeof(low->copy[0]) == 24 && sizeof(low->calls[0]) == 32, "i386");
+static_assert(sizeof(low->batch) == 20 && sizeof(low->setup) == 16 && sizeof(low->exchange) == 44, "i386");
 
 static struct domain *d;
 
@@ -151,8 +166,21 @@ static void test_calls_of_32_bit_code(void **state)
         {__HYPERVISOR_memory_op, XENMEM_memory_map, -EFAULT},
         {__HYPERVISOR_memory_op, XENMEM_populate_physmap, 0},
         {__HYPERVISOR_memory_op, XENMEM_decrease_reservation | 7 << 6, 7},
-        {__HYPERVISOR_memory_op, XENMEM_exchange, -ENOSYS},
-        {__HYPERVISOR_memory_op, XENMEM_add_to_physmap_batch, -ENOSYS},
+        {__HYPERVISOR_memory_op, XENMEM_exchange, -EFAULT},
+        {__HYPERVISOR_memory_op, XENMEM_add_to_physmap_batch, -EFAULT},
+        {__HYPERVISOR_memory_op, XENMEM_claim_pages, -EFAULT},
+        {__HYPERVISOR_memory_op, XENMEM_set_memory_map, -EFAULT},
+        {__HYPERVISOR_memory_op, XENMEM_reserved_device_memory_map, -EFAULT},
+        {__HYPERVISOR_memory_op, XENMEM_machphys_mapping, -ENOSYS},
+        {__HYPERVISOR_memory_op, XENMEM_machphys_mfn_list, -ENOSYS},
+        {__HYPERVISOR_memory_op, XENMEM_machphys_compat_mfn_list, -EOPNOTSUPP},
+        {__HYPERVISOR_memory_op, XENMEM_machine_memory_map, -ENOSYS},
+        {__HYPERVISOR_memory_op, XENMEM_acquire_resource, -EPERM},
+        {__HYPERVISOR_memory_op, XENMEM_get_pod_target, -EPERM},
+        {__HYPERVISOR_memory_op, XENMEM_set_pod_target, -EPERM},
+        {__HYPERVISOR_memory_op, XENMEM_get_sharing_freed_pages, 0},
+        {__HYPERVISOR_memory_op, XENMEM_get_vnumainfo, -EFAULT},
+        {__HYPERVISOR_memory_op, 63, -ENOSYS},
         {__HYPERVISOR_sched_op, SCHEDOP_yield, 0},
         {__HYPERVISOR_sched_op, SCHEDOP_poll, -EFAULT},
         {__HYPERVISOR_event_channel_op, EVTCHNOP_alloc_unbound, -EFAULT},
@@ -161,15 +189,19 @@ static void test_calls_of_32_bit_code(void **state)
         {__HYPERVISOR_grant_table_op, GNTTABOP_copy, -EFAULT},
         {__HYPERVISOR_grant_table_op, GNTTABOP_transfer, -EFAULT},
         {__HYPERVISOR_grant_table_op, GNTTABOP_get_status_frames, -EFAULT},
-        {__HYPERVISOR_grant_table_op, GNTTABOP_setup_table, -ENOSYS},
+        {__HYPERVISOR_grant_table_op, GNTTABOP_setup_table, -EFAULT},
+        {__HYPERVISOR_grant_table_op, 63, -ENOSYS},
         {__HYPERVISOR_vcpu_op, VCPUOP_is_up, 1},
         {__HYPERVISOR_vcpu_op, VCPUOP_get_runstate_info, -EFAULT},
         {__HYPERVISOR_vcpu_op, VCPUOP_set_singleshot_timer, -EFAULT},
         {__HYPERVISOR_vcpu_op, VCPUOP_register_vcpu_time_memory_area, -EFAULT},
-        {__HYPERVISOR_vcpu_op, VCPUOP_register_runstate_memory_area, -ENOSYS},
+        {__HYPERVISOR_vcpu_op, VCPUOP_register_runstate_memory_area, -EFAULT},
+        {__HYPERVISOR_vcpu_op, VCPUOP_get_physid, -EINVAL},
         {__HYPERVISOR_multicall, 0, 0},
         {__HYPERVISOR_physdev_op, 0, -ENOSYS},
         {__HYPERVISOR_domctl, 0, -ENOSYS},
+        {__HYPERVISOR_dm_op, 999, -ESRCH},
+        {__HYPERVISOR_dm_op, 3, -EPERM},
         {63, 0, -ENOSYS},
         {64, 0, -ENOSYS},
         {0xffff, 0, -ENOSYS},
@@ -191,14 +223,18 @@ static void test_window(void **state)
     assert_int_equal(CALL(memory_op, XENMEM_memory_map, GUEST_WINDOW, 0), -EFAULT);
     assert_int_equal(guest_window_read(&value, (void *)GUEST_WINDOW, 8), -EFAULT);
     assert_int_equal(guest_window_write((void *)GUEST_WINDOW, &value, 8), -EFAULT);
-    assert_non_null(guest_window_open());
+    assert_non_null(guest_window_open(GUEST_WINDOW_SIZE));
     assert_int_equal(guest_window_write((void *)(GUEST_WINDOW + GUEST_WINDOW_SIZE - 8), &value, 8), 0);
     assert_int_equal(guest_window_read(&value, (void *)(GUEST_WINDOW + GUEST_WINDOW_SIZE - 7), 8), -EFAULT);
     assert_int_equal(guest_window_read(&value, (void *)(GUEST_WINDOW + 1), ~0ul), -EFAULT);
     assert_int_equal(guest_window_read(&value, (void *)(GUEST_WINDOW - 8), 8), -EFAULT);
-    assert_int_equal(*(uint8_t *)guest_window_open(), 0); /* of the one before nothing is left */
+    assert_int_equal(*(uint8_t *)guest_window_open(GUEST_WINDOW_SIZE), 0); /* of the one before nothing is left */
     assert_int_equal(guest_window_read(&value, (void *)(GUEST_WINDOW + GUEST_WINDOW_SIZE - 8), 8), 0);
     assert_int_equal(value, 0);
+    assert_non_null(guest_window_open(12));
+    assert_int_equal(guest_window_read(&value, (void *)(GUEST_WINDOW + 4), 8), 0);
+    assert_int_equal(guest_window_read(&value, (void *)(GUEST_WINDOW + 5), 8), -EFAULT);
+    assert_int_equal(guest_window_write((void *)(GUEST_WINDOW + 12), &value, 1), -EFAULT);
     guest_window_close();
     assert_int_equal(guest_window_read(&value, (void *)GUEST_WINDOW, 8), -EFAULT);
 }
@@ -237,6 +273,161 @@ static void test_physmap(void **state)
     low->remove.gpfn = 0xfff01;
     assert_int_equal(CALL_32(memory_op, XENMEM_remove_from_physmap, &low->remove), 0);
     assert_int_equal(mfn_at(0xfff01).n, INVALID_MFN.n);
+}
+
+/* Elements from first on to guest frames 0x50 + first and so on; low->list: indices, frames from 16 on, errors from 32.
+ */
+static int add_batch(unsigned int space, uint16_t n, unsigned int first)
+{
+    low->batch.domid = DOMID_SELF;
+    low->batch.space = (uint16_t)space;
+    low->batch.size = n;
+    low->batch.idxs = at(low->list);
+    low->batch.gpfns = at(low->list + 16);
+    low->batch.errs = at(low->list + 32);
+    for (uint32_t i = 0; i < 16; i++) {
+        low->list[i] = 0x10 + first + i;
+        low->list[16 + i] = 0x50 + first + i;
+        low->list[32 + i] = 99;
+    }
+    return CALL_32(memory_op, XENMEM_add_to_physmap_batch, &low->batch);
+}
+
+static void test_batch(void **state)
+{
+    mfn_t m;
+
+    begin(4);
+    m = mfn_at(0x12);
+    core.preempt = 1;
+    assert_int_equal(add_batch(XENMAPSPACE_gmfn, 5, 0), 0);
+    core.preempt = 0;
+    assert_int_equal(made_again, 4);
+    assert_int_equal(mfn_at(0x52).n, m.n);
+    for (unsigned int i = 0; i < 6; i++)
+        assert_int_equal((int)low->list[32 + i], i < 4 ? 0 : i == 4 ? -EINVAL : 99);
+    assert_int_equal(add_batch(XENMAPSPACE_gmfn, 0, 0), 0);
+    assert_int_equal(low->list[32], 99);
+    assert_int_equal(add_batch(XENMAPSPACE_gmfn_range, 1, 0), -EOPNOTSUPP);
+    assert_int_equal(add_batch(XENMAPSPACE_gmfn_range, 0, 0), -EOPNOTSUPP); /* looked at without elements, too */
+    assert_int_equal(add_batch(XENMAPSPACE_gmfn_foreign, 1, 0), 0);
+    assert_int_equal((int)low->list[32], -EPERM);
+    low->batch.extra = 1;
+    assert_int_equal(add_batch(XENMAPSPACE_gmfn, 1, 0), -EINVAL);
+    low->batch.extra = 0;
+    assert_int_equal(CALL_32(memory_op, XENMEM_add_to_physmap_batch | 2 << 6, &low->batch), -EILSEQ);
+    assert_int_equal(CALL_32(memory_op, XENMEM_add_to_physmap_batch | 1 << 6, &low->batch), 0); /* nothing is left */
+    low->batch.domid = 0;
+    assert_int_equal(CALL_32(memory_op, XENMEM_add_to_physmap_batch, &low->batch), -ESRCH);
+    /* A frame beyond 32 bits cannot be named; shared_info among them latches the layout. */
+    core.code_32 = true;
+    low->batch.domid = DOMID_SELF;
+    low->batch.space = XENMAPSPACE_shared_info;
+    low->list[0] = 0;
+    low->list[16] = ~0u;
+    assert_int_equal(CALL_32(memory_op, XENMEM_add_to_physmap_batch, &low->batch), 0);
+    assert_int_equal(low->list[32], 0);
+    assert_int_equal(mfn_at(~0u).n, virt_to_mfn(d->shared_info).n);
+    assert_true(has_32bit_shinfo(d));
+}
+
+static void test_batch_faults(void **state)
+{
+    begin(4);
+    for (unsigned int which = 0; which < 3; which++) {
+        assert_int_equal(add_batch(XENMAPSPACE_gmfn, 0, which), 0);
+        low->batch.size = 2;
+        *(which == 0 ? &low->batch.idxs : which == 1 ? &low->batch.gpfns : &low->batch.errs) = at(low) + GUEST_LOW - 4;
+        *(uint32_t *)((char *)low + GUEST_LOW - 4) = which ? 0x70 : 0x10;
+        assert_int_equal(CALL_32(memory_op, XENMEM_add_to_physmap_batch, &low->batch), -EFAULT);
+        if (which < 2)
+            assert_int_equal(low->list[32], 0); /* of the second one, after the first was done */
+    }
+    low->batch.idxs = at(low->list);
+    low->batch.gpfns = 0xfffffffc;
+    assert_int_equal(CALL_32(memory_op, XENMEM_add_to_physmap_batch, &low->batch), -EFAULT);
+}
+
+/* Refused after a look at what they say, as calls from 64-bit code are. */
+static void test_refused_memory_ops(void **state)
+{
+    begin(1);
+    low->exchange.in = low->exchange.out = (struct extents){at(low->list), 1, 0, 0, DOMID_SELF};
+    assert_int_equal(CALL_32(memory_op, XENMEM_exchange, &low->exchange), -EOPNOTSUPP);
+    low->exchange.done = 2;
+    assert_int_equal(CALL_32(memory_op, XENMEM_exchange, &low->exchange), -EINVAL);
+    low->exchange.done = 0;
+    low->exchange.out.nr_extents = 2;
+    assert_int_equal(CALL_32(memory_op, XENMEM_exchange, &low->exchange), -EINVAL);
+    low->exchange.out.extent_order = 10;
+    assert_int_equal(CALL_32(memory_op, XENMEM_exchange, &low->exchange), -EPERM);
+    low->exchange.in.domid = low->exchange.out.domid = 0;
+    low->exchange.out.extent_order = 0;
+    low->exchange.out.nr_extents = 1;
+    assert_int_equal(CALL_32(memory_op, XENMEM_exchange, &low->exchange), -ESRCH);
+    low->extents = (struct extents){0, 5, 0, 0, DOMID_SELF};
+    assert_int_equal(CALL_32(memory_op, XENMEM_claim_pages, &low->extents), -EPERM);
+    low->extents.extent_order = 1;
+    assert_int_equal(CALL_32(memory_op, XENMEM_claim_pages, &low->extents), -EINVAL);
+    memset(low->words, 0, sizeof(low->words));
+    low->words[0] = DOMID_SELF;
+    low->words[1] = 1;
+    assert_int_equal(CALL_32(memory_op, XENMEM_set_memory_map, low->words), -EPERM);
+    low->words[1] = 1025;
+    assert_int_equal(CALL_32(memory_op, XENMEM_set_memory_map, low->words), -EINVAL);
+    assert_int_equal(CALL_32(memory_op, XENMEM_get_vnumainfo, low->words), -EOPNOTSUPP);
+    low->words[0] = 0; /* flags */
+    assert_int_equal(CALL_32(memory_op, XENMEM_reserved_device_memory_map, low->words), 0);
+    assert_int_equal(low->words[1], 0); /* there are none */
+    low->words[0] = ~0u;
+    assert_int_equal(CALL_32(memory_op, XENMEM_reserved_device_memory_map, low->words), -EINVAL);
+}
+
+static int setup_table(uint32_t nr, uint32_t list)
+{
+    low->setup.dom = DOMID_SELF;
+    low->setup.nr = nr;
+    low->setup.status = 99;
+    low->setup.list = list;
+    return call_32(__HYPERVISOR_grant_table_op, GNTTABOP_setup_table, at(&low->setup), 1);
+}
+
+static void test_setup_table(void **state)
+{
+    begin(1);
+    memset(low->list, 0xee, sizeof(low->list));
+    low->add.domid = DOMID_SELF;
+    low->add.space = XENMAPSPACE_grant_table;
+    low->add.idx = 1;
+    low->add.gpfn = 0xabcde;
+    assert_int_equal(CALL_32(memory_op, XENMEM_add_to_physmap, &low->add), 0);
+    assert_int_equal(setup_table(3, at(low->list)), 0);
+    assert_int_equal(low->setup.status, GNTST_okay);
+    assert_int_equal(low->list[0], ~0u); /* it has no guest frame */
+    assert_int_equal(low->list[1], 0xabcde);
+    assert_int_equal(low->list[2], ~0u);
+    assert_int_equal(low->list[3], 0xeeeeeeee);
+    assert_int_equal(low->setup.list, at(low->list));
+    assert_int_equal(setup_table(grant_max_frames(d) + 1, at(low->list)), 0);
+    assert_int_equal(low->setup.status, GNTST_general_error);
+    assert_int_equal(setup_table(~0u, at(low->list)), 0);
+    assert_int_equal(low->setup.status, GNTST_general_error);
+    assert_int_equal(setup_table(2, at(low) + GUEST_LOW - 4), 0); /* there is room for one */
+    assert_int_equal(low->setup.status, GNTST_bad_virt_addr);
+    assert_int_equal(setup_table(0, 0), 0);
+    assert_int_equal(low->setup.status, GNTST_okay);
+    core.preempt = 1;
+    assert_int_equal(setup_table(grant_max_frames(d), at(low->list)), 0);
+    core.preempt = 0;
+    assert_int_equal(low->setup.status, GNTST_okay);
+    low->setup.dom = 0;
+    assert_int_equal(call_32(__HYPERVISOR_grant_table_op, GNTTABOP_setup_table, at(&low->setup), 1), 0);
+    assert_int_equal(low->setup.status, GNTST_permission_denied);
+    low->setup.dom = 999;
+    assert_int_equal(call_32(__HYPERVISOR_grant_table_op, GNTTABOP_setup_table, at(&low->setup), 1), 0);
+    assert_int_equal(low->setup.status, GNTST_bad_domain);
+    assert_int_equal(call_32(__HYPERVISOR_grant_table_op, GNTTABOP_setup_table, at(&low->setup), 2), -EINVAL);
+    assert_int_equal(call_32(__HYPERVISOR_grant_table_op, GNTTABOP_setup_table, at(&low->setup), ~0u), -EINVAL);
 }
 
 static void test_memory_map(void **state)
@@ -314,6 +505,18 @@ static void test_vcpu(void **state)
     assert_int_equal(call_32(__HYPERVISOR_vcpu_op, VCPUOP_register_vcpu_time_memory_area, 0, at(low->words)), 0);
     assert_int_equal(d->vcpu[0]->time_area_guest, at(low->area));
     d->vcpu[0]->time_area_guest = 0;
+    core.code_32 = true;
+    low->add.domid = DOMID_SELF;
+    low->add.space = XENMAPSPACE_shared_info;
+    low->add.idx = 0;
+    low->add.gpfn = 0x40;
+    assert_int_equal(CALL_32(memory_op, XENMEM_add_to_physmap, &low->add), 0);
+    low->words[0] = at(low->area);
+    memset(low->area, 0xff, sizeof(low->area));
+    assert_int_equal(call_32(__HYPERVISOR_vcpu_op, VCPUOP_register_runstate_memory_area, 0, at(low->words)), 0);
+    assert_int_equal(d->vcpu[0]->runstate_guest, at(low->area));
+    assert_memory_equal(low->area + 12, native->time, sizeof(native->time));
+    assert_int_equal(*(uint32_t *)(low->area + 44), ~0u);
     assert_int_equal(call_32(__HYPERVISOR_vcpu_op, VCPUOP_get_runstate_info, 9, at(&low->runstate)), -ENOENT);
 }
 
@@ -446,12 +649,15 @@ static void test_copies_fail(void **state)
 {
     static const struct {
         uint16_t op, cmd, arg;
+        int refused; /* after the first copy already */
     } rows[] = {
-        {__HYPERVISOR_memory_op, XENMEM_memory_map, 1},
-        {__HYPERVISOR_xen_version, XENVER_platform_parameters, 1},
-        {__HYPERVISOR_grant_table_op, GNTTABOP_copy, 1},
-        {__HYPERVISOR_vcpu_op, VCPUOP_get_runstate_info, 2},
-        {__HYPERVISOR_multicall, 0, 0},
+        {__HYPERVISOR_memory_op, XENMEM_memory_map, 1, -ENOSYS},
+        {__HYPERVISOR_memory_op, XENMEM_add_to_physmap_batch, 1, -ESRCH},
+        {__HYPERVISOR_grant_table_op, GNTTABOP_setup_table, 1, -EFAULT},
+        {__HYPERVISOR_xen_version, XENVER_platform_parameters, 1, -EFAULT},
+        {__HYPERVISOR_grant_table_op, GNTTABOP_copy, 1, -EFAULT},
+        {__HYPERVISOR_vcpu_op, VCPUOP_get_runstate_info, 2, -EFAULT},
+        {__HYPERVISOR_multicall, 0, 0, -EFAULT},
     };
 
     begin(2);
@@ -467,7 +673,7 @@ static void test_copies_fail(void **state)
                 args[1] = 1;
             core.fail_copy = nth;
             rc = call_32(rows[i].op, args[0], args[1], args[2]);
-            assert_true(rc == -EFAULT || (rows[i].cmd == XENMEM_memory_map && rc == -ENOSYS));
+            assert_true(rc == -EFAULT || (nth == 2 && rc == rows[i].refused));
             core.fail_copy = 0;
             assert_int_equal(guest_window_read(&value, (void *)GUEST_WINDOW, 8), -EFAULT);
         }
@@ -479,6 +685,10 @@ int core_compat_32_tests(void)
         CORE_TEST(test_calls_of_32_bit_code),
         CORE_TEST(test_window),
         CORE_TEST(test_physmap),
+        CORE_TEST(test_batch),
+        CORE_TEST(test_batch_faults),
+        CORE_TEST(test_refused_memory_ops),
+        CORE_TEST(test_setup_table),
         CORE_TEST(test_memory_map),
         CORE_TEST(test_poll),
         CORE_TEST(test_vcpu),

@@ -8,6 +8,8 @@
 
 struct umbra_op_grant_audit;
 
+#define MAX_GRANT_FRAMES 256u /* largest limit a tool may set */
+
 /* opts: XEN_DOMCTL_GRANT_version of the highest version that the domain may use; it begins with 1. */
 int grant_domain_init(struct domain *d, unsigned int max_frames, unsigned int max_maptrack, uint32_t opts);
 /* Teardown of d's own mappings of others' frames, in bounded slices: -ERESTART or 0. */
