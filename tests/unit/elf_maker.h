@@ -91,6 +91,28 @@ static inline struct ctl_bytes em_elf(const struct elf_options *o)
     return out;
 }
 
+/* The same file for i386. */
+static inline struct ctl_bytes em_elf32(const struct elf_options *o)
+{
+    struct ctl_bytes out = em_elf(o);
+    Elf32_Ehdr *head = (void *)out.data;
+    Elf32_Phdr *ph = (void *)(out.data + sizeof(*head));
+
+    memset(out.data, 0, 0x200);
+    memcpy(head->e_ident, ELFMAG, SELFMAG);
+    head->e_ident[EI_CLASS] = ELFCLASS32;
+    head->e_ident[EI_DATA] = ELFDATA2LSB;
+    head->e_type = ET_EXEC;
+    head->e_machine = EM_386;
+    head->e_phoff = sizeof(*head);
+    head->e_phentsize = sizeof(*ph);
+    head->e_phnum = 2;
+    ph[0] = (Elf32_Phdr){.p_type = PT_LOAD, .p_offset = 0x400, .p_paddr = EM_PLACE, .p_filesz = EM_TEXT};
+    ph[0].p_memsz = EM_TEXT + EM_BSS;
+    ph[1] = (Elf32_Phdr){.p_type = PT_NOTE, .p_offset = 0x200, .p_filesz = 0x200};
+    return out;
+}
+
 /* A bzImage with 4 setup sectors around a payload; Linux appends the unpacked size to most payloads. */
 static inline struct ctl_bytes em_bzimage(const struct ctl_bytes *payload, bool append_size, uint32_t unpacked)
 {

@@ -54,6 +54,68 @@ static void kernels_are_judged(void **state)
     }
 }
 
+static const char *verdict_on_32_bits(enum ctl_type type, size_t offset, uint32_t value, unsigned bytes)
+{
+    static struct ctl_error err;
+    struct ctl_bytes file = em_elf32(&elf_pvh);
+    struct ctl_image image;
+
+    memcpy(file.data + offset, &value, bytes);
+    err = (struct ctl_error){0};
+    if (ctl_image_parse(&image, &file, type, "kernel", &err) == 0) {
+        ctl_image_free(&image);
+    }
+    return err.message;
+}
+
+/* PVH begins in 32-bit mode, so its kernels may be of 32 bits; PV's may not. */
+static void kernels_of_32_bits(void **state)
+{
+    static const struct {
+        size_t offset;
+        uint32_t value;
+        unsigned bytes;
+        const char *words;
+    } cases[] = {
+        {offsetof(Elf32_Ehdr, e_machine), EM_X86_64, 2, "not a kernel for x86"},
+        {offsetof(Elf32_Ehdr, e_type), ET_REL, 2, "executable"},
+        {offsetof(Elf32_Ehdr, e_phentsize), sizeof(Elf64_Phdr), 2, "malformed"},
+        {offsetof(Elf32_Ehdr, e_phnum), 0, 2, "malformed"},
+        {offsetof(Elf32_Ehdr, e_phnum), 129, 2, "malformed"},
+        {offsetof(Elf32_Ehdr, e_phoff), ~0u, 4, "outside the file"},
+        {offsetof(Elf32_Ehdr, e_phoff), 0x400 + EM_TEXT - 63, 4, "outside the file"},
+        {52 + offsetof(Elf32_Phdr, p_offset), ~0u - 0x10, 4, "outside the file"},
+        {52 + offsetof(Elf32_Phdr, p_memsz), 0x10, 4, "larger"},
+        {52 + offsetof(Elf32_Phdr, p_type), PT_NULL, 4, "nothing"},
+        {84 + offsetof(Elf32_Phdr, p_type), PT_NULL, 4, "no PVH entry"},
+        {84 + offsetof(Elf32_Phdr, p_filesz), ~0u, 4, "outside the file"},
+    };
+    struct ctl_bytes file = em_elf32(&elf_pvh);
+    struct ctl_image image;
+
+    assert_string_equal(verdict_on_32_bits(CTL_PVH, 0, 0x464c457f, 4), "");
+    assert_non_null(strstr(verdict_on_32_bits(CTL_PV, 0, 0x464c457f, 4), "64-bit"));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *words = verdict_on_32_bits(CTL_PVH, cases[i].offset, cases[i].value, cases[i].bytes);
+
+        if (!strstr(words, cases[i].words)) {
+            fail_msg("\"%s\" does not say \"%s\"", words, cases[i].words);
+        }
+    }
+    for (size_t size = 0; size < file.size; size += size < 0x420 ? 1 : 97) {
+        struct ctl_bytes cut = em_copy(&file, size);
+
+        assert_true(ctl_image_parse(&image, &cut, CTL_PVH, "kernel", NULL) < 0);
+    }
+    assert_int_equal(ctl_image_parse(&image, &file, CTL_PVH, "kernel", NULL), 0);
+    assert_int_equal(image.notes.phys32_entry, elf_pvh.pvh_entry);
+    assert_int_equal(image.nr_segments, 1);
+    assert_int_equal(image.start, EM_PLACE);
+    assert_int_equal(image.end, EM_PLACE + EM_TEXT + EM_BSS);
+    assert_int_equal(image.segments[0].file_bytes, EM_TEXT);
+    ctl_image_free(&image);
+}
+
 /* Nothing of another guest's or of the builder's is left behind a segment. */
 static void segments_are_copied(void **state)
 {
@@ -298,15 +360,11 @@ static void default_pool(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(kernels_are_judged),
-        cmocka_unit_test(segments_are_copied),
-        cmocka_unit_test(parts_lie_behind_each_other),
-        cmocka_unit_test(memory_map_is_whole),
-        cmocka_unit_test(what_does_not_fit_is_refused),
-        cmocka_unit_test(start_information),
-        cmocka_unit_test(acpi_tables),
-        cmocka_unit_test(configurations_are_checked),
-        cmocka_unit_test(default_pool),
+        cmocka_unit_test(kernels_are_judged),         cmocka_unit_test(kernels_of_32_bits),
+        cmocka_unit_test(segments_are_copied),        cmocka_unit_test(parts_lie_behind_each_other),
+        cmocka_unit_test(memory_map_is_whole),        cmocka_unit_test(what_does_not_fit_is_refused),
+        cmocka_unit_test(start_information),          cmocka_unit_test(acpi_tables),
+        cmocka_unit_test(configurations_are_checked), cmocka_unit_test(default_pool),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

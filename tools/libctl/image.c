@@ -28,7 +28,7 @@
 static const char step[] = "read the kernel";
 static const char *const hints[] = {
     [CTL_PV] = "use a 64-bit kernel built with CONFIG_XEN_PV, as Debian's linux-image-amd64 is",
-    [CTL_PVH] = "use a 64-bit kernel built with CONFIG_PVH, as Debian's linux-image-amd64 is",
+    [CTL_PVH] = "use a kernel built with CONFIG_PVH, as Debian's linux-image-amd64 is",
 };
 
 static int bad(const struct ctl_image *image, struct ctl_error *err, const char *path, int code, const char *what)
@@ -106,26 +106,71 @@ static int unwrap(struct ctl_image *image, struct ctl_bytes *file, const char *p
     return 0;
 }
 
-static const char *header_fault(const struct ctl_bytes *elf, Elf64_Ehdr *head)
+/* Where the segments are told of. Only a kernel without its own page tables may be of 32 bits: PVH begins so. */
+struct segment_table {
+    bool narrow; /* Elf32_Phdr, else Elf64_Phdr */
+    uint64_t offset;
+    unsigned size, nr; /* of an entry, and of them */
+};
+
+static void read_header(const uint8_t *data, bool narrow, struct segment_table *t)
 {
-    if (elf->size < sizeof(*head) || memcmp(elf->data, ELFMAG, SELFMAG) != 0) {
+    Elf32_Ehdr head32;
+    Elf64_Ehdr head;
+
+    if (narrow) {
+        memcpy(&head32, data, sizeof(head32));
+        *t = (struct segment_table){true, head32.e_phoff, head32.e_phentsize, head32.e_phnum};
+    } else {
+        memcpy(&head, data, sizeof(head));
+        *t = (struct segment_table){false, head.e_phoff, head.e_phentsize, head.e_phnum};
+    }
+}
+
+static const char *header_fault(const struct ctl_image *image, struct segment_table *t)
+{
+    const struct ctl_bytes *elf = &image->elf;
+    Elf64_Ehdr head; /* the first members are those of an Elf32_Ehdr, too */
+    bool narrow;
+
+    if (elf->size < sizeof(head) || memcmp(elf->data, ELFMAG, SELFMAG) != 0) {
         return "it is neither a bzImage nor an ELF file";
     }
-    memcpy(head, elf->data, sizeof(*head));
-    if (head->e_ident[EI_CLASS] != ELFCLASS64 || head->e_ident[EI_DATA] != ELFDATA2LSB ||
-        head->e_machine != EM_X86_64) {
-        return "it is not a kernel for 64-bit x86";
+    memcpy(&head, elf->data, sizeof(head));
+    narrow = head.e_ident[EI_CLASS] == ELFCLASS32 && image->type == CTL_PVH;
+    if ((!narrow && head.e_ident[EI_CLASS] != ELFCLASS64) || head.e_ident[EI_DATA] != ELFDATA2LSB ||
+        head.e_machine != (narrow ? EM_386 : EM_X86_64)) {
+        return image->type == CTL_PVH ? "it is not a kernel for x86" : "it is not a kernel for 64-bit x86";
     }
-    if (head->e_type != ET_EXEC && head->e_type != ET_DYN) {
+    if (head.e_type != ET_EXEC && head.e_type != ET_DYN) {
         return "it is not an executable file";
     }
-    if (head->e_phentsize != sizeof(Elf64_Phdr) || head->e_phnum == 0 || head->e_phnum > PHDR_MAX) {
+    read_header(elf->data, narrow, t);
+    if (t->size != (narrow ? sizeof(Elf32_Phdr) : sizeof(Elf64_Phdr)) || t->nr == 0 || t->nr > PHDR_MAX) {
         return "its table of segments is malformed";
     }
-    if (head->e_phoff > elf->size || head->e_phnum * sizeof(Elf64_Phdr) > elf->size - head->e_phoff) {
+    if (t->offset > elf->size || (uint64_t)t->nr * t->size > elf->size - t->offset) {
         return "its table of segments lies outside the file";
     }
     return NULL;
+}
+
+static Elf64_Phdr segment_header(const struct ctl_image *image, const struct segment_table *t, unsigned i)
+{
+    const uint8_t *at = image->elf.data + t->offset + (uint64_t)i * t->size;
+    Elf32_Phdr ph32;
+    Elf64_Phdr ph;
+
+    if (!t->narrow) {
+        memcpy(&ph, at, sizeof(ph));
+        return ph;
+    }
+    memcpy(&ph32, at, sizeof(ph32));
+    return (Elf64_Phdr){.p_type = ph32.p_type,
+                        .p_offset = ph32.p_offset,
+                        .p_paddr = ph32.p_paddr,
+                        .p_filesz = ph32.p_filesz,
+                        .p_memsz = ph32.p_memsz};
 }
 
 static const char *segment_fault(struct ctl_image *image, const Elf64_Phdr *ph)
@@ -223,8 +268,8 @@ static const char *pv_fault(const struct ctl_image *image)
 int ctl_image_parse(struct ctl_image *image, struct ctl_bytes *file, enum ctl_type type, const char *path,
                     struct ctl_error *err)
 {
+    struct segment_table table = {0};
     const char *fault;
-    Elf64_Ehdr head;
     int rc;
 
     memset(image, 0, sizeof(*image));
@@ -234,11 +279,10 @@ int ctl_image_parse(struct ctl_image *image, struct ctl_bytes *file, enum ctl_ty
     if (rc < 0) {
         return rc;
     }
-    fault = header_fault(&image->elf, &head);
-    for (unsigned i = 0; !fault && i < head.e_phnum; i++) {
-        Elf64_Phdr ph;
+    fault = header_fault(image, &table);
+    for (unsigned i = 0; !fault && i < table.nr; i++) {
+        Elf64_Phdr ph = segment_header(image, &table, i);
 
-        memcpy(&ph, image->elf.data + head.e_phoff + i * sizeof(ph), sizeof(ph));
         fault = segment_fault(image, &ph);
     }
     fault = fault ? fault : place_fault(image);
