@@ -60,19 +60,6 @@ static long call3(uint32_t nr, uint64_t a, uint64_t b, const void *c)
 
 /* ---- memory that may fault, inside a call that is tried ---- */
 
-struct copy {
-    void *to;
-    const void *from;
-    size_t n;
-};
-
-static void do_copy(void *arg)
-{
-    const struct copy *c = arg;
-
-    __builtin_memcpy(c->to, c->from, c->n);
-}
-
 static bool caught(void (*fn)(void *), void *arg)
 {
     struct cpu *c = this_cpu();
@@ -85,12 +72,12 @@ static bool caught(void (*fn)(void *), void *arg)
 
 static void store(uint64_t to, const void *from, size_t n)
 {
-    (void)caught(do_copy, &(struct copy){(void *)to, from, n});
+    (void)caught(fuzz_do_copy, &(struct fuzz_copy){(void *)to, from, n});
 }
 
 static bool load(void *to, uint64_t from, size_t n)
 {
-    return !caught(do_copy, &(struct copy){to, (const void *)from, n});
+    return !caught(fuzz_do_copy, &(struct fuzz_copy){to, (const void *)from, n});
 }
 
 /* When this vCPU began to run: not long ago. */

@@ -2,18 +2,27 @@
 /* Calls by 64-bit code, and by 32-bit code of a guest of 64 bits. */
 #include "../hvm/lib/layout.h"
 
+        /* The number in EAX; what a caller keeps in registers stays there across the call. */
+        .macro  begin_call
+        .irp    reg, rbx, rbp, r12, r13, r14, r15
+        pushq   %\reg
+        .endr
+        movl    %edi, %eax
+        .endm
+
+        .macro  end_call
+        .irp    reg, r15, r14, r13, r12, rbp, rbx
+        popq    %\reg
+        .endr
+        ret
+        .endm
+
         .text
         .globl  narrow_call, wide_call
 
 /* long narrow_call(uint32_t nr, const uint64_t arg[5]): in compatibility mode, which all of the guest is mapped for. */
 narrow_call:
-        pushq   %rbx
-        pushq   %rbp
-        pushq   %r12
-        pushq   %r13
-        pushq   %r14
-        pushq   %r15
-        movl    %edi, %eax
+        begin_call
         movl    (%rsi), %ebx
         movl    8(%rsi), %ecx
         movl    16(%rsi), %edx
@@ -28,17 +37,11 @@ narrow_call:
         ljmp    $SEL_CODE64, $2f
         .code64
 2:      movslq  %eax, %rax
-        jmp     3f
+        end_call
 
 /* long wide_call(uint32_t nr, const uint64_t arg[5]) */
 wide_call:
-        pushq   %rbx
-        pushq   %rbp
-        pushq   %r12
-        pushq   %r13
-        pushq   %r14
-        pushq   %r15
-        movl    %edi, %eax
+        begin_call
         movq    (%rsi), %rdi
         movq    16(%rsi), %rdx
         movq    24(%rsi), %r10
@@ -46,12 +49,6 @@ wide_call:
         movq    8(%rsi), %rsi
         xorl    %r9d, %r9d
         vmmcall
-3:      popq    %r15
-        popq    %r14
-        popq    %r13
-        popq    %r12
-        popq    %rbp
-        popq    %rbx
-        ret
+        end_call
 
         .section .note.GNU-stack, "", @progbits

@@ -34,25 +34,12 @@ static void list(enum fuzz_list of, uint64_t value)
 
 /* ---- memory that may fault ---- */
 
-struct copy {
-    void *to;
-    const void *from;
-    size_t n;
-};
-
-static void do_copy(void *arg)
-{
-    const struct copy *c = arg;
-
-    __builtin_memcpy(c->to, c->from, c->n);
-}
-
 /* Inside a call that is tried: what is tried here ends, and the call goes on being tried. */
-static bool copied(const struct copy *c)
+static bool copied(const struct fuzz_copy *c)
 {
     struct cpu *cpu = this_cpu();
     __typeof__(cpu->caught) outer = cpu->caught;
-    bool done = !faults(do_copy, (void *)c, NULL);
+    bool done = !faults(fuzz_do_copy, (void *)c, NULL);
 
     cpu->caught = outer;
     cpu->catching = true;
@@ -61,12 +48,12 @@ static bool copied(const struct copy *c)
 
 static void store(uint64_t to, const void *from, size_t n)
 {
-    (void)copied(&(struct copy){(void *)to, from, n});
+    (void)copied(&(struct fuzz_copy){(void *)to, from, n});
 }
 
 static bool load(void *to, uint64_t from, size_t n)
 {
-    return copied(&(struct copy){to, (const void *)from, n});
+    return copied(&(struct fuzz_copy){to, (const void *)from, n});
 }
 
 /* ---- calls ---- */

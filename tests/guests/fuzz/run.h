@@ -24,6 +24,14 @@ struct fuzz_guest {
     bool (*caught)(void (*fn)(void *), void *arg);
 };
 
+/* Memory that may fault: fuzz_do_copy is called by what catches faults. */
+struct fuzz_copy {
+    void *to;
+    const void *from;
+    size_t n;
+};
+void fuzz_do_copy(void *copy);
+
 /* What is not said stays as it is. */
 void fuzz_parse(const char *words, struct fuzz_options *o);
 /* A line for the hypervisor's log. */
