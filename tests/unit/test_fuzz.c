@@ -290,6 +290,7 @@ static void run_once(struct flight *f)
         pv_hypercall(&f->regs);
         done = f->regs.rip == RIP;
     } else {
+        core.code_32 = f->call.narrow;
         if (f->call.narrow)
             hvm_hypercall_32(&f->regs);
         else
