@@ -37,7 +37,7 @@ class Temporary(unittest.TestCase):
 
 
 class Table(Temporary):
-    KERNELS = {"6.1": {"guest", "control"}, "6.1-rt": {"guest"}}
+    KERNELS = {"6.1": {"guest", "control"}, "6.1-rt": {"guest"}, "6.1-686": {"guest-32"}}
 
     def read(self, text):
         return cells.read(("m1", "m2"), {"boot": (), "work": ("pv", "shadow"), "blow": ("shadow",)},
@@ -51,18 +51,21 @@ class Table(Temporary):
 
     def test_cells(self):
         found = self.read("# head\nm1 1 6.1 - - - boot 60\n\nm2 4 6.1 6.1-rt pv 2 work 90 a=1 b # more\n"
-                          "m1 1 6.1 6.1 shadow 2 work 90\n")
+                          "m1 1 6.1 6.1 shadow 2 work 90\nm1 1 6.1 6.1-686 shadow 2 work 90\n")
         self.assertEqual(found, [cells.Cell("m1", 1, "6.1", None, None, None, "boot", 60, ()),
                                  cells.Cell("m2", 4, "6.1", "6.1-rt", "pv", 2, "work", 90, ("a=1", "b")),
-                                 cells.Cell("m1", 1, "6.1", "6.1", "shadow", 2, "work", 90, ())])
+                                 cells.Cell("m1", 1, "6.1", "6.1", "shadow", 2, "work", 90, ()),
+                                 cells.Cell("m1", 1, "6.1", "6.1-686", "shadow", 2, "work", 90, ())])
         self.assertEqual([cell.name for cell in found], ["m1_1p_6.1_boot", "m2_4p_6.1_6.1-rt_2v_work_a=1_b",
-                                                         "m1_1p_6.1_6.1_shadow_2v_work"])
+                                                         "m1_1p_6.1_6.1_shadow_2v_work",
+                                                         "m1_1p_6.1_6.1-686_shadow_2v_work"])
         self.assertEqual([cell.machine for cell in cells.select(found, "boot|rt")], ["m1", "m2"])
 
     def test_wrong_lines(self):
         self.wrong("m3 1 6.1 - - - boot 60\n", "machine", "m3", "m1, m2")
         self.wrong("m1 1 6.1-rt - - - boot 60\n", "control", "6.1-rt")
         self.wrong("m1 1 6.1 7.0 pv 1 work 60\n", "guest", "7.0")
+        self.wrong("m1 1 6.1 6.1-686 pv 1 work 60\n", "guest", "6.1-686")
         self.wrong("m1 none 6.1 - - - boot 60\n", "cpus", "none")
         self.wrong("m1 0 6.1 - - - boot 60\n", "cpus")
         self.wrong("m1 1 6.1 - - - dance 60\n", "action", "dance")

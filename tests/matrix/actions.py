@@ -78,6 +78,8 @@ class Actions(labtest.LabTest):
         found = {"vcpus": self.cell.vcpus, "memory": 160, **cells.TYPES[self.cell.type], **more}
         if self.cell.guest != cells.IMAGE_KERNEL:
             found["kernel"] = f"/boot/guest/vmlinuz-{self.cell.guest}"
+        if "guest-32" in cells.kernels()[self.cell.guest]:
+            found["ramdisk"] = f"/boot/guest/initrd-{self.cell.guest}.img"
         return found
 
     def new_guest(self, name, **more):

@@ -34,7 +34,7 @@ def rows(path):
 
 
 def kernels(path=KERNELS):
-    """{name: uses} of all kernels; uses are "guest" and "control"."""
+    """{name: uses} of all kernels; uses are "guest", "guest-32" (PVH only) and "control"."""
     found = {IMAGE_KERNEL: {"guest", "control"}}
     found.update({words[0]: set(words[3:]) for _, words in rows(path)})
     return found
@@ -60,7 +60,8 @@ def _cell(words, machines, actions, known):
     if {guest == "-", kind == "-", vcpus == "-"} != {not actions[action]}:
         raise TableError(f"guest, type, vcpus: {action} {'needs them' if actions[action] else 'has none: -'}")
     if guest != "-":
-        _member(guest, {name for name, uses in known.items() if "guest" in uses}, "guest")
+        wanted = {"guest"} if kind == "pv" else {"guest", "guest-32"}
+        _member(guest, {name for name, uses in known.items() if uses & wanted}, "guest")
         _member(kind, actions[action], f"type of {action}")
     return Cell(_member(machine, machines, "machine"), _number(cpus, "cpus"),
                 _member(control, {name for name, uses in known.items() if "control" in uses}, "control"),

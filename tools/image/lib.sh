@@ -117,7 +117,7 @@ add_busybox() { # DIRECTORY
 }
 
 build_guest_initrd() {
-    key=$(cat "$here/guest/init" "$here/guest/poweroff" "$here/lib.sh" "$cache/versions" | sha256sum)
+    key=$(cat "$here/guest/init" "$here/guest/poweroff" "$here/lib.sh" "$unpacked/bin/busybox" | sha256sum)
     is_current "$image/guest-initrd.gz" "$key" && return
     say "guest initramfs"
     stage=$image/stage-guest
