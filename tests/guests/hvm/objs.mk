@@ -21,6 +21,7 @@ hvm-tests += floods
 hvm-tests += modes
 hvm-tests += hypercalls
 hvm-tests += pointers
+hvm-tests += shared
 hvm-tests += grants
 hvm-tests += smp_shootdown
 hvm-tests += smp_tables
