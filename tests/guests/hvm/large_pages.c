@@ -22,10 +22,18 @@ static unsigned int allowed(entry_t e, unsigned int n_kinds, unsigned long offse
     return ok;
 }
 
+static bool has_large(void)
+{
+    return LEVELS > 2 || (read_cr4() & CR4_PSE);
+}
+
+/* Without CR4.PSE these bits are the address of a table: of the guest's own code, in which A would then be set. */
 static void try_reserved(void)
 {
     volatile uint32_t *low = new_page();
 
+    if (!has_large())
+        return;
     *low = 0x600df00d;
     for (unsigned int bit = 13; bit < (LEVELS == 2 ? 22 : 21); bit++)
         (void)allowed(PTE_ALL | PTE_PSE | (entry_t)1 << bit, FETCH, (unsigned long)low);
@@ -34,7 +42,7 @@ static void try_reserved(void)
             CHECK_IS(allowed(PTE_ALL | PTE_PSE | (entry_t)(1ull << bit), FETCH, 0), 0);
             CHECK_IS(allowed(PTE_ALL | (entry_t)(1ull << bit), FETCH, 0), 0);
         }
-    if (LEVELS == 2 && has.pse36 && (read_cr4() & CR4_PSE)) {
+    if (LEVELS == 2 && has.pse36) {
         CHECK_IS(allowed(PTE_ALL | PTE_PSE | 1 << 13, FETCH, (unsigned long)low), 4);
         CHECK(*at(LARGE + (unsigned long)low) != 0x600df00d); /* it is what lies above 4 GiB, or nothing */
         CHECK_IS(*low, 0x600df00d);
@@ -43,7 +51,6 @@ static void try_reserved(void)
 
 static void try_large(void)
 {
-    bool large = LEVELS > 2 || (read_cr4() & CR4_PSE);
     volatile uint32_t *page = new_page();
     entry_t *table = new_page(), base = (entry_t)(unsigned long)page & ~(entry_t)(SPAN(2) - 1);
     unsigned long inside = (unsigned long)page - (unsigned long)base;
@@ -51,7 +58,7 @@ static void try_large(void)
     *page = CODE_END;
     for (unsigned int i = 0; i < ENTRIES; i++)
         table[i] = entry_of(page, PTE_ALL);
-    if (!large) { /* it names a table */
+    if (!has_large()) { /* it names a table */
         CHECK_IS(allowed(entry_of(table, PTE_ALL | PTE_PSE), 3, 0), 6);
         return;
     }

@@ -17,8 +17,7 @@ struct features has;
 bool on_xen, walks_by_hardware;
 char stacks[MAX_CPUS][STACK_BYTES] __attribute__((aligned(STACK_BYTES)));
 
-/* In .data: with a .bss of a few bytes more hvm32 goes astray before it starts its second CPU. */
-char command_line[100] __attribute__((section(".data")));
+char command_line[100];
 static const struct guest *guest_now = guests;
 static volatile unsigned long nr_checks, nr_failures;
 static volatile bool busy;

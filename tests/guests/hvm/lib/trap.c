@@ -10,7 +10,7 @@
 #define TSS_BYTES  104
 #define STUB_BYTES 16
 
-bool ignore_nmi __attribute__((section(".data"))); /* as command_line */
+bool ignore_nmi;
 static uint32_t idt[GATES * GATE_WORDS] __attribute__((aligned(16)));
 static uint32_t tss[MAX_CPUS][TSS_BYTES / 4] __attribute__((aligned(128)));
 extern uint32_t gdt[];
