@@ -38,6 +38,10 @@ static void rank_check(const spinlock_t *l, bool nested)
             lock_checks_enabled = false;
             panic("lock rank %u taken while rank %u is held", l->rank, r);
         }
+        if (r == l->rank && h->lock[i] >= l) {
+            lock_checks_enabled = false;
+            panic("lock of rank %u taken after one at a higher address", r);
+        }
     }
 }
 

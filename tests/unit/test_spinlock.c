@@ -106,22 +106,30 @@ static void test_word(void **state)
 
 static void test_ranks(void **state)
 {
-    spinlock_t outer = SPINLOCK_INIT(RANK_PT), same = SPINLOCK_INIT(RANK_HEAP);
+    static spinlock_t pair[] = {SPINLOCK_INIT(RANK_HEAP), SPINLOCK_INIT(RANK_HEAP)};
+    spinlock_t outer = SPINLOCK_INIT(RANK_PT);
 
     lock_checks_enabled = true;
     spin_lock(&outer);
     assert_true(spin_may_take(RANK_HEAP));
-    spin_lock(&lock);
+    spin_lock(&pair[0]);
     assert_false(spin_may_take(RANK_HEAP));
-    spin_lock_nested(&same);
-    spin_unlock(&same);
-    PANICS(spin_lock(&same));
-    spin_unlock(&lock);
+    spin_lock_nested(&pair[1]);
+    spin_unlock(&pair[1]);
+    PANICS(spin_lock(&pair[1]));
+    spin_unlock(&pair[0]);
+    lock_checks_enabled = true;
+    spin_lock(&pair[1]);
+    PANICS(spin_lock_nested(&pair[0])); /* two CPUs would wait for each other */
+    PANICS(spin_lock_nested(&pair[1]));
+    spin_unlock(&pair[1]);
+    spin_unlock(&outer);
     lock_checks_enabled = true;
     spin_lock(&lock);
     cpu.cpu = 1;
     PANICS(spin_unlock(&lock));
     cpu.cpu = 0;
+    spin_unlock(&lock);
 }
 
 int main(void)
