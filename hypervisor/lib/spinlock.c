@@ -16,9 +16,10 @@
 
 #define MAX_HELD 16
 
+/* An interrupt may come between any two stores: it puts its own locks behind what is counted, and takes them off. */
 struct held_locks {
     unsigned int count;
-    spinlock_t *lock[MAX_HELD];
+    spinlock_t *lock[MAX_HELD]; /* NULL: being put there, or taken away; so are all behind those that are counted */
 };
 
 #if DEBUG
@@ -32,13 +33,14 @@ static void rank_check(const spinlock_t *l, bool nested)
     if (!lock_checks_enabled)
         return;
     for (unsigned int i = 0; i < h->count; i++) {
-        uint16_t r = h->lock[i]->rank;
+        const spinlock_t *other = h->lock[i];
+        uint16_t r = other ? other->rank : 0;
 
         if (r > l->rank || (r == l->rank && !nested)) {
             lock_checks_enabled = false;
             panic("lock rank %u taken while rank %u is held", l->rank, r);
         }
-        if (r == l->rank && h->lock[i] >= l) {
+        if (r == l->rank && other >= l) {
             lock_checks_enabled = false;
             panic("lock of rank %u taken after one at a higher address", r);
         }
@@ -50,7 +52,7 @@ bool spin_may_take(uint16_t rank)
     const struct held_locks *h = &this_cpu(held);
 
     for (unsigned int i = 0; lock_checks_enabled && i < h->count; i++)
-        if (h->lock[i]->rank >= rank)
+        if (h->lock[i] && h->lock[i]->rank >= rank)
             return false;
     return true;
 }
@@ -62,8 +64,11 @@ static void rank_push(spinlock_t *l)
     if (!lock_checks_enabled)
         return;
     l->holder = (uint16_t)(smp_processor_id() + 1);
-    if (h->count < MAX_HELD)
-        h->lock[h->count++] = l;
+    if (h->count < MAX_HELD) {
+        h->count++;
+        barrier();
+        h->lock[h->count - 1] = l;
+    }
 }
 
 static void rank_pop(spinlock_t *l)
@@ -77,7 +82,11 @@ static void rank_pop(spinlock_t *l)
     l->holder = 0;
     for (unsigned int i = h->count; i-- > 0;)
         if (h->lock[i] == l) {
-            h->lock[i] = h->lock[--h->count];
+            h->lock[i] = h->lock[h->count - 1];
+            barrier();
+            h->lock[h->count - 1] = NULL;
+            barrier();
+            h->count--;
             return;
         }
 }

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Spinlocks, queued for and not: one holder at a time among threads, ranks and holders checked, the boot word. */
+/*
+ * Spinlocks, queued for and not: one holder at a time among threads; ranks and holders checked, whenever an interrupt
+ * comes; the boot word.
+ */
 #include <pthread.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdint.h>
 #include <cmocka.h>
 #include "../../hypervisor/lib/spinlock.c"
@@ -132,11 +136,62 @@ static void test_ranks(void **state)
     spin_unlock(&lock);
 }
 
+/* ---- interrupts: one after each instruction of what is stepped through, which takes a lock of its own ---- */
+
+#define TRAP_FLAG (1ul << 8)
+
+static spinlock_t inner = SPINLOCK_INIT(RANK_TIMER);
+static volatile sig_atomic_t interrupts;
+static bool false_alarm;
+
+static void interrupt(int sig)
+{
+    unsigned long flags;
+
+    interrupts++;
+    if (setjmp(panicked) == 0) {
+        flags = spin_lock_irqsave(&inner);
+        spin_unlock_irqrestore(&inner, flags);
+    } else {
+        false_alarm = true;
+    }
+}
+
+static void step(bool on)
+{
+    unsigned long flags = __builtin_ia32_readeflags_u64();
+
+    __builtin_ia32_writeeflags_u64(on ? flags | TRAP_FLAG : flags & ~TRAP_FLAG);
+}
+
+/* What is held is known at each moment, in whatever order it is let go. */
+static void test_interrupts(void **state)
+{
+    spinlock_t first = SPINLOCK_INIT(RANK_PT), second = SPINLOCK_INIT(RANK_HEAP), leaf = SPINLOCK_INIT(RANK_LEAF);
+
+    signal(SIGTRAP, interrupt);
+    lock_checks_enabled = true;
+    spin_lock(&leaf); /* what was held last is no longer */
+    spin_unlock(&leaf);
+    step(true);
+    spin_lock(&first);
+    spin_lock(&second);
+    spin_unlock(&first);
+    step(false);
+    signal(SIGTRAP, SIG_DFL);
+    assert_in_range(interrupts, 100, 100000);
+    assert_false(false_alarm);
+    assert_false(spin_may_take(RANK_HEAP));
+    assert_true(spin_may_take(RANK_HEAP + 1));
+    spin_unlock(&second);
+    assert_true(spin_may_take(RANK_DOMCTL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_word),  cmocka_unit_test(test_in_turn), cmocka_unit_test(test_no_queue),
-        cmocka_unit_test(test_wraps), cmocka_unit_test(test_ranks),
+        cmocka_unit_test(test_wraps), cmocka_unit_test(test_ranks),   cmocka_unit_test(test_interrupts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
