@@ -574,6 +574,29 @@ static void test_name_taken_there(void **state)
     assert_int_equal(records(), 0);
 }
 
+/* Moved from a host to itself: what sleeps is found by the name that its copy has, in whatever order they come. */
+static void test_two_of_a_name(void **state)
+{
+    struct guest_state copy = {.phase = GUEST_RUNNING, .name = "web2", .uuid = {0x11}, .domid = 6}, old;
+
+    for (int older = 0; older < 2; older++) {
+        fresh(state);
+        old = (struct guest_state){
+            .phase = GUEST_HANDED_OVER, .name = "web2--migratedaway", .real = "web2", .uuid = {0xaa}, .domid = 5};
+        assert_int_equal(guest_state_add(ctl, older ? &old : &copy, CONFIG(""), NULL, NULL), 0);
+        assert_int_equal(guest_state_add(ctl, older ? &copy : &old, CONFIG(""), NULL, NULL), 0);
+        assert_int_equal(umbra("migrate-status web2"), 0);
+        assert_string_equal(out, "web2: unresolved\n");
+        assert_int_equal(umbra("migrate-resolve web2"), 0);
+        assert_non_null(strstr(out, "web2: here it sleeps as web2--migratedaway"));
+        copy.phase = GUEST_MIGRATING;
+        assert_int_equal(guest_state_put(ctl, &copy, NULL), 0);
+        assert_int_equal(umbra("migrate-status web2"), 0);
+        assert_string_equal(out, "web2: migrating\n");
+        copy.phase = GUEST_RUNNING;
+    }
+}
+
 /* --- status, abort, check --- */
 
 static void test_abort(void **state)
@@ -700,6 +723,7 @@ int main(void)
         cmocka_unit_test_setup(test_receives, fresh),
         cmocka_unit_test_setup(test_silence, fresh),
         cmocka_unit_test_setup(test_name_taken_there, fresh),
+        cmocka_unit_test_setup(test_two_of_a_name, fresh),
         cmocka_unit_test_setup(test_abort, fresh),
         cmocka_unit_test_setup(test_check, fresh),
         cmocka_unit_test_setup(test_options, fresh),

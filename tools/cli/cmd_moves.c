@@ -16,29 +16,41 @@
 
 #define LOCK_MS 1000
 
+/*
+ * How well a record answers to a name, 0 if not at all. Where a guest sleeps that had it, another may have it now:
+ * its copy, if it was moved from a host to itself. Then the one is meant whose move is under way, or has stopped.
+ */
+static int match(const struct guest_state *gs, const char *name)
+{
+    bool sleeps = gs->phase == GUEST_HANDED_OVER;
+
+    if (strcmp(gs->name, name) == 0)
+        return sleeps || gs->phase == GUEST_MIGRATING || gs->phase == GUEST_INCOMING ? 3 : 1;
+    return sleeps && strcmp(gs->real, name) == 0 ? 2 : 0;
+}
+
 /* By its present name or the one that it had. */
 static int find_guest(struct cli *cli, const char *name, struct guest_state *gs)
 {
     struct ctl_error err = {0};
     struct guest_state *list;
-    int n, rc = -ENOENT;
+    int n, best = 0;
 
     if (cli_open(cli))
         return EXIT_FAILED;
     n = guest_state_list(cli->ctl, &list, &err);
     if (n < 0)
         return cli_fail(cli, name, &err, CLI_NO_DOMAIN);
-    for (int i = 0; i < n && rc; i++) {
-        if (strcmp(list[i].name, name) == 0 ||
-            (list[i].phase == GUEST_HANDED_OVER && strcmp(list[i].real, name) == 0)) {
+    for (int i = 0; i < n; i++) {
+        if (match(&list[i], name) > best) {
             *gs = list[i];
-            rc = 0;
+            best = match(gs, name);
         }
     }
     free(list);
-    if (rc == 0)
+    if (best)
         return EXIT_OK;
-    ctl_error_set(&err, rc, "find the guest", NULL, NULL, "there is no guest of this name");
+    ctl_error_set(&err, -ENOENT, "find the guest", NULL, NULL, "there is no guest of this name");
     return cli_fail(cli, name, &err, CLI_NO_DOMAIN);
 }
 
