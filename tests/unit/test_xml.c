@@ -292,6 +292,7 @@ static void test_disks_left_out(void **state)
         {DISK("<source file='/a'/><target dev='vda' bus='virtio'/>"), "not the name of a disk of Xen's, as xvda is"},
         {DISK("<source file='/a'/>"), "not the name of a disk of Xen's, as xvda is"},
         {DISK(SOURCE "<backenddomain name='other'/>"), "its back end is another domain"},
+        {DISK(SOURCE "<transient/>"), "what is written to it would not go when the guest ends"},
         {DEVICES("<disk type='file' device='cdrom'>" SOURCE "</disk>"), "guests have disks only"},
         {DEVICES("<disk type='network'><source name='a'/><target dev='xvda'/></disk>"),
          "what it is stored in is neither a file nor a block device"},
@@ -314,7 +315,7 @@ static void test_interfaces(void **state)
             "{\"vif\":[{\"bridge\":\"br0\",\"rate\":\"20000MB/s\"}]}\n");
     drops(BRIDGE("<target dev='vif3.0'/><model type='e1000'/><ip address='x'/><ip address='::1'/>"
                  "<ip address='1.2.3.4' prefix='x' peer='1.2.3.5'/>"
-                 "<bandwidth><inbound average='1'/><outbound peak='2'/></bandwidth><link state='down'/>"),
+                 "<bandwidth><inbound average='1'/><outbound peak='2'/></bandwidth><link state='up'/>"),
           "{\"vif\":[{\"bridge\":\"br0\"}]}\n",
           SAY("domain/devices/interface/target/@dev: not carried over: it is the name that a running domain's has\n",
               "interface/model/@type: not", "interface/ip[1]: not", "interface/ip[2]: not", "interface/ip[3]: not",
@@ -340,6 +341,9 @@ static void test_interfaces_left_out(void **state)
         {BRIDGE("<virtualport type='openvswitch'/>"), "without ports and VLANs"},
         {BRIDGE("<vlan><tag id='4'/></vlan>"), "without ports and VLANs"},
         {BRIDGE("<backenddomain name='net'/>"), "its back end is another domain"},
+        {BRIDGE("<filterref filter='clean-traffic'/>"), "what it may send, and to whom, is not restricted here"},
+        {BRIDGE("<port isolated='yes'/>"), "what it may send, and to whom, is not restricted here"},
+        {BRIDGE("<link state='down'/>"), "its cable is out, and here it would be in"},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)

@@ -71,6 +71,8 @@ static const char *disk_fault(const struct xml_element *disk)
         return "the only format of disks is raw";
     if (xml_child(disk, "encryption") || xml_child(source, "encryption") || xml_child(source, "slices"))
         return "what the guest would see is not what its file contains";
+    if (xml_child(disk, "transient"))
+        return "what is written to it would not go when the guest ends";
     if (in_other_domain(disk))
         return "its back end is another domain";
     if (!path || !*path->value)
@@ -133,6 +135,10 @@ static const char *vif_fault(const struct xml_element *vif)
         return "it names no bridge";
     if (xml_child(vif, "virtualport") || xml_child(vif, "vlan"))
         return "the bridge is one of Linux's, without ports and VLANs";
+    if (xml_child(vif, "filterref") || has(xml_child(vif, "port"), "isolated", "yes"))
+        return "what it may send, and to whom, is not restricted here";
+    if (has(xml_child(vif, "link"), "state", "down"))
+        return "its cable is out, and here it would be in";
     if (in_other_domain(vif))
         return "its back end is another domain";
     return NULL;
