@@ -3,11 +3,12 @@
  * The way to another host with an accident on it: passes bytes between its own ends and `umbra migrate-receive`, and
  * counts the messages of both ways (docs/migration-stream.md).
  *
- *   accident there|back N cable|receiver|sender
+ *   accident there|back|go N cable|receiver|sender
  *
- * When the first byte of message N (from 0) has come, and nothing of it was passed on, the connection ends, or the
- * receiver or the sender is killed. With an N that is never reached nothing happens, and at the end /run/messages has
- * how many there were: "there THERE back BACK". What begins with another byte than a guest's stream is a question and
+ * When the first byte of message N (from 0) of that way has come, and nothing of it was passed on, the connection ends,
+ * or the receiver or the sender is killed. With `go` the message is the permission to go on, whichever it is by number.
+ * With one that is never reached nothing happens, and at the end /run/messages has how many there were: "there THERE
+ * back BACK". What begins with another byte than a guest's stream is a question and
  * passes whole.
  */
 #include <poll.h>
@@ -20,6 +21,9 @@
 #include <unistd.h>
 
 #define END 0u
+#ifndef MESSAGES
+#define MESSAGES "/run/messages"
+#endif
 
 /* What comes next on the way there: a head of so many bytes, which says how long the rest of the message is. */
 enum part { XL_HEADER, LIBXL_HEADER, LIBXL_RECORD, IMAGE_HEADER, DOMAIN_HEADER, RECORD, LIBXL_END, GO };
@@ -33,7 +37,7 @@ static struct {
     int question;
 } there;
 static unsigned long messages[2], accident_at;
-static int accident_back;
+static int accident_back, accident_go;
 static const char *accident_how;
 static pid_t child;
 static int to, from;
@@ -69,10 +73,17 @@ static void leave(int status)
     exit(status);
 }
 
+static int is_it(int back)
+{
+    if (there.question)
+        return 0;
+    return accident_go ? !back && there.part == GO : back == accident_back && messages[back] == accident_at;
+}
+
 /* A message begins. */
 static void begin(int back)
 {
-    if (back == accident_back && messages[back] == accident_at && !there.question) {
+    if (is_it(back)) {
         if (strcmp(accident_how, "receiver") == 0)
             kill(child, SIGKILL);
         if (strcmp(accident_how, "sender") == 0)
@@ -164,7 +175,7 @@ static int pass(int in, int out)
 
 static void tell(void)
 {
-    FILE *file = there.question ? NULL : fopen("/run/messages", "w");
+    FILE *file = there.question ? NULL : fopen(MESSAGES, "w");
 
     if (!file)
         return;
@@ -177,6 +188,7 @@ int main(int argc, char **argv)
     if (argc != 4)
         return 2;
     accident_back = strcmp(argv[1], "back") == 0;
+    accident_go = strcmp(argv[1], "go") == 0;
     accident_at = strtoul(argv[2], NULL, 10);
     accident_how = argv[3];
     signal(SIGPIPE, SIG_IGN);
