@@ -231,6 +231,8 @@ void test_autostart_refused(void **state)
     write_file("bad.json", "{\"name\":\"bad\",\"memroy\":64}");
     assert_int_equal(umbra("autostart enable bad.json"), 2);
     assert_non_null(strstr(err, "memroy"));
+    assert_int_equal(umbra("--json autostart enable bad.json"), 2);
+    assert_non_null(strstr(err, "umbra.diagnostics/1"));
     assert_int_equal(access("etc", F_OK), -1);
     remove_directories();
 }

@@ -213,8 +213,7 @@ static int check_file(struct cli *cli, const char *file, char name[CTL_NAME_MAX]
 
     config_load(&in, &c, &d);
     config_check_keys(&c, &d);
-    diags_sort(&d);
-    diags_print(&d, stderr);
+    cli_show_reports(cli, &d);
     rc = diags_failed(&d) ? EXIT_USAGE : EXIT_OK;
     if (rc == EXIT_OK)
         snprintf(name, CTL_NAME_MAX, "%s", c.name);
@@ -521,6 +520,8 @@ static int stop(struct cli *cli, const struct cli_args *args)
     if (n < 0)
         return cli_fail(cli, NULL, &err, CLI_NO_DOMAIN);
     children = calloc((size_t)n + 1, sizeof(*children));
+    if (!children)
+        rc = failed(cli, NULL, -ENOMEM, "stop the guests", NULL, "out of memory");
     until = now_s() + seconds;
     for (int i = 0; children && i < n; i++) {
         if (list[i].domid && !list[i].dying && !list[i].shutdown && *list[i].name)
