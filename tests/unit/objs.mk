@@ -77,8 +77,8 @@ test_ctl_error-srcs   := tests/unit/test_ctl_error.c tools/libctl/error.c tools/
 test_ctl_error-cflags := -Itools -Ihypervisor/include
 
 saved-guest-srcs    := $(patsubst %,tests/unit/saved_%.c,guest pvh live) \
-                       $(patsubst %,tools/libctl/%.c,error stream hvm live pace save save_p2m save_pages save_hvm \
-                       restore restore_pages restore_vcpu restore_hvm)
+                       $(patsubst %,tools/libctl/%.c,error stream hvm live lanes pace save save_p2m save_pages \
+                       save_hvm restore restore_pages restore_lanes restore_vcpu restore_hvm)
 
 units               += test_stream
 test_stream-srcs    := tests/unit/test_stream.c tests/unit/stream_pieces.c $(saved-guest-srcs)
@@ -87,6 +87,10 @@ test_stream-cflags  := -Itools -Ihypervisor/include -Itests/unit
 units               += test_live
 test_live-srcs      := tests/unit/test_live.c tests/unit/stream_pieces.c $(saved-guest-srcs)
 test_live-cflags    := $(test_stream-cflags)
+
+units               += test_lanes
+test_lanes-srcs     := tests/unit/test_lanes.c tests/unit/stream_pieces.c $(saved-guest-srcs)
+test_lanes-cflags   := $(test_stream-cflags)
 
 units                  += test_stream_pvh
 test_stream_pvh-srcs   := tests/unit/test_stream_pvh.c tests/unit/stream_pieces.c $(saved-guest-srcs)

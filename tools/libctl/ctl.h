@@ -563,6 +563,12 @@ struct ctl_stream;
 /* A stream over a descriptor, which stays the caller's; `name` is for messages. NULL: out of memory. */
 struct ctl_stream *ctl_stream_open(int fd, const char *name, struct ctl_error *err);
 void ctl_stream_close(struct ctl_stream *s);
+/*
+ * One more connection of the same move, on which pages go or come beside the stream: before ctl_domain_send() or
+ * ctl_restore_domain(), as many at both ends. The descriptor stays the caller's. -E2BIG: they would be too many.
+ */
+#define CTL_STREAMS_MAX 16 /* the stream itself is one of them */
+int ctl_stream_beside(struct ctl_stream *s, int fd, const char *name, struct ctl_error *err);
 /* Of a stream to or from another host: -ETIMEDOUT when not a byte could be read, or written, for so long. */
 void ctl_stream_patience(struct ctl_stream *s, unsigned ms);
 /* The header of the whole, with a configuration as text, which the library does not look into. */

@@ -191,7 +191,7 @@ static int send_round(struct ctl_save *v)
     l->now->round_pages = l->now->rounds == 1 ? l->now->guest_pages : l->round_bits; /* not those it has no memory at */
     l->now->round_at = l->peeked_at = 0;
     rc = ctl_save_pages(v);
-    return rc > 0 ? 0 : rc;
+    return rc < 0 ? rc : ctl_lanes_round(v, l->now->rounds);
 }
 
 /* --- when they end --- */
@@ -368,11 +368,17 @@ int ctl_live_pages(struct ctl_save *v)
     }
     l->now->guest_pages = v->info.memory_kib * 1024 / CTL_PAGE_SIZE;
     l->now->stage = l->how->live ? CTL_SEND_LIVE : CTL_SEND_REST;
-    rc = l->how->live ? live_rounds(v) : 0;
+    rc = ctl_lanes_open(v);
+    if (rc == 0 && l->how->live) {
+        rc = live_rounds(v);
+    }
     if (rc == 0 && l->logging) {
         rc = last_log(v);
     }
-    return rc == 0 ? send_round(v) : rc;
+    if (rc == 0) {
+        rc = send_round(v);
+    }
+    return rc == 0 ? ctl_lanes_end(v) : rc;
 }
 
 static void release(struct ctl_save *v)
@@ -381,6 +387,7 @@ static void release(struct ctl_save *v)
     free(v->live->empty);
     free(v->live->put_off);
     free(v->live->type);
+    ctl_lanes_close(v);
     ctl_buffer_put(v->ctl, v->live->log);
 }
 

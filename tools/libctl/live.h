@@ -20,7 +20,8 @@ struct ctl_live {
     uint64_t round_bits; /* in `set` when the round began */
     uint64_t peeked_at;  /* place in the round at which it was asked */
     bool logging;
-    unsigned stalled; /* rounds in a row that brought it no nearer */
+    unsigned stalled;        /* rounds in a row that brought it no nearer */
+    struct ctl_lanes *lanes; /* NULL: there is one connection */
     struct ctl_pace {
         uint64_t began_ms, bytes; /* of the measurement under way */
         bool measured;            /* it is not the first */
@@ -53,6 +54,24 @@ int ctl_save_types(struct ctl_save *v);
 int ctl_live_next(struct ctl_save *v);
 /* All rounds, sleep, and the last one; in place of ctl_save_pages(). */
 int ctl_live_pages(struct ctl_save *v);
+
+/*
+ * lanes.c: pages go on several connections, if the stream has others beside it. Between two calls nothing is written;
+ * records of other kinds go on the stream itself, before the first round or after the end of the last one.
+ */
+int ctl_lanes_open(struct ctl_save *v);
+/* Those that v->live->lanes is, or NULL. */
+void ctl_lanes_close(struct ctl_save *v);
+/* A PAGE_DATA record of n pages with their types, and the contents of nr_data; *pages becomes another buffer. */
+struct ctl_pages {
+    const uint64_t *words;
+    unsigned n, nr_data;
+    uint8_t **pages;
+};
+int ctl_lanes_put(struct ctl_save *v, const struct ctl_pages *p);
+/* All that was put is written, with the mark of the end of round `round`; or of all. Without lanes nothing is. */
+int ctl_lanes_round(struct ctl_save *v, uint64_t round);
+int ctl_lanes_end(struct ctl_save *v);
 
 /* pace.c: of the stream. ctx: the struct ctl_live. */
 void ctl_pace_begin(struct ctl_live *l, struct ctl_stream *s);

@@ -209,6 +209,9 @@ static int on_end(struct ctl_restore *r)
 {
     int rc = ctl_record_exact(r->s, 0);
 
+    if (rc == 0) {
+        rc = ctl_restore_lanes_end(r);
+    }
     if (rc == 0 && ctl_restore_hvm(r)) {
         return ctl_restore_hvm_end(r);
     }
@@ -258,6 +261,9 @@ static int handle(struct ctl_restore *r)
 {
     const struct handler *h = ctl_restore_hvm(r) ? hvm_handlers : pv_handlers;
 
+    if (r->s->rec.type == REC_ROUND && r->s->nr_beside) {
+        return ctl_restore_round(r);
+    }
     if (r->s->rec.type & REC_OPTIONAL) {
         return 0;
     }
@@ -295,7 +301,7 @@ static int read_records(struct ctl_restore *r)
 
     rc = rc < 0 ? rc : check_type(r, type);
     do {
-        rc = rc < 0 ? rc : ctl_record_read(r->s);
+        rc = rc < 0 ? rc : ctl_restore_next(r);
         rc = rc < 0 ? rc : handle(r);
     } while (rc >= 0 && r->s->rec.type != REC_END);
     return rc < 0 ? rc : ctl_stream_expect_end(r->s);
@@ -334,6 +340,7 @@ int ctl_build_restore(struct ctl_build *b)
 
     r.s->err = b->err;
     r.s->names = NULL;
+    ctl_restore_lanes_begin(&r);
     rc = begin(&r);
     if (rc == 0) {
         rc = read_records(&r);

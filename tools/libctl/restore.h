@@ -23,6 +23,14 @@ struct ctl_restore {
     uint64_t nr_pfns; /* guest frames with memory have numbers below that; 0: not told yet */
     struct tsc_info tsc;
 
+    /* Of a guest that comes on several connections: rounds whose end was seen, on the stream and on each other one. */
+    bool rounds_begun;
+    uint64_t rounds;
+    struct {
+        uint64_t rounds;
+        bool ended;
+    } lane[CTL_STREAMS_MAX - 1];
+
     /* PV */
     bool has_info, has_shared;
     uint64_t nr_p2m;
@@ -63,6 +71,15 @@ int ctl_restore_pages(struct ctl_restore *r);
 int ctl_restore_pins(struct ctl_restore *r);
 /* Is there memory at a guest frame of any number? */
 bool ctl_restore_has(const struct ctl_restore *r, uint64_t pfn);
+
+/*
+ * restore_lanes.c: before the first record; the next record of the stream, while the others are read; its mark of the
+ * end of a round, and its last record, which wait for the others. Without others they read the stream.
+ */
+void ctl_restore_lanes_begin(struct ctl_restore *r);
+int ctl_restore_next(struct ctl_restore *r);
+int ctl_restore_round(struct ctl_restore *r);
+int ctl_restore_lanes_end(struct ctl_restore *r);
 
 /* restore_vcpu.c: everything of a PV guest that waits for all memory to be there. */
 int ctl_restore_state(struct ctl_restore *r);

@@ -183,6 +183,9 @@ static int write_batch(struct ctl_save *v, struct batch *b)
         uint64_t pfn[PAGE_BATCH];
     } head = {.h.count = b->n};
 
+    if (v->live && v->live->lanes) {
+        return ctl_lanes_put(v, &(struct ctl_pages){b->pfn, b->n, b->nr_data, &b->pages});
+    }
     memcpy(head.pfn, b->pfn, b->n * sizeof(*b->pfn));
     return ctl_record_write(v->s, REC_PAGE_DATA, (struct ctl_piece){&head, sizeof(head.h) + b->n * sizeof(head.pfn[0])},
                             (struct ctl_piece){b->pages, (size_t)b->nr_data << CTL_PAGE_SHIFT});
@@ -228,11 +231,11 @@ static int send_batch(struct ctl_save *v, struct batch *b)
     if (rc == 0 && b->n) {
         rc = copy_pages(v, b);
     }
-    if (rc == 0 && b->n) {
-        rc = write_batch(v, b);
-    }
     if (rc == 0 && b->n && v->live) {
         count_batch(v, b);
+    }
+    if (rc == 0 && b->n) {
+        rc = write_batch(v, b);
     }
     b->n = 0;
     return rc == 0 && v->live ? ctl_live_next(v) : rc;

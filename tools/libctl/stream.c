@@ -58,12 +58,36 @@ struct ctl_stream *ctl_stream_open(int fd, const char *name, struct ctl_error *e
         return NULL;
     }
     s->fd = fd;
+    s->most = MAX_BODY;
     snprintf(s->name, sizeof(s->name), "%s", name);
     return s;
 }
 
+int ctl_stream_beside(struct ctl_stream *s, int fd, const char *name, struct ctl_error *err)
+{
+    struct ctl_stream *other;
+
+    if (s->nr_beside == CTL_ARRAY(s->beside)) {
+        return ctl_error_set(err, -E2BIG, "open the stream", name, NULL, "there are no more than %d connections",
+                             CTL_STREAMS_MAX);
+    }
+    other = ctl_stream_open(fd, name, err);
+    if (!other) {
+        return -ENOMEM;
+    }
+    other->names = libxc_names;
+    other->nr_names = CTL_ARRAY(libxc_names);
+    other->rec.type = NOT_YET_READ;
+    other->most = sizeof(struct page_header) + PAGE_BATCH * (sizeof(uint64_t) + CTL_PAGE_SIZE);
+    s->beside[s->nr_beside++] = other;
+    return 0;
+}
+
 void ctl_stream_close(struct ctl_stream *s)
 {
+    for (unsigned i = 0; s && i < s->nr_beside; i++) {
+        ctl_stream_close(s->beside[i]);
+    }
     if (s) {
         free(s->rec.body);
         free(s);
@@ -91,7 +115,7 @@ int ctl_stream_fail(struct ctl_stream *s, int code, const char *fmt, ...)
                          ctl_record_name(s), (unsigned long long)s->rec.offset, text);
 }
 
-static int pace(struct ctl_stream *s, size_t bytes)
+int ctl_stream_pace(struct ctl_stream *s, size_t bytes)
 {
     return s->pace ? s->pace(s->pace_ctx, bytes, s->err) : 0;
 }
@@ -107,7 +131,7 @@ static int wait_writable(struct ctl_stream *s, unsigned *idle_ms)
                              (unsigned long long)s->offset);
     }
     *idle_ms += poll(&p, 1, WAIT_MS) == 0 ? WAIT_MS : 0;
-    return pace(s, 0);
+    return ctl_stream_pace(s, 0);
 }
 
 /* There is something, or the end of it. */
@@ -121,26 +145,36 @@ static int wait_readable(struct ctl_stream *s)
     return n ? 0 : ctl_stream_fail(s, -ETIMEDOUT, "nothing came for %u ms", s->patience_ms);
 }
 
+ssize_t ctl_stream_write_some(struct ctl_stream *s, const void *data, size_t size)
+{
+    ssize_t n = write(s->fd, data, size);
+
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
+        return 0;
+    }
+    if (n < 0) {
+        return ctl_error_set(s->err, -errno, "write the stream", s->name,
+                             errno == ENOSPC ? "make room, or choose another place" : NULL,
+                             "nothing more could be written after %llu bytes", (unsigned long long)s->offset);
+    }
+    s->offset += (uint64_t)n;
+    return n;
+}
+
 static int write_piece(struct ctl_stream *s, const uint8_t *p, size_t size)
 {
-    int rc = pace(s, size);
+    int rc = ctl_stream_pace(s, size);
     unsigned idle_ms = 0;
 
     while (size && rc == 0) {
-        ssize_t n = write(s->fd, p, size);
+        ssize_t n = ctl_stream_write_some(s, p, size);
 
-        if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
-            rc = wait_writable(s, &idle_ms);
+        if (n <= 0) {
+            rc = n < 0 ? (int)n : wait_writable(s, &idle_ms);
             continue;
-        }
-        if (n < 0) {
-            return ctl_error_set(s->err, -errno, "write the stream", s->name,
-                                 errno == ENOSPC ? "make room, or choose another place" : NULL,
-                                 "nothing more could be written after %llu bytes", (unsigned long long)s->offset);
         }
         p += n;
         size -= (size_t)n;
-        s->offset += (uint64_t)n;
         idle_ms = 0;
     }
     return rc;
@@ -192,27 +226,29 @@ static ssize_t read_some(struct ctl_stream *s, void *data, size_t size)
     return n < 0 ? ctl_stream_fail(s, -errno, "it cannot be read") : n;
 }
 
+/* Some more of something of that size, of which *got bytes are there. */
+static int read_more(struct ctl_stream *s, void *data, size_t size, size_t *got)
+{
+    ssize_t n = read_some(s, (uint8_t *)data + *got, size - *got);
+
+    if (n == 0) {
+        return ctl_stream_fail(s, -EBADMSG, "it ends after %llu bytes; at least %zu more belong to what began at %llu",
+                               (unsigned long long)s->offset, size - *got, (unsigned long long)(s->offset - *got));
+    }
+    *got += n < 0 ? 0 : (size_t)n;
+    s->offset += n < 0 ? 0 : (uint64_t)n;
+    return n < 0 ? (int)n : 0;
+}
+
 int ctl_stream_read(struct ctl_stream *s, void *data, size_t size)
 {
-    uint64_t begin = s->offset;
-    uint8_t *p = data;
+    size_t got = 0;
+    int rc = 0;
 
-    while (size) {
-        ssize_t n = read_some(s, p, size);
-
-        if (n < 0) {
-            return (int)n;
-        }
-        if (n == 0) {
-            return ctl_stream_fail(s, -EBADMSG,
-                                   "it ends after %llu bytes; at least %zu more belong to what began at %llu",
-                                   (unsigned long long)s->offset, size, (unsigned long long)begin);
-        }
-        p += n;
-        size -= (size_t)n;
-        s->offset += (uint64_t)n;
+    while (got < size && rc == 0) {
+        rc = read_more(s, data, size, &got);
     }
-    return 0;
+    return rc;
 }
 
 /* --- records --- */
@@ -265,29 +301,56 @@ static int make_room(struct ctl_stream *s, size_t size)
     return 0;
 }
 
-int ctl_record_read(struct ctl_stream *s)
+static size_t body_size(const struct ctl_stream *s)
 {
-    uint32_t head[2];
-    size_t whole;
+    return (size_t)s->rec.length + padding(s->rec.length);
+}
+
+/* The header is there. */
+static int begin_body(struct ctl_stream *s)
+{
+    s->rec.type = s->head[0];
+    s->rec.length = s->head[1];
+    if (body_size(s) > s->most) {
+        return ctl_stream_fail(s, -EBADMSG, "a length of %u bytes is more than any record has", s->rec.length);
+    }
+    if (!(s->rec.type & REC_OPTIONAL) && s->rec.type >= s->nr_names) {
+        return ctl_stream_fail(s, -EBADMSG, "type 0x%x is mandatory and not known", s->rec.type);
+    }
+    return make_room(s, s->rec.length ? body_size(s) : 8);
+}
+
+static int more_of_head(struct ctl_stream *s)
+{
     int rc;
 
-    s->rec.offset = s->offset;
-    s->rec.type = NOT_YET_READ;
-    rc = ctl_stream_read(s, head, sizeof(head));
-    if (rc < 0) {
+    if (s->head_got == 0) {
+        s->rec.offset = s->offset;
+        s->rec.type = NOT_YET_READ;
+    }
+    rc = read_more(s, s->head, sizeof(s->head), &s->head_got);
+    return rc == 0 && s->head_got == sizeof(s->head) ? begin_body(s) : rc;
+}
+
+int ctl_record_some(struct ctl_stream *s)
+{
+    int rc = s->head_got < sizeof(s->head) ? more_of_head(s) : read_more(s, s->rec.body, body_size(s), &s->body_got);
+
+    if (rc < 0 || s->head_got < sizeof(s->head) || s->body_got < body_size(s)) {
         return rc;
     }
-    s->rec.type = head[0];
-    s->rec.length = head[1];
-    whole = (size_t)head[1] + padding(head[1]);
-    if (whole > MAX_BODY) {
-        return ctl_stream_fail(s, -EBADMSG, "a length of %u bytes is more than any record has", head[1]);
+    s->head_got = s->body_got = 0;
+    return 1;
+}
+
+int ctl_record_read(struct ctl_stream *s)
+{
+    int rc = 0;
+
+    while (rc == 0) {
+        rc = ctl_record_some(s);
     }
-    if (!(head[0] & REC_OPTIONAL) && head[0] >= s->nr_names) {
-        return ctl_stream_fail(s, -EBADMSG, "type 0x%x is mandatory and not known", head[0]);
-    }
-    rc = make_room(s, whole ? whole : 8);
-    return rc == 0 ? ctl_stream_read(s, s->rec.body, whole) : rc;
+    return rc < 0 ? rc : 0;
 }
 
 int ctl_record_exact(struct ctl_stream *s, size_t size)

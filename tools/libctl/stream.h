@@ -6,6 +6,8 @@
 #ifndef CTL_STREAM_H
 #define CTL_STREAM_H
 
+#include <sys/types.h>
+
 #include "libctl/internal.h"
 
 /* Records of libxl's layer. */
@@ -34,6 +36,8 @@ enum {
     REC_MSR_POLICY,
 };
 #define REC_OPTIONAL (1u << 31)
+/* Ours, of a guest that comes on several connections: the end of a round, on each of them (lanes.c). Its number. */
+#define REC_ROUND (REC_OPTIONAL | 0x554d0001u)
 
 #define STREAM_TYPE_PV  1u
 #define STREAM_TYPE_HVM 2u
@@ -124,19 +128,29 @@ struct ctl_stream {
     unsigned nr_names;
     struct ctl_record rec; /* the one read last; its body is the stream's */
     size_t room;
-    struct ctl_error *err; /* of the call under way */
-    bool has_first;        /* read, and to be read again */
+    size_t most;               /* bytes that a record's body may have */
+    uint32_t head[2];          /* of the record that is being read */
+    size_t head_got, body_got; /* so much of it is there */
+    struct ctl_error *err;     /* of the call under way */
+    bool has_first;            /* read, and to be read again */
     uint8_t first;
     unsigned patience_ms; /* see ctl_stream_patience(); 0: for ever */
     /* Before so many bytes are written, and every now and then, with 0, while none can be. Negative: give up. */
     int (*pace)(void *ctx, size_t bytes, struct ctl_error *err);
     void *pace_ctx;
+    /* Connections on which pages go or come as well; they have only records of libxc's layer. */
+    struct ctl_stream *beside[CTL_STREAMS_MAX - 1];
+    unsigned nr_beside;
 };
 
 /* 0 or -errno, with the error filled: where in the stream, and in which record. */
 int ctl_stream_fail(struct ctl_stream *s, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 int ctl_stream_write(struct ctl_stream *s, const void *data, size_t size);
 int ctl_stream_read(struct ctl_stream *s, void *data, size_t size);
+/* As much as it takes at once; 0: nothing now. Does not call the pace. */
+ssize_t ctl_stream_write_some(struct ctl_stream *s, const void *data, size_t size);
+/* So many bytes are written, or will be; 0: a while has passed. Negative: give up. */
+int ctl_stream_pace(struct ctl_stream *s, size_t bytes);
 
 /* A piece of a record's body. */
 struct ctl_piece {
@@ -147,6 +161,8 @@ struct ctl_piece {
 int ctl_record_write(struct ctl_stream *s, uint32_t type, struct ctl_piece first, struct ctl_piece second);
 /* The next record, whole, into s->rec. */
 int ctl_record_read(struct ctl_stream *s);
+/* The same by one read, when there is something: 1: it is whole; 0: not yet. */
+int ctl_record_some(struct ctl_stream *s);
 const char *ctl_record_name(const struct ctl_stream *s);
 /* The record's body must have exactly, or at least, that many bytes. */
 int ctl_record_exact(struct ctl_stream *s, size_t size);
