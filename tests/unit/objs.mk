@@ -131,7 +131,7 @@ test_save-cflags := $(test_cli-cflags)
 test_save-libs   := $(cli-unit-libs)
 
 units               += test_migrate
-test_migrate-srcs   := tests/unit/test_migrate.c tests/unit/fake_transport.c \
+test_migrate-srcs   := $(patsubst %,tests/unit/%.c,test_migrate move_world fake_transport) \
                        $(filter-out tests/unit/test_guest.c tools/cli/transport.c,$(test_guest-srcs))
 test_migrate-cflags := $(test_cli-cflags)
 test_migrate-libs   := $(cli-unit-libs)
