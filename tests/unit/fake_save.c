@@ -12,6 +12,7 @@
 #include "fake_ctl.h"
 
 #define CONTENTS "contents"
+#define BESIDE   "pages of connection 1"
 
 static struct ctl_domain_info *domain(uint32_t domid)
 {
@@ -68,6 +69,29 @@ int ctl_domain_save(struct ctl *ctl, uint32_t domid, struct ctl_stream *s, struc
     return ctl_stream_write(s, CONTENTS, sizeof(CONTENTS));
 }
 
+/* Each of the other connections has a word of its own, in the middle of which it may be cut. */
+static int beside(struct ctl_stream *s, int (*move)(struct ctl_stream *s, void *data, size_t size))
+{
+    char text[sizeof(BESIDE)], want[sizeof(BESIDE)];
+    int rc = 0;
+
+    for (unsigned i = 0; i < s->nr_beside && rc == 0; i++) {
+        snprintf(want, sizeof(want), "%s", BESIDE);
+        want[sizeof(want) - 2] = (char)('2' + i);
+        memcpy(text, want, sizeof(text));
+        s->beside[i]->err = s->err;
+        rc = move(s->beside[i], text, sizeof(text));
+        if (rc == 0 && memcmp(text, want, sizeof(text)) != 0)
+            rc = ctl_error_set(s->err, -EBADMSG, "read", s->beside[i]->name, NULL, "these are another one's");
+    }
+    return rc;
+}
+
+static int write_it(struct ctl_stream *s, void *data, size_t size)
+{
+    return ctl_stream_write(s, data, size);
+}
+
 int ctl_restore_domain(struct ctl *ctl, const struct ctl_domain_config *config, struct ctl_stream *stream,
                        uint32_t *domid, struct ctl_error *err)
 {
@@ -76,6 +100,8 @@ int ctl_restore_domain(struct ctl *ctl, const struct ctl_domain_config *config, 
 
     stream->err = err;
     rc = ctl_stream_read(stream, contents, sizeof(contents));
+    if (rc == 0)
+        rc = beside(stream, ctl_stream_read);
     return rc < 0 ? rc : ctl_build_domain(ctl, config, domid, err);
 }
 
@@ -120,6 +146,8 @@ static int send_contents(struct ctl *ctl, uint32_t domid, struct ctl_stream *s, 
     state->asleep_ms = 1500;
     if (rc == 0)
         rc = send_stage(state, CTL_SEND_REST, how, err);
+    if (rc == 0)
+        rc = beside(s, write_it);
     return rc == 0 ? ctl_stream_write(s, CONTENTS, sizeof(CONTENTS)) : rc;
 }
 

@@ -136,6 +136,12 @@ test_migrate-srcs   := $(patsubst %,tests/unit/%.c,test_migrate move_world fake_
 test_migrate-cflags := $(test_cli-cflags)
 test_migrate-libs   := $(cli-unit-libs)
 
+units                       += test_migrate_streams
+test_migrate_streams-srcs   := tests/unit/test_migrate_streams.c \
+                               $(filter-out tests/unit/test_migrate.c,$(test_migrate-srcs))
+test_migrate_streams-cflags := $(test_cli-cflags)
+test_migrate_streams-libs   := $(cli-unit-libs)
+
 units           += test_tls
 test_tls-srcs   := tests/unit/test_tls.c $(filter-out tools/tls/main.c,$(tls-srcs))
 test_tls-cflags := -Itools

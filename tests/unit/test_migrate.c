@@ -519,6 +519,9 @@ static void test_options(void **state)
                                          {"-b 1", "64K at least"},
                                          {"-b 99999999999G", "64K at least"},
                                          {"-b 1T", "64K at least"},
+                                         {"-N 0", "1 to 16"},
+                                         {"-N 17", "1 to 16"},
+                                         {"-N two", "is not a number of connections"},
                                          {"-S -d 1s", "there are no rounds"},
                                          {"-S -o force", "there are no rounds"}};
     char line[128];
@@ -536,7 +539,7 @@ static void test_options(void **state)
     assert_int_equal(umbra("migrate-receive -L 127.0.0.1:7"), 2);
     assert_non_null(strstr(err_text, "--listen: needs --key FILE"));
     assert_int_equal(umbra("migrate-receive -k g.json"), 2);
-    assert_non_null(strstr(err_text, "go with --listen"));
+    assert_non_null(strstr(err_text, "goes with --listen"));
     assert_int_equal(umbra("migrate-receive -1 -p -L 127.0.0.1:7 -k g.json"), 1);
     assert_non_null(strstr(err_text, "once -p with g.json"));
     assert_int_equal(umbra("migrate-resolve -H -T web2"), 2);

@@ -76,6 +76,17 @@ static int parse_force(const struct cli *cli, const char *text, bool *force)
     return cli_usage(cli, "--on-timeout: \"%s\" is neither cancel nor force", text);
 }
 
+static int parse_streams(const struct cli *cli, const char *text, unsigned *streams)
+{
+    static const struct unit units[] = {{"", 1}, {0}};
+    uint64_t n = 1;
+
+    if (text && (parse_amount(text, units, &n) || n < 1 || n > CTL_STREAMS_MAX))
+        return cli_usage(cli, "--streams: \"%s\" is not a number of connections, 1 to %d", text, CTL_STREAMS_MAX);
+    *streams = (unsigned)n;
+    return EXIT_OK;
+}
+
 /* The key's file is noted by its whole path: `migrate-resolve` may be run elsewhere. */
 static int parse_tcp(struct migration *m, const char *key)
 {
@@ -116,6 +127,8 @@ static int parse(struct migration *m, const struct cli_args *args)
         rc = parse_force(cli, args->value['o'], &m->send.force);
     if (!rc)
         rc = parse_bandwidth(cli, args->value['b'], &m->send.bandwidth);
+    if (!rc)
+        rc = parse_streams(cli, args->value['N'], &m->streams);
     if (!rc && args->value['S'] && (args->value['d'] || args->value['o'] || args->value['t']))
         rc =
             cli_usage(cli, "--non-live: there are no rounds that --max-downtime, --timeout and --on-timeout could end");

@@ -157,7 +157,9 @@ static bool may_run_there(const struct resolve *r)
 static void ask_there(struct resolve *r)
 {
     struct json_value *move = read_move(r->cli, &r->gs);
-    struct way way = {json_text(move, "transport"), json_text(move, "host"), json_text(move, "key")};
+    struct way way = {.how = json_text(move, "transport"),
+                      .host = json_text(move, "host"),
+                      .key = json_text(move, "key")};
 
     signal(SIGPIPE, SIG_IGN);
     if (way.how && way.host)

@@ -96,6 +96,7 @@ static const struct cli_option migrate_options[] = {
     {'t', "timeout", "TIME", "how long it may be copied while it runs; 10m, 0 for ever"},
     {'o', "on-timeout", "cancel|force", "after that: it stays, which is the default; or is suspended all the same"},
     {'b', "bandwidth", "BYTES", "no more in a second while the guest runs: 100M"},
+    {'N', "streams", "N", "send its pages on N connections, 16 at most; one is the default"},
     {'S', "non-live", NULL, "the guest sleeps for all the time of the copy"},
     {'l', "live", NULL, "accepted for scripts made for xl: it is the default"},
     {'n', "check", NULL, "only ask HOST whether it would take the guest"},
@@ -105,7 +106,7 @@ static const struct cli_option migrate_options[] = {
 static const struct cli_option receive_options[] = {
     {'L', "listen", "ADDRESS:PORT", "wait there for hosts that have the key, and take a guest from each"},
     {'k', "key", "FILE", "of --listen: what both hosts have, 64 hexadecimal digits"},
-    {'1', "once", NULL, "end after one connection"},
+    {'1', "once", NULL, "end after one connection, and have a guest's pages on that"},
     {'p', "paused", NULL, "leave the guest paused"},
     {'e', "no-watch", NULL, "do not supervise the guest: whoever calls cleans up when it ends"},
     {0},

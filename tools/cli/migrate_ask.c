@@ -3,8 +3,10 @@
  * Questions between two hosts, by the way that guests take: instead of a stream, which begins with an X, a line of
  * JSON, and one back. `xl migrate-receive` takes such a line for a bad stream and ends, which is told as what it is.
  *
- *   state   what the other host knows of a guest that was handed over
- *   check   would a guest be taken (migrate_check.c)
+ *   state     what the other host knows of a guest that was handed over
+ *   check     would a guest be taken (migrate_check.c)
+ *   streams   how many connections may it come on; the answer leads to its stream (migrate_streams.c)
+ *   join      this is another one of them (migrate_join.c)
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -44,40 +46,43 @@ static struct json_value *parse_line(const char *line, const char *schema)
 
 /* --- asking --- */
 
-static int exchange(const struct transport *t, const char *question, char *line, struct ctl_error *err)
-{
-    int rc = handover_expect(t->from, HANDOVER_BANNER, WAIT_MS, err);
-
-    if (rc >= 0)
-        rc = handover_write(t->to, question, strlen(question), err); /* its last byte ends the line */
-    return rc < 0 ? rc : handover_line(t->from, line, LINE_SIZE, WAIT_MS, err);
-}
-
 static int read_answer(const char *line, struct json_value **answer, struct ctl_error *err)
 {
     *answer = parse_line(line, ANSWER);
     return *answer ? 0 : ctl_error_set(err, -EPROTO, "ask the other side", NULL, NULL, "its answer is not understood");
 }
 
-int migrate_ask(const struct way *way, struct json_out *question, struct json_value **answer, struct ctl_error *err)
+int migrate_exchange(const struct transport *t, struct json_out *question, struct json_value **answer,
+                     struct ctl_error *err)
 {
     char *text = json_out_end(question), *line = calloc(1, LINE_SIZE);
-    struct transport t;
-    int rc = -ENOMEM;
+    int rc = text && line ? handover_write(t->to, text, strlen(text), err) /* its last byte ends the line */
+                          : ctl_error_set(err, -ENOMEM, "ask the other side", NULL, NULL, "out of memory");
 
-    if (!text || !line) {
-        ctl_error_set(err, rc, "ask the other side", way->host, NULL, "out of memory");
-    } else {
-        rc = transport_open(&t, way, err);
-        if (rc >= 0) {
-            rc = exchange(&t, text, line, err);
-            transport_close(&t);
-        }
-    }
+    if (rc >= 0)
+        rc = handover_line(t->from, line, LINE_SIZE, WAIT_MS, err);
     if (rc >= 0)
         rc = read_answer(line, answer, err);
     free(text);
     free(line);
+    return rc;
+}
+
+int migrate_ask(const struct way *way, struct json_out *question, struct json_value **answer, struct ctl_error *err)
+{
+    struct transport t;
+    int rc = transport_open(&t, way, err);
+
+    if (rc < 0) {
+        free(json_out_end(question));
+        return rc;
+    }
+    rc = handover_expect(t.from, HANDOVER_BANNER, WAIT_MS, err);
+    if (rc < 0)
+        free(json_out_end(question));
+    else
+        rc = migrate_exchange(&t, question, answer, err);
+    transport_close(&t, 1);
     return rc;
 }
 
@@ -149,35 +154,76 @@ static void answer_state(struct cli *cli, const struct json_value *question, str
     free(list);
 }
 
-int migrate_answer(struct cli *cli, int in, int out)
+static int read_question(int in, struct json_value **question, struct ctl_error *err)
 {
-    char *line = calloc(1, LINE_SIZE), *text;
-    struct json_out *o = json_out_new(false);
-    struct json_value *question = NULL;
-    struct ctl_error err = {0};
-    const char *what;
-    int rc = line ? 0 : ctl_error_set(&err, -ENOMEM, "answer", NULL, NULL, "out of memory");
+    char *line = calloc(1, LINE_SIZE);
+    int rc = line ? 0 : ctl_error_set(err, -ENOMEM, "answer", NULL, NULL, "out of memory");
 
-    if (line) {
+    if (rc == 0) {
         line[0] = '{';
-        rc = handover_line(in, line + 1, LINE_SIZE - 1, WAIT_MS, &err);
-        question = rc < 0 ? NULL : parse_line(line, QUESTION);
+        rc = handover_line(in, line + 1, LINE_SIZE - 1, WAIT_MS, err);
     }
-    what = question && json_text(question, "ask") ? json_text(question, "ask") : "";
+    *question = rc < 0 ? NULL : parse_line(line, QUESTION);
+    free(line);
+    return rc;
+}
+
+bool migrate_says_ok(const struct json_value *answer)
+{
+    const struct json_value *v = json_member(answer, "ok");
+
+    return v && v->type == JSON_BOOL && v->boolean;
+}
+
+struct json_out *migrate_answer_new(void)
+{
+    struct json_out *o = json_out_new(false);
+
     json_out_object(o, NULL);
     json_out_str(o, "schema", ANSWER);
+    return o;
+}
+
+int migrate_answer_say(int out, struct json_out *o, struct ctl_error *err)
+{
+    char *text;
+    int rc;
+
+    json_out_close(o);
+    text = json_out_end(o);
+    rc = text ? handover_write(out, text, strlen(text), err)
+              : ctl_error_set(err, -ENOMEM, "answer", NULL, NULL, "out of memory");
+    free(text);
+    return rc;
+}
+
+static int answer(struct cli *cli, const char *what, const struct json_value *question, int out, struct ctl_error *err)
+{
+    struct json_out *o = migrate_answer_new();
+
     if (strcmp(what, "state") == 0)
         answer_state(cli, question, o);
     else if (strcmp(what, "check") == 0)
         migrate_answer_check(cli, question, o);
     else
         json_out_str(o, "message", "the question is not understood");
-    json_out_close(o);
-    text = json_out_end(o);
-    if (rc >= 0 && text)
-        rc = handover_write(out, text, strlen(text), &err);
-    free(text);
+    return migrate_answer_say(out, o, err);
+}
+
+int migrate_answer(struct cli *cli, int in, int out, unsigned *streams)
+{
+    struct json_value *question;
+    struct ctl_error err = {0};
+    const char *what;
+    int rc = read_question(in, &question, &err);
+
+    what = json_text(question, "ask") ? json_text(question, "ask") : "";
+    if (rc >= 0 && strcmp(what, "streams") == 0)
+        *streams = migrate_streams_of(question);
+    else if (rc >= 0 && strcmp(what, "join") == 0)
+        rc = migrate_join(question, in, out, &err);
+    else if (rc >= 0)
+        rc = answer(cli, what, question, out, &err);
     json_free(question);
-    free(line);
     return rc < 0 ? cli_fail(cli, NULL, &err, CLI_NO_DOMAIN) : EXIT_OK;
 }

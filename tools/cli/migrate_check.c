@@ -72,6 +72,8 @@ static int make_question(struct migration *m, struct json_out **question, struct
         *question = migrate_question("check", m->info.name, m->info.uuid);
         json_out_uint(*question, "libxc", LIBXC_VERSION);
         json_out_uint(*question, "libxl", LIBXL_VERSION);
+        if (m->streams > 1)
+            json_out_uint(*question, "streams", m->streams);
         json_out_copy(*question, "config", tree);
         put_list(*question, "cpuid", policy.leaves, policy.leaves_size);
         put_list(*question, "msrs", policy.msrs, policy.msrs_size);
@@ -83,18 +85,12 @@ static int make_question(struct migration *m, struct json_out **question, struct
     return rc;
 }
 
-static bool says_ok(const struct json_value *answer)
-{
-    const struct json_value *v = json_member(answer, "ok");
-
-    return v && v->type == JSON_BOOL && v->boolean;
-}
-
 static int show_answer(struct migration *m, const struct json_value *answer)
 {
     const char *message = json_text(answer, "message"), *hint = json_text(answer, "hint");
     struct ctl_error err = {0};
     struct json_out *o;
+    char streams[32];
 
     if (m->cli->json) {
         o = json_out_new(true);
@@ -102,15 +98,18 @@ static int show_answer(struct migration *m, const struct json_value *answer)
         json_out_str(o, "schema", "umbra.migrate-check/1");
         json_out_str(o, "name", m->info.name);
         json_out_str(o, "host", m->way.host);
-        json_out_bool(o, "ok", says_ok(answer));
+        json_out_bool(o, "ok", migrate_says_ok(answer));
         json_out_str(o, "hypervisor", json_text(answer, "hypervisor"));
-        json_out_str(o, "message", says_ok(answer) ? NULL : message);
+        json_out_str(o, "message", migrate_says_ok(answer) ? NULL : message);
         json_out_str(o, "hint", hint);
+        json_out_uint(o, "streams", migrate_streams_of(answer));
         json_out_close(o);
-        return cli_json(m->cli, o) || !says_ok(answer) ? EXIT_FAILED : EXIT_OK;
+        return cli_json(m->cli, o) || !migrate_says_ok(answer) ? EXIT_FAILED : EXIT_OK;
     }
-    if (says_ok(answer)) {
-        printf("%s: %s would take it\n", m->info.name, m->way.host);
+    if (migrate_says_ok(answer)) {
+        migrate_streams_text(migrate_streams_of(answer), streams);
+        printf("%s: %s would take it%s%s\n", m->info.name, m->way.host, m->streams > 1 ? ", on " : "",
+               m->streams > 1 ? streams : "");
         return EXIT_OK;
     }
     ctl_error_set(&err, -EPERM, "check", m->way.host, hint, "it would not take the guest: %s", message ? message : "?");
@@ -249,6 +248,8 @@ void migrate_answer_check(struct cli *cli, const struct json_value *question, st
         rc = try_it(cli, question, &c, &err);
     config_free(&c);
     json_out_bool(o, "ok", rc >= 0);
+    if (json_member(question, "streams"))
+        json_out_uint(o, "streams", migrate_streams_of(question));
     if (rc < 0) {
         json_out_str(o, "message", err.message);
         json_out_str(o, "hint", err.hint[0] ? err.hint : NULL);

@@ -200,20 +200,63 @@ static int receive(struct receive *r)
     return rc < 0 ? cli_fail(r->cli, r->config.name, &err, CLI_NO_DOMAIN) : EXIT_OK;
 }
 
+/* --- the connection --- */
+
+static int open_stream(struct receive *r, struct ctl_error *err)
+{
+    r->stream = ctl_stream_open(STDIN_FILENO, SENDER, err);
+    if (!r->stream)
+        return -ENOMEM;
+    ctl_stream_patience(r->stream, handover_silence_ms);
+    return 0;
+}
+
+static int add_others(struct receive *r, const struct gathering *g, struct ctl_error *err)
+{
+    char name[64];
+    int rc = 0;
+
+    for (unsigned i = 0; i < g->n && rc == 0; i++) {
+        snprintf(name, sizeof(name), "%s, connection %u of %u", SENDER, i + 2, g->n + 1);
+        rc = ctl_stream_beside(r->stream, g->other[i].in, name, err);
+    }
+    return rc;
+}
+
+/* It comes on several connections, of which this is the first; the stream begins after the answer. */
+static int receive_several(struct receive *r, unsigned streams)
+{
+    struct gathering g = {.listener = -1};
+    struct ctl_error err = {0};
+    int rc = migrate_gather(&g, r->args->value['1'] ? 1 : streams, STDIN_FILENO, r->out, &err);
+
+    ctl_stream_close(r->stream);
+    r->stream = NULL;
+    if (rc >= 0)
+        rc = open_stream(r, &err);
+    if (rc >= 0)
+        rc = add_others(r, &g, &err);
+    rc = rc < 0 ? cli_fail(r->cli, SENDER, &err, CLI_NO_DOMAIN) : receive(r);
+    migrate_scatter(&g);
+    return rc;
+}
+
 /* A question begins as no guest's stream does. */
 static int receive_or_answer(struct receive *r)
 {
+    unsigned streams = 0;
     struct ctl_error err = {0};
     uint8_t first;
     int rc = handover_say(r->out, HANDOVER_BANNER, &err);
 
-    r->stream = rc >= 0 ? ctl_stream_open(STDIN_FILENO, SENDER, &err) : NULL;
-    if (r->stream)
-        ctl_stream_patience(r->stream, handover_silence_ms);
-    if (!r->stream || ctl_stream_first(r->stream, &first, &err) < 0)
+    if (rc >= 0)
+        rc = open_stream(r, &err);
+    if (rc < 0 || ctl_stream_first(r->stream, &first, &err) < 0)
         rc = cli_fail(r->cli, SENDER, &err, CLI_NO_DOMAIN);
     else
-        rc = first == '{' ? migrate_answer(r->cli, STDIN_FILENO, r->out) : receive(r);
+        rc = first == '{' ? migrate_answer(r->cli, STDIN_FILENO, r->out, &streams) : receive(r);
+    if (streams)
+        rc = receive_several(r, streams);
     ctl_stream_close(r->stream);
     return rc;
 }
@@ -223,17 +266,19 @@ static int receive_or_answer(struct receive *r)
 /* Each connection is another process's standard input and output. */
 static int wait_for_hosts(struct cli *cli, const struct cli_args *args)
 {
-    const char *words[4] = {"migrate-receive"}, *where = args->value['L'], *key = args->value['k'];
+    const char *words[5] = {"migrate-receive"}, *where = args->value['L'], *key = args->value['k'];
     struct ctl_error err = {0};
     int n = 1;
 
     if (!where || !key)
         return cli_usage(cli, where ? "--listen: needs --key FILE, with the key that both hosts have"
-                                    : "--key and --once go with --listen");
+                                    : "--key goes with --listen");
     if (args->value['p'])
         words[n++] = "-p";
     if (args->value['e'])
         words[n++] = "-e";
+    if (args->value['1'])
+        words[n++] = "-1"; /* the others would not be let in */
     transport_listen(where, key, args->value['1'] != NULL, words, &err);
     return cli_fail(cli, NULL, &err, CLI_NO_DOMAIN);
 }
@@ -256,7 +301,7 @@ static int receive_here(struct cli *cli, const struct cli_args *args)
 
 int cmd_migrate_receive(struct cli *cli, const struct cli_args *args)
 {
-    if (args->value['L'] || args->value['k'] || args->value['1'])
+    if (args->value['L'] || args->value['k'])
         return wait_for_hosts(cli, args);
     return receive_here(cli, args);
 }

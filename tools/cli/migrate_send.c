@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest's way to another host: banner -> configuration -> its pages and state (libctl) -> "ready" -> the record says
- * handed-over -> "go" -> report -> it is removed here, with its devices.
+ * A guest's way to another host: banner -> other connections, if it wants some -> configuration -> its pages and state
+ * (libctl) -> "ready" -> the record says handed-over -> "go" -> report -> it is removed here, with its devices.
  *
  * Before the other host was told to go, whatever fails or is interrupted, the guest goes on here: the other host has
  * not heard the word, whole, and starts nothing without it. After that only its report says where the guest is; if none
@@ -52,15 +52,17 @@ static int write_config(struct migration *m, struct ctl_stream *stream, struct c
     return rc;
 }
 
-static int send_guest(struct migration *m, const struct transport *t, struct ctl_error *err)
+static int send_guest(struct migration *m, struct ctl_error *err)
 {
-    struct ctl_stream *stream = ctl_stream_open(t->to, m->way.host, err);
+    struct ctl_stream *stream = ctl_stream_open(m->transport[0].to, m->way.host, err);
     int rc = -ENOMEM;
 
     if (stream) {
         ctl_stream_patience(stream, handover_silence_ms);
         rc = write_config(m, stream, err);
     }
+    if (rc >= 0)
+        rc = migrate_streams_use(m, stream, err);
     m->send.tick = tick;
     m->send.ctx = m;
     if (rc >= 0)
@@ -85,14 +87,16 @@ static unsigned ready_ms(const struct migration *m)
 }
 
 /* All up to where the other host could start it. */
-static int up_to_ready(struct migration *m, const struct transport *t, struct ctl_error *err)
+static int up_to_ready(struct migration *m, struct ctl_error *err)
 {
-    int rc = handover_expect(t->from, HANDOVER_BANNER, BANNER_MS, err);
+    int rc = handover_expect(m->transport[0].from, HANDOVER_BANNER, BANNER_MS, err);
 
     if (rc >= 0)
-        rc = send_guest(m, t, err);
+        rc = migrate_streams_open(m, err);
     if (rc >= 0)
-        rc = handover_expect(t->from, HANDOVER_READY, ready_ms(m), err);
+        rc = send_guest(m, err);
+    if (rc >= 0)
+        rc = handover_expect(m->transport[0].from, HANDOVER_READY, ready_ms(m), err);
     if (rc >= 0)
         rc = guest_hand_over(m->cli->ctl, &m->gs, m->domid, err);
     return rc;
@@ -107,37 +111,38 @@ static int unresolved_error(const struct migration *m, struct ctl_error *err)
 }
 
 /* It was told to go. Returns 0: it runs there; -ECANCELED: it does not, and is ours again; else nothing is known. */
-static int hear_report(struct migration *m, const struct transport *t, struct ctl_error *err)
+static int hear_report(struct migration *m, struct ctl_error *err)
 {
+    int from = m->transport[0].from;
     uint8_t status;
     int rc;
 
     handover_done = 1; /* it is too late for signals */
-    rc = handover_expect(t->from, HANDOVER_REPORT, REPORT_MS, err);
+    rc = handover_expect(from, HANDOVER_REPORT, REPORT_MS, err);
     if (rc >= 0)
-        rc = handover_status(t->from, &status, REPORT_MS, err);
+        rc = handover_status(from, &status, REPORT_MS, err);
     if (rc < 0)
         return rc;
     m->up_ms = migrate_now_ms();
     if (status == 0)
         return 0;
-    rc = handover_expect(t->from, HANDOVER_GO, REPORT_MS, err);
+    rc = handover_expect(from, HANDOVER_GO, REPORT_MS, err);
     if (rc < 0)
         return rc;
     return ctl_error_set(err, -ECANCELED, "hand over", m->way.host, "see what it said, above or in its log",
                          "the other host could not start it (status %u) and gave it back", status);
 }
 
-static int hand_over(struct migration *m, const struct transport *t, bool *unresolved, struct ctl_error *err)
+static int hand_over(struct migration *m, bool *unresolved, struct ctl_error *err)
 {
     int rc;
 
     if (handover_cancelled) /* the answer that it waited for may have come with the signal */
         return ctl_error_set(err, -EINTR, "hand over", m->way.host, NULL, "interrupted");
-    rc = handover_say(t->to, HANDOVER_GO, err);
+    rc = handover_say(m->transport[0].to, HANDOVER_GO, err);
     if (rc < 0)
         return rc;
-    rc = hear_report(m, t, err);
+    rc = hear_report(m, err);
     if (rc == 0 || rc == -ECANCELED)
         return rc;
     *unresolved = true;
@@ -154,17 +159,17 @@ static void take_back(struct migration *m, bool may_suspend)
 
 int migrate_send(struct migration *m, bool *unresolved, struct ctl_error *err)
 {
-    struct transport t;
-    int rc = transport_open(&t, &m->way, err);
+    int rc = transport_open(m->transport, &m->way, err);
 
     *unresolved = false;
+    m->opened = 1;
     if (rc >= 0)
-        rc = up_to_ready(m, &t, err);
+        rc = up_to_ready(m, err);
     if (rc >= 0)
-        rc = hand_over(m, &t, unresolved, err);
+        rc = hand_over(m, unresolved, err);
     m->ended_ms = migrate_now_ms();
     migrate_line_end(m);
-    transport_close(&t);
+    transport_close(m->transport, m->opened);
     m->moved = rc >= 0;
     if (m->moved)
         return guest_end(m->cli->ctl, &m->gs, err);

@@ -33,6 +33,7 @@ static char *object(const struct migration *m, const struct ctl_send_state *now)
     json_out_str(o, "transport", m->way.how);
     if (m->way.key)
         json_out_str(o, "key", m->way.key);
+    json_out_uint(o, "streams", m->streams);
     json_out_str(o, "stage", stages[now->stage]);
     json_out_uint(o, "guest_pages", now->guest_pages);
     json_out_uint(o, "round", now->rounds ? now->rounds - 1 : 0);
@@ -110,6 +111,7 @@ static int report_json(const struct migration *m)
     json_out_str(o, "name", m->name);
     json_out_str(o, "host", m->way.host);
     json_out_bool(o, "live", m->send.live);
+    json_out_uint(o, "streams", m->streams);
     json_out_uint(o, "total_ms", between(m->began_ms, m->ended_ms));
     json_out_uint(o, "downtime_ms", between(s->asleep_ms, m->up_ms));
     json_out_uint(o, "suspend_ms", between(s->asked_ms, s->asleep_ms));
@@ -129,15 +131,17 @@ static int report_json(const struct migration *m)
 int migrate_report(const struct migration *m)
 {
     const struct ctl_send_state *s = &m->state;
+    char streams[32];
 
     if (m->cli->json)
         return report_json(m);
-    printf(
-        "%s: moved to %s in %.1f s: %u rounds, %llu pages, %llu of them zero, %.1f MiB; down for %llu ms, after %llu "
-        "ms to fall asleep\n",
-        m->name, m->way.host, (double)between(m->began_ms, m->ended_ms) / 1000, s->rounds, (unsigned long long)s->pages,
-        (unsigned long long)s->zero_pages, (double)s->bytes / MIB, (unsigned long long)between(s->asleep_ms, m->up_ms),
-        (unsigned long long)between(s->asked_ms, s->asleep_ms));
+    migrate_streams_text(m->streams, streams);
+    printf("%s: moved to %s in %.1f s%s%s: %u rounds, %llu pages, %llu of them zero, %.1f MiB; down for %llu ms, after "
+           "%llu ms to fall asleep\n",
+           m->name, m->way.host, (double)between(m->began_ms, m->ended_ms) / 1000, m->streams > 1 ? ", on " : "",
+           m->streams > 1 ? streams : "", s->rounds, (unsigned long long)s->pages, (unsigned long long)s->zero_pages,
+           (double)s->bytes / MIB, (unsigned long long)between(s->asleep_ms, m->up_ms),
+           (unsigned long long)between(s->asked_ms, s->asleep_ms));
     return EXIT_OK;
 }
 

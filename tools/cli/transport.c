@@ -27,14 +27,27 @@
 #define TLS_PROGRAM "umbra-tls"
 #define MOST_WORDS  8
 
+static void run_ssh(const struct way *way)
+{
+    const char *words[10] = {"ssh", "-oServerAliveInterval=15", "-oServerAliveCountMax=3"};
+    unsigned n = 3;
+
+    if (way->own)
+        words[n++] = "-oControlPath=none";
+    words[n++] = "--";
+    words[n++] = way->host;
+    words[n++] = "umbra";
+    words[n++] = "migrate-receive";
+    execvp("ssh", (char *const *)words);
+}
+
 static void run(const struct way *way)
 {
     char tls[PATH_MAX];
 
     setenv("UMBRA_HOST", way->host, 1);
     if (strcmp(way->how, TRANSPORT_SSH) == 0)
-        execlp("ssh", "ssh", "-oServerAliveInterval=15", "-oServerAliveCountMax=3", "--", way->host, "umbra",
-               "migrate-receive", (char *)NULL);
+        run_ssh(way);
     else if (strcmp(way->how, TRANSPORT_TCP) != 0)
         execl("/bin/sh", "sh", "-c", way->how, "sh", way->host, (char *)NULL);
     else if (beside(TLS_PROGRAM, tls) == 0)
@@ -77,35 +90,55 @@ int transport_open(struct transport *t, const struct way *way, struct ctl_error 
         fcntl(t->to, F_SETFL, O_NONBLOCK);
         return 0;
     }
-    transport_close(t);
+    transport_close(t, 1);
     return ctl_error_set(err, rc, "start the transport", way->host, NULL, "no pipes or no process can be made");
 }
 
-static void end_child(pid_t child)
+static bool has_ended(pid_t child)
 {
-    int status;
+    pid_t done = waitpid(child, NULL, WNOHANG);
 
-    for (int ms = 0; ms < LEAVE_MS; ms += POLL_MS) {
-        pid_t done = waitpid(child, &status, WNOHANG);
+    return done == child || (done < 0 && errno != EINTR);
+}
 
-        if (done == child || (done < 0 && errno != EINTR))
-            return;
-        nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
-    }
+static void kill_child(pid_t child)
+{
     kill(child, SIGKILL);
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
         ;
 }
 
-void transport_close(struct transport *t)
+/* The time is for all of them together. */
+static void end_child(pid_t child, int *ms)
+{
+    for (; *ms < LEAVE_MS; *ms += POLL_MS) {
+        if (has_ended(child))
+            return;
+        nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
+    }
+    if (!has_ended(child))
+        kill_child(child);
+}
+
+static void hang_up(struct transport *t)
 {
     if (t->to >= 0)
         close(t->to);
     if (t->from >= 0)
         close(t->from);
-    if (t->child > 0)
-        end_child(t->child);
-    *t = (struct transport){.child = -1, .to = -1, .from = -1};
+}
+
+void transport_close(struct transport *list, unsigned n)
+{
+    int ms = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        hang_up(&list[i]);
+    for (unsigned i = 0; i < n; i++) {
+        if (list[i].child > 0)
+            end_child(list[i].child, &ms);
+        list[i] = (struct transport){.child = -1, .to = -1, .from = -1};
+    }
 }
 
 /* --- the other end --- */

@@ -16,6 +16,7 @@
 struct way {
     const char *how, *host; /* ssh; tcp, to HOST:PORT; or a command line, which has the host as $1 and $UMBRA_HOST */
     const char *key;        /* of tcp: the file that it is in */
+    bool own;               /* not on a connection that ssh has already */
 };
 
 struct transport {
@@ -24,8 +25,8 @@ struct transport {
 };
 
 int transport_open(struct transport *t, const struct way *way, struct ctl_error *err);
-/* Both ways end; the process is waited for, then killed. */
-void transport_close(struct transport *t);
+/* Both ways of each end; the processes are waited for, then killed. */
+void transport_close(struct transport *list, unsigned n);
 /*
  * Becomes what waits for tcp connections, and runs `umbra WORDS...` for each that has the key; WORDS ends with NULL.
  * Returns only if it cannot: -errno.
