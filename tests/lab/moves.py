@@ -52,12 +52,12 @@ class Traveller:
                 self.host.fail(f"{self.name} does not count on; its console ends:\n{self.log()[-1500:]}")
             time.sleep(0.5)
 
-    def move(self, target, timeout=300):
+    def move(self, target, *options, timeout=300):
         """To another host; returns the sums that the tool gives at the end, and the longest time between two counts
         meanwhile."""
         target.ok(f"rm -f {LOGS}/guest-{self.name}*.log")
         before, started = self.counts()[-1], time.monotonic()
-        command = " ".join(["umbra --json migrate", *LIVE, self.name, name_of(target)])
+        command = " ".join(["umbra --json migrate", *LIVE, *options, self.name, name_of(target)])
         sums = json.loads(self.host.ok(command, timeout).strip().split("\n")[-1])
         self.host.assertNotIn(self.name, self.host.guests())
         self.said, self.host = self.log(), target
@@ -76,11 +76,11 @@ class Traveller:
         clock = [seconds for _, seconds in self.counts()[since - 1:]]
         return max(after - before for before, after in zip(clock, clock[1:]))
 
-    def move_and_check(self, target):
+    def move_and_check(self, target, *options):
         """The guest saw no longer gap than is reported: it falls asleep, then it is down. Returns the tool's sums."""
         hosts.set_clock(self.host.machine, name_of(target))
         self.host.assertLess(abs(hosts.clock_ahead(self.host.machine, name_of(target))), 0.25)
-        sums, gap = self.move(target)
+        sums, gap = self.move(target, *options)
         print(f"      {self.name} to {name_of(target)}: {sums['total_ms'] / 1000:.1f} s, rounds {sums['rounds']}, "
               f"{sums['bytes'] >> 20} MiB, {sums['suspend_ms']} ms to fall asleep, down for {sums['downtime_ms']} ms; "
               f"its clock shows a gap of {gap:.2f} s", flush=True)

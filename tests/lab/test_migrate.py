@@ -82,7 +82,7 @@ class Moves(Moving):
         self.assertGreater(sums["downtime_ms"], 0)
         self.works_on("mover")
         if LONG:
-            self.ok(f"umbra migrate -S -T '{LOCAL}' mover localhost", 400)
+            self.assertEqual(self.move("mover", "-S", "-N 3")["streams"], 3)
             self.works_on("mover")
             self.is_well_formed()
         churn.check(self, "mover")
@@ -151,9 +151,11 @@ class Tcp(Moving):
         self.refusals("mover")
         key = f"--key {self.KEY}"
         self.assertIn("would take it", self.ok(f"umbra migrate --check {key} -T tcp mover {self.PLACE}"))
-        sums = self.move("mover", "-d 1s", "-t 20s", "-o force", key, how="tcp", host=self.PLACE)
-        print(f"moved: {json.dumps(sums)}")
-        self.runs_once("mover")
+        for streams in (1, 3):
+            sums = self.move("mover", "-d 1s", "-t 20s", "-o force", f"-N {streams}", key, how="tcp", host=self.PLACE)
+            print(f"moved: {json.dumps(sums)}")
+            self.assertEqual(sums["streams"], streams)
+            self.runs_once("mover")
         self.assertIn("done, status 0", self.ok(f"cat {self.LOG}"))
         self.works_on("mover")
         churn.check(self, "mover")

@@ -35,10 +35,10 @@ class Migrate(PairTest):
 
     # --- what goes wrong ------------------------------------------------------------------------------------------
 
-    def begin(self):
+    def begin(self, *options):
         """A migration under way, which takes its time; what it says is in /run/said, its status in /run/status."""
         self.east.ok("rm -f /run/status")
-        words = " ".join(SLOW)
+        words = " ".join([*SLOW, *options])
         self.east.ok(f"(umbra migrate {words} busy west >/run/said 2>&1; echo $? >/run/status) </dev/null >/dev/null &")
         self.wait_round()
 
@@ -96,6 +96,19 @@ class Migrate(PairTest):
         self.receiver_is_killed(guest)
         self.cable_is_pulled(guest)
         self.east.ok("umbra shutdown -w busy", 180)
+
+    @long_one
+    def test_streams(self):
+        """On three connections; when one of them is lost, which is not the first, the guest stays."""
+        guest = self.traveller(hap=False)
+        there, here = moves.what_is_there(self.west), moves.what_is_there(self.east)
+        self.begin("--streams 3")
+        self.west.ok(f"kill -9 $({moves.RECEIVERS} | tail -n 1)")
+        self.gives_up(guest, "connection 3 of 3")
+        moves.wait_back(self.west, there)
+        moves.wait_back(self.east, here)
+        self.assertIn("on 3 connections", self.east.ok("umbra migrate --check --streams 3 busy west"))
+        self.assertEqual(guest.move_and_check(self.west, "--streams 3")["streams"], 3)
 
     @long_one
     def test_nested(self):
