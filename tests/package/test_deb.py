@@ -201,7 +201,7 @@ class Packages(unittest.TestCase):
         self.assertTrue(os.path.islink(self.system.path(
             "/etc/systemd/system/multi-user.target.wants/umbra-supervisor.service")))
         self.assertTrue(glob.glob(self.system.path("/etc/rc2.d/S*xen")), "Xen's daemons do not start at boot")
-        names = ("autostart", "console-log", "supervisor")
+        names = ("autostart", "console-log", "daemons", "supervisor")
         units = " ".join(f"/lib/systemd/system/umbra-{name}.service" for name in names)
         self.assertEqual(self.system.ok(f"systemd-analyze verify --man=no {units}"), "")
 

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What make install puts where, and the menu entries that the script for GRUB makes of a made-up /boot."""
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import tempfile
+import time
 import unittest
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -27,9 +30,11 @@ FILES = {
     "usr/bin/umbra-xml": 0o755,
     "usr/lib/systemd/system/umbra-autostart.service": 0o644,
     "usr/lib/systemd/system/umbra-console-log.service": 0o644,
+    "usr/lib/systemd/system/umbra-daemons.service": 0o644,
     "usr/lib/systemd/system/umbra-supervisor.service": 0o644,
     "usr/lib/systemd/system/xen.service.d/umbra.conf": 0o644,
     "usr/lib/umbra/daemon-options": 0o755,
+    "usr/lib/umbra/keep-daemons": 0o755,
     "usr/share/man/man1/umbra.1": 0o644,
     "usr/share/man/man5/umbra.json.5": 0o644,
     "usr/share/man/man7/umbra-hypervisor.7": 0o644,
@@ -188,10 +193,94 @@ class Install(unittest.TestCase):
             install(root, PREFIX=f"{root}/usr", BOOTDIR=f"{root}/boot", SYSCONFDIR=f"{root}/etc")
             folder = os.path.join(root, "usr/lib/systemd/system")
             units = sorted(os.path.join(folder, n) for n in os.listdir(folder) if n.endswith(".service"))
-            self.assertEqual(len(units), 3)
+            self.assertEqual(len(units), 4)
             done = subprocess.run(["systemd-analyze", "verify", "--man=no"] + units, capture_output=True, text=True,
                                   check=False)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+
+# In the place of the init script: starts what does not run.
+START = """
+cd {top}
+start() {{
+    kill -0 "$(cat $1.pid 2>/dev/null)" 2>/dev/null && return
+    ./$2 1000 >/dev/null 2>&1 &
+    until grep -q $2 /proc/$!/comm; do sleep 0.05; done # daemons write their numbers themselves
+    echo $! >$1.pid
+    echo $2 >>started
+}}
+start xenstore xenstored
+start xenconsoled xenconsoled
+"""
+
+
+class Keeper(unittest.TestCase):
+    """keep-daemons, with programs that only have the daemons' names."""
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory(prefix="umbra-keep-")
+        self.addCleanup(directory.cleanup)
+        self.top = directory.name
+        for name in ("xenstored", "xenconsoled"):
+            shutil.copy("/bin/sleep", os.path.join(self.top, name))
+        with open(os.path.join(self.top, "start"), "w", encoding="utf-8") as file:
+            file.write(START.format(top=self.top))
+        self.addCleanup(self.end_daemons)
+        environment = {**os.environ, "KEEP_RUN": self.top, "KEEP_SECONDS": "0.1", "KEEP_START": f"sh {self.top}/start"}
+        self.keeper = subprocess.Popen(["sh", os.path.join(TOP, "tools", "package", "keep-daemons")], env=environment,
+                                       stderr=subprocess.PIPE, text=True)
+        self.addCleanup(self.keeper.stderr.close)
+        self.addCleanup(self.keeper.wait)
+        self.addCleanup(self.keeper.kill)
+
+    def read(self, name):
+        try:
+            with open(os.path.join(self.top, name), encoding="utf-8") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
+    def end(self, name, pid):
+        """If that is still its process."""
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+                if file.read().strip() == name:
+                    os.kill(pid, signal.SIGKILL)
+
+    def end_daemons(self):
+        for file, name in (("xenstore", "xenstored"), ("xenconsoled", "xenconsoled")):
+            self.end(name, int(self.read(f"{file}.pid") or "0"))
+
+    def wait_started(self, *names):
+        deadline = time.monotonic() + 120
+        while self.read("started").split() != list(names):
+            self.assertLess(time.monotonic(), deadline, self.read("started"))
+            time.sleep(0.05)
+
+    def test_each(self):
+        both = ["xenstored", "xenconsoled"]
+        self.wait_started(*both)
+        os.kill(int(self.read("xenconsoled.pid")), signal.SIGKILL)
+        self.wait_started(*both, "xenconsoled")
+        os.kill(int(self.read("xenstore.pid")), signal.SIGKILL)
+        self.wait_started(*both, "xenconsoled", *both)
+        time.sleep(0.5)
+        self.wait_started(*both, "xenconsoled", *both)
+        self.keeper.kill()
+        said = self.keeper.stderr.read()
+        self.assertEqual(said.count("xenstored has ended and is started again: guests"), 2, said)
+        self.assertEqual(said.count("the console daemon has ended and is started again"), 1, said)
+
+    def test_number_of_another(self):
+        """A number that is now another process's is no daemon."""
+        self.wait_started("xenstored", "xenconsoled")
+        first = int(self.read("xenconsoled.pid"))
+        with open(os.path.join(self.top, "xenconsoled.pid"), "w", encoding="utf-8") as file:
+            file.write(f"{os.getpid()}\n")
+        self.addCleanup(self.end, "xenconsoled", first)
+        deadline = time.monotonic() + 60
+        while "console daemon" not in self.keeper.stderr.readline():
+            self.assertLess(time.monotonic(), deadline)
 
 
 STUB = r"""#!/bin/sh

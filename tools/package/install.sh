@@ -34,7 +34,9 @@ put_tools() {
     install -D $STRIP -m 755 "$BUILD/umbra" "$DESTDIR$PREFIX/bin/umbra"
     install -D $STRIP -m 755 "$BUILD/umbra-tls" "$DESTDIR$PREFIX/bin/umbra-tls"
     install -D $STRIP -m 755 "$BUILD/umbra-xml" "$DESTDIR$PREFIX/bin/umbra-xml"
-    put 755 tools/package/daemon-options "$PREFIX/lib/umbra/daemon-options"
+    for script in daemon-options keep-daemons; do
+        put 755 "tools/package/$script" "$PREFIX/lib/umbra/$script"
+    done
     put 644 "$BUILD/guest-1.schema.json" "$PREFIX/share/umbra/schema/guest-1.schema.json"
     for unit in tools/package/units/*.service; do
         put_filled 644 "$unit" "$UNITDIR/${unit##*/}"
