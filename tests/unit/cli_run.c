@@ -12,7 +12,9 @@
 #include <cmocka.h>
 
 #include "cli/cli.h"
+#include "cli/health.h"
 #include "cli/lock.h"
+#include "cli/spare.h"
 #include "cli_run.h"
 #include "fake_ctl.h"
 
@@ -78,6 +80,8 @@ int cli_setup(void **state)
         return -1;
     snprintf(lock_path, sizeof(lock_path), "%s/run/lock", directory); /* its directory is made when first needed */
     lock_file = lock_path;
+    spare_dir = "records"; /* nobody makes it */
+    health_console_file = "console.pid";
     return 0;
 }
 

@@ -506,6 +506,50 @@ static void make_nodes(const struct ctl_domain_config *config, uint32_t domid)
     make_node(path, config->name);
 }
 
+/* Made up, and another for each domain; readmitting asks for the same. */
+int ctl_domain_rings(struct ctl *ctl, uint32_t domid, struct ctl_rings *rings, struct ctl_error *err)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "/local/domain/%u/name", domid);
+    if (store_fails(err))
+        return fake->store_fails;
+    if (!fake_node(path))
+        return fail(err, -ENOENT, "read from xenstore", "the node does not exist");
+    *rings = (struct ctl_rings){domid * 10 + 1, domid * 10 + 2, domid * 10 + 3, domid * 10 + 4};
+    return 0;
+}
+
+int ctl_domain_readmit(struct ctl *ctl, uint32_t domid, const struct ctl_domain_config *config,
+                       const struct ctl_rings *rings, struct ctl_error *err)
+{
+    struct ctl_domain_info *d = by_id(domid, err);
+
+    fake_count();
+    if (store_fails(err))
+        return fake->store_fails;
+    if (fake->readmit_fails)
+        return fail(err, fake->readmit_fails, "introduce to xenstore", "xenstored could not use the domain's ring");
+    if (!d || rings->store_port != domid * 10 + 1 || rings->console_frame != domid * 10 + 4)
+        return fail(err, -EINVAL, "introduce to xenstore", "these are not its rings");
+    lock();
+    make_nodes(config, domid);
+    snprintf(d->name, sizeof(d->name), "%s", config->name);
+    unlock();
+    fake_count();
+    return 0;
+}
+
+void fake_forget(void)
+{
+    lock();
+    fake->n_nodes = 0;
+    for (int i = 0; i < fake->n; i++)
+        *fake->domains[i].name = '\0';
+    unlock();
+    changed();
+}
+
 int ctl_build_domain(struct ctl *ctl, const struct ctl_domain_config *config, uint32_t *domid, struct ctl_error *err)
 {
     int rc = fake->build_fails ? fake->build_fails : fake->build_fails_once;

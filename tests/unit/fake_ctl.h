@@ -69,6 +69,7 @@ struct fake {
     int attach_fails, detach_fails; /* errors of these */
     int inherited;                  /* descriptors beyond the three that a script would have been given */
     char missing[128];              /* a target or a bridge that is not there; empty: none */
+    int readmit_fails;              /* error of telling xenstore of a domain again */
     char events[128];               /* a FIFO: readable when something has changed; empty: nobody watches */
 };
 
@@ -80,6 +81,8 @@ struct ctl_domain_info *fake_add(uint32_t domid, const char *name);
 /* The domain stops by itself. */
 void fake_stop(uint32_t domid, unsigned reason);
 const char *fake_node(const char *path);
+/* xenstore dies, and an empty one comes: domains and devices stay. */
+void fake_forget(void);
 /* To be called before and after each change: see kill_at. */
 void fake_count(void);
 /* The domain's devices go. */

@@ -24,6 +24,7 @@ static int n_nodes, event = -1;
 void (*xs_fake_changed)(const char *path);
 void (*xs_fake_begins)(void);
 bool xs_fake_conflicts;
+struct xs_fake_introduced xs_fake_introduced;
 int xs_fake_begun;
 
 static int find(const char *path)
@@ -233,6 +234,7 @@ char **xs_check_watch(struct xs_handle *h)
 
 bool xs_introduce_domain(struct xs_handle *h, unsigned int domid, unsigned long mfn, unsigned int port)
 {
+    xs_fake_introduced = (struct xs_fake_introduced){domid, port, mfn};
     return true;
 }
 

@@ -20,6 +20,11 @@ int xs_fake_count(const char *part);
 /* Every transaction meets somebody else's change: it is to be tried again. How many were begun. */
 extern bool xs_fake_conflicts;
 extern int xs_fake_begun;
+/* What the daemon was last told of a domain. */
+extern struct xs_fake_introduced {
+    unsigned domid, port;
+    unsigned long frame;
+} xs_fake_introduced;
 /* Called after each change that the code under test makes; and before each of its transactions. Or NULL. */
 extern void (*xs_fake_changed)(const char *path);
 extern void (*xs_fake_begins)(void);

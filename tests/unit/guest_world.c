@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the tests of guests and of the supervisor share (see guest_world.h). */
+#include <dirent.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -16,11 +17,13 @@
 
 #include "guest_world.h"
 #include "cli/cli.h"
+#include "cli/health.h"
 #include "cli/lock.h"
+#include "cli/spare.h"
 #include "fake_ctl.h"
 
 char directory[64] = "/tmp/umbra-guest-";
-static char lock_path[96];
+static char lock_path[96], records_path[96];
 char log_path[112];
 char out[16384], err_text[4096];
 struct ctl *ctl;
@@ -74,11 +77,25 @@ int kill_supervisor(void)
     return lock_holder(LOCK_SUPERVISOR) ? -1 : 0;
 }
 
+void forget_copies(void)
+{
+    DIR *dir = opendir(records_path);
+    struct dirent *e;
+
+    while (dir && (e = readdir(dir)) != NULL) {
+        if (*e->d_name != '.')
+            unlinkat(dirfd(dir), e->d_name, 0);
+    }
+    if (dir)
+        closedir(dir);
+}
+
 /* A test that failed may have left its supervisor. */
 int fresh(void **state)
 {
     if (kill_supervisor())
         return -1;
+    forget_copies();
     fake_reset();
     snprintf(fake->events, sizeof(fake->events), "%s/events", directory);
     fake_add(0, "Domain-0");
@@ -154,6 +171,9 @@ int world_setup(void **state)
     snprintf(log_path, sizeof(log_path), "%s/supervisor.log", directory);
     lock_file = lock_path;
     guest_log_dir = directory;
+    snprintf(records_path, sizeof(records_path), "%s/records", directory);
+    spare_dir = records_path;
+    health_console_file = "console.pid";
     return world_config();
 }
 
@@ -164,5 +184,7 @@ int world_teardown(void **state)
     kill_supervisor();
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
         unlink(files[i]);
+    forget_copies();
+    rmdir("records");
     return chdir("/") || rmdir(directory) ? -1 : 0;
 }

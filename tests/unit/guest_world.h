@@ -25,6 +25,8 @@ void slurp(const char *file, char *buf, size_t size);
 /* Runs a command line in a child, since it may be killed: its exit code, or minus the signal. */
 int umbra(const char *line);
 int kill_supervisor(void);
+/* Removes the copies of records (spare.h). */
+void forget_copies(void);
 /* An empty host for each test. */
 int fresh(void **state);
 /* A guest as a killed or living process left it: a record in a phase, and perhaps a domain. */

@@ -68,6 +68,11 @@ test_device-srcs  := $(patsubst %,tests/unit/%.c,test_device fake_xs) \
                      $(patsubst %,tools/libctl/%.c,device hotplug disk vif vdev flush xenstore request error)
 test_device-cflags := -Itools -Ihypervisor/include -Itests/unit
 
+units               += test_readmit
+test_readmit-srcs   := $(patsubst %,tests/unit/%.c,test_readmit fake_xs) \
+                       $(patsubst %,tools/libctl/%.c,readmit build_store xenstore uuid error)
+test_readmit-cflags := $(test_device-cflags)
+
 units                  += test_ctl_shadow
 test_ctl_shadow-srcs   := tests/unit/test_ctl_shadow.c tools/libctl/shadow.c
 test_ctl_shadow-cflags := -Itools -Ihypervisor/include

@@ -148,13 +148,15 @@ static void test_list(void **state)
 static void test_list_json(void **state)
 {
     assert_int_equal(umbra("list --json web1"), 0);
-    assert_string_equal(out, "[\n  {\n    \"domid\": 3,\n    \"name\": \"web1\",\n"
-                             "    \"uuid\": \"04000000-0000-0000-0000-000000000000\",\n    \"type\": \"pv\",\n"
-                             "    \"state\": \"blocked\",\n    \"shutdown_reason\": null,\n    \"vcpus\": 1,\n"
-                             "    \"memory_kib\": 262144,\n    \"max_memory_kib\": 262144,\n    \"cpu_time_ns\": 0,\n"
-                             "    \"paging\": null,\n    \"shadow_memory_kib\": null,\n"
-                             "    \"shadow_memory_used_kib\": null,\n"
-                             "    \"holders\": null,\n    \"config\": null\n  }\n]\n");
+    assert_string_equal(
+        out,
+        "[\n  {\n    \"domid\": 3,\n    \"name\": \"web1\",\n"
+        "    \"uuid\": \"04000000-0000-0000-0000-000000000000\",\n    \"type\": \"pv\",\n"
+        "    \"state\": \"blocked\",\n    \"shutdown_reason\": null,\n    \"deaf\": false,\n"
+        "    \"vcpus\": 1,\n    \"memory_kib\": 262144,\n    \"max_memory_kib\": 262144,\n    \"cpu_time_ns\": 0,\n"
+        "    \"paging\": null,\n    \"shadow_memory_kib\": null,\n"
+        "    \"shadow_memory_used_kib\": null,\n"
+        "    \"holders\": null,\n    \"config\": null\n  }\n]\n");
     fake_add(9, "pvh")->hvm = true;
     assert_int_equal(umbra("list --json pvh"), 0);
     assert_non_null(strstr(out, "\"paging\": \"shadow\",\n    \"shadow_memory_kib\": 3072,\n"
@@ -223,7 +225,7 @@ static void test_info(void **state)
     fake_add(10, "pvh2")->hvm = true;
     fake_add(11, "pv");
     says("info", 0, "\numbra_build            : release\nshadow_memory          : 6\nshadow_memory_used     : 2\n");
-    says("info --json", 0, "\"shadow_memory_kib\": 6144,\n  \"shadow_memory_used_kib\": 3000\n");
+    says("info --json", 0, "\"shadow_memory_kib\": 6144,\n  \"shadow_memory_used_kib\": 3000,\n");
 }
 
 static void test_dmesg(void **state)

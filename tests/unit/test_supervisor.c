@@ -2,6 +2,7 @@
 /*
  * tools/cli: the supervisor, a real process with real workers, on the stand-in for libctl.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +21,7 @@
 #include "guest_world.h"
 #include "cli/cli.h"
 #include "cli/lock.h"
+#include "cli/spare.h"
 #include "cli/supervisor.h"
 #include "fake_ctl.h"
 
@@ -188,6 +191,278 @@ static void test_xenstored_dies(void **state)
     wait_no_supervisor();
 }
 
+static int copies(void)
+{
+    int n = 0;
+    DIR *dir = opendir(spare_dir);
+    const struct dirent *e;
+
+    while (dir && (e = readdir(dir)) != NULL)
+        n += *e->d_name != '.';
+    if (dir)
+        closedir(dir);
+    return n;
+}
+
+static void wait_copies(int n)
+{
+    for (int i = 0; i < 500 && copies() != n; i++)
+        usleep(10000);
+    assert_int_equal(copies(), n);
+}
+
+/* Until the copy has what was done last. */
+static void wait_copy_has(const char *name, const char *text)
+{
+    char path[200], copy[4096] = "";
+    struct guest_state gs;
+
+    assert_int_equal(guest_state_find(ctl, name, &gs, NULL), 0);
+    for (int i = 0; i < 500 && !strstr(copy, text); i++) {
+        char id[CTL_UUID_TEXT];
+
+        usleep(10000);
+        ctl_uuid_format(gs.uuid, id);
+        snprintf(path, sizeof(path), "%s/%s", spare_dir, id);
+        slurp(path, copy, sizeof(copy));
+    }
+    assert_non_null(strstr(copy, text));
+}
+
+static void log_has(const char *text)
+{
+    char log[8192];
+
+    slurp(log_path, log, sizeof(log));
+    if (!strstr(log, text))
+        fail_msg("\"%s\" is not in the log:\n%s", text, log);
+}
+
+/* xenstored dies and an empty one comes: the supervisor's records are put back, by the next supervisor. */
+static void lose_xenstored(void)
+{
+    wait_copy_has("web2", "running");
+    fake_forget();
+    wait_no_supervisor();
+}
+
+/* Each record has a copy as long as it is there, whoever removes it. */
+static void test_copies(void **state)
+{
+    assert_int_equal(umbra("create g.json"), 0);
+    assert_int_equal(umbra("create g.json name=web3"), 0);
+    wait_copies(2);
+    wait_copy_has("web2", "\"rings\":[71,72,73,74]");
+    assert_int_equal(umbra("destroy web3"), 0);
+    wait_copies(1);
+    assert_int_equal(kill_supervisor(), 0);
+    assert_int_equal(umbra("destroy web2"), 0);
+    assert_int_equal(copies(), 1);
+    assert_int_equal(umbra("create g.json name=web4"), 0);
+    wait_copies(1); /* the new one's */
+    assert_int_equal(umbra("list"), 0);
+    assert_string_equal(err_text, "");
+    assert_int_equal(kill_supervisor(), 0);
+    /* A supervisor that is started again with all there brings nothing back. */
+    assert_int_equal(umbra("create g.json name=web5"), 0);
+    wait_copies(2);
+    assert_int_equal(records(), 2);
+    assert_null(fake_node(SPARE_MARK));
+    assert_int_equal(kill_supervisor(), 0);
+}
+
+static void test_xenstored_forgot(void **state)
+{
+    char id[CTL_UUID_TEXT];
+
+    assert_int_equal(umbra("create g.json on_reboot=\"restart\""), 0);
+    ctl_uuid_format(fake->domains[1].uuid, id);
+    lose_xenstored();
+    assert_int_equal(umbra("list"), 0);
+    assert_non_null(strstr(err_text, "note: xenstored was started again and has forgotten all guests\n"));
+    assert_null(strstr(out, "web2"));
+    assert_int_equal(umbra("create g.json name=web3"), 0); /* starts the supervisor */
+    log_has("xenstored was started again and knew nothing: 1 guests are back");
+    assert_int_equal(records(), 2);
+    assert_string_equal(fake_node("/local/domain/7/name"), "web2");
+    assert_string_equal(fake_node("/umbra/name/web2"), id);
+    assert_int_equal(umbra("list"), 0);
+    assert_non_null(strstr(out, "\nweb2 "));
+    assert_non_null(strstr(err_text, "note: xenstored was started again: guests that ran then take no request"));
+    assert_int_equal(umbra("list --json web2"), 0);
+    assert_non_null(strstr(out, "\"deaf\": true"));
+    assert_int_equal(umbra("list --json web3"), 0);
+    assert_non_null(strstr(out, "\"deaf\": false"));
+    assert_int_equal(kill_supervisor(), 0);
+}
+
+/* Such a guest is refused at once what it would not hear; stopped otherwise, it goes the way of all, and hears again.
+ */
+static void test_deaf(void **state)
+{
+    static const char *const verbs[] = {"shutdown -w web2",      "reboot web2",
+                                        "save web2 file",        "block-attach web2 g.json,,xvda",
+                                        "network-detach web2 0", "mem-set web2 32",
+                                        "vcpu-set web2 1",       "sysrq web2 h"};
+
+    assert_int_equal(umbra("create g.json on_reboot=\"restart\""), 0);
+    lose_xenstored();
+    assert_int_equal(umbra("create g.json name=web3"), 0);
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        assert_int_equal(umbra(verbs[i]), 1);
+        assert_non_null(strstr(err_text, "it ran when xenstored was started again, and takes no request any more"));
+    }
+    assert_int_equal(umbra("pause web2"), 0);
+    assert_int_equal(umbra("unpause web2"), 0);
+    assert_int_equal(umbra("rename web2 web1"), 0);
+    fake_stop(7, REBOOT);
+    for (int i = 0; i < 500 && !strstr(fake->acts, "unpause 9;"); i++)
+        usleep(10000);
+    assert_non_null(strstr(fake->acts, "destroy 7;"));
+    for (int i = 0; i < 500 && umbra("reboot web1") != 0; i++)
+        usleep(10000);
+    assert_int_equal(umbra("reboot web1"), 0);
+    assert_int_equal(umbra("destroy web1"), 0);
+    assert_int_equal(kill_supervisor(), 0);
+}
+
+/* What it was when xenstored died is what is done with it: gone meanwhile, stopped meanwhile, about to be removed. */
+static void test_forgot_others(void **state)
+{
+    assert_int_equal(umbra("create g.json on_reboot=\"restart\""), 0);
+    assert_int_equal(umbra("create g.json name=web3"), 0);
+    wait_copies(2);
+    wait_copy_has("web2", "running");
+    wait_copy_has("web3", "running");
+    assert_int_equal(kill_supervisor(), 0);
+    fake_forget();
+    fake_stop(7, REBOOT);
+    assert_int_equal(ctl_domain_destroy(ctl, 8, NULL), 0);
+    assert_int_equal(umbra("create g.json name=web4"), 0);
+    for (int i = 0; i < 500 && (!strstr(fake->acts, "unpause 10;") || records() != 2); i++)
+        usleep(10000);
+    assert_int_equal(records(), 2);
+    assert_int_equal(fake->n, 3);
+    log_has("web2: domain 7 rebooted");
+    log_has("web3: domain 8 is gone");
+    wait_copies(2);
+    assert_int_equal(kill_supervisor(), 0);
+}
+
+/* Its record is there even if xenstored does not take the domain, or nobody knows its rings. */
+static void test_not_readmitted(void **state)
+{
+    assert_int_equal(umbra("create g.json"), 0);
+    lose_xenstored();
+    fake->readmit_fails = -EINVAL;
+    assert_int_equal(umbra("create g.json name=web3"), 0);
+    assert_int_equal(records(), 2);
+    log_has("web2: introduce to xenstore: xenstored could not use the domain's ring");
+    fake->readmit_fails = 0;
+    assert_int_equal(umbra("list web2"), 0); /* by its record */
+    assert_int_equal(umbra("destroy web2"), 0);
+    assert_int_equal(umbra("destroy web3"), 0);
+    assert_int_equal(records(), 0);
+    wait_copies(0);
+    assert_int_equal(kill_supervisor(), 0);
+}
+
+/* A supervisor that is killed while it puts records back: the next one does all of it. */
+static void test_killed_while_restoring(void **state)
+{
+    for (int at = 1; at < 12; at++) {
+        assert_int_equal(fresh(NULL), 0);
+        assert_int_equal(umbra("create g.json"), 0);
+        lose_xenstored();
+        fake->calls = 0;
+        fake->kill_at = at;
+        umbra("create g.json name=web3");
+        fake->kill_at = 0;
+        if (!lock_holder(LOCK_SUPERVISOR))
+            assert_int_equal(umbra("create g.json name=web4"), 0);
+        assert_int_equal(umbra("list web2"), 0);
+        assert_non_null(strstr(out, "\nweb2 "));
+        assert_int_equal(umbra("destroy web2"), 0);
+        assert_int_equal(kill_supervisor(), 0);
+    }
+}
+
+/* Whether a guest may run, its copy knows as well; of one that has none nobody does. */
+static void test_unpaused_without_xenstored(void **state)
+{
+    struct guest_state gs;
+
+    assert_int_equal(umbra("create g.json"), 0);
+    wait_copy_has("web2", "running");
+    assert_int_equal(guest_state_find(ctl, "web2", &gs, NULL), 0);
+    assert_int_equal(umbra("create -p g.json name=web3"), 0);
+    wait_copies(2);
+    gs.phase = GUEST_HANDED_OVER;
+    assert_int_equal(guest_state_put(ctl, &gs, NULL), 0);
+    wait_copy_has("web2", "handed-over");
+    wait_copy_has("web3", "running");
+    fake->store_fails = -EIO;
+    assert_int_equal(umbra("unpause 7"), 1);
+    assert_non_null(strstr(err_text, "its record says handed-over"));
+    assert_int_equal(umbra("unpause 8"), 0);
+    wait_no_supervisor();
+    forget_copies();
+    assert_int_equal(umbra("pause 8"), 0);
+    assert_int_equal(umbra("unpause 8"), 1);
+}
+
+/* A file that is no copy is said and left out; the others come back. */
+static void test_bad_copy(void **state)
+{
+    char path[200];
+    FILE *f;
+
+    assert_int_equal(umbra("create g.json"), 0);
+    lose_xenstored();
+    snprintf(path, sizeof(path), "%s/ab000000-0000-0000-0000-000000000000", spare_dir);
+    f = fopen(path, "w");
+    fputs("{\"record\":\"{}\",\"config\":\"{}\",\"rings\":[1]}", f);
+    fclose(f);
+    assert_int_equal(umbra("create g.json name=web3"), 0);
+    log_has("ab000000-0000-0000-0000-000000000000 is no copy of a record");
+    log_has("1 guests are back");
+    assert_int_equal(records(), 2);
+    assert_int_equal(kill_supervisor(), 0);
+}
+
+/* Whoever lists the guests is told of daemons that are not there. */
+static void test_told(void **state)
+{
+    char line[32];
+    FILE *f;
+
+    assert_int_equal(umbra("create g.json"), 0);
+    assert_int_equal(umbra("list"), 0);
+    assert_string_equal(err_text, "");
+    assert_int_equal(kill_supervisor(), 0);
+    assert_int_equal(umbra("list"), 0);
+    assert_non_null(strstr(err_text, "note: no supervisor runs: nobody sees to guests that stop\n"));
+    assert_int_equal(umbra("info"), 0);
+    assert_non_null(strstr(out, "supervisor             : none\n"));
+    assert_non_null(strstr(out, "xenstored              : running\n"));
+    assert_non_null(strstr(out, "console_daemon         : unknown\n"));
+    f = fopen("console.pid", "w");
+    fprintf(f, "%d\n", (int)getpid()); /* which is another program */
+    fclose(f);
+    assert_int_equal(umbra("list"), 0);
+    assert_non_null(strstr(err_text, "note: the console daemon has ended"));
+    assert_int_equal(prctl(PR_SET_NAME, "xenconsoled"), 0);
+    assert_int_equal(umbra("info"), 0);
+    snprintf(line, sizeof(line), "console_daemon         : %d\n", (int)getpid());
+    assert_non_null(strstr(out, line));
+    unlink("console.pid");
+    fake->store_fails = -EIO;
+    assert_int_equal(umbra("list"), 0);
+    assert_non_null(strstr(err_text, "note: xenstored does not answer: guests run on"));
+    assert_int_equal(umbra("--json info"), 0);
+    assert_non_null(strstr(out, "\"xenstored\": \"not answering\",\n  \"supervisor\": null,"));
+}
+
 /* In the foreground, with a log that nobody reads any more. */
 static void test_log_reader_ends(void **state)
 {
@@ -272,6 +547,15 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(test_worker_killed, fresh),
         cmocka_unit_test_setup(test_record_not_understood, fresh),
         cmocka_unit_test_setup(test_xenstored_dies, fresh),
+        cmocka_unit_test_setup(test_copies, fresh),
+        cmocka_unit_test_setup(test_xenstored_forgot, fresh),
+        cmocka_unit_test_setup(test_deaf, fresh),
+        cmocka_unit_test_setup(test_forgot_others, fresh),
+        cmocka_unit_test_setup(test_not_readmitted, fresh),
+        cmocka_unit_test_setup(test_killed_while_restoring, fresh),
+        cmocka_unit_test_setup(test_unpaused_without_xenstored, fresh),
+        cmocka_unit_test_setup(test_bad_copy, fresh),
+        cmocka_unit_test_setup(test_told, fresh),
         cmocka_unit_test_setup(test_log_reader_ends, fresh),
         cmocka_unit_test_setup(test_log_is_bounded, fresh),
         cmocka_unit_test_setup(test_closed_files, fresh),

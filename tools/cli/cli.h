@@ -86,6 +86,9 @@ int cli_open(struct cli *cli);
 int cli_domain(struct cli *cli, const char *name_or_id, uint32_t *domid);
 /* The same for a verb that would harm the control domain: refuses domain 0. */
 int cli_guest(struct cli *cli, const char *name_or_id, uint32_t *domid);
+/* For a verb that the guest's kernel carries out. EXIT_OK, or EXIT_FAILED after a message: it hears nothing (spare.h).
+ */
+int cli_hears(struct cli *cli, const char *subject, uint32_t domid);
 /* Shows reports about a configuration on stderr, as text or as a document. */
 struct diags;
 void cli_show_reports(const struct cli *cli, struct diags *d);

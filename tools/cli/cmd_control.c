@@ -12,6 +12,7 @@
 
 #include "cli/cli.h"
 #include "cli/guest.h"
+#include "cli/spare.h"
 #include "cli/supervisor.h"
 
 #define REQUEST_TIMEOUT_MS 10000
@@ -39,21 +40,22 @@ int cmd_pause(struct cli *cli, const struct cli_args *args)
 
 /*
  * A guest on its way here may still run where it comes from, and one that was handed over may run there: nobody but who
- * moves it says when it may here.
+ * moves it says when it may here. Without xenstored the copy of its record has to say which it is.
  */
 static int unpause(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
 {
     struct ctl_domain_info info;
     struct guest_state gs;
     int rc = ctl_domain_info(ctl, domid, &info, err);
+    bool known;
 
-    if (rc >= 0)
-        rc = guest_state_get(ctl, info.uuid, &gs, err);
-    if (rc == -ENOENT)
-        return ctl_domain_unpause(ctl, domid, err);
     if (rc < 0)
         return rc;
-    if (gs.phase == GUEST_BUILDING || gs.phase == GUEST_INCOMING || gs.phase == GUEST_HANDED_OVER)
+    rc = guest_state_get(ctl, info.uuid, &gs, err);
+    known = rc == 0 || spare_get(info.uuid, &gs) == 0;
+    if (!known && rc != -ENOENT)
+        return rc;
+    if (known && (gs.phase == GUEST_BUILDING || gs.phase == GUEST_INCOMING || gs.phase == GUEST_HANDED_OVER))
         return ctl_error_set(err, -EBUSY, "unpause", NULL, NULL, "it may not run: its record says %s",
                              guest_phase_name(gs.phase));
     return ctl_domain_unpause(ctl, domid, err);
@@ -184,7 +186,8 @@ static int ensure_supervised(const struct stop *s, struct ctl_error *err)
 
     if (rc < 0)
         return rc == -ENOENT ? 0 : rc;
-    return gs.watched ? supervisor_start(err) : 0;
+    rc = gs.watched ? supervisor_start(err) : 0;
+    return rc < 0 ? rc : guest_hears(&gs, s->domid, s->cli->command->name, err);
 }
 
 static int request(struct stop *s)

@@ -13,6 +13,7 @@
 #include "cli/cli.h"
 #include "cli/guest.h"
 #include "cli/output.h"
+#include "cli/spare.h"
 
 #define LOCK_MS   60000 /* for whoever is at work on the guest */
 #define LET_GO_MS 10000 /* for the guest, to let go of a device */
@@ -49,7 +50,9 @@ static int load(struct job *j, struct ctl_error *err)
     if (j->gs.phase != GUEST_RUNNING)
         return ctl_error_set(err, -EBUSY, j->cli->command->name, NULL, "try again later, or see `umbra list`",
                              "the guest is %s", guest_phase_name(j->gs.phase));
-    rc = guest_config(j->cli->ctl, &j->gs, &j->config, err);
+    rc = guest_hears(&j->gs, j->info.domid, j->cli->command->name, err);
+    if (rc == 0)
+        rc = guest_config(j->cli->ctl, &j->gs, &j->config, err);
     j->recorded = rc == 0;
     return rc;
 }
@@ -207,6 +210,7 @@ static int attach(struct job *j, struct ctl_error *err)
     struct spec copy = {0};
     int rc = attach_to_domain(j, err);
 
+    spare_hint(j->cli->ctl, rc, err);
     if (rc < 0)
         return rc;
     if (j->recorded) {

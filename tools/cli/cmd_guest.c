@@ -102,7 +102,7 @@ int cmd_sysrq(struct cli *cli, const struct cli_args *args)
 
     if (strlen(key) != 1 || !strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", *key))
         return cli_usage(cli, "%s: not a key; it is one letter or digit", key);
-    if (cli_guest(cli, args->operand[0], &domid))
+    if (cli_guest(cli, args->operand[0], &domid) || cli_hears(cli, args->operand[0], domid))
         return EXIT_FAILED;
     snprintf(path, sizeof(path), "/local/domain/%u/control/sysrq", domid);
     if (ctl_store_write_domain(cli->ctl, domid, path, key, &err) < 0)

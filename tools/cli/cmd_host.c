@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "cli/diag.h"
+#include "cli/health.h"
 #include "cli/output.h"
 
 #define HW_CAPS_TEXT (8 * 9 + 1)
@@ -85,6 +86,37 @@ static void print_hypervisor(const struct ctl_host_info *h)
     info_line(stdout, "xend_config_format", "4");
 }
 
+/* The number of a process that runs. */
+static const char *process(char out[24], pid_t pid)
+{
+    snprintf(out, 24, "%d", (int)pid);
+    return pid > 0 ? out : pid ? "unknown" : "none";
+}
+
+static void print_daemons(const struct health *d)
+{
+    char pid[24];
+
+    info_line(stdout, "xenstored", "%s", health_store_name(d->store));
+    info_line(stdout, "supervisor", "%s", process(pid, d->supervisor));
+    info_line(stdout, "console_daemon", "%s", process(pid, d->console));
+}
+
+static void put_process(struct json_out *o, const char *key, pid_t pid)
+{
+    if (pid > 0)
+        json_out_int(o, key, pid);
+    else
+        json_out_null(o, key);
+}
+
+static void json_daemons(const struct health *d, struct json_out *o)
+{
+    json_out_str(o, "xenstored", health_store_name(d->store));
+    put_process(o, "supervisor", d->supervisor);
+    put_process(o, "console_daemon", d->console);
+}
+
 static void print_umbra(const struct ctl_host_info *h, const struct ctl_pool *pools)
 {
     info_line(stdout, "umbra_build", "%s", h->debug_build ? "debug" : "release");
@@ -118,7 +150,7 @@ static void json_umbra(const struct ctl_host_info *h, const struct ctl_pool *poo
 }
 
 static int info_json(struct cli *cli, const struct ctl_host_info *h, const struct ctl_pool *pools,
-                     const struct utsname *u)
+                     const struct utsname *u, const struct health *d)
 {
     struct json_out *o = json_out_new(true);
     char caps[HW_CAPS_TEXT], words[256];
@@ -145,6 +177,7 @@ static int info_json(struct cli *cli, const struct ctl_host_info *h, const struc
     json_hypervisor(h, o);
     if (h->is_umbra)
         json_umbra(h, pools, o);
+    json_daemons(d, o);
     json_out_close(o);
     return cli_json(cli, o);
 }
@@ -154,6 +187,7 @@ int cmd_info(struct cli *cli, const struct cli_args *args)
     struct ctl_error err = {0};
     struct ctl_host_info host;
     struct ctl_pool pools;
+    struct health daemons;
     struct utsname u;
 
     if (cli_open(cli))
@@ -162,12 +196,14 @@ int cmd_info(struct cli *cli, const struct cli_args *args)
         return cli_fail(cli, NULL, &err, CLI_NO_DOMAIN);
     if (uname(&u))
         memset(&u, 0, sizeof(u));
+    daemons = health_look(cli->ctl);
     if (cli->json)
-        return info_json(cli, &host, &pools, &u);
+        return info_json(cli, &host, &pools, &u, &daemons);
     print_hardware(&host, &u);
     print_hypervisor(&host);
     if (host.is_umbra)
         print_umbra(&host, &pools);
+    print_daemons(&daemons);
     return EXIT_OK;
 }
 

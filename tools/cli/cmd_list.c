@@ -14,6 +14,7 @@
 
 #include "cli/cli.h"
 #include "cli/guest.h"
+#include "cli/health.h"
 #include "cli/list_long.h"
 #include "cli/output.h"
 
@@ -273,6 +274,7 @@ static void put_list_json(struct cli *cli, const struct row *row, struct json_ou
     json_out_str(o, "type", type && type->type == JSON_STRING ? type->text : info->hvm ? "hvm" : "pv");
     json_out_str(o, "state", row_state(row));
     json_out_str(o, "shutdown_reason", shutdown_reason(info));
+    json_out_bool(o, "deaf", row->has_domain && row->gs && row->gs->deaf == info->domid && info->domid);
     json_out_uint(o, "vcpus", info->vcpus_online);
     json_out_uint(o, "memory_kib", info->memory_kib);
     json_out_uint(o, "max_memory_kib", info->maxmem_kib);
@@ -312,12 +314,31 @@ static void put_list(struct cli *cli, const struct row *row, struct json_out *o)
         list_row(stdout, &row->info);
 }
 
+/* To whoever looks at the guests, what of the daemons is not as it should be. */
+static void tell_health(struct cli *cli)
+{
+    struct health h = health_look(cli->ctl);
+    struct guest_state *list;
+    int n = guest_state_list(cli->ctl, &list, NULL);
+    bool watched = false;
+
+    for (int i = 0; i < n; i++)
+        watched |= list[i].watched;
+    if (n >= 0)
+        free(list);
+    health_tell(&h, watched);
+}
+
 int cmd_list(struct cli *cli, const struct cli_args *args)
 {
     bool detailed = args->value['l'] != NULL;
+    int rc;
 
     cli->json |= detailed;
-    return print_rows(cli, args, list_header, detailed ? put_long : put_list);
+    rc = print_rows(cli, args, list_header, detailed ? put_long : put_list);
+    if (cli->ctl)
+        tell_health(cli);
+    return rc;
 }
 
 /* --- claims ---------------------------------------------------------------------------------------------------------

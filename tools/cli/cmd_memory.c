@@ -102,6 +102,8 @@ static int change(struct cli *cli, const struct cli_args *args, const char *what
         return rc;
     if (cli_domain(cli, subject, &domid))
         return EXIT_FAILED;
+    if (set == ctl_memory_set_target && cli_hears(cli, subject, domid))
+        return EXIT_FAILED;
     if (domid == 0 && kib < LEAST_HOST_KIB)
         return cli_usage(cli, "%s: the control domain needs 128 MiB at least", args->operand[1]);
     if (set(cli->ctl, domid, kib, &err) < 0 || ctl_memory_limits(cli->ctl, domid, &limits, &err) < 0)

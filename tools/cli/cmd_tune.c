@@ -148,7 +148,7 @@ int cmd_vcpu_set(struct cli *cli, const struct cli_args *args)
     uint32_t count;
     char text[96];
 
-    if (look_at(cli, subject, &info))
+    if (look_at(cli, subject, &info) || cli_hears(cli, subject, info.domid))
         return EXIT_FAILED;
     if (!number(args->operand[1], 9999, &count) || count == 0)
         return cli_usage(cli, "%s: not a number of virtual CPUs", args->operand[1]);

@@ -103,6 +103,8 @@ int guest_take(struct ctl *ctl, const char *verb, uint32_t *domid, struct ctl_do
                       "its configuration is not known: umbra did not create it");
     if (rc >= 0)
         rc = may_take(gs, verb, err);
+    if (rc >= 0)
+        rc = guest_hears(gs, *domid, verb, err);
     if (rc >= 0 && gs->domid >= 0) {
         *domid = (uint32_t)gs->domid;
         rc = ctl_domain_info(ctl, *domid, info, err);

@@ -12,6 +12,7 @@
 #include <xen/sched.h>
 
 #include "cli/guest_devices.h"
+#include "cli/spare.h"
 
 int guest_devices_check(struct ctl *ctl, const struct config *c, int64_t twin, struct ctl_error *err)
 {
@@ -64,8 +65,10 @@ int guest_devices_attach(struct ctl *ctl, const struct config *c, uint32_t domid
 
     if (rc >= 0 && shares)
         rc = ctl_domain_set_twin(ctl, domid, twin, err);
-    if (rc >= 0)
+    if (rc >= 0) {
         rc = attach_all(ctl, c, domid, err);
+        spare_hint(ctl, rc, err);
+    }
     if (rc >= 0 && shares)
         rc = ctl_domain_set_twin(ctl, domid, CTL_NO_TWIN, err);
     return rc;

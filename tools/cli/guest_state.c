@@ -44,7 +44,7 @@ static void path_of_name(char path[NAME_SIZE], const char *name)
 /* --- the record -----------------------------------------------------------------------------------------------------
  */
 
-static char *record_text(const struct guest_state *gs)
+char *guest_state_text(const struct guest_state *gs)
 {
     struct json_out *o = json_out_new(false);
     char kept[CTL_UUID_TEXT];
@@ -62,6 +62,8 @@ static char *record_text(const struct guest_state *gs)
     }
     if (gs->phase == GUEST_INCOMING || gs->phase == GUEST_HANDED_OVER)
         json_out_str(o, "real", gs->real);
+    if (gs->deaf > 0)
+        json_out_int(o, "deaf", gs->deaf);
     json_out_close(o);
     return json_out_end(o);
 }
@@ -82,7 +84,7 @@ static int64_t member_int(const struct json_value *record, const char *key)
 }
 
 /* Memory may be short while it is parsed: that, too, is no reason to do anything with the guest. */
-static void record_parse(const char *text, struct guest_state *gs)
+void guest_state_parse(const char *text, struct guest_state *gs)
 {
     struct json_value *record = json_parse(text, strlen(text), NULL, NULL);
     const struct json_value *watched = json_member(record, "watched");
@@ -93,6 +95,8 @@ static void record_parse(const char *text, struct guest_state *gs)
     gs->watched = watched && watched->type == JSON_BOOL && watched->boolean;
     gs->started = member_int(record, "started");
     gs->short_lives = member_int(record, "short_lives");
+    gs->deaf = member_int(record, "deaf");
+    gs->deaf = gs->deaf < 0 ? 0 : gs->deaf;
     snprintf(gs->name, sizeof(gs->name), "%s", member_text(record, "name"));
     for (int i = GUEST_BUILDING; i < GUEST_PHASES; i++) {
         if (strcmp(phases[i], state) == 0 && *gs->name)
@@ -105,9 +109,18 @@ static void record_parse(const char *text, struct guest_state *gs)
     json_free(record);
 }
 
+int guest_hears(const struct guest_state *gs, uint32_t domid, const char *verb, struct ctl_error *err)
+{
+    if (gs->deaf <= 0 || gs->deaf != domid)
+        return 0;
+    return ctl_error_set(err, -ENOTCONN, verb, gs->name,
+                         "shut it down from inside, at its console, or destroy it; its next domain will hear",
+                         "it ran when xenstored was started again, and takes no request any more");
+}
+
 int guest_state_put(struct ctl *ctl, const struct guest_state *gs, struct ctl_error *err)
 {
-    char path[PATH_SIZE], *text = record_text(gs);
+    char path[PATH_SIZE], *text = guest_state_text(gs);
     int rc;
 
     if (!text)
@@ -142,7 +155,7 @@ int guest_state_get(struct ctl *ctl, const uint8_t uuid[16], struct guest_state 
     if (!text)
         return rc ? rc : -ENOENT;
     memcpy(fresh.uuid, uuid, sizeof(fresh.uuid)); /* which may be the one in *gs */
-    record_parse(text, &fresh);
+    guest_state_parse(text, &fresh);
     *gs = fresh;
     free(text);
     return 0;
@@ -187,7 +200,7 @@ int guest_state_rename(struct ctl *ctl, struct guest_state *gs, const char *name
     path_of_name(new, name);
     ctl_uuid_format(gs->uuid, uuid);
     snprintf(gs->name, sizeof(gs->name), "%s", name);
-    text = record_text(gs);
+    text = guest_state_text(gs);
     if (!text)
         return ctl_error_set(err, -ENOMEM, "write the guest's record", gs->name, NULL, "out of memory");
     changes[2].value = text;

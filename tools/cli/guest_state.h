@@ -43,6 +43,7 @@ struct guest_state {
     int64_t started, short_lives; /* seconds since the host's start; short lives in a row */
     uint8_t kept[16];             /* GUEST_RENAMING */
     char real[CTL_NAME_MAX];      /* GUEST_INCOMING, GUEST_HANDED_OVER: its name when that is over; else empty */
+    int64_t deaf;                 /* its domain that outlived a xenstored (spare.h): it takes no request; 0: none */
 };
 
 const char *guest_phase_name(enum guest_phase phase);
@@ -57,6 +58,11 @@ int guest_state_rename(struct ctl *ctl, struct guest_state *gs, const char *name
 int guest_state_get(struct ctl *ctl, const uint8_t uuid[16], struct guest_state *gs, struct ctl_error *err);
 /* All of them; *list is freed by the caller. Returns their number or -errno. */
 int guest_state_list(struct ctl *ctl, struct guest_state **list, struct ctl_error *err);
+/* The record as one line of JSON, freed by the caller (NULL: no memory); and back, all but the uuid. */
+char *guest_state_text(const struct guest_state *gs);
+void guest_state_parse(const char *text, struct guest_state *gs);
+/* 0, or -ENOTCONN: the domain outlived its xenstored and takes no request, whose verb that is. */
+int guest_hears(const struct guest_state *gs, uint32_t domid, const char *verb, struct ctl_error *err);
 /* The domain of these that is the guest's and not dying; NULL: it has none. */
 const struct ctl_domain_info *guest_domain(const struct ctl_domain_info *list, int n, const uint8_t uuid[16]);
 /*

@@ -251,6 +251,17 @@ int cli_guest(struct cli *cli, const char *name_or_id, uint32_t *domid)
     return cli_fail(cli, name_or_id, &err, CLI_NO_DOMAIN);
 }
 
+int cli_hears(struct cli *cli, const char *subject, uint32_t domid)
+{
+    struct ctl_domain_info info;
+    struct ctl_error err = {0};
+    struct guest_state gs;
+
+    if (ctl_domain_info(cli->ctl, domid, &info, NULL) < 0 || guest_state_get(cli->ctl, info.uuid, &gs, NULL) < 0)
+        return EXIT_OK; /* the verb will find out what is wrong */
+    return guest_hears(&gs, domid, verb(cli), &err) < 0 ? cli_fail(cli, subject, &err, CLI_NO_DOMAIN) : EXIT_OK;
+}
+
 int cli_json(struct cli *cli, struct json_out *o)
 {
     struct ctl_error err = {0};

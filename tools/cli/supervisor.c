@@ -27,6 +27,7 @@
 
 #include "cli/guest.h"
 #include "cli/lock.h"
+#include "cli/spare.h"
 #include "cli/supervisor.h"
 
 #define WATCHED     "/umbra/guest"
@@ -44,7 +45,8 @@ struct ward {
     pid_t worker; /* 0: none */
     uint64_t not_before;
     unsigned delay;
-    bool gone; /* at its last look, no domain had its handle */
+    bool gone;  /* at its last look, no domain had its handle */
+    bool stale; /* its copy (spare.h) is older than its record */
 };
 
 struct supervisor {
@@ -100,6 +102,8 @@ static void refresh(struct supervisor *s, const uint8_t uuid[16])
 
     if (rc == -ENOENT)
         w->present = false;
+    if (w)
+        w->stale |= rc == 0 || rc == -ENOENT;
     if (rc < 0)
         return;
     w->present = true;
@@ -124,6 +128,16 @@ static void refresh_all(struct supervisor *s)
     free(names);
 }
 
+/* Once for all events that have come. */
+static void copy_changed(struct supervisor *s)
+{
+    for (int i = 0; i < s->n; i++) {
+        if (s->wards[i].stale)
+            spare_keep(s->ctl, s->wards[i].gs.uuid);
+        s->wards[i].stale = false;
+    }
+}
+
 static void forget_absent(struct supervisor *s)
 {
     for (int i = 0; i < s->n; i++) {
@@ -132,7 +146,7 @@ static void forget_absent(struct supervisor *s)
     }
 }
 
-/* An event's node: a record, its configuration (which never changes), the directory of records, or @releaseDomain. */
+/* An event's node: a record, a piece of its configuration, the directory of records, or @releaseDomain. */
 static void on_event(struct supervisor *s, const char *path)
 {
     size_t n = strlen(WATCHED);
@@ -146,7 +160,7 @@ static void on_event(struct supervisor *s, const char *path)
         return;
     }
     snprintf(id, sizeof(id), "%s", path + n + 1);
-    if (strlen(path + n + 1) == CTL_UUID_TEXT - 1 && ctl_uuid_parse(id, uuid) == 0)
+    if (ctl_uuid_parse(id, uuid) == 0)
         refresh(s, uuid);
 }
 
@@ -310,11 +324,26 @@ static void wait_for_something(struct supervisor *s)
     }
 }
 
+/* The number of an earlier supervisor stays in xenstore: one that has none has forgotten all, if there was anything. */
+static int take_up(struct supervisor *s, struct ctl_error *err)
+{
+    struct ctl_error why = {0};
+    char pid[24], *before = ctl_store_read(s->ctl, PID_NODE, &why);
+    int rc = 0;
+
+    if (!before && why.code == -ENOENT)
+        rc = spare_restore(s->ctl, err);
+    else if (!before)
+        rc = ctl_error_set(err, why.code, why.step, why.object, why.hint, "%s", why.message);
+    free(before);
+    snprintf(pid, sizeof(pid), "%d", (int)getpid());
+    return rc < 0 ? rc : ctl_store_write(s->ctl, PID_NODE, pid, err);
+}
+
 /* SIGCHLD only ever arrives while it waits. */
 static int prepare(struct supervisor *s, struct ctl_error *err)
 {
     struct sigaction action = {.sa_handler = note_child};
-    char pid[24];
     sigset_t child;
     int rc;
 
@@ -325,8 +354,7 @@ static int prepare(struct supervisor *s, struct ctl_error *err)
     s->ctl = ctl_open(err);
     if (!s->ctl)
         return -ENODEV;
-    snprintf(pid, sizeof(pid), "%d", (int)getpid());
-    rc = ctl_store_write(s->ctl, PID_NODE, pid, err);
+    rc = take_up(s, err);
     if (rc >= 0)
         rc = ctl_store_watch(s->ctl, WATCHED, err);
     if (rc >= 0)
@@ -337,10 +365,12 @@ static int prepare(struct supervisor *s, struct ctl_error *err)
 static void run(struct supervisor *s)
 {
     guest_say("", "supervisor: process %d", (int)getpid());
+    spare_keep_all(s->ctl);
     refresh_all(s);
     for (;;) {
         guest_log_trim();
         reap(s);
+        copy_changed(s);
         look(s);
         wait_for_something(s);
     }

@@ -552,6 +552,24 @@ int ctl_build_check(const struct ctl_domain_config *config, struct ctl_build_fac
  * not have (-ENOMEM), before anything is made.
  */
 int ctl_build_domain(struct ctl *ctl, const struct ctl_domain_config *config, uint32_t *domid, struct ctl_error *err);
+/* --- domains that outlive their xenstored (readmit.c) --- */
+
+/* A domain's rings, as it names their frames, and its event channels for them: the same for all of its life. */
+struct ctl_rings {
+    uint64_t store_port, store_frame, console_port, console_frame;
+};
+
+/* -ENOENT: its nodes are not there. Source: nodes store/ and console/ of the domain. */
+int ctl_domain_rings(struct ctl *ctl, uint32_t domid, struct ctl_rings *rings, struct ctl_error *err);
+/*
+ * Makes the nodes of a domain anew, as ctl_build_domain() makes them, and tells xenstored of its ring. For one that
+ * another xenstored knew: it has no devices and no watches then, and what it wrote is gone. Source: introduce.
+ */
+int ctl_domain_readmit(struct ctl *ctl, uint32_t domid, const struct ctl_domain_config *config,
+                       const struct ctl_rings *rings, struct ctl_error *err);
+
+/* --- (build.c) --- */
+
 /* The pool of a guest on shadows that names none, as libxl has it: 1 MiB for each vCPU, 8 KiB for each MiB of memory.
  */
 uint64_t ctl_shadow_default_kib(uint64_t memory_kib, uint32_t vcpus);

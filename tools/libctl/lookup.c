@@ -66,6 +66,9 @@ int ctl_domain_find(struct ctl *ctl, const char *name_or_id, uint32_t *domid, st
         *domid = list[found].domid;
     }
     free(list);
+    if (found < 0 && !ctl_store_handle(ctl, err)) {
+        return -ECONNREFUSED; /* which is why no name was known */
+    }
     if (found < 0) {
         return ctl_error_set(err, -ESRCH, "find a domain", name_or_id, "list the domains to see those that exist",
                              "no domain has that name%s", id >= 0 ? " or id" : "");

@@ -40,6 +40,7 @@ ctl-srcs += tools/libctl/build.c
 ctl-srcs += tools/libctl/build_pv.c
 ctl-srcs += tools/libctl/build_pvh.c
 ctl-srcs += tools/libctl/build_store.c
+ctl-srcs += tools/libctl/readmit.c
 ctl-srcs += tools/libctl/start_info.c
 ctl-srcs += tools/libctl/build_grant.c
 ctl-srcs += tools/libctl/stream.c
