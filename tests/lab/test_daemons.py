@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The console daemon, the supervisor and xenstored are killed while guests run: guests go on, whoever asks is told, and
+what can be had again is there when they are started again."""
+
+import re
+import time
+
+from labtest import HOME, LONG, LabTest, long_one
+from soak import KILL_CONSOLE, KILL_SUPERVISOR
+from tiny import SLEEP, tiny_kernel
+
+TICK = r"umbra-guest: tick (\d+)\n"
+# As the first process of the control domain does; the console daemon is started again by that.
+START_XENSTORED = "xenstored --pid-file /run/xenstored.pid && xen-init-dom0 >/dev/null; killall xenconsoled; true"
+GONE = "xenstored does not answer"
+
+
+class Daemons(LabTest):
+    def ticks(self, name):
+        return [int(number) for number in re.findall(TICK, self.console_log(name))]
+
+    def told(self, command="umbra list"):
+        result = self.run_in(command)
+        self.assertEqual(result.status, 0, result.err)
+        return result.err
+
+
+class Killed(Daemons):
+    def test_console_daemon(self):
+        """It is started again, and takes up the guest where the last one left it: no line is missing."""
+        self.create("teller")
+        self.wait_console("teller", "umbra-guest: tick 2\n")
+        self.ok(KILL_CONSOLE)
+        last = self.ticks("teller")[-1]
+        self.wait_console("teller", f"umbra-guest: tick {last + 3}\n")
+        ticks = self.ticks("teller")
+        self.assertEqual(ticks, list(range(1, len(ticks) + 1)))
+        self.assertIn("42-seen", self.type_in("teller", "echo $((6 * 7))-seen", "42-seen"))
+        self.assertEqual(self.told(), "")
+        self.assertRegex(self.ok("umbra info"), r"(?m)^console_daemon +: \d+$")
+
+    def test_supervisor(self):
+        """Whoever lists the guests is told until the next one is there."""
+        self.machine.put(f"{HOME}/tiny.elf", tiny_kernel(SLEEP))
+        keys = {"memory": 16, "kernel": f"{HOME}/tiny.elf", "ramdisk": None}
+        self.ok(f"umbra create -q {self.guest_file('one', **keys)}")
+        self.ok(f"{KILL_SUPERVISOR}; sleep 0.5")
+        self.assertIn("no supervisor runs", self.told())
+        self.assertRegex(self.ok("umbra info"), r"(?m)^supervisor +: none$")
+        self.ok(f"umbra create -q {self.guest_file('two', **keys)}")
+        self.assertEqual(self.told(), "")
+
+
+class Xenstored(Daemons):
+    """On a machine of its own: one whose kernel has lost its watches is of little use to others."""
+
+    machine_options = {"append": ("loglvl=all",)} if LONG else {}
+
+    def cpu_time(self, domid):
+        return next(row["cpu_time_ns"] for row in self.json("umbra --json list") if row["domid"] == domid)
+
+    def tiny(self, name, cmdline, **keys):
+        path = self.guest_file(name, memory=16, kernel=f"{HOME}/tiny.elf", ramdisk=None, cmdline=cmdline, **keys)
+        self.ok(f"umbra create -q -p {path}")
+        return int(self.ok(f"umbra domid {name}"))
+
+    def refused(self, domid):
+        """At once, and with the daemon's name."""
+        for verb in ("shutdown", "reboot", "console", "rename x", "pause", "destroy", "domid", "vcpu-set 1",
+                     "save /run/x", "block-list", "mem-set 64"):
+            words = verb.split()
+            with self.subTest(verb=verb):
+                self.fails(f"timeout 20 umbra {words[0]} teller {' '.join(words[1:])}", 1, "xenstored")
+        for verb in ("shutdown", "reboot", "console", "destroy", "block-list"):
+            with self.subTest(verb=verb, by="number"):
+                self.fails(f"timeout 20 umbra {verb} {domid}", 1, "xenstored")
+        self.fails(f"timeout 20 umbra create {HOME}/ends.json", 1, "xenstored")
+
+    @long_one
+    def test_killed(self):
+        self.machine.put(f"{HOME}/tiny.elf", tiny_kernel())
+        domid = self.create("teller")
+        self.wait_console("teller", "umbra-guest: tick 2\n")
+        self.tiny("again", "1", on_reboot="restart")
+        ends = self.tiny("ends", "0")
+        self.ok("sleep 1; kill -9 $(cat /run/xenstored.pid); sleep 3")
+        self.assertIn(GONE, self.told())
+        self.assertRegex(self.ok("umbra info"), r"(?m)^xenstored +: not answering$")
+        self.refused(domid)
+        before = self.cpu_time(domid)
+        self.ok(f"umbra pause {domid} && umbra unpause {domid} && sleep 2")
+        self.assertGreater(self.cpu_time(domid), before, "it does not run any more")
+        self.ok(f"umbra unpause {ends}")
+        self.comes_back(domid)
+
+    def comes_back(self, domid):
+        self.ok(f"{START_XENSTORED}; sleep 3")
+        self.assertIn("has forgotten all guests", self.told())
+        self.tiny("new", "0")
+        self.wait_gone("ends")  # it stopped while nobody could know
+        self.assertEqual({name: row[0] for name, row in self.guests().items() if name == "teller"}, {"teller": domid})
+        self.assertIn("take no request", self.told())
+        self.assertEqual({row["name"]: row["deaf"] for row in self.json("umbra --json list") if row["domid"]},
+                         {"teller": True, "again": True, "new": False})
+        self.fails("timeout 20 umbra shutdown teller", 1, "takes no request any more", "from inside")
+        self.ok("umbra unpause again")
+        deadline = time.monotonic() + 120
+        while "again: it lived less than 10 seconds 5 times" not in self.ok("cat /var/log/umbra/supervisor.log"):
+            self.assertLess(time.monotonic(), deadline, "it was not restarted as its configuration says")
+            time.sleep(0.5)
+        self.assertIn("42-seen", self.type_in("teller", "echo $((6 * 7))-seen", "42-seen"))
+        self.machine.put("/run/typed", b"poweroff\n")
+        self.ok("(sleep 1; cat /run/typed; sleep 3; printf '\\035') | umbra console teller")
+        self.wait_gone("teller")
+        self.ok("umbra unpause new")
+        self.wait_gone("new")
