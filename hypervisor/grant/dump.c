@@ -17,8 +17,9 @@ void grant_dump_domain(struct domain *d)
     unsigned int lines = 0;
 
     printk("Grants of domain %u: version %u, %u of %u frames, %u status frames, %u mappings of others' frames (limit "
-           "%u)\n",
-           d->id, t->version, t->nr_frames, t->max_frames, t->nr_status, t->in_use, t->max_handles);
+           "%u), in a list of %u frames\n",
+           d->id, t->version, t->nr_frames, t->max_frames, t->nr_status, t->in_use, t->max_handles,
+           t->nr_handles / MAPPINGS_PER_CHUNK);
     for (unsigned int ref = 0; ref < t->nr_frames * V1_PER_FRAME; ref++) {
         const struct active *a = &t->active[ref / V1_PER_FRAME][ref % V1_PER_FRAME];
 
