@@ -96,6 +96,7 @@ $(BUILD)/guests/%: $(BUILD)/guest-objs/tests/guests/%.o $(guest-objs) tests/gues
 .SECONDARY:
 $(foreach f,$(hvm-formats),$(eval $(call hvm-rules,$(f))))
 $(eval $(fuzz-rules))
+$(eval $(device-rules))
 .PHONY: guests
 all: guests
 guests: $(patsubst %,$(BUILD)/guests/%,$(guests) $(hvm-formats:%=hvm/%))

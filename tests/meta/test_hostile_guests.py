@@ -10,10 +10,12 @@ import tree
 
 sys.path.insert(0, os.path.join(tree.TOP, "tests", "lab"))
 import test_hostile  # noqa: E402
+import test_hostile_devices  # noqa: E402
 import test_hvm_guests  # noqa: E402
 
 FOLDER = "tests/guests"
 HVM = FOLDER + "/hvm"
+DEVICE = FOLDER + "/device"
 GUEST_LINES = 100
 PROSE_WORDS = 25
 
@@ -22,6 +24,8 @@ class Guests(unittest.TestCase):
     def setUp(self):
         self.sources, self.names = self.guests_of(FOLDER)
         self.hvm_sources, self.hvm_names = self.guests_of(HVM)
+        self.device_sources, self.device_names = self.guests_of(DEVICE)
+        self.all_sources = self.sources + self.hvm_sources + self.device_sources
 
     @staticmethod
     def guests_of(folder):
@@ -31,14 +35,15 @@ class Guests(unittest.TestCase):
     def test_there_are_guests(self):
         self.assertGreater(len(self.names), 5)
         self.assertGreater(len(self.hvm_names), 5)
+        self.assertGreater(len(self.device_names), 5)
 
     def test_lengths(self):
-        for path in self.sources + self.hvm_sources:
+        for path in self.all_sources:
             self.assertLessEqual(tree.read(path).count("\n"), GUEST_LINES, path)
 
     def test_prose_first(self):
         """After the licence line a comment that begins with the kind and tells it in words."""
-        for path in self.sources + self.hvm_sources:
+        for path in self.all_sources:
             match = re.match(r"// SPDX[^\n]*\n/\*\n \* (Rule|Attack): (.*?)\*/\n", tree.read(path), re.S)
             self.assertTrue(match, f"{path}: no comment at its head that begins with Rule: or Attack:")
             self.assertGreaterEqual(len(match.group(2).split()), PROSE_WORDS, path)
@@ -56,6 +61,14 @@ class Guests(unittest.TestCase):
         self.assertEqual(sorted(test_hvm_guests.all_guests()), sorted(self.hvm_names))
         for way in test_hvm_guests.WAYS:
             self.assertLessEqual(set(way.left_out), set(self.hvm_names), "a guest that is not there is left out")
+
+    def test_halves_of_devices_run_in_the_lab(self):
+        listed = re.findall(r"^device-guests \+= (\w+)$", tree.read(DEVICE + "/objs.mk"), re.M)
+        self.assertEqual(sorted(listed), sorted(self.device_names))
+        methods = [name for name in dir(test_hostile_devices.HostileDevices) if name.startswith("test_")]
+        wanted = [f"test_{name}" if name.startswith("back_") else f"test_front_{name}" for name in self.device_names]
+        self.assertEqual(methods, sorted(wanted))
+        self.assertLessEqual(set(test_hostile_devices.QUICK), set(self.device_names))
 
     def test_differences_are_listed(self):
         """A guest that asks where it runs, and nobody else, has rows in the table of both hypervisors' answers."""
