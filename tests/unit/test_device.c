@@ -140,7 +140,12 @@ static void test_comes_and_goes(void **state)
     assert_true(is("/libxl/5/device/vbd/51712/frontend", FRONT));
     assert_int_equal(count_lines("add /local/domain/0/backend/vbd/5/51712"), 1);
     assert_int_equal(attach(5, false), -EEXIST);
+    xs_fake_set("/local/domain/0/error/backend/vbd/5/51712/error", "22 saw state -1 at frontend");
+    xs_fake_set("/local/domain/0/error/backend/vbd/6/51712/error", "of another domain");
     assert_int_equal(detach(false, 1000), 0);
+    assert_int_equal(xs_fake_count("/error/backend/vbd/5"), 0);
+    assert_non_null(xs_fake_get("/local/domain/0/error/backend/vbd/6/51712/error"));
+    xs_fake_remove("/local/domain/0/error");
     assert_int_equal(count_lines("remove"), 1);
     assert_int_equal(nodes_left(), 0);
 }

@@ -19,9 +19,10 @@
 #include "libctl/device.h"
 
 #define BACKENDS    "/local/domain/0/backend"
-#define READY_MS    20000 /* for the back end's driver to take a new device */
-#define LET_GO_MS   10000 /* for it to let go of one whose guest is not asked */
-#define CLOSE_TRIES 8     /* more than there are states that it goes through */
+#define ERRORS      "/local/domain/0/error/backend" /* where the control domain's kernel says what it failed with */
+#define READY_MS    20000                           /* for the back end's driver to take a new device */
+#define LET_GO_MS   10000                           /* for it to let go of one whose guest is not asked */
+#define CLOSE_TRIES 8                               /* more than there are states that it goes through */
 #define STEP_ATTACH "attach a device"
 #define STEP_DETACH "detach a device"
 
@@ -206,11 +207,18 @@ static void remove_up(struct ctl *ctl, const char *path, int levels)
     }
 }
 
-/* By the back end's nodes all others are found: they go last. */
+/*
+ * By the back end's nodes all others are found: they go last. What the kernel has said about a device that failed is of
+ * no use without it, and would be one node more in its domain for each guest that writes garbage.
+ */
 static void remove_nodes(const struct device *d)
 {
+    char errors[CTL_PATH_MAX];
+
+    ctl_path(errors, ERRORS "/%s/%u/%u", kinds[d->kind], d->domid, d->devid);
     remove_up(d->ctl, d->front, 1);
     remove_up(d->ctl, d->ours, 2);
+    remove_up(d->ctl, errors, 4);
     remove_up(d->ctl, d->back, 3);
 }
 
