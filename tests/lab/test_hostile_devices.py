@@ -22,7 +22,7 @@ TIMEOUT = 90
 IMAGE = "/run/hostile.img"
 DISK = {"disk": [f"{IMAGE},raw,xvda,r"]}
 NET = {"vif": [f"bridge={BRIDGE}"]}
-QUICK = ("disk_revoke", "net_requests")  # those that make check has time for
+QUICK = ("net_requests",)  # those that make check has time for
 # What a kernel says when it goes on with something broken. A soft lockup may be the emulator's host.
 BROKEN = r"kernel BUG at|BUG: (?!soft lockup)|Oops|general protection|[Uu]nable to handle|Internal error"
 # Until a guest has said its last word on the console, and has shut down or crashed, and the neighbour has ticked since.
