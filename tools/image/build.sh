@@ -7,9 +7,10 @@
 #   base     BUILD/image/base.zst   kernel modules, daemons, libraries: changes only with the packages
 #   network  BUILD/image/network.zst   ssh: the lab appends it to the initrd of machines that ask
 #   scripts  BUILD/cache/scripts    programs that the stock hotplug scripts call
+#   efi      BUILD/image/efi.img    GRUB for UEFI firmware
 #   own      BUILD/image/own.cpio   these, our tools, init, examples, guest images: changes with every build
 #   initrd   BUILD/image/initrd     both, one after the other (the kernel unpacks concatenated archives)
-#   iso      BUILD/umbra.iso        GRUB, Umbra, vmlinuz, initrd
+#   iso      BUILD/umbra.iso        GRUB, Umbra, vmlinuz, initrd: for a BIOS and for UEFI
 #
 # Each archive has sorted names, owner 0:0 and fixed times, so two builds give the same bytes.
 set -eu
@@ -38,6 +39,7 @@ build_guest_initrd
 build_base
 build_network
 fetch_scripts
+build_efi
 build_own
 join_initrd
 build_iso

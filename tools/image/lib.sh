@@ -316,6 +316,24 @@ join_initrd() {
     cat "$image/base.zst" "$image/own.cpio" >"$image/initrd"
 }
 
+# --- EFI: a FAT file system with GRUB as UEFI firmware starts it, with all modules that our menus use -----------------
+efi_modules="part_gpt part_msdos fat iso9660 search search_fs_file
+    normal configfile multiboot2 gzio serial terminal echo boot"
+
+build_efi() (
+    unfinished=$image/efi.tmp
+    export SOURCE_DATE_EPOCH=1577836800 # dates of directories and files
+    rm -rf "$unfinished"
+    mkdir "$unfinished"
+    sed '/^#/d' "$here/grub-efi.cfg" >"$unfinished/cfg" # its parser has no comments yet
+    grub-mkimage -O x86_64-efi -d /usr/lib/grub/x86_64-efi -c "$unfinished/cfg" -p /boot/grub \
+        -o "$unfinished/bootx64.efi" $efi_modules || fail "grub-mkimage failed (run make deps)"
+    mformat -C -f 1440 -N 554d4252 -i "$unfinished/img" :: && mmd -i "$unfinished/img" ::/efi ::/efi/boot &&
+        mcopy -i "$unfinished/img" "$unfinished/bootx64.efi" ::/efi/boot/ || fail "mtools failed (run make deps)"
+    copy_changed "$unfinished/img" "$image/efi.img"
+    rm -rf "$unfinished"
+)
+
 # --- ISO --------------------------------------------------------------------------------------------------------------
 build_iso() {
     if [ ! -e "$build/umbra.gz" ]; then
@@ -327,6 +345,8 @@ build_iso() {
     rm -rf "$stage"
     mkdir -p "$stage/boot/grub"
     cp "$here/grub.cfg" "$stage/boot/grub/grub.cfg"
+    : >"$stage/boot/grub/umbra.id"
+    cp "$image/efi.img" "$stage/efi.img"
     cp "$build/umbra.gz" "$stage/boot/umbra.gz"
     cp "$image/vmlinuz" "$image/initrd" "$stage/boot/"
     make_iso "$stage" "$build/umbra.iso"
@@ -335,7 +355,8 @@ build_iso() {
 
 make_iso() { # DIRECTORY OUTPUT
     date=2020010100000000
-    grub-mkrescue --directory=/usr/lib/grub/i386-pc -o "$2" "$1" -- -alter_date_r b $date / -- \
+    grub-mkrescue --directory=/usr/lib/grub/i386-pc -o "$2" "$1" \
+        --efi-boot efi.img -efi-boot-part --efi-boot-image -- -alter_date_r b $date / -- \
         -volume_date uuid $date -volume_date all_file_dates set_to_mtime >"$image/iso.log" 2>&1 || {
         cat "$image/iso.log" >&2
         fail "grub-mkrescue failed"
