@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Finds the ACPI tables and fills acpi_info. Root pointer from the loader or the BIOS area, XSDT or RSDT, then each
+ * Finds the ACPI tables and fills acpi_info. Root pointer from the loader or a BIOS's area, XSDT or RSDT, then each
  * table: mapped, header and checksum verified, given to its parser (acpi_tables.c).
  *
  * Tables lie in memory of the firmware; RAM and ACPI memory are in the direct map, the rest is reached by
  * ioremap. A missing or broken table other than the MADT is survived with a warning.
  */
 #include <hv/boot.h>
+#include <hv/efi.h>
 #include <hv/frame.h>
 #include <hv/x86.h>
 #include "acpi_tables.h"
@@ -133,6 +134,8 @@ static bool find_root(uint64_t *root, bool *is_xsdt)
 
     if (boot_info.rsdp && rsdp_at(boot_info.rsdp, root, is_xsdt))
         return true;
+    if (efi.system_table)
+        return false; /* the BIOS area is just memory there */
     ebda = ebda_start();
     return (ebda && rsdp_search(ebda, 1024, root, is_xsdt)) || rsdp_search(0xe0000, 0x20000, root, is_xsdt);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Where the boot loader enters: Multiboot2 header, 32-bit entry with paging off, first page tables, long mode, and the
- * jump to hv_main(magic, info) at the linked address on CPU 0's stack. The Multiboot2 specification gives the machine
+ * jump to hv_main(magic, info) at the linked address on CPU 0's stack. The same from a BIOS and from UEFI, whose boot
+ * services the loader has ended. The Multiboot2 specification gives the machine
  * state at entry; AMD64 manual volume 2, section 14, the way to long mode.
  *
  * The first page tables map with 2 MiB pages, all read-write:
@@ -43,10 +44,10 @@ multiboot2_header:
     .long 2f - 1b
     .long 1, 6
 2:
-    .balign 8 /* and what is welcome: loader name, modules, ACPI 1 and 2 root pointers */
+    .balign 8 /* and what is welcome: loader name, modules, ACPI 1 and 2 root pointers; UEFI's system table and map */
 1:  .short 1, 1
     .long 2f - 1b
-    .long 2, 3, 14, 15
+    .long 2, 3, 14, 15, 12, 17
 2:
     .balign 8 /* modules start on page boundaries */
     .short 6, 0

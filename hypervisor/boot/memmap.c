@@ -8,6 +8,7 @@
  * top, so that the scarce low memory is left for devices. Boot CPU only; given to the heap as a whole.
  */
 #include <hv/boot.h>
+#include <hv/efi.h>
 #include <hv/heap.h>
 #include <hv/page.h>
 
@@ -126,6 +127,17 @@ static void reserve_boot_ranges(void)
     }
 }
 
+/* Memory that UEFI firmware needs at run time is none of ours, whatever the loader's map says. */
+static void carve_efi(void)
+{
+    for (unsigned int i = 0; i < efi.region_count; i++) {
+        const struct efi_region *r = &efi.region[i];
+
+        if (r->attr & EFI_MEMORY_RUNTIME)
+            range_carve(&ram, r->start, r->start + (r->pages << PAGE_SHIFT));
+    }
+}
+
 /* Fills ram. Where the firmware's ranges overlap, whatever is not RAM wins. Returns the bytes beyond the limit. */
 static uint64_t collect_ram(uint64_t limit)
 {
@@ -151,6 +163,7 @@ static uint64_t collect_ram(uint64_t limit)
         if (r->type != 1)
             range_carve(&ram, r->start, r->start + r->size);
     }
+    carve_efi();
     return ignored;
 }
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Multiboot2 tags -> struct boot_info, and nothing else. Runs first, on the page tables of head.S, without a console:
- * what a broken loader causes is remembered by printk until there is one. Every tag is checked against the end of the
- * information block, every string against the end of its tag. The block is not used afterwards, so that its memory
- * needs no reservation; the ACPI root pointer is therefore copied.
+ * Multiboot2 tags -> boot_info, and of UEFI firmware efi; nothing else. Runs first, on the page tables of head.S,
+ * without a console: what a broken loader causes is remembered by printk until there is one. Every tag is checked
+ * against the end of the information block, every string against the end of its tag. The block is not used afterwards,
+ * so that its memory needs no reservation; the ACPI root pointer is therefore copied.
  *
  * Multiboot2 specification, section 3.6.
  */
 #include <hv/boot.h>
+#include <hv/efi.h>
 #include <hv/page.h>
 
 #define MB2_LOADER_MAGIC 0x36d76289
@@ -24,6 +25,7 @@ enum {
     TAG_EFI64 = 12,
     TAG_ACPI_OLD = 14,
     TAG_ACPI_NEW = 15,
+    TAG_EFI_MMAP = 17,
 };
 
 struct tag {
@@ -54,6 +56,17 @@ struct tag_framebuffer {
     uint8_t bpp, type;
 };
 #define FRAMEBUFFER_TEXT 2
+
+struct tag_efi64 {
+    struct tag head;
+    uint64_t system_table;
+};
+
+struct tag_efi_mmap {
+    struct tag head;
+    uint32_t descriptor_size, descriptor_version;
+    uint8_t descriptors[];
+};
 
 struct boot_info boot_info;
 static uint8_t rsdp_copy[64] __attribute__((aligned(16)));
@@ -137,6 +150,25 @@ static void take_rsdp(const struct tag *t)
     boot_info.rsdp = maddr_x(virt_to_maddr(rsdp_copy));
 }
 
+/* 32-bit firmware has tables that a 64-bit kernel does not understand. */
+static void take_efi(const struct tag *t)
+{
+    boot_info.has_vga_text = false;
+    if (t->type == TAG_EFI64 && t->size >= sizeof(struct tag_efi64))
+        efi.system_table = ((const struct tag_efi64 *)t)->system_table;
+    else
+        printk(XLOG_WARNING "boot loader: 32-bit EFI firmware: the control domain will not know of EFI\n");
+}
+
+static void take_efi_mmap(const struct tag *t)
+{
+    const struct tag_efi_mmap *m = (const struct tag_efi_mmap *)t;
+
+    if (t->size < sizeof(*m) ||
+        efi_parse_memory_map(m->descriptors, t->size - sizeof(*m), m->descriptor_size, &efi) != 0)
+        printk(XLOG_ERR "boot loader: EFI's memory map is broken, left out\n");
+}
+
 static void take_tag(const struct tag *t)
 {
     switch (t->type) {
@@ -158,7 +190,10 @@ static void take_tag(const struct tag *t)
         break;
     case TAG_EFI32:
     case TAG_EFI64:
-        boot_info.has_vga_text = false;
+        take_efi(t);
+        break;
+    case TAG_EFI_MMAP:
+        take_efi_mmap(t);
         break;
     case TAG_ACPI_OLD:
     case TAG_ACPI_NEW:

@@ -7,4 +7,6 @@ hv-srcs += hypervisor/boot/memmap.c
 hv-srcs += hypervisor/boot/smp.c
 hv-srcs += hypervisor/boot/trampoline.S
 hv-srcs += hypervisor/boot/acpi.c
+hv-srcs += hypervisor/boot/efi_tables.c
+hv-srcs += hypervisor/boot/efi.c
 hv-srcs += hypervisor/boot/acpi_tables.c

@@ -8,6 +8,7 @@
  */
 #include <hv/boot.h>
 #include <hv/console.h>
+#include <hv/efi.h>
 #include <hv/hvm.h>
 #include <hv/irq.h>
 #include <hv/sched.h>
@@ -61,6 +62,7 @@ void hv_main(uint32_t magic, uint32_t info)
     cpu_init();
     console_init_vga();
 
+    efi_init();
     acpi_init();
     smp_prepare();
     irq_init();

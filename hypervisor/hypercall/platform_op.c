@@ -7,7 +7,7 @@
 #include <hv/sched.h>
 #include <hv/timer.h>
 #include <hv/x86.h>
-#include <xen/platform.h>
+#include "platform_op.h"
 
 #define PM1_SLEEP_ENABLE 0x2000
 
@@ -65,7 +65,7 @@ static long cpu_version(struct xenpf_pcpu_version *p)
     return 0;
 }
 
-/* A BIOS boot collects nothing from real-mode services but the keyboard's shift state, which is unknown: none held. */
+/* Nothing is collected from real-mode services but the keyboard's shift state, which is unknown: none held. */
 static long firmware_info(struct xenpf_firmware_info *f)
 {
     switch (f->type) {
@@ -75,7 +75,7 @@ static long firmware_info(struct xenpf_firmware_info *f)
     case XEN_FW_VBEDDC_INFO:
         return -ESRCH;
     case XEN_FW_EFI_INFO:
-        return -ENOSYS;
+        return efi_firmware_info(f->index, &f->u.efi_info);
     case XEN_FW_KBD_SHIFT_FLAGS:
         f->u.kbd_shift_flags = 0;
         return 0;
@@ -118,6 +118,8 @@ static long run(struct xen_platform_op *op, bool *copyback)
         return cpu_version(&op->u.pcpu_version);
     case XENPF_firmware_info:
         return firmware_info(&op->u.firmware_info);
+    case XENPF_efi_runtime_call:
+        return efi_runtime_call(&op->u.efi_runtime_call);
     case XENPF_getidletime:
         return idle_times(op);
     case XENPF_platform_quirk:
@@ -140,6 +142,8 @@ long do_platform_op(struct hcall *hc)
     if (op.interface_version != XENPF_INTERFACE_VERSION)
         return -EACCES;
     rc = run(&op, &copyback);
+    if (rc == -ERESTART)
+        return hypercall_restart(hc);
     if (copyback && !rc && copy_to_guest(g, &op, 1))
         rc = -EFAULT;
     return rc;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Restart, power-off, halt. Restart tries the ACPI reset register, the chipset's reset port, the keyboard controller
- * and at last a triple fault. Power-off writes the sleep type of S5, as the control domain's ACPI interpreter gave it
- * or as found in the DSDT.
+ * Restart, power-off, halt. Restart tries the ACPI reset register, UEFI firmware, the chipset's reset port, the
+ * keyboard controller and at last a triple fault. Power-off writes the sleep type of S5, as the control domain's ACPI
+ * interpreter gave it or as found in the DSDT, and asks UEFI firmware if that was of no use.
  *
  * May run in a panic: takes no lock, allocates nothing unless the reset register lies in memory.
  */
 #include <hv/boot.h>
 #include <hv/console.h>
+#include <hv/efi.h>
 #include <hv/irq.h>
 #include <hv/pci.h>
 #include <hv/x86.h>
@@ -84,6 +85,7 @@ void machine_restart(void)
 
     stop_machine();
     reset_by_acpi();
+    efi_reset(false);
     reset_by_ports();
     __asm__ __volatile__("lidt %0; int3" ::"m"(no_idt));
     machine_halt();
@@ -124,6 +126,7 @@ void machine_power_off(void)
     stop_machine();
     if (acpi_info.has_s5 && acpi_info.pm1a_cnt)
         enter_s5();
+    efi_reset(true);
     printk("Power-off is not possible, halting. It is safe to switch the machine off.\n");
     machine_halt();
 }

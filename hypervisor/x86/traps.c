@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Exceptions, by where they come from. From the hypervisor: expected faults have an exception-table entry, everything
- * else ends the machine with registers and backtrace. From a guest: a few are completed here (page-table writes,
- * privileged instructions, LDT pages), the rest goes to the guest kernel's trap table.
+ * Exceptions, by where they come from. From the hypervisor: expected faults have an exception-table entry, those of
+ * UEFI firmware that it called end that call, everything else ends the machine with registers and backtrace. From a
+ * guest: a few are completed here (page-table writes, privileged instructions, LDT pages), the rest goes to the guest
+ * kernel's trap table.
  *
  * Interrupts are off on entry. CR2 and DR6 are read before they are enabled: another fault would overwrite them.
  */
 #include <hv/console.h>
+#include <hv/efi.h>
 #include <hv/shadow.h>
 #include <hv/stretch.h>
 #include "../pv/internal.h"
@@ -105,6 +107,8 @@ static void trap_from_hypervisor(struct cpu_user_regs *regs, unsigned long cr2)
 {
     unsigned long fixup;
 
+    if (efi_fault(regs))
+        return;
     switch (regs->entry_vector) {
     case TRAP_NMI:
         return;

@@ -179,6 +179,10 @@ units                  += test_acpi
 test_acpi-srcs         := tests/unit/test_acpi.c hypervisor/boot/acpi_tables.c
 test_acpi-cflags       := $(hv-plain-cflags)
 
+units                  += test_efi
+test_efi-srcs          := tests/unit/test_efi.c hypervisor/boot/efi_tables.c hypervisor/x86/efi_call.c
+test_efi-cflags        := $(hv-plain-cflags)
+
 units                  += test_time_scale
 test_time_scale-srcs   := tests/unit/test_time_scale.c
 test_time_scale-cflags := $(hv-plain-cflags)
@@ -288,7 +292,7 @@ test_pv_calls-libs   := -no-pie
 
 # hypervisor/boot
 units            += test_boot
-test_boot-srcs   := tests/unit/test_boot.c hypervisor/boot/cmdline.c hypervisor/boot/memmap.c
+test_boot-srcs   := tests/unit/test_boot.c $(patsubst %,hypervisor/boot/%.c,cmdline memmap efi_tables)
 test_boot-cflags := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include
 test_boot-libs   := -Wl,-T,tests/unit/params.lds
 
@@ -414,7 +418,7 @@ test_core-srcs   := tests/unit/test_core.c $(wildcard tests/unit/core_*.c) \
                     $(filter-out %/guest_copy.c %/physdev_op.c,$(wildcard hypervisor/hypercall/*.c)) \
                     $(wildcard hypervisor/event/*.c hypervisor/grant/*.c) \
                     $(patsubst %,hypervisor/pv/%.c,domain perdomain cpuid) hypervisor/hvm/cpuid.c \
-                    $(patsubst %,hypervisor/lib/%.c,bitmap rangeset stretch)
+                    $(patsubst %,hypervisor/lib/%.c,bitmap rangeset stretch) hypervisor/boot/efi_tables.c
 test_core-cflags := $(hv-unit-cflags) -DRAM_END=0x3000ul
 test_core-libs   := $(patsubst %,-Wl$(comma)--wrap=%,$(core-wrapped))
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 #include <hv/boot.h>
+#include <hv/efi.h>
 #include <hv/heap.h>
 #include <cmocka.h>
 
@@ -156,6 +157,11 @@ static void make_map(void)
     add_region(0x100000, 0x400000, 1);
     for (i = 0; i < n; i++)
         add_region(below(FRAMES * PAGE_SIZE - 0x100000), 1 + below(0x100000), 1 + below(3));
+    efi.region_count = below(3) ? 0 : below(5); /* a BIOS more often than not */
+    for (i = 0; i < efi.region_count; i++)
+        efi.region[i] = (struct efi_region){.start = below(FRAMES) * PAGE_SIZE,
+                                            .pages = 1 + below(300),
+                                            .attr = below(2) ? EFI_MEMORY_RUNTIME : EFI_MEMORY_WB};
 }
 
 static void model_map(void)
@@ -174,6 +180,10 @@ static void model_map(void)
             if (r->type != 1 && r->start < (m + 1) * PAGE_SIZE && r->start + r->size > m * PAGE_SIZE)
                 model[m] = RESERVED;
         }
+    for (i = 0; i < efi.region_count; i++)
+        for (m = efi.region[i].start / PAGE_SIZE; m < FRAMES; m++)
+            if (m < efi.region[i].start / PAGE_SIZE + efi.region[i].pages && (efi.region[i].attr & EFI_MEMORY_RUNTIME))
+                model[m] = RESERVED;
 }
 
 static void check_ram(void)
@@ -247,6 +257,7 @@ static void test_memmap(void **state)
 static void test_module_outside(void **state)
 {
     memset(&boot_info, 0, sizeof(boot_info));
+    efi.region_count = 0;
     add_region(0, 0x800000, 1);
     boot_info.module_count = 1;
     boot_info.module[0] = (struct boot_module){.start = 0x700000, .size = 0x200000};

@@ -12,6 +12,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <hv/domain.h>
+#include <hv/efi.h>
 #include <hv/event.h>
 #include <hv/hypercall.h>
 #include <hv/sched.h>
@@ -42,6 +43,8 @@ struct core {
     uint32_t physdev_cmd; /* of the last physdev_op */
     void *physdev_arg;
     void (*copy_hook)(void); /* before each copy from or to the guest: what other CPUs do meanwhile */
+    /* UEFI's services; NULL: there are none */
+    int (*efi)(enum efi_service service, const unsigned long *args, unsigned long *status);
 };
 extern struct core core;
 #define FAKE_NANOSECONDS 7u /* of the wall clock */
@@ -111,5 +114,6 @@ int core_compat_32_tests(void);
 int core_width_tests(void);
 int core_shadow_tests(void);
 int core_log_tests(void);
+int core_efi_tests(void);
 
 #endif

@@ -43,6 +43,12 @@ void time_update_wallclock(struct domain *d)
         write_wallclock(d, core.wallclock, FAKE_NANOSECONDS);
 }
 
+/* ---- firmware ---- */
+int efi_call(enum efi_service service, const unsigned long args[6], unsigned long *status)
+{
+    return core.efi ? core.efi(service, args, status) : -EOPNOTSUPP;
+}
+
 /* ---- console ---- */
 void console_write(const char *s, size_t n, bool log)
 {
