@@ -96,6 +96,7 @@ class Emulator:
 class Qemu(Emulator):
     lines = ("console", "agent", "qmp")
     firmware = "/usr/share/seabios"
+    uefi_code, uefi_variables = "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"
 
     def __init__(self, build, description):
         super().__init__(build, description)
@@ -108,7 +109,11 @@ class Qemu(Emulator):
 
     def missing(self):
         """Why this emulator cannot run here; None if it can."""
-        return None if shutil.which(self.binary()) else f"no {self.binary()} ({self.advice})"
+        if not shutil.which(self.binary()):
+            return f"no {self.binary()} ({self.advice})"
+        if self.description.uefi and not os.path.exists(self.uefi_code):
+            return f"no {self.uefi_code} (run make deps)"
+        return None
 
     def command(self, iso, hardware):
         """The argument list without serial lines and monitor."""
@@ -117,12 +122,24 @@ class Qemu(Emulator):
             command += ["-L", os.path.join(self.root, "usr/share/qemu"), "-L", self.firmware]
         command += ["-accel", "tcg", "-cpu", hardware.cpu, "-smp", str(hardware.smp), "-m", str(hardware.memory),
                     "-display", "none", "-vga", "std", "-no-reboot", "-boot", "d", "-cdrom", iso,
-                    *self.network_options(hardware.host)]
+                    *self.network_options(hardware.host), *self.firmware_options(iso)]
         for number, disk in enumerate(hardware.disks):
             kind = "qcow2" if disk.endswith(".qcow2") else "raw"
             command += ["-drive", f"if=none,id=disk{number},format={kind},file={disk.replace(',', ',,')}",
                         "-device", f"virtio-blk-pci,drive=disk{number}"]
         return command
+
+    def firmware_options(self, iso):
+        """UEFI's flash: its code, and beside the ISO this run's copy of its variables."""
+        if not self.description.uefi:
+            return []
+        variables = os.path.join(os.path.dirname(iso), "variables.fd")
+        try:
+            shutil.copyfile(self.uefi_variables, variables)
+        except OSError as error:
+            raise LabError(f"{self.uefi_variables}: {error.strerror} (run make deps)") from error
+        return ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={self.uefi_code}",
+                "-drive", f"if=pflash,format=raw,unit=1,file={variables}"]
 
     @staticmethod
     def network_options(host):

@@ -78,8 +78,9 @@ def grub_config(append, kernel_append):
                               kernel=" ".join([KERNEL_OPTIONS, *kernel_append]))
 
 
-def make_iso(directory, source, hypervisor, members, append=(), kernel_append=(), archives=()):
-    """Writes DIRECTORY/boot.iso and returns its path. The control domain's kernel and initrd are those of source."""
+def make_iso(directory, source, hypervisor, members, append=(), kernel_append=(), archives=(), uefi=False):
+    """Writes DIRECTORY/boot.iso and returns its path. The control domain's kernel and initrd are those of source, and
+    so is what makes it an ISO for UEFI firmware as well."""
     tree = os.path.join(directory, "iso")
     boot = os.path.join(tree, "boot")
     os.makedirs(os.path.join(boot, "grub"))
@@ -92,8 +93,13 @@ def make_iso(directory, source, hypervisor, members, append=(), kernel_append=()
         initrd.write(cpio_archive(members))
     with open(os.path.join(boot, "grub", "grub.cfg"), "w", encoding="utf-8") as config:
         config.write(grub_config(append, kernel_append))
+    options = []
+    if uefi:
+        _copy(os.path.join(source, "efi.img"), os.path.join(tree, "efi.img"), "run make image")
+        open(os.path.join(boot, "grub", "umbra.id"), "wb").close()  # tools/image/grub-efi.cfg looks for it
+        options = ["--efi-boot", "efi.img", "-efi-boot-part", "--efi-boot-image"]
     iso = os.path.join(directory, "boot.iso")
-    done = subprocess.run(["grub-mkrescue", "--directory=/usr/lib/grub/i386-pc", "-o", iso, tree],
+    done = subprocess.run(["grub-mkrescue", "--directory=/usr/lib/grub/i386-pc", "-o", iso, tree, *options],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     if done.returncode:
         raise LabError("grub-mkrescue failed:\n" + done.stdout.decode(errors="replace"))

@@ -87,7 +87,7 @@ class Machine:
             members.update(self._agent_files(command, seconds))
         archives = [os.path.join(self.build, "image", "network.zst")] if self.host else []
         return image.make_iso(self._directory, self.image, self.hypervisor, members, self.append, self.kernel_append,
-                              archives)
+                              archives, self.description.uefi)
 
     def _agent_files(self, command, seconds):
         config = f"token={self.token}\nchannel={self.channel}\ndrivers={'yes' if self.drivers else ''}\n"

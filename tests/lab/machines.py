@@ -3,7 +3,7 @@
 
 The CPU features switched off are those whose emulation in QEMU 7.2 is wrong (SMAP: IRET frame; MONITOR: #GP;
 RDTSCP: intercept without decode). In Bochs a model's features cannot be switched off: kernels are told not to use
-XSAVEC, which damages the saved AVX registers. All but the first three machines need what make nightly fetches."""
+XSAVEC, which damages the saved AVX registers. All but the first four machines need what make nightly fetches."""
 
 import dataclasses
 
@@ -18,6 +18,7 @@ class Description:
     memory: int = 2048
     patience: int = 1   # how many times longer than on QEMU everything may take
     protection: tuple = ("SMEP",)   # what of SMEP and SMAP the processor has
+    uefi: bool = False  # its firmware, OVMF; else a BIOS
     kernel: str = ""    # words for the command line of each kernel, the control domain's and the guests'
 
 
@@ -25,6 +26,7 @@ MACHINES = {
     "qemu-svm": Description("QEMU TCG, AMD with SVM and nested paging", "EPYC,-smap,-monitor,-rdtscp"),
     "qemu-nosvm": Description("QEMU TCG, no hardware virtualisation", "EPYC,-svm,-smap,-monitor,-rdtscp"),
     "qemu-nonpt": Description("QEMU TCG, AMD with SVM, no nested paging", "EPYC,-npt,-smap,-monitor,-rdtscp"),
+    "qemu-uefi": Description("QEMU TCG, AMD with SVM, UEFI firmware", "EPYC,-smap,-monitor,-rdtscp", uefi=True),
     "qemu10": Description("QEMU 10 TCG, AMD with SVM, SMEP, SMAP, UMIP", "EPYC-v4,+x2apic,+umip,-monitor",
                           root="cache/qemu10", protection=("SMEP", "SMAP")),
     "bochs": Description("Bochs, Intel with VMX, SMEP, x2APIC, TSC deadline", "corei7_haswell_4770", "bochs",

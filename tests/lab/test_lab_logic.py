@@ -171,6 +171,27 @@ class MachineLines(unittest.TestCase):
         self.assertEqual(command[0], "/b/cache/qemu10/usr/bin/qemu-system-x86_64")
         self.assertEqual(command[command.index("-L") + 1], "/b/cache/qemu10/usr/share/qemu")
 
+    def test_uefi_firmware(self):
+        """Its variables are each run's own; machines with a BIOS have no flash."""
+        description = machines.MACHINES["qemu-uefi"]
+        emulator = emulators.make("build", description)
+        with tempfile.TemporaryDirectory() as directory:
+            emulator.uefi_variables = os.path.join(directory, "as-packaged")
+            with self.assertRaisesRegex(verdict.LabError, "as-packaged.*make deps"):
+                emulator.command(os.path.join(directory, "x.iso"), emulators.Hardware(description))
+            with open(emulator.uefi_variables, "wb") as file:
+                file.write(b"variables")
+            command = emulator.command(os.path.join(directory, "x.iso"), emulators.Hardware(description))
+            copy = os.path.join(directory, "variables.fd")
+            self.assertIn(f"if=pflash,format=raw,unit=1,file={copy}", command)
+            self.assertIn(f"if=pflash,format=raw,unit=0,readonly=on,file={emulator.uefi_code}", command)
+            with open(copy, "rb") as file:
+                self.assertEqual(file.read(), b"variables")
+        emulator.uefi_code = "/nowhere/code"
+        self.assertIn("/nowhere/code", emulator.missing())
+        bios = machines.MACHINES[machines.DEFAULT]
+        self.assertNotIn("pflash", " ".join(emulators.make("build", bios).command("x.iso", emulators.Hardware(bios))))
+
     def test_both_ends_of_a_cable(self):
         description, macs = machines.MACHINES[machines.DEFAULT], set()
         for host in hosts.make_hosts():
