@@ -43,6 +43,11 @@ test_image-srcs   := tests/unit/test_image.c $(ctl-image-srcs)
 test_image-cflags := -Itools -Ihypervisor/include
 test_image-libs   := -lz -llzma -lzstd -llz4
 
+units                  += test_grub_image
+test_grub_image-srcs   := tests/unit/test_grub_image.c $(ctl-image-srcs) tools/libctl/layout.c tools/libctl/layout_pvh.c
+test_grub_image-cflags := -Itools -Ihypervisor/include
+test_grub_image-libs   := -lz -llzma -lzstd -llz4
+
 units               += test_builder
 test_builder-srcs   := tests/unit/test_builder.c $(ctl-image-srcs) \
                        $(patsubst %,tools/libctl/%.c,layout layout_pvh pagetable check)
