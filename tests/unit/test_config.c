@@ -288,6 +288,21 @@ static void test_values(void **state)
     expect_one(",\"vif\":{}", "must be a list, not an object");
 }
 
+/* It says which package has the file, if it is GRUB's; only of a file that is not there. */
+static void test_grub_is_missing(void **state)
+{
+    static const char text[] = "{\"name\":\"g\",\"memory\":64,\"kernel\":\"/usr/lib/grub-xen/nothing.bin\"}";
+    struct outcome r;
+
+    put_file(text, strlen(text));
+    run(&r, "g.json", NULL, 0);
+    assert_int_equal(r.d.n, 1);
+    assert_string_equal(r.d.list[0].message,
+                        "\"/usr/lib/grub-xen/nothing.bin\" cannot be read: No such file or directory");
+    assert_string_equal(r.d.list[0].hint, "install the package grub-xen-host");
+    done(&r);
+}
+
 /* Devices as objects and as strings; what is printed of them is read back. */
 static void test_devices(void **state)
 {
@@ -617,6 +632,7 @@ int main(void)
         cmocka_unit_test(test_excerpts),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_grub_is_missing),
         cmocka_unit_test(test_devices),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_overrides),

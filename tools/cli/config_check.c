@@ -12,6 +12,9 @@
 
 #include "cli/config.h"
 
+/* Where Debian has GRUB for guests: the usual reason that it is not there. */
+#define GRUB_FOLDER "/usr/lib/grub-xen/"
+
 static void check_file(struct config *c, struct diags *d, const char *key, const char *path)
 {
     struct diag_at at;
@@ -29,6 +32,8 @@ static void check_file(struct config *c, struct diags *d, const char *key, const
     if (rc == 0 && S_ISREG(st.st_mode))
         return;
     at = config_at_key(c, key, "E_FILE");
+    if (rc == ENOENT && strncmp(path, GRUB_FOLDER, strlen(GRUB_FOLDER)) == 0)
+        at.hint = "install the package grub-xen-host";
     if (rc)
         diag_add(d, &at, "\"%s\" cannot be read: %s", path, strerror(rc));
     else
