@@ -470,6 +470,109 @@ static void test_m2p_strict(void **state)
     idle_l4[M2P_L4_SLOT] = *entry(user, M2P_L4_SLOT) = *entry(t[4], M2P_L4_SLOT) = _pte(0);
 }
 
+/* ---- a boot loader ---- */
+
+#define WINDOW 4u /* entry by which tables in the making are reached */
+#define PLAIN  8u /* the first of plain memory */
+#define MEMORY 32u
+
+static long map(unsigned int i, pte_t e)
+{
+    struct hcall hc = {.arg = {(unsigned long)i << PAGE_SHIFT, e.n, UVMF_INVLPG}};
+
+    return call(do_update_va_mapping, &hc);
+}
+
+/* Puts what it is to hold into a new table. */
+static void make_table(struct page_info *table, unsigned int i, pte_t e)
+{
+    assert_int_equal(map(WINDOW, to(table, PTE_RW | PTE_US)), 0);
+    *entry(table, i) = e;
+}
+
+/* All memory, in one L1; old and new tables read-only, at the same places in both. */
+static void make_tables(struct page_info *n[5], struct page_info *old[5], struct page_info *memory[MEMORY])
+{
+    for (unsigned int level = 4; level > 1; level--)
+        make_table(n[level], 0, to(n[level - 1], PTE_RW | PTE_US));
+    for (unsigned int i = PLAIN; i < MEMORY; i++)
+        make_table(n[1], i, to(memory[i], PTE_RW | PTE_US));
+    for (unsigned int level = 1; level <= 4; level++) {
+        make_table(n[1], level - 1, to(old[level], PTE_US));
+        make_table(n[1], MEMORY + level, to(n[level], PTE_US));
+    }
+    assert_int_equal(map(WINDOW, _pte(0)), 0);
+}
+
+/* One call: the new ones pinned and loaded, the old ones let go. */
+static void change_tables(const struct page_info *n, const struct page_info *old)
+{
+    struct mmuext_op op[3] = {
+        {.cmd = MMUEXT_PIN_L4_TABLE, .arg1.mfn = page_to_mfn(n).n},
+        {.cmd = MMUEXT_NEW_BASEPTR, .arg1.mfn = page_to_mfn(n).n},
+        {.cmd = MMUEXT_UNPIN_TABLE, .arg1.mfn = page_to_mfn(old).n},
+    };
+    struct hcall hc = {.arg = {(unsigned long)op, 3, 0, DOMID_SELF}};
+    long rc;
+
+    do {
+        hc.restart = false;
+        rc = call(do_mmuext_op, &hc);
+    } while (hc.restart);
+    assert_int_equal(rc, 0);
+}
+
+/* The frames change places: the guest's numbers for them do as well. */
+static void swap(struct page_info **a, uint64_t pfn_a, struct page_info **b, uint64_t pfn_b)
+{
+    struct page_info *was = *a;
+    struct mmu_update u[2] = {{.ptr = maddr(*b, 0) | MMU_MACHPHYS_UPDATE, .val = pfn_a},
+                              {.ptr = maddr(*a, 0) | MMU_MACHPHYS_UPDATE, .val = pfn_b}};
+    struct hcall hc = {.arg = {(unsigned long)u, 2, 0, DOMID_SELF}};
+
+    *a = *b;
+    *b = was;
+    assert_int_equal(call(do_mmu_update, &hc), 0);
+    assert_int_equal(get_gpfn_from_mfn(page_to_mfn(*a)), pfn_a);
+    assert_int_equal(get_gpfn_from_mfn(page_to_mfn(*b)), pfn_b);
+}
+
+/*
+ * What GRUB does as a guest's kernel: it goes over to tables of its own for all memory, takes the old ones' frames as
+ * memory, and then, having made its kernel's tables where it can write to them, makes those read-only and goes over
+ * once more.
+ */
+static void test_boot_loader(void **state)
+{
+    struct page_info *memory[MEMORY], *own[5], *kernel[5];
+
+    (void)state;
+    for (unsigned int i = PLAIN; i < MEMORY; i++)
+        memory[i] = new_frame(d);
+    for (unsigned int level = 1; level <= 4; level++) {
+        own[level] = new_frame(d);
+        kernel[level] = memory[PLAIN + level];
+        assert_int_equal(map(level - 1, to(t[level], 0)), 0);
+    }
+    assert_int_equal(ext(MMUEXT_PIN_L4_TABLE, t[4]), 0);
+    swap(&memory[MEMORY - 1], MEMORY - 1, &memory[MEMORY - 2], MEMORY - 2);
+    fake_preempt_percent = 50;
+    make_tables(own, t, memory);
+    change_tables(own[4], t[4]);
+    for (unsigned int level = 1; level <= 4; level++)
+        assert_int_equal(map(level - 1, to(t[level], PTE_RW | PTE_US)), 0);
+    assert_int_equal(map(0, to(own[1], PTE_RW | PTE_US)), -EBUSY);
+
+    for (unsigned int level = 1; level <= 4; level++) {
+        *entry(kernel[level], 0) = level > 1 ? to(kernel[level - 1], PTE_RW | PTE_US) : to(memory[PLAIN], PTE_RW);
+        assert_int_equal(map(PLAIN + level, to(kernel[level], PTE_US)), 0);
+    }
+    change_tables(kernel[4], own[4]);
+    assert_int_equal(update(kernel[1], 1, to(own[4], PTE_RW)), 0);
+    assert_int_equal(update(kernel[1], 2, to(kernel[4], PTE_RW)), -EBUSY);
+    fake_preempt_percent = 0;
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
@@ -488,6 +591,7 @@ int main(void)
         TEST(test_no_translate),
         TEST(test_unknown_ext_ops),
         TEST(test_m2p_strict),
+        TEST(test_boot_loader),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
