@@ -132,6 +132,8 @@ nightly-deps: deps
 	$(Q)sh tools/image/deps.sh packages-nightly.txt
 	$(Q)$(MAKE) --no-print-directory image
 	$(Q)sh tools/image/nightly.sh $(BUILD)
+debian-disk:
+	$(Q)sh tools/image/deps.sh packages.txt packages-debian.txt && sh tools/image/debian/build.sh $(BUILD)
 nightly: nightly-deps
 	$(Q)python3 tests/matrix/run --build $(BUILD)
 bench: deps

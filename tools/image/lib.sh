@@ -86,6 +86,15 @@ sandbox() {
     [ "$(id -u)" != 0 ] || echo '-o APT::Sandbox::User=root'
 }
 
+# Where this system's packages come from.
+archive_site() {
+    . /etc/os-release
+    site=$(apt-get indextargets --format '$(SITE) $(CODENAME)' 'Created-By: Packages' |
+        sed -n "s/ $VERSION_CODENAME\$//p" | head -n1)
+    [ -n "$site" ] || fail "apt knows no archive of $VERSION_CODENAME"
+    echo "$site"
+}
+
 unpack_packages() {
     is_current "$cache/unpacked" "$(key_of "$cache/versions")" || {
         say "unpacking packages"

@@ -52,9 +52,7 @@ refresh() { # SUITE
 refresh_own() { # SUITE SUFFIX
     say "package lists: $1"
     . /etc/os-release
-    site=$(apt-get indextargets --format '$(SITE) $(CODENAME)' 'Created-By: Packages' |
-        sed -n "s/ $VERSION_CODENAME\$//p" | head -n1)
-    [ -n "$site" ] || fail "apt knows no archive of $VERSION_CODENAME"
+    site=$(archive_site)
     mkdir -p "$cache/$1/lists/partial"
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site $VERSION_CODENAME$2 main" \
         >"$cache/$1/sources.list"
