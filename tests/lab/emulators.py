@@ -17,6 +17,8 @@ import time
 
 from verdict import LabError, tail
 
+SNAPSHOT = "snapshot:"  # before a disk's file
+
 
 def die_with_parent():
     """Runs in the child: the kernel kills the emulator if this process is killed without a chance to clean up."""
@@ -124,9 +126,7 @@ class Qemu(Emulator):
                     "-display", "none", "-vga", "std", "-no-reboot", "-boot", "d", "-cdrom", iso,
                     *self.network_options(hardware.host), *self.firmware_options(iso)]
         for number, disk in enumerate(hardware.disks):
-            kind = "qcow2" if disk.endswith(".qcow2") else "raw"
-            command += ["-drive", f"if=none,id=disk{number},format={kind},file={disk.replace(',', ',,')}",
-                        "-device", f"virtio-blk-pci,drive=disk{number}"]
+            command += self.disk_options(number, disk)
         return command
 
     def firmware_options(self, iso):
@@ -140,6 +140,15 @@ class Qemu(Emulator):
             raise LabError(f"{self.uefi_variables}: {error.strerror} (run make deps)") from error
         return ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={self.uefi_code}",
                 "-drive", f"if=pflash,format=raw,unit=1,file={variables}"]
+
+    @staticmethod
+    def disk_options(number, disk):
+        """Of a file, as it is; one whose name begins with "snapshot:" stays as it is, whatever the machine writes."""
+        file = disk.removeprefix(SNAPSHOT)
+        kind = "qcow2" if file.endswith(".qcow2") else "raw"
+        keep = "" if file == disk else ",snapshot=on"
+        return ["-drive", f"if=none,id=disk{number},format={kind}{keep},file={file.replace(',', ',,')}",
+                "-device", f"virtio-blk-pci,drive=disk{number}"]
 
     @staticmethod
     def network_options(host):

@@ -162,8 +162,17 @@ class MachineLines(unittest.TestCase):
         hardware = emulators.Hardware(description, 3, 512, ["a,b.qcow2"])
         text = " ".join(emulators.make("build", description).command("x.iso", hardware))
         for part in ("qemu-system-x86_64 -nodefaults -accel", "-svm", "-smp 3", "-m 512", "-no-reboot",
-                     "format=qcow2,file=a,,b.qcow2"):
+                     "format=qcow2,file=a,,b.qcow2", "drive=disk0"):
             self.assertIn(part, text)
+        self.assertNotIn("snapshot", text)
+
+    def test_disk_that_stays_as_it_is(self):
+        description = machines.MACHINES[machines.DEFAULT]
+        hardware = emulators.Hardware(description, disks=["a.img", emulators.SNAPSHOT + "b.img"])
+        command = emulators.make("build", description).command("x.iso", hardware)
+        self.assertIn("if=none,id=disk0,format=raw,file=a.img", command)
+        self.assertIn("if=none,id=disk1,format=raw,snapshot=on,file=b.img", command)
+        self.assertIn("virtio-blk-pci,drive=disk1", command)
 
     def test_unpacked_qemu_has_its_own_firmware(self):
         description = machines.MACHINES["qemu10"]
