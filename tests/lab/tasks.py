@@ -22,7 +22,7 @@ import re
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FOLDER = os.path.join(TOP, "docs", "tasks")
-PAGES = ("install", "first-guest", "disk-and-bridge", "migrate", "no-boot", "panic")
+PAGES = ("install", "first-guest", "disk-and-bridge", "debian-guest", "migrate", "no-boot", "panic")
 KINDS = {
     "lab": r"sh lab",
     "until": r"sh lab, until it shows",
