@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * `autostart`: the guests that start with the host. A guest is enabled by a file or link of the name NAME.json in
- * /etc/umbra/auto; `run` creates them in order of their names, `stop` asks every guest of the host to power off or
- * saves it, as its configuration says. What `stop` saved, `run` restores first.
+ * /etc/umbra/auto; `run` creates them in order of their names, `stop` asks every guest of umbra's to power off or saves
+ * it, as its configuration says. What `stop` saved, `run` restores first.
  *
  * Each guest is seen to by a verb in a process of its own, so that what one of them meets with leaves the others alone.
  */
@@ -436,7 +436,6 @@ static int run(struct cli *cli, const struct cli_args *args)
 /* --- stop ----------------------------------------------------------------------------------------------------------
  */
 
-/* Guests of other tools have no configuration here: they are shut down. */
 static bool wants_save(struct cli *cli, const uint8_t uuid[16])
 {
     struct json_value *tree;
@@ -452,6 +451,15 @@ static bool wants_save(struct cli *cli, const uint8_t uuid[16])
     json_free(tree);
     free(text);
     return save;
+}
+
+/* Guests of other tools have no record, and are those tools' to stop: xendomains saves them, libvirt-guests too. */
+static bool is_to_stop(struct cli *cli, const struct ctl_domain_info *info)
+{
+    struct guest_state gs;
+
+    return info->domid && !info->dying && !info->shutdown && *info->name &&
+           guest_state_get(cli->ctl, info->uuid, &gs, NULL) != -ENOENT;
 }
 
 static pid_t stop_one(struct cli *cli, const struct ctl_domain_info *info)
@@ -524,7 +532,7 @@ static int stop(struct cli *cli, const struct cli_args *args)
         rc = failed(cli, NULL, -ENOMEM, "stop the guests", NULL, "out of memory");
     until = now_s() + seconds;
     for (int i = 0; children && i < n; i++) {
-        if (list[i].domid && !list[i].dying && !list[i].shutdown && *list[i].name)
+        if (is_to_stop(cli, &list[i]))
             children[i] = stop_one(cli, &list[i]);
         if (children[i] < 0)
             failed(cli, list[i].name, -errno, "stop", autostart_saved, "no process or no directory can be made for it");
