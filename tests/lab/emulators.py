@@ -118,12 +118,13 @@ class Qemu(Emulator):
         return None
 
     def command(self, iso, hardware):
-        """The argument list without serial lines and monitor."""
+        """The argument list without serial lines and monitor. Without an ISO it boots from its first disk."""
         command = [self.binary(), "-nodefaults"]
         if self.root:
             command += ["-L", os.path.join(self.root, "usr/share/qemu"), "-L", self.firmware]
         command += ["-accel", "tcg", "-cpu", hardware.cpu, "-smp", str(hardware.smp), "-m", str(hardware.memory),
-                    "-display", "none", "-vga", "std", "-no-reboot", "-boot", "d", "-cdrom", iso,
+                    "-display", "none", "-vga", "std", "-no-reboot",
+                    *(["-boot", "d", "-cdrom", iso] if iso else ["-boot", "c"]),
                     *self.network_options(hardware.host), *self.firmware_options(iso)]
         for number, disk in enumerate(hardware.disks):
             command += self.disk_options(number, disk)

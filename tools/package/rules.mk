@@ -3,6 +3,8 @@
 #   make install [DESTDIR=...] [PREFIX=/usr/local]    what install.sh lists; into DESTDIR, to be used without it
 #   make deb                                          build/deb/*.deb, and what lintian says of them
 #   make check-deb                                    installs and removes them in a Debian 12 of its own (root, net)
+#   make host-disk                                    the disk of a Debian 12 for the lab (root, net)
+#   make check-installed                              installs them on such a disk, and starts it with and without Umbra
 PREFIX     := /usr/local
 BOOTDIR    := /boot
 SYSCONFDIR := /etc
@@ -12,7 +14,7 @@ MANDIR     = $(PREFIX)/share/man
 # Empty: the program keeps its symbols, for a packager who separates them.
 STRIP      := -s
 
-.PHONY: install deb check-deb
+.PHONY: install deb check-deb host-disk check-installed
 install: export BUILD := $(BUILD)
 install: export VERSION := $(VERSION)
 install: export DESTDIR := $(DESTDIR)
@@ -34,3 +36,10 @@ deb:
 	$(Q)sh tools/package/deb.sh $(BUILD) $(VERSION)
 check-deb: deb
 	$(Q)python3 tests/run --deb --build $(BUILD)
+
+host-disk:
+	$(Q)sh tools/image/deps.sh packages-deb.txt
+	$(Q)sh tools/image/host-disk.sh $(BUILD)
+check-installed: deb host-disk
+	$(Q)$(MAKE) --no-print-directory image
+	$(Q)UMBRA_LONG=1 python3 tests/run --lab --filter 'test_installed|test_libvirt' --build $(BUILD)
