@@ -147,4 +147,6 @@ include tools/package/rules.mk
 clean:
 	rm -rf $(BUILD)
 
--include $(shell find $(BUILD) -path $(BUILD)/cache -prune -o -type f -name '*.d' -print 2>/dev/null)
+# Not those of a system's files, and grub.d is none at all.
+-include $(shell find $(BUILD) -path $(BUILD)/cache -prune -o -path $(BUILD)/deb -prune -o \
+                               -type f -name '*.d' -print 2>/dev/null)

@@ -12,7 +12,9 @@ The disk is a copy of BUILD/cache/host-disk.img (tools/image/host-disk.sh). Each
 own GRUB starts from that disk; a second disk brings the agent's orders, the packages and what guests boot from. Its
 console and its agent are where the lab has them in the control-domain image, so that all of Machine's methods work."""
 
+import base64
 import glob
+import gzip
 import os
 import shutil
 import subprocess
@@ -138,7 +140,8 @@ class Host:
 
     def files_on_disk(self):
         """Paths below the root; of what is mounted there, only where."""
-        return set(self.ok("find / -xdev -mindepth 1 -printf '%P\\n'").splitlines())
+        listed = self.ok("find / -xdev -mindepth 1 -printf '%P\\n' | gzip | base64 -w 0", 600)
+        return set(gzip.decompress(base64.b64decode(listed)).decode(errors="surrogateescape").splitlines())
 
     # --- installation ---------------------------------------------------------------------------------------------
 

@@ -152,7 +152,7 @@ class Installed(unittest.TestCase):
     def test_4_plain(self):
         """Nothing was chosen for this start: it is plain Linux's."""
         for name in GUESTS:
-            self.ok(f"umbra shutdown --wait {name}; umbra autostart disable {name}")
+            self.ok(f"umbra shutdown --wait {name} && umbra autostart disable {name}")
         self.host.restart()
         self.check_plain()
         units = self.ok("systemctl is-active umbra-supervisor umbra-autostart; true")
