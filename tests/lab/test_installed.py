@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Umbra's packages on a Debian 12 that starts from its own disk (installed.py): installed beside its Linux, started once
-by its menu entry, with guests that come and go with the host; then plain Linux again, and no trace.
+"""Umbra's packages on a Debian 12 that starts from its own disk (installed.py): installed beside its Linux, started
+once by its menu entry, with guests that come and go with the host; then plain Linux again, and no trace.
 
 Everything on the disk is real: GRUB and its menu, systemd, apt, Xen's daemons. Four boots of some minutes each;
 make check-installed makes the disk and the packages before it runs this."""
@@ -141,7 +141,8 @@ class Installed(unittest.TestCase):
         self.check_guests()
         self.wait_console("kept", f"umbra-guest: tick {self.ticks('kept')[-1] + 5}")
         self.assertEqual(self.console("kept").count("umbra-guest: up"), 1)
-        self.assertEqual(self.ticks("kept"), sorted(set(self.ticks("kept"))))
+        ticks = self.ticks("kept")
+        self.assertEqual(ticks, sorted(set(ticks)))
         self.ok(f"for i in $(seq 300); do [ $(grep -c 'umbra-guest: up' {LOGS}/guest-brief.log) = 2 ] && exit 0; "
                 f"sleep 1; done; cat {LOGS}/guest-brief.log; exit 1", 360)
         self.assertIn("umbra-guest: poweroff", self.console("brief"))
