@@ -128,12 +128,7 @@ check: deps
 	$(Q)$(MAKE) --no-print-directory -j2 all unit-programs
 	$(Q)$(MAKE) --no-print-directory image
 	$(Q)python3 tests/run --all --jobs 2 --build $(BUILD)
-nightly-deps: deps
-	$(Q)sh tools/image/deps.sh packages-nightly.txt
-	$(Q)$(MAKE) --no-print-directory image
-	$(Q)sh tools/image/nightly.sh $(BUILD)
-debian-disk:
-	$(Q)sh tools/image/deps.sh packages.txt packages-debian.txt && sh tools/image/debian/build.sh $(BUILD)
+include tools/image/rules.mk
 nightly: nightly-deps
 	$(Q)python3 tests/matrix/run --build $(BUILD)
 bench: deps

@@ -1,26 +1,19 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * The log of stores as control tools ask for it: of a domain on shadows, in both ways of noticing what hardware does,
- * and of one on nested paging. All three have to give the same bits. Hardware is a few lines here: it stores where an
- * entry lets it, sets D there, and makes a fault elsewhere. Of a PV domain, here, all but its own stores, which are in
- * pv_log.c.
+ * and of one on nested paging, in both as well. All have to give the same bits. Hardware is a few lines here: it stores
+ * where an entry lets it, sets D there, and makes a fault elsewhere. PV domains: core_log_pv.c.
  */
 #include <hv/hvm.h>
 #include <hv/p2m.h>
 #include <hv/paging_pool.h>
 #include "../../hypervisor/mm/p2m/internal.h"
 #include "../../hypervisor/mm/shadow/internal.h"
-#include "fake/core.h"
+#include "core_log.h"
 
-#define PAGES 70u  /* guest frames of 4 KiB, and what is in LARGE */
-#define LARGE 512u /* 512 of one entry */
-#define TOTAL (LARGE + 512u)
-#define BYTES (TOTAL / 8)
-#define POOL  200u
-
-static struct domain *d;
-static struct xen_domctl *op;
-static uint8_t *bitmap;
+struct domain *d;
+struct xen_domctl *op;
+uint8_t *bitmap;
 
 enum kind { PROTECT, HARVEST, NESTED, NESTED_HARVEST, KINDS };
 
@@ -123,7 +116,7 @@ static void store(uint64_t gfn)
 
 /* ---- tools ---- */
 
-static long log_op(domid_t id, uint32_t command, uint32_t mode, uint64_t pages, void *to)
+long log_op(domid_t id, uint32_t command, uint32_t mode, uint64_t pages, void *to)
 {
     op->cmd = XEN_DOMCTL_shadow_op;
     op->interface_version = XEN_DOMCTL_INTERFACE_VERSION;
@@ -133,17 +126,15 @@ static long log_op(domid_t id, uint32_t command, uint32_t mode, uint64_t pages, 
     return CALL(domctl, op, 0, 0);
 }
 
-#define ENABLE() log_op(d->id, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0, 0, NULL)
-#define OFF()    log_op(d->id, XEN_DOMCTL_SHADOW_OP_OFF, 0, 0, NULL)
-#define CLEAN()  log_op(d->id, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, TOTAL, bitmap)
-#define PEEK()   log_op(d->id, XEN_DOMCTL_SHADOW_OP_PEEK, 0, TOTAL, bitmap)
+#define CLEAN() log_op(d->id, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, TOTAL, bitmap)
+#define PEEK()  log_op(d->id, XEN_DOMCTL_SHADOW_OP_PEEK, 0, TOTAL, bitmap)
 
-static bool says(uint64_t gfn)
+bool says(uint64_t gfn)
 {
     return bitmap[gfn / 8] >> gfn % 8 & 1;
 }
 
-static unsigned int how_many(void)
+unsigned int how_many(void)
 {
     unsigned int n = 0;
 
@@ -446,64 +437,61 @@ static void test_not_covered(void **state)
 }
 
 /* Nested paging: without memory to split an entry, all of it counts as stored to. */
-static void not_split(enum kind kind)
-{
-    struct page_info *pg[POOL + 1];
-    unsigned int n;
-
-    begin(kind);
-    assert_int_equal(ENABLE(), 0);
-    n = take_all(pg);
-    store(LARGE + 9);
-    assert_int_equal(p2m_lookup(d, _gfn(LARGE)).order, 9);
-    assert_int_equal(CLEAN(), 0);
-    assert_int_equal(how_many(), 512);
-    assert_false(may_store(LARGE + 9));
-    give_back(pg, n);
-    store(LARGE + 9);
-    assert_int_equal(p2m_lookup(d, _gfn(LARGE)).order, 0);
-    assert_int_equal(CLEAN(), 0);
-    assert_int_equal(how_many(), 1);
-    end();
-}
-
 static void test_not_split(void **state)
 {
-    not_split(NESTED);
-    not_split(NESTED_HARVEST);
+    struct page_info *pg[POOL + 1];
+
+    for (enum kind kind = NESTED; kind < KINDS; kind++) {
+        unsigned int n;
+
+        begin(kind);
+        assert_int_equal(ENABLE(), 0);
+        n = take_all(pg);
+        store(LARGE + 9);
+        assert_int_equal(p2m_lookup(d, _gfn(LARGE)).order, 9);
+        assert_int_equal(CLEAN(), 0);
+        assert_int_equal(how_many(), 512);
+        assert_false(may_store(LARGE + 9));
+        give_back(pg, n);
+        store(LARGE + 9);
+        assert_int_equal(p2m_lookup(d, _gfn(LARGE)).order, 0);
+        assert_int_equal(CLEAN(), 0);
+        assert_int_equal(how_many(), 1);
+        end();
+    }
 }
 
-/* Nested paging, harvested: one fault for 512 pages, however often they are read; the audit knows such entries. */
+static void change_type(uint64_t gfn, uint64_t n, enum p2m_type from, enum p2m_type to)
+{
+    struct p2m_retype r = {.gfn = _gfn(gfn), .n = n, .from = from, .to = to};
+
+    stretch_point();
+    assert_int_equal(p2m_change_type(d, &r), 0);
+}
+
+/* Nested paging, harvested: one fault for 512 pages; the audit knows such entries; what a D said goes with its entry.
+ */
 static void test_watched(void **state)
 {
-    struct p2m_retype r = {.gfn = _gfn(7), .n = 1, .from = P2M_RAM_RW, .to = P2M_RAM_RO};
     struct p2m_audit a = {0};
 
     begin(NESTED_HARVEST);
     assert_int_equal(ENABLE(), 0);
     store(LARGE + 5);
-    for (uint64_t gfn = LARGE; gfn < TOTAL; gfn++)
-        assert_true(may_store(gfn));
-    assert_false(may_store(7));
     store(7);
+    assert_true(may_store(LARGE) && may_store(TOTAL - 1));
     while (p2m_audit(d, &a) == -ERESTART)
         stretch_point();
     assert_int_equal(a.broken.count, 0);
-    assert_int_equal(PEEK(), 0);
-    assert_int_equal(how_many(), 2);
     assert_int_equal(CLEAN(), 0);
     assert_true(how_many() == 2 && says(7) && says(LARGE + 5));
     store(7);
-    stretch_point();
-    assert_int_equal(p2m_change_type(d, &r), 0); /* what its D said goes with the entry */
+    change_type(7, 1, P2M_RAM_RW, P2M_RAM_RO);
     assert_int_equal(CLEAN(), 0);
     assert_true(how_many() == 1 && says(7));
-    r = (struct p2m_retype){.gfn = _gfn(LARGE), .n = 512, .from = P2M_RAM_RO, .to = P2M_LOGDIRTY};
-    stretch_point();
-    assert_int_equal(p2m_change_type(d, &r), 0); /* they are alike, and stay what they are */
+    change_type(LARGE, 512, P2M_RAM_RO, P2M_LOGDIRTY); /* they are alike, and stay what they are */
     assert_int_equal(p2m_lookup(d, _gfn(LARGE)).order, 0);
     assert_int_equal(OFF(), 0);
-    press(LARGE + 5);
     assert_int_equal(p2m_lookup(d, _gfn(LARGE)).order, 9);
     end();
 }
@@ -622,198 +610,13 @@ static void test_random(void **state)
     }
 }
 
-/* ---- PV domains ---- */
-
-static const unsigned int pv_vcpus = 3; /* each on a CPU, and the control domain's on one */
-
-static long pv_op(uint32_t command)
-{
-    return log_op(d->id, command, 0, TOTAL, bitmap);
-}
-
-static long pv_pool(uint32_t mb)
-{
-    op->cmd = XEN_DOMCTL_shadow_op;
-    op->domain = d->id;
-    op->u.shadow_op = (struct xen_domctl_shadow_op){.op = XEN_DOMCTL_SHADOW_OP_SET_ALLOCATION, .mb = mb};
-    return CALL(domctl, op, 0, 0);
-}
-
-/* Frames whose numbers are 0 to PAGES - 1 to the guest. */
-static mfn_t pv_frame[PAGES];
-
-static void pv_begin(void)
-{
-    struct page_info *pg;
-    unsigned int i = 0;
-
-    d = core_guest(pv_vcpus, PAGES);
-    list_for_each (pg, &d->page_list, list) {
-        pv_frame[i] = page_to_mfn(pg);
-        set_gpfn_from_mfn(pv_frame[i], i);
-        i++;
-    }
-    core_as(control_domain->vcpu[0]);
-    op = guest_new(struct xen_domctl);
-    bitmap = guest_alloc(BYTES);
-}
-
-/* What another number for a frame is counted as: its bits may want memory. */
-static uint32_t units_of_number(uint64_t gfn)
-{
-    uint32_t before = stretch_request();
-
-    logdirty_set_gpfn(d, pv_frame[9], gfn);
-    return stretch_request() - before;
-}
-
-static unsigned int pv_clean(void)
-{
-    memset(bitmap, 0x5a, BYTES);
-    assert_int_equal(pv_op(XEN_DOMCTL_SHADOW_OP_CLEAN), 0);
-    assert_int_equal(op->u.shadow_op.pages, TOTAL);
-    return how_many();
-}
-
-static void test_pv(void **state)
-{
-    struct page_info *pg;
-
-    pv_begin();
-    assert_int_equal(pv_op(XEN_DOMCTL_SHADOW_OP_CLEAN), -EINVAL);
-    assert_int_equal(pv_op(XEN_DOMCTL_SHADOW_OP_PEEK), -EINVAL);
-    assert_int_equal(OFF(), 0);
-    assert_int_equal(pv_op(XEN_DOMCTL_SHADOW_OP_GET_ALLOCATION), 0);
-    assert_int_equal(op->u.shadow_op.mb, 0);
-    core.preempt = 1;
-    assert_int_equal(ENABLE(), 0);
-    assert_true(core.restarts > 0);
-    core.preempt = 0;
-    assert_false(paging_mode_translate(d));
-    assert_int_equal(ENABLE(), -EINVAL);
-    for (unsigned int i = 0; i < pv_vcpus; i++) {
-        assert_true(pv_on_shadows(&d->vcpu[i]->pv));
-        assert_int_equal(d->vcpu[i]->pause_count, 0);
-        for (unsigned int mode = 0; mode < 2; mode++)
-            assert_true(d->vcpu[i]->pv.root[mode].cr3 && d->vcpu[i]->pv.root[mode].page->roots == 1);
-    }
-    assert_int_equal(d->pause_count, 0);
-    assert_int_equal(pv_clean(), 0);
-    /* Who takes a frame, who gives it back, who keeps it; numbers that change. */
-    pg = mfn_to_page(pv_frame[5]);
-    assert_int_equal(get_page_and_type(pg, d, PT_WRITABLE), 0);
-    assert_int_equal(pv_clean(), 1);
-    put_page_and_type(pg);
-    assert_int_equal(pv_clean(), 1);
-    assert_true(says(5));
-    assert_int_equal(pv_clean(), 0);
-    assert_int_equal(get_own_writable(pg), 0); /* an entry of its own would say so itself */
-    put_own_writable(pg);
-    assert_int_equal(pv_clean(), 0);
-    pg = get_writable_page(d, _gfn(pv_frame[7].n));
-    for (unsigned int n = 0; n < 3; n++) {
-        assert_int_equal(pv_clean(), 1);
-        assert_true(says(7));
-    }
-    put_page_and_type(pg);
-    assert_int_equal(pv_clean(), 1);
-    assert_int_equal(pv_clean(), 0);
-    assert_int_equal(units_of_number(10), 1);
-    assert_int_equal(pv_clean(), 1);
-    assert_true(says(10));
-    assert_in_range(units_of_number(7 * LOGDIRTY_PER_NODE * PT_ENTRIES), 1 + STRETCH_FRAME, 1 + 3 * STRETCH_FRAME);
-    assert_int_equal(units_of_number(7 * LOGDIRTY_PER_NODE * PT_ENTRIES + 1), 1);
-    /* A number far away costs memory for its bits; more of them than there is make everything dirty, once. */
-    for (uint64_t i = 0; !d->logdirty.all; i++)
-        logdirty_set_gpfn(d, pv_frame[11], i * LOGDIRTY_PER_NODE * PT_ENTRIES % P2M_GFNS + i * LOGDIRTY_PER_NODE);
-    assert_int_equal(pv_clean(), TOTAL);
-    assert_int_equal(pv_pool(0), -EBUSY);
-    assert_int_equal(OFF(), 0);
-    assert_null(d->shadow);
-    assert_int_equal(d->paging_pool->free, d->paging_pool->size);
-    for (unsigned int i = 0; i < pv_vcpus; i++)
-        assert_false(pv_on_shadows(&d->vcpu[i]->pv) || d->vcpu[i]->pv.root[0].page);
-    assert_int_equal(pv_pool(1), 0);
-    while (paging_pool_resize(d, shadow_pv_least(d) - 1) == -ERESTART)
-        stretch_point();
-    assert_int_equal(ENABLE(), -ENOMEM); /* somebody has said so */
-    assert_int_equal(d->logdirty.state, LOGDIRTY_OFF);
-    assert_int_equal(pv_pool(0), 0);
-    assert_int_equal(d->paging_pool->size, 0);
-    assert_int_equal(ENABLE(), 0);
-    core_kill(d); /* with the log on */
-}
-
-/* A size that the pool did not get is nobody's choice. */
-static void test_pv_pool_not_got(void **state)
-{
-    pv_begin();
-    assert_int_equal(OFF(), 0);
-    assert_int_equal(pv_pool(~0u >> 12), -ENOMEM);
-    assert_false(d->pv.pool_chosen);
-    assert_int_equal(ENABLE(), 0);
-    assert_int_equal(OFF(), 0);
-    assert_int_equal(pv_pool(4), 0);
-    assert_true(d->pv.pool_chosen);
-    assert_int_equal(pv_pool(~0u >> 12), -ENOMEM);
-    assert_true(d->pv.pool_chosen);
-    core_kill(d);
-}
-
-/* Frames that come while the log is on, with numbers side by side: the bits are there for all of them at once. */
-static void test_pv_populate(void **state)
-{
-    struct xen_memory_reservation *res = guest_new(struct xen_memory_reservation);
-    xen_pfn_t *first = guest_new(xen_pfn_t);
-
-    pv_begin();
-    assert_int_equal(ENABLE(), 0);
-    d->max_pages = 2 * PAGES + 32;
-    core_settle();
-    core_as(d->vcpu[0]);
-    *first = 0x40000;
-    *res = (struct xen_memory_reservation){
-        .extent_start.p = first, .nr_extents = 1, .extent_order = 5, .domid = DOMID_SELF};
-    assert_int_equal(CALL(memory_op, XENMEM_populate_physmap, res, 0), 1); /* core_end knows the bound */
-    core_as(control_domain->vcpu[0]);
-    core_kill(d);
-}
-
-/* Whatever cannot be had, nothing is left of it. */
-static void test_pv_no_memory(void **state)
-{
-    pv_begin();
-    for (unsigned int n = 1;; n++) {
-        long rc;
-
-        core.fail_alloc = n;
-        rc = ENABLE();
-        if (!rc)
-            break;
-        assert_int_equal(rc, -ENOMEM);
-        assert_int_equal(core.fail_alloc, 0);
-        assert_int_equal(d->logdirty.state, LOGDIRTY_OFF);
-        assert_null(d->shadow);
-        assert_false(pv_on_shadows(&d->vcpu[0]->pv) || d->vcpu[0]->pv.root[0].page || paging_mode_translate(d));
-        assert_true(!d->paging_pool || d->paging_pool->free == d->paging_pool->size);
-        assert_int_equal(pv_op(XEN_DOMCTL_SHADOW_OP_CLEAN), -EINVAL);
-    }
-    assert_true(core.fail_alloc > 0);
-    core.fail_alloc = 0;
-    core_kill(d);
-}
-
 int core_log_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        CORE_TEST(test_refused),      CORE_TEST(test_rounds),
-        CORE_TEST(test_sizes),        CORE_TEST(test_bad_buffers),
-        CORE_TEST(test_held),         CORE_TEST(test_one_at_a_time),
-        CORE_TEST(test_other_stores), CORE_TEST(test_no_memory),
-        CORE_TEST(test_not_covered),  CORE_TEST(test_not_split),
-        CORE_TEST(test_watched),      CORE_TEST(test_random),
-        CORE_TEST(test_pv),           CORE_TEST(test_pv_pool_not_got),
-        CORE_TEST(test_pv_no_memory), CORE_TEST(test_pv_populate),
+        CORE_TEST(test_refused),      CORE_TEST(test_rounds),    CORE_TEST(test_sizes),
+        CORE_TEST(test_bad_buffers),  CORE_TEST(test_held),      CORE_TEST(test_one_at_a_time),
+        CORE_TEST(test_other_stores), CORE_TEST(test_no_memory), CORE_TEST(test_not_covered),
+        CORE_TEST(test_not_split),    CORE_TEST(test_watched),   CORE_TEST(test_random),
     };
 
     return cmocka_run_group_tests_name("log of stores", tests, NULL, NULL);

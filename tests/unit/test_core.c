@@ -27,6 +27,7 @@ int main(void)
     failed += core_width_tests();
     failed += core_shadow_tests();
     failed += core_log_tests();
+    failed += core_log_pv_tests();
     failed += core_efi_tests();
     return failed;
 }

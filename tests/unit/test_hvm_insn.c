@@ -37,6 +37,10 @@ static char logged[256];
 
 /* ---- the rest of the hypervisor ---- */
 
+void hvm_latch_width(struct domain *of)
+{
+}
+
 void time_update_vcpu(struct vcpu *of)
 {
 }

@@ -114,6 +114,7 @@ int core_compat_32_tests(void);
 int core_width_tests(void);
 int core_shadow_tests(void);
 int core_log_tests(void);
+int core_log_pv_tests(void);
 int core_efi_tests(void);
 
 #endif

@@ -73,6 +73,10 @@ void send_global_virq(unsigned int virq)
 {
 }
 
+void hvm_latch_width(struct domain *d)
+{
+}
+
 void hvm_vcpu_stop(struct vcpu *v)
 {
 }
