@@ -43,5 +43,6 @@ void asid_take(struct hvm_vcpu *h, struct vmcb *c)
         c->tlb_control = TLB_FLUSH_ALL;
         this_cpu(next_asid) = 1;
     }
-    c->asid = this_cpu(next_asid)++;
+    c->asid = this_cpu(next_asid);
+    this_cpu(next_asid) = c->asid + 1;
 }

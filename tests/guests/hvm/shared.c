@@ -39,8 +39,7 @@ static void look_at_clock(void)
 {
     volatile uint32_t *clock = at(TEST_AREA + CLOCK);
 
-    CHECK(clock[0] && !(clock[0] & 1));
-    CHECK(clock[1] > IN_2017);
+    CHECK(clock[0] && !(clock[0] & 1) && clock[1] > IN_2017);
     CHECK(clock[2] < 1000000000);
 }
 
@@ -50,17 +49,14 @@ static void take_events(void)
 
     CHECK_IS(hypercall(EVENT_OP, EVTCHN_BIND_IPI, bind, 0), 0);
     REQUIRE(bind[1] && bind[1] < BITS);
-    see_nothing();
-    CHECK_IS(hypercall(EVENT_OP, EVTCHN_SEND, &bind[1], 0), 0);
-    CHECK(pending(bind[1]));
-    CHECK_IS(*word(sizeof(long)), 1);
-    CHECK_IS(*announced(), 1);
-    see_nothing();
-    *word(MASKS) = ~0ul;
-    CHECK_IS(hypercall(EVENT_OP, EVTCHN_SEND, &bind[1], 0), 0);
-    CHECK(pending(bind[1]));
-    CHECK_IS(*word(sizeof(long)), 0);
-    CHECK_IS(*announced(), 0);
+    for (unsigned long masked = 0; masked < 2; masked++) {
+        see_nothing();
+        *word(MASKS) = -masked;
+        CHECK_IS(hypercall(EVENT_OP, EVTCHN_SEND, &bind[1], 0), 0);
+        CHECK(pending(bind[1]));
+        CHECK_IS(*word(sizeof(long)), !masked);
+        CHECK_IS(*announced(), !masked);
+    }
     CHECK_IS(hypercall(EVENT_OP, EVTCHN_UNMASK, &bind[1], 0), 0);
     CHECK_IS(*word(MASKS), ~(1ul << bind[1]));
     CHECK_IS(*word(sizeof(long)), 1);
@@ -68,7 +64,6 @@ static void take_events(void)
     CHECK_IS(hypercall(EVENT_OP, EVTCHN_CLOSE, &bind[1], 0), 0);
     CHECK(!pending(bind[1]));
     *word(MASKS) = 0;
-    see_nothing();
 }
 
 static void find_runstate(void)
@@ -80,12 +75,10 @@ static void find_runstate(void)
     } *area = new_page();
     uint64_t where = (unsigned long)area, nowhere = 0;
 
-    area->state = 99;
-    area->behind = 99;
+    area->state = area->behind = 99;
     CHECK_IS(hypercall(VCPU_OP, 5, NULL, (unsigned long)&where), 0);
     CHECK_IS(area->state, 0); /* running */
-    CHECK(area->entered && area->entered < 1ull << 50);
-    CHECK(area->time[0] && area->time[0] < 1ull << 50);
+    CHECK(area->entered && area->entered < 1ull << 50 && area->time[0] && area->time[0] < 1ull << 50);
     CHECK_IS(area->behind, 99);
     CHECK_IS(hypercall(VCPU_OP, 5, NULL, (unsigned long)&nowhere), 0);
 }

@@ -36,11 +36,11 @@ struct core {
     const char *typed;          /* what console_read finds */
     hypercall_fn *stack_switch; /* stands for hypercall 3 */
     uint64_t wallclock;
-    unsigned int upcalls; /* events were announced to vCPUs of translated domains */
+    unsigned int upcalls;                /* events were announced to vCPUs of translated domains */
     void (*upcall_hook)(struct vcpu *v); /* what other CPUs do meanwhile */
-    bool code_32;         /* the translated domain that calls runs in 32-bit code */
-    size_t restored;      /* bytes of records that sethvmcontext was given */
-    uint32_t physdev_cmd; /* of the last physdev_op */
+    bool code_32;                        /* the translated domain that calls runs in 32-bit code */
+    size_t restored;                     /* bytes of records that sethvmcontext was given */
+    uint32_t physdev_cmd;                /* of the last physdev_op */
     void *physdev_arg;
     void (*copy_hook)(void); /* before each copy from or to the guest: what other CPUs do meanwhile */
     /* UEFI's services; NULL: there are none */
