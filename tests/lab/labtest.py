@@ -230,12 +230,14 @@ class LabTest(unittest.TestCase):
 
     def type_in(self, name, line, answer, timeout=120):
         """Types a line on a guest's console with umbra console, waits for the answer, types the character that leaves
-        the console; returns what it showed."""
+        the console; returns what it showed. Fails if there was no answer."""
         log = f"/var/log/xen/console/guest-{name}.log"
         wait = f"for i in $(seq {timeout * 2}); do grep -q '{answer}' {log} && break; usleep 500000; done; sleep 1"
         self.machine.put("/run/typed", line.encode() + b"\n")
         command = f"(sleep 1; cat /run/typed; {wait}; printf '\\035') | umbra console {name}"
-        return self.ok(command, timeout + 10)
+        shown = self.ok(command, timeout + 10)
+        self.wait_console(name, f"(?m){answer}", 0)
+        return shown
 
     def guests(self):
         """{name: (domid, memory, vcpus, state)} of all domains but the control domain."""

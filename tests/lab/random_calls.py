@@ -30,12 +30,13 @@ while :; do
     set -- $(umbra list fuzz | tail -n 1)
     case $5 in *s* | *c*) break ;; esac
     [ $(($(seconds) - start)) -lt {timeout} ] || break
-    usleep 100000
+    usleep 500000
 done
 end=$(seconds)
 echo $2 $5 $((end - start)) $(($(ticks) - before)) $({audit})
 umbra destroy fuzz
 """
+# The guest's watchdogs end one that makes no call for four seconds, unless it has taken them away from itself.
 TIMEOUT = 40
 # What guests say: all that one vCPU has made by then.
 SAID = re.compile(r"fuzz: seed \d+ vcpu (\d) (?:has made|ends after) (\d+): (\d+) refused, (\d+) faults")
@@ -66,7 +67,7 @@ def how_to_repeat(kind, seed, calls):
 
 
 def lines_of(test, domid):
-    return re.findall(rf"^\(XEN\) d{domid}(?:v\d+)? (.*)$", test.machine.serial_log(), re.M)
+    return re.findall(rf"^\(XEN\) d{domid}(?:v\d+)?:? (.*)$", test.machine.serial_log(), re.M)
 
 
 def told(test, domid):
@@ -84,7 +85,9 @@ def one_round(test, kind, seed, calls):
         test.assertTrue(found, f"no audit: {audit}")
         test.assertEqual(found.group(1), "0", audit)
     sums = [sum(column) for column in zip(*told(test, int(domid)).values())] or [0, 0, 0]
-    ends = [line for line in lines_of(test, domid) if re.match("crashed|triple|FAIL", line)]
+    ends = [line for line in lines_of(test, domid) if re.match("crashed|triple|watchdog|FAIL", line)]
+    if "watchdog ran out" in ends:
+        state = "---w--"
     print(f"      {kind}, seed {seed}: {sums[0]} calls, {ends}", flush=True)
     return Round(seed, state, int(seconds), int(ticks), *sums)
 
@@ -122,8 +125,8 @@ def judge(test, rounds, kind):
 
 def tell(kind, rounds):
     made, seconds = sum(each.made for each in rounds), sum(each.seconds for each in rounds)
-    states = collections.Counter("crashed" if "c" in each.state else "over" if "s" in each.state else "stuck"
-                                 for each in rounds)
+    states = collections.Counter("crashed" if "c" in each.state else
+                                 "over" if "s" in each.state else "stuck" for each in rounds)
     print(f"      {kind}: {made} calls in {seconds} s, {sum(each.refused for each in rounds)} refused, "
           f"{sum(each.faults for each in rounds)} faults; seeds {rounds[0].seed} to {rounds[-1].seed}: {dict(states)}",
           flush=True)

@@ -223,6 +223,12 @@ class Runner(Temporary):
                                             "the machine reset", "exit status 3")):
             self.assertTrue(result.reason.startswith(reason), result)
 
+    def test_pairs_and_then_long_ones_go_first(self):
+        rows = [cells.Cell("m", 1, "6.1", None, None, None, action, limit, ())
+                for action, limit in (("boot", 180), ("load", 1500), ("migrate", 900), ("work", 1500))]
+        names = [cell.action for cell in self.runner.Run(rows, self.top, None, {}).pending]
+        self.assertEqual(names, ["migrate", "load", "work", "boot"])
+
     def test_hung_cell_does_not_stop_the_rest(self):
         pid = os.path.join(self.top, "pid")
         start = time.monotonic()

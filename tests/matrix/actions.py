@@ -25,7 +25,6 @@ import churn  # noqa: E402
 import emulators  # noqa: E402
 import labtest  # noqa: E402
 import load  # noqa: E402
-import test_alloc_faults  # noqa: E402
 import machines  # noqa: E402
 import moves  # noqa: E402
 import random_calls  # noqa: E402
@@ -221,9 +220,8 @@ class Actions(labtest.LabTest):
         load.at_once(self, tiny=28, stock=4)
 
     def load_pvh(self):
-        """A hundred guests on shadow paging one after the other; then creating one meets every failure to allocate."""
+        """A hundred guests on shadow paging one after the other."""
         load.cycles(self, 100, pvh=True)
-        test_alloc_faults.fail_pvh(self, 1)
 
     def no_nested_paging(self):
         """A PVH guest that insists on it is refused in clear words, with nothing made; one that does not runs on

@@ -15,6 +15,7 @@
 #define LINE_MAX 120
 #define REPORT   2000u
 #define MEND     64u     /* calls between two mendings */
+#define WATCHDOG 4u      /* seconds without a mending until the domain is shut down: it waits for what never comes */
 #define PATIENCE 200000u /* yields */
 
 struct run {
@@ -24,6 +25,7 @@ struct run {
     uint64_t i;
     struct fuzz_call call;
     uint64_t refused, faults;
+    struct sched_watchdog watchdog;
 };
 
 static struct run runs[FUZZ_VCPUS];
@@ -130,11 +132,24 @@ static void one_call(void *data)
         fuzz_learn(r->g->world, c);
 }
 
+/* Sets the vCPU's watchdog again, or a new one if a call at random has taken it away. 0 seconds: gives it up. */
+static void set_watchdog(struct run *r, uint32_t seconds)
+{
+    const uint64_t arg[FUZZ_ARGS] = {SCHEDOP_watchdog, (unsigned long)&r->watchdog};
+    long result;
+
+    r->watchdog.timeout = seconds;
+    result = r->g->call(__HYPERVISOR_sched_op, arg, false);
+    if (result != 0) /* a new one's number, or an error: there is none */
+        r->watchdog.id = result > 0 ? (uint32_t)result : 0;
+}
+
 static void mend_all(void *data)
 {
-    const struct run *r = data;
+    struct run *r = data;
 
     r->g->mend(r->vcpu, 0);
+    set_watchdog(r, WATCHDOG);
 }
 
 void fuzz_run(const struct fuzz_guest *g, const struct fuzz_options *o, unsigned int vcpu)
@@ -143,6 +158,7 @@ void fuzz_run(const struct fuzz_guest *g, const struct fuzz_options *o, unsigned
 
     *r = (struct run){.g = g, .o = o, .vcpu = vcpu, .i = o->from};
     tell(r, "begins at");
+    r->faults += g->caught(mend_all, r);
     while (r->i - o->from < o->calls) {
         r->faults += g->caught(one_call, r);
         r->i++;
@@ -151,6 +167,7 @@ void fuzz_run(const struct fuzz_guest *g, const struct fuzz_options *o, unsigned
         if ((r->i - o->from) % REPORT == 0)
             tell(r, "has made");
     }
+    set_watchdog(r, 0);
     tell(r, "ends after");
     over[vcpu] = true;
 }
