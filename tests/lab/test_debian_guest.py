@@ -13,7 +13,7 @@ from devices import HERE, THERE
 from labtest import long_one
 
 OTHER, OTHERS = "small", "10.77.0.3"
-FILE = "/root/sent"
+FILE = "/sent"
 BYTES = 3000000
 
 
@@ -55,16 +55,16 @@ class Kernel(debian.DebianTest):
     def copy_here(self, peer, address):
         sent = self.new_file(peer)
         self.at(peer, f"(nc -l -p 5000 <{FILE} >/dev/null 2>&1 &) ; sleep 1")
-        self.assertEqual(self.at(NAME, f"nc -d {address} 5000 >/root/got"), "0")
-        self.assertEqual(self.sum_of(NAME, "/root/got"), sent, f"from {address}")
+        self.assertEqual(self.at(NAME, f"nc -d {address} 5000 >/got"), "0")
+        self.assertEqual(self.sum_of(NAME, "/got"), sent, f"from {address}")
 
     def copy_there(self, peer, address):
         """busybox' nc ends as soon as its own end has nothing to say: the one that listens holds an open one."""
         sent = self.new_file(NAME)
-        self.at(peer, "rm -f /root/open; mkfifo /root/open; "
-                      "(nc -l -p 5001 <>/root/open >/root/got 2>/dev/null &) ; sleep 1")
+        self.at(peer, "rm -f /open; mkfifo /open; "
+                      "(nc -l -p 5001 <>/open >/got 2>/dev/null &) ; sleep 1")
         self.assertEqual(self.at(NAME, f"nc -N {address} 5001 <{FILE}"), "0")
-        self.assertEqual(self.sum_of(peer, "/root/got"), sent, f"to {address}")
+        self.assertEqual(self.sum_of(peer, "/got"), sent, f"to {address}")
 
 
 @long_one
