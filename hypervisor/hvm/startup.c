@@ -51,7 +51,8 @@ void hvm_stop_for_good(struct vcpu *v)
         up |= !test_bit(VPF_down, &other->pause_flags);
     spin_unlock(&v->domain->life_lock);
     if (!up) {
-        printk(XLOG_INFO "d%u has halted its last vCPU with interrupts off\n", v->domain->id);
+        printk(XLOG_INFO "d%uv%u has halted with interrupts off at %lx, the last that was up\n", v->domain->id,
+               v->vcpu_id, guest_cpu_user_regs()->rip);
         domain_shutdown(v->domain, SHUTDOWN_poweroff);
     }
     raise_softirq(SOFTIRQ_SCHEDULE);

@@ -263,6 +263,8 @@ static void svm_run(struct vcpu *v, struct vmexit *x)
     c->rax = regs->rax;
     c->rflags = regs->rflags | EFLAGS_MBS;
     c->cr2 = v->hvm->cr2;
+    if (read_cr2() != c->cr2)
+        write_cr2(c->cr2); /* Bochs 2.7 does not load it from the block */
     c->dr6 = v->hvm->dr6;
     c->tsc_offset = v->hvm->tsc_offset;
     c->clean = 0;
