@@ -11,9 +11,12 @@ V       ?= 0
 
 BUILD := build
 
+# Of the hypervisor and the tools.
+OPTIMIZE := -O2
+
 WARN := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wshadow -Wno-unused-parameter -Wundef
 
-HV_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-builtin-printf -fPIE -fvisibility=hidden -mno-red-zone \
+HV_CFLAGS := -std=gnu11 $(OPTIMIZE) -g -ffreestanding -fno-builtin-printf -fPIE -fvisibility=hidden -mno-red-zone \
              -mgeneral-regs-only -mcmodel=small -fno-stack-protector -fno-asynchronous-unwind-tables \
              -fno-strict-aliasing -fno-common -fno-jump-tables -fno-omit-frame-pointer \
              -Ihypervisor/include -D__XEN_TOOLS__ -DUMBRA_VERSION='"$(VERSION)"' -DDEBUG=$(DEBUG) $(WARN)
@@ -23,8 +26,8 @@ GUEST_CFLAGS := -std=gnu11 -Os -ffreestanding -fno-pic -fno-pie -mno-red-zone -m
                 -Itests/guests/lib -D__XEN_INTERFACE_VERSION__=__XEN_LATEST_INTERFACE_VERSION__ $(WARN)
 
 # TOOL_MORE, TOOL_LDFLAGS: a packager's own.
-TOOL_CFLAGS := -std=gnu11 -O2 -g -Itools -Ihypervisor/include -D_GNU_SOURCE -DUMBRA_VERSION='"$(VERSION)"' $(WARN) \
-               $(TOOL_MORE)
+TOOL_CFLAGS := -std=gnu11 $(OPTIMIZE) -g -Itools -Ihypervisor/include -D_GNU_SOURCE -DUMBRA_VERSION='"$(VERSION)"' \
+               $(WARN) $(TOOL_MORE)
 
 # What makes host programs find errors when they run.
 UNIT_CHECKS := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer

@@ -35,7 +35,7 @@ gcc() {
 
 # Its warnings do not depend on what it generates, and nothing of this is run.
 clang() {
-    compile_with clang "$build/lint-clang" UNIT_CHECKS=-O0
+    compile_with clang "$build/lint-clang" OPTIMIZE=-O0 UNIT_CHECKS=-O0
 }
 
 # The system's headers are not analysed; the bounds of linker sections are different objects to the language, and are
