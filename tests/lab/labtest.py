@@ -248,6 +248,10 @@ class LabTest(unittest.TestCase):
                 rows[name] = (int(domid), int(memory), int(vcpus), state)
         return rows
 
+    def row(self, name):
+        """What the list in JSON says of it."""
+        return next(row for row in self.json("umbra --json list") if row["name"] == name)
+
     def wait_gone(self, name, timeout=120):
         deadline = time.monotonic() + timeout * self.machine.patience
         while name in self.guests():

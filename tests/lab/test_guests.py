@@ -35,7 +35,7 @@ class Ends(LabTest):
         while self.guests().get("ender", (0, 0, 0, ""))[3][3:5] not in ("-c", "sc"):
             self.assertLess(time.monotonic(), deadline, self.guests())
             time.sleep(0.5)
-        row = [row for row in self.json("umbra --json list") if row["name"] == "ender"][0]
+        row = self.row("ender")
         self.assertEqual((row["state"], row["shutdown_reason"]), ("crashed", "crash"))
         self.ok("umbra destroy ender")
         self.wait_gone("ender")

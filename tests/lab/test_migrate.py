@@ -54,7 +54,7 @@ class Moving(StreamTest):
         self.assertEqual(self.ok("xenstore-list /umbra/name").split(), [name])
 
 
-class Moves(Moving):
+class GoesAndComes(Moving):
     def questions(self, name):
         """Whether it would be taken is asked; another side that is not there is told."""
         self.assertIn("would take it", self.ok(f"umbra migrate --check -T '{LOCAL}' {name} localhost"))
@@ -63,9 +63,10 @@ class Moves(Moving):
         self.fails(f"umbra migrate -T false {name} localhost", 1, "the other side")
         self.runs_once(name)
 
-    def go_and_come(self, **keys):
+    def go_and_come(self, paging, **keys):
         before = self.footprint()
         self.worker("mover", **keys)
+        self.assertEqual(self.row("mover")["paging"], paging)
         self.questions("mover")
         first = self.guests()["mover"][0]
         sums = self.move("mover", "-d 1s", "-t 1m", "-o force")
@@ -99,19 +100,27 @@ class Moves(Moving):
         self.verify(data[:-len(GO)], "Page data")
         self.works_on("mover")
 
+
+class Moves(GoesAndComes):
     @long_one
     def test_shadow(self):
-        self.go_and_come(hap=False)
+        self.go_and_come("shadow", hap=False)
 
     @long_one
     def test_pv(self):
         """On shadows for as long as it is copied, on its own tables before and after."""
-        self.go_and_come(type="pv")
+        self.go_and_come(None, type="pv")
+
+
+class MovesOnNestedPaging(GoesAndComes):
+    """With one processor: with more, emulators lose guests on nested paging now and then (docs/debugging.md)."""
+
+    machine_options = {"smp": 1}
 
     def test_nested(self):
         if "hap" not in self.caps:
             self.skipTest("this machine has no nested paging")
-        self.go_and_come(hap=True)
+        self.go_and_come("hap", hap=True)
 
 
 class Tcp(Moving):

@@ -7,13 +7,10 @@ from labtest import LabTest
 
 
 class Suspend(LabTest):
-    def row(self):
-        return next(each for each in self.json("umbra --json list") if each["name"] == "sleeper")
-
     def suspend(self, domid):
         self.ok(f"xenstore-write /local/domain/{domid}/control/shutdown suspend")
         deadline = time.monotonic() + 60
-        while self.row()["shutdown_reason"] != "suspend":
+        while self.row("sleeper")["shutdown_reason"] != "suspend":
             self.assertLess(time.monotonic(), deadline, f"not suspended; its console:\n{self.console_log('sleeper')}")
             time.sleep(0.2)
 
@@ -25,9 +22,9 @@ class Suspend(LabTest):
         self.wait_console("sleeper", "umbra-guest: tick 2")
         self.suspend(domid)
         self.assertEqual(self.guests()["sleeper"][3][3], "s")
-        used = self.row()["cpu_time_ns"]
+        used = self.row("sleeper")["cpu_time_ns"]
         self.put_program("/run/resume", "resume.c", "-lxenguest", "-lxenctrl")
-        self.assertEqual(self.row()["cpu_time_ns"], used, "it runs on")
+        self.assertEqual(self.row("sleeper")["cpu_time_ns"], used, "it runs on")
         before = self.ticks()
         self.ok(f"/run/resume {domid}")
         self.wait_console("sleeper", f"umbra-guest: tick {before + 3}\n")
