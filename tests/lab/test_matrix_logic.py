@@ -273,6 +273,16 @@ class Runner(Temporary):
         self.assertEqual([result.outcome for result in results], [SKIPPED, SKIPPED])
         self.assertIn("over", results[0].reason)
 
+    def test_time_is_over_meanwhile(self):
+        """The run has an end, whatever its cells do."""
+        self.runner.GRACE = 0.5
+        start = time.monotonic()
+        results = self.run_cells("echo so far; sleep 600", "exit 0", jobs=1, minutes=1.5 / 60)
+        self.assertLess(time.monotonic() - start, 10)
+        self.assertEqual([result.outcome for result in results], [FAILED, SKIPPED])
+        self.assertRegex(results[0].reason, r"(?s)^the run's time was over after \d s of it.*so far")
+        self.assertEqual(results[1].reason, self.runner.TIME_OVER)
+
     def test_resumed(self):
         done = [Result("m_1p_6.1_a0", "m", PASSED, 7, "")]
         results = self.run_cells("exit 1", "exit 0", done=done)
