@@ -308,7 +308,7 @@ static void on_invlpg(struct vcpu *v, const struct insn *in)
         linear += s.base;
     if (!shadow_invlpg(&v->hvm->shadow, linear))
         v->hvm->paging_due = true;
-    hvm_forget_translations(v);
+    hvm_forget_translations(v->hvm);
     advance(v, in);
 }
 

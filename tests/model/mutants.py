@@ -182,7 +182,8 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
     # Flushes.
     ("protected-without-flush", SHADOW + "protect.c",
      "    if (s->new_table || room() != before)", "    if (room() != before)"),
-    ("stale-forgotten", SHADOW + "install.c", "s->stale |= !only_grows(old, new);", "(void)only_grows(old, new);"),
+    ("stale-forgotten", SHADOW + "install.c", "        has_lost(s);\n", "        s->losses++;\n"),
+    ("loss-uncounted", SHADOW + "install.c", "        has_lost(s);\n", "        s->stale = true;\n"),
     ("freed-without-flush", SHADOW + "pages.c",
      "    shadow_flush(s); /* a CPU may still walk through it */\n", ""),
     ("reused-without-flush", SHADOW + "pages.c",
@@ -287,7 +288,7 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
      "        round->next += WORD_BITS;", "        round->next += n ? 2 * WORD_BITS : WORD_BITS;"),
     ("harvest-forgets-what-goes", SHADOW + "install.c",
      "if (s->d->logdirty.harvest)", "if (s->d->logdirty.harvest && !s->d)"),
-    ("harvest-without-stale", SHADOW + "harvest.c", "    s->stale = true;\n", ""),
+    ("harvest-without-stale", SHADOW + "harvest.c", "    has_lost(s);\n", ""),
     ("harvest-of-half-a-table", SHADOW + "harvest.c", "        *next += LINE;\n", "        *next += 2 * LINE;\n"),
     # Who is flushed.
     ("flush-here-only", SHADOW + "protect.c",

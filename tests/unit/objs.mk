@@ -383,7 +383,7 @@ shadow-model-libs  := $(patsubst %,-Wl$(comma)--wrap=%,tlb_flush_mask paging_loc
 
 units              += test_shadow
 test_shadow-srcs   := $(patsubst %,tests/unit/%.c,test_shadow shadow_ahead shadow_unsync shadow_part shadow_shrink \
-                        shadow_apart shadow_order shadow_vtlb shadow_guest) \
+                        shadow_apart shadow_order shadow_roots shadow_vtlb shadow_guest) \
                       $(shadow-model-srcs)
 test_shadow-cflags := $(hv-unit-cflags)
 test_shadow-libs   := $(shadow-model-libs)

@@ -354,11 +354,7 @@ void model_load(struct test_vcpu *t)
     } while (model_try_again(rc));
     assert_int_equal(rc, 0);
     past_flushed(t);
-    tlb_forget(t);
-    t->hw.cr0 = PAGED | CR0_WP;
-    t->hw.cr4 = CR4_PAE | (t->guest.cr0 & CR0_PG ? t->guest.cr4 & (CR4_SMEP | CR4_SMAP) : 0);
-    t->hw.efer = EFER_NXE | (t->v.paging.fmt && t->v.paging.fmt->levels == 4 ? EFER_LME | EFER_LMA : 0);
-    t->hw.eflags_ac = t->guest.eflags_ac;
+    tlb_load(t);
 }
 
 static uint64_t random_root(const struct mode *m)
@@ -746,7 +742,7 @@ void model_random(unsigned long ops)
 {
     memset(counts, 0, sizeof(counts));
     memset(insn_results, 0, sizeof(insn_results));
-    tlb_stores = tlb_flushes = lend_accesses = unsynced = synced = past_invlpgs = past_old = 0;
+    tlb_stores = tlb_flushes = tlb_found = lend_accesses = unsynced = synced = past_invlpgs = past_old = 0;
     for (unsigned long n = 0, done = 0; done < ops; n++) {
         if (n % ERA == 0) {
             if (n)
@@ -761,15 +757,16 @@ void model_random(unsigned long ops)
     model_vtlb &= !model_alternate;
     printf("%lu operations: %lu fixed, %lu reflected, %lu emulated, %lu devices, %lu stores by TLBs, %lu flushes, "
            "%lu allocations failed, %lu tables out of sync, %lu entries synced, %lu of INVLPG, %lu old translations, "
-           "%lu instructions done, %lu given up, %lu accesses to borrowed memory\n",
+           "%lu instructions done, %lu given up, %lu accesses to borrowed memory, %lu kept by TLBs through loads\n",
            ops, counts[SHADOW_FIXED], counts[SHADOW_REFLECT], counts[SHADOW_EMULATE], counts[SHADOW_MMIO], tlb_stores,
            tlb_flushes, starved, unsynced, synced, past_invlpgs, past_old, insn_results[EMULATE_DONE],
-           insn_results[EMULATE_UNHANDLED], lend_accesses);
+           insn_results[EMULATE_UNHANDLED], lend_accesses, tlb_found);
     log_tell(ops);
     assert_true(counts[SHADOW_REFLECT] > ops / 20);
     assert_true(model_vtlb || (counts[SHADOW_EMULATE] > ops / 50 && tlb_stores > ops / 100));
     if (ops >= 2 * 6 * ERA) /* two guests of each kind */
         assert_true(past_old > ops / 10000 && past_invlpgs > ops / 1000 && lend_accesses > ops / 10000 &&
+                    tlb_found > ops / 50000 &&
                     (model_vtlb || (unsynced > ops / 1000 && insn_results[EMULATE_DONE] > ops / 2000)));
 }
 

@@ -94,9 +94,11 @@ void model_bytes(const uint8_t *bytes, size_t n);
  */
 int shadow_begin_4(void **state);
 int shadow_end(void **state);
-/* shadow_ahead.c, shadow_unsync.c, shadow_part.c, shadow_shrink.c, shadow_apart.c, shadow_vtlb.c, shadow_order.c */
+/* shadow_ahead.c, shadow_unsync.c, shadow_part.c, shadow_shrink.c, shadow_apart.c, shadow_vtlb.c, shadow_order.c,
+ * shadow_roots.c */
 int shadow_ahead_tests(void);
 int shadow_order_tests(void);
+int shadow_roots_tests(void);
 int shadow_apart_tests(void);
 int shadow_unsync_tests(void);
 int shadow_part_tests(void);

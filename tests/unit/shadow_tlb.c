@@ -7,19 +7,31 @@
 #include "shadow_lend.h"
 #include "shadow_tlb.h"
 
-static struct {
+/* What bears one identifier: hvm/svm/asid.c has one for each root. */
+struct kept {
+    maddr_t root;
+    uint64_t losses;
     struct tlb_entry tlb[TLB_SIZE];
     struct {
         mfn_t mfn; /* 0: none */
         unsigned int level;
     } table[TLB_SIZE];
+};
+#define KEPT 2u
+static struct {
+    struct kept kept[KEPT];
+    unsigned int in_use;
 } cpus[MODEL_CPUS];
-unsigned long tlb_stores, tlb_flushes;
+unsigned long tlb_stores, tlb_flushes, tlb_found;
+
+static struct kept *in_use(unsigned int cpu)
+{
+    return &cpus[cpu].kept[cpus[cpu].in_use];
+}
 
 static void flush(unsigned int cpu)
 {
-    memset(cpus[cpu].tlb, 0, sizeof(cpus[cpu].tlb));
-    memset(cpus[cpu].table, 0, sizeof(cpus[cpu].table));
+    memset(&cpus[cpu], 0, sizeof(cpus[cpu]));
 }
 
 void __wrap_tlb_flush_mask(cpumask_t mask);
@@ -40,7 +52,7 @@ void __wrap_paging_pool_free(struct domain *domain, enum paging_use use, struct 
 {
     for (unsigned int n = 0; n < MODEL_CPUS; n++)
         for (unsigned int i = 0; i < TLB_SIZE; i++)
-            assert_false(mfn_eq(cpus[n].table[i].mfn, page_to_mfn(pg)));
+            assert_false(mfn_eq(in_use(n)->table[i].mfn, page_to_mfn(pg)));
     __real_paging_pool_free(domain, use, pg);
 }
 
@@ -120,28 +132,79 @@ void tlb_forget(const struct test_vcpu *t)
         flush(t->cpu);
 }
 
+/* It is what the guest's tables say, now that it has flushed. */
+static void check_kept(struct test_vcpu *t, const struct tlb_entry *e)
+{
+    struct access a = {.linear = e->page << PAGE_SHIFT,
+                       .kind = e->kind,
+                       .user = e->user,
+                       .result = SHADOW_FIXED,
+                       .at = e->mfn.n << PAGE_SHIFT};
+
+    if (!e->valid || e->page == WALKED)
+        return;
+    model_check(t, &a);
+    tlb_found++;
+}
+
+/* As hvm/run.c sets them; other control registers flush (svm_set_control). */
+static void load_hardware(struct test_vcpu *t)
+{
+    uint64_t cr4 = CR4_PAE | (t->guest.cr0 & CR0_PG ? t->guest.cr4 & (CR4_SMEP | CR4_SMAP) : 0);
+    uint64_t efer = EFER_NXE | (t->v.paging.fmt && t->v.paging.fmt->levels == 4 ? EFER_LME | EFER_LMA : 0);
+
+    if (t->hw.cr4 != cr4 || t->hw.efer != efer || t->hw.eflags_ac != t->guest.eflags_ac)
+        tlb_forget(t); /* AC too, which accesses that were remembered had */
+    t->hw.cr0 = CR0_PE | CR0_PG | CR0_WP;
+    t->hw.cr4 = cr4;
+    t->hw.efer = efer;
+    t->hw.eflags_ac = t->guest.eflags_ac;
+}
+
+void tlb_load(struct test_vcpu *t)
+{
+    maddr_t root = shadow_root(&t->v);
+    uint64_t losses = shadow_losses(&t->v);
+    unsigned int n = 0;
+    struct kept *k;
+
+    load_hardware(t);
+    if (t->cpu == NO_CPU)
+        return;
+    while (n < KEPT && cpus[t->cpu].kept[n].root.n != root.n)
+        n++;
+    if (n == KEPT)
+        n = (cpus[t->cpu].in_use + 1) % KEPT;
+    cpus[t->cpu].in_use = n;
+    k = in_use(t->cpu);
+    if (k->root.n != root.n || k->losses != losses)
+        *k = (struct kept){.root = root, .losses = losses};
+    for (unsigned int i = 0; i < TLB_SIZE; i++)
+        check_kept(t, &k->tlb[i]);
+}
+
 void tlb_forget_page(const struct test_vcpu *t, uint64_t linear)
 {
     if (t->cpu == NO_CPU)
         return;
-    memset(cpus[t->cpu].table, 0, sizeof(cpus[t->cpu].table));
+    memset(in_use(t->cpu)->table, 0, sizeof(in_use(t->cpu)->table));
     for (unsigned int i = 0; i < TLB_SIZE; i++)
-        if (cpus[t->cpu].tlb[i].page == linear >> PAGE_SHIFT)
-            cpus[t->cpu].tlb[i].valid = false;
+        if (in_use(t->cpu)->tlb[i].page == linear >> PAGE_SHIFT)
+            in_use(t->cpu)->tlb[i].valid = false;
 }
 
 static void keep_table(unsigned int cpu, const struct shadow_page *sp)
 {
     unsigned int i = fake_below(TLB_SIZE);
 
-    cpus[cpu].table[i].mfn = page_mfn(sp);
-    cpus[cpu].table[i].level = sp->role.level;
+    in_use(cpu)->table[i].mfn = page_mfn(sp);
+    in_use(cpu)->table[i].level = sp->role.level;
 }
 
 static void keep(unsigned int cpu, struct tlb_entry e)
 {
     e.valid = true;
-    cpus[cpu].tlb[fake_below(TLB_SIZE)] = e;
+    in_use(cpu)->tlb[fake_below(TLB_SIZE)] = e;
 }
 
 static void remember_tables(const struct test_vcpu *t, uint64_t linear)
@@ -176,8 +239,8 @@ static unsigned int some_index(void)
 
 bool tlb_walk_on(void)
 {
-    unsigned int cpu = fake_below(MODEL_CPUS), i = fake_below(TLB_SIZE), level = cpus[cpu].table[i].level;
-    mfn_t m = cpus[cpu].table[i].mfn;
+    unsigned int cpu = fake_below(MODEL_CPUS), i = fake_below(TLB_SIZE), level = in_use(cpu)->table[i].level;
+    mfn_t m = in_use(cpu)->table[i].mfn;
     bool writable = true;
     spte_t e;
 
@@ -197,13 +260,13 @@ bool tlb_walk_on(void)
         }
     }
     m.n += level == 2 ? fake_below(PT_ENTRIES) : 0;
-    keep(cpu, (struct tlb_entry){.kind = writable ? ORACLE_WRITE : ORACLE_READ, .page = ~0ull, .mfn = m});
+    keep(cpu, (struct tlb_entry){.kind = writable ? ORACLE_WRITE : ORACLE_READ, .page = WALKED, .mfn = m});
     return true;
 }
 
 bool tlb_writable(struct access *a)
 {
-    const struct tlb_entry *e = &cpus[fake_below(MODEL_CPUS)].tlb[fake_below(TLB_SIZE)];
+    const struct tlb_entry *e = &in_use(fake_below(MODEL_CPUS))->tlb[fake_below(TLB_SIZE)];
 
     if (!e->valid || e->kind != ORACLE_WRITE)
         return false;
@@ -217,15 +280,15 @@ void tlb_check(void)
 {
     for (unsigned int n = 0; n < MODEL_CPUS; n++)
         for (unsigned int i = 0; i < TLB_SIZE; i++)
-            if (cpus[n].tlb[i].valid)
-                check_entry(&cpus[n].tlb[i]);
+            if (in_use(n)->tlb[i].valid)
+                check_entry(&in_use(n)->tlb[i]);
 }
 
 bool tlb_knows(mfn_t m)
 {
     for (unsigned int n = 0; n < MODEL_CPUS; n++)
         for (unsigned int i = 0; i < TLB_SIZE; i++)
-            if (cpus[n].tlb[i].valid && mfn_eq(cpus[n].tlb[i].mfn, m))
+            if (in_use(n)->tlb[i].valid && mfn_eq(in_use(n)->tlb[i].mfn, m))
                 return true;
     return false;
 }

@@ -10,6 +10,7 @@
 #include "shadow_model.h"
 
 #define MODEL_CPUS 3u
+#define WALKED     ~0ull /* page of an entry that was found through a pointer to a table */
 
 struct tlb_entry {
     bool valid, user;
@@ -18,15 +19,18 @@ struct tlb_entry {
     mfn_t mfn;
 };
 
-extern unsigned long tlb_stores, tlb_flushes;
+extern unsigned long tlb_stores, tlb_flushes, tlb_found; /* what was kept under a root, and was checked, at its load */
 
 /* Nothing is cached, and vCPU n runs on CPU n. */
 void tlb_begin(void);
 /* A vCPU that does not run gets a CPU; it gets another one, or none. */
 void tlb_run_somewhere(struct test_vcpu *t);
 void tlb_move(struct test_vcpu *t);
-/* The guest flushes: a load of CR3. */
+/* The guest flushes. */
 void tlb_forget(const struct test_vcpu *t);
+/* It has loaded control registers, and hardware's are set. What was kept of the root is there again unless an entry has
+ * lost a right since, and is what the guest's tables say. */
+void tlb_load(struct test_vcpu *t);
 /* INVLPG: what it has of one page, and its pointers to tables. */
 void tlb_forget_page(const struct test_vcpu *t, uint64_t linear);
 /* What hardware did stays: the translation, and one of the tables on its way. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Address space identifiers against a TLB that keeps what was put into it under an identifier until all is flushed. No
- * entry may find what another vCPU put there, nor its own from before it was told to forget, the CPU's last flush, or a
- * move.
+ * entry may find what another vCPU or another root put there, nor its own from before it was told to forget, the CPU's
+ * last flush, or a move; nor, from a load of a root on, what it had put there before the last loss.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +14,7 @@
 #define CPUS   3u
 #define VCPUS  5u
 #define NUMBER 16u
+#define ROOTS  (HVM_TLBS + 2)
 #define STEPS  200000u
 
 static __thread struct cpu_info info;
@@ -21,11 +22,12 @@ static uint64_t flush_clock = 1, flushed[CPUS];
 static struct {
     struct hvm_vcpu h;
     struct vmcb c;
-    struct vcpu v;
-    unsigned int cpu;
-    uint64_t era; /* what it knew before may not be used in it */
+    unsigned int cpu, root;
+    uint64_t era[ROOTS];  /* what it knew through a root before may not be used in it */
+    uint64_t seen[ROOTS]; /* losses when it began */
 } guest[VCPUS];
-static uint64_t eras;
+static uint64_t eras, losses;
+static unsigned long found; /* entries that found something */
 static struct {
     bool used;
     unsigned int vcpu;
@@ -49,13 +51,34 @@ static unsigned int below(unsigned int n)
     return (unsigned int)(seed >> 33) % n;
 }
 
+static void begin_eras(unsigned int i)
+{
+    for (unsigned int r = 0; r < ROOTS; r++)
+        guest[i].era[r] = ++eras;
+}
+
+static void forget(unsigned int i)
+{
+    hvm_forget_translations(&guest[i].h);
+    begin_eras(i);
+}
+
+static void load(unsigned int i, unsigned int root)
+{
+    if (guest[i].seen[root] != losses)
+        guest[i].era[root] = ++eras;
+    guest[i].seen[root] = losses;
+    guest[i].root = root;
+    asid_set_root(&guest[i].h, root + 1, losses);
+}
+
 /* Whatever runs there, or ran there last, begins anew. */
 static void cpu_flushes(unsigned int cpu)
 {
     flushed[cpu] = ++flush_clock;
     for (unsigned int i = 0; i < VCPUS; i++)
         if (guest[i].cpu == cpu)
-            guest[i].era = ++eras;
+            begin_eras(i);
 }
 
 static void enter(unsigned int i)
@@ -73,11 +96,12 @@ static void enter(unsigned int i)
         assert_int_equal(guest[i].c.tlb_control, TLB_KEEP);
     if (tlb[cpu][asid].used) {
         assert_int_equal(tlb[cpu][asid].vcpu, i);
-        assert_int_equal(tlb[cpu][asid].era, guest[i].era);
+        assert_int_equal(tlb[cpu][asid].era, guest[i].era[guest[i].root]);
+        found++;
     }
     tlb[cpu][asid].used = true;
     tlb[cpu][asid].vcpu = i;
-    tlb[cpu][asid].era = guest[i].era;
+    tlb[cpu][asid].era = guest[i].era[guest[i].root];
 }
 
 static void begin(bool on)
@@ -91,15 +115,13 @@ static void begin(bool on)
         for (unsigned int n = 0; n < NUMBER; n++)
             tlb[i][n] = (typeof(tlb[i][n])){.used = true, .vcpu = VCPUS}; /* what the firmware left */
     }
-    for (unsigned int i = 0; i < VCPUS; i++)
-        guest[i].v.hvm = &guest[i].h;
 }
 
 /* To another CPU, or to its own once more: a switch flushes. */
 static void move(unsigned int i)
 {
     guest[i].cpu = below(CPUS);
-    guest[i].era = ++eras;
+    begin_eras(i);
     cpu_flushes(guest[i].cpu);
 }
 
@@ -114,8 +136,10 @@ static void one_step(unsigned int *running)
     } else if (below(4) == 0) {
         cpu_flushes(below(CPUS));
     } else if (below(3) == 0) {
-        hvm_forget_translations(&guest[i].v);
-        guest[i].era = ++eras;
+        forget(i);
+    } else if (below(2) == 0) {
+        losses += below(4) == 0;
+        load(i, below(ROOTS));
     }
     if (running[guest[i].cpu] == i)
         enter(i);
@@ -130,6 +154,7 @@ static void test_random(void **state)
         one_step(running);
     for (unsigned int i = 0; i < VCPUS; i++)
         assert_true(guest[i].h.tlbs > STEPS / 100);
+    assert_true(found > STEPS / 10);
 }
 
 static void test_kept(void **state)
@@ -146,11 +171,55 @@ static void test_kept(void **state)
         assert_int_equal(guest[0].c.tlb_control, TLB_KEEP);
     }
     assert_int_equal(guest[0].h.tlbs, 1);
-    hvm_forget_translations(&guest[0].v);
-    guest[0].era = ++eras;
+    forget(0);
     enter(0);
     assert_int_not_equal(guest[0].c.asid, asid);
     assert_int_equal(guest[0].h.tlbs, 2);
+}
+
+/* Each root's own are there when it comes back, unless an entry of some shadow has lost a right, or too many roots came
+ * in between. */
+static void test_roots(void **state)
+{
+    uint32_t asid[HVM_TLBS];
+
+    begin(true);
+    move(0);
+    for (unsigned int r = 0; r < HVM_TLBS; r++) {
+        load(0, r);
+        enter(0);
+        asid[r] = guest[0].c.asid;
+    }
+    for (unsigned int r = 0; r < HVM_TLBS; r++) {
+        load(0, r);
+        enter(0);
+        assert_int_equal(guest[0].c.asid, asid[r]);
+    }
+    assert_int_equal(guest[0].h.tlbs, HVM_TLBS);
+    losses++;
+    enter(0);
+    assert_int_equal(guest[0].h.tlbs, HVM_TLBS); /* the guest has not flushed */
+    load(0, 0);
+    enter(0);
+    assert_int_equal(guest[0].h.tlbs, HVM_TLBS + 1);
+    load(0, HVM_TLBS);
+    enter(0);
+    load(0, 1);
+    enter(0);
+    assert_int_equal(guest[0].h.tlbs, HVM_TLBS + 3);
+}
+
+static void test_roots_switched_off(void **state)
+{
+    begin(true);
+    move(0);
+    opt_asid_roots = false;
+    for (unsigned int i = 0; i < 10; i++) {
+        load(0, i % 2);
+        enter(0);
+    }
+    opt_asid_roots = true;
+    assert_int_equal(guest[0].h.tlbs, 10);
 }
 
 /* When the identifiers are used up everything is flushed once; a refused entry flushed nothing. */
@@ -161,14 +230,13 @@ static void test_used_up(void **state)
     begin(true);
     move(0);
     for (unsigned int i = 0; i < 10 * (NUMBER - 1); i++) {
-        hvm_forget_translations(&guest[0].v);
-        guest[0].era = ++eras;
+        forget(0);
         enter(0);
         flushes += guest[0].c.tlb_control == TLB_FLUSH_ALL;
     }
     assert_int_equal(flushes, 10);
     asid_begin_again();
-    hvm_forget_translations(&guest[0].v);
+    hvm_forget_translations(&guest[0].h);
     asid_take(&guest[0].h, &guest[0].c);
     assert_int_equal(guest[0].c.tlb_control, TLB_FLUSH_ALL);
 }
@@ -191,7 +259,7 @@ static void test_too_few(void **state)
     for (unsigned int n = 0; n < 3; n++) {
         info.cpu = 0;
         asid_init(n);
-        hvm_forget_translations(&guest[0].v);
+        hvm_forget_translations(&guest[0].h);
         enter(0);
         assert_int_equal(guest[0].c.asid, 1);
         assert_int_equal(guest[0].c.tlb_control, TLB_FLUSH_ALL);
@@ -201,8 +269,10 @@ static void test_too_few(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random),       cmocka_unit_test(test_kept),    cmocka_unit_test(test_used_up),
-        cmocka_unit_test(test_switched_off), cmocka_unit_test(test_too_few),
+        cmocka_unit_test(test_random),  cmocka_unit_test(test_kept),
+        cmocka_unit_test(test_roots),   cmocka_unit_test(test_roots_switched_off),
+        cmocka_unit_test(test_used_up), cmocka_unit_test(test_switched_off),
+        cmocka_unit_test(test_too_few),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -533,5 +533,5 @@ int main(void)
 
     return cmocka_run_group_tests_name("shadow", tests, NULL, NULL) | shadow_ahead_tests() | shadow_unsync_tests() |
            shadow_part_tests() | shadow_shrink_tests() | shadow_apart_tests() | shadow_vtlb_tests() |
-           shadow_order_tests();
+           shadow_order_tests() | shadow_roots_tests();
 }

@@ -294,11 +294,15 @@ static void svm_set_control(struct vcpu *v, uint64_t cr0, uint64_t cr3, uint64_t
 {
     struct vmcb *c = v->hvm->vendor;
 
+    efer |= EFER_SVME;
+    if (c->np_enable || c->cr0 != cr0 || c->cr4 != cr4 || c->efer != efer)
+        hvm_forget_translations(v->hvm);
+    if (!c->np_enable)
+        asid_set_root(v->hvm, cr3, shadow_losses(&v->hvm->shadow));
     c->cr0 = cr0;
     c->cr3 = cr3;
     c->cr4 = cr4;
-    c->efer = efer | EFER_SVME;
-    hvm_forget_translations(v);
+    c->efer = efer;
 }
 
 static void svm_get_segment(const struct vcpu *v, enum hvm_seg seg, struct hvm_segment *s)
@@ -379,7 +383,7 @@ static bool svm_write_msr(struct vcpu *v, uint32_t msr, uint64_t value)
         return false;
     *slot = value;
     if (msr == MSR_PAT)
-        hvm_forget_translations(v);
+        hvm_forget_translations(v->hvm);
     return true;
 }
 

@@ -132,6 +132,8 @@ void svm_decode(const struct vmcb *c, struct vmexit *x);
 /* This CPU has so many identifiers; all are to be given again, the TLB flushed before (svm/asid.c). */
 void asid_init(uint32_t number);
 void asid_begin_again(void);
+/* Hardware's CR3 is set to the shadow root, at a time when shadow_losses() was as given. */
+void asid_set_root(struct hvm_vcpu *h, uint64_t root, uint64_t losses);
 /* The entry that follows, interrupts being off, uses what this vCPU's identifier has, or begins with nothing. */
 void asid_take(struct hvm_vcpu *h, struct vmcb *c);
 

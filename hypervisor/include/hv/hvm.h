@@ -68,6 +68,15 @@ struct hvm_mtrr {
     uint64_t def_type, var[2 * HVM_MTRR_VAR], fixed[HVM_MTRR_FIXED];
 };
 
+/* What hardware keeps of the translations through one root. */
+#define HVM_TLBS 4u
+struct hvm_tlb {
+    uint64_t root;   /* 0: whatever the guest's own registers say */
+    uint64_t time;   /* tlb_flush_time() since when; 0: it may keep none */
+    uint64_t losses; /* shadow_losses() at that time, or before */
+    uint32_t asid;
+};
+
 /* What the guest set; hardware's registers follow from it (hvm/cr.c). */
 struct hvm_vcpu {
     struct shadow_vcpu shadow;
@@ -77,10 +86,11 @@ struct hvm_vcpu {
     struct lapic *lapic;   /* hvm/lapic.h */
     uint8_t upcall_vector; /* of the local APIC, by which events are announced; 0: the domain's callback_vector is */
     uint64_t root_loaded;  /* what hardware's CR3 was set to */
-    uint64_t tlb_time;     /* tlb_flush_time() since when hardware keeps its translations; 0: it may keep none */
-    uint64_t tlbs;         /* how often it began to keep them anew */
-    bool paging_due;       /* shadow_set_paging has to be called before the guest is entered */
-    bool flush_due;        /* likewise, told by any CPU */
+    struct hvm_tlb tlb[HVM_TLBS]; /* svm/asid.c */
+    unsigned int tlb_in_use;
+    uint64_t tlbs;   /* how often hardware began anew to keep translations */
+    bool paging_due; /* shadow_set_paging has to be called before the guest is entered */
+    bool flush_due;  /* likewise, told by any CPU */
     struct {
         bool valid, has_error;
         uint8_t vector;
@@ -156,9 +166,10 @@ static inline uint64_t hvm_tsc_offset(const struct vcpu *v)
 }
 
 /* Its next entry finds no translation in the TLB. Of the current vCPU, or one that does not run. */
-static inline void hvm_forget_translations(struct vcpu *v)
+static inline void hvm_forget_translations(struct hvm_vcpu *h)
 {
-    v->hvm->tlb_time = 0;
+    for (unsigned int i = 0; i < HVM_TLBS; i++)
+        h->tlb[i].time = 0;
 }
 
 static inline bool is_hvm_vcpu(const struct vcpu *v)

@@ -76,6 +76,9 @@ bool shadow_ready(const struct shadow_vcpu *v);
 bool shadow_behind(const struct shadow_vcpu *v);
 /* The value for the hardware's CR3; it is below 4 GiB unless the guest runs on 4 levels. */
 maddr_t shadow_root(const struct shadow_vcpu *v);
+/* How often entries of the domain's shadows have lost a right: what a TLB has of a root, and was true, still is as long
+ * as this does not change. */
+uint64_t shadow_losses(const struct shadow_vcpu *v);
 /* The vCPU runs no more on any root. */
 void shadow_drop_root(struct shadow_vcpu *v);
 

@@ -21,7 +21,7 @@ void spte_fold(struct shadow *s, spte_t was, spte_t is)
         return;                              /* it still says so */
     if (s->d->logdirty.state == LOGDIRTY_ON) /* before that the copy has not begun */
         logdirty_mark_frame(s->d, spte_mfn(was));
-    s->stale = true;
+    has_lost(s);
 }
 
 static void take_d(struct shadow *s, struct shadow_page *sp, unsigned int index)

@@ -77,16 +77,16 @@ void spte_set(struct shadow *s, struct shadow_page *sp, unsigned int index, spte
 
     if (old.n == new.n)
         return;
-    if (spte_present(old)) {
+    if (spte_present(old))
         unlink_entry(s, sp, index);
-        s->stale |= !only_grows(old, new);
-    }
     if (spte_present(new))
         link_entry(s, sp, index, new);
     if (s->d->logdirty.harvest) /* hardware may be setting D */
         spte_fold(s, _spte(__atomic_exchange_n(&sp->entry[index].n, new.n, __ATOMIC_SEQ_CST)), new);
     else
         WRITE_ONCE(sp->entry[index].n, new.n);
+    if (spte_present(old) && !only_grows(old, new))
+        has_lost(s);
 }
 
 bool sptes_drop(struct shadow *s, entry_ref *head)

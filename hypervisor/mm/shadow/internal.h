@@ -111,6 +111,7 @@ struct shadow {
     bool behind;                            /* a table was stored to, and all shadows are to go for that */
     entry_ref borrowed;                     /* leaves of frames without a reverse map of their own */
     bool stale;                             /* a TLB may allow more than the entries do */
+    uint64_t losses;                        /* how often that has become so (others may read) */
     bool vtlb;                              /* shadows are vCPUs' TLBs, see vtlb.c */
     bool new_table;                         /* a frame has become a table since the last flush */
     struct unsynced unsynced[MAX_UNSYNCED]; /* unsync.c */
@@ -223,6 +224,13 @@ static inline struct shadow_page *page_of_frame(const struct shadow *s, mfn_t m)
 
 /* It is no shadow of its table any more. */
 void page_forget(struct shadow *s, struct shadow_page *sp);
+
+/* Entries, as they have been stored, allow less than a TLB may have of them. */
+static inline void has_lost(struct shadow *s)
+{
+    s->stale = true;
+    WRITE_ONCE(s->losses, s->losses + 1); /* after the store: who reads this count finds the entry as it is now */
+}
 
 /* ---- install.c: the only writer of entries ---- */
 

@@ -183,7 +183,7 @@ static void withdraw(const struct change *c)
 
     if (is_table(c->p2m.mfn))
         follow(c);
-    s->stale = true;
+    has_lost(s);
     shadow_flush(s);
 }
 

@@ -131,6 +131,11 @@ maddr_t shadow_root(const struct shadow_vcpu *v)
     return mfn_to_maddr(page_mfn(v->root));
 }
 
+uint64_t shadow_losses(const struct shadow_vcpu *v)
+{
+    return READ_ONCE(v->s->losses);
+}
+
 void shadow_drop_root(struct shadow_vcpu *v)
 {
     paging_lock(v->s->d);

@@ -186,7 +186,7 @@ void table_overwritten(struct shadow *s, mfn_t table)
     s->count.stores++;
     s->blow = 0; /* one under way may have been where this table's shadows are not any more */
     WRITE_ONCE(s->behind, true);
-    s->stale = true;
+    has_lost(s);
     shadow_flush(s); /* whoever is in the guest comes out for it, and waits for the lock */
 }
 

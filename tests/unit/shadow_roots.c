@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* What a TLB may keep of a root through a load of CR3, and back: as long as no entry has lost a right (shadow_losses).
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <hv/sched.h>
+#include "shadow_guest.h"
+
+#define OTHER  20ul /* another top table, which leads to the same */
+#define LINEAR (5 * PAGE_SIZE)
+
+static void load(uint64_t top)
+{
+    CPU->guest.cr3 = top * PAGE_SIZE;
+    model_load(CPU);
+}
+
+/* Through both roots, one after the other; the first is loaded again. */
+static void use_both(void)
+{
+    model_store(OTHER * PAGE_SIZE, 8, 3 << PAGE_SHIFT | ALL);
+    map(5, 100, ALL);
+    for (unsigned int i = 0; i < 2; i++) {
+        load(OTHER);
+        assert_int_equal(go(LINEAR, ORACLE_READ, false).result, SHADOW_FIXED);
+        load(4);
+        assert_int_equal(go(LINEAR, ORACLE_READ, false).result, SHADOW_FIXED);
+    }
+    tlb_found = 0;
+}
+
+static void test_kept(void **state)
+{
+    use_both();
+    load(OTHER);
+    assert_true(tlb_found > 0);
+    tlb_found = 0;
+    load(4);
+    assert_true(tlb_found > 0);
+}
+
+/* An entry that is new takes nothing from anybody; one that changes, or goes, does. */
+static void test_until_a_loss(void **state)
+{
+    static const uint64_t to[] = {101 << PAGE_SHIFT | ALL, 101 << PAGE_SHIFT | (ALL & ~PTE_RW), 0};
+    uint64_t losses;
+
+    use_both();
+    losses = shadow_losses(&CPU->v);
+    map(6, 102, ALL);
+    assert_int_equal(go(6 * PAGE_SIZE, ORACLE_READ, false).result, SHADOW_FIXED);
+    assert_int_equal(shadow_losses(&CPU->v), losses);
+    for (unsigned int i = 0; i < ARRAY_SIZE(to); i++) {
+        map(5, to[i] >> PAGE_SHIFT, to[i] & ~PTE_ADDR);
+        load(OTHER);
+        assert_true(shadow_losses(&CPU->v) > losses);
+        assert_int_equal(tlb_found, 0);
+        losses = shadow_losses(&CPU->v);
+        (void)go(LINEAR, ORACLE_READ, false);
+        load(4);
+        (void)go(LINEAR, ORACLE_READ, false);
+        tlb_found = 0;
+    }
+}
+
+/* A table that the guest stores to unseen says so when a root that leads there is loaded. */
+static void test_out_of_sync(void **state)
+{
+    mfn_t table = model_frame(1);
+    uint64_t losses;
+
+    use_both();
+    paging_lock(d);
+    assert_true(table_unsync(d->shadow, table));
+    paging_unlock(d);
+    losses = shadow_losses(&CPU->v);
+    map(5, 101, ALL);
+    load(OTHER);
+    assert_true(shadow_losses(&CPU->v) > losses);
+    assert_int_equal(tlb_found, 0);
+}
+
+int shadow_roots_tests(void)
+{
+    const struct CMUnitTest tests[] = {SHADOW_TEST(test_kept), SHADOW_TEST(test_until_a_loss),
+                                       SHADOW_TEST(test_out_of_sync)};
+
+    return cmocka_run_group_tests_name("roots", tests, NULL, NULL);
+}
