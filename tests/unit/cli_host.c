@@ -214,6 +214,13 @@ void test_autostart_links(void **state)
     assert_int_equal(access("etc/auto/third.json.off", F_OK), 0);
     assert_int_equal(umbra("autostart list"), 0);
     assert_null(strstr(out, "third"));
+    /* not over what lies there */
+    write_file("etc/auto/third.json", "{ }");
+    assert_int_equal(umbra("autostart disable third"), 1);
+    assert_non_null(strstr(err, "third.json.off"));
+    assert_non_null(strstr(err, "older configuration"));
+    assert_int_equal(access("etc/auto/third.json", F_OK), 0);
+    unlink("etc/auto/third.json");
     remove_directories();
 }
 

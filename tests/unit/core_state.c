@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* domctl: what of a vCPU's state is saved besides its context, and which images of it are refused. */
 #include <hv/fpu.h>
+#include <hv/vmce.h>
 #include <hv/x86.h>
 #include <xen/domctl.h>
 #include "fake/core.h"
@@ -189,6 +190,11 @@ static void test_entry_points(void **state)
     e->vmce.caps = 2;
     assert_int_equal(domctl(XEN_DOMCTL_set_ext_vcpucontext), 0);
     assert_int_equal(v->pv.mcg_cap, 2);
+    e->vmce.caps = 2 | MCG_TES_P | MCG_SER_P;
+    assert_int_equal(domctl(XEN_DOMCTL_set_ext_vcpucontext), 0);
+    assert_int_equal(v->pv.mcg_cap, 0x1000802);
+    e->vmce.caps = 2 | 1u << 10; /* interrupts by banks are not there */
+    assert_int_equal(domctl(XEN_DOMCTL_set_ext_vcpucontext), -EINVAL);
     e->vmce.caps = 3;
     assert_int_equal(domctl(XEN_DOMCTL_set_ext_vcpucontext), -EINVAL);
     e->size = offsetof(struct xen_domctl_ext_vcpucontext, vmce);

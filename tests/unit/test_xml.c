@@ -211,6 +211,8 @@ static void test_pins(void **state)
           SAY("domain/cputune/vcpupin[1]: not", "domain/cputune/vcpupin[2]: not"));
     drops(DOMAIN("<vcpu>2</vcpu>" TUNE(PIN("0", "0") PIN("0", "0"))), "{\"vcpus\":2}\n",
           SAY("vcpupin[1]: not", "vcpupin[2]: not"));
+    imports(DOMAIN("<vcpu>2</vcpu>" TUNE(PIN("0", " 0 - 3, ^1") PIN("1", "0,2-3"))),
+            "{\"vcpus\":2,\"cpus\":\"0-3,^1\"}\n");
     drops(DOMAIN("<vcpu>1</vcpu>" TUNE(PIN("", "0"))), "{\"vcpus\":1}\n", SAY("vcpupin: not"));
     drops(DOMAIN("<vcpu>1</vcpu>" TUNE(PIN("0", "x"))), "{\"vcpus\":1}\n", SAY("vcpupin: not"));
     drops(DOMAIN("<vcpu>1</vcpu>" TUNE("<vcpupin vcpu='0'/>")), "{\"vcpus\":1}\n", SAY("vcpupin: not"));

@@ -313,7 +313,8 @@ static int enable(struct cli *cli, const struct cli_args *args)
     return strchr(what, '/') || access(what, F_OK) == 0 ? enable_file(cli, what) : enable_guest(cli, what);
 }
 
-/* A file that stands there itself may be all there is of a configuration: it is put aside. */
+/* A file that stands there itself may be all there is of a configuration: it is put aside, and not over an older one.
+ */
 static int disable(struct cli *cli, const struct cli_args *args)
 {
     const char *name = args->operand[1];
@@ -327,7 +328,9 @@ static int disable(struct cli *cli, const struct cli_args *args)
     if (lstat(path, &st))
         return failed(cli, name, -errno, "disable", path, "it is not enabled");
     snprintf(aside, sizeof(aside), "%s.off", path);
-    rc = S_ISLNK(st.st_mode) ? unlink(path) : rename(path, aside);
+    rc = S_ISLNK(st.st_mode) ? unlink(path) : renameat2(AT_FDCWD, path, AT_FDCWD, aside, RENAME_NOREPLACE);
+    if (rc && errno == EEXIST)
+        return failed(cli, name, -EEXIST, "disable", aside, "an older configuration lies there: move or remove it");
     return rc ? failed(cli, name, -errno, "disable", path, "it cannot be removed") : say_done(cli, name, "disabled");
 }
 

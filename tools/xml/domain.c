@@ -196,27 +196,45 @@ static void read_memory(struct domain_in *im, struct xml_element *root, struct j
 
 /* --- virtual CPUs --- */
 
-/* Without the blanks that libvirt allows in it. */
-static void cpus_key(struct domain_in *im, const char *set, const struct xml_element *e, struct json_value *out)
+/* A set of CPUs without the blanks that libvirt allows in it, to be freed; NULL: no memory, which is noted. */
+static char *without_blanks(struct domain_in *im, const char *set)
 {
     char *copy = strdup(set);
     size_t n = 0;
 
-    for (size_t i = 0; copy && copy[i]; i++) {
+    if (!copy) {
+        im->d->out_of_memory = true;
+        return NULL;
+    }
+    for (size_t i = 0; copy[i]; i++) {
         if (!strchr(BLANKS, copy[i]))
             copy[n++] = copy[i];
     }
-    if (copy) {
-        copy[n] = '\0';
+    copy[n] = '\0';
+    return copy;
+}
+
+static void cpus_key(struct domain_in *im, const char *set, const struct xml_element *e, struct json_value *out)
+{
+    char *copy = without_blanks(im, set);
+
+    if (copy)
         import_text(im, out, "cpus", copy, e, "cpuset");
-    } else {
-        im->d->out_of_memory = true;
-    }
     free(copy);
 }
 
+/* False: it says nothing that is a set of CPUs. */
+static bool read_set(struct domain_in *im, const char *set, uint8_t *map)
+{
+    char *copy = without_blanks(im, set);
+    bool fine = copy && !config_cpu_map(copy, map);
+
+    free(copy);
+    return fine;
+}
+
 /* Do the elements <vcpupin> say the same of each of n virtual CPUs? Otherwise a configuration cannot say it. */
-static bool pins_agree(const struct xml_element *tune, long n)
+static bool pins_agree(struct domain_in *im, const struct xml_element *tune, long n)
 {
     uint8_t map[CONFIG_MAX_CPUS / 8] = {0}, first[CONFIG_MAX_CPUS / 8] = {0};
     uint64_t seen[4] = {0};
@@ -229,7 +247,7 @@ static bool pins_agree(const struct xml_element *tune, long n)
         if (!set || !vcpu || !*vcpu->value || i < 0 || i >= n || i >= 256 || seen[i / 64] >> i % 64 & 1)
             return false;
         seen[i / 64] |= 1ull << i % 64;
-        if (config_cpu_map(set->value, count ? map : first) || (count && memcmp(map, first, sizeof(map)) != 0))
+        if (!read_set(im, set->value, count ? map : first) || (count && memcmp(map, first, sizeof(map)) != 0))
             return false;
     }
     return count == n;
@@ -241,7 +259,7 @@ static void read_affinity(struct domain_in *im, struct xml_element *vcpu, struct
 {
     struct xml_element *pin = xml_child(tune, "vcpupin");
 
-    if (pin && pins_agree(tune, n)) {
+    if (pin && pins_agree(im, tune, n)) {
         cpus_key(im, xml_attr(pin, "cpuset")->value, pin, out);
         for (; pin; pin = xml_next(pin))
             xml_take_all(pin);

@@ -15,12 +15,16 @@
 #define MSR_MCG_CTL    0x17bu
 #define MSR_MC0_CTL    0x400u
 #define MCG_CTL_P      (1u << 8)
-#define MCG_BANKS_MAX  2u /* as many as Xen shows a guest */
+#define MCG_TES_P \
+    (1u << 11) /* these two Xen shows on Intel's processors: about the status of a bank, which is 0 here */
+#define MCG_SER_P     (1u << 24)
+#define MCG_BANKS_MAX 2u /* as many as Xen shows a guest */
 
 /* What a saved vCPU had: 0, or -EINVAL if it is more than is kept here. Then .caps is all that there is to keep. */
 static inline int vmce_check(const struct hvm_vmce_vcpu *m)
 {
-    bool ok = (m->caps & 0xff) <= MCG_BANKS_MAX && !(m->caps & ~(uint64_t)(0xff | MCG_CTL_P));
+    const uint64_t known = 0xff | MCG_CTL_P | MCG_TES_P | MCG_SER_P;
+    bool ok = (m->caps & 0xff) <= MCG_BANKS_MAX && !(m->caps & ~known);
 
     return ok && !m->mci_ctl2_bank0 && !m->mci_ctl2_bank1 && !m->mcg_ext_ctl ? 0 : -EINVAL;
 }
