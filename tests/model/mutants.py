@@ -188,6 +188,7 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
      "    shadow_flush(s); /* a CPU may still walk through it */\n", ""),
     ("reused-without-flush", SHADOW + "pages.c",
      "        shadow_flush(s); /* a CPU may still walk through what it was */\n", ""),
+    ("misaligned-unnoticed", SHADOW + "update.c", " || is_no_entry(sp, offset, bytes)", ""),
     # What costs no fault.
     ("released-whatever", SHADOW + "install.c", "        if (e.n & SPTE_HELD)\n", "        if (!(e.n & PTE_RW))\n"),
     ("released-while-a-table", SHADOW + "pages.c",

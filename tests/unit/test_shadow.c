@@ -283,6 +283,26 @@ static void test_no_table_any_more(void **state)
     assert_false(is_table(model_frame(200)));
 }
 
+/* The flags of an entry, or one half of it, are stored to by whoever has a table; what is not aligned is not. */
+static void test_misaligned_store(void **state)
+{
+    static const struct {
+        unsigned int offset, bytes;
+        bool table;
+    } cases[] = {{8, 1, true},  {8, 4, true},   {12, 4, true}, {16, 8, true}, {9, 1, false},
+                 {8, 2, false}, {20, 8, false}, {6, 4, false}, {15, 2, false}};
+
+    map(6, 200, ALL);
+    model_store(2 * PAGE_SIZE + 8, 8, 200ul << PAGE_SHIFT | ALL);
+    for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+        model_store(200 * PAGE_SIZE, 8, 101ul << PAGE_SHIFT | ALL);
+        go(1ul << 21, ORACLE_READ, false);
+        assert_true(is_table(model_frame(200)));
+        model_store(200 * PAGE_SIZE + cases[i].offset, cases[i].bytes, 0);
+        assert_int_equal(is_table(model_frame(200)), cases[i].table);
+    }
+}
+
 /* 2 MiB at once, until a table lies in it, and again when it does no more. */
 static void test_large_leaf(void **state)
 {
@@ -528,7 +548,7 @@ int main(void)
         SHADOW_TEST(test_large_leaf),      SHADOW_TEST(test_large_leaf_logged), SHADOW_TEST(test_without_wp),
         SHADOW_TEST(test_kinds_of_memory), SHADOW_TEST(test_many_mappings),     SHADOW_TEST(test_root_goes),
         SHADOW_TEST(test_p2m_waits),       SHADOW_TEST(test_small_pool),        SHADOW_TEST(test_audit_finds),
-        SHADOW_TEST(test_borrowed_memory),
+        SHADOW_TEST(test_borrowed_memory), SHADOW_TEST(test_misaligned_store),
     };
 
     return cmocka_run_group_tests_name("shadow", tests, NULL, NULL) | shadow_ahead_tests() | shadow_unsync_tests() |

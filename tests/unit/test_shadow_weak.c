@@ -491,12 +491,12 @@ static void test_table_overwritten(void **state)
             check_run((1ul << 21) + i * PAGE_SIZE);
     }
     assert_int_equal(shadows_of(VICTIM), MAX_SHADOWS);
-    model_will_store(VICTIM * PAGE_SIZE + 60, 8);
+    model_will_store(VICTIM * PAGE_SIZE + 64, 8);
     stretch_begin(STRETCH_TRAP, 14);
-    assert_int_equal(shadow_store(d, _gpa(VICTIM * PAGE_SIZE + 60), 8, 0), 0); /* of two entries */
+    assert_int_equal(shadow_store(d, _gpa(VICTIM * PAGE_SIZE + 64), 8, 0), 0);
     assert_in_range(this_cpu(stretch_now).work, 2 * MAX_SHADOWS, STORE_WORK);
     stretch_end();
-    model_wrote(VICTIM * PAGE_SIZE + 60, 8, 0);
+    model_wrote(VICTIM * PAGE_SIZE + 64, 8, 0);
     model_overwrite(VICTIM * PAGE_SIZE, PAGE_SIZE, (const uint8_t *)entries);
     assert_false(is_table(model_frame(VICTIM)));
     assert_int_equal(model_audit(), 0);

@@ -190,9 +190,17 @@ void table_overwritten(struct shadow *s, mfn_t table)
     shadow_flush(s); /* whoever is in the guest comes out for it, and waits for the lock */
 }
 
+/* Nobody stores to an entry like that: to two at once, or to a small part that is not where its flags are. */
+static bool is_no_entry(const struct shadow_page *sp, unsigned int offset, unsigned int bytes)
+{
+    unsigned int size = sp->role.levels == 2 ? 4 : 8, at = offset % size;
+
+    return at + bytes > size || (bytes < 4 && (at || bytes > 1));
+}
+
 void table_written(struct shadow *s, mfn_t table, unsigned int offset, unsigned int bytes)
 {
-    bool flood = false;
+    bool no_table = false;
 
     if (is_unsynced(s, table)) {
         table_stored(s, table);
@@ -204,9 +212,9 @@ void table_written(struct shadow *s, mfn_t table, unsigned int offset, unsigned 
 
         follow(s, sp, offset, bytes);
         stretch_work(STORE_EACH);
-        flood |= ++sp->stores > FLOOD;
+        no_table |= ++sp->stores > FLOOD || is_no_entry(sp, offset, bytes);
     }
-    if (flood)
+    if (no_table)
         (void)table_unshadow(s, table); /* what is left goes with the next store */
     pages_retire(s);
 }
