@@ -53,7 +53,7 @@ static int tell_vcpu(const struct hvm_vcpu *h, struct umbra_op_shadow_stats *s)
 
     for (unsigned int i = 0; i < HVM_EXIT_REASONS && !rc; i++)
         rc = tell(s, "exits", exit_names[i] ? exit_names[i] : "other", h->exits[i]);
-    return rc;
+    return rc ? rc : tell(s, "tlb", "begun", h->tlbs);
 }
 
 long shadow_op_stats(struct domain *d, struct umbra_op *op, bool *copyback)

@@ -46,10 +46,10 @@ class Figures(unittest.TestCase):
 
     def test_exits(self):
         """Only of systems that count; frequent reasons first; other counts are for the file."""
-        counts = {"exits.cr": 0.5, "exits.page_fault": 2.0, "events.made": 9.0}
+        counts = {"exits.cr": 0.5, "exits.page_fault": 2.0, "events.made": 9.0, "tlb.begun": 0.25}
         spent = {"umbra-shadow": {"thread": counts}, "xen-hap": {}}
         title, line = self.bench.exits_table(spent).split("\n")
-        self.assertEqual(line.split(), ["umbra-shadow", "thread", "2.50", "page_fault", "2.00", "cr", "0.50"])
+        self.assertEqual(line.split(), ["umbra-shadow", "thread", "0.25", "2.50", "page_fault", "2.00", "cr", "0.50"])
         self.assertEqual(self.bench.exits_table({"xen-hap": {}}), "")
 
     def test_rows(self):

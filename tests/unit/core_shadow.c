@@ -41,6 +41,7 @@ static void begin(void)
     guest_paging_set(&hvm->shadow.paging, shadow_cpu(d->shadow), CR0_PE, 0, 0);
     assert_int_equal(shadow_set_paging(&hvm->shadow), 0);
     hvm->exits[HVM_EXIT_CPUID] = 7;
+    hvm->tlbs = 5;
     for (uint64_t i = 0; i < PAGES; i++)
         touch(i);
     core_as(control_domain->vcpu[0]);
@@ -121,6 +122,7 @@ static void test_stats(void **state)
     assert_int_equal(shadow_op(3, UMBRA_OP_shadow_stats), 0);
     assert_int_equal(figure(f, "faults", "fixed"), PAGES);
     assert_int_equal(figure(f, "exits", "cpuid"), 7);
+    assert_int_equal(figure(f, "tlb", "begun"), 5);
     assert_int_equal(u->u.shadow_stats.position, UMBRA_FIGURES_end);
     assert_int_equal(shadow_op(3, UMBRA_OP_shadow_stats), 0); /* beyond the end there is nothing */
     assert_int_equal(u->u.shadow_stats.nr, 0);
