@@ -23,11 +23,8 @@ static int stop_vcpus(struct domain *d)
     domain_pause(d);
     timer_kill(&d->sched.refill);
     watchdog_kill(d);
-    for_each_vcpu (d, v) {
-        timer_kill(&v->poll_timer);
-        timer_kill(&v->singleshot_timer);
-        timer_kill(&v->periodic_timer);
-    }
+    for_each_vcpu (d, v)
+        vcpu_kill_timers(v);
     return 0;
 }
 

@@ -65,6 +65,7 @@ static void init_timers(struct vcpu *v)
     timer_init(&v->poll_timer, poll_expired, v, v->processor);
     timer_init(&v->singleshot_timer, singleshot_expired, v, v->processor);
     timer_init(&v->periodic_timer, periodic_expired, v, v->processor);
+    timer_init(&v->self_timer, evtchn_self_expired, v, v->processor);
 }
 
 static int init_guest_parts(struct vcpu *v)
@@ -117,11 +118,17 @@ int vcpu_create(struct domain *d, unsigned int id)
     return 0;
 }
 
-void vcpu_free(struct vcpu *v)
+void vcpu_kill_timers(struct vcpu *v)
 {
     timer_kill(&v->poll_timer);
     timer_kill(&v->singleshot_timer);
     timer_kill(&v->periodic_timer);
+    timer_kill(&v->self_timer);
+}
+
+void vcpu_free(struct vcpu *v)
+{
+    vcpu_kill_timers(v);
     hvm_vcpu_free(v);
     pv_vcpu_free(v);
     evtchn_vcpu_free(v);

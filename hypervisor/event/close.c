@@ -40,6 +40,8 @@ static void close_local(struct domain *d, struct channel *ch)
     else if (state == CHANNEL_PIRQ)
         WRITE_ONCE(e->pirq_port[number], 0);
     flags = spin_lock_irqsave(&ch->lock);
+    if (state == CHANNEL_IPI)
+        self_event_cancel(d, ch);
     channel_release(d, ch);
     spin_unlock_irqrestore(&ch->lock, flags);
     if (state == CHANNEL_PIRQ)

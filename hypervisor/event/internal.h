@@ -101,6 +101,8 @@ struct evtchn_vcpu {
     uint32_t virq_port[NR_VIRQS]; /* written under e->lock, read by senders, who check the channel; 0: not bound */
     struct evtchn_fifo_control_block *control; /* queue_lock */
     uint32_t tail[EVTCHN_FIFO_MAX_QUEUES];     /* queue_lock; 0: empty */
+    s_time_t self_sent;                        /* when it last sent itself an IPI; its own */
+    unsigned int self_port;                    /* of one that waits for v->self_timer; 0: none. The channel's lock. */
 };
 
 /* channel.c */
@@ -139,6 +141,11 @@ int evtchn_unmask(struct domain *d, evtchn_port_t port);
 void channel_raise(struct domain *d, struct channel *ch);
 /* The port became pending: ends SCHEDOP_poll of the vCPUs that wait for it. */
 void wake_pollers(struct domain *d, unsigned int port);
+
+/* self.c; the channel's lock is held. An IPI of v, the current vCPU, to itself: true: it comes later. */
+bool self_event_waits(struct vcpu *v, const struct channel *ch);
+/* The channel, for IPIs, is closed: one that waits does not come. */
+void self_event_cancel(struct domain *d, const struct channel *ch);
 
 /* virq.c */
 bool virq_is_global(unsigned int virq);

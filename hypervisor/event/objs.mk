@@ -5,6 +5,7 @@ hv-srcs += hypervisor/event/channel.c
 hv-srcs += hypervisor/event/bind.c
 hv-srcs += hypervisor/event/close.c
 hv-srcs += hypervisor/event/send.c
+hv-srcs += hypervisor/event/self.c
 hv-srcs += hypervisor/event/two_level.c
 hv-srcs += hypervisor/event/fifo.c
 hv-srcs += hypervisor/event/virq.c

@@ -97,7 +97,8 @@ int evtchn_send(struct domain *d, evtchn_port_t port)
         channel_raise(ch->remote, channel_lookup(ch->remote, ch->number));
         break;
     case CHANNEL_IPI:
-        channel_raise(d, ch);
+        if (current->domain != d || ch->notify_vcpu != current->vcpu_id || !self_event_waits(current, ch))
+            channel_raise(d, ch);
         break;
     case CHANNEL_UNBOUND:
         break; /* nobody there: lost, as the binder is told anyway */

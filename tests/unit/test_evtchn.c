@@ -158,6 +158,56 @@ static void global_virq_handler(void **state)
     consume(ctl, (unsigned int)c);
 }
 
+/* IPIs of a vCPU to itself: the second in a row waits, and comes once. Others, and those of others, are there at once.
+ */
+static void ipis_to_itself(void **state)
+{
+    struct vcpu *v = a->vcpu[0];
+    evtchn_port_t p = (evtchn_port_t)bind_ipi(a, 0), q = (evtchn_port_t)bind_ipi(a, 0);
+    struct evtchn_send x = {p};
+
+    machine.still = true;
+    machine.now = 1;
+    assert_int_equal(send_port(a, p), 0);
+    consume(a, p);
+    assert_int_equal(send_port(a, p), 0);
+    assert_int_equal(send_port(a, p), 0);
+    assert_false(pending(a, p));
+    assert_int_equal(v->self_timer.expires, machine.now + MICROSECS(200));
+    assert_int_equal(send_port(a, q), 0);
+    consume(a, q);
+    evtchn_self_expired(v);
+    consume(a, p);
+    evtchn_self_expired(v);
+    assert_false(pending(a, p));
+
+    run_on(a->vcpu[1]);
+    assert_int_equal(op(EVTCHNOP_send, &x), 0);
+    run_on(v);
+    consume(a, p);
+    machine.now += MILLISECS(10);
+    assert_int_equal(send_port(a, p), 0);
+    consume(a, p);
+}
+
+static void ipi_waits_for_nobody(void **state)
+{
+    evtchn_port_t p = (evtchn_port_t)bind_ipi(a, 0);
+
+    machine.still = true;
+    machine.now = 1;
+    assert_int_equal(send_port(a, p), 0);
+    consume(a, p);
+    assert_int_equal(send_port(a, p), 0);
+    assert_int_equal(close_port(a, p), 0);
+    assert_int_equal(bind_ipi(a, 0), p);
+    evtchn_self_expired(a->vcpu[0]);
+    assert_false(pending(a, p));
+    assert_int_equal(send_port(a, p), 0);
+    evtchn_self_expired(a->vcpu[0]);
+    consume(a, p);
+}
+
 static void ipis(void **state)
 {
     long p = bind_ipi(a, 1);
@@ -488,6 +538,8 @@ int main(void)
         T(virqs),
         T(global_virq_handler),
         T(ipis),
+        T(ipis_to_itself),
+        T(ipi_waits_for_nobody),
         T(pirqs),
         T(result_not_deliverable),
         T(two_level_masks),

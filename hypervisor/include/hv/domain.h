@@ -172,7 +172,7 @@ struct vcpu {
     struct vcpu_runstate_info runstate;
     unsigned long runstate_guest;  /* linear address registered by the guest, 0: none */
     unsigned long time_area_guest; /* VCPUOP_register_vcpu_time_memory_area */
-    struct timer poll_timer, singleshot_timer, periodic_timer;
+    struct timer poll_timer, singleshot_timer, periodic_timer, self_timer;
     s_time_t periodic_period;
     uint32_t time_version; /* of the last published time record */
 
@@ -251,6 +251,8 @@ void watchdog_kill(struct domain *d);
 void domain_resume(struct domain *d);
 /* v starts to run on v->processor: its timers go there too. */
 void vcpu_load_timers(struct vcpu *v);
+/* None of them expires any more. */
+void vcpu_kill_timers(struct vcpu *v);
 /* Copies a changed runstate record to the guest's area of the current vCPU (on switch-in). */
 void vcpu_update_runstate_area(struct vcpu *v);
 /* Copies r to the area that v has registered, through the tables of the current vCPU. That it faults is v's loss. */

@@ -43,6 +43,8 @@ void evtchn_vcpu_info_moved(struct vcpu *v);
 /* has_32bit_shinfo of v's domain has changed: what the other selector says is announced anew, by that which counts now.
  * life_lock is held. */
 void evtchn_width_changed(struct vcpu *v);
+/* v->self_timer: an IPI of the vCPU to itself has waited (event/self.c). */
+void evtchn_self_expired(void *vcpu);
 /* Lists for debug key 'e'. */
 void evtchn_dump(void);
 

@@ -6,6 +6,7 @@
 #include <hv/guest_copy.h>
 #include <hv/hvm.h>
 #include <hv/p2m.h>
+#include <hv/timer.h>
 
 struct machine machine;
 struct fake_pte fake_pte[NR_FAKE_PTES];
@@ -28,6 +29,23 @@ static struct domain *domains[MAX_DOMAINS];
 struct cpu_info *get_cpu_info(void)
 {
     return &cpu_info;
+}
+
+/* ---- time: a timer expires when its test says so ---- */
+s_time_t system_time(void)
+{
+    machine.now += machine.still ? 0 : MILLISECS(1000);
+    return machine.now;
+}
+
+void timer_migrate(struct timer *t, unsigned int cpu)
+{
+    t->cpu = cpu;
+}
+
+void timer_set(struct timer *t, s_time_t expires)
+{
+    t->expires = expires;
 }
 
 /* ---- locks: rank order, and interrupt-safe ones always taken so ---- */

@@ -51,6 +51,8 @@ struct machine {
     unsigned int preempt_asked, restarts;
     unsigned int locks_held;
     unsigned int ipis, flushes, kicks;
+    s_time_t now;
+    bool still;              /* time does; else a second passes with each question */
     void (*meanwhile)(void); /* what another CPU does in the middle of a map or an unmap, once; NULL: nothing */
     unsigned int pirq_error; /* what pirq_guest_bind refuses with */
     struct domain *pirq_owner[64];

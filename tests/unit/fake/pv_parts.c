@@ -47,6 +47,10 @@ void timer_kill(struct timer *t)
 {
 }
 
+void vcpu_kill_timers(struct vcpu *v)
+{
+}
+
 void watchdog_kill(struct domain *d)
 {
 }
