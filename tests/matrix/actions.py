@@ -86,34 +86,10 @@ class Actions(labtest.LabTest):
         self.create(name, **self.keys(**more))
 
     def wait_up(self, name):
-        self.or_anew(name, lambda seconds: self.wait_console(name, f"umbra-guest: up, {self.cell.vcpus} cpus", seconds),
-                     180 if self.cell.type == "pv" else 300)
+        self.wait_console(name, f"umbra-guest: up, {self.cell.vcpus} cpus", 180 if self.cell.type == "pv" else 300)
         say(f"{name} is up")
         if self.cell.type == "shadow":
             churn.audit(self, name)
-
-    def or_anew(self, name, step, seconds):
-        """A step with a guest, which is made anew as often as its kernel may loop."""
-        for _ in range(LOOPING.get(self.cell.guest, 0)):
-            try:
-                return step(60)
-            except AssertionError:
-                self.begin_again(name)
-        return step(seconds)
-
-    def cpu_time(self, name):
-        return self.row(name)["cpu_time_ns"]
-
-    def begin_again(self, name):
-        """A guest that loops, as such a kernel does: it uses its vCPU's time, which one that waits for us does not."""
-        used = self.cpu_time(name)
-        self.ok("sleep 5")
-        self.assertGreater(self.cpu_time(name) - used, 1e9, "it does nothing: no loop of its kernel's")
-        say(f"{name} loops and is made anew (docs/debugging.md)")
-        self.ok(f"umbra destroy {name}")
-        self.wait_gone(name)
-        log = f"/var/log/xen/console/guest-{name}"
-        self.ok(f"mv {log}.log {log}-looped.log; umbra create {labtest.HOME}/{name}.json")
 
     def tell_consoles(self):
         """What guests said, whole: of a failure the first lines matter."""
@@ -146,16 +122,13 @@ class Actions(labtest.LabTest):
         """Create, run, pause, go on, shut down; all comes back."""
         before = self.footprint()
         self.new_guest("guest")
-        self.or_anew("guest", self.pause_and_go_on, 180)
-        self.ok("umbra shutdown -w guest", 150)
-        self.wait_gone("guest")
-        self.wait_footprint(before)
-
-    def pause_and_go_on(self, seconds):
         self.wait_up("guest")
         self.ok("umbra pause guest")
         self.ok("umbra unpause guest")
-        self.wait_console("guest", "umbra-guest: tick 3", seconds)
+        self.wait_console("guest", "umbra-guest: tick 3", 180)
+        self.ok("umbra shutdown -w guest", 150)
+        self.wait_gone("guest")
+        self.wait_footprint(before)
 
     def destroy(self):
         """While the guest's kernel boots, and when the guest runs."""
@@ -190,15 +163,12 @@ class Actions(labtest.LabTest):
     def work(self):
         """Processes and pages inside a guest: the ways through page tables, with a result that can be wrong."""
         self.new_guest("guest", cmdline=labtest.CMDLINE + " umbra.test=quiet")
-        self.or_anew("guest", self.be_busy, 180)
+        self.wait_up("guest")
+        self.wait_console("guest", "guest# ", 60)
+        self.type_in("guest", WORK, "all-42-done", 180)
         self.assertIn(SUM_OF_ZEROS, self.console_log("guest"))
         self.ok("umbra destroy guest")
         self.wait_gone("guest")
-
-    def be_busy(self, seconds):
-        self.wait_up("guest")
-        self.wait_console("guest", "guest# ", 60)
-        self.type_in("guest", WORK, "all-42-done", seconds)
 
     def many(self):
         """Several at once, each of them makes progress; then all are asked to end."""
@@ -325,8 +295,6 @@ GUESTS_OF = {"boot": (), "lifecycle": ALL, "destroy": ALL, "reboot": ALL, "cycle
              "protection": ALL, "churn": ALL, "squeeze": ("shadow",), "share": ("shadow",), "migrate": ALL, "fuzz": ALL}
 # Actions on two machines, each as the cell says.
 PAIRS = ("migrate",)
-# Kernels with an endless loop of their own (docs/debugging.md): how often a guest is made anew for it.
-LOOPING = {"6.1-rt": 5}
 MEMORY = {"load": 4096, "load_pvh": 4096}  # MiB; the machine's own for other actions
 
 
