@@ -11,6 +11,7 @@ import time
 import unittest
 import xml.etree.ElementTree as xml
 
+import load
 import machines
 import script
 
@@ -188,11 +189,55 @@ class Reports(Temporary):
         heights = [float(dot.get("cy")) for dot in drawing.iter("circle")]
         self.assertTrue(0 < heights[0] < heights[1] < heights[2] < chart.HEIGHT, heights)
 
+    def test_guests_at_once_are_drawn(self):
+        points = [load.Point(seconds, cpu_ms, 120, 5) for seconds, cpu_ms in ((0.4, 100), (0.8, 90), (0.41, 101))]
+        self.write("m1_1p_6.1_boot.log", f"   1.0  m1 is up\n   2.0  {chart.line_of_guests(points)}\n")
+        report.write(self.top, self.RESULTS, {}, "v1")
+        with open(os.path.join(self.top, "index.html"), encoding="utf-8") as file:
+            text = file.read()
+        self.assertEqual(re.findall(r"<title>guest (\d): (\d+) ms", text),
+                         [("1", "400"), ("2", "800"), ("3", "410"), ("1", "100"), ("2", "90"), ("3", "101")])
+        for part in ("m1 1p 6.1 boot</h3>", ">800</text>", "guests, first to last (3)",
+                     "calls of the tool for each: 120", "reads of xenstore: 5"):
+            self.assertIn(part, text)
+        self.assertNotIn("Migrations", text)
+        drawing = xml.fromstring(re.search(r"<svg.*?</svg>", text, re.S).group())
+        heights = [float(dot.get("cy")) for dot in drawing.iter("circle")]
+        self.assertEqual((heights[1], min(heights)), (10, 10))
+        self.assertTrue(max(heights) < chart.HEIGHT - chart.FOOT, heights)
+
     def test_no_moves_no_charts(self):
-        self.write("m1_1p_6.1_boot.log", "moved: {half\n")
+        self.write("m1_1p_6.1_boot.log", "moved: {half\ncreated: {half\n")
         report.write(self.top, self.RESULTS, {}, "v1")
         with open(os.path.join(self.top, "index.html"), encoding="utf-8") as file:
             self.assertNotIn("<svg", file.read())
+
+
+class Curve(unittest.TestCase):
+    """What is said of guests that cost more while others run."""
+
+    def wrong(self, points, word):
+        with self.assertRaisesRegex(AssertionError, f"a guest costs more {word} with others"):
+            load.check_curve(self, points)
+
+    def test_flat(self):
+        load.check_curve(self, [load.Point(0.3, 200, 120, 5)] * 27)
+
+    def test_what_else_the_host_does(self):
+        """Some of the last are slow, and the first were not."""
+        times = [200, 210, 190] * 6 + [700, 800, 210, 900, 650, 390, 700, 810, 805]
+        load.check_curve(self, [load.Point(1, cpu_ms, 120, 5) for cpu_ms in times])
+
+    def test_growth(self):
+        self.wrong([load.Point(1, 200 + 20 * number, 120, 5) for number in range(27)], "CPU time")
+        self.wrong([load.Point(1, 200, 120 + number, 5) for number in range(27)], "calls")
+        self.wrong([load.Point(1, 200, 120, 5 + number) for number in range(6)], "reads")
+
+    def test_too_short_to_tell(self):
+        load.check_curve(self, [load.Point(1, 4 + 10 * number, 120, 5) for number in range(6)])
+
+    def test_lines(self):
+        self.assertEqual(load.point_of("100.50 101.25 120 5 180 95"), load.Point(0.75, 95, 120, 5))
 
 
 class Runner(Temporary):

@@ -187,7 +187,7 @@ class Actions(labtest.LabTest):
         """A hundred guests one after the other, then 32 at once."""
         load.cycles(self, 100)
         load.grow(self, 32)
-        load.at_once(self, tiny=28, stock=4)
+        load.at_once(self, tiny=28, stock=4, tell=lambda points: say(chart.line_of_guests(points)))
 
     def load_pvh(self):
         """A hundred guests on shadow paging one after the other."""
