@@ -7,11 +7,14 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <xen/xen.h>
+#include <xen/sched.h>
 
 #include "fake_ctl.h"
 
@@ -50,11 +53,19 @@ static void changed(void)
         close(fd);
 }
 
+/* Neither the supervisor, which a verb may have started, nor a worker is meant. */
+void fake_step(void)
+{
+    if (fake->verb == getpid() && ++fake->steps == fake->kill_at_step)
+        kill(getpid(), SIGKILL);
+}
+
 /* Every function that changes something counts, before it does and after. */
 void fake_count(void)
 {
     int call = __atomic_add_fetch(&fake->calls, 1, __ATOMIC_SEQ_CST); /* two processes may be at it */
 
+    fake_step();
     if (call == fake->kill_at)
         kill(getpid(), SIGKILL);
     if (call == fake->store_dies_at)
@@ -118,6 +129,7 @@ void fake_stop(uint32_t domid, unsigned reason)
 
 struct ctl *ctl_open(struct ctl_error *err)
 {
+    fake_step();
     if (fake->present)
         return (struct ctl *)fake;
     fail(err, -ENOENT, "open the control interface", "there is no hypervisor");
@@ -133,6 +145,7 @@ int ctl_domain_info(struct ctl *ctl, uint32_t domid, struct ctl_domain_info *inf
 {
     struct ctl_domain_info *d = by_id(domid, err);
 
+    fake_step();
     if (!d)
         return -ESRCH;
     *info = *d;
@@ -143,6 +156,7 @@ int ctl_domain_scan(struct ctl *ctl, struct ctl_domain_info **list, struct ctl_e
 {
     int n;
 
+    fake_step();
     *list = malloc(FAKE_DOMAINS * sizeof(**list));
     lock();
     n = fake->n;
@@ -162,6 +176,7 @@ int ctl_domain_name(struct ctl *ctl, uint32_t domid, char **name, struct ctl_err
 {
     const struct ctl_domain_info *d = by_id(domid, err);
 
+    fake_step();
     fake->asked++;
     *name = d && *d->name ? strdup(d->name) : NULL;
     return *name ? 0 : -ENOENT;
@@ -169,6 +184,7 @@ int ctl_domain_name(struct ctl *ctl, uint32_t domid, char **name, struct ctl_err
 
 int ctl_domain_find(struct ctl *ctl, const char *name_or_id, uint32_t *domid, struct ctl_error *err)
 {
+    fake_step();
     for (int i = 0; i < fake->n; i++) {
         char id[16];
 
@@ -267,12 +283,19 @@ int ctl_domain_destroy(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
 int ctl_domain_request(struct ctl *ctl, uint32_t domid, enum ctl_request what, unsigned timeout_ms,
                        struct ctl_error *err)
 {
-    return act(what == CTL_REQUEST_REBOOT ? "reboot" : "poweroff", domid, err);
+    bool reboot = what == CTL_REQUEST_REBOOT;
+    int rc = act(reboot ? "reboot" : "poweroff", domid, err);
+
+    if (!rc && fake->obeys)
+        fake_stop(domid, reboot ? SHUTDOWN_reboot : SHUTDOWN_poweroff);
+    fake_count();
+    return rc;
 }
 
 int ctl_domain_wait(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, struct ctl_domain_end *end,
                     struct ctl_error *err)
 {
+    fake_step();
     *end = (struct ctl_domain_end){.gone = fake->ends[0] < 0};
     if (fake->ends[0] >= 0) {
         end->reason = (uint8_t)fake->ends[0];
@@ -340,6 +363,7 @@ int ctl_domain_holders(struct ctl *ctl, uint32_t domid, struct ctl_holders *sums
 /* Does xenstored answer? */
 static bool store_fails(struct ctl_error *err)
 {
+    fake_step();
     fake->asked++;
     if (fake->store_fails)
         fail(err, fake->store_fails, "ask xenstore", "xenstored does not answer");

@@ -7,6 +7,7 @@
 #define FAKE_CTL_H
 
 #include <pthread.h>
+#include <sys/types.h>
 
 #include "libctl/ctl.h"
 
@@ -40,6 +41,10 @@ struct fake {
     int held;                   /* a destroyed domain of this number stays, dying; 0: none */
     int calls;                  /* calls so far; at number kill_at the process ends itself by SIGKILL */
     int kill_at;
+    pid_t verb;                 /* the process of the last command line (guest_world.c) */
+    int steps;                  /* of that one: these calls, and those that only look; 0 when it begins */
+    int kill_at_step;           /* at that number it ends itself by SIGKILL */
+    bool obeys;                 /* guests stop as soon as they are asked to */
     int store_dies_at;          /* at that number xenstore stops answering */
     int write_fails_at;         /* at that number a write fails, once */
     struct ctl_affinity pinned; /* what was set last */
@@ -85,6 +90,8 @@ const char *fake_node(const char *path);
 void fake_forget(void);
 /* To be called before and after each change: see kill_at. */
 void fake_count(void);
+/* To be called by everything else that asks the host: see kill_at_step. */
+void fake_step(void);
 /* The domain's devices go. */
 void fake_no_devices(uint32_t domid);
 

@@ -51,6 +51,8 @@ int umbra(const char *line)
         int argc = 1;
 
         lock_forget();
+        fake->verb = getpid();
+        fake->steps = 0;
         snprintf(copy, sizeof(copy), "%s", line);
         for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
             argv[argc++] = word;

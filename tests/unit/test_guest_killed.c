@@ -174,6 +174,49 @@ static void test_destroy_killed_anywhere(void **state)
     assert_true(point > 8);
 }
 
+static void wait_all_gone(void)
+{
+    for (int i = 0; i < 500 && (records() || fake->n > 1); i++)
+        usleep(10000);
+    assert_int_equal(records(), 0);
+    expect_all_or_nothing(0);
+}
+
+/* It is killed before the guest is asked: that runs on, and the next shutdown ends it; or after: the guest is at its
+ * end, and whoever supervises it removes it. The supervisor is there, or the verb has to start it. */
+static int shutdown_killed(void **state, bool supervised, int point)
+{
+    int rc;
+
+    fresh(state);
+    assert_int_equal(umbra("create g.json"), 0);
+    fake->obeys = true;
+    assert_int_equal(supervised ? 0 : kill_supervisor(), 0);
+    fake->kill_at_step = point;
+    rc = umbra("shutdown -w web2");
+    fake->kill_at_step = 0;
+    if (!strstr(fake->acts, "poweroff 7;")) {
+        assert_int_equal(rc, -SIGKILL);
+        assert_false(fake->domains[1].paused || fake->domains[1].shutdown);
+        assert_int_equal(records(), 1);
+        assert_int_equal(umbra("shutdown -w web2"), 0);
+    }
+    wait_all_gone();
+    assert_int_equal(umbra("create -e g.json"), 0); /* the name is free */
+    return rc;
+}
+
+static void test_shutdown_killed_anywhere(void **state)
+{
+    int rc = -SIGKILL, point;
+
+    for (point = 1; rc == -SIGKILL; point++)
+        rc = shutdown_killed(state, point % 2, point);
+    assert_int_equal(rc, 0);
+    print_message("           %d steps\n", point - 2);
+    assert_true(point > 12);
+}
+
 /* Whoever restarts a guest is killed, and the next one goes on: one guest runs at the end, let go once, and a renamed
  * one is kept once. */
 static void killed_restart(void **state, const char *config, int domains)
@@ -225,6 +268,7 @@ int main(void)
         cmocka_unit_test_setup(test_create_interrupted, fresh),
         cmocka_unit_test_setup(test_create_after_a_killed_create, fresh),
         cmocka_unit_test_setup(test_destroy_killed_anywhere, fresh),
+        cmocka_unit_test_setup(test_shutdown_killed_anywhere, fresh),
         cmocka_unit_test_setup(test_restart_killed_anywhere, fresh),
         cmocka_unit_test_setup(test_restart_write_fails, fresh),
         cmocka_unit_test_setup(test_rename_restart_killed_anywhere, fresh),

@@ -15,10 +15,14 @@ device-guests += net_revoke
 device-guests += back_disk
 device-guests += back_net
 
-guests        += $(device-guests:%=device/%)
+# One that is not hostile, but takes a request to power off: for tests of whoever asks (tests/lab/test_kill.py).
+polite-guests := obeys
+
+guests        += $(device-guests:%=device/%) $(polite-guests:%=device/%)
 
 define device-rules
-$(device-guests:%=$(BUILD)/guests/device/%): $(patsubst %.c,$(BUILD)/guest-objs/%.o,$(device-lib))
+$(patsubst %,$(BUILD)/guests/device/%,$(device-guests) $(polite-guests)): \
+$(patsubst %.c,$(BUILD)/guest-objs/%.o,$(device-lib))
 endef
 
 # On the host: a program for each of them.
