@@ -5,8 +5,8 @@
  *
  *   attempts alloc|call FIRST LAST STEP NAME COMMAND [ARGUMENT...]
  *
- * In run N the N-th allocation of the hypervisor for domctl or memory_op fails, or the N-th call of the command, into
- * which the library that FAULTS names is loaded (faults.c). A line for each:
+ * In run N the N-th allocation of the hypervisor for a hypercall fails, or the N-th call of the command, into which the
+ * library that FAULTS names is loaded (faults.c). A line for each:
  *
  *   run N STATUS HIT DOMAINS TEXT
  *

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Every allocation that the hypervisor makes while a domain is created fails once, one per run (debug builds; in make
-check every third does, of a PVH guest's some): the tool says what it was doing and what to do, and nothing is left. The
-same for the tool's own calls is test_create_faults.py, for the hypervisor's code alone test_every_allocation_fails and
-test_pool_growth_fails of test_core."""
+"""Every allocation that the hypervisor makes for a hypercall while a domain is created fails once, one per run (debug
+builds; in make check every third does, of a PVH guest's some): the tool says what it was doing and what to do, and
+nothing is left. The same for the tool's own calls is test_create_faults.py; on the host every one fails of those that a
+domain takes, test_allocations_of_pv and test_allocations_of_translated of test_core."""
 
 from compiled import with_libctl
 from labtest import HOME, LONG, LabTest

@@ -409,11 +409,13 @@ static void test_read_stretches(void **state)
     assert_int_equal(umbra_op(u, UMBRA_OP_stretch), -EINVAL);
 }
 
-/* Allocations of other calls do not count; the one that is due fails, and no other. */
+/* Allocations by no hypercall do not count; of those by one, whichever, the one that is due fails, and no other. */
 static void test_armed_failure(void **state)
 {
     struct umbra_op *u = guest_new(struct umbra_op);
     struct xen_domctl *op = guest_new(struct xen_domctl);
+    struct evtchn_alloc_unbound *a = guest_new(struct evtchn_alloc_unbound);
+    long rc;
     struct xen_domctl create = {.cmd = XEN_DOMCTL_createdomain, .interface_version = XEN_DOMCTL_INTERFACE_VERSION};
 
     create.u.createdomain = core_config(1);
@@ -431,6 +433,16 @@ static void test_armed_failure(void **state)
     assert_int_equal(umbra_op(u, UMBRA_OP_alloc_fault), 0);
     *op = create;
     assert_int_equal(CALL(domctl, op, 0, 0), 0);
+    u->u.alloc_fault.n = 1;
+    assert_int_equal(umbra_op(u, UMBRA_OP_alloc_fault), 0);
+    do { /* the first ports come with the domain */
+        *a = (struct evtchn_alloc_unbound){.dom = (domid_t)op->domain};
+        rc = CALL(event_channel_op, EVTCHNOP_alloc_unbound, a, 0);
+    } while (!rc);
+    assert_int_equal(rc, -ENOMEM);
+    u->u.alloc_fault.n = 1000;
+    assert_int_equal(umbra_op(u, UMBRA_OP_alloc_fault), 0);
+    assert_int_equal(CALL(event_channel_op, EVTCHNOP_alloc_unbound, a, 0), 0);
     u->u.alloc_fault.n = 0;
     assert_int_equal(umbra_op(u, UMBRA_OP_alloc_fault), 0);
     assert_in_range(u->u.alloc_fault.n, 1, 999);

@@ -11,6 +11,7 @@ int main(void)
     failed += core_fair_tests();
     failed += core_timer_tests();
     failed += core_domain_tests();
+    failed += core_create_tests();
     failed += core_call_tests();
     failed += core_memory_tests();
     failed += core_control_tests();

@@ -68,8 +68,8 @@ void unused_claim(struct domain *d, uint64_t from_claim);
 /* put_page's last step: gives an owned frame back. */
 void free_domain_page(struct page_info *pg);
 
-/* alloc_fault.c: the n-th allocation for domctl or memory_op from now on fails (0: none does); returns what was left of
- * the number armed before. Is the one that is being made to fail? */
+/* alloc_fault.c: the n-th allocation from now on by a hypercall other than umbra_op fails (0: none does); returns what
+ * was left of the number armed before. Is the one that is being made to fail? */
 unsigned int alloc_fault_arm(unsigned int n);
 bool alloc_fault_due(void);
 

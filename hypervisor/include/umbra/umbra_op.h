@@ -114,8 +114,8 @@ struct umbra_op_stretch {
 #define UMBRA_STRETCH_reset 1u /* what was read is forgotten */
 
 /*
- * Debug builds: the n-th allocation that domctl and memory_op make from now on fails, once; 0 disarms. -EOPNOTSUPP in
- * other builds. Takes no domain.
+ * Debug builds: the n-th allocation that hypercalls other than this one make from now on fails, once; 0 disarms.
+ * -EOPNOTSUPP in other builds. Takes no domain.
  */
 #define UMBRA_OP_alloc_fault 11
 struct umbra_op_alloc_fault {

@@ -97,6 +97,7 @@ int core_sched_tests(void);
 int core_fair_tests(void);
 int core_timer_tests(void);
 int core_domain_tests(void);
+int core_create_tests(void);
 int core_call_tests(void);
 int core_memory_tests(void);
 int core_control_tests(void);
