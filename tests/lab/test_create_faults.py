@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Whatever fails while a guest is created, nothing is left: calls that the tool makes to the hypervisor, the mapping
-device or xenstored are made to fail, one per run, and the host has the same after it as before."""
+device or xenstored are made to fail, one per run, and the host has the same after it as before. Here it is some of
+them; each of the builder's fails on the host, tests/unit/test_build_fails.c."""
 
 from compiled import compiled, with_libctl
 from labtest import HOME, LONG, LabTest

@@ -19,6 +19,8 @@ HVM_OPS = 25
 # Functions that are one list of named steps may have up to 120 lines: "path:function".
 STEP_LIST_LINES = 120
 STEP_LISTS = set()
+# Functions of libraries, for which a test stands in.
+NOT_OURS = {"xenforeignmemory_map_resource"}
 
 # Put together here, so that this file passes its own check.
 FORBIDDEN = ["/" + "work/", "/home" + "/", "deb.debian" + ".org", "TO" + "DO", "FIX" + "ME", "XX" + "X"]
@@ -55,7 +57,8 @@ class Budgets(unittest.TestCase):
 
     def test_parameters(self):
         self.none([f"{path}:{f.line}: {f.name}() has {f.parameters} parameters, at most {PARAMETERS}"
-                   for path in C_FILES for f in tree.functions(path) if f.parameters > PARAMETERS])
+                   for path in C_FILES for f in tree.functions(path)
+                   if f.parameters > PARAMETERS and f.name not in NOT_OURS])
 
     def test_nesting(self):
         self.none([f"{path}:{f.line}: {f.name}() nests {f.depth} blocks, at most {NESTING}"

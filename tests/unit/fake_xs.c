@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * See fake_xs.h. A list of nodes; every watch fires at every change. Transactions are neither undone nor ever in
- * conflict, which what is tested with it does not hang on.
+ * See fake_xs.h. A list of nodes; every watch fires at every change. A transaction that is given up, or whose end
+ * fails, is undone; one in conflict is not, which what is tested with it does not hang on.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -16,11 +16,12 @@
 
 #define NODES 400
 
-static struct {
+static struct node {
     char path[160], value[300];
-} nodes[NODES];
-static int n_nodes, event = -1;
+} nodes[NODES], before[NODES]; /* the transaction */
+static int n_nodes, n_before, event = -1;
 
+bool (*xs_fake_fails)(const char *name);
 void (*xs_fake_changed)(const char *path);
 void (*xs_fake_begins)(void);
 bool xs_fake_conflicts;
@@ -56,6 +57,7 @@ static void tell(const char *path, bool ours)
 void xs_fake_reset(void)
 {
     n_nodes = 0;
+    xs_fake_fails = NULL;
     xs_fake_changed = NULL;
     xs_fake_begins = NULL;
     xs_fake_conflicts = false;
@@ -122,6 +124,11 @@ int xs_fake_count(const char *part)
     return n;
 }
 
+static bool fails(const char *name)
+{
+    return xs_fake_fails && xs_fake_fails(name);
+}
+
 /* --- libxenstore --- */
 
 void *xs_read(struct xs_handle *h, xs_transaction_t t, const char *path, unsigned int *len)
@@ -139,6 +146,8 @@ void *xs_read(struct xs_handle *h, xs_transaction_t t, const char *path, unsigne
 
 bool xs_write(struct xs_handle *h, xs_transaction_t t, const char *path, const void *data, unsigned int len)
 {
+    if (fails("xs_write"))
+        return false;
     set(path, data, len);
     tell(path, true);
     return true;
@@ -146,6 +155,8 @@ bool xs_write(struct xs_handle *h, xs_transaction_t t, const char *path, const v
 
 bool xs_mkdir(struct xs_handle *h, xs_transaction_t t, const char *path)
 {
+    if (fails("xs_mkdir"))
+        return false;
     if (find(path) < 0)
         set(path, "", 0);
     return true;
@@ -188,21 +199,32 @@ char **xs_directory(struct xs_handle *h, xs_transaction_t t, const char *path, u
 bool xs_set_permissions(struct xs_handle *h, xs_transaction_t t, const char *path, struct xs_permissions *perms,
                         unsigned int num)
 {
-    return true;
+    return !fails("xs_set_permissions");
 }
 
 xs_transaction_t xs_transaction_start(struct xs_handle *h)
 {
+    if (fails("xs_transaction_start"))
+        return XBT_NULL;
     xs_fake_begun++;
     if (xs_fake_begins)
         xs_fake_begins();
+    n_before = n_nodes;
+    memcpy(before, nodes, sizeof(*nodes) * (size_t)n_nodes);
     return 1;
 }
 
 bool xs_transaction_end(struct xs_handle *h, xs_transaction_t t, bool abandon)
 {
+    bool failed = !abandon && fails("xs_transaction_end");
+
+    if (abandon || failed) {
+        n_nodes = n_before;
+        memcpy(nodes, before, sizeof(*nodes) * (size_t)n_nodes);
+        return abandon;
+    }
     errno = EAGAIN;
-    return abandon || !xs_fake_conflicts;
+    return !xs_fake_conflicts;
 }
 
 bool xs_watch(struct xs_handle *h, const char *path, const char *token)
@@ -234,6 +256,8 @@ char **xs_check_watch(struct xs_handle *h)
 
 bool xs_introduce_domain(struct xs_handle *h, unsigned int domid, unsigned long mfn, unsigned int port)
 {
+    if (fails("xs_introduce_domain"))
+        return false;
     xs_fake_introduced = (struct xs_fake_introduced){domid, port, mfn};
     return true;
 }

@@ -78,6 +78,11 @@ test_readmit-srcs   := $(patsubst %,tests/unit/%.c,test_readmit fake_xs) \
                        $(patsubst %,tools/libctl/%.c,readmit build_store xenstore uuid error)
 test_readmit-cflags := $(test_device-cflags)
 
+units                   += test_build_fails
+test_build_fails-srcs   := $(patsubst %,tests/unit/%.c,test_build_fails fake_host fake_xs) $(ctl-srcs)
+test_build_fails-cflags := $(test_device-cflags)
+test_build_fails-libs   := -lz -llzma -lzstd -llz4
+
 units                  += test_ctl_shadow
 test_ctl_shadow-srcs   := tests/unit/test_ctl_shadow.c tools/libctl/shadow.c
 test_ctl_shadow-cflags := -Itools -Ihypervisor/include

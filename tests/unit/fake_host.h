@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A stand-in for the hypervisor and for the libraries that lead to it (fake_host.c): room for one guest, of which only
+ * that it is there matters. With fake_xs.c it is all that libctl needs to build one.
+ */
+#ifndef FAKE_HOST_H
+#define FAKE_HOST_H
+
+#include <stdbool.h>
+
+struct fake_host {
+    bool guest;        /* it is there */
+    long calls;        /* that may fail, so far: to the hypervisor, for a mapping, to xenstored */
+    long fails_at;     /* that one does, with ENOMEM */
+    const char *fails; /* its name; NULL: it has not come yet */
+    int held;          /* handles, buffers and mappings that are not given back */
+};
+extern struct fake_host host;
+
+/* No guest, no nodes, nothing under way; the n-th call fails, 0: none. */
+void host_reset(long n);
+
+#endif

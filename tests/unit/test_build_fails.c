@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * tools/libctl: a guest is built, and every call that this takes - to the hypervisor, for a mapping, to xenstored -
+ * fails once. Then the build fails with words, or has found another way, and either way nothing is left: no domain, no
+ * node, no mapping, no buffer.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "elf_maker.h"
+#include "fake_host.h"
+#include "fake_xs.h"
+#include "libctl/ctl.h"
+
+static char kernel[] = "/tmp/umbra-build-XX"
+                       "XX"
+                       "XX";
+
+static void make_kernel(const struct elf_options *options)
+{
+    struct ctl_bytes elf = em_elf(options);
+    FILE *file = fopen(kernel, "w");
+
+    assert_int_equal(fwrite(elf.data, 1, elf.size, file), elf.size);
+    fclose(file);
+    free(elf.data);
+}
+
+static int make_name(void **state)
+{
+    int fd = mkstemp(kernel);
+
+    return fd < 0 ? -1 : close(fd);
+}
+
+static int remove_kernel(void **state)
+{
+    return unlink(kernel);
+}
+
+/* As the verb create does it; a guest that was built is destroyed. 0 or the error. */
+static int build(const struct ctl_domain_config *config, struct ctl_error *err)
+{
+    struct ctl *ctl = ctl_open(err);
+    uint32_t domid;
+    int rc = ctl ? ctl_build_domain(ctl, config, &domid, err) : err->code;
+
+    if (rc == 0) {
+        assert_true(host.guest && xs_fake_count("/local/domain/1/console/port") == 1);
+        host.fails_at = 0; /* the build was meant */
+        assert_int_equal(ctl_domain_destroy(ctl, domid, NULL), 0);
+    }
+    ctl_close(ctl);
+    return rc;
+}
+
+/* What is said names the step, and is more than that. */
+static void failed_well(const struct ctl_error *err, int rc)
+{
+    assert_true(rc < 0);
+    assert_int_equal(err->code, rc);
+    assert_true(err->step[0] && err->message[0]);
+}
+
+/* Of guests. */
+static int nodes(void)
+{
+    return xs_fake_count("/local/domain/1") + xs_fake_count("/vm") + xs_fake_count("/libxl");
+}
+
+static void each_call_fails(const struct ctl_domain_config *config)
+{
+    long n = 0, refused = 0;
+
+    do {
+        struct ctl_error err = {0};
+        int rc;
+
+        host_reset(++n);
+        xs_fake_set("/local/domain/0/name", "Domain-0");
+        rc = build(config, &err);
+        if (rc) {
+            assert_non_null(host.fails);
+            failed_well(&err, rc);
+            refused++;
+        }
+        if (host.guest || host.held || nodes())
+            fail_msg("call %ld, %s, has failed: guest %d, %d held, %d nodes", n, host.fails, host.guest, host.held,
+                     nodes());
+    } while (host.fails);
+    print_message("           %ld calls, %ld of them end the build\n", n - 1, refused);
+    assert_true(n > 80 && refused > 60);
+}
+
+static void calls_of_pv(void **state)
+{
+    make_kernel(&elf_linux);
+    each_call_fails(&(struct ctl_domain_config){
+        .name = "g", .type = CTL_PV, .memory_kib = 40 << 10, .vcpus = 2, .kernel = kernel, .uuid = {1}});
+}
+
+static void calls_of_pvh(void **state)
+{
+    make_kernel(&elf_pvh);
+    each_call_fails(&(struct ctl_domain_config){
+        .name = "g", .type = CTL_PVH, .memory_kib = 40 << 10, .vcpus = 2, .kernel = kernel, .uuid = {1}});
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(calls_of_pv),
+        cmocka_unit_test(calls_of_pvh),
+    };
+
+    return cmocka_run_group_tests(tests, make_name, remove_kernel);
+}
