@@ -26,6 +26,7 @@ enum check {
     BAD_VERSION,
     TOO_MANY_FRAMES,
     FRAMES_WITHOUT_STATUS,
+    DEVICE_UNHELD,
 };
 
 static const struct {
@@ -40,6 +41,7 @@ static const struct {
     [BAD_VERSION] = {"G5", "a version that the domain may not use"},
     [TOO_MANY_FRAMES] = {"G5", "more frames than the limit"},
     [FRAMES_WITHOUT_STATUS] = {"G5", "frames without status"},
+    [DEVICE_UNHELD] = {"G7", "a device may use a frame that nothing holds for it"},
 };
 
 static void found(struct umbra_op_grant_audit *a, enum check check, uint32_t number)
@@ -174,6 +176,26 @@ static bool look_at_mappers(struct domain *d, struct umbra_op_grant_audit *a)
     return false;
 }
 
+/* A handle that a device uses holds the frame by itself. What entries hold is counted where the tables are. */
+static bool devices_hold(const struct domain *d, const struct active *active)
+{
+    unsigned int writes = grant_pins(active, PIN_DEV_WRITE), uses = writes + grant_pins(active, PIN_DEV_READ);
+    const struct page_info *pg;
+    uint64_t held;
+
+    if (!uses)
+        return true;
+    if (!mfn_valid(_mfn(active->what.frame)))
+        return false;
+    pg = mfn_to_page(_mfn(active->what.frame));
+    if (READ_ONCE(pg->owner) != d)
+        return false;
+    held = READ_ONCE(pg->count_info);
+    if ((held & PGC_count_mask) < uses + ((held & PGC_allocated) ? 1 : 0))
+        return false;
+    return !writes || (page_type(pg) == PT_WRITABLE && (READ_ONCE(pg->type_info) & PGT_count_mask) >= writes);
+}
+
 static bool compare(struct domain *d, struct umbra_op_grant_audit *a)
 {
     struct grant_table *t = d->grant;
@@ -185,6 +207,8 @@ static bool compare(struct domain *d, struct umbra_op_grant_audit *a)
 
         if (memcmp(active->pin, active->seen, sizeof(active->pin)) != 0)
             found(a, OTHER_USES, a->next);
+        if (!devices_hold(d, active))
+            found(a, DEVICE_UNHELD, a->next);
         a->used += a->next >= GNTTAB_NR_RESERVED_ENTRIES && grant_pins(active, ~0u);
     }
     last = a->next >= nr_entries(t);

@@ -25,7 +25,7 @@
 
 static spinlock_t heap_lock = SPINLOCK_INIT(RANK_HEAP);
 static struct list_head free_list[NR_ZONES][MAX_ORDER + 1];
-static uint64_t free_pages, claimed_pages;
+static uint64_t free_pages, claimed_pages, claim_changes;
 static bool heap_ready;
 
 static unsigned int zone_of(mfn_t m)
@@ -122,6 +122,7 @@ static void change_claim(struct domain *d, int64_t n)
 {
     d->claimed_pages += (uint64_t)n;
     claimed_pages += (uint64_t)n;
+    claim_changes += n != 0;
 }
 
 /* What of n frames that d is given comes off its claim. heap_lock held. */
@@ -354,6 +355,29 @@ void domain_unclaim_pages(struct domain *d)
 uint64_t heap_claimed_pages(void)
 {
     return READ_ONCE(claimed_pages);
+}
+
+void heap_read_claims(struct heap_claims *c)
+{
+    unsigned long flags = spin_lock_irqsave(&heap_lock);
+
+    *c = (struct heap_claims){.claimed = claimed_pages, .free = free_pages, .changes = claim_changes};
+    spin_unlock_irqrestore(&heap_lock, flags);
+}
+
+bool heap_has(const struct page_info *pg)
+{
+    unsigned long flags = spin_lock_irqsave(&heap_lock);
+    bool found = false;
+
+    for (unsigned int order = 0; order <= MAX_ORDER && !found; order++) {
+        mfn_t first = _mfn(page_to_mfn(pg).n & ~((1ul << order) - 1));
+        const struct page_info *block = mfn_to_page(first);
+
+        found = mfn_valid(first) && (block->heap_flags & PGH_free) && block->order >= order;
+    }
+    spin_unlock_irqrestore(&heap_lock, flags);
+    return found;
 }
 
 /* The owner loses the frame; the domain itself may go with its last frame. */

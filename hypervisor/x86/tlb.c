@@ -49,6 +49,13 @@ void switch_cr3(unsigned long cr3)
     irq_restore(flags);
 }
 
+unsigned long cpu_cr3(unsigned int cpu)
+{
+    const struct cpu_info *info = (struct cpu_info *)(per_cpu(stack_base, cpu) + STACK_SIZE) - 1;
+
+    return READ_ONCE(info->cr3);
+}
+
 uint64_t tlb_flush_time(void)
 {
     return this_cpu(flush_time);

@@ -224,7 +224,7 @@ mm-p2m-srcs    := $(patsubst %,hypervisor/mm/%.c,paging_pool logdirty logdirty_o
                   $(filter-out %/emulate.c,$(wildcard hypervisor/mm/shadow/*.c))
 mm-pv-srcs     := $(mm-p2m-srcs) hypervisor/mm/frame.c \
                   $(patsubst %,hypervisor/mm/pv/%.c,pt_check pt_commit pt_type base batch mmu_update va_mapping \
-                  mmuext ptwrite grant_pte relinquish audit) $(emulate-srcs)
+                  mmuext ptwrite grant_pte relinquish audit audit_machine) $(emulate-srcs)
 
 units                 += test_frame
 test_frame-srcs       := tests/unit/test_frame.c $(fake-machine) $(mm-pv-srcs)

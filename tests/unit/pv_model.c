@@ -204,10 +204,10 @@ static void count_base(mfn_t m)
 
 static void check_cr3(const struct vcpu *v)
 {
-    mfn_t m = maddr_to_mfn(_maddr(fake_cr3(v->processor)));
+    mfn_t m = maddr_to_mfn(_maddr(cpu_cr3(v->processor)));
 
     if (v->is_running && pv_on_shadows(&v->pv)) {
-        if (fake_cr3(v->processor) != v->pv.root[v->pv.kernel_mode].cr3)
+        if (cpu_cr3(v->processor) != v->pv.root[v->pv.kernel_mode].cr3)
             panic("P8: CR3 of a CPU is not its vCPU's root\n");
         return;
     }

@@ -520,6 +520,7 @@ static void audit_finds(void **state)
     struct active *active = &t->active[0][8];
     struct mapping *m;
     struct gnttab_map_grant_ref first;
+    struct page_info *held;
 
     to_v2();
     grant2(8, 0, page, 0);
@@ -544,6 +545,11 @@ static void audit_finds(void **state)
     BROKEN(a, t->max_version, 1);
     BROKEN(a, t->nr_status, 0);
     BROKEN(a, t->max_frames, 0);
+    held = mfn_to_page(_mfn(active->what.frame));
+    BROKEN(a, held->count_info, PGC_allocated | 1); /* G7 */
+    BROKEN(a, held->type_info, held->type_info & ~PGT_count_mask);
+    BROKEN(a, held->type_info, (uint64_t)PT_L1 << PGT_type_shift | PGT_validated | 1);
+    BROKEN(a, held->owner, ctl);
     finish_domain(ctl);
     fake_ptes_drop();
     assert_int_equal(grant_audit(a), 0);

@@ -118,6 +118,13 @@ static void give_block(struct block *b)
     b->pg = NULL;
 }
 
+static void check_where(void)
+{
+    uint64_t m = RAM_START + fake_below(RAM_END - RAM_START);
+
+    assert_int_equal(heap_has(mfn_to_page(_mfn(m))), mfn_is_ram(_mfn(m)) && !taken[m]);
+}
+
 /* How many blocks of an order there are when nothing else is taken. */
 static unsigned int count_blocks(unsigned int order)
 {
@@ -145,6 +152,7 @@ static void test_random_blocks(void **state)
             give_block(b);
         else
             take_block(b, op + 1);
+        check_where();
     }
     for (unsigned int i = 0; i < MAX_BLOCKS; i++)
         if (blocks[i].pg)

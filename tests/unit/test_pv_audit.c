@@ -75,6 +75,8 @@ static int begin(void **state)
     control = new_domain(0, 1, 2);
     d = new_domain(1, 2, 0);
     granter = new_domain(2, 1, 3);
+    d->vcpu[1]->is_running = false;
+    cpumask_clear(&d->dirty_cpus, 1);
     fake_run_on(0, d->vcpu[0]);
     for (unsigned int level = 1; level <= 4; level++)
         t[level] = alloc_domain_pages(d, 0, 0);
@@ -116,8 +118,11 @@ static void expect_broken(const char *rule, const char *what)
 {
     struct pv_audit_report r;
     bool there = false;
+    int rc;
 
-    assert_int_equal(pv_audit(d, &r), 0);
+    while ((rc = pv_audit(d, &r)) == -ERESTART)
+        ;
+    assert_int_equal(rc, 0);
     assert_true(r.broken > 0);
     for (unsigned int i = 0; i < r.broken && i < PV_AUDIT_FINDINGS; i++)
         there = there || (!strcmp(r.finding[i].rule, rule) && strstr(r.finding[i].what, what));
@@ -148,6 +153,28 @@ static void test_s3_busy(void **state)
     expect_broken("S3", "busy");
 }
 
+/* A processor on the domain's tables, to which no flush would go. */
+static void test_s4_who_is_flushed(void **state)
+{
+    cpumask_clear(&d->dirty_cpus, 0);
+    expect_broken("S4", "would not be flushed");
+    cpumask_set(&d->dirty_cpus, 0);
+    assert_int_equal(fake_audit(d), 0);
+}
+
+static void test_s5_used_and_free(void **state)
+{
+    fake_in_heap = data;
+    expect_broken("S5", "in use is free");
+    fake_in_heap = alloc_hv_pages(0, 0);
+    free_before--;
+    assert_int_equal(fake_audit(d), 0);
+    mfn_to_page(page_to_mfn(fake_in_heap))->type_info = PGT_partial;
+    expect_broken("S5", "in use is free");
+    fake_in_heap = NULL;
+    assert_int_equal(fake_audit(d), 0);
+}
+
 static void test_s6_shared_page(void **state)
 {
     mfn_t m;
@@ -155,6 +182,21 @@ static void test_s6_shared_page(void **state)
     assert_int_equal(grant_get_frame(d, 0, &m), 0);
     mfn_to_page(m)->type_info--;
     expect_broken("S6", "shared page");
+}
+
+static void test_s7_claims(void **state)
+{
+    d->claimed_pages = 3;
+    expect_broken("S7", "not what is set aside");
+    fake_claimed = 5;
+    granter->claimed_pages = 2;
+    assert_int_equal(fake_audit(d), 0);
+    granter->dying = DOM_DYING;
+    expect_broken("S7", "dying domain");
+    granter->dying = DOM_ALIVE;
+    fake_claimed = d->claimed_pages = free_before + 1;
+    granter->claimed_pages = 0;
+    expect_broken("S7", "than are free");
 }
 
 static void test_p1_typed_without_holder(void **state)
@@ -243,6 +285,59 @@ static void test_p7_pin_without_reference(void **state)
 {
     spare->type_info |= PGT_pinned;
     expect_broken("P7", "pinned without");
+}
+
+/* Paused, the domain is on no processor; of one that runs it, the base is the processor's. */
+static void test_p8_cr3(void **state)
+{
+    fake_run_on(1, NULL);
+    switch_cr3(mfn_to_maddr(page_to_mfn(t[4])).n);
+    expect_broken("P8", "does not run");
+    expect_broken("S4", "would not be flushed");
+    switch_cr3(virt_to_maddr(page_to_virt(alloc_hv_pages(0, 0))).n);
+    free_before--;
+    fake_run_on(0, d->vcpu[0]);
+    assert_int_equal(fake_audit(d), 0);
+    switch_cr3(mfn_to_maddr(page_to_mfn(t[3])).n);
+    expect_broken("P8", "other tables than its own");
+    d->vcpu[0]->is_running = false;
+    expect_broken("P8", "does not run");
+    d->vcpu[0]->pv.root[1].cr3 = 5 * PAGE_SIZE;
+    switch_cr3(d->vcpu[0]->pv.root[1].cr3);
+    expect_broken("P8", "does not run");
+}
+
+/* What a call would leave that forgets to release them, and two that do not know each other. */
+static void test_p10_dead_tables(void **state)
+{
+    struct page_info *dead[2];
+
+    spin_lock(&d->pv.pt_lock);
+    for (unsigned int i = 0; i < 2; i++) {
+        dead[i] = alloc_domain_pages(d, 0, 0);
+        assert_int_equal(get_page_and_type(dead[i], d, PT_L1), 0);
+        put_page_and_type(dead[i]);
+    }
+    spin_unlock(&d->pv.pt_lock);
+    free_before -= 2;
+    expect_broken("P10", "no call goes on with");
+    d->pv.drain_preempted = true;
+    assert_int_equal(fake_audit(d), 0);
+    for (unsigned int i = 0; i < 2; i++) {
+        uint32_t *link = i ? &dead[1]->dead.next : &dead[0]->dead.prev, own = *link;
+
+        *link = (uint32_t)page_to_mfn(data).n;
+        expect_broken("P10", "in order among the others");
+        *link = own;
+    }
+    dead[1]->dead.next = 0;
+    expect_broken("P10", "in order among the others");
+    dead[1]->dead.next = (uint32_t)page_to_mfn(dead[0]).n;
+    spin_lock(&d->pv.pt_lock);
+    assert_int_equal(pv_drain_dead(d), 0);
+    spin_unlock(&d->pv.pt_lock);
+    assert_false(d->pv.drain_preempted);
+    assert_int_equal(fake_audit(d), 0);
 }
 
 static void test_d1_window(void **state)
@@ -412,7 +507,10 @@ int main(void)
         AUDIT_TEST(test_s1_general_count),
         AUDIT_TEST(test_s2_typed_count),
         AUDIT_TEST(test_s3_busy),
+        AUDIT_TEST(test_s4_who_is_flushed),
+        AUDIT_TEST(test_s5_used_and_free),
         AUDIT_TEST(test_s6_shared_page),
+        AUDIT_TEST(test_s7_claims),
         AUDIT_TEST(test_p1_typed_without_holder),
         AUDIT_TEST(test_p2_writable_mapping),
         AUDIT_TEST(test_p3_entry_names_no_table),
@@ -422,6 +520,8 @@ int main(void)
         AUDIT_TEST(test_p6_attributes),
         AUDIT_TEST(test_p6_hypervisor_slots),
         AUDIT_TEST(test_p7_pin_without_reference),
+        AUDIT_TEST(test_p8_cr3),
+        AUDIT_TEST(test_p10_dead_tables),
         AUDIT_TEST(test_d1_window),
         AUDIT_TEST(test_d1_descriptors),
         AUDIT_TEST(test_long_gdt_is_preempted),

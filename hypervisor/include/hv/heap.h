@@ -62,6 +62,13 @@ int exchange_pages(struct domain *d, struct page_info **in, unsigned int in_coun
 int domain_claim_pages(struct domain *d, uint64_t total);
 void domain_unclaim_pages(struct domain *d);
 uint64_t heap_claimed_pages(void);
+struct heap_claims {
+    uint64_t claimed, free; /* frames, at one moment */
+    uint64_t changes;       /* a number that grows with every change of a claim */
+};
+void heap_read_claims(struct heap_claims *c);
+/* For audits: is the frame in a free block? Takes the heap's lock. */
+bool heap_has(const struct page_info *pg);
 /* Frames without an owner, not zeroed, from d's claim as far as it goes; that part of it when they are not used. */
 struct page_info *alloc_claimed_pages(struct domain *d, unsigned int order, unsigned int memf, uint64_t *from_claim);
 void unused_claim(struct domain *d, uint64_t from_claim);

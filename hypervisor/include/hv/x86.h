@@ -302,8 +302,9 @@ void tlb_flush_mask(cpumask_t mask);
 void tlb_flush_one_mask(cpumask_t mask, unsigned long linear);
 uint32_t tlb_now(void);
 cpumask_t tlb_filter(cpumask_t mask, uint32_t stamp);
-uint64_t tlb_flush_time(void);      /* of this CPU's last flush; no other flush has the same, and none has 0 */
-void switch_cr3(unsigned long cr3); /* loads CR3 and records the flush */
+uint64_t tlb_flush_time(void);           /* of this CPU's last flush; no other flush has the same, and none has 0 */
+void switch_cr3(unsigned long cr3);      /* loads CR3 and records the flush */
+unsigned long cpu_cr3(unsigned int cpu); /* what a CPU loaded last */
 /* Runs fn(data) on every CPU of mask, in interrupt context, and waits. Includes this CPU if it is in the mask. */
 void call_on_cpus(cpumask_t mask, void (*fn)(void *), void *data);
 void tlb_ipi(void); /* VECTOR_INVALIDATE */

@@ -5,7 +5,8 @@
  * the routes that it checks.
  *
  * The domain is paused, the rest of the machine is not. Three passes: what vCPUs and mappings by grant hold; every
- * frame of the domain, and what tables among them hold on others; every frame again, to compare. Between slices
+ * frame of the domain, and what tables among them hold on others; every frame again, to compare. Before and after them
+ * comes what the machine around the domain says of it: audit_machine.c. Between slices
  * anything may happen but a change of the domain's tables, windows and frames: pv_changed counts those, and an audit
  * that sees one has no result. Holders outside - other domains' mappings, registered areas - are not known here, so the
  * counts of a frame that is no table may be higher than those found, never lower.
@@ -16,7 +17,7 @@
 #include <hv/grant.h>
 #include <hv/heap.h>
 #include <hv/sched.h>
-#include "pt.h"
+#include "audit.h"
 
 #define COUNTS_PER_PAGE 256u
 #define PAGES_PER_MID   512u
@@ -24,30 +25,13 @@
 #define NAME_COST       (2 * STRETCH_FRAME) /* of the first look at what is named: two pages of counters */
 #define WINDOW_PAGES    (GDT_PAGES + LDT_PAGES)
 #define FREE_PER_SLICE  64u
-#define MAX_LOOKS       1000u
 
 struct audit_count {
     uint32_t general, typed;
     uint32_t granted, entries; /* of another domain's frame: what may be mapped of it, and what is */
 };
 
-#define NOT_BEGUN (~0u)
-
-enum audit_phase { AUDIT_VCPUS, AUDIT_GRANTS, AUDIT_FRAMES, AUDIT_COMPARE, AUDIT_RELEASE };
-
-struct pv_audit {
-    struct domain *d;
-    enum audit_phase phase;
-    unsigned long next;        /* page of a vCPU's windows, handle or frame */
-    unsigned int entry;        /* of the frame's table: those before were looked at; NOT_BEGUN */
-    uint64_t changes;          /* d->pv.changes when it began */
-    int rc;                    /* why there is no result */
-    struct list_head memory;   /* frames of the counters */
-    struct audit_count ***top; /* by frame number: pointers to pages of pointers to pages of counters */
-    struct pv_audit_report r;
-};
-
-static void found(struct pv_audit *a, const char *rule, const char *what, mfn_t m)
+void audit_found(struct pv_audit *a, const char *rule, const char *what, mfn_t m)
 {
     if (a->r.broken++ < PV_AUDIT_FINDINGS) {
         const struct page_info *pg = mfn_valid(m) ? mfn_to_page(m) : NULL;
@@ -111,13 +95,13 @@ static void audit_base(struct pv_audit *a, mfn_t m)
     if (mfn_eq(m, INVALID_MFN))
         return;
     if (!mfn_valid(m)) {
-        found(a, "P3", "base pointer names no RAM", m);
+        audit_found(a, "P3", "base pointer names no RAM", m);
         return;
     }
     pg = mfn_to_page(m);
     expect(a, m, 1, 1);
     if (page_type(pg) != PT_L4 || !(pg->type_info & PGT_validated) || pg->owner != a->d)
-        found(a, "P3", "base pointer names no live L4 of the domain", m);
+        audit_found(a, "P3", "base pointer names no live L4 of the domain", m);
 }
 
 static void audit_window_page(struct pv_audit *a, pte_t e)
@@ -125,11 +109,11 @@ static void audit_window_page(struct pv_audit *a, pte_t e)
     mfn_t m = pte_mfn(e);
 
     if (!mfn_valid(m) || page_type(mfn_to_page(m)) != PT_SEGDESC || !(mfn_to_page(m)->type_info & PGT_validated)) {
-        found(a, "D1", "descriptor window shows a frame of another type", m);
+        audit_found(a, "D1", "descriptor window shows a frame of another type", m);
         return;
     }
     if (mfn_to_page(m)->owner != a->d)
-        found(a, "P4", "descriptor window shows another domain's frame", m);
+        audit_found(a, "P4", "descriptor window shows another domain's frame", m);
     expect(a, m, 1, 1);
 }
 
@@ -144,13 +128,10 @@ static void audit_window(struct pv_audit *a, const struct vcpu *v, unsigned int 
     if (!window || (gdt && page >= FIRST_RESERVED_GDT_PAGE) || !(window[i].n & PTE_P))
         return;
     if (page >= (gdt ? gdt_pages : ldt_pages))
-        found(a, "D1", "descriptor window shows a page behind the table's end", pte_mfn(window[i]));
+        audit_found(a, "D1", "descriptor window shows a page behind the table's end", pte_mfn(window[i]));
     audit_window_page(a, window[i]);
     a->r.windows++;
 }
-
-/* What a phase has to say after a piece of work. */
-enum progress { MORE, DONE, LATER };
 
 static enum progress audit_vcpus(struct pv_audit *a)
 {
@@ -197,7 +178,7 @@ static void audit_foreign(struct pv_audit *a, mfn_t m)
     struct audit_count *c = count_of(a, m, true);
 
     if (c && ++c->entries > c->granted)
-        found(a, "P4", "entry names another domain's frame that was not granted", m);
+        audit_found(a, "P4", "entry names another domain's frame that was not granted", m);
 }
 
 /* An entry of an L1 table, of RAM. */
@@ -206,11 +187,11 @@ static void audit_l1_entry(struct pv_audit *a, pte_t e)
     const struct page_info *pg = mfn_to_page(pte_mfn(e));
 
     if (!(pg->count_info & PGC_count_mask))
-        found(a, "P4", "entry names a free frame", pte_mfn(e));
+        audit_found(a, "P4", "entry names a free frame", pte_mfn(e));
     else if (pg->owner != a->d && !a->d->is_control)
         audit_foreign(a, pte_mfn(e));
     if ((e.n & PTE_RW) && page_type(pg) != PT_WRITABLE)
-        found(a, "P2", "writable mapping of a frame of another type", pte_mfn(e));
+        audit_found(a, "P2", "writable mapping of a frame of another type", pte_mfn(e));
 }
 
 static bool attributes_ok(const struct pv_audit *a, unsigned int level, pte_t e)
@@ -228,10 +209,10 @@ static void audit_entry(struct pv_audit *a, const struct page_info *table, unsig
 
     a->r.entries++;
     if (!attributes_ok(a, level, e))
-        found(a, "P6", "entry with attributes that it may not have", page_to_mfn(table));
+        audit_found(a, "P6", "entry with attributes that it may not have", page_to_mfn(table));
     if (!mfn_valid(pte_mfn(e))) {
         if (level > 1 || !iomem_permitted(a->d, pte_mfn(e)))
-            found(a, "P4", "entry names memory that is not the domain's", page_to_mfn(table));
+            audit_found(a, "P4", "entry names memory that is not the domain's", page_to_mfn(table));
         return;
     }
     expect(a, pte_mfn(e), 1, level > 1 || (e.n & PTE_RW));
@@ -241,7 +222,7 @@ static void audit_entry(struct pv_audit *a, const struct page_info *table, unsig
     }
     pg = mfn_to_page(pte_mfn(e));
     if (page_type(pg) != level - 1 || !(pg->type_info & PGT_validated) || pg->owner != a->d)
-        found(a, "P3", "entry names a frame that is no table of the next level", pte_mfn(e));
+        audit_found(a, "P3", "entry names a frame that is no table of the next level", pte_mfn(e));
 }
 
 static void audit_hv_slot(struct pv_audit *a, const struct page_info *pg, unsigned int i)
@@ -254,7 +235,7 @@ static void audit_hv_slot(struct pv_audit *a, const struct page_info *pg, unsign
         return;
     /* The processor marks its own copy of an entry as it walks. */
     if ((e.n ^ own.n) & ~(PTE_A | PTE_D))
-        found(a, "P6", "slot of the hypervisor that is not its own", page_to_mfn(pg));
+        audit_found(a, "P6", "slot of the hypervisor that is not its own", page_to_mfn(pg));
 }
 
 /* From a->entry on. False: later. */
@@ -300,7 +281,7 @@ static bool audit_descriptors(struct pv_audit *a, const struct page_info *pg)
     for (unsigned int i = 0; i < PAGE_SIZE / sizeof(*desc); i++)
         bad += !harmless(READ_ONCE(desc[i]));
     if (bad)
-        found(a, "D1", "descriptor page with a gate, a system segment or another ring", page_to_mfn(pg));
+        audit_found(a, "D1", "descriptor page with a gate, a system segment or another ring", page_to_mfn(pg));
     return true;
 }
 
@@ -321,15 +302,17 @@ static void audit_type(struct pv_audit *a, const struct page_info *pg, uint64_t 
     bool table = page_type(pg) >= PT_L1 && page_type(pg) <= PT_L4, used = t & PGT_count_mask;
 
     if (stays_busy(pg))
-        found(a, "S3", "busy although nobody works on it", m);
+        audit_found(a, "S3", "busy although nobody works on it", m);
+    if (t & PGT_partial)
+        audit_dead_neighbours(a, pg);
     if ((t & PGT_partial) && (!table || (t & (PGT_count_mask | PGT_validated | PGT_pinned))))
-        found(a, "P5", "partial and in use", m);
+        audit_found(a, "P5", "partial and in use", m);
     if (table && used && !(t & PGT_validated))
-        found(a, "P5", "in use and not validated", m);
+        audit_found(a, "P5", "in use and not validated", m);
     if ((t & PGT_pinned) && (!used || !table))
-        found(a, "P7", "pinned without a reference", m);
+        audit_found(a, "P7", "pinned without a reference", m);
     if ((pg->count_info & PGC_hv_page) && (table || !used))
-        found(a, "S6", "shared page of the hypervisor without its type", m);
+        audit_found(a, "S6", "shared page of the hypervisor without its type", m);
 }
 
 static void audit_words(struct pv_audit *a, const struct page_info *pg, uint64_t t)
@@ -383,16 +366,16 @@ static bool compare_frame(struct pv_audit *a, const struct page_info *pg)
     general &= PGC_count_mask;
     typed &= PGT_count_mask;
     if (c->general > general)
-        found(a, "S1", "fewer general references than holders", m);
+        audit_found(a, "S1", "fewer general references than holders", m);
     if (c->typed > typed)
-        found(a, "S2", "fewer typed references than holders", m);
+        audit_found(a, "S2", "fewer typed references than holders", m);
     else if (c->typed < typed && type >= PT_L1 && type <= PT_L4)
-        found(a, "P1", "typed reference of a table without a holder", m);
+        audit_found(a, "P1", "typed reference of a table without a holder", m);
     else if (c->typed < typed && type == PT_SEGDESC)
-        found(a, "D1", "typed reference of a descriptor page without a window", m);
+        audit_found(a, "D1", "typed reference of a descriptor page without a window", m);
     /* That of a shared page is the sharer's: it stays when the domain gives the page up. */
     if (typed > general + ((pg->count_info & PGC_hv_page) ? 1 : 0))
-        found(a, "S2", "typed references without general ones", m);
+        audit_found(a, "S2", "typed references without general ones", m);
     a->r.shared += c->general < general;
     return true;
 }
@@ -406,10 +389,13 @@ static enum progress each_frame(struct pv_audit *a, bool (*look)(struct pv_audit
 
     if (a->next >= max_page)
         return DONE;
-    if (preempt_before_work(FRAME_COST + NAME_COST))
+    if (preempt_before_work(FRAME_COST + HEAP_COST + NAME_COST))
         return LATER;
-    if (a->entry == NOT_BEGUN) /* what goes on has paid, and may need a whole stretch */
+    if (a->entry == NOT_BEGUN) { /* what goes on has paid, and may need a whole stretch */
         stretch_work(FRAME_COST);
+        if (a->phase == AUDIT_FRAMES && mfn_valid(m))
+            audit_in_heap(a, pg);
+    }
     /* Where there is no RAM, there need not be a frame table. */
     if (mfn_valid(m) && READ_ONCE(pg->owner) == a->d && (READ_ONCE(pg->count_info) & PGC_count_mask) && !look(a, pg))
         return LATER;
@@ -422,14 +408,20 @@ static enum progress each_frame(struct pv_audit *a, bool (*look)(struct pv_audit
 static enum progress work(struct pv_audit *a)
 {
     switch (a->phase) {
+    case AUDIT_CPUS:
+        return audit_cpus(a);
+    case AUDIT_CLAIMS:
+        return audit_claims(a);
     case AUDIT_VCPUS:
         return audit_vcpus(a);
     case AUDIT_GRANTS:
         return audit_mapping(a);
     case AUDIT_FRAMES:
         return each_frame(a, audit_frame);
-    default:
+    case AUDIT_COMPARE:
         return each_frame(a, compare_frame);
+    default:
+        return audit_dead(a);
     }
 }
 

@@ -11,3 +11,4 @@ hv-srcs += hypervisor/mm/pv/ptwrite.c
 hv-srcs += hypervisor/mm/pv/grant_pte.c
 hv-srcs += hypervisor/mm/pv/relinquish.c
 hv-srcs += hypervisor/mm/pv/audit.c
+hv-srcs += hypervisor/mm/pv/audit_machine.c

@@ -43,6 +43,7 @@ void pv_pt_domain_init(struct domain *d)
 {
     spin_lock_init(&d->pv.pt_lock, RANK_PT);
     d->pv.dead_tables = 0;
+    d->pv.drain_preempted = false;
     d->pv.relinquish_left = 0;
     d->pv.audit = NULL;
 }
@@ -141,9 +142,8 @@ static void drain_table(struct page_info *pg)
     put_page(pg);
 }
 
-int pv_drain_dead(struct domain *d)
+static int drain(struct domain *d)
 {
-    ASSERT(spin_is_locked(&d->pv.pt_lock));
     while (d->pv.dead_tables) {
         struct page_info *pg = neighbour(d->pv.dead_tables);
 
@@ -154,6 +154,16 @@ int pv_drain_dead(struct domain *d)
         drain_table(pg);
     }
     return 0;
+}
+
+int pv_drain_dead(struct domain *d)
+{
+    int rc;
+
+    ASSERT(spin_is_locked(&d->pv.pt_lock));
+    rc = drain(d);
+    d->pv.drain_preempted = rc;
+    return rc;
 }
 
 /* ---- coming into use ---- */

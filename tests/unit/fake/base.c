@@ -94,7 +94,7 @@ void fake_run_on(unsigned int cpu, struct vcpu *v)
     cpu_infos[cpu].cur_vcpu = v;
 }
 
-unsigned long fake_cr3(unsigned int cpu)
+unsigned long cpu_cr3(unsigned int cpu)
 {
     return cpu_infos[cpu].cr3;
 }

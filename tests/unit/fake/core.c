@@ -39,11 +39,25 @@ void core_as(struct vcpu *v)
     assert_ptr_equal(current, v);
 }
 
+/* As sched/switch.c has it, without the flush. Guests here may have no tables. */
+static void load_tables(const struct vcpu *prev, const struct vcpu *next)
+{
+    mfn_t base = next->pv.kernel_mode ? next->pv.l4_kernel : next->pv.l4_user;
+    bool own = !is_idle_vcpu(next) && !next->hvm && mfn_valid(base);
+
+    get_cpu_info()->cr3 = own ? pv_cr3(next) : 0;
+    if (!is_idle_vcpu(next))
+        cpumask_set(&next->domain->dirty_cpus, cpu_now);
+    if (!is_idle_vcpu(prev) && prev->domain != next->domain)
+        cpumask_clear(&prev->domain->dirty_cpus, cpu_now);
+}
+
 void context_switch(struct vcpu *prev, struct vcpu *next)
 {
     assert_int_equal(fake_locks_held, 0);
     running[cpu_now] = next;
     core_on(cpu_now);
+    load_tables(prev, next);
     if (!is_idle_vcpu(next))
         vcpu_load_timers(next);
     if (prev == core.hold && prev)

@@ -32,11 +32,12 @@ extern unsigned int fake_locks_held;
 const spinlock_t *fake_lock_aside(void);
 void fake_lock_back(const spinlock_t *l);
 void fake_run_on(unsigned int cpu, struct vcpu *v);
-unsigned long fake_cr3(unsigned int cpu);
 
 /* mem.c */
 void fake_memory_init(void);
 uint64_t fake_frames_free(void);
+extern uint64_t fake_claimed, fake_claim_changes; /* what the heap says of claims; nobody makes any */
+extern const struct page_info *fake_in_heap;      /* the heap says that it has this one too */
 
 /* domains.c: a domain with its vCPUs, on CPUs cpu, cpu + 1, ... */
 struct domain *fake_domain(domid_t id, bool control, unsigned int vcpus, unsigned int cpu);

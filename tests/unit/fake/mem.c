@@ -7,6 +7,8 @@
 struct page_info *frame_table;
 unsigned long *m2p_table;
 uint64_t max_page, total_pages;
+uint64_t fake_claimed, fake_claim_changes;
+const struct page_info *fake_in_heap;
 
 static uint8_t *ram;
 static bool is_free[FAKE_FRAMES];
@@ -47,6 +49,8 @@ void fake_memory_init(void)
         list_init(&frame_table[FAKE_RAM_START + i].list);
     }
     nr_free = FAKE_FRAMES;
+    fake_claimed = 0;
+    fake_in_heap = NULL;
     fake_tlb_reset();
 }
 
@@ -57,7 +61,17 @@ uint64_t heap_free_pages(void)
 
 uint64_t heap_claimed_pages(void)
 {
-    return 0;
+    return fake_claimed;
+}
+
+void heap_read_claims(struct heap_claims *c)
+{
+    *c = (struct heap_claims){.claimed = fake_claimed, .free = nr_free, .changes = fake_claim_changes};
+}
+
+bool heap_has(const struct page_info *pg)
+{
+    return pg == fake_in_heap || is_free[page_to_mfn(pg).n - FAKE_RAM_START];
 }
 
 uint64_t fake_frames_free(void)
