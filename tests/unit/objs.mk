@@ -247,6 +247,7 @@ pv-guest-srcs         := $(fake-machine) tests/unit/fake/pv_parts.c $(mm-pv-srcs
 units                 += test_pv_random
 test_pv_random-srcs   := tests/unit/test_pv_random.c \
                          $(patsubst %,tests/unit/%.c,pv_model pv_flight pv_log pv_ops_table pv_ops_desc pv_ops_memory) \
+                         tests/unit/fake/vcpu_parts.c $(patsubst %,hypervisor/hypercall/%.c,vcpu_op domctl_vcpu) \
                          $(pv-guest-srcs)
 test_pv_random-cflags := $(hv-unit-cflags) -O2
 

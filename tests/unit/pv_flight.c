@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* Choices, and calls in flight: see pv_random.h. */
+#include <hv/hypercall.h>
+#include <xen/vcpu.h>
 #include "pv_random.h"
 
 #define MAX_TRIES 20000u
@@ -49,6 +51,94 @@ void check_all(void)
         if (dom[i]->dying && dom[i]->teardown_step < STEP_AFTER_GRANTS)
             return;
     model_check(dom, 3);
+}
+
+/* ---- who was preempted ---- */
+
+#define ANY        (~0u)
+#define EXT(cmd)   do_mmuext_op, MMUEXT_##cmd, "mmuext_op " #cmd
+#define MEMORY(op) do_memory_op, XENMEM_##op, "memory_op " #op
+#define GRANT(op)  do_grant_table_op, GNTTABOP_##op, "grant_table_op " #op
+
+/* What of the walk's calls asks whether it is to be preempted: in it, or in a batch before it. */
+static const struct {
+    hypercall_fn *fn;
+    unsigned int sub;
+    const char *name;
+} preemptible[] = {
+    {do_mmu_update, MMU_NORMAL_PT_UPDATE, "mmu_update NORMAL_PT_UPDATE"},
+    {do_mmu_update, MMU_MACHPHYS_UPDATE, "mmu_update MACHPHYS_UPDATE"},
+    {do_mmu_update, MMU_PT_UPDATE_PRESERVE_AD, "mmu_update PT_UPDATE_PRESERVE_AD"},
+    {do_mmu_update, MMU_PT_UPDATE_NO_TRANSLATE, "mmu_update PT_UPDATE_NO_TRANSLATE"},
+    {do_mmu_update, ANY, "mmu_update, unknown"},
+    {EXT(PIN_L1_TABLE)},
+    {EXT(PIN_L2_TABLE)},
+    {EXT(PIN_L3_TABLE)},
+    {EXT(PIN_L4_TABLE)},
+    {EXT(UNPIN_TABLE)},
+    {EXT(NEW_BASEPTR)},
+    {EXT(TLB_FLUSH_LOCAL)},
+    {EXT(INVLPG_LOCAL)},
+    {EXT(TLB_FLUSH_MULTI)},
+    {EXT(INVLPG_MULTI)},
+    {EXT(TLB_FLUSH_ALL)},
+    {EXT(INVLPG_ALL)},
+    {EXT(FLUSH_CACHE)},
+    {EXT(SET_LDT)},
+    {EXT(NEW_USER_BASEPTR)},
+    {EXT(CLEAR_PAGE)},
+    {EXT(COPY_PAGE)},
+    {EXT(FLUSH_CACHE_GLOBAL)},
+    {EXT(MARK_SUPER)},
+    {EXT(UNMARK_SUPER)},
+    {do_mmuext_op, ANY, "mmuext_op, unknown"},
+    {do_set_gdt, ANY, "set_gdt"},
+    {do_vcpu_op, VCPUOP_initialise, "vcpu_op initialise"},
+    {set_context_by_domctl, ANY, "domctl setvcpucontext"},
+    {MEMORY(increase_reservation)},
+    {MEMORY(decrease_reservation)},
+    {MEMORY(populate_physmap)},
+    {MEMORY(exchange)},
+    {GRANT(map_grant_ref)},
+    {GRANT(unmap_grant_ref)},
+    {GRANT(unmap_and_replace)},
+    {GRANT(copy)},
+};
+static unsigned long restarts_of[ARRAY_SIZE(preemptible)];
+
+/* The request of a batch before which, or in which, the call was preempted; if none is left, the last one. */
+static unsigned int sub_of(hypercall_fn *fn, const struct hcall *hc)
+{
+    unsigned int over = !(hc->arg[1] & ~0x80000000ul);
+
+    if (fn == do_mmu_update)
+        return ((const struct mmu_update *)hc->arg[0] - over)->ptr & 7;
+    if (fn == do_mmuext_op)
+        return ((const struct mmuext_op *)hc->arg[0] - over)->cmd;
+    return hc->arg[0] & 63; /* above it is where memory_op goes on */
+}
+
+static void count_restart(hypercall_fn *fn, const struct hcall *hc)
+{
+    unsigned int sub = sub_of(fn, hc);
+
+    tally.restarts++;
+    for (unsigned int i = 0; i < ARRAY_SIZE(preemptible); i++)
+        if (preemptible[i].fn == fn && (preemptible[i].sub == sub || preemptible[i].sub == ANY)) {
+            restarts_of[i]++;
+            return;
+        }
+    panic("a call is preempted of which nobody knew that it can be: sub-operation %u\n", sub);
+}
+
+void restarts_tell(bool enough)
+{
+    for (unsigned int i = 0; i < ARRAY_SIZE(preemptible); i++) {
+        printf("%s%s %lu", i ? ", " : "restarts: ", preemptible[i].name, restarts_of[i]);
+        if (enough && !restarts_of[i])
+            panic("%s was never preempted\n", preemptible[i].name);
+    }
+    printf("\n");
 }
 
 /* ---- choices ---- */
@@ -244,7 +334,7 @@ static void flight_sliced(struct flight *f, long rc)
         flight_end(f, rc);
         return;
     }
-    tally.restarts++;
+    count_restart(f->fn, &f->hc);
     if (++f->tries > MAX_TRIES)
         panic("%s makes no progress\n", f->what);
     if (f->after)
@@ -375,7 +465,7 @@ long call_now(hypercall_fn *fn, const unsigned long arg[4])
         rc = fn(&hc);
         if (!hc.restart)
             return rc;
-        tally.restarts++;
+        count_restart(fn, &hc);
     }
     panic("no progress in a restarted call\n");
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* test_pv_random: GDT, LDT, descriptors, and vCPU contexts. */
 #include <hv/boot.h>
+#include <xen/vcpu.h>
 #include "pv_random.h"
+#include "../../hypervisor/hypercall/domctl.h"
 #include "../../hypervisor/pv/internal.h"
 
 static bool may_be_descriptors(const struct domain *of, mfn_t m)
@@ -139,11 +141,25 @@ static void op_ldt_page(void)
 
 /* ---- contexts: of a vCPU that does not run, by a vCPU of its domain or by the control domain ---- */
 
-static long set_context(struct hcall *hc)
+/* What do_domctl does with the command. */
+long set_context_by_domctl(struct hcall *hc)
 {
-    int rc = pv_set_context((struct vcpu *)hc->arg[0], (const struct vcpu_guest_context *)hc->arg[1]);
+    struct vcpu *v = (struct vcpu *)hc->arg[0];
+    struct xen_domctl op = {.u.vcpucontext = {.vcpu = v->vcpu_id, .ctxt.p = (struct vcpu_guest_context *)hc->arg[1]}};
+    bool copyback;
+    long rc = domctl_setcontext(v->domain, &op, &copyback);
 
     return rc == -ERESTART ? hypercall_restart(hc) : rc;
+}
+
+/* The vCPU that is to get it has never run, for all that its domain's kernel knows. */
+static void context_args(struct flight *f)
+{
+    if (f->fn == do_vcpu_op) {
+        f->target->is_initialised = false;
+        flight_args(f, VCPUOP_initialise, f->target->vcpu_id, (unsigned long)&f->u.context, 0);
+    } else
+        flight_args(f, (unsigned long)f->target, (unsigned long)&f->u.context, 0, 0);
 }
 
 static void after_context(struct flight *f, long rc, bool ended)
@@ -171,7 +187,7 @@ static void op_context(void)
         return;
     take_off(target);
     act_as(actor);
-    f = flight_new(set_context, "vCPU context");
+    f = flight_new(t == self() ? do_vcpu_op : set_context_by_domctl, "vCPU context");
     f->target = target;
     c = &f->u.context;
     memset(c, 0, sizeof(*c));
@@ -186,7 +202,7 @@ static void op_context(void)
     if (fake_chance(3))
         c->trap_ctxt[fake_below(256)].address = 1ul << 50;
     f->after = after_context;
-    flight_args(f, (unsigned long)target, (unsigned long)c, 0, 0);
+    context_args(f);
     flight_go(f);
 }
 

@@ -210,11 +210,17 @@ static const struct mapped *random_mapping(void)
     return &none;
 }
 
+/* A few, or more than one flush is for: between two of them the call may be preempted. */
+static unsigned int nr_unmaps(void)
+{
+    return 1 + (fake_chance(95) ? fake_below(MAX_ELEMS) : MAX_UNMAPS - 1 - fake_below(MAX_ELEMS));
+}
+
 static void op_grant_unmap(void)
 {
     struct flight *f = flight_new(do_grant_table_op, "grant unmap");
 
-    f->n = 1 + fake_below(MAX_ELEMS);
+    f->n = nr_unmaps();
     for (unsigned int i = 0; i < f->n; i++) {
         const struct mapped *m = random_mapping();
         uint64_t addr = fake_chance(90) ? m->addr : random_linear();
@@ -246,7 +252,7 @@ static void op_grant_replace(void)
 {
     struct flight *f = flight_new(do_grant_table_op, "grant unmap and replace");
 
-    f->n = 1 + fake_below(MAX_ELEMS);
+    f->n = nr_unmaps();
     for (unsigned int i = 0; i < f->n; i++) {
         const struct mapped *m = random_mapping();
 

@@ -89,6 +89,35 @@ static void op_mmu_update(void)
     flight_go(f);
 }
 
+/* The guest frame number of a machine frame. */
+static void after_machphys(struct flight *f, long rc, bool ended)
+{
+    after_updates(f, rc, ended);
+    if (ended && rc == 0 && f->told && get_gpfn_from_mfn(f->frame) != f->u.mmu[0].val)
+        panic("the number of frame %lx is %lx instead of %lx\n", f->frame.n, get_gpfn_from_mfn(f->frame),
+              f->u.mmu[0].val);
+}
+
+static void op_machphys(void)
+{
+    struct update u = random_update();
+    struct flight *f = flight_new(do_mmu_update, "mmu_update of the M2P");
+    struct page_info *pg = random_frame(fake_chance(90) ? u.pg : random_domain());
+
+    f->on = u.pt;
+    f->n = 1;
+    f->frame = page_to_mfn(pg);
+    f->u.mmu[0].ptr = mfn_to_maddr(f->frame).n + fake_below(512) * 8ul;
+    f->u.mmu[0].ptr |= MMU_MACHPHYS_UPDATE;
+    f->u.mmu[0].val = fake_below(256);
+    f->after = after_machphys;
+    flight_tell(f, settled(u.pt, u.pt),
+                may_name(u.pt) && may_name(u.pg) && pg->owner == u.pg && (pg->count_info & PGC_allocated));
+    flight_args(f, (unsigned long)f->u.mmu, 1, (unsigned long)&f->done,
+                (u.pt == self() ? 0 : (u.pt->id + 1u) << 16) | name_of(u.pg));
+    flight_go(f);
+}
+
 static void op_mmu_batch(void)
 {
     struct flight *f = flight_new(do_mmu_update, "batch of mmu_update");
@@ -101,7 +130,7 @@ static void op_mmu_batch(void)
         f->u.mmu[i].ptr = mfn_to_maddr(page_to_mfn(frame_leaning_to(self(), level))).n + random_index() * 8ul;
         f->u.mmu[i].val = fake_chance(40) ? 0 : random_entry(self(), level).n;
         if (fake_chance(5))
-            f->u.mmu[i].ptr |= fake_chance(90) ? MMU_MACHPHYS_UPDATE : 4 + fake_below(4);
+            f->u.mmu[i].ptr |= fake_chance(90) ? 1 + fake_below(3) : 4 + fake_below(4);
     }
     f->after = after_updates;
     flight_args(f, (unsigned long)f->u.mmu, f->n, (unsigned long)&f->done, DOMID_SELF);
@@ -403,8 +432,8 @@ static void op_ptwrite(void)
     done ? tally.accepted++ : tally.refused++;
 }
 
-const struct pv_operation table_ops[] = {{op_mmu_update, 25}, {op_mmu_batch, 3},    {op_va_mapping, 12},
-                                         {op_pin, 7},         {op_unpin, 5},        {op_base, 2},
-                                         {op_access, 10},     {op_mmuext_batch, 4}, {op_ptwrite, 8},
-                                         {op_build_table, 2}};
+const struct pv_operation table_ops[] = {{op_mmu_update, 25}, {op_machphys, 2},   {op_mmu_batch, 3},
+                                         {op_va_mapping, 12}, {op_pin, 7},        {op_unpin, 5},
+                                         {op_base, 2},        {op_access, 10},    {op_mmuext_batch, 4},
+                                         {op_ptwrite, 8},     {op_build_table, 2}};
 const unsigned int nr_table_ops = ARRAY_SIZE(table_ops);

@@ -22,6 +22,7 @@
 #define MAX_FLIGHTS 6u
 #define MAX_BATCH   70u
 #define MAX_ELEMS   4u
+#define MAX_UNMAPS  40u /* of one call: more than are flushed at once */
 #define GIVEN_UP    (-512L)
 #define STATUS_OPEN 0x7f /* of a grant operation's element that is not done */
 
@@ -82,13 +83,14 @@ struct flight {
     struct domain *on; /* whose tables or frames */
     struct vcpu *target;
     pte_t *slot, want;
+    mfn_t frame;
     unsigned int level, n, seen, done;
     union {
         struct mmu_update mmu[MAX_BATCH];
         struct mmuext_op ext[MAX_ELEMS];
         struct gnttab_map_grant_ref map[MAX_ELEMS];
-        struct gnttab_unmap_grant_ref unmap[MAX_ELEMS];
-        struct gnttab_unmap_and_replace replace[MAX_ELEMS];
+        struct gnttab_unmap_grant_ref unmap[MAX_UNMAPS];
+        struct gnttab_unmap_and_replace replace[MAX_UNMAPS];
         struct gnttab_copy copy[MAX_ELEMS];
         struct gnttab_set_version version;
         struct {
@@ -122,6 +124,10 @@ void flights_give_up(void);
 /* A call that is repeated until it is done, nothing in between. */
 long call_now(hypercall_fn *fn, const unsigned long arg[4]);
 long mmuext_now(unsigned int cmd, uint64_t arg1, uint64_t arg2);
+/* Prints how often each call and sub-operation was preempted; enough: none that can be may have got away. */
+void restarts_tell(bool enough);
+/* Of the control domain: setvcpucontext. Arguments: vCPU, context. */
+hypercall_fn set_context_by_domctl;
 /* Did nothing else happen since the call began? */
 bool flight_alone(const struct flight *f);
 void tell(bool expected, long rc, const char *what);

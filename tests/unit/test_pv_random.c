@@ -18,6 +18,7 @@
 #define EPISODE    2500
 #define GUEST      1
 #define PAGE_LIMIT 40
+#define ENOUGH     1000000ul /* operations, for every preemptible one to have been preempted */
 
 /* ---- episodes ---- */
 
@@ -50,6 +51,7 @@ static struct domain *start_domain(domid_t id, unsigned int vcpus, unsigned int 
 
     d->max_pages = PAGE_LIMIT;
     d->vm_assist = fake_chance(50) ? 1ul << VMASST_TYPE_m2p_strict : 0;
+    spin_lock_init(&d->life_lock, RANK_DOMAIN_LIFE);
     assert_int_equal(pv_domain_init(d), 0);
     assert_int_equal(grant_domain_init(d, 1, 1, XEN_DOMCTL_GRANT_version(2)), 0);
     for (unsigned int i = 0; i < vcpus; i++) {
@@ -251,6 +253,7 @@ static void test_random(void **state)
            "others were in flight, %lu intrusions, %lu loads and stores\n",
            tally.calls, tally.accepted, tally.refused, tally.foretold, tally.given_up, tally.restarts, tally.overlapped,
            tally.intrusions, tally.accesses);
+    restarts_tell(ops >= ENOUGH);
     log_tell(ops);
 }
 
