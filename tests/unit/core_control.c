@@ -94,6 +94,30 @@ static void test_domain_life(void **state)
     assert_int_equal(domctl(XEN_DOMCTL_destroydomain, id), -ESRCH);
 }
 
+/* The number that the domain was created with, one after the other; what failed goes on where it was. */
+static void test_vcpus_are_made(void **state)
+{
+    domid_t id = created();
+    struct domain *d = domain_get(id);
+    unsigned int failed = 0;
+    long rc;
+
+    op->u.max_vcpus.max = 1;
+    assert_int_equal(domctl(XEN_DOMCTL_max_vcpus, id), -EINVAL);
+    op->u.max_vcpus.max = control_domain->max_vcpus;
+    assert_int_equal(domctl(XEN_DOMCTL_max_vcpus, 0), -EINVAL);
+    op->u.max_vcpus.max = 2;
+    do {
+        core.fail_alloc = ++failed;
+        rc = domctl(XEN_DOMCTL_max_vcpus, id);
+    } while (rc == -ENOMEM);
+    core.fail_alloc = 0;
+    assert_int_equal(rc, 0);
+    assert_true(failed > 2 && d->vcpu[0] && d->vcpu[1]);
+    domain_put(d);
+    assert_int_equal(domctl(XEN_DOMCTL_destroydomain, id), 0);
+}
+
 static void test_bad_configurations(void **state)
 {
     created();
@@ -286,13 +310,10 @@ static void test_random_control_calls(void **state)
 int core_control_tests(void)
 {
     static const struct CMUnitTest tests[] = {
-        CORE_TEST(test_envelopes),
-        CORE_TEST(test_domain_life),
-        CORE_TEST(test_bad_configurations),
-        CORE_TEST(test_contexts),
-        CORE_TEST(test_permissions),
-        CORE_TEST(test_vcpu_op),
-        CORE_TEST(test_random_control_calls),
+        CORE_TEST(test_envelopes),      CORE_TEST(test_domain_life),
+        CORE_TEST(test_vcpus_are_made), CORE_TEST(test_bad_configurations),
+        CORE_TEST(test_contexts),       CORE_TEST(test_permissions),
+        CORE_TEST(test_vcpu_op),        CORE_TEST(test_random_control_calls),
     };
 
     return cmocka_run_group_tests_name("control", tests, NULL, NULL);

@@ -331,6 +331,25 @@ static void test_resume(void **state)
     assert_int_equal(domctl_of((domid_t)(d->id + 1), XEN_DOMCTL_resumedomain), -ESRCH);
 }
 
+/* The page of stubs goes to a frame of the domain's own that may be written to. */
+static void test_hypercall_page(void **state)
+{
+    xen_pfn_t frame;
+
+    guest(1, 1);
+    frame = first_frame();
+    op->u.hypercall_init.gmfn = frame;
+    assert_int_equal(domctl(XEN_DOMCTL_hypercall_init), 0);
+    mfn_to_page(_mfn(frame))->type_info = (uint64_t)PT_SEGDESC << PGT_type_shift | PGT_validated | 1;
+    assert_int_equal(domctl(XEN_DOMCTL_hypercall_init), -EINVAL);
+    mfn_to_page(_mfn(frame))->type_info = 0;
+    op->u.hypercall_init.gmfn = virt_to_mfn(control_domain->shared_info).n;
+    assert_int_equal(domctl(XEN_DOMCTL_hypercall_init), -EINVAL);
+    op->u.hypercall_init.gmfn = ~0ull;
+    assert_int_equal(domctl(XEN_DOMCTL_hypercall_init), -EINVAL);
+    assert_int_equal(domctl_of((domid_t)(d->id + 1), XEN_DOMCTL_hypercall_init), -ESRCH);
+}
+
 static void test_context_refusals(void **state)
 {
     guest(1, 0);
@@ -435,11 +454,11 @@ static void test_virq_handler(void **state)
 int core_domctl_tests(void)
 {
     static const struct CMUnitTest tests[] = {
-        CORE_TEST(test_many_frame_types),  CORE_TEST(test_frame_types),   CORE_TEST(test_frame_type_lists),
-        CORE_TEST(test_hard_affinity),     CORE_TEST(test_soft_affinity), CORE_TEST(test_affinity_errors),
-        CORE_TEST(test_scheduler),         CORE_TEST(test_sendtrigger),   CORE_TEST(test_resume),
-        CORE_TEST(test_context_refusals),  CORE_TEST(test_tsc_info),      CORE_TEST(test_address_size),
-        CORE_TEST(test_handle_and_offset), CORE_TEST(test_virq_handler),
+        CORE_TEST(test_many_frame_types), CORE_TEST(test_frame_types),       CORE_TEST(test_frame_type_lists),
+        CORE_TEST(test_hard_affinity),    CORE_TEST(test_soft_affinity),     CORE_TEST(test_affinity_errors),
+        CORE_TEST(test_scheduler),        CORE_TEST(test_sendtrigger),       CORE_TEST(test_resume),
+        CORE_TEST(test_hypercall_page),   CORE_TEST(test_context_refusals),  CORE_TEST(test_tsc_info),
+        CORE_TEST(test_address_size),     CORE_TEST(test_handle_and_offset), CORE_TEST(test_virq_handler),
     };
 
     return cmocka_run_group_tests_name("domctl", tests, NULL, NULL);

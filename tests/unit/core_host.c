@@ -325,10 +325,21 @@ static void test_firmware_info(void **state)
     p->u.firmware_info.u.kbd_shift_flags = 0xff;
     assert_int_equal(platform_op(XENPF_firmware_info), 0);
     assert_int_equal(p->u.firmware_info.u.kbd_shift_flags, 0);
-    p->u.enter_acpi_sleep = (struct xenpf_enter_acpi_sleep){.sleep_state = 3};
-    assert_int_equal(platform_op(XENPF_enter_acpi_sleep), -EOPNOTSUPP);
-    p->u.enter_acpi_sleep = (struct xenpf_enter_acpi_sleep){.sleep_state = 5, .flags = XENPF_ACPI_SLEEP_EXTENDED};
-    assert_int_equal(platform_op(XENPF_enter_acpi_sleep), -EOPNOTSUPP);
+}
+
+static void test_acpi_sleep(void **state)
+{
+    static const struct {
+        unsigned int state, flags;
+        long result;
+    } refused[] = {{0, 0, -EINVAL}, {6, 0, -EINVAL}, {3, 0, -EOPNOTSUPP}, {5, XENPF_ACPI_SLEEP_EXTENDED, -EOPNOTSUPP}};
+
+    p = guest_new(struct xen_platform_op);
+    for (unsigned int i = 0; i < ARRAY_SIZE(refused); i++) {
+        p->u.enter_acpi_sleep = (struct xenpf_enter_acpi_sleep){.sleep_state = (uint8_t)refused[i].state,
+                                                                .flags = (uint8_t)refused[i].flags};
+        assert_int_equal(platform_op(XENPF_enter_acpi_sleep), refused[i].result);
+    }
 }
 
 static void test_getidletime(void **state)
@@ -555,6 +566,7 @@ int core_host_tests(void)
         CORE_TEST(test_settime),
         CORE_TEST(test_cpu_version),
         CORE_TEST(test_firmware_info),
+        CORE_TEST(test_acpi_sleep),
         CORE_TEST(test_getidletime),
         CORE_TEST(test_build_info),
         CORE_TEST(test_read_stretches),

@@ -546,6 +546,7 @@ static void test_information(void **state)
     assert_int_equal(CALL(memory_op, XENMEM_current_reservation, FAULT, 0), -EFAULT);
     *id = 0;
     assert_int_equal(CALL(memory_op, XENMEM_current_reservation, id, 0), -ESRCH);
+    assert_int_equal(CALL(memory_op, XENMEM_maximum_reservation, id, 0), -ESRCH);
     assert_int_equal(CALL(memory_op, XENMEM_machphys_mapping, m, 0), 0);
     assert_int_equal(m->max_mfn, RAM_END - 1);
     assert_int_equal(CALL(memory_op, XENMEM_machphys_mapping, FAULT, 0), -EFAULT);

@@ -47,6 +47,41 @@ static void test_time_area(void **state)
     assert_ptr_equal(v->time_area_guest, t);
 }
 
+static long register_info(unsigned int vcpu, uint64_t frame, uint32_t offset)
+{
+    struct vcpu_register_vcpu_info *i = guest_new(struct vcpu_register_vcpu_info);
+
+    *i = (struct vcpu_register_vcpu_info){.mfn = frame, .offset = offset};
+    return CALL(vcpu_op, VCPUOP_register_vcpu_info, vcpu, i);
+}
+
+/* Once, in a frame of its own that may be written to, and whole in it; of another vCPU while that one is down. */
+static void test_register_info(void **state)
+{
+    struct domain *other = core_guest(1, 1), *d = core_guest(2, 2);
+    struct page_info *pg = list_first(&d->page_list, struct page_info, list);
+    uint64_t mine = page_to_mfn(pg).n,
+             bad[] = {page_to_mfn(list_first(&other->page_list, struct page_info, list)).n, RAM_HOLE, ~0ull};
+
+    core_as(d->vcpu[0]);
+    assert_int_equal(register_info(0, mine, PAGE_SIZE - sizeof(vcpu_info_t) + 8), -EINVAL);
+    assert_int_equal(register_info(0, mine, ~0u), -EINVAL);
+    assert_int_equal(register_info(0, mine, 4), -EINVAL);
+    for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++)
+        assert_int_equal(register_info(0, bad[i], 0), -EINVAL);
+    pg->type_info = (uint64_t)PT_SEGDESC << PGT_type_shift | PGT_validated | 1;
+    assert_int_equal(register_info(0, mine, 0), -EINVAL);
+    pg->type_info = 0;
+    assert_int_equal(CALL(vcpu_op, VCPUOP_register_vcpu_info, 0, FAULT), -EFAULT);
+    assert_int_equal(register_info(1, mine, 0), -EINVAL);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_down, 1, 0), 0);
+    assert_int_equal(register_info(1, mine, PAGE_SIZE - sizeof(vcpu_info_t)), 0);
+    assert_int_equal(register_info(0, mine, 64), 0);
+    assert_ptr_equal(d->vcpu[0]->vcpu_info, (char *)page_to_virt(pg) + 64);
+    assert_int_equal(register_info(0, mine, 128), -EINVAL);
+    assert_int_equal(register_info(2, mine, 0), -ENOENT);
+}
+
 static void test_send_nmi(void **state)
 {
     struct domain *d = core_guest(2, 0);
@@ -365,20 +400,11 @@ static void test_pin_override(void **state)
 int core_vcpu_tests(void)
 {
     static const struct CMUnitTest tests[] = {
-        CORE_TEST(test_runstate),
-        CORE_TEST(test_time_area),
-        CORE_TEST(test_send_nmi),
-        CORE_TEST(test_physid),
-        CORE_TEST(test_timers),
-        CORE_TEST(test_set_timer_op),
-        CORE_TEST(test_machphys_list),
-        CORE_TEST(test_physmap_calls),
-        CORE_TEST(test_shutdown_code),
-        CORE_TEST(test_watchdog),
-        CORE_TEST(test_watchdog_of_the_dead),
-        CORE_TEST(test_pin_override),
-        CORE_TEST(test_periodic),
-        CORE_TEST(test_areas),
+        CORE_TEST(test_runstate),      CORE_TEST(test_time_area),     CORE_TEST(test_register_info),
+        CORE_TEST(test_send_nmi),      CORE_TEST(test_physid),        CORE_TEST(test_timers),
+        CORE_TEST(test_set_timer_op),  CORE_TEST(test_machphys_list), CORE_TEST(test_physmap_calls),
+        CORE_TEST(test_shutdown_code), CORE_TEST(test_watchdog),      CORE_TEST(test_watchdog_of_the_dead),
+        CORE_TEST(test_pin_override),  CORE_TEST(test_periodic),      CORE_TEST(test_areas),
     };
 
     return cmocka_run_group_tests_name("vcpu", tests, NULL, NULL);

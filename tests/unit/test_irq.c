@@ -626,21 +626,23 @@ static void who_may_call(void **state)
         PHYSDEVOP_restore_msi, PHYSDEVOP_pci_mmcfg_reserved, PHYSDEVOP_dbgp_op,        PHYSDEVOP_prepare_msix};
     static const unsigned int refused[] = {0,  1,  2,  3,  4, PHYSDEVOP_free_irq_vector, PHYSDEVOP_pirq_eoi_gmfn_v1,
                                            18, 22, 32, 500};
+    static const unsigned int checked[] = {PHYSDEVOP_apic_read, PHYSDEVOP_apic_write, PHYSDEVOP_manage_pci_add_ext,
+                                           PHYSDEVOP_pci_device_add, PHYSDEVOP_alloc_irq_vector};
     union {
         struct physdev_irq irq;
         uint8_t bytes[64];
-    } arg = {.bytes = {0}};
+    } arg = {.irq = {.irq = 9}};
 
     for (unsigned int i = 0; i < ARRAY_SIZE(control); i++)
         assert_int_equal(call(1, control[i], &arg), -EPERM);
     for (unsigned int i = 0; i < ARRAY_SIZE(refused); i++)
         assert_int_equal(call(0, refused[i], &arg), -ENOSYS);
-    arg.irq.irq = 9;
     assert_int_equal(call(1, PHYSDEVOP_alloc_irq_vector, &arg), -EPERM);
     assert_int_equal(call(0, PHYSDEVOP_alloc_irq_vector, &arg), 0);
     assert_int_equal(arg.irq.vector, 9);
-    arg.irq.irq = 0xffffffff;
-    assert_int_equal(call(0, PHYSDEVOP_alloc_irq_vector, &arg), -EINVAL);
+    memset(&arg, 0xff, sizeof(arg));
+    for (unsigned int i = 0; i < ARRAY_SIZE(checked); i++)
+        assert_int_equal(call(0, checked[i], &arg), -EINVAL);
     assert_int_equal(call(0, PHYSDEVOP_alloc_irq_vector, BAD), -EFAULT);
 }
 
@@ -699,12 +701,14 @@ static void reserved_pirqs(void **state)
 static void mmcfg_window(void **state)
 {
     struct physdev_pci_mmcfg_reserved w = {.address = 0xe0000000, .segment = 1, .end_bus = 255};
+    struct physdev_pci_device_add add = {.seg = 2};
 
     acpi_info.mcfg_address = 0xe0000000;
     acpi_info.mcfg_segment = 1;
     assert_int_equal(call(0, PHYSDEVOP_pci_mmcfg_reserved, &w), 0);
     assert_int_equal(call(1, PHYSDEVOP_pci_mmcfg_reserved, &w), -EPERM);
     assert_int_equal(call(0, PHYSDEVOP_pci_mmcfg_reserved, BAD), -EFAULT);
+    assert_int_equal(call(0, PHYSDEVOP_pci_device_add, &add), -ENODEV);
     w.segment = 2;
     assert_int_equal(call(0, PHYSDEVOP_pci_mmcfg_reserved, &w), -ENODEV);
     w.segment = 1;

@@ -37,9 +37,13 @@ int guest_copy_from(void *dst, const void *src, size_t n)
     return 0;
 }
 
+static unsigned int preempted; /* how often preempt_needed said yes */
+static bool impatient;
+
 bool preempt_needed(void)
 {
-    return false;
+    preempted += impatient;
+    return impatient;
 }
 
 static int begin(void **state)
@@ -151,6 +155,53 @@ static void test_nmi_op(void **state)
     assert_int_equal(other.pv.trap[TRAP_NMI].address, 0);
 }
 
+static struct trap_info *traps(struct trap_info *t, unsigned int n)
+{
+    for (unsigned int i = 0; i < n; i++)
+        t[i] = (struct trap_info){.vector = (uint8_t)i, .cs = 8, .address = KERNEL + i};
+    t[n] = (struct trap_info){.vector = 77};
+    return t;
+}
+
+/* Up to the terminator, one entry after the other; a long table in slices. */
+static void test_set_trap_table(void **state)
+{
+    struct trap_info t[257];
+    struct hcall hc = {.arg = {(unsigned long)traps(t, 256)}};
+    long rc;
+
+    assert_int_equal(call(do_set_trap_table, (unsigned long)traps(t, 3), 0, 0), 0);
+    for (unsigned int i = 0; i < 4; i++)
+        assert_int_equal(self.pv.trap[i].address, i < 3 ? KERNEL + i : 0);
+    assert_int_equal(self.pv.trap[2].cs & 3, 3);
+    t[1].address = NOT_CANONICAL;
+    t[0].address = KERNEL + 7;
+    assert_int_equal(call(do_set_trap_table, (unsigned long)t, 0, 0), -EINVAL);
+    assert_int_equal(self.pv.trap[0].address, KERNEL + 7);
+    assert_int_equal(self.pv.trap[1].address, KERNEL + 1);
+    assert_int_equal(call(do_set_trap_table, (unsigned long)BAD, 0, 0), -EFAULT);
+    traps(t, 256);
+    preempted = 0;
+    impatient = true;
+    while ((rc = do_set_trap_table(&hc)) == -ERESTART)
+        assert_true(preempted < 100);
+    impatient = false;
+    assert_int_equal(rc, 0);
+    assert_int_equal(preempted, 256 / 32);
+    assert_int_equal(self.pv.trap[255].address, KERNEL + 255);
+    assert_int_equal(call(do_set_trap_table, 0, 0, 0), 0);
+    assert_int_equal(self.pv.trap[255].address, 0);
+    assert_int_equal(other.pv.trap[0].address, 0);
+}
+
+static void test_stack_switch(void **state)
+{
+    assert_int_equal(call(do_stack_switch, 0x10, NOT_CANONICAL, 0), 0);
+    assert_int_equal(self.pv.kernel_ss & 3, 3);
+    assert_int_equal(self.pv.kernel_sp, NOT_CANONICAL); /* its own loss, when a frame is pushed there */
+    assert_int_equal(other.pv.kernel_sp, 0);
+}
+
 /* Set while the vCPU is not running, which leaves the processor alone; read by the vCPU itself. */
 static void test_get_debugreg(void **state)
 {
@@ -207,7 +258,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_set_callbacks),         TEST(test_register),     TEST(test_unregister),
         TEST(test_unknown_callback_op),   TEST(test_get_debugreg), TEST(test_vm_assist),
-        TEST(test_segment_base_refusals), TEST(test_nmi_op),
+        TEST(test_segment_base_refusals), TEST(test_nmi_op),       TEST(test_set_trap_table),
+        TEST(test_stack_switch),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -444,6 +444,46 @@ static void test_unknown_ext_ops(void **state)
     }
 }
 
+/* A bitmap of vCPUs that cannot be read; addresses of the hypervisor are passed over. */
+static void test_flushes(void **state)
+{
+    struct mmuext_op op = {.cmd = MMUEXT_TLB_FLUSH_MULTI, .arg1.linear_addr = HYPERVISOR_BASE};
+    struct hcall hc = {.arg = {(unsigned long)&op, 1, 0, DOMID_SELF}};
+    uint64_t vcpus = 1;
+    uint32_t before;
+
+    (void)state;
+    assert_int_equal(call(do_mmuext_op, &hc), -EINVAL);
+    op.cmd = MMUEXT_INVLPG_MULTI;
+    op.arg1.linear_addr = 0x3000;
+    assert_int_equal(call(do_mmuext_op, &hc), -EINVAL);
+    op.arg2.vcpumask.p = &vcpus;
+    assert_int_equal(call(do_mmuext_op, &hc), 0);
+    before = tlb_now();
+    op.cmd = MMUEXT_TLB_FLUSH_MULTI;
+    assert_int_equal(call(do_mmuext_op, &hc), 0);
+    assert_int_equal(tlb_now(), before + 1);
+    for (op.cmd = MMUEXT_TLB_FLUSH_LOCAL; op.cmd <= MMUEXT_INVLPG_ALL; op.cmd++)
+        assert_int_equal(call(do_mmuext_op, &hc), 0);
+}
+
+/* What cannot be an L4 is no base pointer, and the vCPU keeps those it has. */
+static void test_base_refusals(void **state)
+{
+    static const unsigned int cmds[] = {MMUEXT_NEW_BASEPTR, MMUEXT_NEW_USER_BASEPTR};
+    struct page_info *mapped = new_frame(d), *bad[] = {t[1], t[3], new_frame(control), mapped};
+    mfn_t kernel = d->vcpu[0]->pv.l4_kernel;
+
+    (void)state;
+    assert_int_equal(update(t[1], 0, to(mapped, PTE_RW)), 0);
+    for (unsigned int i = 0; i < ARRAY_SIZE(cmds); i++) {
+        for (unsigned int k = 0; k < ARRAY_SIZE(bad); k++)
+            assert_int_equal(ext(cmds[i], bad[k]), -EINVAL);
+        assert_int_equal(ext_as(DOMID_SELF, cmds[i], 1ull << 40), -EINVAL);
+    }
+    assert_true(mfn_eq(d->vcpu[0]->pv.l4_kernel, kernel) && mfn_eq(d->vcpu[0]->pv.l4_user, INVALID_MFN));
+}
+
 /* m2p_strict: the table that user mode walks does not show the M2P, the kernel's does. */
 static void test_m2p_strict(void **state)
 {
@@ -590,6 +630,8 @@ int main(void)
         TEST(test_audit_finds),
         TEST(test_no_translate),
         TEST(test_unknown_ext_ops),
+        TEST(test_flushes),
+        TEST(test_base_refusals),
         TEST(test_m2p_strict),
         TEST(test_boot_loader),
     };
