@@ -3,13 +3,26 @@
 live and die, and in the worst that can be asked of it. Work is what is checked; times are printed, since an emulator's
 own pauses are in them."""
 
+import os
+import re
+
 from compiled import with_libctl
 from labtest import CMDLINE, HOME, LabTest
+from machine import TOP
 
 BOUND, FRAME = 512, 8
-FAMILIES = {64: "exception", 65: "softirq", 66: "teardown", 67: "end of domain"}
+# As debug key b calls them, and hypercalls by their names.
+FAMILIES = {64: "exception", 65: "softirq", 66: "teardown step", 67: "end of a domain"}
+SHOWN = re.compile(r"^\(XEN\).*?  ([a-z][a-z_ ]*) (\d+): (\d+) units, (\d+) us\r?$", re.M)
 MMU_UPDATE, MEMORY, XEN_VERSION, GRANTS, MMUEXT, EVENTS, SOFTIRQ, TEARDOWN = 1, 12, 17, 20, 26, 32, 65, 66
 PIN_L4, UNPIN, COPY_PAGE, COPY, RESET, SCHEDULE = 3, 4, 17, 5, 10, 1
+
+
+def families():
+    """{number: name}"""
+    with open(os.path.join(TOP, "hypervisor", "hypercall", "table.def"), encoding="utf-8") as file:
+        calls = {int(number): name for number, name in re.findall(r"^HYPERCALL\((\d+), (\w+),", file.read(), re.M)}
+    return {**calls, **FAMILIES}
 
 
 class LargestTables(LabTest):
@@ -19,16 +32,38 @@ class LargestTables(LabTest):
         self.before = self.footprint()
         self.ok(f"{HOME}/bounds reset")
 
-    def stretches(self):
-        """{(family, sub): (work, ticks)}; none is beyond the bound."""
+    def read(self):
+        """{(family, sub): (work, ticks)}"""
         rows = [line.split()[1:] for line in self.ok(f"{HOME}/bounds read").split("\n") if line.startswith("stretch ")]
-        found = {(int(f), int(s)): (int(work), int(ticks)) for f, s, work, ticks in rows}
+        return {(int(f), int(s)): (int(work), int(ticks)) for f, s, work, ticks in rows}
+
+    def key_agrees(self, found, khz):
+        """What is shown by debug key b is what is read: between what it was before the key was pressed and after."""
+        numbers = {name: number for number, name in families().items()}
+        text = self.ok("umbra dmesg -c >/dev/null; umbra debug-keys b; umbra dmesg")
+        self.assertIn(f"(bound: {BOUND} units; an entry is 1, a frame {FRAME})", text)
+        self.assertNotIn("over the bound", text)
+        rows = [(numbers[name], int(sub), int(work), int(us)) for name, sub, work, us in SHOWN.findall(text)]
+        shown = {(family, sub): (work, us) for family, sub, work, us in rows}
+        after = self.read()
+        self.assertEqual(len(shown), len(rows), text)
+        self.assertLessEqual(set(found), set(shown), text)
+        self.assertLessEqual(set(shown), set(after), text)
+        for key, (work, us) in shown.items():
+            least, most = found.get(key, (0, 0)), after[key]
+            self.assertIn(work, range(least[0], most[0] + 1), key)
+            self.assertIn(us, range(least[1] * 1000 // khz - 1, most[1] * 1000 // khz + 2), key)
+
+    def stretches(self):
+        """What was read; none is beyond the bound, and the debug key shows the same."""
+        found = self.read()
         self.assertGreater(len(found), 10)
         for key, (work, _) in found.items():
             self.assertLessEqual(work, BOUND, f"operation {key}")
-        khz = self.json("umbra --json info")["cpu_khz"]
+        khz, names = self.json("umbra --json info")["cpu_khz"], families()
         for (family, sub), (work, ticks) in sorted(found.items(), key=lambda item: -item[1][1])[:8]:
-            print(f"      {FAMILIES.get(family, f'hypercall {family}')} {sub}: {work} units, {ticks * 1000 // khz} us")
+            print(f"      {names[family]} {sub}: {work} units, {ticks * 1000 // khz} us")
+        self.key_agrees(found, khz)
         return found
 
     def test_all_frames_are_tables(self):
