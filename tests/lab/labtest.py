@@ -35,6 +35,18 @@ long_one = unittest.skipUnless(LONG, "longer than make check may take: UMBRA_LON
 QUICK_KERNEL = "/boot/guest/vmlinux.zst"
 GUEST_INITRD = "/boot/guest/initrd.img"
 
+# Looks for a name in the list again and again until /run/watching goes; the number of each look that misses it is a
+# line in /run/missed. The pause leaves the processors to the rebuild that is being looked at.
+LOOKER = """
+: > /run/missed; : > /run/watching
+(n=0; while [ -e /run/watching ]; do
+    umbra list | grep -q '^{name} ' || echo $n >> /run/missed
+    n=$((n + 1)); echo $n > /run/looks
+    usleep 100000
+done; rm -f /run/looking) >/dev/null 2>&1 &
+: > /run/looking
+"""
+
 _machines = {}
 _failures = {}
 _grown = weakref.WeakSet()
@@ -258,6 +270,24 @@ class LabTest(unittest.TestCase):
             if time.monotonic() > deadline:
                 self.fail(f"{name} is still there after {timeout} s: {self.guests()[name]}")
             time.sleep(0.5)
+
+    # --- who looks whether a guest is in the list -------------------------------------------------------------------
+
+    def start_looking(self, name):
+        self.addCleanup(self.run_in, "rm -f /run/watching")
+        self.ok(LOOKER.format(name=name))
+
+    def stop_looking(self):
+        """How often it was looked, and which of these looks missed the name."""
+        self.ok("rm /run/watching; while [ -e /run/looking ]; do usleep 50000; done")
+        looks, missed = self.ok("cat /run/looks; echo @; cat /run/missed").split("@\n")
+        return int(looks), [int(number) for number in missed.split()]
+
+    def never_missed(self, least):
+        """It was looked so often at least, and the name was always there."""
+        looks, missed = self.stop_looking()
+        self.assertGreaterEqual(looks, least)
+        self.assertEqual(missed, [], f"of {looks} looks at the list")
 
     def destroy_all(self):
         if not self.machine.is_usable():

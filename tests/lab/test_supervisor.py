@@ -13,17 +13,6 @@ POWEROFF, REBOOT, CRASH = "0", "1", "3"
 LOG = "/var/log/umbra/supervisor.log"
 PID = "$(xenstore-read /umbra/supervisor)"
 
-# Looks for a name in the list again and again until /run/watching goes; what it misses is a line in /run/missed. The
-# pause leaves the processors to the rebuild that is being looked at.
-LOOKER = """
-: > /run/missed; : > /run/watching
-(n=0; while [ -e /run/watching ]; do
-    umbra list | grep -q '^{name} ' || echo missed >> /run/missed
-    n=$((n + 1)); echo $n > /run/looks
-    usleep 100000
-done) >/dev/null 2>&1 &
-"""
-
 
 class Supervisor(LabTest):
     def setUp(self):
@@ -43,15 +32,6 @@ class Supervisor(LabTest):
         while not re.search(pattern, self.log()):
             self.assertLess(time.monotonic(), deadline, f"{pattern!r} is not in the log:\n{self.log()[-1500:]}")
             time.sleep(0.2)
-
-    def start_looking(self, name):
-        self.addCleanup(self.run_in, "rm -f /run/watching")
-        self.ok(LOOKER.format(name=name))
-
-    def stop_looking(self, least):
-        self.ok("rm /run/watching; sleep 0.5")
-        self.assertGreaterEqual(int(self.ok("cat /run/looks")), least)
-        self.assertEqual(self.ok("cat /run/missed"), "")
 
     def state_of(self, name):
         return {row["name"]: row["state"] for row in self.json("umbra --json list")}.get(name)
@@ -99,7 +79,9 @@ class Supervisor(LabTest):
         self.wait_log("loop: it lived less than 10 seconds 5 times in a row: not restarted")
         self.each_end_once("loop", "rebooted")
         self.wait_gone("loop")
-        self.ok("rm /run/watching")
+        looks, missed = self.stop_looking()
+        self.assertGreaterEqual(looks, 5)
+        self.assertEqual(missed, list(range(looks - len(missed), looks)), "it was gone, and came back")
         self.wait_footprint(before)
 
     def test_rename_restart(self):
@@ -175,7 +157,7 @@ class Supervisor(LabTest):
         self.start_looking("real")
         self.ok(f"kill -9 {PID}; umbra reboot real; sleep 0.5; kill -9 {PID}; umbra supervise >>{LOG} 2>&1 &")
         self.wait_console("real", "(?s)umbra-guest: up.*umbra-guest: up")
-        self.stop_looking(5)
+        self.never_missed(5)
         self.assertNotEqual(int(self.ok("umbra domid real")), first)
         self.assertIn(self.state_of("real"), ("running", "blocked", "runnable"))
 

@@ -261,9 +261,11 @@ class Acting(LabTest):
     def test_reboot(self):
         first = self.create("actor", on_reboot="restart")
         self.wait_console("actor", "umbra-guest: up")
+        self.start_looking("actor")
         self.ok("umbra reboot -w actor", 200)
         self.assertNotEqual(int(self.ok("umbra domid actor")), first)
         self.wait_console("actor", r"(?s)umbra-guest: reboot.*umbra-guest: up")
+        self.never_missed(5)
 
     def test_destroy(self):
         before = self.footprint()
