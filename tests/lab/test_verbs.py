@@ -95,7 +95,7 @@ class Reading(LabTest):
         self.assertEqual([row["vcpu"] for row in self.json("umbra --json vcpu-list reader")], [0, 1])
 
     def test_list_long(self):
-        """libxl's shape, as Debian's xl on Xen 4.17 prints it for a guest of the same configuration."""
+        """libxl's shape; test_stock_tools compares all of it with what xl prints."""
         self.reader()
         (row,) = self.json("umbra list -l reader")
         self.assertEqual(sorted(row), ["config", "domid"])
@@ -107,7 +107,7 @@ class Reading(LabTest):
         self.assertEqual((build["max_memkb"], build["target_memkb"]), (128 << 10, 128 << 10))
         self.assertEqual(build["sched_params"], {"sched": "credit2", "weight": 256, "cap": 0})
         self.assertEqual((build["kernel"], build["ramdisk"], build["cmdline"]), (QUICK_KERNEL, GUEST_INITRD, CMDLINE))
-        self.assertEqual((build["type.pv"], config["disks"], config["nics"]), ({}, [], []))
+        self.assertEqual(build["type.pv"], {})
         self.assertEqual(config["on_reboot"], "restart")
 
     def test_uptime(self):

@@ -89,13 +89,13 @@ static void stays(void)
     assert_int_equal(umbra("network-detach web2 0"), 0);
     assert_int_equal(umbra("block-detach web2 xvda"), 0);
     assert_int_equal(umbra("list -l web2"), 0);
-    assert_non_null(strstr(out, "\"disks\": [],"));
+    assert_null(strstr(out, "\"disks\""));
     assert_null(strstr(out, "\"devid\": 0"));
     assert_non_null(strstr(out, "\"devid\": 1"));
     fake->attach_fails = -EIO;
     assert_int_equal(umbra("block-attach web2 /dev/z,,xvda,r"), 1);
     assert_int_equal(umbra("list -l web2"), 0);
-    assert_non_null(strstr(out, "\"disks\": [],"));
+    assert_null(strstr(out, "\"disks\""));
     assert_int_equal(umbra("destroy web2"), 0);
     assert_int_equal(fake->n_devices, 0);
     assert_int_equal(umbra("create -e g.json vif=[{}]"), 1);

@@ -318,6 +318,7 @@ static void test_config_of_xl(void **state)
     assert_int_equal(c.vcpus, 2);
     assert_int_equal(c.maxvcpus, 4);
     assert_int_equal(c.on_reboot, CTL_ACTION_RENAME_RESTART);
+    assert_int_equal(c.on_crash, CTL_ACTION_DESTROY);
     assert_true(c.uuid.given && c.uuid.bytes[0] == 0xaa);
     assert_int_equal(read_back(XL_GUEST ",\"disks\":[{\"vdev\":\"xvda\"}]}", &c, &err), -EOPNOTSUPP);
     assert_non_null(strstr(err.message, "disks"));
@@ -326,6 +327,7 @@ static void test_config_of_xl(void **state)
                                &c, &err),
                      0);
     assert_true(c.type == CONFIG_PVH && c.hap == CONFIG_TRUE && c.shadow_memory == 4096);
+    assert_int_equal(c.on_reboot, CTL_ACTION_DESTROY); /* which xl does not write */
     assert_int_equal(read_back("[]", &c, &err), -EINVAL);
     assert_int_equal(read_back("{}", &c, &err), -EINVAL);
     assert_int_equal(read_back("{\"umbra\":{\"name\":\"x\"}}", &c, &err), -EINVAL);

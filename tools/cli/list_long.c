@@ -9,6 +9,8 @@
 #include "cli/config.h"
 #include "cli/list_long.h"
 
+#define NO_DOMID UINT32_MAX /* no id in particular was asked for */
+
 static void put_empty(struct json_out *o, const char *key)
 {
     json_out_object(o, key);
@@ -30,6 +32,8 @@ static void put_identity(const struct ctl_domain_info *info, bool ours, struct j
     json_out_object(o, "c_info");
     json_out_str(o, "type", info->hvm ? "pvh" : "pv");
     json_out_str(o, "name", info->name);
+    if (ours)
+        json_out_uint(o, "domid", NO_DOMID);
     if (info->domid) {
         ctl_uuid_format(info->uuid, uuid);
         json_out_str(o, "uuid", uuid);
@@ -108,29 +112,51 @@ static void put_build(const struct ctl_domain_info *info, const struct json_valu
         json_out_uint(o, "video_memkb", 0);
     if (sched)
         put_sched(o, sched);
+    if (config)
+        json_out_str(o, "claim_mode", "True");
     put_text(o, config, "kernel");
     put_text(o, config, "cmdline");
     put_text(o, config, "ramdisk");
     put_empty(o, info->hvm ? "type.pvh" : "type.pv");
     put_empty(o, "arch_arm");
-    put_empty(o, "arch_x86");
+    json_out_object(o, "arch_x86");
+    if (config)
+        json_out_str(o, "msr_relaxed", "False");
+    json_out_close(o);
     json_out_close(o);
 }
 
-void list_actions(struct json_out *o, const struct json_value *config, char from, char to)
+/* --- what is done when it stops: libxl's words have _ where ours have -, and "destroy" is what it leaves out --- */
+
+#define DESTROY "destroy"
+static const char *const action_keys[] = {"on_poweroff", "on_reboot", "on_watchdog", "on_crash"};
+
+static void put_action(struct json_out *o, const char *key, const char *text, char from, char to)
 {
-    static const char *const keys[] = {"on_poweroff", "on_reboot", "on_watchdog", "on_crash"};
+    char word[32];
 
-    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        const char *text = json_text(config, keys[i]);
-        char word[32];
+    snprintf(word, sizeof(word), "%s", text);
+    for (char *c = word; *c; c++)
+        *c = *c == from ? to : *c;
+    json_out_str(o, key, word);
+}
 
-        if (!text)
-            continue;
-        snprintf(word, sizeof(word), "%s", text);
-        for (char *c = word; *c; c++)
-            *c = *c == from ? to : *c;
-        json_out_str(o, keys[i], word);
+static void put_actions(struct json_out *o, const struct json_value *config)
+{
+    for (size_t i = 0; i < sizeof(action_keys) / sizeof(action_keys[0]); i++) {
+        const char *text = json_text(config, action_keys[i]);
+
+        if (text && strcmp(text, DESTROY) != 0)
+            put_action(o, action_keys[i], text, '-', '_');
+    }
+}
+
+void actions_of_libxl(struct json_out *o, const struct json_value *libxl)
+{
+    for (size_t i = 0; i < sizeof(action_keys) / sizeof(action_keys[0]); i++) {
+        const char *text = json_text(libxl, action_keys[i]);
+
+        put_action(o, action_keys[i], text ? text : DESTROY, '_', '-');
     }
 }
 
@@ -172,8 +198,10 @@ static void put_devices(struct json_out *o, const struct json_value *config, con
 {
     const struct json_value *list = json_member(config, key);
 
+    if (!list || !list->n_items)
+        return;
     json_out_array(o, as);
-    for (size_t i = 0; list && i < list->n_items; i++)
+    for (size_t i = 0; i < list->n_items; i++)
         put(o, list->item[i]);
     json_out_close(o);
 }
@@ -187,7 +215,7 @@ void list_config(const struct ctl_domain_info *info, const struct json_value *co
         return;
     put_devices(o, config, "disk", "disks", put_disk);
     put_devices(o, config, "vif", "nics", put_nic);
-    list_actions(o, config, '-', '_');
+    put_actions(o, config);
 }
 
 void list_long(const struct ctl_domain_info *info, const struct json_value *config, const struct ctl_sched *sched,

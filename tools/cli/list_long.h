@@ -15,10 +15,8 @@ void list_long(const struct ctl_domain_info *info, const struct json_value *conf
 void list_config(const struct ctl_domain_info *info, const struct json_value *config, const struct ctl_sched *sched,
                  struct json_out *o);
 
-/*
- * What is to be done when the guest stops: the words of a configuration, with another character for one: libxl's have _
- * where those of configuration files have -.
- */
-void list_actions(struct json_out *o, const struct json_value *config, char from, char to);
+/* What libxl's structure says is done when the guest stops, in the words of a configuration; what it leaves out is
+ * "destroy". */
+void actions_of_libxl(struct json_out *o, const struct json_value *libxl);
 
 #endif

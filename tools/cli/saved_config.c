@@ -104,7 +104,7 @@ static char *translate(const struct json_value *tree)
     copy_text(o, b, "kernel");
     copy_text(o, b, "ramdisk");
     copy_text(o, b, "cmdline");
-    list_actions(o, tree, '_', '-');
+    actions_of_libxl(o, tree);
     json_out_close(o);
     return json_out_end(o);
 }
