@@ -30,9 +30,9 @@ struct umbra_op_build_info {
  */
 #define UMBRA_OP_audit 2
 struct umbra_audit_finding {
-    char rule[8];  /* number of the invariant */
-    char what[72]; /* in words */
-    uint64_t frame, count_info, type_info;
+    char rule[8];                          /* number of the invariant */
+    char what[72];                         /* in words */
+    uint64_t frame, count_info, type_info; /* frame all ones: it is about none */
 };
 struct umbra_op_audit {
     uint32_t room;     /* IN: findings that fit */
@@ -44,10 +44,10 @@ struct umbra_op_audit {
 };
 
 /*
- * Audit of the invariants G1 to G5 of what a domain grants and has mapped, which is paused for each slice of it. All
- * but room and findings is 0 to begin with; a call that is preempted finds there how far it has come. -EOPNOTSUPP: the
- * control domain; -EBUSY: the domain is dying; -EAGAIN: somebody used its grants, or audited them, meanwhile: there is
- * no result, another try may have one.
+ * Audit of the invariants G1 to G5 and G7 of what a domain grants and has mapped, which is paused for each slice of it.
+ * All but room and findings is 0 to begin with; a call that is preempted finds there how far it has come. -EOPNOTSUPP:
+ * the control domain; -EBUSY: the domain is dying; -EAGAIN: somebody used its grants, or audited them, meanwhile: there
+ * is no result, another try may have one.
  */
 #define UMBRA_OP_grant_audit 17
 struct umbra_grant_finding {
