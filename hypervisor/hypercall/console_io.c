@@ -74,6 +74,6 @@ long do_console_io(struct hcall *hc)
     case CONSOLEIO_read:
         return control ? control_read(hc) : -EPERM;
     default:
-        return -ENOSYS;
+        return control ? -ENOSYS : -EPERM;
     }
 }

@@ -123,6 +123,8 @@ long do_domctl(struct hcall *hc)
         return -EFAULT;
     if (op.interface_version != XEN_DOMCTL_INTERFACE_VERSION)
         return -EACCES;
+    if (!current->domain->is_control)
+        return -EPERM;
     if (op.cmd >= ARRAY_SIZE(table))
         return refuse(&op);
     e = &table[array_index_nospec(op.cmd, ARRAY_SIZE(table))];

@@ -116,9 +116,11 @@ static long set_upcall_vector(unsigned long guest)
     struct xen_hvm_evtchn_upcall_vector u;
     struct vcpu *v;
 
+    if (!paging_mode_translate(current->domain))
+        return -EINVAL;
     if (copy_from_guest(&u, guest_ptr(struct xen_hvm_evtchn_upcall_vector, guest), 1))
         return -EFAULT;
-    if (!paging_mode_translate(current->domain) || u.vector < LOWEST_VECTOR)
+    if (u.vector < LOWEST_VECTOR)
         return -EINVAL;
     v = domain_vcpu(current->domain, u.vcpu);
     if (!v)
@@ -185,7 +187,7 @@ long do_hvm_op(struct hcall *hc)
     case HVMOP_get_mem_type:
         return get_mem_type(guest);
     case HVMOP_guest_request_vm_event:
-        return -EINVAL;
+        return guest ? -EINVAL : 0; /* nobody listens */
     case HVMOP_pagetable_dying:
     case HVMOP_altp2m:
         return -EOPNOTSUPP;

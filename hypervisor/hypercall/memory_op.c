@@ -219,7 +219,7 @@ long do_memory_op(struct hcall *hc)
         return physmap_remove(hc);
     case XENMEM_set_pod_target:
     case XENMEM_get_pod_target:
-        return current->domain->is_control ? refuse_for(guest, -EINVAL) : -EPERM;
+        return refuse_for(guest, current->domain->is_control ? -EINVAL : -EPERM);
     case XENMEM_get_vnumainfo:
         return refuse_for(guest, -EOPNOTSUPP);
     case XENMEM_machphys_compat_mfn_list:

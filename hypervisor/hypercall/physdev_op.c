@@ -298,8 +298,8 @@ static long op_dbgp(struct domain *d, union physdev_arg *a)
 /* ---- dispatch ---- */
 
 struct physdev_sub {
-    uint8_t cmd, size;
-    bool control_only, copy_back;
+    uint8_t cmd, size, who;
+    bool copy_back;
     long (*fn)(struct domain *d, union physdev_arg *a);
 };
 
@@ -307,10 +307,11 @@ struct physdev_sub {
     {                                                                 \
         PHYSDEVOP_##cmd, sizeof(struct physdev_##type), who, back, fn \
     }
-#define ALL     false
-#define CONTROL true
-#define IN      false
-#define INOUT   true
+#define ALL          0
+#define CONTROL      1 /* others get -EPERM, if their argument can be read */
+#define CONTROL_ASKS 2 /* others get -EPERM before that */
+#define IN           false
+#define INOUT        true
 
 static const struct physdev_sub subs[] = {
     SUB(eoi, eoi, ALL, IN, op_eoi),
@@ -330,12 +331,12 @@ static const struct physdev_sub subs[] = {
     SUB(manage_pci_add_ext, manage_pci_ext, CONTROL, IN, op_pci_add_ext),
     SUB(pci_device_add, pci_device_add, CONTROL, IN, op_pci_device_add),
     SUB(pci_device_remove, pci_device, CONTROL, IN, op_pci_device_remove),
-    SUB(pci_mmcfg_reserved, pci_mmcfg_reserved, CONTROL, IN, op_mmcfg),
+    SUB(pci_mmcfg_reserved, pci_mmcfg_reserved, CONTROL_ASKS, IN, op_mmcfg),
     SUB(restore_msi, restore_msi, CONTROL, IN, op_restore_msi),
     SUB(restore_msi_ext, pci_device, CONTROL, IN, op_restore_msi_ext),
     SUB(prepare_msix, pci_device, CONTROL, IN, op_msix),
     SUB(release_msix, pci_device, CONTROL, IN, op_msix),
-    SUB(dbgp_op, dbgp_op, CONTROL, IN, op_dbgp),
+    SUB(dbgp_op, dbgp_op, CONTROL_ASKS, IN, op_dbgp),
 };
 
 static const struct physdev_sub *find_sub(unsigned long cmd)
@@ -352,15 +353,19 @@ long do_physdev_op(struct hcall *hc)
     const struct physdev_sub *sub = find_sub((uint32_t)hc->arg[0]);
     void *guest = guest_ptr(void, hc->arg[1]);
     union physdev_arg a;
+    bool refused;
     long rc;
 
     if (!sub)
         return -ENOSYS;
-    if (sub->control_only && !d->is_control)
+    refused = sub->who != ALL && !d->is_control;
+    if (refused && sub->who == CONTROL_ASKS)
         return -EPERM;
     memset(&a, 0, sizeof(a));
     if (guest_copy_from(&a, guest, sub->size) != 0)
         return -EFAULT;
+    if (refused)
+        return -EPERM;
     rc = sub->fn(d, &a);
     if (rc == 0 && sub->copy_back && guest_copy_to(guest, &a, sub->size) != 0)
         rc = -EFAULT;

@@ -141,6 +141,8 @@ long do_platform_op(struct hcall *hc)
         return -EFAULT;
     if (op.interface_version != XENPF_INTERFACE_VERSION)
         return -EACCES;
+    if (!current->domain->is_control)
+        return -EPERM;
     rc = run(&op, &copyback);
     if (rc == -ERESTART)
         return hypercall_restart(hc);

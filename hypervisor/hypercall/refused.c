@@ -13,13 +13,14 @@
 /* There are no counters, so nobody ever becomes the profiling domain. */
 long do_xenoprof_op(struct hcall *hc)
 {
+    struct xenoprof_get_buffer buffer;
     struct xenoprof_init init;
 
     switch ((int)hc->arg[0]) {
     case XENOPROF_init:
         return guest_copy_from(&init, (void *)hc->arg[1], sizeof(init)) ? -EFAULT : -ENODEV;
     case XENOPROF_get_buffer:
-        return -ENODEV;
+        return guest_copy_from(&buffer, (void *)hc->arg[1], sizeof(buffer)) ? -EFAULT : -ENODEV;
     case XENOPROF_reset_active_list ... XENOPROF_shutdown:
     case XENOPROF_set_backtrace ... XENOPROF_last_op:
         return -EPERM;
@@ -28,12 +29,24 @@ long do_xenoprof_op(struct hcall *hc)
     }
 }
 
-/* About another domain always, which would have to be an HVM one. */
+#define DM_OP_BUFFERS 2u
+
+/*
+ * About another domain always, which would have to be an HVM one. The list of buffers has to be there first: of two
+ * words each, which are of 32 bits for 32-bit code.
+ */
 long do_dm_op(struct hcall *hc)
 {
-    struct domain *d = domain_get((domid_t)hc->arg[0]);
+    unsigned int n = (unsigned int)hc->arg[1];
+    uint32_t buf[DM_OP_BUFFERS][2];
+    struct domain *d;
     long rc;
 
+    if (n > DM_OP_BUFFERS)
+        return -E2BIG;
+    if (guest_copy_from(buf, (void *)hc->arg[2], n * sizeof(buf[0])))
+        return -EFAULT;
+    d = domain_get((domid_t)hc->arg[0]);
     if (!d)
         return -ESRCH;
     rc = d == current->domain ? -EPERM : -EINVAL;

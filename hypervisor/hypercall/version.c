@@ -69,12 +69,14 @@ static long platform_parameters(unsigned long guest)
     return guest_copy_to((void *)guest, &p, sizeof(p));
 }
 
-/* The note's descriptor is the id. With a null pointer only its length is asked for. */
+/* The note's descriptor is the id. With a null pointer only its length is asked for. Others are not to know it. */
 static long build_id(unsigned long guest)
 {
     const uint32_t *note = (const uint32_t *)(const void *)note_build_id_start;
     uint32_t name_size, len, room;
 
+    if (!current->domain->is_control)
+        return -EPERM;
     if (note_build_id_end - note_build_id_start < 12)
         return -ENODATA;
     name_size = note[0];

@@ -97,16 +97,25 @@ static void test_refused_calls(void **state)
     assert_int_equal(CALL(xenoprof_op, XENOPROF_init, zeros, 0), -ENODEV);
     assert_int_equal(CALL(xenoprof_op, XENOPROF_init, FAULT, 0), -EFAULT);
     for (int cmd = XENOPROF_reset_active_list; cmd <= XENOPROF_last_op; cmd++)
-        assert_int_equal(CALL(xenoprof_op, cmd, 0, 0), cmd == XENOPROF_get_buffer ? -ENODEV : -EPERM);
+        assert_int_equal(CALL(xenoprof_op, cmd, 0, 0), cmd == XENOPROF_get_buffer ? -EFAULT : -EPERM);
+    assert_int_equal(CALL(xenoprof_op, XENOPROF_get_buffer, zeros, 0), -ENODEV);
     assert_int_equal(CALL(xenoprof_op, XENOPROF_last_op + 1, 0, 0), -EINVAL);
     assert_int_equal(CALL(xenoprof_op, -1, 0, 0), -EINVAL);
     assert_int_equal(CALL(hvm_op, HVMOP_get_param, zeros, 0), -EINVAL);
     assert_int_equal(CALL(hvm_op, HVMOP_altp2m, zeros, 0), -EOPNOTSUPP);
+    assert_int_equal(CALL(hvm_op, HVMOP_set_evtchn_upcall_vector, zeros, 0), -EINVAL);
+    assert_int_equal(CALL(hvm_op, HVMOP_set_evtchn_upcall_vector, FAULT, 0), -EINVAL);
+    assert_int_equal(CALL(hvm_op, HVMOP_guest_request_vm_event, 0, 0), 0);
+    assert_int_equal(CALL(hvm_op, HVMOP_guest_request_vm_event, zeros, 0), -EINVAL);
     assert_int_equal(CALL(hvm_op, 99, zeros, 0), -ENOSYS);
     assert_int_equal(CALL(xenpmu_op, 0, 0, 0), -EOPNOTSUPP);
     assert_int_equal(CALL(dm_op, DOMID_SELF, 1, zeros), -EPERM);
     assert_int_equal(CALL(dm_op, 0, 1, zeros), -EINVAL);
     assert_int_equal(CALL(dm_op, 999, 1, zeros), -ESRCH);
+    assert_int_equal(CALL(dm_op, 999, 0, FAULT), -ESRCH);
+    assert_int_equal(CALL(dm_op, 999, 3, zeros), -E2BIG);
+    for (unsigned int kind = 0; kind < NR_BAD_POINTERS; kind++)
+        assert_int_equal(CALL(dm_op, 999, 1, core_bad_pointer(kind, 8)), -EFAULT);
     assert_int_equal(CALL(kexec_op, 0, zeros, 0), -EPERM);
     assert_int_equal(CALL(hypfs_op, 0, zeros, 0), -EPERM);
     assert_int_equal(CALL(mca, zeros, 0, 0), -EPERM);
@@ -161,7 +170,14 @@ static void test_refused_memory_ops(void **state)
         assert_int_equal(CALL(memory_op, refused[i].cmd, id, 0), -ESRCH);
         assert_int_equal(CALL(memory_op, refused[i].cmd, FAULT, 0), -EFAULT);
     }
-    assert_int_equal(CALL(memory_op, XENMEM_set_pod_target, id, 0), -EPERM);
+    for (unsigned int cmd = XENMEM_set_pod_target; cmd <= XENMEM_get_pod_target; cmd++) {
+        *id = DOMID_SELF;
+        assert_int_equal(CALL(memory_op, cmd, id, 0), -EPERM);
+        *id = 999;
+        assert_int_equal(CALL(memory_op, cmd, id, 0), -ESRCH);
+        for (unsigned int kind = 0; kind < NR_BAD_POINTERS; kind++)
+            assert_int_equal(CALL(memory_op, cmd, core_bad_pointer(kind, sizeof(*id)), 0), -EFAULT);
+    }
     assert_int_equal(CALL(memory_op, XENMEM_machphys_compat_mfn_list, id, 0), -EOPNOTSUPP);
     assert_int_equal(CALL(memory_op, XENMEM_get_sharing_shared_pages, 0, 0), 0);
     m->nr_entries = 7;

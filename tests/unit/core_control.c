@@ -32,21 +32,27 @@ static void test_envelopes(void **state)
 {
     struct xen_sysctl *s = guest_new(struct xen_sysctl);
     struct xen_platform_op *p = guest_new(struct xen_platform_op);
+    struct vcpu *callers[] = {control_domain->vcpu[0], core_guest(1, 0)->vcpu[0]};
 
     op = guest_new(struct xen_domctl);
-    assert_int_equal(CALL(domctl, op, 0, 0), -EACCES);
-    assert_int_equal(CALL(sysctl, s, 0, 0), -EACCES);
-    assert_int_equal(CALL(platform_op, p, 0, 0), -EACCES);
-    s->interface_version = XEN_SYSCTL_INTERFACE_VERSION;
-    p->interface_version = XENPF_INTERFACE_VERSION;
-    s->cmd = p->cmd = ~0u;
-    assert_int_equal(domctl(~0u, 0), -ENOSYS);
-    assert_int_equal(CALL(sysctl, s, 0, 0), -ENOSYS);
-    assert_int_equal(CALL(platform_op, p, 0, 0), -ENOSYS);
-    for (unsigned int kind = 0; kind < NR_BAD_POINTERS; kind++) {
-        assert_int_equal(CALL(domctl, core_bad_pointer(kind, sizeof(*op)), 0, 0), -EFAULT);
-        assert_int_equal(CALL(sysctl, core_bad_pointer(kind, sizeof(*s)), 0, 0), -EFAULT);
-        assert_int_equal(CALL(platform_op, core_bad_pointer(kind, sizeof(*p)), 0, 0), -EFAULT);
+    for (unsigned int i = 0; i < ARRAY_SIZE(callers); i++) {
+        core_as(callers[i]);
+        op->interface_version = s->interface_version = p->interface_version = 0;
+        assert_int_equal(CALL(domctl, op, 0, 0), -EACCES);
+        assert_int_equal(CALL(sysctl, s, 0, 0), -EACCES);
+        assert_int_equal(CALL(platform_op, p, 0, 0), -EACCES);
+        op->interface_version = XEN_DOMCTL_INTERFACE_VERSION;
+        s->interface_version = XEN_SYSCTL_INTERFACE_VERSION;
+        p->interface_version = XENPF_INTERFACE_VERSION;
+        op->cmd = s->cmd = p->cmd = ~0u;
+        assert_int_equal(CALL(domctl, op, 0, 0), i ? -EPERM : -ENOSYS);
+        assert_int_equal(CALL(sysctl, s, 0, 0), i ? -EPERM : -ENOSYS);
+        assert_int_equal(CALL(platform_op, p, 0, 0), i ? -EPERM : -ENOSYS);
+        for (unsigned int kind = 0; kind < NR_BAD_POINTERS; kind++) {
+            assert_int_equal(CALL(domctl, core_bad_pointer(kind, sizeof(*op)), 0, 0), -EFAULT);
+            assert_int_equal(CALL(sysctl, core_bad_pointer(kind, sizeof(*s)), 0, 0), -EFAULT);
+            assert_int_equal(CALL(platform_op, core_bad_pointer(kind, sizeof(*p)), 0, 0), -EFAULT);
+        }
     }
 }
 

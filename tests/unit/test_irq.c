@@ -633,8 +633,12 @@ static void who_may_call(void **state)
         uint8_t bytes[64];
     } arg = {.irq = {.irq = 9}};
 
-    for (unsigned int i = 0; i < ARRAY_SIZE(control); i++)
+    for (unsigned int i = 0; i < ARRAY_SIZE(control); i++) {
+        bool asks = control[i] == PHYSDEVOP_pci_mmcfg_reserved || control[i] == PHYSDEVOP_dbgp_op;
+
         assert_int_equal(call(1, control[i], &arg), -EPERM);
+        assert_int_equal(call(1, control[i], BAD), asks ? -EPERM : -EFAULT);
+    }
     for (unsigned int i = 0; i < ARRAY_SIZE(refused); i++)
         assert_int_equal(call(0, refused[i], &arg), -ENOSYS);
     assert_int_equal(call(1, PHYSDEVOP_alloc_irq_vector, &arg), -EPERM);

@@ -21,9 +21,10 @@ struct hcall {
 typedef long hypercall_fn(struct hcall *hc);
 
 /* Who may call. */
-#define HC_ALL     1 /* every domain */
-#define HC_PV      2 /* PV domains: others get -ENOSYS */
-#define HC_CONTROL 3 /* control domain; others get -EPERM */
+#define HC_ALL      1 /* every domain */
+#define HC_PV       2 /* PV domains: others get -ENOSYS */
+#define HC_CONTROL  3 /* control domain; others get -EPERM */
+#define HC_ENVELOPE 4 /* control domain; others get -EPERM when the call has read and accepted its envelope */
 
 #define HYPERCALL(nr, name, nargs, who) hypercall_fn do_##name;
 #include "../../hypercall/table.def"
