@@ -8,6 +8,7 @@ guest-srcs += tests/guests/lib/trap.c
 guest-srcs += tests/guests/lib/table.c
 guest-srcs += tests/guests/lib/grant.c
 guest-srcs += tests/guests/lib/vcpu.c
+guest-srcs += tests/guests/lib/calls.c
 guest-srcs += tests/guests/lib/string.c
 
 guests += pt_l1_entry
@@ -27,6 +28,7 @@ guests += ptwrite_race
 guests += race_pin
 guests += race_base
 guests += race_arguments
+guests += race_pointers
 guests += multicall_nested
 guests += sweep_pointers
 guests += sweep_numbers

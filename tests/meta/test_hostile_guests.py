@@ -16,8 +16,18 @@ import test_hvm_guests  # noqa: E402
 FOLDER = "tests/guests"
 HVM = FOLDER + "/hvm"
 DEVICE = FOLDER + "/device"
+CALLS = FOLDER + "/lib/calls"
+# Calls of an older interface, whose errors are those of the newer one.
+PARTS = {"event_channel_op_compat": "event_channel_op", "physdev_op_compat": "physdev_op"}
 GUEST_LINES = 100
 PROSE_WORDS = 25
+
+
+def pointer_calls():
+    """Of each row: call, error for a pointer that cannot be read, other errors."""
+    text = tree.read(CALLS + ".def")
+    rows = re.findall(r"^(?:ONE\((\w+), [^,]+|MANY\((\w+), [^,]+, [^,]+), \w+,\s+\w+, (\w+), (.*?), \w+\)", text, re.M)
+    return [(one or many, error, others) for one, many, error, others in rows]
 
 
 class Guests(unittest.TestCase):
@@ -72,6 +82,27 @@ class Guests(unittest.TestCase):
         self.assertLessEqual(set(test_hostile_devices.QUICK), set(listed))
         for name in polite:
             self.assertIn(f"/hostile/device/{name}", tree.read("tests/lab/test_kill.py"))
+
+    def test_answers_to_pointers(self):
+        """The list of calls with pointers: what refuses a bad one otherwise is in the table of docs/abi.md, and every
+        other error that is allowed is somewhere in what that page says of the call."""
+        said = tree.read("docs/abi.md")
+        table = said.split("## Pointers\n")[1].split("\n## ")[0]
+        exceptions = {(call, "NOTHING" if "count" in error else error)
+                      for call, error in re.findall(r"^\| (\w+) \| ([\w ]+) \|", table, re.M)} - {("Call", "Instead")}
+        groups = dict(re.findall(r"^#define (\w+)\s+(\(E\(.*\))$",
+                                 tree.read(CALLS + ".c").replace("\\\n", " "), re.M))
+        listed = set()
+        for call, error, others in pointer_calls():
+            if error != "EFAULT":
+                listed.add((call, error))
+            for group, text in groups.items():
+                others = re.sub(rf"\b{group}\b", text, others)
+            text = "\n".join(re.findall(rf"^## {PARTS.get(call, call)} \(\d+\)\n.*?(?=^## )|"
+                                       rf"^\| {call} \(\d+\).*?$", said, re.M | re.S))
+            for other in re.findall(r"E\((\w+)\)", others):
+                self.assertIn(other, text, f"{call}: not told")
+        self.assertEqual(listed, exceptions)
 
     def test_differences_are_listed(self):
         """A guest that asks where it runs, and nobody else, has rows in the table of both hypervisors' answers."""

@@ -126,6 +126,8 @@ int try_write(void *p, uint64_t value);
  * trap without a catch. */
 extern void (*on_entry)(struct regs *r);
 void set_traps(const struct trap_info *t);
+/* Traps and callbacks of the calling vCPU as at its start. */
+void init_traps(void);
 void unmask_events(void);
 
 /* ---- table.c: frames and page tables ---- */

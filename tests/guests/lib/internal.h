@@ -32,7 +32,6 @@ void catch_resume(void *caught) __attribute__((noreturn));
 void trap(struct regs *r);
 void lib_main(struct start_info *si) __attribute__((noreturn));
 void lib_vcpu_main(void (*fn)(void)) __attribute__((noreturn));
-void init_traps(void);
 void vcpu_entry(void);
 void console_write(const char *text, size_t n);
 
