@@ -140,7 +140,7 @@ class Failures(Devices):
         self.disk("/run/first.img", 1)
         before, left = self.footprint(), self.left()
         self.refuses(2, "/run/nowhere.img", "no such file", disk=["/run/nowhere.img,,xvda"])
-        self.refuses(2, "qcow2", "not supported", disk=["/run/first.img,qcow2,xvda"])
+        self.refuses(1, "install the package qemu-system-xen", disk=["/run/first.img,qcow2,xvda"])
         self.refuses(2, "cdrom", "not supported", disk=["/run/first.img,,xvda,cdrom"])
         self.refuses(1, "could not find bridge device nobridge", "vif-bridge online", disk=["/run/first.img,,xvda"],
                      vif=["bridge=nobridge"])

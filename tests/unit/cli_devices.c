@@ -27,8 +27,13 @@ static void disks(void)
     assert_non_null(strstr(out, "\"event_channel\": null,"));
     assert_int_equal(umbra("block-attach web1 /dev/z,,xvda"), 1);
     assert_non_null(strstr(err, "such a device already"));
-    assert_int_equal(umbra("block-attach web1 /dev/z,qcow2,xvdc"), 2);
-    assert_non_null(strstr(err, "format: \"qcow2\" is not supported yet"));
+    assert_int_equal(umbra("block-attach web1 /dev/z,qcow2,xvdc,backendtype=phy"), 2);
+    assert_non_null(strstr(err, "backendtype: phy has disks of format raw only; leave it out"));
+    assert_null(strstr(out, "\"process\""));
+    assert_int_equal(umbra("block-attach web1 /z.img,qcow2,xvdc"), 0);
+    assert_int_equal(umbra("--json block-list web1"), 0);
+    assert_non_null(strstr(out, "\"format\": \"qcow2\",\n    \"backendtype\": \"qdisk\",\n    \"process\": 1234,"));
+    assert_int_equal(umbra("block-detach web1 xvdc"), 0);
     assert_int_equal(umbra("block-attach web1 /dev/z"), 2);
     assert_non_null(strstr(err, "vdev: it is missing"));
     assert_int_equal(umbra("block-attach nobody /dev/z,,xvdc"), 1);

@@ -72,10 +72,14 @@ struct fake {
     struct fake_device devices[16]; /* of all domains (fake_devices.c) */
     int n_devices;
     int attach_fails, detach_fails; /* errors of these */
-    int inherited;                  /* descriptors beyond the three that a script would have been given */
-    char missing[128];              /* a target or a bridge that is not there; empty: none */
-    int readmit_fails;              /* error of telling xenstore of a domain again */
-    char events[128];               /* a FIFO: readable when something has changed; empty: nobody watches */
+    struct {
+        uint32_t domid;
+        int pid;       /* 0: it has ended */
+    } server;          /* of a domain's disks */
+    int inherited;     /* descriptors beyond the three that a script would have been given */
+    char missing[128]; /* a target or a bridge that is not there; empty: none */
+    int readmit_fails; /* error of telling xenstore of a domain again */
+    char events[128];  /* a FIFO: readable when something has changed; empty: nobody watches */
 };
 
 extern struct fake *fake;

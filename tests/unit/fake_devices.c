@@ -45,6 +45,24 @@ int ctl_vif_check(const struct ctl_vif *vif, struct ctl_error *err)
     return 0;
 }
 
+/* The one that the test has set. */
+int ctl_disks_process(uint32_t domid)
+{
+    return fake->server.domid == domid ? fake->server.pid : 0;
+}
+
+bool ctl_disks_unserved(struct ctl *ctl, uint32_t domid)
+{
+    (void)ctl;
+    return fake->server.domid == domid && fake->server.pid == 0;
+}
+
+void ctl_disks_log_trim(uint32_t domid, size_t most)
+{
+    (void)domid;
+    (void)most;
+}
+
 static const char *twin_node(uint32_t domid, char path[64])
 {
     snprintf(path, 64, "/local/domain/%u/target", domid);
@@ -81,12 +99,15 @@ static int add(uint32_t domid, enum ctl_device_kind kind, const struct ctl_devic
 int ctl_disk_attach(struct ctl *ctl, uint32_t domid, const struct ctl_disk *disk, struct ctl_error *err)
 {
     struct ctl_device d = {.state = 4, .readonly = disk->readonly, .channel = -1, .ring = -1, .rx_ring = -1};
+    static const char *const formats[] = {"raw", "qcow", "qcow2", "vhd", "qed"};
     char path[64];
 
     ctl_disk_number(disk->vdev, &d.devid);
     snprintf(d.vdev, sizeof(d.vdev), "%s", disk->vdev);
     snprintf(d.target, sizeof(d.target), "%s", disk->target);
-    snprintf(d.back, sizeof(d.back), "/back/vbd/%u/%u", domid, d.devid);
+    snprintf(d.back, sizeof(d.back), "/back/%s/%u/%u", disk->qemu ? "qdisk" : "vbd", domid, d.devid);
+    snprintf(d.format, sizeof(d.format), "%s", formats[disk->format]);
+    d.process = disk->qemu ? 1234 : -1;
     if (ctl_disk_check(ctl, disk, fake_node(twin_node(domid, path)) ? atol(fake_node(path)) : -1, err) < 0)
         return err->code;
     return add(domid, CTL_DISK, &d, err);

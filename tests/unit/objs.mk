@@ -69,9 +69,14 @@ test_ctl_audit-srcs   := tests/unit/test_ctl_audit.c tools/libctl/audit.c
 test_ctl_audit-cflags := -Itools -Ihypervisor/include
 
 units             += test_device
-test_device-srcs  := $(patsubst %,tests/unit/%.c,test_device fake_xs) \
-                     $(patsubst %,tools/libctl/%.c,device hotplug disk vif vdev flush xenstore request error)
+ctl-device-srcs   := $(patsubst %,tools/libctl/%.c,device hotplug words disk disk_image qemu vif vdev flush xenstore \
+                       error)
+test_device-srcs  := $(patsubst %,tests/unit/%.c,test_device fake_xs) $(ctl-device-srcs) tools/libctl/request.c
 test_device-cflags := -Itools -Ihypervisor/include -Itests/unit
+
+units             += test_qemu
+test_qemu-srcs    := $(patsubst %,tests/unit/%.c,test_qemu fake_xs) $(ctl-device-srcs)
+test_qemu-cflags  := $(test_device-cflags)
 
 units               += test_readmit
 test_readmit-srcs   := $(patsubst %,tests/unit/%.c,test_readmit fake_xs) \

@@ -316,8 +316,10 @@ static void test_devices(void **state)
     expect_one(",\"disk\":[\"/nowhere,,xvda\"]", "target: \"/nowhere\" cannot be used: No such file or directory");
     expect_one(",\"disk\":[\"/,,xvda\"]", "target: \"/\" cannot be used: it is neither a file nor a block device");
     expect_one(",\"disk\":[\"script=x,vdev=xvda,target=what/ever\"]", NULL);
-    expect_one(",\"disk\":[{\"target\":\"/x\",\"vdev\":\"xvda\",\"format\":\"qcow2\"}]",
-               "\"qcow2\" is not supported yet");
+    expect_one(",\"disk\":[{\"target\":\"/x\",\"vdev\":\"xvda\",\"format\":\"qcow3\"}]",
+               "\"qcow3\" is not one of raw, qcow, qcow2, vhd, qed");
+    expect_one(",\"disk\":[{\"target\":\"/x\",\"vdev\":\"xvda\",\"format\":\"qed\",\"backendtype\":\"phy\"}]",
+               "backendtype: phy has disks of format raw only");
     expect_one(",\"disk\":[{\"target\":\"/x\",\"vdev\":\"xvda\",\"discard\":1}]",
                "must be true or false, not a number");
     expect_one(",\"disk\":[{\"target\":\"/x\\u0000\",\"vdev\":\"xvda\"}]", "contains a NUL character");

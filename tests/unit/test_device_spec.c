@@ -65,6 +65,33 @@ static void test_disks(void **state)
     assert_string_equal(spec_disk(&s).script, "block-iscsi");
 }
 
+static void served(const char *text, enum ctl_disk_format format, bool qemu)
+{
+    struct ctl_disk disk;
+
+    good(text, "/x", "xvda", false);
+    disk = spec_disk(&s);
+    assert_int_equal(disk.format, format);
+    assert_int_equal(disk.qemu, qemu);
+}
+
+/* Who serves a disk follows from its format, or is said. */
+static void test_formats(void **state)
+{
+    (void)state;
+    served("/x,,xvda", CTL_RAW, false);
+    served("/x,raw,xvda,backendtype=phy", CTL_RAW, false);
+    served("/x,raw,xvda,backendtype=qdisk", CTL_RAW, true);
+    served("format=qcow2,vdev=xvda,access=rw,target=/x", CTL_QCOW2, true);
+    served("/x,qcow2,xvda,backendtype=qdisk", CTL_QCOW2, true);
+    served("/x,qcow,xvda", CTL_QCOW, true);
+    served("/x,vhd,xvda", CTL_VHD, true);
+    served("/x,qed,xvda", CTL_QED, true);
+    served("qcow2:/x,xvda", CTL_QCOW2, true);
+    served("vhd:/x,xvda,w", CTL_VHD, true);
+    served("raw:/x,xvda,w", CTL_RAW, false);
+}
+
 static void test_flags(void **state)
 {
     (void)state;
@@ -86,16 +113,19 @@ static void test_bad_disks(void **state)
     bad(&disk_table, "", "E_MISSING", "target");
     bad(&disk_table, "/x", "E_MISSING", "vdev");
     bad(&disk_table, ",,xvda", "E_MISSING", "target");
-    bad(&disk_table, "/x,qcow2,xvda", "E_UNSUPPORTED", "\"qcow2\" is not supported yet");
-    bad(&disk_table, "/x,cow,xvda", "E_ENUM", "\"cow\" is not one of raw");
+    bad(&disk_table, "/x,cow,xvda", "E_ENUM", "\"cow\" is not one of raw, qcow, qcow2, vhd, qed");
+    bad(&disk_table, "/x,qcow2,xvda,backendtype=phy", "E_VALUE", "phy has disks of format raw only");
+    bad(&disk_table, "/x,qcow2,xvda,script=block", "E_VALUE", "script: qemu");
+    bad(&disk_table, "/x,,xvda,backendtype=qdisk,script=block", "E_VALUE", "script: qemu");
     bad(&disk_table, "/x,raw,xvda,x", "E_ENUM", "is not one of rw, w, ro, r");
     bad(&disk_table, "/x,,xvda,r,more", "E_SYNTAX", "already a target");
     bad(&disk_table, "/x,,xvda,cdrom", "E_UNSUPPORTED", "devtype: \"cdrom\"");
     bad(&disk_table, "/x,,xvda:cdrom", "E_UNSUPPORTED", "devtype: \"cdrom\"");
-    bad(&disk_table, "/x,,xvda,backendtype=qdisk", "E_UNSUPPORTED", "qdisk");
+    bad(&disk_table, "/x,,xvda,backendtype=tap", "E_UNSUPPORTED", "tap");
     bad(&disk_table, "/x,,xvda,backend=storage", "E_ENUM", "is not one of 0, Domain-0");
     bad(&disk_table, "tap:aio:/x,xvda", "E_UNSUPPORTED", "\"tap:\"");
-    bad(&disk_table, "qcow:/x,xvda", "E_UNSUPPORTED", "\"qcow:\"");
+    bad(&disk_table, "cow:/x,xvda", "E_UNSUPPORTED", "\"cow:\"");
+    bad(&disk_table, "qcow:/x,qcow2,xvda", "E_VALUE", "\"qcow2\" is not the name of a virtual disk");
     bad(&disk_table, "/x,,xvda,vdev=xvdb", "E_DUPLICATE", "vdev");
     bad(&disk_table, "/x,,xvda,target=/y", "E_DUPLICATE", "target");
     bad(&disk_table, "/x,,xvda,,discard,no-discard", "E_DUPLICATE", "discard");
@@ -274,9 +304,10 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_disks), cmocka_unit_test(test_flags),   cmocka_unit_test(test_bad_disks),
-        cmocka_unit_test(test_vifs),  cmocka_unit_test(test_rates),   cmocka_unit_test(test_bad_vifs),
-        cmocka_unit_test(test_fill),  cmocka_unit_test(test_numbers), cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_disks),     cmocka_unit_test(test_formats), cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_bad_disks), cmocka_unit_test(test_vifs),    cmocka_unit_test(test_rates),
+        cmocka_unit_test(test_bad_vifs),  cmocka_unit_test(test_fill),    cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_mutations),
     };
 
     return cmocka_run_group_tests(tests, NULL, teardown);

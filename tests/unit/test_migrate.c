@@ -239,6 +239,20 @@ static void test_devices(void **state)
     }
 }
 
+/* An image of qemu's cannot be open on two hosts: the other one does not take the guest, and says so. */
+static void test_disk_does_not_move(void **state)
+{
+    created(state);
+    assert_int_equal(umbra("block-attach web2 /etc/hostname,qcow2,xvdb"), 0);
+    assert_int_equal(run("migrate -n -T relay web2 localhost"), 1);
+    assert_non_null(strstr(err_text, "disk xvdb: qemu serves it, and cannot have it open on two hosts"));
+    assert_int_equal(run(MOVE), 1);
+    slurp("err.there", err_text, sizeof(err_text));
+    assert_non_null(strstr(err_text, "save the guest and restore it"));
+    assert_int_equal(the_record().phase, GUEST_RUNNING);
+    assert_int_equal(fake->n_devices, 3);
+}
+
 /* Another guest has got the disk there. */
 static void test_disk_is_used_there(void **state)
 {
@@ -570,6 +584,7 @@ int main(void)
         cmocka_unit_test_setup(test_write_fails, fresh),
         cmocka_unit_test_setup(test_failures, fresh),
         cmocka_unit_test_setup(test_devices, fresh),
+        cmocka_unit_test_setup(test_disk_does_not_move, fresh),
         cmocka_unit_test_setup(test_disk_is_used_there, fresh),
         cmocka_unit_test_setup(test_disk_of_unsettled, fresh),
         cmocka_unit_test_setup(test_too_late, fresh),

@@ -87,6 +87,37 @@ static void test_supervisor(void **state)
     assert_int_equal(kill_supervisor(), 0);
 }
 
+/* The process that serves a guest's disks ends, and the guest stays: that is told. One that goes with its guest is not
+ * missed. */
+static void test_server_missed(void **state)
+{
+    const char *line = "Z web2: process 4242 (qemu), which served its disks, has ended: domain 7 gets no answer";
+    char log[4096], *said;
+
+    fake->server.domid = 7;
+    fake->server.pid = 4242;
+    assert_int_equal(umbra("create g.json"), 0);
+    usleep(500000);
+    fake->server.pid = 0;
+    for (int i = 0; i < 800; i++) {
+        slurp(log_path, log, sizeof(log));
+        if (strstr(log, line))
+            break;
+        usleep(10000);
+    }
+    said = strstr(log, line);
+    assert_non_null(said);
+    fake->server.pid = 4243;
+    assert_int_equal(umbra("rename web2 web4"), 0);
+    usleep(500000);
+    fake->server.pid = 0;
+    assert_int_equal(umbra("destroy web4"), 0);
+    usleep(3000000);
+    slurp(log_path, log, sizeof(log));
+    assert_null(strstr(log, "4243"));
+    assert_int_equal(kill_supervisor(), 0);
+}
+
 /* Nothing is lost while there is none, and the next verb that needs it starts it. */
 static void test_supervisor_killed(void **state)
 {
@@ -542,6 +573,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_title, fresh),
         cmocka_unit_test_setup(test_supervisor, fresh),
+        cmocka_unit_test_setup(test_server_missed, fresh),
         cmocka_unit_test_setup(test_supervisor_killed, fresh),
         cmocka_unit_test_setup(test_supervisor_removes_half_built, fresh),
         cmocka_unit_test_setup(test_worker_killed, fresh),

@@ -265,6 +265,8 @@ static void test_disks(void **state)
             "{\"disk\":[{\"target\":\"a&#38;<\",\"vdev\":\"hda\",\"discard\":false}]}\n");
     imports(DEVICES("<disk type='block'><source dev='/dev/a'/><target dev='sdb' bus='scsi'/></disk>"),
             "{\"disk\":[{\"target\":\"/dev/a\",\"vdev\":\"sdb\"}]}\n");
+    imports(DISK("<driver name='qemu' type='qcow2' discard='ignore'/>" SOURCE),
+            "{\"disk\":[{\"target\":\"/srv/a\",\"vdev\":\"xvda\",\"format\":\"qcow2\",\"discard\":false}]}\n");
     drops(DISK("<driver name='qemu' type='raw' cache='none'/><source file='/a' index='1'/>"
                "<target dev='xvda' bus='virtio'/><shareable/><boot order='1'/>"),
           "{\"disk\":[{\"target\":\"/a\",\"vdev\":\"xvda\"}]}\n",
@@ -284,7 +286,8 @@ static void test_disks_left_out(void **state)
     static const struct {
         const char *xml, *why;
     } cases[] = {
-        {DISK("<driver name='qemu' type='qcow2'/>" SOURCE), ", with 3 elements in it: the only format of disks is raw"},
+        {DISK("<driver name='qemu' type='qcow3'/>" SOURCE), ", with 3 elements in it: its format is none of raw, qcow"},
+        {DISK("<driver name='phy' type='qcow2'/>" SOURCE), ", with 3 elements in it: what its driver serves is raw"},
         {DISK("<encryption format='luks'/>" SOURCE), "what the guest would see is not what its file contains"},
         {DISK("<source file='/a'><slices/></source><target dev='xvda'/>"), "is not what its file contains"},
         {DISK("<source file='/a'><encryption/></source><target dev='xvda'/>"), "is not what its file contains"},
@@ -597,7 +600,8 @@ static void test_exported_devices(void **state)
 {
     exports(LEAST(",\"disk\":[\"vg/a\\\",,xvda,w\",{\"target\":\"/srv/b\",\"vdev\":\"hdb\",\"access\":\"r\","
                   "\"format\":\"raw\",\"devtype\":\"disk\",\"backend\":\"0\",\"backendtype\":\"phy\","
-                  "\"direct-io-safe\":false,\"trusted\":true,\"discard\":false}],"
+                  "\"direct-io-safe\":false,\"trusted\":true,\"discard\":false},"
+                  "\"/srv/c,qcow2,xvdc,backendtype=qdisk\"],"
                   "\"vif\":[\"\",{\"mac\":\"00:16:3e:00:00:01\",\"bridge\":\"br1\",\"script\":\"vif-nat\","
                   "\"vifname\":\"web1.0\",\"ip\":\"10.0.0.1/24 ::1\",\"rate\":\"10Mb/s\",\"mtu\":1400,\"devid\":1,"
                   "\"type\":\"vif\",\"backend\":\"Domain-0\",\"trusted\":true}]"),
@@ -606,6 +610,8 @@ static void test_exported_devices(void **state)
             "<source dev=\"/dev/vg/a&quot;\"/><target dev=\"xvda\" bus=\"xen\"/></disk>"
             "<disk type=\"file\" device=\"disk\"><driver name=\"file\" type=\"raw\" discard=\"ignore\"/>"
             "<source file=\"/srv/b\"/><target dev=\"hdb\" bus=\"ide\"/><readonly/></disk>"
+            "<disk type=\"file\" device=\"disk\"><driver name=\"qemu\" type=\"qcow2\"/>"
+            "<source file=\"/srv/c\"/><target dev=\"xvdc\" bus=\"xen\"/></disk>"
             "<interface type=\"bridge\"><source bridge=\"xenbr0\"/></interface>"
             "<interface type=\"bridge\"><mac address=\"00:16:3e:00:00:01\"/><source bridge=\"br1\"/>"
             "<script path=\"vif-nat\"/><target dev=\"web1.0\"/>"

@@ -368,6 +368,10 @@ static void device_json(uint32_t domid, enum config_kind kind, const struct ctl_
         put_text(o, "vdev", d->vdev);
         put_text(o, "target", d->target);
         json_out_bool(o, "readonly", d->readonly);
+        json_out_str(o, "format", d->format);
+        json_out_str(o, "backendtype", d->process < 0 ? "phy" : "qdisk");
+        if (d->process >= 0)
+            put_number(o, "process", d->process ? d->process : -1);
     } else {
         put_text(o, "mac", d->mac);
         put_text(o, "bridge", d->bridge);

@@ -22,12 +22,13 @@
 #define BRIDGE    "xenbr0"
 #define RATE_USEC 50000 /* interval of a rate that names none */
 
-static const struct spec_word formats[] = {{"raw", false}, {"qcow", true}, {"qcow2", true},
-                                           {"vhd", true},  {"qed", true},  {0}};
+/* In the order of enum ctl_disk_format. */
+static const struct spec_word formats[] = {{"raw", false}, {"qcow", false}, {"qcow2", false},
+                                           {"vhd", false}, {"qed", false},  {0}};
 static const struct spec_word accesses[] = {{"rw", false}, {"w", false}, {"ro", false}, {"r", false}, {0}};
 static const struct spec_word devtypes[] = {{"disk", false}, {"cdrom", true}, {0}};
 static const struct spec_word backendtypes[] = {
-    {"phy", false}, {"qdisk", true}, {"tap", true}, {"standalone", true}, {0}};
+    {"phy", false}, {"qdisk", false}, {"tap", true}, {"standalone", true}, {0}};
 static const struct spec_word backends[] = {{"0", false}, {"Domain-0", false}, {0}};
 static const struct spec_word types[] = {{"vif", false}, {"ioemu", true}, {0}};
 
@@ -345,20 +346,32 @@ static const char *const *flag_find(const struct spec_table *t, const char *word
     return NULL;
 }
 
+static bool is_format(const char *word)
+{
+    bool found = false;
+
+    for (const struct spec_word *w = formats; w->word; w++)
+        found |= strcmp(w->word, word) == 0;
+    return found;
+}
+
 /* "phy:" and its like before a target: deprecated by xl, and still found. Moves *target past them. */
 static bool old_prefix(struct parse *p, char **target)
 {
     size_t n = strspn(*target, "abcdefghijklmnopqrstuvwxyz0123456789");
+    const char *prefix = *target;
+    bool raw;
 
-    if (n == 0 || (*target)[n] != ':')
+    if (n == 0 || prefix[n] != ':')
         return true;
     (*target)[n] = '\0';
-    if (strcmp(*target, "phy") != 0 && strcmp(*target, "raw") != 0 && strcmp(*target, "file") != 0)
+    raw = strcmp(prefix, "phy") == 0 || strcmp(prefix, "file") == 0;
+    if (!raw && !is_format(prefix))
         return fail(p->fault, "E_UNSUPPORTED",
                     "raw disks need no prefix; scripts are named by script=", "target: \"%.60s:\" is not supported",
-                    *target);
+                    prefix);
     *target += n + 1;
-    return set(p, "format", "raw");
+    return set(p, "format", raw ? "raw" : prefix);
 }
 
 /* "xvda:cdrom" */
@@ -446,13 +459,45 @@ static bool make_absolute(struct spec *s, struct spec_fault *fault)
     return check_value(&disk_keys[0], longer, fault);
 }
 
+/* The number of a format; raw if none is given. */
+static enum ctl_disk_format format_of(const struct spec *s)
+{
+    const char *format = spec_get(&disk_table, s, "format");
+    int found = CTL_RAW;
+
+    for (int i = 0; format && formats[i].word; i++)
+        found = strcmp(formats[i].word, format) == 0 ? i : found;
+    return (enum ctl_disk_format)found;
+}
+
+/* Who serves it: qemu, if that is said, or if the kernel cannot. */
+static bool by_qemu(const struct spec *s)
+{
+    const char *type = spec_get(&disk_table, s, "backendtype");
+
+    return format_of(s) != CTL_RAW || (type && strcmp(type, "qdisk") == 0);
+}
+
+/* Do format, back end and script go together? */
+static bool check_back_end(const struct spec *s, struct spec_fault *fault)
+{
+    const char *type = spec_get(&disk_table, s, "backendtype");
+
+    if (format_of(s) != CTL_RAW && type && strcmp(type, "phy") == 0)
+        return fail(fault, "E_VALUE", "leave it out, or write qdisk", "backendtype: phy has disks of format raw only");
+    if (by_qemu(s) && spec_get(&disk_table, s, "script"))
+        return fail(fault, "E_VALUE", "scripts connect raw disks that phy serves",
+                    "script: qemu, which serves this disk, has no use for one");
+    return true;
+}
+
 bool spec_complete(const struct spec_table *t, struct spec *s, struct spec_fault *fault)
 {
     for (int i = 0; t->keys[i].name; i++) {
         if (t->keys[i].required && !s->value[i])
             return fail(fault, "E_MISSING", NULL, "%s: it is missing", t->keys[i].name);
     }
-    return t != &disk_table || make_absolute(s, fault);
+    return t != &disk_table || (check_back_end(s, fault) && make_absolute(s, fault));
 }
 
 int spec_copy(struct spec *to, const struct spec *from)
@@ -490,6 +535,8 @@ struct ctl_disk spec_disk(const struct spec *s)
         .vdev = spec_get(&disk_table, s, "vdev"),
         .target = spec_get(&disk_table, s, "target"),
         .script = spec_get(&disk_table, s, "script"),
+        .format = format_of(s),
+        .qemu = by_qemu(s),
         .readonly = access && (strcmp(access, "r") == 0 || strcmp(access, "ro") == 0),
         .no_discard = !flag(&disk_table, s, "discard", true),
         .direct_io_safe = flag(&disk_table, s, "direct-io-safe", false),

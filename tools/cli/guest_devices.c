@@ -31,6 +31,26 @@ int guest_devices_check(struct ctl *ctl, const struct config *c, int64_t twin, s
     return rc;
 }
 
+/*
+ * qemu holds parts of an image in memory, and the one here would open it while the one there has it open. That what
+ * the other one writes last came out whole, nobody could be told.
+ */
+int guest_devices_movable(const struct config *c, struct ctl_error *err)
+{
+    for (size_t i = 0; i < c->disks.n; i++) {
+        struct ctl_disk disk = spec_disk(&c->disks.list[i]);
+        char object[64];
+
+        if (!disk.qemu)
+            continue;
+        snprintf(object, sizeof(object), "disk %.20s", disk.vdev);
+        return ctl_error_set(err, -EOPNOTSUPP, "move a guest", object,
+                             "save the guest and restore it on the other host, or shut it down",
+                             "qemu serves it, and cannot have it open on two hosts");
+    }
+    return 0;
+}
+
 static int attach_all(struct ctl *ctl, const struct config *c, uint32_t domid, struct ctl_error *err)
 {
     int rc = 0;

@@ -168,13 +168,15 @@ static void put_as(struct json_out *o, const struct json_value *from, const char
 
 static void put_disk(struct json_out *o, const struct json_value *disk)
 {
-    const char *access = json_text(disk, "access");
+    const char *access = json_text(disk, "access"), *format = json_text(disk, "format");
+    const char *type = json_text(disk, "backendtype");
+    bool qemu = (format && strcmp(format, "raw") != 0) || (type && strcmp(type, "qdisk") == 0);
 
     json_out_object(o, NULL);
     put_as(o, disk, "target", "pdev_path");
     put_as(o, disk, "vdev", "vdev");
-    json_out_str(o, "backend", "phy");
-    json_out_str(o, "format", "raw");
+    json_out_str(o, "backend", qemu ? "qdisk" : "phy");
+    json_out_str(o, "format", format ? format : "raw");
     put_as(o, disk, "script", "script");
     json_out_uint(o, "readwrite", !access || strchr(access, 'w'));
     json_out_close(o);

@@ -223,8 +223,9 @@ static int check_devices(struct cli *cli, const struct json_value *question, con
     uint8_t uuid[16];
     bool is_here = id && ctl_uuid_parse(id, uuid) == 0 && guest_state_get(cli->ctl, uuid, &gs, NULL) == 0 &&
                    gs.phase != GUEST_HANDED_OVER;
-    int rc = guest_devices_check(cli->ctl, c, is_here ? gs.domid : CTL_NO_TWIN, &own);
+    int rc = guest_devices_movable(c, &own);
 
+    rc = rc < 0 ? rc : guest_devices_check(cli->ctl, c, is_here ? gs.domid : CTL_NO_TWIN, &own);
     return rc < 0
                ? ctl_error_set(err, rc, own.step, NULL, own.hint, "%s: %s: %s", own.object, own.message, strerror(-rc))
                : 0;

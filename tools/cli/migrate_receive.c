@@ -115,6 +115,8 @@ static int record(struct receive *r, struct ctl_error *err)
     int rc = check_name(r, from_here, err);
 
     if (rc >= 0) /* before the guest sleeps, and all of its memory has come */
+        rc = guest_devices_movable(&r->config, err);
+    if (rc >= 0)
         rc = guest_devices_check(r->cli->ctl, &r->config, r->twin, err);
     if (rc >= 0)
         rc = name_guest(r, from_here, err);

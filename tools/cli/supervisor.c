@@ -38,6 +38,8 @@
 #define FIRST_MS    1000 /* between two tries of a worker, at first and at most */
 #define LONGEST_MS  60000
 #define LEAVE_MS    1000 /* for one that was just killed, to be gone */
+#define MISSING_MS  2000 /* for a guest to follow the process that served its disks, when both are ended */
+#define LOG_MAX     (1 << 20)
 
 struct ward {
     struct guest_state gs;
@@ -47,6 +49,11 @@ struct ward {
     unsigned delay;
     bool gone;  /* at its last look, no domain had its handle */
     bool stale; /* its copy (spare.h) is older than its record */
+    struct {    /* the process that serves its disks, if there is one */
+        int pid;
+        int64_t domid;
+        uint64_t ended; /* when that was seen; 0: it lives */
+    } server;
 };
 
 struct supervisor {
@@ -92,6 +99,18 @@ static void say_not_understood(const struct ward *w)
     guest_say(w->gs.name, "the record /umbra/guest/%s is not understood, and nothing is done with this guest", id);
 }
 
+/* Its record has been read: is there a process that serves its disks? */
+static void server_find(struct ward *w)
+{
+    int pid = w->gs.phase == GUEST_RUNNING && w->gs.domid > 0 ? ctl_disks_process((uint32_t)w->gs.domid) : 0;
+
+    if (pid && pid != w->server.pid) {
+        w->server.pid = pid;
+        w->server.domid = w->gs.domid;
+        w->server.ended = 0;
+    }
+}
+
 /* Reads one record again; what cannot be read stays as it was. A guest in another state than before starts afresh with
  * its tries. */
 static void refresh(struct supervisor *s, const uint8_t uuid[16])
@@ -107,6 +126,7 @@ static void refresh(struct supervisor *s, const uint8_t uuid[16])
     if (rc < 0)
         return;
     w->present = true;
+    server_find(w);
     if (w->gs.phase == before)
         return;
     w->delay = 0;
@@ -162,6 +182,31 @@ static void on_event(struct supervisor *s, const char *path)
     snprintf(id, sizeof(id), "%s", path + n + 1);
     if (ctl_uuid_parse(id, uuid) == 0)
         refresh(s, uuid);
+}
+
+/* --- the processes that serve disks ---------------------------------------------------------------------------------
+ */
+
+/* It is ended before the guest's domain is, when both are: only one whose guest stays is missed. */
+static void server_look(struct supervisor *s, struct ward *w)
+{
+    if (!w->server.pid)
+        return;
+    if (ctl_disks_process((uint32_t)w->server.domid) == w->server.pid) {
+        ctl_disks_log_trim((uint32_t)w->server.domid, LOG_MAX);
+        return;
+    }
+    w->server.ended = w->server.ended ? w->server.ended : now_ms();
+    s->unsettled = true;
+    if (now_ms() < w->server.ended + MISSING_MS)
+        return;
+    if (w->gs.phase == GUEST_RUNNING && w->gs.domid == w->server.domid &&
+        ctl_disks_unserved(s->ctl, (uint32_t)w->server.domid))
+        guest_say(w->gs.name,
+                  "process %d (qemu), which served its disks, has ended: domain %lld gets no answer from them until it "
+                  "is started again",
+                  w->server.pid, (long long)w->server.domid);
+    w->server.pid = 0;
 }
 
 /* --- looking --------------------------------------------------------------------------------------------------------
@@ -254,8 +299,10 @@ static void look(struct supervisor *s)
         guest_say_error("", &err);
         return;
     }
-    for (int i = 0; i < s->n; i++)
+    for (int i = 0; i < s->n; i++) {
         look_at(s, &s->wards[i], list, n);
+        server_look(s, &s->wards[i]);
+    }
     free(list);
     forget_absent(s);
 }

@@ -398,15 +398,17 @@ char *ctl_store_event(struct ctl *ctl);
 int ctl_store_introduce(struct ctl *ctl, uint32_t domid, uint64_t ring_frame, uint32_t port, struct ctl_error *err);
 int ctl_store_release(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
 
-/* --- disks and network interfaces (device.c, vdev.c, disk.c, vif.c, hotplug.c) --- */
+/* --- disks and network interfaces (device.c, vdev.c, disk.c, disk_image.c, vif.c, hotplug.c, qemu.c) --- */
 
 enum ctl_device_kind { CTL_DISK, CTL_VIF };
+enum ctl_disk_format { CTL_RAW, CTL_QCOW, CTL_QCOW2, CTL_VHD, CTL_QED };
 
-/* A raw disk. */
 struct ctl_disk {
     const char *vdev;   /* its name in the guest: "xvda" */
     const char *target; /* path of a file or block device; with `script`, what that understands */
     const char *script; /* NULL: block; without a slash it is one of /etc/xen/scripts */
+    enum ctl_disk_format format;
+    bool qemu; /* served by a process of qemu's, as all but raw ones must be, without a script; else by the kernel */
     bool readonly, no_discard, direct_io_safe, untrusted;
 };
 
@@ -456,11 +458,22 @@ struct ctl_device {
     int64_t state; /* of the back end: 4 is connected, ...; -1: not known */
     char back[96]; /* its nodes */
     char script[128];
-    char vdev[16], target[256];
+    char vdev[16], target[256], format[8];
     bool readonly;
+    int64_t process; /* that serves the disk: 0: it has ended; -1: the kernel does */
     char mac[18], bridge[32], vifname[32];
     int64_t channel, ring, rx_ring; /* that the guest's driver offers; -1: none, or several */
 };
+/*
+ * The process of qemu's that serves a domain's disks, or 0. It begins with the first such disk, and ends with the last
+ * one or with the domain. Source: who has the lock on /run/umbra/qemu-N.
+ */
+int ctl_disks_process(uint32_t domid);
+/* Has the domain a disk that such a process is to serve, and none that does? */
+bool ctl_disks_unserved(struct ctl *ctl, uint32_t domid);
+/* Empties that process' log if it is longer than `most` bytes: what it says may be for the guest to decide. */
+void ctl_disks_log_trim(uint32_t domid, size_t most);
+
 /* *list is freed by the caller. Returns their number. */
 int ctl_device_list(struct ctl *ctl, uint32_t domid, enum ctl_device_kind kind, struct ctl_device **list,
                     struct ctl_error *err);

@@ -18,27 +18,58 @@
 
 #include "libctl/device.h"
 
-#define BACKENDS    "/local/domain/0/backend"
 #define ERRORS      "/local/domain/0/error/backend" /* where the control domain's kernel says what it failed with */
 #define READY_MS    20000                           /* for the back end's driver to take a new device */
 #define LET_GO_MS   10000                           /* for it to let go of one whose guest is not asked */
+#define CLEAR_MS    2000                            /* for qemu to remove the nodes of one that it has let go of */
 #define CLOSE_TRIES 8                               /* more than there are states that it goes through */
 #define STEP_ATTACH "attach a device"
 #define STEP_DETACH "detach a device"
 
-static const char *const kinds[] = {[CTL_DISK] = "vbd", [CTL_VIF] = "vif"};
+/* A guest sees no difference between disks: its half has one name, and a number is one disk's. */
+static const struct {
+    const char *back, *front;
+    enum ctl_device_kind kind;
+} backs[DEVICE_BACKS] = {
+    [DEVICE_VBD] = {"vbd", "vbd", CTL_DISK},
+    [DEVICE_QDISK] = {"qdisk", "vbd", CTL_DISK},
+    [DEVICE_VIF] = {"vif", "vif", CTL_VIF},
+};
 
-const char *device_kind_name(enum ctl_device_kind kind)
+const char *device_back_name(enum device_back by)
 {
-    return kinds[kind];
+    return backs[by].back;
 }
 
-void device_init(struct device *d, struct ctl *ctl, enum ctl_device_kind kind, uint32_t domid, uint32_t devid)
+enum ctl_device_kind device_kind(enum device_back by)
 {
-    *d = (struct device){.ctl = ctl, .kind = kind, .domid = domid, .devid = devid};
-    ctl_path(d->front, "/local/domain/%u/device/%s/%u", domid, kinds[kind], devid);
-    ctl_path(d->back, BACKENDS "/%s/%u/%u", kinds[kind], domid, devid);
-    ctl_path(d->ours, "/libxl/%u/device/%s/%u", domid, kinds[kind], devid);
+    return backs[by].kind;
+}
+
+void device_init(struct device *d, struct ctl *ctl, enum device_back by, uint32_t domid, uint32_t devid)
+{
+    *d = (struct device){.ctl = ctl, .kind = backs[by].kind, .by = by, .domid = domid, .devid = devid};
+    ctl_path(d->front, "/local/domain/%u/device/%s/%u", domid, backs[by].front, devid);
+    ctl_path(d->back, DEVICE_BACKENDS "/%s/%u/%u", backs[by].back, domid, devid);
+    ctl_path(d->ours, "/libxl/%u/device/%s/%u", domid, backs[by].front, devid);
+}
+
+/* One that the domain has, whoever's it is. */
+static bool find(struct device *d, struct ctl *ctl, enum ctl_device_kind kind, uint32_t domid, uint32_t devid)
+{
+    bool found = false;
+
+    for (int by = DEVICE_BACKS - 1; by >= 0 && !found; by--) {
+        if (backs[by].kind == kind) {
+            char *state;
+
+            device_init(d, ctl, (enum device_back)by, domid, devid);
+            state = device_read(d, "state");
+            found = state != NULL;
+            free(state);
+        }
+    }
+    return found;
 }
 
 int device_fail(const struct device *d, struct ctl_error *err, int code, const char *step, const char *hint,
@@ -215,7 +246,7 @@ static void remove_nodes(const struct device *d)
 {
     char errors[CTL_PATH_MAX];
 
-    ctl_path(errors, ERRORS "/%s/%u/%u", kinds[d->kind], d->domid, d->devid);
+    ctl_path(errors, ERRORS "/%s/%u/%u", backs[d->by].back, d->domid, d->devid);
     remove_up(d->ctl, d->front, 1);
     remove_up(d->ctl, d->ours, 2);
     remove_up(d->ctl, errors, 4);
@@ -256,11 +287,24 @@ static void close_back(const struct device *d)
     }
 }
 
+/* By a process that lives and has taken it: else nobody says that it has let go. */
+static bool is_served(const struct device *d)
+{
+    char *taken = d->by == DEVICE_QDISK && ctl_disks_process(d->domid) ? device_read(d, "hotplug-status") : NULL;
+    bool served = taken != NULL;
+
+    free(taken);
+    return served;
+}
+
 static int wait_closed(const struct device *d, unsigned timeout_ms)
 {
     char closed[4];
     int rc;
 
+    if (d->by == DEVICE_QDISK && !is_served(d)) {
+        return 0;
+    }
     snprintf(closed, sizeof(closed), "%d", XenbusStateClosed);
     rc = device_wait(d, "state", closed, timeout_ms);
     return rc == -ENOENT ? 0 : rc;
@@ -268,19 +312,31 @@ static int wait_closed(const struct device *d, unsigned timeout_ms)
 
 /*
  * The guest is not asked: its nodes go, and then the back end lets go by itself. In this order: the back end says that
- * it has only if it finds then that it was told to close.
+ * it has only if it finds then that it was told to close. Ours go before, if it is qemu that removes those of the back
+ * end, by which they would be found.
  */
 static void abandon(const struct device *d)
 {
+    bool its = d->by == DEVICE_QDISK;
+
+    if (its) {
+        remove_up(d->ctl, d->ours, 2);
+    }
     close_back(d);
-    ctl_store_remove(d->ctl, d->front, NULL);
+    remove_up(d->ctl, d->front, its ? 1 : 0);
 }
 
-/* The script's part, and the nodes, whatever the script says. */
+/*
+ * The script's part, and the nodes, whatever the script says. qemu removes its half of them, having written to it once
+ * more: what is removed before would come back.
+ */
 static int finish(const struct device *d, struct ctl_error *err)
 {
     int rc = hotplug_run(d, false, err);
 
+    if (is_served(d)) {
+        device_wait(d, "state", "removed", CLEAR_MS);
+    }
     remove_nodes(d);
     return rc;
 }
@@ -289,13 +345,9 @@ int ctl_device_detach(struct ctl *ctl, uint32_t domid, enum ctl_device_kind kind
                       const struct ctl_detach *how, struct ctl_error *err)
 {
     struct device d;
-    char *state;
     int rc;
 
-    device_init(&d, ctl, kind, domid, devid);
-    state = device_read(&d, "state");
-    free(state);
-    if (!state) {
+    if (!find(&d, ctl, kind, domid, devid)) {
         return device_fail(&d, err, -ENOENT, STEP_DETACH, NULL, "the domain has no such device");
     }
     if (how->force) {
@@ -309,7 +361,11 @@ int ctl_device_detach(struct ctl *ctl, uint32_t domid, enum ctl_device_kind kind
                            "have the guest stop using it and detach it again, or detach it with --force",
                            "the guest has been asked to let go of it, and still uses it");
     }
-    return finish(&d, err);
+    rc = finish(&d, err);
+    if (d.by == DEVICE_QDISK) {
+        qemu_end_idle(ctl, domid);
+    }
+    return rc;
 }
 
 /* --- coming --- */
@@ -330,17 +386,25 @@ void device_undo(const struct device *d)
     finish(d, NULL);
 }
 
-int device_make(const struct device *d, const struct device_node *back, const struct device_node *front,
-                struct ctl_error *err)
+int device_nodes(const struct device *d, const struct device_node *back, const struct device_node *front,
+                 struct ctl_error *err)
 {
-    char ready[4];
     int rc = make_nodes(d, back, front);
 
     if (rc == -EEXIST) {
         return device_fail(d, err, rc, STEP_ATTACH, NULL, "the domain has such a device already");
     }
+    return rc < 0 ? device_fail(d, err, rc, STEP_ATTACH, NULL, "its nodes cannot be made") : 0;
+}
+
+int device_make(const struct device *d, const struct device_node *back, const struct device_node *front,
+                struct ctl_error *err)
+{
+    char ready[4];
+    int rc = device_nodes(d, back, front, err);
+
     if (rc < 0) {
-        return device_fail(d, err, rc, STEP_ATTACH, NULL, "its nodes cannot be made");
+        return rc;
     }
     snprintf(ready, sizeof(ready), "%d", XenbusStateInitWait);
     rc = device_wait(d, "state", ready, READY_MS);
@@ -365,16 +429,16 @@ int device_begin(const struct device *d, struct ctl_error *err)
 
 void device_for_each(struct ctl *ctl, uint32_t domid, device_each_fn *fn, void *ctx)
 {
-    for (size_t kind = 0; kind < CTL_ARRAY(kinds); kind++) {
+    for (int by = 0; by < DEVICE_BACKS; by++) {
         char path[CTL_PATH_MAX], **names;
         int n;
 
-        ctl_path(path, BACKENDS "/%s/%u", kinds[kind], domid);
+        ctl_path(path, DEVICE_BACKENDS "/%s/%u", backs[by].back, domid);
         n = ctl_store_list(ctl, path, &names, NULL);
         for (int i = 0; i < n; i++) {
             struct device d;
 
-            device_init(&d, ctl, (enum ctl_device_kind)kind, domid, (uint32_t)strtoul(names[i], NULL, 10));
+            device_init(&d, ctl, (enum device_back)by, domid, (uint32_t)strtoul(names[i], NULL, 10));
             fn(&d, ctx);
         }
         free(names);
@@ -410,6 +474,7 @@ int ctl_devices_end(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
 
     device_for_each(ctl, domid, each_abandon, NULL);
     device_for_each(ctl, domid, each_finish, &e);
+    qemu_end(ctl, domid);
     return e.rc;
 }
 
@@ -448,14 +513,30 @@ static int64_t number_of(const char *dir, struct ctl *ctl, const char *node)
                                                                                     : -1;
 }
 
+/* A program is told the format as well. */
+static void split_params(const struct device *d, struct ctl_device *out)
+{
+    char *params = device_read(d, "params"), *colon = params && d->by == DEVICE_QDISK ? strchr(params, ':') : NULL;
+
+    if (colon) {
+        *colon = '\0';
+    }
+    snprintf(out->target, sizeof(out->target), "%s", colon ? colon + 1 : params ? params : "");
+    snprintf(out->format, sizeof(out->format), "%s", colon && strcmp(params, "aio") != 0 ? params : "raw");
+    free(params);
+}
+
 static void look_at(const struct device *d, struct ctl_device *out)
 {
     char mode[8];
 
-    *out = (struct ctl_device){.devid = d->devid, .state = number_of(d->back, d->ctl, "state")};
+    *out = (struct ctl_device){.devid = d->devid, .state = number_of(d->back, d->ctl, "state"), .process = -1};
+    if (d->by == DEVICE_QDISK) {
+        out->process = ctl_disks_process(d->domid);
+    }
     copy_node(d->back, d->ctl, "script", out->script, sizeof(out->script));
     copy_node(d->back, d->ctl, "dev", out->vdev, sizeof(out->vdev));
-    copy_node(d->back, d->ctl, "params", out->target, sizeof(out->target));
+    split_params(d, out);
     copy_node(d->back, d->ctl, "mode", mode, sizeof(mode));
     out->readonly = strcmp(mode, "r") == 0;
     copy_node(d->back, d->ctl, "mac", out->mac, sizeof(out->mac));
@@ -467,26 +548,46 @@ static void look_at(const struct device *d, struct ctl_device *out)
     out->rx_ring = number_of(d->front, d->ctl, "rx-ring-ref");
 }
 
+/* Appends those of one kind of back end to a list of n. Returns how many it has then. */
+static int list_back(struct ctl *ctl, uint32_t domid, enum device_back by, int n, struct ctl_device **list,
+                     struct ctl_error *err)
+{
+    char path[CTL_PATH_MAX], **names;
+    struct ctl_device *longer;
+    int more;
+
+    ctl_path(path, DEVICE_BACKENDS "/%s/%u", backs[by].back, domid);
+    more = ctl_store_list(ctl, path, &names, err);
+    longer = more > 0 ? realloc(*list, (size_t)(n + more) * sizeof(*longer)) : *list;
+    if (more > 0 && !longer) {
+        more = ctl_error_set(err, -ENOMEM, "list devices", NULL, NULL, "out of memory");
+    } else {
+        *list = longer;
+    }
+    for (int i = 0; i < more; i++) {
+        struct device d;
+
+        device_init(&d, ctl, by, domid, (uint32_t)strtoul(names[i], NULL, 10));
+        look_at(&d, &longer[n + i]);
+    }
+    free(names);
+    return more < 0 ? more : n + more;
+}
+
 int ctl_device_list(struct ctl *ctl, uint32_t domid, enum ctl_device_kind kind, struct ctl_device **list,
                     struct ctl_error *err)
 {
-    char path[CTL_PATH_MAX], **names;
-    int n;
+    int n = 0;
 
     *list = NULL;
-    ctl_path(path, BACKENDS "/%s/%u", kinds[kind], domid);
-    n = ctl_store_list(ctl, path, &names, err);
-    if (n <= 0) {
-        free(names);
-        return n;
+    for (int by = 0; by < DEVICE_BACKS && n >= 0; by++) {
+        if (backs[by].kind == kind) {
+            n = list_back(ctl, domid, (enum device_back)by, n, list, err);
+        }
     }
-    *list = calloc((size_t)n, sizeof(**list));
-    for (int i = 0; i < n && *list; i++) {
-        struct device d;
-
-        device_init(&d, ctl, kind, domid, (uint32_t)strtoul(names[i], NULL, 10));
-        look_at(&d, &(*list)[i]);
+    if (n < 0) {
+        free(*list);
+        *list = NULL;
     }
-    free(names);
-    return *list ? n : ctl_error_set(err, -ENOMEM, "list devices", NULL, NULL, "out of memory");
+    return n;
 }

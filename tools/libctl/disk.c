@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Disks of guests: the nodes that the kernel's back end and the script `block` expect, as libxl writes them. Contents
- * are raw: a block device, or a file, which the script puts on a loop device.
+ * Disks of guests: the nodes that the kernel's back end and the script `block` expect, as libxl writes them, or those
+ * that qemu does. For the kernel contents are raw: a block device, or a file, which the script puts on a loop device.
  *
  * Place: between ctl.h and device.c. Whether another guest has the disk is asked here for files and block devices,
  * before the script asks it again: the script compares numbers of devices that losetup prints in another base, and
@@ -15,9 +15,8 @@
 
 #include "libctl/device.h"
 
-#define STEP     "attach a disk"
-#define SCRIPT   "block"
-#define BACKENDS "/local/domain/0/backend/vbd"
+#define STEP   "attach a disk"
+#define SCRIPT "block"
 
 /* --- may it be used? --- */
 
@@ -59,46 +58,90 @@ static bool same_guest(const struct claim *c, uint32_t other)
     return same;
 }
 
+/* The file that a device is made of: its parameters, for qemu behind the format; *params is freed. */
+static const char *file_of(const struct device *d, char **params)
+{
+    char *colon = NULL;
+
+    *params = device_read(d, "params");
+    if (*params && d->by == DEVICE_QDISK) {
+        colon = strchr(*params, ':');
+    }
+    return colon ? colon + 1 : *params;
+}
+
 /* Does another guest's device have the file in a way that excludes ours? */
 static bool excludes(const struct claim *c, const struct device *other, const struct stat *ours)
 {
-    char *params = device_read(other, "params"), *mode = device_read(other, "mode");
+    char *params, *mode = device_read(other, "mode");
+    const char *file = file_of(other, &params);
     bool written = !c->disk->readonly || !mode || strcmp(mode, "r") != 0;
     struct stat st;
-    bool found = written && params && *params == '/' && !same_guest(c, other->domid) && stat(params, &st) == 0 &&
-                 same_file(&st, ours);
+    bool found =
+        written && file && *file == '/' && !same_guest(c, other->domid) && stat(file, &st) == 0 && same_file(&st, ours);
 
     free(params);
     free(mode);
     return found;
 }
 
+/* Does one of a domain's disks, by this kind of back end? */
+static bool domain_excludes(const struct claim *c, enum device_back by, uint32_t domid, const struct stat *st)
+{
+    char path[CTL_PATH_MAX], **names;
+    bool found = false;
+    int n;
+
+    ctl_path(path, DEVICE_BACKENDS "/%s/%u", device_back_name(by), domid);
+    n = ctl_store_list(c->ctl, path, &names, NULL);
+    for (int i = 0; i < n && !found; i++) {
+        struct device other;
+
+        device_init(&other, c->ctl, by, domid, (uint32_t)strtoul(names[i], NULL, 10));
+        if (domid != c->domid || other.devid != c->devid) {
+            found = excludes(c, &other, st);
+        }
+    }
+    free(names);
+    return found;
+}
+
 /* The domain that has it, or -1. */
 static int64_t user_of(const struct claim *c, const struct stat *st)
 {
-    char **domains, **names;
-    int n = ctl_store_list(c->ctl, BACKENDS, &domains, NULL);
     int64_t found = -1;
 
-    for (int i = 0; i < n && found < 0; i++) {
-        uint32_t domid = (uint32_t)strtoul(domains[i], NULL, 10);
-        char path[CTL_PATH_MAX];
-        int m;
+    for (int by = 0; by < DEVICE_BACKS && found < 0; by++) {
+        char path[CTL_PATH_MAX], **domains;
+        int n = 0;
 
-        ctl_path(path, BACKENDS "/%u", domid);
-        m = ctl_store_list(c->ctl, path, &names, NULL);
-        for (int j = 0; j < m && found < 0; j++) {
-            struct device other;
-
-            device_init(&other, c->ctl, CTL_DISK, domid, (uint32_t)strtoul(names[j], NULL, 10));
-            if (domid != c->domid || other.devid != c->devid) {
-                found = excludes(c, &other, st) ? (int64_t)domid : -1;
-            }
+        ctl_path(path, DEVICE_BACKENDS "/%s", device_back_name((enum device_back)by));
+        if (device_kind((enum device_back)by) == CTL_DISK) {
+            n = ctl_store_list(c->ctl, path, &domains, NULL);
         }
-        free(names);
+        for (int i = 0; i < n && found < 0; i++) {
+            uint32_t domid = (uint32_t)strtoul(domains[i], NULL, 10);
+
+            found = domain_excludes(c, (enum device_back)by, domid, st) ? (int64_t)domid : -1;
+        }
+        if (n) {
+            free(domains);
+        }
     }
-    free(domains);
     return found;
+}
+
+static int check_format(const struct claim *c, struct ctl_error *err)
+{
+    const struct ctl_disk *disk = c->disk;
+    int rc = disk->format == CTL_RAW ? 1 : disk_image_is(disk->target, disk->format);
+    char what[64];
+
+    if (rc < 0) {
+        return refuse(c, rc, NULL, "cannot be read", err);
+    }
+    snprintf(what, sizeof(what), "is not an image of format %s", disk_format_name(disk->format));
+    return rc ? 0 : refuse(c, -EINVAL, "`qemu-img info FILE` says what it is; `qemu-img create` makes one", what, err);
 }
 
 static int check_target(const struct claim *c, struct ctl_error *err)
@@ -110,6 +153,10 @@ static int check_target(const struct claim *c, struct ctl_error *err)
 
     if (disk->script) {
         return 0; /* only the script knows what it means */
+    }
+    if (disk->qemu && disk->readonly) { /* 7.2 opens the file so, and its contents for writing, and then fails */
+        return refuse(c, -EOPNOTSUPP, "let the guest write to it, or make it a raw one, which the kernel serves",
+                      "cannot be served read-only by Debian 12's qemu", err);
     }
     if (stat(disk->target, &st)) {
         return refuse(c, -errno, NULL, "cannot be found", err);
@@ -129,17 +176,24 @@ static int check_target(const struct claim *c, struct ctl_error *err)
         snprintf(what, sizeof(what), "is in use by domain %u", (uint32_t)user);
         return refuse(c, -EBUSY, "a disk that one of them may write to cannot be shared", what, err);
     }
-    return 0;
+    return check_format(c, err);
+}
+
+/* What connects it can be run. */
+static int check_program(const struct ctl_disk *disk, struct ctl_error *err)
+{
+    char object[64];
+
+    snprintf(object, sizeof(object), "disk %.20s", disk->vdev);
+    return disk->qemu ? qemu_check(STEP, object, err)
+                      : hotplug_check(disk->script ? disk->script : SCRIPT, STEP, object, err);
 }
 
 int ctl_disk_check(struct ctl *ctl, const struct ctl_disk *disk, int64_t twin, struct ctl_error *err)
 {
     struct claim c = {.ctl = ctl, .disk = disk, .domid = CTL_NO_TWIN, .twin = twin};
-    char object[64];
-    int rc;
+    int rc = check_program(disk, err);
 
-    snprintf(object, sizeof(object), "disk %.20s", disk->vdev);
-    rc = hotplug_check(disk->script ? disk->script : SCRIPT, STEP, object, err);
     return rc < 0 ? rc : check_target(&c, err);
 }
 
@@ -155,9 +209,14 @@ static struct claim claim_of(const struct device *d, const struct ctl_disk *disk
     return c;
 }
 
-static int attach(const struct device *d, const struct claim *c, const char *script, struct ctl_error *err)
+/* What a disk's two halves are told of it, without what connects it. */
+struct nodes {
+    const char *type, *params, *script; /* no script: NULL */
+};
+
+/* Its nodes, and for the kernel the wait for it. */
+static int make(const struct device *d, const struct ctl_disk *disk, const struct nodes *n, struct ctl_error *err)
 {
-    const struct ctl_disk *disk = c->disk;
     const char *trusted = disk->untrusted ? "0" : "1";
     char domid[16], devid[16];
     const struct device_node back[] = {
@@ -167,13 +226,13 @@ static int attach(const struct device *d, const struct claim *c, const char *scr
         {"bootable", "1"},
         {"state", "1"},
         {"dev", disk->vdev},
-        {"type", "phy"},
+        {"type", n->type},
         {"mode", disk->readonly ? "r" : "w"},
         {"device-type", "disk"},
         {"trusted", trusted},
         {"discard-enable", disk->no_discard || disk->readonly ? "0" : "1"},
-        {"params", disk->target},
-        {"script", script},
+        {"params", n->params},
+        {"script", n->script},
         {"direct-io-safe", disk->direct_io_safe ? "1" : NULL},
         {NULL, NULL},
     };
@@ -182,21 +241,73 @@ static int attach(const struct device *d, const struct claim *c, const char *scr
         {"device-type", "disk"}, {"trusted", trusted}, {NULL, NULL},
     };
 
-    int rc;
-
     snprintf(domid, sizeof(domid), "%u", d->domid);
     snprintf(devid, sizeof(devid), "%u", d->devid);
-    rc = device_make(d, back, front, err);
-    if (rc < 0) {
-        return rc;
-    }
-    /* Of two that ask for a disk at once each sees the other's nodes now: one of them gives up, or both. */
-    rc = check_target(c, err);
+    return (d->by == DEVICE_QDISK ? device_nodes : device_make)(d, back, front, err);
+}
+
+/* Of two that ask for a disk at once each sees the other's nodes now: one of them gives up, or both. */
+static int check_again(const struct device *d, const struct claim *c, struct ctl_error *err)
+{
+    int rc = check_target(c, err);
+
     if (rc < 0) {
         device_undo(d);
+    }
+    return rc;
+}
+
+static int attach_kernel(const struct device *d, const struct claim *c, struct ctl_error *err)
+{
+    const struct ctl_disk *disk = c->disk;
+    char *script = hotplug_path(disk->script ? disk->script : SCRIPT);
+    const struct nodes n = {.type = "phy", .params = disk->target, .script = script};
+    int rc;
+
+    if (!script) {
+        return ctl_error_set(err, -ENOMEM, STEP, disk->vdev, NULL, "out of memory");
+    }
+    rc = make(d, disk, &n, err);
+    rc = rc < 0 ? rc : check_again(d, c, err);
+    free(script);
+    return rc < 0 ? rc : device_begin(d, err);
+}
+
+/* qemu opens the file when it sees the nodes. */
+static int make_served(const struct device *d, const struct claim *c, off_t said, struct ctl_error *err)
+{
+    const struct ctl_disk *disk = c->disk;
+    char params[CTL_PATH_MAX + 16];
+    const struct nodes n = {.type = "qdisk", .params = params};
+    int rc;
+
+    snprintf(params, sizeof(params), "%s:%s", disk->format == CTL_RAW ? "aio" : disk_format_name(disk->format),
+             disk->target);
+    rc = make(d, disk, &n, err);
+    rc = rc < 0 ? rc : check_again(d, c, err);
+    if (rc < 0) {
         return rc;
     }
-    return device_begin(d, err);
+    rc = qemu_wait_taken(d, said, err);
+    if (rc < 0) {
+        device_undo(d);
+    }
+    return rc;
+}
+
+static int attach_qemu(const struct device *d, const struct claim *c, struct ctl_error *err)
+{
+    off_t said;
+    int rc = qemu_start(d, &said, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    rc = make_served(d, c, said, err);
+    if (rc < 0) {
+        qemu_end_idle(d->ctl, d->domid);
+    }
+    return rc;
 }
 
 int ctl_disk_attach(struct ctl *ctl, uint32_t domid, const struct ctl_disk *disk, struct ctl_error *err)
@@ -204,23 +315,14 @@ int ctl_disk_attach(struct ctl *ctl, uint32_t domid, const struct ctl_disk *disk
     struct device d;
     struct claim c;
     uint32_t devid;
-    char *script;
     int rc = ctl_disk_number(disk->vdev, &devid);
 
     if (rc < 0) {
         return ctl_error_set(err, rc, STEP, disk->vdev, NULL, "there is no virtual disk of that name");
     }
-    device_init(&d, ctl, CTL_DISK, domid, devid);
+    device_init(&d, ctl, disk->qemu ? DEVICE_QDISK : DEVICE_VBD, domid, devid);
     c = claim_of(&d, disk);
-    rc = check_target(&c, err);
-    if (rc < 0) {
-        return rc;
-    }
-    script = hotplug_path(disk->script ? disk->script : SCRIPT);
-    if (!script) {
-        return ctl_error_set(err, -ENOMEM, STEP, disk->vdev, NULL, "out of memory");
-    }
-    rc = attach(&d, &c, script, err);
-    free(script);
-    return rc;
+    rc = disk->qemu ? check_program(disk, err) : 0; /* a missing package is told before anything about the file */
+    rc = rc < 0 ? rc : check_target(&c, err);
+    return rc < 0 ? rc : (disk->qemu ? attach_qemu : attach_kernel)(&d, &c, err);
 }

@@ -7,6 +7,7 @@
  * same disk from another host, or after a power cut: a write that came late would go over newer ones, and one that was
  * only in memory would be missing under a guest that remembers it. The back ends stay as they are, since the guest may
  * go on. Which device a back end has, the script has written down; a disk whose script has not has everything flushed.
+ * qemu has more than the kernel in memory, and is told to write it.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -129,7 +130,11 @@ static void each_flush(const struct device *d, void *ctx)
     char *mode = d->kind == CTL_DISK ? device_read(d, "mode") : NULL;
 
     if (f->rc == 0 && mode && strcmp(mode, "r") != 0) {
-        f->rc = flush_one(d, f->asleep, f->err);
+        if (d->by != DEVICE_QDISK) {
+            f->rc = flush_one(d, f->asleep, f->err);
+        } else if (f->asleep && ctl_disks_process(d->domid)) {
+            f->rc = qemu_flush(d, f->err);
+        }
     }
     free(mode);
 }

@@ -22,20 +22,13 @@
 
 #include "libctl/device.h"
 
-#define LOG        "/var/log/xen/xen-hotplug.log"
-#define MOST_READS 128  /* until the time is looked at again */
-#define STATUS_MS  5000 /* from a script's end until its word is there */
-#define POLL_MS    20
-#define WORDS      150 /* of a script, that fit an error's message */
+#define LOG       "/var/log/xen/xen-hotplug.log"
+#define STATUS_MS 5000 /* from a script's end until its word is there */
+#define POLL_MS   20
 
 const char *hotplug_scripts = "/etc/xen/scripts";
 const char *hotplug_locks = "/run/umbra"; /* nobody else writes there */
 unsigned hotplug_script_ms = 40000;
-
-/* The last that was said. */
-struct words {
-    char text[WORDS + 1];
-};
 
 char *hotplug_path(const char *script)
 {
@@ -68,60 +61,6 @@ static const char *action_name(const struct device *d, bool comes)
     return comes ? "add" : "remove";
 }
 
-/* --- what it says --- */
-
-/* Appends n bytes, made printable, and forgets what is too old. */
-static void keep(struct words *w, const char *bytes, size_t n)
-{
-    size_t have = strlen(w->text);
-
-    for (size_t i = 0; i < n; i++) {
-        char c = (unsigned char)bytes[i] < ' ' || bytes[i] == 127 ? ' ' : bytes[i];
-
-        if (have == WORDS) {
-            memmove(w->text, w->text + 1, --have);
-        }
-        w->text[have++] = c;
-    }
-    w->text[have] = '\0';
-    while (have && w->text[have - 1] == ' ') {
-        w->text[--have] = '\0';
-    }
-}
-
-/* What is there to read now, of one that never stops only some. False at its end. */
-static bool hear(int fd, struct words *w)
-{
-    char bytes[512];
-    ssize_t n = 1;
-
-    for (int i = 0; i < MOST_READS && n > 0; i++) {
-        n = read(fd, bytes, sizeof(bytes));
-        keep(w, bytes, n > 0 ? (size_t)n : 0);
-    }
-    return n != 0;
-}
-
-static off_t log_end(void)
-{
-    struct stat st;
-
-    return stat(LOG, &st) ? 0 : st.st_size;
-}
-
-static void read_log(off_t from, struct words *w)
-{
-    int fd = open(LOG, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    off_t end = log_end();
-
-    if (fd < 0) {
-        return;
-    }
-    lseek(fd, end - from > WORDS ? end - WORDS : from, SEEK_SET);
-    hear(fd, w);
-    close(fd);
-}
-
 /* --- running it --- */
 
 static void set_environment(const struct device *d, const char *script)
@@ -129,7 +68,7 @@ static void set_environment(const struct device *d, const char *script)
     char vif[32];
 
     setenv("script", script, 1);
-    setenv("XENBUS_TYPE", device_kind_name(d->kind), 1);
+    setenv("XENBUS_TYPE", device_back_name(d->by), 1);
     setenv("XENBUS_PATH", d->back, 1);
     setenv("XENBUS_BASE_PATH", "backend", 1);
     if (d->kind == CTL_VIF) {
@@ -178,12 +117,12 @@ static int wait_end(pid_t child, int fd, struct words *w)
 
     for (;;) {
         poll(&out, 1, POLL_MS);
-        if (!hear(fd, w)) {
+        if (!words_hear(w, fd)) {
             out.fd = -1; /* nothing more comes */
         }
         rc = waitpid(child, &status, WNOHANG);
         if (rc == child) {
-            hear(fd, w);
+            words_hear(w, fd);
             return status;
         }
         if (rc < 0 && errno != EINTR) {
@@ -269,7 +208,7 @@ static int lock_device(const struct device *d, char path[CTL_PATH_MAX])
     int fd = -1, rc = 0;
 
     mkdir(hotplug_locks, 0755);
-    ctl_path(path, "%s/%s-%u-%u", hotplug_locks, device_kind_name(d->kind), d->domid, d->devid);
+    ctl_path(path, "%s/%s-%u-%u", hotplug_locks, device_back_name(d->by), d->domid, d->devid);
     while (fd < 0 && rc == 0) {
         fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         rc = fd < 0 ? -errno : wait_lock(fd, until);
@@ -302,7 +241,7 @@ static int failed(const struct device *d, int rc, bool comes, const char *script
     }
     if (why && *why) {
         *w = (struct words){0};
-        keep(w, why, strlen(why));
+        words_keep(w, why, strlen(why));
     }
     free(why);
     return device_fail(d, err, rc < 0 ? rc : -EIO, "run the script", "what its commands said is in " LOG,
@@ -312,7 +251,7 @@ static int failed(const struct device *d, int rc, bool comes, const char *script
 static int run(const struct device *d, const char *script, bool comes, int lock, struct ctl_error *err)
 {
     struct words said = {0}, logged = {0};
-    off_t before = log_end();
+    off_t before = words_log_end(LOG);
     int rc = start(d, script, comes, lock, &said);
     char *status;
 
@@ -327,7 +266,7 @@ static int run(const struct device *d, const char *script, bool comes, int lock,
     if (rc == 0) {
         return 0;
     }
-    read_log(before, &logged);
+    words_of_log(&logged, LOG, before);
     return failed(d, rc, comes, script, said.text[0] ? &said : &logged, err);
 }
 

@@ -90,7 +90,7 @@ int ctl_vif_attach(struct ctl *ctl, uint32_t domid, const struct ctl_vif *vif, s
     if (!script) {
         return ctl_error_set(err, -ENOMEM, STEP, NULL, NULL, "out of memory");
     }
-    device_init(&d, ctl, CTL_VIF, domid, vif->devid);
+    device_init(&d, ctl, DEVICE_VIF, domid, vif->devid);
     rc = attach(&d, vif, script, err);
     free(script);
     return rc;

@@ -55,6 +55,18 @@ static const char *source_attr(const struct xml_element *disk)
     return has(disk, "type", "block") ? "dev" : "file";
 }
 
+/* A format that qemu serves, or NULL. */
+static const char *image_format(const struct xml_element *driver)
+{
+    static const char *const formats[] = {"qcow", "qcow2", "vhd", "qed"};
+
+    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+        if (has(driver, "type", formats[i]))
+            return formats[i];
+    }
+    return NULL;
+}
+
 /* Why it cannot be a disk of a configuration, or NULL. */
 static const char *disk_fault(const struct xml_element *disk)
 {
@@ -67,8 +79,10 @@ static const char *disk_fault(const struct xml_element *disk)
         return "guests have disks only";
     if (xml_attr(disk, "type") && has_other(disk, "type", "file") && has_other(disk, "type", "block"))
         return "what it is stored in is neither a file nor a block device";
-    if (has_other(driver, "type", "raw"))
-        return "the only format of disks is raw";
+    if (has_other(driver, "type", "raw") && !image_format(driver))
+        return "its format is none of raw, qcow, qcow2, vhd, qed";
+    if (image_format(driver) && has_other(driver, "name", "qemu"))
+        return "what its driver serves is raw disks only";
     if (xml_child(disk, "encryption") || xml_child(source, "encryption") || xml_child(source, "slices"))
         return "what the guest would see is not what its file contains";
     if (xml_child(disk, "transient"))
@@ -94,7 +108,12 @@ static void read_driver(struct domain_in *im, struct xml_element *disk, struct j
 
     if (!driver)
         return;
-    xml_take_if(driver, "name", "phy", "file");
+    if (image_format(driver)) {
+        import_text(im, out, "format", image_format(driver), driver, "type");
+        xml_take(driver, "name");
+    } else {
+        xml_take_if(driver, "name", "phy", "file");
+    }
     xml_take(driver, "type");
     if (has(driver, "discard", "unmap") || has(driver, "discard", "ignore"))
         import_bool(im, out, "discard", strcmp(xml_take(driver, "discard"), "unmap") == 0, driver, "discard");

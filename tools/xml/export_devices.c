@@ -84,11 +84,14 @@ static bool is_block(const char *target)
 
 static void driver(struct device *d, bool block)
 {
-    const char *discard = say(d, "discard");
+    const char *discard = say(d, "discard"), *format = say(d, "format"), *served = spec_get(d->t, d->s, "backendtype");
+    bool image = format && strcmp(format, "raw") != 0;
 
+    if (image && served && strcmp(served, "qdisk") == 0)
+        say(d, "backendtype"); /* no other serves it */
     xml_out_open(d->x->o, "driver");
-    xml_out_attr(d->x->o, "name", block ? "phy" : "file");
-    xml_out_attr(d->x->o, "type", "raw");
+    xml_out_attr(d->x->o, "name", image ? "qemu" : block ? "phy" : "file");
+    xml_out_attr(d->x->o, "type", image ? format : "raw");
     if (discard)
         xml_out_attr(d->x->o, "discard", *discard == '1' ? "unmap" : "ignore");
     xml_out_close(d->x->o);
