@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# What the tests of a night and of devices need besides the image: kernels and emulators; a disk with a Debian on it.
-.PHONY: nightly-deps debian-disk
+# What the tests of a night and of devices need besides the image: kernels and emulators; a disk with a Debian on it;
+# one with the stock qemu.
+.PHONY: nightly-deps debian-disk qemu-disk
 nightly-deps: deps
 	$(Q)sh tools/image/deps.sh packages-nightly.txt
 	$(Q)$(MAKE) --no-print-directory image
 	$(Q)sh tools/image/nightly.sh $(BUILD)
 debian-disk:
 	$(Q)sh tools/image/deps.sh packages.txt packages-debian.txt && sh tools/image/debian/build.sh $(BUILD)
+qemu-disk:
+	$(Q)sh tools/image/deps.sh packages.txt packages-debian.txt && sh tools/image/qemu-xen.sh $(BUILD)
