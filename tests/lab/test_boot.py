@@ -13,7 +13,7 @@ import unittest
 
 import labtest
 import verdict
-from labtest import LabTest
+from labtest import LabTest, long_one
 from verdict import MachineEnded
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -61,6 +61,7 @@ class Options(LabTest):
         self.assertEqual(caught.exception.status, verdict.CONTROL_PANIC, self.machine.serial_tail())
 
 
+@long_one
 class NoHardwareVirtualisation(LabTest):
     machine_name = "qemu-nosvm"
     machine_options = {"smp": 1, "memory": 1024}

@@ -53,6 +53,7 @@ class Ends(LabTest):
 
 
 class Load(LabTest):
+    @long_one
     def test_four_processors_on_two(self):
         self.create("wide", vcpus=4, memory=160)
         self.wait_console("wide", "umbra-guest: up, 4 cpus")

@@ -117,6 +117,7 @@ class OnNestedPaging(OnUmbra):
             self.skipTest("this machine has no nested paging")
 
 
+@long_one
 class Reference(Guests):
     """The emulator's own processor, without a firmware's devices: a guest is there in a tenth of a second."""
 

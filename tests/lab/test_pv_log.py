@@ -50,9 +50,9 @@ class Log(LabTest):
         self.wait_footprint(self.before)
         return rounds
 
-    @long_one
     def test_one_processor(self):
         self.copied(1)
 
+    @long_one
     def test_four_processors(self):
         self.copied(4)
