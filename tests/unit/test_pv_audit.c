@@ -72,6 +72,10 @@ static int begin(void **state)
 
     fake_preempt_percent = 0;
     fake_memory_init();
+    for (unsigned int cpu = 0; cpu < 4; cpu++) { /* not on a table of the last test's */
+        fake_run_on(cpu, NULL);
+        get_cpu_info()->cr3 = 0;
+    }
     control = new_domain(0, 1, 2);
     d = new_domain(1, 2, 0);
     granter = new_domain(2, 1, 3);
