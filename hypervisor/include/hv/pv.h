@@ -18,7 +18,7 @@ struct pv_domain {
     spinlock_t pt_lock;   /* RANK_PT: contents and types of the domain's page tables */
     uint32_t dead_tables; /* pt_lock: the first of the tables without typed references whose entries still hold some, by
                            * frame number; 0: none */
-    bool drain_preempted;       /* pt_lock: whoever released dead tables last was preempted, and some may be left */
+    bool drain_preempted; /* pt_lock: whoever released dead tables last was preempted, and some may be left */
     uint64_t relinquish_left;   /* pt_lock: frames that teardown has still to look at, plus one; 0: not begun */
     uint64_t changes;           /* atomic: see pv_changed */
     struct pv_audit *audit;     /* pt_lock: the audit under way, or NULL */
