@@ -54,7 +54,7 @@ class Libvirt(unittest.TestCase):
         cls.host.install()
         cls.host.restart()
         cls.host.ok("systemctl start libvirtd 2>&1", 600)
-        cls.host.machine.put("/root/virt.xml", CONFIG.encode())
+        cls.host.machine.put("/run/virt.xml", CONFIG.encode())
 
     def tearDown(self):
         if self.host.machine.is_usable():
@@ -88,7 +88,7 @@ class Libvirt(unittest.TestCase):
         """Until it has said that it is up."""
         log = f"/var/log/xen/console/guest-{NAME}.log"
         self.host.ok(f"rm -f {log}")
-        self.virsh("create /root/virt.xml")
+        self.virsh("create /run/virt.xml")
         self.wait_until(lambda: "umbra-guest: up, 2 cpus" in self.host.ok(f"cat {log} 2>/dev/null; true"), "not up")
         self.assertEqual(self.lists(), {"virsh": True, "umbra": True, "xl": True})
 
