@@ -70,6 +70,30 @@ static void test_one_address(void **state)
     assert_int_equal(model_audit(), 0);
 }
 
+/* A table of 2 levels has two shadows: the entry is one of its second half. */
+static void test_second_half(void **state)
+{
+    const unsigned int index = PT_ENTRIES + 88, at = index * 4;
+    uint32_t *table = mfn_to_virt(model_frame(220));
+    mfn_t m = model_frame(220);
+
+    model_store(10 * PAGE_SIZE, 4, 220ul << PAGE_SHIFT | ALL);
+    model_store(220 * PAGE_SIZE + at, 4, 100ul << PAGE_SHIFT | ALL);
+    CPU->guest.cr4 = CPU->guest.efer = 0;
+    CPU->guest.cr3 = 10 * PAGE_SIZE;
+    model_load(CPU);
+    expect(CPU, index * PAGE_SIZE, 100);
+    paging_lock(d);
+    assert_true(table_unsync(d->shadow, m));
+    paging_unlock(d);
+    model_will_store(220 * PAGE_SIZE + at, 4);
+    table[index] = 102ul << PAGE_SHIFT | ALL;
+    model_wrote(220 * PAGE_SIZE + at, 4, table[index]);
+    model_invlpg(CPU, index * PAGE_SIZE);
+    assert_int_equal(go(index * PAGE_SIZE, ORACLE_READ, false).tries, 0);
+    expect(CPU, index * PAGE_SIZE, 102);
+}
+
 /* Nothing is there, or nothing leads there; tables that are in sync. */
 static void test_nothing(void **state)
 {
@@ -174,9 +198,10 @@ static void test_apart(void **state)
 int shadow_part_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        PART_TEST(test_one_address),      PART_TEST(test_nothing),         PART_TEST(test_linked_later),
-        PART_TEST(test_root_of_another),  PART_TEST(test_new_root),        PART_TEST(test_out_of_reach),
-        PART_TEST(test_comes_into_reach), PART_TEST(test_in_reach_of_all), PART_TEST(test_apart),
+        PART_TEST(test_one_address),  PART_TEST(test_second_half),      PART_TEST(test_nothing),
+        PART_TEST(test_linked_later), PART_TEST(test_root_of_another),  PART_TEST(test_new_root),
+        PART_TEST(test_out_of_reach), PART_TEST(test_comes_into_reach), PART_TEST(test_in_reach_of_all),
+        PART_TEST(test_apart),
     };
 
     return cmocka_run_group_tests_name("flushes of a part", tests, NULL, NULL);

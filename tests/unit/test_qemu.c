@@ -59,19 +59,26 @@ static void note_order(const char *line)
     }
 }
 
-/* One that talks to it: events come between the answers. */
-static void answer(FILE *client)
+static void say(int client, const char *line)
 {
+    if (write(client, line, strlen(line)) != (ssize_t)strlen(line))
+        exit(1);
+}
+
+/* One that talks to it: events come between the answers. */
+static void answer(int client)
+{
+    FILE *from = fdopen(client, "r");
     char line[200];
 
-    fputs("{\"QMP\": {\"version\": {}}}\n", client);
-    while (fgets(line, sizeof(line), client)) {
+    say(client, "{\"QMP\": {\"version\": {}}}\n");
+    while (from && fgets(line, sizeof(line), from)) {
         note_order(line);
-        fputs("{\"event\": \"STOP\"}\n", client);
-        fputs(strcmp(getenv(MODE), "refuses") == 0 ? "{\"error\": {}}\n" : "{\"return\": {}}\n", client);
-        fflush(client);
+        say(client, "{\"event\": \"STOP\"}\n");
+        say(client, strcmp(getenv(MODE), "refuses") == 0 ? "{\"error\": {}}\n" : "{\"return\": {}}\n");
     }
-    fclose(client);
+    if (from)
+        fclose(from);
 }
 
 static int serve(const char *path)
@@ -87,7 +94,7 @@ static int serve(const char *path)
 
         if (client < 0)
             return 1;
-        answer(fdopen(client, "r+"));
+        answer(client);
     }
 }
 
