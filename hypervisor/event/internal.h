@@ -102,6 +102,7 @@ struct evtchn_vcpu {
     struct evtchn_fifo_control_block *control; /* queue_lock */
     uint32_t tail[EVTCHN_FIFO_MAX_QUEUES];     /* queue_lock; 0: empty */
     s_time_t self_sent;                        /* when it last sent itself an IPI; its own */
+    unsigned int self_row;                     /* how many came soon after another; its own */
     unsigned int self_port;                    /* of one that waits for v->self_timer; 0: none. The channel's lock. */
 };
 

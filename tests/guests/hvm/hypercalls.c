@@ -65,7 +65,7 @@ static void ask_the_rest(void)
     CHECK_IS(hypercall(HVM_OP, 1, param, 0), -EINVAL);
     CHECK(hypercall(MEMORY_OP, 3, param, 0) * (long)PAGE_SIZE >= (long)HOME_END / 2);
     CHECK_IS(hypercall(SCHED_OP, 0, NULL, 0), 0);
-    CHECK_IS(hypercall(CONSOLE_IO, 99, NULL, 0), -ENOSYS);
+    CHECK_IS(hypercall(CONSOLE_IO, 99, NULL, 0), -EPERM);
     CHECK_IS(hypercall(VCPU_OP, 3, NULL, 0), 1); /* is_up */
     CHECK_IS(hypercall(VCPU_OP, 3, at(99), 0), -ENOENT);
     CHECK_IS(hypercall(63, 0, NULL, 0), -ENOSYS);

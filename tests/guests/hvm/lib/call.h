@@ -15,7 +15,7 @@ enum {
     EVENT_OP = 32,
     HVM_OP = 34
 };
-enum { ENOENT = 2, EFAULT = 14, EINVAL = 22, ENOSYS = 38, ETIME = 62 };
+enum { EPERM = 1, ENOENT = 2, EFAULT = 14, EINVAL = 22, ENOSYS = 38, ETIME = 62 };
 #define SELF 0x7ff0u
 
 static inline long hypercall(unsigned long nr, unsigned long a, const volatile void *b, unsigned long c)
