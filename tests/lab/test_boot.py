@@ -148,6 +148,7 @@ class Demonstration(unittest.TestCase):
         self.assertIn("umbra-guest: up, 2 cpus", done.stdout)
 
 
+@long_one
 class LabCommand(unittest.TestCase):
     """tests/lab/lab run as a person uses it."""
 

@@ -7,7 +7,7 @@ import os
 import re
 
 from compiled import with_libctl
-from labtest import CMDLINE, HOME, LabTest
+from labtest import CMDLINE, HOME, LabTest, long_one
 from machine import TOP
 
 BOUND, FRAME = 512, 8
@@ -85,6 +85,7 @@ class LargestTables(LabTest):
         self.assertGreater(found[(EVENTS, RESET)][0], 0)
         self.wait_footprint(self.before)
 
+    @long_one
     def test_life_of_guests(self):
         """What ordinary guests make it do, from creation to their end; 2 MiB extents are cleared in pieces."""
         self.create("worker", vcpus=2, cmdline=CMDLINE + " umbra.test=quiet")

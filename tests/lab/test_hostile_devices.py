@@ -159,6 +159,7 @@ class HostileDevices(Devices):
         self.wait_gone("victim")
         self.wait_measure()
 
+    @long_one
     def test_back_disk(self):
         self.start("victim")
         self.back_end("back_disk", "vbd", 51712)

@@ -46,6 +46,7 @@ class Guests(unittest.TestCase):
     """What all ways to run them share."""
 
     left_out = {}  # guest: why
+    long = ()  # formats that a short run does without
 
     def words(self, word):
         """The command line."""
@@ -110,6 +111,7 @@ class OnNestedPaging(OnUmbra):
 
     machine_options = {"smp": 1}
     hap, word, audit = "true", "hardware", "echo {}"
+    long = ("hvm32", "hvm32pse", "hvm32pae")
 
     def setUp(self):
         super().setUp()
@@ -136,11 +138,17 @@ class Reference(Guests):
 WAYS = (Reference, OnShadows, OnSoftwareTlb, OnNestedPaging)
 
 
+def _method(form, takes_long):
+    def test(self):
+        self.one(form)
+    return long_one(test) if takes_long else test
+
+
 def _add_tests():
     """A method for each format; here, so that no name of the module is a second one for a class."""
     for way in WAYS:
         for form in FORMATS:
-            setattr(way, f"test_{form}", lambda self, form=form: self.one(form))
+            setattr(way, f"test_{form}", _method(form, form in way.long))
 
 
 _add_tests()

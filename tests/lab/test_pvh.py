@@ -5,7 +5,7 @@ import itertools
 import json
 
 from compiled import with_libctl
-from labtest import HOME, LONG, LabTest, long_one
+from labtest import HOME, LabTest, long_one
 
 
 # What control tools do to a guest's shadows while it works: one round.
@@ -105,23 +105,22 @@ class Shadows(HandMade):
         self.wait_footprint(self.before)
 
 
+@long_one
 class Vtlb(HandMade):
     """The reference mode: the same guests find the same, whether they change tables or are interrupted. On this machine
     the log of stores is what hardware says itself."""
 
     machine_options = {"append": ("shadow=vtlb", "logdirty=harvest")}
 
-    @long_one
     def test_copied_meanwhile(self):
         self.copied("shadow")
 
     def test_tables_and_interrupts(self):
-        for mode, rounds in ((4, 200), (3, 200), (2, 200), (0, 200), (64, 10))[:None if LONG else 1]:
+        for mode, rounds in ((4, 200), (3, 200), (2, 200), (0, 200), (64, 10)):
             with self.subTest(mode=mode):
                 self.assertEqual(self.ok(f"{HOME}/pvh {mode} {rounds} shadow", 120).strip(), "ended 0")
                 self.wait_footprint(self.before)
 
-    @long_one
     def test_shown_and_blown_meanwhile(self):
         """No table is protected, so no store to one is seen; each INVLPG is."""
         stats, roots = self.poked()

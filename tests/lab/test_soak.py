@@ -28,7 +28,7 @@ class Soak(LabTest):
               flush=True)
 
     def test_some(self):
-        self.soak(10, False, linux=1, tiny=2, boots=2, slow=False)
+        self.soak(5, False, linux=1, tiny=2, boots=2, slow=False)
 
     @long_one
     def test_many(self):

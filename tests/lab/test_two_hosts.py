@@ -4,7 +4,7 @@ that is pulled and put back."""
 
 import time
 
-from labtest import PairTest
+from labtest import PairTest, long_one
 
 SIZE = 64 << 20
 FILE = "/run/file"
@@ -53,6 +53,7 @@ class TwoHosts(PairTest):
             time.sleep(0.2)
         self.assertEqual(self.carrier(host), wanted)
 
+    @long_one
     def test_cut(self):
         """What is under way when the cable is pulled waits, and goes on."""
         lines = "for i in $(seq 40); do echo line $i; usleep 250000; done"

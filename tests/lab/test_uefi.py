@@ -6,7 +6,7 @@ import re
 import unittest
 
 import labtest
-from labtest import LabTest
+from labtest import LabTest, long_one
 from verdict import MachineEnded
 
 VARIABLES = "/sys/firmware/efi/efivars"
@@ -34,6 +34,7 @@ class Uefi(LabTest):
         self.assertNotIn("Secure Boot status", log)  # it was asked for, and the answer understood
         self.assertRegex(self.ok("cat /sys/class/dmi/id/bios_vendor"), "EDK II|EFI|Distribution|OVMF")
 
+    @long_one
     def test_acpi(self):
         log = self.ok("dmesg")
         rsdp = re.search(r"ACPI: RSDP 0x([0-9A-F]+)", log)
