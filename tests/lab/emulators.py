@@ -158,11 +158,6 @@ class Qemu(Emulator):
         return ["-netdev", f"socket,id=net0,fd={host.cable.fileno()}",
                 "-device", f"virtio-net-pci,netdev=net0,mac={host.mac},romfile="]
 
-    @staticmethod
-    def link_order(up):
-        """For the monitor: the cable is in the card, or out of it."""
-        return json.dumps({"execute": "set_link", "arguments": {"name": "net0", "up": up}}).encode() + b"\n"
-
     def listen(self, name):
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(self.path(name))

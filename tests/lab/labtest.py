@@ -117,14 +117,13 @@ def shared_pair(**options):
 
 
 def _shared(make, **options):
-    """What make makes, booted; any other is powered off, so that one emulator runs at a time, or one pair of them."""
-    key = (make, tuple(sorted(options.items())))
+    """What make makes, booted, and nothing else runs beside it."""
+    key = _key(make, **options)
     if key in _failures:
         raise unittest.SkipTest(f"the machine did not boot: {_failures[key]}")
-    machine = _machines.get(key)
-    if machine and machine.is_usable():
-        return machine
-    close_machines()
+    make_room(key)
+    if key in _machines:
+        return _machines[key]
     machine = _machines[key] = make(**options)
     try:
         machine.boot()
@@ -134,13 +133,31 @@ def _shared(make, **options):
     return machine
 
 
+def _key(make, **options):
+    return make, tuple(sorted(options.items()))
+
+
+def make_room(wanted=None):
+    """Powers off all machines but the wanted one, so that one emulator runs at a time, or one pair of them. The usual
+    machine only stands still until it is wanted."""
+    for key, machine in list(_machines.items()):
+        if key == _key(new_machine, name=machines.DEFAULT) and machine.is_usable():
+            (machine.go_on if key == wanted else machine.stand_still)()
+        elif key != wanted or not machine.is_usable():
+            _end(_machines.pop(key))
+
+
+def _end(machine, polite=True):
+    """Powers it off; without politeness the emulator is just ended."""
+    if polite and machine.is_usable():
+        with contextlib.suppress(MachineEnded):
+            machine.poweroff(30)
+    machine.close()
+
+
 def close_machines(polite=True):
-    """Powers off what runs; without politeness the emulators are just ended."""
     for machine in _machines.values():
-        if polite and machine.is_usable():
-            with contextlib.suppress(MachineEnded):
-                machine.poweroff(30)
-        machine.close()
+        _end(machine, polite)
     _machines.clear()
 
 

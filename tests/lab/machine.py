@@ -14,7 +14,9 @@ Invariant: after close(), and when this process dies in whatever way, no emulato
 
 import base64
 import collections
+import contextlib
 import gzip
+import json
 import os
 import secrets
 import selectors
@@ -263,7 +265,21 @@ class Machine:
 
     def set_link(self, up):
         """Pulls the cable out of the network card, or puts it back."""
-        self._sockets["qmp"].sendall(self.emulator.link_order(up))
+        self._order("set_link", name="net0", up=up)
+
+    def stand_still(self):
+        """The processors stop, and with them the machine's time."""
+        self._order("stop")
+
+    def go_on(self):
+        """Takes back a stand_still(), if there was one."""
+        self._order("cont")
+
+    def _order(self, name, **arguments):
+        """To QEMU's monitor; other emulators have none. What has gone away is found out as with _send()."""
+        if "qmp" in self._sockets:
+            with contextlib.suppress(OSError):
+                self._sockets["qmp"].sendall(json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n")
 
     def is_usable(self):
         """False once a command timed out, the machine ended, or a panic was seen."""
@@ -298,6 +314,7 @@ class Machine:
 
     def poweroff(self, timeout=60):
         """Asks the agent to end. True if the machine powered itself off."""
+        self.go_on()
         self._send(b"end\n")
         return self.wait_off(timeout)
 

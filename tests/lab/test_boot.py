@@ -137,7 +137,7 @@ class Demonstration(unittest.TestCase):
     """What make demo runs, up to the second host: it checks its own steps and says so."""
 
     def test_each_step(self):
-        labtest.close_machines()
+        labtest.make_room()
         command = [sys.executable, os.path.join(HERE, "demo"), "--one-host", "--build", labtest.BUILD]
         if labtest.HYPERVISOR:
             command += ["--hypervisor", labtest.hypervisor_file()]
@@ -154,7 +154,7 @@ class LabCommand(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        labtest.close_machines()
+        labtest.make_room()
 
     def lab(self, *arguments):
         command = [sys.executable, os.path.join(HERE, "lab"), "run",

@@ -12,7 +12,7 @@ import labtest
 @labtest.long_one
 class Demonstration(unittest.TestCase):
     def test_each_step(self):
-        labtest.close_machines()
+        labtest.make_room()
         command = [sys.executable, os.path.join(labtest.HERE, "demo"), "--build", labtest.BUILD]
         if labtest.HYPERVISOR:
             command += ["--hypervisor", labtest.hypervisor_file()]
