@@ -122,13 +122,18 @@ class Qemu(Emulator):
         command = [self.binary(), "-nodefaults"]
         if self.root:
             command += ["-L", os.path.join(self.root, "usr/share/qemu"), "-L", self.firmware]
-        command += ["-accel", "tcg", "-cpu", hardware.cpu, "-smp", str(hardware.smp), "-m", str(hardware.memory),
-                    "-display", "none", "-vga", "std", "-no-reboot",
+        command += ["-accel", self.acceleration(), "-cpu", hardware.cpu, "-smp", str(hardware.smp),
+                    "-m", str(hardware.memory), "-display", "none", "-vga", "std", "-no-reboot",
                     *(["-boot", "d", "-cdrom", iso] if iso else ["-boot", "c"]),
                     *self.network_options(hardware.host), *self.firmware_options(iso)]
         for number, disk in enumerate(hardware.disks):
             command += self.disk_options(number, disk)
         return command
+
+    def acceleration(self):
+        """Debian 12's QEMU, 7.2, may translate code while another processor stores to it, and keep what it has read
+        before (docs/debugging.md): there the processors take turns in one thread. Newer ones have a thread for each."""
+        return "tcg" if self.root else "tcg,thread=single"
 
     def firmware_options(self, iso):
         """UEFI's flash: its code, and beside the ISO this run's copy of its variables."""
