@@ -28,12 +28,12 @@ def die_with_parent():
 
 class Hardware:
     """What one run has: the description's values, or others. Its network card is at the emulator's own network, or,
-    with a host (hosts.py), at the host's end of a cable."""
+    with a host (hosts.py), at the host's end of a cable. With turns no guest on hardware virtualisation will run."""
 
-    def __init__(self, description, smp=None, memory=None, disks=(), host=None):
+    def __init__(self, description, smp=None, memory=None, disks=(), host=None, turns=False):
         self.cpu = description.cpu
         self.smp, self.memory, self.disks = smp or description.smp, memory or description.memory, list(disks)
-        self.host = host
+        self.host, self.turns = host, turns
 
     def descriptors(self):
         """What the emulator has to inherit."""
@@ -122,7 +122,7 @@ class Qemu(Emulator):
         command = [self.binary(), "-nodefaults"]
         if self.root:
             command += ["-L", os.path.join(self.root, "usr/share/qemu"), "-L", self.firmware]
-        command += ["-accel", self.acceleration(), "-cpu", hardware.cpu, "-smp", str(hardware.smp),
+        command += ["-accel", self.acceleration(hardware), "-cpu", hardware.cpu, "-smp", str(hardware.smp),
                     "-m", str(hardware.memory), "-display", "none", "-vga", "std", "-no-reboot",
                     *(["-boot", "d", "-cdrom", iso] if iso else ["-boot", "c"]),
                     *self.network_options(hardware.host), *self.firmware_options(iso)]
@@ -130,10 +130,11 @@ class Qemu(Emulator):
             command += self.disk_options(number, disk)
         return command
 
-    def acceleration(self):
+    def acceleration(self, hardware):
         """Debian 12's QEMU, 7.2, may translate code while another processor stores to it, and keep what it has read
-        before (docs/debugging.md): there the processors take turns in one thread. Newer ones have a thread for each."""
-        return "tcg" if self.root else "tcg,thread=single"
+        before: there the processors had better take turns in one thread. But then, with hardware virtualisation, it
+        injects interrupts twice (docs/debugging.md). Newer ones have a thread for each."""
+        return "tcg,thread=single" if hardware.turns and not self.root else "tcg"
 
     def firmware_options(self, iso):
         """UEFI's flash: its code, and beside the ISO this run's copy of its variables."""

@@ -322,11 +322,15 @@ def why_not(cell, build):
     return missing
 
 
+def only_pv(cell):
+    return cell.type not in ("shadow", "hap") and cell.action != "no_nested_paging"
+
+
 def run_cell(cell, build, log):
     image, overlays = kernel_files(cell, build)
     make = labtest.new_pair if cell.action in PAIRS else labtest.new_machine
     with make(name=cell.machine, smp=cell.cpus, append=cell.options, overlays=overlays, image_dir=image,
-              memory=MEMORY.get(cell.action), log=log) as machine:
+              memory=MEMORY.get(cell.action), log=log, turns=only_pv(cell)) as machine:
         first, *others = machine.machines if cell.action in PAIRS else [machine]
         actions = Actions(cell, first, others)
         try:
