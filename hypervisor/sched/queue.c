@@ -130,6 +130,15 @@ void queue_forgo(struct domain *d, const struct domain *next)
 
 /* ---- queues ---- */
 
+/* Two slices for each of its domain that v, about to be queued, has before it explain its waiting, and some more. */
+static uint64_t latest(const struct vcpu *v)
+{
+    const struct domain *d = v->domain;
+    uint64_t ahead = span(d, (uint64_t)SLICE_MS * d->sched.entry[v->processor].count);
+
+    return per_cpu(run_queue, v->processor).clock + 2 * MAX(ahead, slices(d)) + span(d, MAX_LEAD);
+}
+
 void queue_put_back(struct vcpu *v, s_time_t now)
 {
     struct run_queue *q = &per_cpu(run_queue, v->processor);
@@ -137,7 +146,7 @@ void queue_put_back(struct vcpu *v, s_time_t now)
     cpumask_t liked = liked_cpus(v);
     unsigned int cpu;
 
-    v->sched->latest = q->clock + 2 * slices(v->domain) + span(v->domain, MAX_LEAD);
+    v->sched->latest = latest(v);
     v->sched->queued_at = now;
     v->sched->queued_for = cpumask_and(v->hard_affinity, (cpumask_t){~0ull >> (NR_CPUS - nr_cpus)});
     for_each_cpu (cpu, v->sched->queued_for) {

@@ -10,7 +10,8 @@
 #include "../../hypervisor/sched/queue.h"
 #include "fake/core.h"
 
-#define MAX_TASKS 24
+#define MAX_CROWD 64
+#define MAX_TASKS (MAX_CROWD + 1)
 #define MAX_SIM   8
 #define PERIOD    MILLISECS(10) /* of caps */
 
@@ -321,6 +322,20 @@ static void test_vcpu_numbers_do_not_count(void **state)
         sim_begin(cpus);
         guest(1, 256, 0);
         guest(4, 256, 0);
+        simulate(SECONDS(20));
+        assert_share(sim.d[0], cpus * 5000, 2);
+        assert_share(sim.d[1], cpus * 5000, 2);
+        sim_end_guests();
+    }
+}
+
+/* However many of its own a vCPU waits for: it is their guest that is behind the other or ahead. */
+static void test_a_crowd_is_one_guest(void **state)
+{
+    for (unsigned int cpus = 1; cpus <= 2; cpus++) {
+        sim_begin(cpus);
+        guest(1, 256, 0);
+        guest(MAX_CROWD, 256, 0);
         simulate(SECONDS(20));
         assert_share(sim.d[0], cpus * 5000, 2);
         assert_share(sim.d[1], cpus * 5000, 2);
@@ -764,6 +779,7 @@ int core_fair_tests(void)
         FAIR_TEST(test_weights_on_one_cpu),
         FAIR_TEST(test_extreme_weights),
         FAIR_TEST(test_vcpu_numbers_do_not_count),
+        FAIR_TEST(test_a_crowd_is_one_guest),
         FAIR_TEST(test_resting_earns_nothing),
         FAIR_TEST(test_three_hogs_on_two_cpus),
         FAIR_TEST(test_more_weight_than_a_cpu),
