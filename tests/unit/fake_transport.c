@@ -3,7 +3,7 @@
  * The way to another host, which is this one: a process that is `migrate-receive`, and one in between that passes bytes
  * on and can cut the connection after any of them (fake_ctl.h). How "stock": the other side takes no questions;
  * "first-stock", "first-old": so it is on the first connection alone, or it knows few of them there; "once": it is told
- * to take one connection.
+ * to take one connection. "rude-state", "rude-message": its answer has orders for a terminal.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,9 @@
 #define OPEN_FILES 64
 
 #define BANNER  "xl migration receiver ready, send binary domain data.\n"
-#define UNKNOWN "{\"schema\":\"umbra.migrate-answer/1\",\"message\":\"the question is not understood\"}\n"
+#define ANSWER  "{\"schema\":\"umbra.migrate-answer/1\","
+#define UNKNOWN ANSWER "\"message\":\"the question is not understood\"}\n"
+#define RUDE    "\"\\u001b]0;ours\\u0007\"}\n"
 
 static void close_others(int one, int other)
 {
@@ -45,14 +47,14 @@ static void stock(void)
     _exit(read(STDIN_FILENO, &first, 1) != 1);
 }
 
-static void old(void)
+static void answer(const char *line)
 {
     char c = 0;
 
     say(BANNER);
     while (c != '\n' && read(STDIN_FILENO, &c, 1) == 1)
         ;
-    say(UNKNOWN);
+    say(line);
     _exit(0);
 }
 
@@ -69,7 +71,11 @@ static void receiver(const char *how, int in, int out)
     if (strcmp(how, "stock") == 0 || (strcmp(how, "first-stock") == 0 && fake->opened == 1))
         stock();
     if (strcmp(how, "first-old") == 0 && fake->opened == 1)
-        old();
+        answer(UNKNOWN);
+    if (strcmp(how, "rude-state") == 0)
+        answer(ANSWER "\"state\":" RUDE);
+    if (strcmp(how, "rude-message") == 0)
+        answer(ANSWER "\"message\":" RUDE);
     rc = cli_main(strcmp(how, "once") == 0 ? 4 : 3, argv);
     fflush(NULL);
     _exit(rc);

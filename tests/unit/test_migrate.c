@@ -470,6 +470,22 @@ static void test_two_of_a_name(void **state)
     }
 }
 
+/* What the other host says goes to a terminal. */
+static void test_rude_answers(void **state)
+{
+    static const char *const moves[] = {"{\"transport\":\"rude-state\",\"host\":\"b\"}",
+                                        "{\"transport\":\"rude-message\",\"host\":\"b\"}"};
+    struct guest_state gs;
+
+    for (size_t i = 0; i < sizeof(moves) / sizeof(moves[0]); i++) {
+        fresh(state);
+        gs = left(GUEST_HANDED_OVER, CONFIG(""));
+        assert_int_equal(guest_state_put_move(ctl, gs.uuid, moves[i], NULL), 0);
+        assert_int_equal(umbra("migrate-resolve web2"), 0);
+        assert_non_null(strstr(out, i ? "cannot be asked: ?]0;ours?\n" : "the other host says: ?]0;ours?\n"));
+    }
+}
+
 /* --- status, abort, check --- */
 
 static void test_abort(void **state)
@@ -594,6 +610,7 @@ int main(void)
         cmocka_unit_test_setup(test_silence, fresh),
         cmocka_unit_test_setup(test_name_taken_there, fresh),
         cmocka_unit_test_setup(test_two_of_a_name, fresh),
+        cmocka_unit_test_setup(test_rude_answers, fresh),
         cmocka_unit_test_setup(test_abort, fresh),
         cmocka_unit_test_setup(test_check, fresh),
         cmocka_unit_test_setup(test_options, fresh),

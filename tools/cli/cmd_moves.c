@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/diag.h"
 #include "cli/lock.h"
 #include "cli/migrate.h"
 
@@ -186,10 +187,9 @@ static int say_what_is_known(const struct resolve *r)
     }
     printf("%s: here it sleeps as %s; it was handed over, and whether it arrived was not heard\n", r->gs.real,
            r->gs.name);
-    if (*r->there)
-        printf("%s: the other host says: %s\n", r->gs.real, r->there);
-    else
-        printf("%s: the other host cannot be asked: %s\n", r->gs.real, r->why.message);
+    printf("%s: the other host %s: ", r->gs.real, *r->there ? "says" : "cannot be asked");
+    put_clean(stdout, *r->there ? r->there : r->why.message);
+    putchar('\n');
     return EXIT_OK;
 }
 
