@@ -34,7 +34,7 @@ int pv_walk_from(mfn_t l4, unsigned long linear, pte_t *leaf, unsigned int *leve
             *level = l;
             return 0;
         }
-        m = pte_mfn(e);
+        m = pte_mfn_nospec(e);
     }
     return -ENOENT;
 }

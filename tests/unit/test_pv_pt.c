@@ -339,6 +339,23 @@ static void test_update_undoes_its_own_table(void **state)
     assert_int_equal(l3->count_info & PGC_count_mask, 1);
 }
 
+/* What is not present may hold any number: it leads nowhere, neither by the look at it nor by its address. */
+static void test_absent_entry_leads_nowhere(void **state)
+{
+    struct hcall hc = {.arg = {0x200000, to(new_frame(d), PTE_RW).n, UVMF_NONE}};
+    pte_t absent = _pte(to(t[1], PTE_RW | PTE_US).n & ~PTE_P), before = *entry(t[1], 0);
+
+    (void)state;
+    assert_int_equal(update(t[2], 1, absent), 0);
+    assert_int_equal(entry(t[2], 1)->n, absent.n);
+    assert_int_equal(call(do_update_va_mapping, &hc), -EINVAL);
+    assert_int_equal(entry(t[1], 0)->n, before.n);
+    assert_int_equal(pte_mfn_nospec(absent).n, 0);
+    assert_int_equal(pte_mfn_nospec(_pte(~PTE_P)).n, 0);
+    assert_int_equal(pte_mfn_nospec(_pte(absent.n | PTE_P)).n, page_to_mfn(t[1]).n);
+    assert_int_equal(pte_mfn_nospec(_pte(~0ull)).n, PTE_ADDR >> PAGE_SHIFT);
+}
+
 static void test_va_mapping(void **state)
 {
     struct page_info *pg = new_frame(d);
@@ -625,6 +642,7 @@ int main(void)
         TEST(test_preempted_validation),
         TEST(test_abandoned_validation),
         TEST(test_update_undoes_its_own_table),
+        TEST(test_absent_entry_leads_nowhere),
         TEST(test_va_mapping),
         TEST(test_grant_entries),
         TEST(test_audit_finds),

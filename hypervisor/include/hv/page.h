@@ -33,6 +33,19 @@ static inline mfn_t pte_mfn(pte_t e)
     return _mfn((e.n & PTE_ADDR) >> PAGE_SHIFT);
 }
 
+/*
+ * The frame of an entry that was seen to be present, for a walk that goes on there. What is not present may hold any
+ * number, of the guest's choice: it gives frame 0, computed without a branch, so that a mispredicted look at PTE_P
+ * cannot make the CPU read a frame as a table, and what it finds there as the next one's address.
+ */
+static inline mfn_t pte_mfn_nospec(pte_t e)
+{
+    uint64_t present = e.n;
+
+    __asm__ __volatile__("" : "+r"(present)); /* else the compiler knows what it was seen to be */
+    return pte_mfn(_pte(e.n & -(present & PTE_P)));
+}
+
 static inline pte_t pte_make(mfn_t m, uint64_t flags)
 {
     return _pte((m.n << PAGE_SHIFT) | flags);

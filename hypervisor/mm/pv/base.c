@@ -161,7 +161,7 @@ struct page_info *pt_walk(const struct vcpu *v, unsigned long linear)
 
         if (!(e.n & PTE_P))
             return NULL;
-        m = pte_mfn(e);
+        m = pte_mfn_nospec(e);
     }
     return mfn_to_page(m);
 }

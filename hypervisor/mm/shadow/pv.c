@@ -218,7 +218,7 @@ static bool find_way(const struct vcpu *v, struct way *w, bool *present)
             return false;
         allow &= w->entry[level].n;
         deny |= w->entry[level].n & PTE_NX;
-        m = pte_mfn(w->entry[level]);
+        m = pte_mfn_nospec(w->entry[level]);
     }
     *present = true;
     return (!(w->access & PFEC_W) || allow) && (!(w->access & PFEC_I) || !deny);
