@@ -53,12 +53,24 @@ static void put_frames(const mfn_t *frame, unsigned int n)
         put_page_and_type(mfn_to_page(frame[i]));
 }
 
+/* A frame that the guest named becomes a descriptor page, with both references; false: it cannot. */
+static bool get_descriptor_page(mfn_t m, struct domain *d)
+{
+    struct page_info *pg = get_page_from_mfn(m, d);
+
+    if (pg && get_page_type(pg, PT_SEGDESC)) {
+        put_page(pg);
+        pg = NULL;
+    }
+    return pg;
+}
+
 /* All or none. A page that was checked stays so without a reference: a restarted call goes on behind it. */
 static int get_frames(struct domain *d, const unsigned long *gfn, mfn_t *frame, unsigned int n)
 {
     for (unsigned int i = 0; i < n; i++) {
         frame[i] = _mfn(gfn[i]);
-        if (!mfn_valid(frame[i]) || get_page_and_type(mfn_to_page(frame[i]), d, PT_SEGDESC)) {
+        if (!get_descriptor_page(frame[i], d)) {
             gprintk("GDT frame %lx refused\n", gfn[i]);
             put_frames(frame, i);
             return -EINVAL;
@@ -186,7 +198,7 @@ bool pv_ldt_fault(struct vcpu *v, unsigned long linear)
     if (pv_walk_from(v->pv.l4_kernel, v->pv.ldt_base + page * PAGE_SIZE, &leaf, &level) || level != 1)
         return false;
     m = pte_mfn(leaf);
-    if (!mfn_valid(m) || get_page_and_type(mfn_to_page(m), v->domain, PT_SEGDESC))
+    if (!get_descriptor_page(m, v->domain))
         return false;
     *slot = pte_make(m, window_flags());
     return true;

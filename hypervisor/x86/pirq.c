@@ -79,7 +79,7 @@ int pirq_set_eoi_map(struct domain *d, mfn_t mfn)
         return -EINVAL;
     if (!mfn_valid(mfn))
         return -EINVAL;
-    pg = mfn_to_page(mfn);
+    pg = mfn_to_page(_mfn(array_index_nospec(mfn.n, max_page)));
     if (get_page_and_type(pg, d, PT_WRITABLE) != 0)
         return -EINVAL;
     spin_lock(&m->lock);

@@ -224,6 +224,7 @@ unsigned int pci_find_cap(struct pci_addr a, uint8_t id)
 }
 
 struct page_info *frame_table;
+uint64_t max_page = 6;
 
 bool mfn_valid(mfn_t m)
 {
@@ -245,8 +246,7 @@ void put_page_and_type(struct page_info *pg)
 
 void *mfn_to_virt(mfn_t m)
 {
-    assert_int_equal(m.n, 5);
-    return eoi_bits;
+    return m.n == 5 ? eoi_bits : NULL;
 }
 
 struct domain *domain_get(domid_t id)

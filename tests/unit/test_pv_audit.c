@@ -10,6 +10,7 @@
 #include <hv/grant.h>
 #include <hv/hypercall.h>
 #include "fake/fake.h"
+#include "../../hypervisor/hypercall/memory_op.h"
 #include "../../hypervisor/pv/internal.h"
 
 static struct domain *control, *d, *granter;
@@ -380,6 +381,26 @@ static void test_d1_descriptors(void **state)
 }
 
 /* Fourteen pages, preempted at every chance: each slice checks one more, and the call ends. */
+/* Whatever number the guest gives: what was refused holds nothing, and the table in force stays. */
+static void test_gdt_frames_refused(void **state)
+{
+    mfn_t theirs = page_to_mfn(alloc_domain_pages(granter, 0, 0)), table = page_to_mfn(t[1]);
+    uint64_t bad[] = {0, max_page, 1ull << 40, ~0ull, theirs.n, table.n};
+
+    (void)state;
+    for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
+        unsigned long frames[] = {page_to_mfn(spare).n, bad[i]};
+        uint64_t held = spare->count_info, other = t[1]->count_info;
+
+        assert_int_equal(pv_set_gdt(d->vcpu[0], frames, 1024), -EINVAL);
+        assert_int_equal(spare->count_info, held);
+        assert_int_equal(t[1]->count_info, other);
+        assert_int_equal(mfn_to_page(theirs)->count_info, PGC_allocated | 1);
+        assert_int_equal(pte_mfn(d->pv.gdt_ldt_l1[0][0]).n, page_to_mfn(gdt).n);
+    }
+    assert_true(release_own_frame(granter, theirs));
+}
+
 static void test_long_gdt_is_preempted(void **state)
 {
     unsigned long frames[FIRST_RESERVED_GDT_PAGE];
@@ -528,6 +549,7 @@ int main(void)
         AUDIT_TEST(test_p10_dead_tables),
         AUDIT_TEST(test_d1_window),
         AUDIT_TEST(test_d1_descriptors),
+        AUDIT_TEST(test_gdt_frames_refused),
         AUDIT_TEST(test_long_gdt_is_preempted),
         AUDIT_TEST(test_nothing_is_made_up),
         AUDIT_TEST(test_more_than_fit),
