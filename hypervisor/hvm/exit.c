@@ -213,6 +213,15 @@ static int write_msw(struct vcpu *v, const struct insn *in)
     return hvm_set_cr0(v, (cr0 & ~(CR0_MP | CR0_EM | CR0_TS)) | (word & (CR0_PE | CR0_MP | CR0_EM | CR0_TS)));
 }
 
+/*
+ * The processor brings user mode here for SMSW only; but what stands there now may be another instruction, stored by
+ * another vCPU in between, and that one's privilege nobody has looked at yet.
+ */
+static bool may_control(const struct vcpu *v, const struct insn *in)
+{
+    return !hvm_ops->cpl(v) || (in->opcode == OPCODE_GROUP_7 && GROUP_OP(in) == OP_SMSW);
+}
+
 /* 0; -EINVAL: #GP; -ENOSYS: it is none of these; -EFAULT: it has its fault. */
 static int control(struct vcpu *v, const struct insn *in)
 {
@@ -220,6 +229,8 @@ static int control(struct vcpu *v, const struct insn *in)
 
     if (in->map != 1)
         return -ENOSYS;
+    if (!may_control(v, in))
+        return -EINVAL;
     switch (in->opcode) {
     case OPCODE_MOV_FROM_CR:
         read_cr(v, in->reg, in->rm);

@@ -507,6 +507,38 @@ static void test_borrowed_memory(void **state)
         }
 }
 
+/*
+ * User mode gets here by SMSW. Another thread puts a privileged instruction in its place before it is fetched: that one
+ * is not done.
+ */
+static void test_smsw_replaced(void **state)
+{
+    static const char *const others[] = {
+        "\x0f\x22\xd8", /* mov %rax, %cr3 */
+        "\x0f\x22\xe0", /* mov %rax, %cr4 */
+        "\x0f\x22\xc0", /* mov %rax, %cr0 */
+        "\x0f\x20\xd8", /* mov %cr3, %rax */
+        "\x0f\x01\xf0", /* lmsw %ax */
+        "\x0f\x06",     /* clts */
+    };
+
+    for (privilege = 1; privilege <= 3; privilege++) {
+        for (unsigned int i = 0; i < ARRAY_SIZE(others); i++) {
+            h.cr0 = CR0_PE | CR0_ET | CR0_TS;
+            h.cr3 = 0x5000;
+            regs()->rax = CR4_PAE | CR4_PSE;
+            assert_int_equal(run(HVM_EXIT_CR, others[i], (unsigned int)strlen(others[i])), TRAP_GP);
+            assert_int_equal(regs()->rip, RIP);
+            assert_int_equal(regs()->rax, CR4_PAE | CR4_PSE);
+            assert_int_equal(h.cr0, CR0_PE | CR0_ET | CR0_TS);
+            assert_int_equal(h.cr3, 0x5000);
+            assert_int_equal(h.cr4, 0);
+        }
+        assert_int_equal(RUN(CR, "\x0f\x01\xe0"), NONE); /* smsw %eax */
+        assert_int_equal(regs()->rax, CR0_PE | CR0_ET | CR0_TS);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -519,6 +551,7 @@ int main(void)
         EXIT_TEST(test_debug_registers),
         EXIT_TEST(test_lmsw),
         EXIT_TEST(test_smsw),
+        EXIT_TEST(test_smsw_replaced),
         EXIT_TEST(test_invlpg),
         EXIT_TEST(test_other_instruction),
         EXIT_TEST(test_borrowed_memory),
