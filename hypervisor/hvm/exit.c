@@ -168,7 +168,11 @@ static void read_segments(struct vcpu *v, struct emul_segment *seg)
     }
 }
 
-/* Where an operand of two bytes is. False: it faults, and the guest has the fault. */
+/*
+ * Where an operand of two bytes is. False: it faults, and the guest has the fault. So it has for segments that the
+ * emulator does not know (code, none, one that grows down) and around the end of the address space: any program may try
+ * these.
+ */
 static bool locate_word(struct vcpu *v, const struct insn *in, uint64_t *linear)
 {
     struct emul_segment seg[SEG_COUNT];
@@ -184,7 +188,7 @@ static bool locate_word(struct vcpu *v, const struct insn *in, uint64_t *linear)
         hvm_inject(v, e.fault.vector, e.fault.has_error, e.fault.error);
         return false;
     default:
-        domain_crash(v->domain, "a machine status word in a segment that is not emulated");
+        general_protection(v);
         return false;
     }
 }
