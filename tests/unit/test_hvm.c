@@ -296,7 +296,7 @@ static void test_exits(void **state)
         {0x7d, 0, HVM_EXIT_FATAL},     {0x7f, 0, HVM_EXIT_TRIPLE_FAULT}, {0x80, 0, HVM_EXIT_UNDEFINED},
         {0x81, 0, HVM_EXIT_HYPERCALL}, {0x86, 0, HVM_EXIT_UNDEFINED},    {0x89, 0, HVM_EXIT_SKIP},
         {0x8d, 0, HVM_EXIT_XSETBV},    {0x79, 0, HVM_EXIT_INVLPG},       {0x401, 0, HVM_EXIT_FATAL},
-        {~0ull, 0, HVM_EXIT_FATAL},    {0x6f, 0, HVM_EXIT_PRIVILEGED},
+        {~0ull, 0, HVM_EXIT_FATAL},    {0x6f, 0, HVM_EXIT_PRIVILEGED},   {0x8e, 0, HVM_EXIT_UNDEFINED}, /* RDPRU */
     };
 
     for (unsigned int i = 0; i < ARRAY_SIZE(table); i++) {

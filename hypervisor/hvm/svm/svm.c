@@ -99,7 +99,7 @@ static int svm_vcpu_init(struct vcpu *v)
     c->general1 = G1_INTR | G1_NMI | G1_SMI | G1_INIT | G1_RDPMC | G1_CPUID | G1_RSM | G1_INVD | G1_HLT | G1_INVLPGA |
                   G1_IOIO | G1_MSR | G1_TASK | G1_SHUTDOWN;
     c->general2 = G2_VMRUN | G2_VMMCALL | G2_VMLOAD | G2_VMSAVE | G2_STGI | G2_CLGI | G2_SKINIT | G2_WBINVD |
-                  G2_MONITOR | G2_MWAIT | G2_XSETBV;
+                  G2_MONITOR | G2_MWAIT | G2_XSETBV | G2_RDPRU;
     c->iopm = virt_to_maddr(iopm).n;
     c->msrpm = virt_to_maddr(msrpm).n;
     c->vintr = VINTR_MASKING;

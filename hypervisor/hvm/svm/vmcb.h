@@ -81,6 +81,7 @@ static_assert(offsetof(struct vmcb, cr2) == 0x640 && offsetof(struct vmcb, g_pat
 #define G2_MONITOR    (1u << 10)
 #define G2_MWAIT      (1u << 11)
 #define G2_XSETBV     (1u << 13)
+#define G2_RDPRU      (1u << 14)
 #define VINTR_MASKING (1ull << 24)
 #define VINTR_WINDOW  (1ull << 8 | 1ull << 20) /* V_IRQ whatever V_TPR says */
 #define TLB_KEEP      0u
@@ -115,6 +116,7 @@ static_assert(offsetof(struct vmcb, cr2) == 0x640 && offsetof(struct vmcb, g_pat
 #define EXIT_MONITOR   0x08au
 #define EXIT_MWAIT     0x08bu
 #define EXIT_XSETBV    0x08du
+#define EXIT_RDPRU     0x08eu
 #define EXIT_NPF       0x400u
 #define EXIT_INVALID   ~0ull /* the control block is refused */
 
