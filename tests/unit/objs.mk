@@ -362,6 +362,10 @@ test_hvm-srcs   := tests/unit/test_hvm.c tests/unit/fake/base.c hypervisor/mm/sh
                    $(patsubst %,hypervisor/hvm/%.c,cr context svm/exit)
 test_hvm-cflags := $(hv-unit-cflags)
 
+units           += test_svm
+test_svm-srcs   := tests/unit/test_svm.c tests/unit/fake/base.c
+test_svm-cflags := $(hv-unit-cflags)
+
 units                 += test_hvm_state
 test_hvm_state-srcs   := $(patsubst %,tests/unit/%.c,test_hvm_state hvm_state_host fake/base) \
                          hypervisor/mm/shadow/guest_fmt.c hypervisor/x86/fpu.c \

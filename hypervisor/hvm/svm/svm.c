@@ -121,18 +121,24 @@ static bool contributory(unsigned int vector)
     return vector == TRAP_DE || (vector >= TRAP_TS && vector <= TRAP_GP);
 }
 
-/* An exception while another is delivered: both in turn, or a double fault, or the third. Section 8.2.9. */
-static void combine(struct vcpu *v, const struct vmcb *c)
+/*
+ * An exception while another is delivered: both in turn, or a double fault, or the third. Section 8.2.9. False: it was
+ * the third, and the guest does not go on.
+ */
+static bool combine(struct vcpu *v, const struct vmcb *c)
 {
     unsigned int first = c->exitintinfo & 0xff, second = v->hvm->exception.vector;
 
     if ((c->exitintinfo & (EVENT_VALID | EVENT_TYPE)) != (EVENT_VALID | EVENT_EXCEPTION) || !v->hvm->exception.valid)
-        return;
-    if (first == TRAP_DF)
+        return true;
+    if (first == TRAP_DF) {
         hvm_triple_fault(v);
-    else if ((first == TRAP_PF && (second == TRAP_PF || contributory(second))) ||
-             (contributory(first) && contributory(second)))
+        return false;
+    }
+    if ((first == TRAP_PF && (second == TRAP_PF || contributory(second))) ||
+        (contributory(first) && contributory(second)))
         hvm_inject(v, TRAP_DF, true, 0);
+    return true;
 }
 
 /* Delivered by an instruction (INT n, INT3, INTO): rip still stands there, and the guest executes it again. */
@@ -151,18 +157,24 @@ static uint64_t exception_event(const struct hvm_vcpu *h)
     return EVENT_VALID | EVENT_EXCEPTION | h->exception.vector | error;
 }
 
-static void inject(struct vcpu *v, struct vmcb *c)
+/* False: the guest is not to be entered. */
+static bool inject(struct vcpu *v, struct vmcb *c)
 {
     struct hvm_vcpu *h = v->hvm;
 
-    combine(v, c);
+    if (!combine(v, c)) {
+        c->eventinj = c->exitintinfo = 0;
+        h->exception.valid = false;
+        return false;
+    }
     /* What was being delivered when it came back is delivered again, unless something else has to be. */
     c->eventinj = (c->exitintinfo & EVENT_VALID) && !by_instruction(c->exitintinfo) ? c->exitintinfo : 0;
     c->exitintinfo = 0;
     if (!h->exception.valid)
-        return;
+        return true;
     c->eventinj = exception_event(h);
     h->exception.valid = false;
+    return true;
 }
 
 /* Held back by STI or MOV SS; an instruction that was completed since has ended that. */
@@ -236,7 +248,8 @@ static uint64_t svm_get_event(struct vcpu *v)
     const struct vmcb *c = v->hvm->vendor;
     const struct hvm_vcpu *h = v->hvm;
 
-    combine(v, c);
+    if (!combine(v, c))
+        return 0;
     if (h->exception.valid)
         return exception_event(h);
     return (c->exitintinfo & EVENT_VALID) && !by_instruction(c->exitintinfo) ? c->exitintinfo & EVENT_ALL : 0;
@@ -256,7 +269,8 @@ static void svm_run(struct vcpu *v, struct vmexit *x)
     struct cpu_user_regs *regs = guest_cpu_user_regs();
     struct vmcb *c = v->hvm->vendor;
 
-    inject(v, c);
+    if (!inject(v, c))
+        return; /* HVM_EXIT_NOTHING: it was ended with interrupts off, and nothing else would bring it out again */
     c->interrupt_shadow = in_shadow(v);
     c->rip = regs->rip;
     c->rsp = regs->rsp;
