@@ -100,6 +100,27 @@ static void test_1g(void **state)
     /* Teardown takes it out in parts. */
 }
 
+/* What was to be joined is gone when that is due: no table is made for it. */
+static void test_1g_gone(void **state)
+{
+    struct p2m_range r = {.gfn = _gfn(1ul << 18), .mfn = _mfn(1ul << 20), .order = 18, .type = P2M_MMIO_DIRECT};
+
+    fake_preempt_percent = 100;
+    cpu_features.page1gb = true;
+    while (!r.joining) {
+        assert_int_equal(p2m_set(d, &r), -ERESTART);
+        stretch_point();
+    }
+    assert_int_equal(model_clear(r.gfn, r.order), 0);
+    assert_int_equal(d->paging_pool->used[PAGING_P2M], 1);
+    while (r.joining) {
+        (void)p2m_set(d, &r);
+        stretch_point();
+    }
+    assert_int_equal(d->paging_pool->used[PAGING_P2M], 1);
+    model_audit();
+}
+
 static void test_refused(void **state)
 {
     struct page_info *own = alloc_domain_pages(d, 3, 0), *foreign = alloc_domain_pages(other, 0, 0);
@@ -464,6 +485,7 @@ int main(void)
         TEST(test_empty),
         TEST(test_large_entries),
         TEST(test_1g),
+        TEST(test_1g_gone),
         TEST(test_refused),
         TEST(test_change_type_refused),
         TEST(test_change_type),

@@ -272,14 +272,16 @@ static bool is_uniform(const struct page_info *table, unsigned int level)
     return true;
 }
 
-/* 512 entries of 2 MiB become one, where the processor knows such. */
+/* 512 entries of 2 MiB become one, where the processor knows such, unless they, or all tables, have gone meanwhile. */
 static void join_1g(struct p2m *p, gfn_t gfn)
 {
+    unsigned int level;
     npte_t *slot;
 
     p2m_lock(p);
-    slot = p2m_make_slot(p, gfn, 3);
-    if (slot && npte_is_table(*slot) && cpu_features.page1gb && is_uniform(mfn_to_page(npte_mfn(*slot)), 2))
+    (void)p2m_find(p, gfn, &level);
+    slot = level < 3 ? p2m_make_slot(p, gfn, 3) : NULL;
+    if (slot && cpu_features.page1gb && is_uniform(mfn_to_page(npte_mfn(*slot)), 2))
         p2m_join(p, slot, 3);
     p2m_unlock(p);
 }
