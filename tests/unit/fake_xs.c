@@ -135,6 +135,8 @@ void *xs_read(struct xs_handle *h, xs_transaction_t t, const char *path, unsigne
 {
     int i = find(path);
 
+    if (fails("xs_read"))
+        return NULL;
     if (i < 0) {
         errno = ENOENT;
         return NULL;
@@ -178,11 +180,13 @@ char **xs_directory(struct xs_handle *h, xs_transaction_t t, const char *path, u
     size_t room = (NODES + 1) * sizeof(char *), length = strlen(path);
     char **list, *at;
 
-    *num = 0;
+    if (fails("xs_directory"))
+        return NULL;
     if (find(path) < 0) {
         errno = ENOENT;
         return NULL;
     }
+    *num = 0;
     list = malloc(room + sizeof(nodes));
     at = (char *)list + room;
     for (int i = 0; i < n_nodes; i++) {

@@ -17,8 +17,8 @@ void xs_fake_remove(const char *path);
 /* Nodes whose path has this in it. */
 int xs_fake_count(const char *part);
 
-/* Asked before each call that changes something, or ends a transaction, by its name: does it fail? With errno set. Or
- * NULL. */
+/* Asked before each call that reads or changes something, or ends a transaction, by its name: does it fail? With errno
+ * set. Or NULL. */
 extern bool (*xs_fake_fails)(const char *name);
 /* Every transaction meets somebody else's change: it is to be tried again. How many were begun. */
 extern bool xs_fake_conflicts;

@@ -71,15 +71,16 @@ test_ctl_audit-cflags := -Itools -Ihypervisor/include
 units             += test_device
 ctl-device-srcs   := $(patsubst %,tools/libctl/%.c,device hotplug words disk disk_image qemu vif vdev flush xenstore \
                        error)
-test_device-srcs  := $(patsubst %,tests/unit/%.c,test_device fake_xs) $(ctl-device-srcs) tools/libctl/request.c
+test_device-srcs  := $(patsubst %,tests/unit/%.c,test_device fake_xs store_bench) $(ctl-device-srcs) \
+                     tools/libctl/request.c
 test_device-cflags := -Itools -Ihypervisor/include -Itests/unit
 
 units             += test_qemu
-test_qemu-srcs    := $(patsubst %,tests/unit/%.c,test_qemu fake_xs) $(ctl-device-srcs)
+test_qemu-srcs    := $(patsubst %,tests/unit/%.c,test_qemu fake_xs store_bench) $(ctl-device-srcs)
 test_qemu-cflags  := $(test_device-cflags)
 
 units               += test_readmit
-test_readmit-srcs   := $(patsubst %,tests/unit/%.c,test_readmit fake_xs) \
+test_readmit-srcs   := $(patsubst %,tests/unit/%.c,test_readmit fake_xs store_bench) \
                        $(patsubst %,tools/libctl/%.c,readmit build_store xenstore uuid error)
 test_readmit-cflags := $(test_device-cflags)
 

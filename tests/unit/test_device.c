@@ -21,13 +21,12 @@
 
 #include "libctl/device.h"
 #include "fake_xs.h"
+#include "store_bench.h"
 
 #define PLACE "test_device.dir"
 #define BACK  "/local/domain/0/backend/vbd/5/51712"
 #define FRONT "/local/domain/5/device/vbd/51712"
 
-static struct ctl the_ctl, *ctl = &the_ctl;
-static struct ctl_error err;
 static char place[300], disk[400], script[400], bridge_script[400], log_file[400];
 static enum { OBLIGING, STUBBORN } guest;
 
@@ -41,23 +40,7 @@ int ctl_domain_info(struct ctl *c, uint32_t domid, struct ctl_domain_info *info,
     return 0;
 }
 
-struct xs_handle *ctl_store_handle(struct ctl *c, struct ctl_error *e)
-{
-    c->store = (struct xs_handle *)&the_ctl;
-    return c->store;
-}
-
-int ctl_fail_domain(struct ctl *c, struct ctl_error *e, int code, struct ctl_at at, const char *fmt, ...)
-{
-    return ctl_error_set(e, code, at.step, NULL, NULL, "%s", fmt);
-}
-
 /* --- the others --- */
-
-static bool is(const char *path, const char *value)
-{
-    return xs_fake_get(path) && strcmp(xs_fake_get(path), value) == 0;
-}
 
 /* The back end's driver, as Linux's: it takes a new device, waits for the guest to close, and lets go of one whose
  * front end is gone only if it was told to close. The script's word is there at once. */
@@ -75,11 +58,7 @@ static void driver(const char *path)
 
 static void put_file(const char *name, const char *text, mode_t mode)
 {
-    FILE *f = fopen(name, "w");
-
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
+    put_bytes(name, text, strlen(text));
     assert_int_equal(chmod(name, mode), 0);
 }
 
@@ -100,12 +79,10 @@ static int fresh(void **state)
 {
     char text[600];
 
-    xs_fake_reset();
+    bench_fresh(driver);
     xs_fake_set("/local/domain/5/vm", "/vm/five");
     xs_fake_set("/local/domain/6/vm", "/vm/six");
-    xs_fake_changed = driver;
     guest = OBLIGING;
-    memset(&err, 0, sizeof(err));
     snprintf(text, sizeof(text), "#!/bin/sh\necho $1 $XENBUS_PATH >>%s\n", log_file);
     put_file(script, text, 0755);
     put_file(disk, "", 0600);

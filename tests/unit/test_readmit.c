@@ -15,11 +15,11 @@
 
 #include "libctl/build.h"
 #include "fake_xs.h"
+#include "store_bench.h"
 
 #define DOM "/local/domain/5"
 #define VM  "/vm/aa000000-0000-0000-0000-000000000000"
 
-static struct ctl the_ctl, *ctl = &the_ctl;
 static const struct ctl_domain_config config = {.name = "web1",
                                                 .name_taken = true,
                                                 .uuid = {0xaa},
@@ -31,28 +31,15 @@ static const struct ctl_domain_config config = {.name = "web1",
                                                 .on_reboot = CTL_ACTION_RESTART};
 static const struct ctl_rings rings = {3, 4711, 4, 4712};
 
-/* --- what the library stands on --- */
-
-struct xs_handle *ctl_store_handle(struct ctl *c, struct ctl_error *e)
-{
-    c->store = (struct xs_handle *)&the_ctl;
-    return c->store;
-}
-
-int ctl_fail_domain(struct ctl *c, struct ctl_error *e, int code, struct ctl_at at, const char *fmt, ...)
-{
-    return ctl_error_set(e, code, at.step, NULL, NULL, "%s", fmt);
-}
-
 /* --- tests --- */
 
 static int fresh(void **state)
 {
-    xs_fake_reset();
+    bench_fresh(NULL);
     return 0;
 }
 
-static void is(const char *path, const char *value)
+static void has(const char *path, const char *value)
 {
     assert_non_null(xs_fake_get(path));
     assert_string_equal(xs_fake_get(path), value);
@@ -60,23 +47,22 @@ static void is(const char *path, const char *value)
 
 static void test_nodes(void **state)
 {
-    struct ctl_error err = {0};
     struct ctl_rings found;
 
     assert_int_equal(ctl_domain_rings(ctl, 5, &found, &err), -ENOENT);
     assert_int_equal(ctl_domain_readmit(ctl, 5, &config, &rings, &err), 0);
     assert_int_equal(ctl_domain_rings(ctl, 5, &found, NULL), 0);
     assert_memory_equal(&found, &rings, sizeof(rings));
-    is(DOM "/name", "web1");
-    is(DOM "/vm", VM);
-    is(DOM "/domid", "5");
-    is(DOM "/memory/target", "65536");
-    is(DOM "/memory/static-max", "131072");
-    is(DOM "/cpu/0/availability", "online");
-    is(DOM "/cpu/1/availability", "offline");
-    is(DOM "/console/type", "xenconsoled");
-    is(VM "/on_reboot", "restart");
-    is("/libxl/5/type", "pv");
+    has(DOM "/name", "web1");
+    has(DOM "/vm", VM);
+    has(DOM "/domid", "5");
+    has(DOM "/memory/target", "65536");
+    has(DOM "/memory/static-max", "131072");
+    has(DOM "/cpu/0/availability", "online");
+    has(DOM "/cpu/1/availability", "offline");
+    has(DOM "/console/type", "xenconsoled");
+    has(VM "/on_reboot", "restart");
+    has("/libxl/5/type", "pv");
     assert_int_equal(xs_fake_introduced.domid, 5);
     assert_int_equal(xs_fake_introduced.frame, 4711);
     assert_int_equal(xs_fake_introduced.port, 3);
@@ -93,7 +79,46 @@ static void test_again(void **state)
     xs_fake_remove(DOM "/console/port");
     assert_int_equal(ctl_domain_readmit(ctl, 5, &config, &rings, NULL), 0);
     assert_int_equal(xs_fake_count("/"), n);
-    is(DOM "/console/port", "4");
+    has(DOM "/console/port", "4");
+}
+
+static const char *broken; /* the call that fails */
+
+static bool fails(const char *name)
+{
+    errno = EIO;
+    return broken && strcmp(name, broken) == 0;
+}
+
+/* A domain whose name nobody has looked after yet. */
+static int take(void)
+{
+    struct ctl_domain_config named = config;
+
+    named.name_taken = false;
+    return ctl_domain_readmit(ctl, 5, &named, &rings, &err);
+}
+
+/* Who cannot be asked has not said that a name is free. */
+static void test_name(void **state)
+{
+    static const char *const calls[] = {"xs_directory", "xs_read"};
+
+    assert_int_equal(take(), 0); /* there was no domain at all */
+    assert_int_equal(take(), 0); /* nor is one its own rival */
+    xs_fake_set("/local/domain/6/memory", "");
+    xs_fake_set("/local/domain/7/name", "web2");
+    assert_int_equal(take(), 0);
+    xs_fake_fails = fails;
+    for (size_t i = 0; i < CTL_ARRAY(calls); i++) {
+        broken = calls[i];
+        assert_int_equal(take(), -EIO);
+        assert_string_equal(err.step, "read from xenstore");
+        broken = NULL;
+    }
+    xs_fake_set("/local/domain/7/name", "web1");
+    assert_int_equal(take(), -EEXIST);
+    assert_string_equal(err.step, "take the name");
 }
 
 int main(void)
@@ -101,6 +126,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_nodes, fresh),
         cmocka_unit_test_setup(test_again, fresh),
+        cmocka_unit_test_setup(test_name, fresh),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

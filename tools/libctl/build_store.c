@@ -14,6 +14,7 @@
 #include "libctl/build.h"
 
 #define CONSOLE_LIMIT "1048576"
+#define DOMAINS       "/local/domain"
 
 enum who { GUEST_READS, GUEST_OWNS, GUEST_BARRED };
 
@@ -22,6 +23,7 @@ struct tree {
     struct ctl_build *b;
     xs_transaction_t t;
     int rc;
+    bool reading; /* is that what failed? */
     char failed[CTL_PATH_MAX];
 };
 
@@ -30,6 +32,15 @@ static void tree_fail(struct tree *tree, const char *path, int rc)
     if (tree->rc == 0) {
         tree->rc = rc ? rc : -EIO;
         snprintf(tree->failed, sizeof(tree->failed), "%s", path);
+    }
+}
+
+/* What is not there has been read all the same. */
+static void read_fail(struct tree *tree, const char *path)
+{
+    if (errno != ENOENT) {
+        tree->reading = true;
+        tree_fail(tree, path, -errno);
     }
 }
 
@@ -78,23 +89,34 @@ static void make_below(struct tree *tree, const char *dir, const char *node, enu
     make(tree, path, who);
 }
 
+/* Another domain's name must be another one. */
+static void check_other(struct tree *tree, const char *id)
+{
+    char path[CTL_PATH_MAX], *name;
+
+    if (strtoul(id, NULL, 10) == tree->b->domid || ctl_path(path, DOMAINS "/%s/name", id) < 0) {
+        return;
+    }
+    name = xs_read(tree->b->ctl->store, tree->t, path, NULL);
+    if (!name) {
+        read_fail(tree, path);
+    } else if (strcmp(name, tree->b->config->name) == 0) {
+        tree_fail(tree, path, -EEXIST);
+    }
+    free(name);
+}
+
 /* Seen from inside the transaction, so that two builds cannot take the same name. */
 static void check_name(struct tree *tree)
 {
-    struct xs_handle *store = tree->b->ctl->store;
     unsigned count = 0;
-    char **ids = xs_directory(store, tree->t, "/local/domain", &count);
+    char **ids = xs_directory(tree->b->ctl->store, tree->t, DOMAINS, &count);
 
-    for (unsigned i = 0; i < count && tree->rc == 0; i++) {
-        char path[CTL_PATH_MAX], *name = NULL;
-
-        if (ctl_path(path, "/local/domain/%s/name", ids[i]) == 0) {
-            name = xs_read(store, tree->t, path, NULL);
-        }
-        if (name && strcmp(name, tree->b->config->name) == 0 && strtoul(ids[i], NULL, 10) != tree->b->domid) {
-            tree_fail(tree, path, -EEXIST);
-        }
-        free(name);
+    if (!ids) {
+        read_fail(tree, DOMAINS);
+    }
+    for (unsigned i = 0; ids && i < count && tree->rc == 0; i++) {
+        check_other(tree, ids[i]);
     }
     free(ids);
 }
@@ -199,7 +221,8 @@ static int tree_error(struct tree *tree)
         ctl_error_field(b->err, "name");
         return tree->rc;
     }
-    return ctl_error_set(b->err, tree->rc, "write to xenstore", tree->failed, NULL, "xenstored refused");
+    return ctl_error_set(b->err, tree->rc, tree->reading ? "read from xenstore" : "write to xenstore", tree->failed,
+                         NULL, "xenstored refused");
 }
 
 /* Runs `fill` in a transaction, again whenever somebody else's came between. */

@@ -84,8 +84,9 @@ void words_of_log(struct words *w, const char *path, off_t from);
 
 /* --- qemu.c: one process for each domain, whose disks it serves --- */
 
-/* The program; where the logs of its processes are; how long they may take to begin and to end. Tests change them. */
-extern const char *qemu_program, *qemu_logs;
+/* The program; where the logs of its processes are; the list of the group of processes that each is to be in; how long
+ * they may take to begin and to end. Tests change them. */
+extern const char *qemu_program, *qemu_logs, *qemu_group;
 extern unsigned qemu_begin_ms, qemu_end_ms;
 /* Could it be run? -errno, when *err says of the object that it cannot. */
 int qemu_check(const char *step, const char *object, struct ctl_error *err);

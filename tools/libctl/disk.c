@@ -300,10 +300,7 @@ static int attach_qemu(const struct device *d, const struct claim *c, struct ctl
     off_t said;
     int rc = qemu_start(d, &said, err);
 
-    if (rc < 0) {
-        return rc;
-    }
-    rc = make_served(d, c, said, err);
+    rc = rc < 0 ? rc : make_served(d, c, said, err);
     if (rc < 0) {
         qemu_end_idle(d->ctl, d->domid);
     }

@@ -34,6 +34,7 @@
 #define LOCK      "qemu-%u"
 #define SOCKET    "qmp-%u"
 #define LOOK_MS   500   /* between two looks at what it says while it is waited for */
+#define QUIET     4     /* looks without a further word: what it said is a complaint, and all of it */
 #define ANSWER_MS 30000 /* for an order, which may have much to write */
 #define BREATH_MS 10    /* for a request of the guest's to come from its ring */
 #define KILLED_MS 5000
@@ -41,6 +42,7 @@
 
 const char *qemu_program = "/usr/libexec/xen-qemu-system-i386";
 const char *qemu_logs = "/var/log/umbra";
+const char *qemu_group = "/sys/fs/cgroup/system.slice/umbra-supervisor.service/cgroup.procs";
 unsigned qemu_begin_ms = 60000, qemu_end_ms = 10000;
 
 int qemu_check(const char *step, const char *object, struct ctl_error *err)
@@ -139,12 +141,29 @@ static int failed(const struct device *d, int code, off_t said, const char *what
 
 #define REPORT (STDERR_FILENO + 1) /* descriptor on which the process says who it is */
 
-/* In the process that becomes qemu: its number, or -errno, to whoever waits. */
+/* In the process that becomes qemu: its number, or -errno, to whoever waits. If nobody does any more, SIGPIPE ends it:
+ * nobody would give it a disk. */
 static void report(int number)
 {
-    ssize_t n = write(REPORT, &number, sizeof(number));
+    if (write(REPORT, &number, sizeof(number)) < 0) {
+        _exit(1);
+    }
+}
 
-    (void)n; /* whoever waited has gone: the process is found by its lock */
+/*
+ * systemd ends what a login has begun when the host goes down, at once with the guests that need it. The supervisor's
+ * unit (tools/package/units) leaves to itself what it has begun, and ends after the guests. A host without that unit
+ * has no such group.
+ */
+static void leave_session(void)
+{
+    int fd = open(qemu_group, O_WRONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : write(fd, "0", 1);
+
+    (void)n; /* then it ends with the login's */
+    if (fd >= 0) {
+        close(fd);
+    }
 }
 
 static void plain_signals(void)
@@ -171,7 +190,7 @@ static void plain_files(int log, int to_report)
     fcntl(REPORT, F_SETFD, FD_CLOEXEC);
 }
 
-/* The descriptor stays open for as long as the process lives, and with it the lock. */
+/* The descriptor stays open for as long as the process lives, and with it the lock. -EEXIST: another process has it. */
 static int take_lock(uint32_t domid)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
@@ -180,7 +199,13 @@ static int take_lock(uint32_t domid)
 
     lock_path(path, domid);
     fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
-    return fd < 0 || fcntl(fd, F_SETLK, &lock) ? -errno : 0;
+    if (fd < 0) {
+        return -errno;
+    }
+    if (fcntl(fd, F_SETLK, &lock)) {
+        return errno == EAGAIN || errno == EACCES ? -EEXIST : -errno;
+    }
+    return 0;
 }
 
 static void run(uint32_t domid, const char *name)
@@ -206,6 +231,7 @@ static void become(const struct device *d, const char *name, int log, int to_rep
     plain_signals();
     plain_files(log, to_report);
     umask(077);
+    leave_session();
     if (chdir("/") == 0) {
         rc = take_lock(d->domid);
     }
@@ -266,68 +292,75 @@ static int note_number(const struct device *d, int pid, struct ctl_error *err)
     return ctl_store_write_domain(d->ctl, d->domid, path, number, err);
 }
 
-/* -EAGAIN: another process has the lock since we looked. */
-static int begin(const struct device *d, const char *path, struct ctl_error *err)
+/* Its number, or 0: another process has the lock since we looked. */
+static int begin_with(const struct device *d, int log, struct ctl_error *err)
 {
     char *name = ctl_store_read_domain(d->ctl, d->domid, "name", NULL);
-    int log = open_log(path), rc = log < 0 ? -errno : 0;
+    int rc;
 
     mkdir(hotplug_locks, 0755);
-    if (rc < 0) {
-        device_fail(d, err, rc, STEP, NULL, "its log %s cannot be written", path);
-    } else {
-        rc = fork_twice(d, name && !strpbrk(name, ",=") ? name : "guest", log);
-        close(log);
-        if (rc == -EAGAIN || rc == -EACCES) {
-            rc = 0;
-        } else if (rc < 0) {
-            device_fail(d, err, rc, STEP, NULL, "no process can be made for it");
-        } else {
-            rc = note_number(d, rc, err);
-        }
-    }
+    rc = fork_twice(d, name && !strpbrk(name, ",=") ? name : "guest", log);
     free(name);
-    return rc;
+    if (rc == -EEXIST) {
+        return 0;
+    }
+    return rc < 0
+               ? device_fail(d, err, rc, STEP, NULL, "no process with a lock in %s can be made for it", hotplug_locks)
+               : rc;
+}
+
+static int begin(const struct device *d, const char *path, off_t *said, struct ctl_error *err)
+{
+    int log = open_log(path), rc;
+
+    if (log < 0) {
+        return device_fail(d, err, -errno, STEP, NULL, "its log %s cannot be written", path);
+    }
+    *said = words_log_end(path);
+    rc = begin_with(d, log, err);
+    close(log);
+    return rc > 0 ? note_number(d, rc, err) : rc;
 }
 
 int qemu_start(const struct device *d, off_t *said, struct ctl_error *err)
 {
     char path[CTL_PATH_MAX];
-    int rc = 0;
 
     log_path(d->ctl, d->domid, path);
-    if (!ctl_disks_process(d->domid)) {
-        rc = begin(d, path, err);
-    }
     *said = words_log_end(path);
-    return rc;
+    return ctl_disks_process(d->domid) ? 0 : begin(d, path, said, err);
 }
 
-/* A complaint is complete when it has not grown since the last look. */
-static bool complains(const struct device *d, off_t said, off_t *before)
+/* What its log had at the last look, and how many looks ago that was there first. */
+struct silence {
+    off_t length;
+    int looks;
+};
+
+/* Has it said something behind `said`, and then nothing for a while? On a slow host a mere remark is not the end. */
+static bool complains(const struct device *d, off_t said, struct silence *last)
 {
     char path[CTL_PATH_MAX];
     off_t now;
-    bool done;
 
     log_path(d->ctl, d->domid, path);
     now = words_log_end(path);
-    done = now > said && now == *before;
-    *before = now;
-    return done;
+    last->looks = now == last->length ? last->looks + 1 : 0;
+    last->length = now;
+    return now > said && last->looks >= QUIET;
 }
 
 int qemu_wait_taken(const struct device *d, off_t said, struct ctl_error *err)
 {
     uint64_t until = ctl_deadline(qemu_begin_ms);
-    off_t before = said;
+    struct silence last = {.length = said};
     int rc;
 
     while ((rc = device_wait(d, "hotplug-status", "connected", LOOK_MS)) == -ETIMEDOUT) {
         if (!ctl_disks_process(d->domid)) {
             return failed(d, -EPIPE, said, "has ended", err);
         }
-        if (complains(d, said, &before)) {
+        if (complains(d, said, &last)) {
             return failed(d, -EIO, said, "does not take it", err);
         }
         if (ctl_now_ms() > until) {
@@ -350,10 +383,11 @@ static int connect_to(uint32_t domid)
         return -errno;
     }
     rc = snprintf(to.sun_path, sizeof(to.sun_path), "%s/" SOCKET, hotplug_locks, domid);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)); /* for connect(2) as well */
     if (rc >= (int)sizeof(to.sun_path)) {
         errno = ENAMETOOLONG;
     } else if (connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0) {
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
         return fd;
     }
     rc = -errno;
@@ -361,18 +395,23 @@ static int connect_to(uint32_t domid)
     return rc;
 }
 
-/* An order of its monitor's protocol (QEMU's docs/interop/qmp-spec.txt), carried out when this returns 0. */
+/*
+ * An order of its monitor's protocol (QEMU's docs/interop/qmp-spec.txt), carried out when this returns 0. The stream is
+ * read alone: one that is written to as well loses what has been read ahead.
+ */
 static int order(FILE *monitor, const char *name)
 {
-    char *line = NULL;
+    uint64_t until = ctl_deadline(ANSWER_MS);
+    char *line = NULL, text[64];
     size_t size = 0;
-    int rc = 1;
+    int n = snprintf(text, sizeof(text), "{\"execute\": \"%s\"}\n", name);
+    int rc = send(fileno(monitor), text, (size_t)n, MSG_NOSIGNAL) == n ? 1 : -EPIPE;
 
-    fprintf(monitor, "{\"execute\": \"%s\"}\n", name);
-    fflush(monitor);
     while (rc > 0) { /* events come in between */
         errno = 0;
-        if (getline(&line, &size, monitor) < 0) {
+        if (ctl_now_ms() > until) {
+            rc = -ETIMEDOUT;
+        } else if (getline(&line, &size, monitor) < 0) {
             rc = errno == EAGAIN ? -ETIMEDOUT : -EPIPE;
         } else if (strncmp(line, "{\"return\"", 9) == 0) {
             rc = 0;
@@ -392,7 +431,7 @@ int qemu_flush(const struct device *d, struct ctl_error *err)
 {
     static const char *const orders[] = {"qmp_capabilities", "stop", "cont", "stop", "cont"};
     int fd = connect_to(d->domid), rc = fd < 0 ? fd : 0;
-    FILE *monitor = fd < 0 ? NULL : fdopen(fd, "r+");
+    FILE *monitor = fd < 0 ? NULL : fdopen(fd, "r");
 
     if (fd >= 0 && !monitor) {
         rc = -errno;
@@ -458,7 +497,9 @@ void qemu_end(struct ctl *ctl, uint32_t domid)
         return; /* it never had one */
     }
     end_process(domid);
-    unlink(path);
+    if (!ctl_disks_process(domid)) { /* one that even SIGKILL does not end is to be found again */
+        unlink(path);
+    }
     ctl_path(path, "%s/" SOCKET, hotplug_locks, domid);
     unlink(path);
     ctl_path(path, "/local/domain/%u/image/device-model-pid", domid);
