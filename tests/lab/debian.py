@@ -9,7 +9,6 @@ import secrets
 import devices
 import labtest
 from emulators import SNAPSHOT
-from labtest import LabTest
 
 FOLDER = os.path.join(labtest.BUILD, "image", "debian")
 IMAGE = os.path.join(FOLDER, "disk.img")
@@ -19,17 +18,14 @@ GRUB = {"pv": "/usr/lib/grub-xen/grub-x86_64-xen.bin", "pvh": "/usr/lib/grub-xen
 NAME = "deb"
 
 
-class DebianTest(LabTest):
+class DebianTest(devices.DevicesTest):
     """A machine with the disk, a bridge, and a new password of root's for each test."""
 
     machine_options = {"disks": (SNAPSHOT + IMAGE,), "overlays": (os.path.join(FOLDER, "overlay"),)}
+    image, made_by = IMAGE, "make debian-disk"
 
     def setUp(self):
-        if not os.path.exists(IMAGE):
-            self.skipTest(f"no {IMAGE}: make debian-disk, as root")
         super().setUp()
-        if not devices.prepare(self):
-            self.skipTest("no archive with the drivers of the guests' kernel")
         self.step = 0
         self.prepare_disk()
 

@@ -2,8 +2,11 @@
 """Guests with disks and network interfaces, for the tests of these: the control domain's side as an administrator would
 set it up, and a shell in the guest."""
 
+import os
+import time
+
 import ramdisk
-from labtest import GUEST_INITRD
+from labtest import GUEST_INITRD, LabTest
 
 INITRD = "/run/devices-initrd"
 BRIDGE = "xenbr0"
@@ -20,6 +23,29 @@ def prepare(host, address=HERE):
             f"[ -e /sys/class/net/{BRIDGE} ] || {{ brctl addbr {BRIDGE} && ip addr add {address}/24 dev {BRIDGE} && "
             f"ip link set {BRIDGE} up; }}")
     return True
+
+
+class DevicesTest(LabTest):
+    """A test with such guests, on a machine that may have a disk of its own, which is made beforehand."""
+
+    image, made_by = None, None  # the file behind the machine's disk, and what makes it
+
+    def setUp(self):
+        if self.image and not os.path.exists(self.image):
+            self.skipTest(f"no {self.image}: {self.made_by}, as root")
+        super().setUp()
+        if not prepare(self):
+            self.skipTest("no archive with the drivers of the guests' kernel")
+
+    def left(self):
+        """What devices take in the control domain, as text."""
+        raise NotImplementedError
+
+    def wait_left(self, before):
+        deadline = time.monotonic() + 30 * self.machine.patience
+        while self.left() != before and time.monotonic() < deadline:
+            time.sleep(0.5)
+        self.assertEqual(self.left(), before)
 
 
 def ask(host, name, line, word):

@@ -3,19 +3,12 @@
 written can be read, on both sides; what is attached while the guest runs is there, and gone when it is detached; a
 script that fails says why; and of all of it nothing is left."""
 
-import time
-
 import devices
 from devices import BRIDGE, HERE, INITRD, MIB, THERE
-from labtest import LONG, LabTest, long_one
+from labtest import LONG, long_one
 
 
-class Devices(LabTest):
-    def setUp(self):
-        super().setUp()
-        if not devices.prepare(self):
-            self.skipTest("no archive with the drivers of the guests' kernel")
-
+class Devices(devices.DevicesTest):
     def start(self, name, **keys):
         domid = self.create(name, ramdisk=INITRD, **keys)
         self.wait_console(name, "umbra-guest: up, with drivers")
@@ -30,15 +23,8 @@ class Devices(LabTest):
         return self.ok(f"head -c {mib * MIB} /dev/urandom >{path}; md5sum <{path}").split()[0]
 
     def left(self):
-        """What devices take in the control domain."""
         return self.ok("losetup -a; ls /sys/class/net; ls /run/umbra | grep ^v; "
                        "xenstore-ls -f | grep -e /backend/ -e /device/; true")
-
-    def wait_left(self, before):
-        deadline = time.monotonic() + 30 * self.machine.patience
-        while self.left() != before and time.monotonic() < deadline:
-            time.sleep(0.5)
-        self.assertEqual(self.left(), before)
 
     def has_disk(self, name, disk, there, word):
         devices.has_disk(self, name, disk, there, word)

@@ -4,13 +4,12 @@ space. What is written is in the image, on its base the rest, and qemu-img finds
 process comes and goes with the guest's disks, and of all of it nothing is left."""
 
 import os
-import time
 
 import devices
 import labtest
 from devices import INITRD
 from emulators import SNAPSHOT
-from labtest import LabTest, long_one
+from labtest import long_one
 
 IMAGE = os.path.join(labtest.BUILD, "image", "qemu-xen.img")
 PLACE = "/mnt"  # where the machine's disk is: the programs, and the images
@@ -24,15 +23,12 @@ MIB = 1 << 20
 
 
 @long_one
-class Qcow2(LabTest):
+class Qcow2(devices.DevicesTest):
     machine_options = {"disks": (SNAPSHOT + IMAGE,)}
+    image, made_by = IMAGE, "make qemu-disk"
 
     def setUp(self):
-        if not os.path.exists(IMAGE):
-            self.skipTest(f"no {IMAGE}: make qemu-disk, as root")
         super().setUp()
-        if not devices.prepare(self):
-            self.skipTest("no archive with the drivers of the guests' kernel")
         self.ok(f"modprobe -a crc32c_generic ext4 xen-gntdev; mkdir -p {PLACE} /usr/libexec; "
                 f"grep -q ' {PLACE} ' /proc/mounts || mount -t ext4 /dev/vda {PLACE}")
         for program in PROGRAMS:
@@ -82,12 +78,6 @@ class Qcow2(LabTest):
     def left(self):
         return self.ok("ls /run/umbra | grep ^q; ps | grep -c '[x]en-qemu-system'; "
                        "xenstore-ls -f | grep -e qdisk -e device-model -e /device/; true")
-
-    def wait_left(self, before):
-        deadline = time.monotonic() + 30 * self.machine.patience
-        while self.left() != before and time.monotonic() < deadline:
-            time.sleep(0.5)
-        self.assertEqual(self.left(), before)
 
     # --- tests ------------------------------------------------------------------------------------------------------
 

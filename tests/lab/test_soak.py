@@ -4,16 +4,14 @@ UMBRA_LONG=1 makes 500 operations on ten guests, which takes about an hour."""
 
 import devices
 import soak
-from labtest import LONG, LabTest, ON_PEER, long_one
+from labtest import LONG, ON_PEER, long_one
 
 
-class Soak(LabTest):
+class Soak(devices.DevicesTest):
     def setUp(self):
-        super().setUp()
         if ON_PEER:
             self.skipTest("the tool's own supervision is what is tested")
-        if not devices.prepare(self):
-            self.skipTest("no archive with the drivers of the guests' kernel")
+        super().setUp()
 
     def soak(self, count, grown, **model):
         seed = soak.first_seed()
