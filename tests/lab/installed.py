@@ -102,7 +102,7 @@ class Host:
 
     def boot(self):
         """Returns when all that systemd starts at boot is there, or has failed: see failed_units()."""
-        self.machine = DiskMachine(self.disk, self.files, memory=self.memory)
+        self.machine = DiskMachine(self.disk, self.files, memory=self.memory, turns=True)  # its guests are all PV
         try:
             self.machine.boot(BOOT)
             self.machine.run("systemctl is-system-running --wait", BOOT)

@@ -3,7 +3,7 @@
 
 import re
 
-from labtest import CMDLINE, GUEST_INITRD, HOME, LabTest, STOCK_KERNEL
+from labtest import CMDLINE, GUEST_INITRD, HOME, LabTest, STOCK_KERNEL, long_one
 
 
 UUID = "0f5ebf4a-1a3f-4a2f-9c8f-4d5f8a1c2b3d"
@@ -91,4 +91,41 @@ class StockTools(LabTest):
         self.wait_console("xlguest", "umbra-guest: up, 2 cpus")
         self.assertEqual(self.guests()["xlguest"][1:3], (128, 2))
         self.ok("xl destroy xlguest")
+        self.wait_gone("xlguest")
+
+    # --- each other's guests ----------------------------------------------------------------------------------------
+
+    def wait_memory(self, name, mib):
+        """A balloon driver gives all but its last page or two."""
+        for _ in range(120):
+            if abs(self.guests()[name][1] - mib) <= 1:
+                return
+            self.ok("usleep 500000")
+        self.fail(f"{name} does not come to {mib} MiB: {self.guests()[name]}")
+
+    @long_one
+    def test_xl_on_ours(self):
+        self.create("stock")
+        self.wait_console("stock", "umbra-guest: tick 1")
+        self.ok("xl mem-set stock 112")
+        self.wait_memory("stock", 112)
+        self.machine.put("/run/typed", b"echo $((6 * 7))-seen\n")
+        log = "/var/log/xen/console/guest-stock.log"
+        self.ok(f"(sleep 1; cat /run/typed; for i in $(seq 60); do grep -q 42-seen {log} && break; usleep 500000; done; "
+                "printf '\\035') | timeout 60 xl console stock")
+        self.wait_console("stock", "42-seen", 0)
+        self.ok("xl shutdown -w stock", 240)
+        self.wait_gone("stock")
+
+    @long_one
+    def test_ours_on_xl(self):
+        config = (f'name = "xlguest"\ntype = "pv"\nmemory = 128\nkernel = "{STOCK_KERNEL}"\n'
+                  f'ramdisk = "{GUEST_INITRD}"\nextra = "{CMDLINE}"\n')
+        self.machine.put(f"{HOME}/xlguest.cfg", config.encode())
+        self.ok(f"xl create -q {HOME}/xlguest.cfg")
+        self.wait_console("xlguest", "umbra-guest: tick 1")
+        self.ok("umbra mem-set xlguest 112")
+        self.wait_memory("xlguest", 112)
+        self.type_in("xlguest", "echo $((6 * 7))-seen", "42-seen")
+        self.ok("umbra shutdown -w xlguest", 240)
         self.wait_gone("xlguest")
