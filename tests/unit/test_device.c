@@ -250,6 +250,23 @@ static void test_shared(void **state)
     assert_int_equal(attach(5, false), 0);
 }
 
+static bool no_lists(const char *call)
+{
+    errno = EIO;
+    return strcmp(call, "xs_directory") == 0;
+}
+
+/* Who has which disk is not known: it is not taken for nobody's. */
+static void test_shared_unknown(void **state)
+{
+    xs_fake_fails = no_lists;
+    assert_int_equal(attach(5, false), -EIO);
+    assert_string_equal(err.step, "list in xenstore");
+    xs_fake_fails = NULL;
+    assert_int_equal(nodes_left(), 0);
+    assert_int_equal(count_lines("add"), 0);
+}
+
 /* Another guest gets the disk between our question and our nodes. */
 static void test_shared_meanwhile(void **state)
 {
@@ -464,6 +481,7 @@ int main(void)
         cmocka_unit_test_setup(test_signals, fresh),
         cmocka_unit_test_setup(test_conflicts, fresh),
         cmocka_unit_test_setup(test_shared, fresh),
+        cmocka_unit_test_setup(test_shared_unknown, fresh),
         cmocka_unit_test_setup(test_shared_meanwhile, fresh),
         cmocka_unit_test_setup(test_would_take, fresh),
         cmocka_unit_test_setup(test_twin, fresh),

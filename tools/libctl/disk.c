@@ -85,15 +85,16 @@ static bool excludes(const struct claim *c, const struct device *other, const st
     return found;
 }
 
-/* Does one of a domain's disks, by this kind of back end? */
-static bool domain_excludes(const struct claim *c, enum device_back by, uint32_t domid, const struct stat *st)
+/* 1: one of a domain's disks, by this kind of back end, does; 0: none; or -errno. */
+static int domain_excludes(const struct claim *c, enum device_back by, uint32_t domid, const struct stat *st,
+                           struct ctl_error *err)
 {
     char path[CTL_PATH_MAX], **names;
     bool found = false;
     int n;
 
     ctl_path(path, DEVICE_BACKENDS "/%s/%u", device_back_name(by), domid);
-    n = ctl_store_list(c->ctl, path, &names, NULL);
+    n = ctl_store_list(c->ctl, path, &names, err);
     for (int i = 0; i < n && !found; i++) {
         struct device other;
 
@@ -103,32 +104,44 @@ static bool domain_excludes(const struct claim *c, enum device_back by, uint32_t
         }
     }
     free(names);
-    return found;
+    return n < 0 ? n : found;
 }
 
-/* The domain that has it, or -1. */
-static int64_t user_of(const struct claim *c, const struct stat *st)
+/* The same of all domains: *user is the one that has it. */
+static int back_excludes(const struct claim *c, enum device_back by, const struct stat *st, uint32_t *user,
+                         struct ctl_error *err)
 {
-    int64_t found = -1;
+    char path[CTL_PATH_MAX], **domains;
+    int n, rc;
 
-    for (int by = 0; by < DEVICE_BACKS && found < 0; by++) {
-        char path[CTL_PATH_MAX], **domains;
-        int n = 0;
+    ctl_path(path, DEVICE_BACKENDS "/%s", device_back_name(by));
+    n = ctl_store_list(c->ctl, path, &domains, err);
+    rc = n < 0 ? n : 0;
+    for (int i = 0; i < n && rc == 0; i++) {
+        *user = (uint32_t)strtoul(domains[i], NULL, 10);
+        rc = domain_excludes(c, by, *user, st, err);
+    }
+    free(domains);
+    return rc;
+}
 
-        ctl_path(path, DEVICE_BACKENDS "/%s", device_back_name((enum device_back)by));
+/* Who cannot be asked has not said that nobody has it. */
+static int check_users(const struct claim *c, const struct stat *st, struct ctl_error *err)
+{
+    uint32_t user = 0;
+    char what[64];
+    int rc = 0;
+
+    for (int by = 0; by < DEVICE_BACKS && rc == 0; by++) {
         if (device_kind((enum device_back)by) == CTL_DISK) {
-            n = ctl_store_list(c->ctl, path, &domains, NULL);
-        }
-        for (int i = 0; i < n && found < 0; i++) {
-            uint32_t domid = (uint32_t)strtoul(domains[i], NULL, 10);
-
-            found = domain_excludes(c, (enum device_back)by, domid, st) ? (int64_t)domid : -1;
-        }
-        if (n) {
-            free(domains);
+            rc = back_excludes(c, (enum device_back)by, st, &user, err);
         }
     }
-    return found;
+    if (rc > 0) {
+        snprintf(what, sizeof(what), "is in use by domain %u", user);
+        return refuse(c, -EBUSY, "a disk that one of them may write to cannot be shared", what, err);
+    }
+    return rc;
 }
 
 static int check_format(const struct claim *c, struct ctl_error *err)
@@ -147,9 +160,8 @@ static int check_format(const struct claim *c, struct ctl_error *err)
 static int check_target(const struct claim *c, struct ctl_error *err)
 {
     const struct ctl_disk *disk = c->disk;
-    char what[64];
     struct stat st;
-    int64_t user;
+    int rc;
 
     if (disk->script) {
         return 0; /* only the script knows what it means */
@@ -171,12 +183,8 @@ static int check_target(const struct claim *c, struct ctl_error *err)
     if (access(disk->target, disk->readonly ? R_OK : R_OK | W_OK)) {
         return refuse(c, -errno, NULL, disk->readonly ? "cannot be read" : "cannot be written to", err);
     }
-    user = user_of(c, &st);
-    if (user >= 0) {
-        snprintf(what, sizeof(what), "is in use by domain %u", (uint32_t)user);
-        return refuse(c, -EBUSY, "a disk that one of them may write to cannot be shared", what, err);
-    }
-    return check_format(c, err);
+    rc = check_users(c, &st, err);
+    return rc < 0 ? rc : check_format(c, err);
 }
 
 /* What connects it can be run. */
