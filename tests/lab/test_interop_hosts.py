@@ -3,12 +3,31 @@
 and live, PVH on nested paging, both ways. They count on, no number is missing, and memory is what it was."""
 
 import moves
-from labtest import PairTest, long_one
+from labtest import OnHost, PairTest, long_one
 
 FILE = "/run/guest.save"
 # On one processor Debian's Xen lets the vCPUs of a PVH guest that wait for each other spin for ever: it has one.
 PV = {"type": "pv", "memory": 96, "vcpus": 2}
 PVH = {"type": "pvh", "memory": 96, "vcpus": 1}
+
+
+TRIES = 3
+
+
+class Lost(Exception):
+    """A process of the control domain of Debian's Xen died, as some do on this emulator (docs/debugging.md)."""
+
+
+class Peer(OnHost):
+    """The host with Debian's Xen."""
+
+    def ok(self, command, timeout=120):
+        result = self.run_in(command, timeout)
+        said = result.out + result.err
+        if result.status == 128 + 11 or result.status and "egmentation fault" in said:
+            raise Lost(f"{command}\n{said}")
+        self.assertEqual(result.status, 0, f"{command}\n{said}")
+        return result.out
 
 
 @long_one
@@ -17,9 +36,26 @@ class Interop(PairTest):
 
     def setUp(self):
         super().setUp()
-        self.assertIn("Xen version", self.west.ok("xl dmesg | head -n 40"))
-        self.west.ok(f"rm -f {FILE}")
-        self.east.ok(f"rm -f {FILE}")
+        self.west = Peer(self.pair.west)
+        self.assertIn("Xen version 4.17", self.pair.west.serial_log())
+        self.addCleanup(self.clear)
+        self.east.grow()
+
+    def clear(self):
+        self.west.run_in(f"xl destroy guest; rm -f {FILE}")
+        self.east.run_in(f"umbra destroy guest; rm -f {FILE}")
+
+    def travel(self, way, **keys):
+        """The whole way, and once more from its beginning if a process was lost on it."""
+        before = moves.settled(self.east)
+        for left in reversed(range(TRIES)):
+            try:
+                way(before, **keys)
+                return
+            except Lost as lost:
+                print(f"      lost: {lost}", flush=True)
+                self.assertTrue(left, "lost each time")
+                self.clear()
 
     def guest(self, **keys):
         """Made by xl; it counts."""
@@ -32,9 +68,8 @@ class Interop(PairTest):
         name = moves.name_of(target)
         source.ok(f"ssh {name} 'rm -f {moves.LOGS}/guest-*.log; cat >{FILE}' <{FILE} && rm {FILE}", 240)
 
-    def files(self, **keys):
+    def files(self, before, **keys):
         """Saved by xl, restored and saved by umbra, restored by xl."""
-        before = moves.settled(self.east)
         guest = self.guest(**keys)
         self.west.ok(f"xl save guest {FILE}", 240)
         self.carry(self.west, self.east)
@@ -47,16 +82,9 @@ class Interop(PairTest):
         guest.arrives(self.west)
         self.west.ok("xl shutdown -w guest", 180)
 
-    def test_pv_in_files(self):
-        self.files(**PV)
-
-    def test_pvh_in_files(self):
-        self.files(**PVH)
-
-    def test_pvh_moves(self):
-        """Live, by xl and by umbra, each talking to the other's receiver."""
-        before = moves.settled(self.east)
-        guest = self.guest(**PVH)
+    def live(self, before, **keys):
+        """By xl and by umbra, each talking to the other's receiver."""
+        guest = self.guest(**keys)
         self.east.ok(f"rm -f {moves.LOGS}/guest-*.log")
         self.west.ok("xl migrate -s '' guest 'ssh east umbra migrate-receive'", 400)
         guest.arrives(self.east)
@@ -65,3 +93,12 @@ class Interop(PairTest):
         guest.arrives(self.west)
         moves.wait_back(self.east, before)
         self.west.ok("xl shutdown -w guest", 180)
+
+    def test_pv_in_files(self):
+        self.travel(self.files, **PV)
+
+    def test_pvh_in_files(self):
+        self.travel(self.files, **PVH)
+
+    def test_pvh_moves(self):
+        self.travel(self.live, **PVH)
