@@ -86,7 +86,9 @@ class Way(unittest.TestCase):
 
 class Points(unittest.TestCase):
     def test_points(self):
-        tried = test_accidents.points(60)
+        parts = test_accidents.points(60)
+        self.assertEqual([len(parts[name]) for name in ("first", "last", "words")], [12, 13, 15])
+        tried = sum(parts.values(), [])
         there = [number for way, number, _ in tried if way == "there"]
         self.assertEqual(there[:12] + there[-13:], [*range(12), *range(46, 59)])
         self.assertEqual([how for way, _, how in tried if way == "go"], list(test_accidents.HOW))

@@ -21,12 +21,14 @@ ITS_NODES = re.compile("(/local/domain/0/backend/[^/]+|/local/domain|/libxl|/vm|
 
 
 def points(messages):
-    """[(way, number of a message, how)] for so many messages there: all ways in turn, and all of them where the guest
-    is complete: the last message is the permission to go on."""
+    """{part: [(way, number of a message, how)]} for so many messages there: all ways in turn, and all of them where the
+    guest is complete: the last message is the permission to go on. A part takes minutes, and is a test."""
     numbers = [n for n in range(messages - 1) if n < FIRST or n >= messages - LAST or n % EVERY == 0]
-    found = [("there", number, HOW[at % len(HOW)]) for at, number in enumerate(numbers)]
-    found += [("go", 0, how) for how in HOW]
-    return found + [("back", number, how) for number in range(WORDS) for how in HOW]
+    there = [("there", number, HOW[at % len(HOW)]) for at, number in enumerate(numbers)]
+    rest = len(there) - LAST + 1
+    return {"first": there[:FIRST], "pages": there[FIRST:rest], "last": there[rest:],
+            "words": [("go", 0, how) for how in HOW] +
+                     [("back", number, how) for number in range(WORDS) for how in HOW]}
 
 
 def roots(paths, names):
@@ -40,7 +42,6 @@ def roots(paths, names):
     return sorted(found)
 
 
-@long_one
 class Accidents(LabTest):
     keys = {"type": "pvh", "memory": 96, "vcpus": 2}
 
@@ -131,23 +132,51 @@ class Accidents(LabTest):
             self.one_copy(before)
             number = now - from_end
 
-    def all_points(self, **keys):
-        before, there = self.counted(**keys)
-        tried = points(there)
-        self.assertGreaterEqual(len(tried), 40)
-        for way, number, how in tried:
-            with self.subTest(way=way, number=number, how=how):
-                self.have(way, number, how, before, there)
-                self.one_copy(before)
-        print(f"      {len(tried)} accidents in {there} messages there", flush=True)
+    def part(self, part):
+        """One after the other: what has gone wrong once makes the next ones wrong as well."""
+        before, there = self.counted(**self.keys)
+        parts = points(there)
+        self.assertGreaterEqual(sum(map(len, parts.values())), 40)
+        for point in parts[part]:
+            print(f"      {there} messages there; accident: {' '.join(map(str, point))}", flush=True)
+            self.have(*point, before, there)
+            self.one_copy(before)
 
-    def test_nested(self):
-        self.all_points(**self.keys, hap=True)
 
-    def test_pv(self):
-        self.all_points(**{**self.keys, "type": "pv"})
+class EachPart:
+    """Of the points of an accident."""
 
-    # --- what the operator is told --------------------------------------------------------------------------------
+    def test_first(self):
+        self.part("first")
+
+    def test_pages(self):
+        self.part("pages")
+
+    def test_last(self):
+        self.part("last")
+
+    def test_words(self):
+        self.part("words")
+
+
+@long_one
+class OnNestedPaging(EachPart, Accidents):
+    """On one processor: with more, emulators lose guests on nested paging now and then (docs/debugging.md)."""
+
+    machine_options = {"smp": 1}
+    keys = {**Accidents.keys, "hap": True}
+
+
+@long_one
+class Pv(EachPart, Accidents):
+    keys = {**Accidents.keys, "type": "pv"}
+
+
+@long_one
+class IsTold(Accidents):
+    """What the operator hears."""
+
+    keys = {**Accidents.keys, "hap": False}
 
     def unresolved(self, way, number, state):
         self.assertEqual(self.migrate(way, number, "cable"), 1)
@@ -172,7 +201,7 @@ class Accidents(LabTest):
 
     def test_resolve(self):
         """The permission to go on is lost, and the report; in between a move is given up."""
-        before, _ = self.counted(**self.keys, hap=False)
+        before, _ = self.counted(**self.keys)
         self.unresolved("go", 0, "absent")
         self.fails("umbra migrate-resolve --there mover", 1, "does not have it")
         self.ok("umbra migrate-resolve --here mover")
