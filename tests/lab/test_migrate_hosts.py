@@ -6,11 +6,14 @@ leaves it running where it was, and nothing on the other host. Most of it wants 
 import time
 
 import devices
+import hosts
 import moves
 from labtest import PairTest, long_one
 
 PVH = {"type": "pvh", "memory": 96}
 SLOW = ("--bandwidth", "1M")  # it would take two minutes
+MOVES = 20
+GUEST_ADDRESS, PORT, HEARD = "10.0.0.9", 5002, "/run/heard"
 
 
 class Migrate(PairTest):
@@ -83,6 +86,18 @@ class Migrate(PairTest):
         moves.wait_back(self.east, here)
         self.east.ok("for i in $(seq 20); do ssh -o ConnectTimeout=5 west true && exit; done; exit 1")
 
+    def is_full(self, guest):
+        """There is no memory for it; it is asked, and tried."""
+        there, here = moves.settled(self.west), moves.what_is_there(self.east)
+        left = self.west.json("umbra --json info")["free_memory_kib"] // 1024 - 64
+        self.west.ok(f"umbra create -p {self.west.guest_file('big', memory=left)}", 240)
+        for verb in ("migrate --check", "migrate"):
+            self.east.fails(f"umbra {verb} busy west", 1, "memory")
+            guest.wait_more(10)
+        self.west.ok("umbra destroy big")
+        moves.wait_back(self.west, there)
+        moves.wait_back(self.east, here)
+
     def wait_loops(self, host, before):
         """The scripts let go of a guest's files."""
         deadline = time.monotonic() + 30
@@ -102,6 +117,7 @@ class Migrate(PairTest):
         guest = self.there_and_back(hap=False)
         self.receiver_is_killed(guest)
         self.cable_is_pulled(guest)
+        self.is_full(guest)
         self.east.ok("umbra shutdown -w busy", 180)
 
     @long_one
@@ -165,6 +181,64 @@ class Migrate(PairTest):
         self.assertIn("west", devices.ask(self.west, "disk1", line, "at"))
         self.west.ok("umbra destroy disk1")
         self.wait_loops(self.west, there)
+
+    @long_one
+    def test_twenty_moves(self):
+        """Of one guest, back and forth; each leaves nothing behind."""
+        guest, left = self.traveller(hap=False), {}
+        for move in range(MOVES):
+            here, there = (self.east, self.west)[::1 if move % 2 == 0 else -1]
+            guest.move_and_check(there)
+            if move < 2:
+                left[here.name] = moves.settled(here)
+            moves.wait_back(here, left[here.name])
+
+    # --- a network session ------------------------------------------------------------------------------------------
+
+    def join(self, host):
+        """The cable becomes a port of the host's bridge, which has its address from now on."""
+        address = f"{hosts.ADDRESSES[host.name]}/{hosts.PREFIX}"
+        change = "ip addr del {0} dev {1}; brctl {3} {4} eth0; ip addr add {0} dev {2}"
+        self.addCleanup(host.run_in, change.format(address, devices.BRIDGE, "eth0", "delif", devices.BRIDGE))
+        host.ok(change.format(address, "eth0", devices.BRIDGE, "addif", devices.BRIDGE))
+
+    def heard(self):
+        """The numbers that have come, without one that has not come whole."""
+        return [int(line) for line in self.west.ok(f"cat {HEARD}").split("\n")[:-1]]
+
+    def wait_heard(self, more):
+        wanted, deadline = len(self.heard()) + more, time.monotonic() + 120
+        while len(self.heard()) < wanted:
+            self.assertLess(time.monotonic(), deadline, f"{wanted} lines are waited for: {self.heard()[-3:]}")
+            time.sleep(0.5)
+
+    @long_one
+    def test_session(self):
+        """A connection of the guest's to the other host goes on when the guest has come there, and when it is back:
+        every line arrives, in its order."""
+        for host, address in ((self.east, "10.78.0.1"), (self.west, "10.78.0.2")):
+            if not devices.prepare(host, address):
+                self.skipTest("no archive with the drivers of the guests' kernel")
+            host.ok("ln -sf guest-talker.log /var/log/xen/console/guest-talker--incoming.log")
+            self.addCleanup(host.run_in, "rm -f /var/log/xen/console/guest-talker--incoming.log")
+            self.join(host)
+        self.west.ok(f"rm -f /run/open {HEARD}; mkfifo /run/open; "
+                     f"(nc -l -p {PORT} >{HEARD} 2>/dev/null <>/run/open & echo $! >/run/listener)")
+        self.addCleanup(self.west.run_in, f"kill $(cat /run/listener); rm -f /run/open {HEARD}")
+        self.east.create("talker", ramdisk=devices.INITRD, vif=[f"bridge={devices.BRIDGE}"], **PVH)
+        self.east.wait_console("talker", "umbra-guest: up, with drivers")
+        there = hosts.ADDRESSES["west"]
+        line = (f"ip addr add {GUEST_ADDRESS}/24 dev eth0; ip link set eth0 up; "
+                f"for i in $(seq 60); do ping -c 1 -W 1 {there} >/dev/null && break; sleep 1; done; echo pinged=$?")
+        self.assertEqual(devices.ask(self.east, "talker", line, "pinged"), "0")
+        line = f"(i=0; while usleep 200000; do i=$((i + 1)); echo $i; done | nc {there} {PORT}) & echo talks=1"
+        devices.ask(self.east, "talker", line, "talks")
+        self.wait_heard(5)
+        for host, target in ((self.east, "west"), (self.west, "east")):
+            host.ok(f"umbra migrate -d 1s -t 1m -o force talker {target}", 300)
+            self.wait_heard(20)
+        heard = self.heard()
+        self.assertEqual(heard, list(range(1, len(heard) + 1)))
 
     @long_one
     def test_z_host_dies(self):
