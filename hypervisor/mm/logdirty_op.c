@@ -212,16 +212,27 @@ static int release_all(struct domain *d)
     return done ? 0 : -ERESTART;
 }
 
+/* A PV domain has no pool before its stores are logged, nor after that, unless somebody chose its size. */
+static int give_back_pool(struct domain *d)
+{
+    bool stays = !d->identity || !d->paging_pool || d->pv.pool_chosen;
+
+    return !stays && paging_pool_resize(d, 0) == -ERESTART ? -ERESTART : 0;
+}
+
 int logdirty_disable(struct domain *d)
 {
-    int rc;
+    int rc = 0;
 
     if (d->dying)
         return -EINVAL;
-    if (!d->p2m || !begin_end(d))
+    if (!d->p2m)
         return 0;
-    rc = d->identity ? shadow_pv_stop(d) : d->hap ? restore_types(d) : 0;
-    return rc ? rc : release_all(d);
+    if (begin_end(d)) {
+        rc = d->identity ? shadow_pv_stop(d) : d->hap ? restore_types(d) : 0;
+        rc = rc ? rc : release_all(d);
+    }
+    return rc ? rc : give_back_pool(d);
 }
 
 int logdirty_relinquish(struct domain *d)

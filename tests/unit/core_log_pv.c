@@ -112,7 +112,7 @@ static void test_pv(void **state)
     assert_int_equal(pv_pool(0), -EBUSY);
     assert_int_equal(OFF(), 0);
     assert_null(d->shadow);
-    assert_int_equal(d->paging_pool->free, d->paging_pool->size);
+    assert_int_equal(d->paging_pool->size, 0);
     for (unsigned int i = 0; i < pv_vcpus; i++)
         assert_false(pv_on_shadows(&d->vcpu[i]->pv) || d->vcpu[i]->pv.root[0].page);
     assert_int_equal(pv_pool(1), 0);
@@ -120,7 +120,14 @@ static void test_pv(void **state)
         stretch_point();
     assert_int_equal(ENABLE(), -ENOMEM); /* somebody has said so */
     assert_int_equal(d->logdirty.state, LOGDIRTY_OFF);
+    assert_int_equal(OFF(), 0);
+    assert_in_range(d->paging_pool->size, 1, ~0ul); /* and it stays */
     assert_int_equal(pv_pool(0), 0);
+    assert_int_equal(d->paging_pool->size, 0);
+    assert_int_equal(ENABLE(), 0);
+    core.preempt = 1;
+    assert_int_equal(OFF(), 0);
+    core.preempt = 0;
     assert_int_equal(d->paging_pool->size, 0);
     assert_int_equal(ENABLE(), 0);
     core_kill(d); /* with the log on */
