@@ -18,6 +18,7 @@ import time
 from verdict import LabError, tail
 
 SNAPSHOT = "snapshot:"  # before a disk's file
+TICKS_PER_INSTRUCTION = 8
 
 
 def die_with_parent():
@@ -28,12 +29,14 @@ def die_with_parent():
 
 class Hardware:
     """What one run has: the description's values, or others. Its network card is at the emulator's own network, or,
-    with a host (hosts.py), at the host's end of a cable. With turns no guest on hardware virtualisation will run."""
+    with a host (hosts.py), at the host's end of a cable. With turns no guest on hardware virtualisation will run. Where
+    instructions are counted (counted), each takes TICKS_PER_INSTRUCTION of the time stamp counter, and they are all that
+    time is made of."""
 
-    def __init__(self, description, smp=None, memory=None, disks=(), host=None, turns=False):
+    def __init__(self, description, smp=None, memory=None, disks=(), host=None, turns=False, counted=False):
         self.cpu = description.cpu
         self.smp, self.memory, self.disks = smp or description.smp, memory or description.memory, list(disks)
-        self.host, self.turns = host, turns
+        self.host, self.turns, self.counted = host, turns, counted
 
     def descriptors(self):
         """What the emulator has to inherit."""
@@ -126,6 +129,8 @@ class Qemu(Emulator):
                     "-m", str(hardware.memory), "-display", "none", "-vga", "std", "-no-reboot",
                     *(["-boot", "d", "-cdrom", iso] if iso else ["-boot", "c"]),
                     *self.network_options(hardware.host), *self.firmware_options(iso)]
+        if hardware.counted:
+            command += ["-icount", f"shift={TICKS_PER_INSTRUCTION.bit_length() - 1}"]
         for number, disk in enumerate(hardware.disks):
             command += self.disk_options(number, disk)
         return command

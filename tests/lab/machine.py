@@ -41,7 +41,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 class Machine:
     def __init__(self, build=None, name=machines.DEFAULT, hypervisor=None, append=(), kernel_append=(), smp=None,
                  memory=None, overlays=(), disks=(), channel="serial", drivers=False, log=None, image_dir=None,
-                 host=None, turns=False):
+                 host=None, turns=False, counted=False):
         if name not in machines.MACHINES:
             raise LabError(f"no machine {name}; there are: {', '.join(machines.MACHINES)}")
         self.build = build or os.path.join(TOP, "build")
@@ -51,7 +51,7 @@ class Machine:
         self.emulator = emulators.make(self.build, self.description)
         self.host = host
         self.companions = []  # machines without which this one is of no use: their end is its own
-        self.hardware = emulators.Hardware(self.description, smp, memory, disks, host, turns)
+        self.hardware = emulators.Hardware(self.description, smp, memory, disks, host, turns, counted)
         self.hypervisor = hypervisor or os.path.join(self.build, "umbra.gz")
         self.append = list(append)
         self.kernel_append = [*self.description.kernel.split(), *kernel_append]
