@@ -4,9 +4,9 @@
  * PV domains may see, domctl what one domain sees, and lets its builder take features away before it runs.
  *
  * A domain's policy has exactly the leaves of its default. Of a leaf that is set, feature words and the number of
- * extended leaves are cut down to what that default offers, identification is taken as it is, and sizes and state
- * components stay the machine's. Leaves that the policy does not have are not shown, whatever they say. Source:
- * <xen/domctl.h>, <xen/sysctl.h>, <xen/arch-x86/cpufeatureset.h>.
+ * extended leaves are cut down to what that default offers, and FSGSBASE for PV domains; identification is taken as it
+ * is, and sizes and state components stay the machine's. Leaves that the policy does not have are not shown, whatever
+ * they say. Source: <xen/domctl.h>, <xen/sysctl.h>, <xen/arch-x86/cpufeatureset.h>.
  */
 #include "domctl.h"
 #include "sysctl.h"
@@ -25,6 +25,8 @@
 /* CPUID may fault in user mode. Debian's Xen shows it to its PVH guests; it is cut off, as features are. */
 #define PLATFORM_CPUID_FAULTING (1ull << 31)
 static const uint32_t msrs[] = {MSR_PLATFORM_INFO, MSR_ARCH_CAPABILITIES}; /* both 0: nothing is offered by them */
+
+#define L7_EBX_FSGSBASE 1u
 
 enum { REG_A, REG_B, REG_C, REG_D };
 
@@ -49,6 +51,19 @@ static uint32_t *word_of(xen_cpuid_leaf_t *l, unsigned int reg)
 static bool is_leaf(const xen_cpuid_leaf_t *l, uint32_t leaf, uint32_t sub)
 {
     return l->leaf == leaf && (l->subleaf == sub || l->subleaf == XEN_CPUID_NO_SUBLEAF);
+}
+
+/*
+ * A leaf with all that may be asked for. A PV kernel that another hypervisor told of FSGSBASE uses it, and can, since
+ * it is always on here; it has to be told again where it moves on to. By default it is not told here.
+ */
+static xen_cpuid_leaf_t most_of(const struct cpuid_policy *by_default, unsigned int i)
+{
+    xen_cpuid_leaf_t l = by_default->leaf[i];
+
+    if (by_default == &pv_cpuid_policy && is_leaf(&l, 7, 0) && cpu_features.fsgsbase)
+        l.b |= L7_EBX_FSGSBASE;
+    return l;
 }
 
 /* ---- telling ---- */
@@ -104,6 +119,8 @@ static int policy_of_index(uint32_t index, struct cpuid_policy *p)
     case XEN_SYSCTL_cpu_policy_pv_max:
     case XEN_SYSCTL_cpu_policy_pv_default:
         *p = pv_cpuid_policy;
+        for (unsigned int i = 0; i < p->count && index == XEN_SYSCTL_cpu_policy_pv_max; i++)
+            p->leaf[i] = most_of(&pv_cpuid_policy, i);
         return 0;
     case XEN_SYSCTL_cpu_policy_hvm_max:
     case XEN_SYSCTL_cpu_policy_hvm_default:
@@ -244,11 +261,11 @@ static int set_leaves(struct cpuid_policy *p, const struct cpuid_policy *limit, 
         if (guest_copy_from(&asked, c->leaves.p + i, sizeof(asked)))
             return -EFAULT;
         for (unsigned int j = 0; j < p->count; j++) {
-            const xen_cpuid_leaf_t *max = &limit->leaf[j];
+            const xen_cpuid_leaf_t max = most_of(limit, j);
 
-            if (max->leaf != asked.leaf || max->subleaf != asked.subleaf)
+            if (max.leaf != asked.leaf || max.subleaf != asked.subleaf)
                 continue;
-            if (set_leaf(&p->leaf[j], &asked, max)) {
+            if (set_leaf(&p->leaf[j], &asked, &max)) {
                 c->err_leaf = asked.leaf;
                 c->err_subleaf = asked.subleaf;
                 return -EINVAL;

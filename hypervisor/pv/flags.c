@@ -83,7 +83,8 @@ int pv_check_debugreg(unsigned int reg, unsigned long *value)
 unsigned long pv_cr4_shown(unsigned long hw, unsigned long guest)
 {
     const unsigned long from_hw = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_MCE;
-    const unsigned long from_guest = CR4_TSD | CR4_DE;
+    /* Hardware always has what the processor can do of the last: on another hypervisor it is as the guest wants it. */
+    const unsigned long from_guest = CR4_TSD | CR4_DE | (hw & CR4_FSGSBASE);
 
     return (hw & from_hw) | (guest & from_guest);
 }

@@ -52,9 +52,9 @@ class Accidents(LabTest):
         self.put_program(WAY, "accident.c", "-D_GNU_SOURCE")
 
     def migrate(self, way, number, how):
-        """Its exit status."""
+        """Its exit status. A receiver may have something to say when its sender has been killed: not to the lab."""
         command = f"umbra migrate -d 1s -t 10s -o force -T 'exec {WAY} {way} {number} {how}' mover localhost"
-        self.said = self.run_in(f"rm -f /run/messages; {command} 2>&1", 400)
+        self.said = self.run_in(f"rm -f /run/messages; {command} >/run/said 2>&1; s=$?; cat /run/said; exit $s", 400)
         return self.said.status
 
     def messages(self):

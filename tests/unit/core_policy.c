@@ -190,6 +190,25 @@ static void test_set_of_xen(void **state)
     assert_int_equal(cpuid_find(domain_cpuid_policy(d), 0x80000000, 0)->a, 0x80000001);
 }
 
+/* Not told by default; a kernel that was told of it elsewhere stays so, where the processor has it. */
+static void test_set_fsgsbase(void **state)
+{
+    bool had = cpu_features.fsgsbase;
+
+    begin();
+    for (int has = 0; has < 2; has++) {
+        cpu_features.fsgsbase = has;
+        assert_int_equal(ask(XEN_SYSCTL_cpu_policy_pv_default, 7, 2), 0);
+        assert_int_equal(leaves[3].b & 1, 0);
+        assert_int_equal(ask(XEN_SYSCTL_cpu_policy_pv_max, 7, 2), 0);
+        assert_int_equal(leaves[3].b & 1, has);
+        leaves[3].b |= 1;
+        assert_int_equal(domctl(XEN_DOMCTL_set_cpu_policy, 7, 2), 0);
+        assert_int_equal(cpuid_find(domain_cpuid_policy(d), 7, 0)->b & 1, has);
+    }
+    cpu_features.fsgsbase = had;
+}
+
 /* A translated domain's features are cut down to those of its own kind. */
 static void test_set_of_hvm(void **state)
 {
@@ -242,8 +261,9 @@ static void test_set_errors(void **state)
 int core_policy_tests(void)
 {
     static const struct CMUnitTest tests[] = {
-        CORE_TEST(test_told),        CORE_TEST(test_featureset), CORE_TEST(test_set),        CORE_TEST(test_set_errors),
-        CORE_TEST(test_told_of_hvm), CORE_TEST(test_set_of_hvm), CORE_TEST(test_set_of_xen),
+        CORE_TEST(test_told),       CORE_TEST(test_featureset),   CORE_TEST(test_set),
+        CORE_TEST(test_set_errors), CORE_TEST(test_told_of_hvm),  CORE_TEST(test_set_of_hvm),
+        CORE_TEST(test_set_of_xen), CORE_TEST(test_set_fsgsbase),
     };
 
     return cmocka_run_group_tests_name("policy", tests, NULL, NULL);

@@ -183,6 +183,9 @@ static void test_descriptors(void **state)
 static void test_cr4(void **state)
 {
     assert_int_equal(pv_cr4_shown(CR4_PAE | CR4_SMEP | CR4_SMAP, CR4_TSD | CR4_PSE), CR4_PAE | CR4_TSD);
+    assert_int_equal(pv_cr4_shown(CR4_PAE, CR4_FSGSBASE), CR4_PAE);
+    assert_int_equal(pv_cr4_shown(CR4_PAE | CR4_FSGSBASE, 0), CR4_PAE);
+    assert_int_equal(pv_cr4_shown(CR4_PAE | CR4_FSGSBASE, CR4_FSGSBASE), CR4_PAE | CR4_FSGSBASE);
 }
 
 static void test_msr_policy(void **state)
