@@ -259,7 +259,7 @@ class Hypervisor(unittest.TestCase):
         self.assertGreater(len(switches), 5)
         for name, item in self.words:
             default = self.default_of(item)
-            begins = re.search(rf"^static bool .*?\b{switches.get(name)}( = true)?[,;]", text, re.M)
+            begins = re.search(rf"^(?:static )?bool .*?\b{switches.get(name)}( = true)?[,;]", text, re.M)
             self.assertEqual(default == "on", bool(begins and begins.group(1)), name)
             told = name in switches and name not in ("sync_console", "x2apic")
             self.assertEqual(default in ("on", "off"), told, name)

@@ -194,9 +194,9 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
     ("released-while-a-table", SHADOW + "pages.c",
      "    if (!pg->shadow.tables && s->d->logdirty", "    if (s->d->logdirty"),
     ("released-in-spite-of-the-log", SHADOW + "pages.c", "tables && s->d->logdirty.state == LOGDIRTY_OFF)", "tables)"),
-    ("led-by-what-was-not-used", SHADOW + "update.c",
-     "    if (!usable(g, role.level, e, false))\n", "    if (!(e.n & PTE_P))\n"),
-    ("led-with-other-rights", SHADOW + "update.c", "    role_set_rights(&role, role.wp ? RIGHTS_ALL :",
+    ("led-by-what-was-not-used", SHADOW + "ahead.c",
+     "    if (!entry_usable(g, role.level, e, false))\n", "    if (!(e.n & PTE_P))\n"),
+    ("led-with-other-rights", SHADOW + "ahead.c", "    role_set_rights(&role, role.wp ? RIGHTS_ALL :",
      "    role_set_rights(&role, true ? RIGHTS_ALL :"),
     ("retired-while-named", SHADOW + "pages.c", "!sp->orphan || sp->parents ||", "!sp->orphan ||"),
     # What follows the guest's tables.
@@ -254,7 +254,7 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
     ("in-nobodys-reach", SHADOW + "reach.c", "return sp->parents || sp == v->root;", "return sp->parents;"),
     ("in-reach-of-one-only", SHADOW + "reach.c", "return sp->parents || sp == v->root;", "return sp == v->root;"),
     ("out-of-reach-for-good", SHADOW + "unsync.c", "    s->partial = MAX(s->partial, v->flush);\n", ""),
-    ("led-to-old-entries", SHADOW + "update.c", "    if (!unsync_caught_up(s) ||", "    if ("),
+    ("led-to-old-entries", SHADOW + "ahead.c", "!opt_shadow_ahead || !unsync_caught_up(s) ||", "!opt_shadow_ahead ||"),
     # The reference mode.
     ("vtlb-survives-flush", SHADOW + "root.c", "root->role.direct || (", "("),
     ("vtlb-rights-of-no-walk", SHADOW + "fault.c",

@@ -715,11 +715,23 @@ void model_end(void)
     fake_domain_free(other);
 }
 
+/* Every fifth domain does without some of what could be left out. */
+static void choose_words(unsigned long era)
+{
+    bool *const words[] = {&opt_shadow_ahead, &opt_shadow_expect, &opt_shadow_invlpg, &opt_shadow_lockless,
+                           &opt_shadow_oos,   &opt_shadow_reach,  &opt_shadow_shrink};
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(words); i++)
+        *words[i] = !model_alternate || era % 5 != 1 || fake_chance(50);
+    opt_shadow_ahead_grows = model_alternate && era % 4 == 3;
+}
+
 /* Another domain: with another pool, number of vCPUs, size of entries, and with other disturbances. */
 static void begin_era(unsigned long era, unsigned int stores)
 {
     if (model_alternate)
         model_vtlb = era % 7 == 6;
+    choose_words(era);
     model_begin(era % 2 ? 60 : 400);
     log_begin();
     running = 1 + (unsigned int)(era / 3 + 2) % VCPUS;
@@ -736,6 +748,7 @@ static void end_era(void)
     meddle_percent = starve_percent = 0;
     log_end();
     model_end();
+    choose_words(0);
 }
 
 void model_random(unsigned long ops)

@@ -8,7 +8,7 @@
 #include <hv/boot.h>
 #include "internal.h"
 
-static bool opt_shadow_expect = true;
+bool opt_shadow_expect = true;
 CMDLINE_PARAM("shadow_expect", PARAM_BOOL, opt_shadow_expect);
 
 bool expects_stores(const struct shadow *s, mfn_t table, unsigned int level)

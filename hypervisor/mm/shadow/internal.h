@@ -18,6 +18,11 @@
 #include <hv/stretch.h>
 #include "spte.h"
 
+/* Words of the command line (docs/boot-options.md), each defined where the mechanism is. All switch mechanisms that
+ * could be left out: what a guest finds is the same. */
+extern bool opt_shadow_ahead, opt_shadow_ahead_grows, opt_shadow_expect, opt_shadow_invlpg, opt_shadow_lockless,
+    opt_shadow_oos, opt_shadow_reach, opt_shadow_shrink;
+
 /* Page number << 9 | index; 0: none. */
 typedef uint32_t entry_ref;
 
@@ -43,6 +48,7 @@ struct shadow_page {
     bool busy;              /* on the way of the fault under way */
     bool fresh;             /* a root whose entries have not been looked at: tables_ahead */
     bool orphan;            /* the guest has taken away the last entry that named its table */
+    uint8_t faults;         /* leaves that were faulted in, no more than ahead.c wants to know */
     uint8_t unsynced;       /* its table's place in s->unsynced, plus one; 0: in sync */
 };
 
@@ -298,12 +304,19 @@ void pv_drop_roots(struct shadow *s);
 void role_paging(const struct shadow *s, union shadow_role role, struct guest_paging *g);
 /* The guest's entry at an offset of a shadow's table, as its shadows are to have it. */
 gpte_t table_entry(const struct shadow *s, const struct shadow_page *sp, unsigned int offset);
+/* May hardware go by the guest's entry: is it present and accessed, without a reserved bit? page: it maps one. */
+bool entry_usable(const struct guest_paging *g, unsigned int level, gpte_t e, bool page);
+/* An entry is made anew from the guest's: a leaf; what names a table stays if it still names the same. */
+void entry_update(struct shadow *s, struct shadow_page *sp, const struct guest_paging *g, unsigned int index, gpte_t e);
 /* Shadows of the entries in these bytes are made anew. */
 void table_follow(struct shadow *s, mfn_t table, unsigned int offset, unsigned int bytes);
 /* The guest table in a frame is about to be stored to: more than STORE_BYTES; at most so many, which s->coming says, or
  * have been already. */
 void table_overwritten(struct shadow *s, mfn_t table);
 void table_written(struct shadow *s, mfn_t table, unsigned int offset, unsigned int bytes);
+
+/* ---- ahead.c ---- */
+
 /* A leaf of a guest's entry was made: so are its neighbours that the guest has accessed, which cost it no fault then.
  */
 void table_ahead(struct shadow *s, struct shadow_page *sp, unsigned int index);

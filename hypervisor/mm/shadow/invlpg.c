@@ -12,7 +12,7 @@
 #include <hv/boot.h>
 #include "internal.h"
 
-static bool opt_shadow_invlpg = true;
+bool opt_shadow_invlpg = true;
 CMDLINE_PARAM("shadow_invlpg", PARAM_BOOL, opt_shadow_invlpg);
 
 static unsigned int index_of(uint64_t linear, unsigned int level)

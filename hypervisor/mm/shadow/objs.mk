@@ -10,6 +10,7 @@ hv-srcs += hypervisor/mm/shadow/memory.c
 hv-srcs += hypervisor/mm/shadow/fault.c
 hv-srcs += hypervisor/mm/shadow/reflect.c
 hv-srcs += hypervisor/mm/shadow/expect.c
+hv-srcs += hypervisor/mm/shadow/ahead.c
 hv-srcs += hypervisor/mm/shadow/update.c
 hv-srcs += hypervisor/mm/shadow/unsync.c
 hv-srcs += hypervisor/mm/shadow/reach.c

@@ -7,7 +7,7 @@
 #include <hv/boot.h>
 #include "internal.h"
 
-static bool opt_shadow_reach = true;
+bool opt_shadow_reach = true;
 CMDLINE_PARAM("shadow_reach", PARAM_BOOL, opt_shadow_reach);
 
 bool page_has_one_parent(const struct shadow *s, const struct shadow_page *sp)

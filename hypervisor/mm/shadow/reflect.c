@@ -13,7 +13,7 @@
 #include <hv/x86.h>
 #include "internal.h"
 
-static bool opt_shadow_lockless = true;
+bool opt_shadow_lockless = true;
 CMDLINE_PARAM("shadow_lockless", PARAM_BOOL, opt_shadow_lockless);
 
 static bool copy_agrees(const struct unsynced *u, mfn_t table, unsigned int n)

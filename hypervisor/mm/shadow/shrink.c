@@ -12,7 +12,7 @@
 #include <hv/boot.h>
 #include "internal.h"
 
-static bool opt_shadow_shrink = true;
+bool opt_shadow_shrink = true;
 CMDLINE_PARAM("shadow_shrink", PARAM_BOOL, opt_shadow_shrink);
 
 /* An empty shadow with one entry that names it, and without one from now on. */

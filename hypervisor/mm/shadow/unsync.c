@@ -24,7 +24,7 @@
 #define PART_WORK (PART / 4)
 #define QUIET     3u /* comparisons without a change: it is protected again */
 
-static bool opt_shadow_oos = true;
+bool opt_shadow_oos = true;
 CMDLINE_PARAM("shadow_oos", PARAM_BOOL, opt_shadow_oos);
 
 static struct unsynced *record_of(struct shadow *s, mfn_t table)

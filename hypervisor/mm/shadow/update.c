@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Entries made from a guest's without a fault of their own.
- *
  * A guest table is stored to: what was made from the entries concerned comes before. A leaf is made anew, which
  * saves the fault that the guest's next access would take; an entry that names a table goes unless it still names the
  * same, and comes back with the next fault.
@@ -10,9 +8,7 @@
 #include <hv/x86.h>
 #include "internal.h"
 
-#define FLOOD    3u /* stores to a table that nobody walks through: it is one no more, or its end has come */
-#define AHEAD    8u /* entries of a table that are made together */
-#define TOP_WORK (PT_ENTRIES / 8) /* to look at the entries of a top table, most of which are not present */
+#define FLOOD 3u /* stores to a table that nobody walks through: it is one no more, or its end has come */
 
 void role_paging(const struct shadow *s, union shadow_role role, struct guest_paging *g)
 {
@@ -24,8 +20,7 @@ void role_paging(const struct shadow *s, union shadow_role role, struct guest_pa
                      (role.levels == 4 ? EFER_LMA : 0) | (role.nx ? EFER_NXE : 0));
 }
 
-/* Present, accessed, and no reserved bit. */
-static bool usable(const struct guest_paging *g, unsigned int level, gpte_t e, bool page)
+bool entry_usable(const struct guest_paging *g, unsigned int level, gpte_t e, bool page)
 {
     return (e.n & PTE_P) && (e.n & PTE_A) && !(e.n & (page ? g->reserved_page : g->reserved_table)[level]);
 }
@@ -35,7 +30,7 @@ static spte_t made_leaf(struct shadow *s, const struct shadow_page *sp, const st
     gfn_t gfn = guest_entry_gfn(g, 1, e);
     struct spte_leaf l = {.role = sp->role, .dirty = e.n & PTE_D};
 
-    if (!usable(g, 1, e, true))
+    if (!entry_usable(g, 1, e, true))
         return _spte(0);
     l.rights = rights_through(role_rights(sp->role), e, g->nx);
     l.p2m = p2m_lookup_locked(s->d, gfn);
@@ -52,7 +47,8 @@ static spte_t kept_table(const struct shadow *s, const struct shadow_page *sp, c
     const struct shadow_page *child;
     mfn_t table;
 
-    if (!spte_present(old) || spte_is_leaf(old, level) || !usable(g, level, e, false) || guest_maps_page(g, level, e))
+    if (!spte_present(old) || spte_is_leaf(old, level) || !entry_usable(g, level, e, false) ||
+        guest_maps_page(g, level, e))
         return _spte(0);
     child = page_of_frame(s, spte_mfn(old));
     table = p2m_lookup_locked(s->d, guest_entry_gfn(g, level, e)).mfn;
@@ -78,8 +74,7 @@ static void update_table(struct shadow *s, struct shadow_page *sp, const struct 
     s->shrunk |= !spte_present(sp->entry[index]);
 }
 
-static void update_one(struct shadow *s, struct shadow_page *sp, const struct guest_paging *g, unsigned int index,
-                       gpte_t e)
+void entry_update(struct shadow *s, struct shadow_page *sp, const struct guest_paging *g, unsigned int index, gpte_t e)
 {
     if (sp->role.level == 1)
         spte_set(s, sp, index, made_leaf(s, sp, g, e));
@@ -99,60 +94,7 @@ static void update(struct shadow *s, struct shadow_page *sp, const struct guest_
         first = n * count % PT_ENTRIES;
     }
     for (unsigned int i = 0; i < count && quadrant == sp->role.quadrant; i++)
-        update_one(s, sp, g, first + i, e);
-}
-
-void table_ahead(struct shadow *s, struct shadow_page *sp, unsigned int index)
-{
-    unsigned int first = index & ~(AHEAD - 1);
-    struct guest_paging g;
-    unsigned int offset;
-
-    role_paging(s, sp->role, &g);
-    offset = (sp->role.quadrant * PT_ENTRIES + first) * g.fmt->entry_bytes;
-    for (unsigned int i = first; i < first + AHEAD && room(); i++, offset += g.fmt->entry_bytes) {
-        stretch_work(1);
-        if (spte_present(sp->entry[i]))
-            continue;
-        if (!table_sync_entry(s, sp->table, offset))
-            return;
-        update_one(s, sp, &g, i, table_entry(s, sp, offset));
-    }
-}
-
-/* The shadow that the entry of a top table leads to, if there is one already. */
-static void lead(struct shadow *s, struct shadow_page *top, const struct guest_paging *g, unsigned int index, gpte_t e)
-{
-    union shadow_role role = top->role;
-    struct shadow_page *child;
-    struct p2m_entry p;
-
-    if (!usable(g, role.level, e, false))
-        return;
-    stretch_work(1);
-    p = p2m_lookup_locked(s->d, guest_entry_gfn(g, role.level, e));
-    role.level--;
-    role_set_rights(&role, role.wp ? RIGHTS_ALL : rights_through(role_rights(role), e, g->nx));
-    child = p2m_is_ram(p.type) ? page_find(s, p.mfn, role) : NULL;
-    if (child && table_protect(s, p.mfn))
-        spte_set(s, top, index, spte_table(top->role, e, page_mfn(child)));
-}
-
-void tables_ahead(struct shadow *s, struct shadow_page *top)
-{
-    struct guest_paging g;
-
-    if (!unsync_caught_up(s) || room() < TOP_WORK)
-        return;
-    top->fresh = false;
-    stretch_work(TOP_WORK);
-    role_paging(s, top->role, &g);
-    for (unsigned int i = 0; i < PT_ENTRIES && room(); i++) {
-        gpte_t e = table_entry(s, top, i * g.fmt->entry_bytes);
-
-        if ((e.n & PTE_P) && !spte_present(top->entry[i]))
-            lead(s, top, &g, i, e);
-    }
+        entry_update(s, sp, g, first + i, e);
 }
 
 static void follow(struct shadow *s, struct shadow_page *sp, unsigned int offset, unsigned int bytes)
