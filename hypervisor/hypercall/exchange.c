@@ -90,27 +90,16 @@ static int claim_chunk(struct exchange *ex, unsigned long chunk)
     return 0;
 }
 
+/* One block of the chunk's size also where parts of it are wanted: only a block is zeroed in slices. */
 static int allocate_chunk(struct exchange *ex)
 {
-    unsigned int bits = XENMEMF_get_address_bits(ex->x.out.mem_flags);
-    unsigned int memf = bits && bits < 52 ? MEMF_BITS(bits) : 0;
-    unsigned long per = 1ul << (ex->chunk_order - ex->x.out.extent_order);
+    unsigned int bits = XENMEMF_get_address_bits(ex->x.out.mem_flags), order = ex->x.out.extent_order;
+    struct page_info *block;
+    int rc = alloc_fresh_pages(ex->d, ex->chunk_order, bits && bits < 52 ? MEMF_BITS(bits) : 0, &block);
 
-    if (per == 1) {
-        int rc = alloc_fresh_pages(ex->d, ex->x.out.extent_order, memf, &ex->out[0]);
-
-        ex->out_count = !rc;
-        return rc;
-    }
-    while (ex->out_count < per) {
-        struct page_info *pg = alloc_hv_pages(ex->x.out.extent_order, memf | MEMF_ZERO);
-
-        if (!pg)
-            return -ENOMEM;
-        ex->out[ex->out_count++] = pg;
-        stretch_work(STRETCH_FRAME << ex->x.out.extent_order);
-    }
-    return 0;
+    for (unsigned long i = 0; !rc && i < 1ul << ex->chunk_order; i += 1ul << order)
+        ex->out[ex->out_count++] = block + i;
+    return rc;
 }
 
 static void free_chunk(struct exchange *ex)

@@ -465,6 +465,7 @@ static void test_abandoned_extent(void **state)
 static void test_large_exchange(void **state)
 {
     struct xen_memory_exchange *x;
+    xen_pfn_t block;
 
     guest_with_list(512, 512);
     dirty_heap();
@@ -473,6 +474,16 @@ static void test_large_exchange(void **state)
     assert_int_equal(CALL(memory_op, XENMEM_exchange, x, 0), 0);
     assert_int_equal(core.restarts, 9);
     assert_true(all_zero(list[512], 512));
+    assert_int_equal(d->tot_pages, 512);
+    block = list[512];
+    dirty_heap();
+    x = exchange(512, 9, 0); /* and back */
+    list[0] = block;
+    core.restarts = 0;
+    assert_int_equal(CALL(memory_op, XENMEM_exchange, x, 0), 0);
+    assert_int_equal(core.restarts, 9);
+    for (unsigned int i = 0; i < 512; i++)
+        assert_true(all_zero(list[512 + i], 1));
     assert_int_equal(d->tot_pages, 512);
 }
 
