@@ -16,6 +16,9 @@ TICK = re.compile(r"umbra-guest: tick (\d+)\n")
 # In the way there: headers, what comes before pages, and, counted from its end, what comes after them. Of the pages
 # between, which are alike, every third.
 FIRST, LAST, EVERY = 12, 14, 3
+# A copy that has moved shares the hypervisor's pages of small objects otherwise than the one before it. What accidents
+# lose would add up over a test.
+SLACK_KIB = 16
 # Nodes of xenstore that belong to one domain, or to one guest, and whose.
 ITS_NODES = re.compile("(/local/domain/0/backend/[^/]+|/local/domain|/libxl|/vm|/umbra/guest)/([^/]+)")
 
@@ -40,6 +43,11 @@ def roots(paths, names):
         its = ITS_NODES.match(path)
         found.add(f"{its.group(1)}/{names[its.group(2)]}" if its and its.group(2) in names else path)
     return sorted(found)
+
+
+def is_same(now, before):
+    """All that is there, but for a few pages of memory."""
+    return {**now, "free": 0} == {**before, "free": 0} and abs(now["free"] - before["free"]) <= SLACK_KIB
 
 
 class Accidents(LabTest):
@@ -100,10 +108,10 @@ class Accidents(LabTest):
     def one_copy(self, before):
         """Of the guest, and what it takes; whatever is being removed is given the time for it."""
         deadline = time.monotonic() + 60 * self.machine.patience
-        while (now := self.what_is_there()) != before and time.monotonic() < deadline:
+        while not is_same(now := self.what_is_there(), before) and time.monotonic() < deadline:
             self.decide()
             time.sleep(0.5)
-        self.assertEqual(now, before, self.said.out)
+        self.assertTrue(is_same(now, before), f"{now}\n{before}\n{self.said.out}")
         self.assertEqual(list(self.guests()), ["mover"])
         state = self.guests()["mover"][3]
         self.assertFalse(set(state) & set("psd"), state)
