@@ -30,8 +30,8 @@ def die_with_parent():
 class Hardware:
     """What one run has: the description's values, or others. Its network card is at the emulator's own network, or,
     with a host (hosts.py), at the host's end of a cable. With turns no guest on hardware virtualisation will run. Where
-    instructions are counted (counted), each takes TICKS_PER_INSTRUCTION of the time stamp counter, and they are all that
-    time is made of."""
+    instructions are counted (counted), each takes TICKS_PER_INSTRUCTION of the time stamp counter, and they are all
+    that time is made of."""
 
     def __init__(self, description, smp=None, memory=None, disks=(), host=None, turns=False, counted=False):
         self.cpu = description.cpu

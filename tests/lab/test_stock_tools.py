@@ -111,7 +111,8 @@ class StockTools(LabTest):
         self.wait_memory("stock", 112)
         self.machine.put("/run/typed", b"echo $((6 * 7))-seen\n")
         log = "/var/log/xen/console/guest-stock.log"
-        self.ok(f"(sleep 1; cat /run/typed; for i in $(seq 60); do grep -q 42-seen {log} && break; usleep 500000; done; "
+        self.ok("(sleep 1; cat /run/typed; "
+                f"for i in $(seq 60); do grep -q 42-seen {log} && break; usleep 500000; done; "
                 "printf '\\035') | timeout 60 xl console stock")
         self.wait_console("stock", "42-seen", 0)
         self.ok("xl shutdown -w stock", 240)
