@@ -2,6 +2,7 @@
 """What make install puts where, and the menu entries that the script for GRUB makes of a made-up /boot."""
 
 import contextlib
+import gzip
 import json
 import os
 import re
@@ -101,9 +102,11 @@ class Install(unittest.TestCase):
     def test_nothing_names_where_it_was_built(self):
         for path in self.found:
             text = self.read(path)
+            if path.endswith(".gz"):
+                text = gzip.decompress(text)
             for place in (TOP, os.path.abspath(BUILD), self.root):
                 self.assertNotIn(place.encode(), text, path)
-            if not path.startswith(DOCS):
+            if not path.startswith(DOCS) and b"\0" not in text:  # in a program any bytes may stand
                 self.assertIsNone(re.search(rb"@[A-Z]+@", text), path)
 
     def test_program_is_stripped_and_runs(self):
