@@ -318,7 +318,6 @@ static void clean_frame(struct domain *d, gfn_t gfn)
         e = p2m_lookup_locked(d, gfn);
     ram = p2m_is_ram(e.type);
     keep = ram && (is_held(e.mfn) || !may_clear(d, gfn, e.mfn));
-    stretch_work(1);
     if (!keep) {
         logdirty_clear(d, gfn);
         smp_mb(); /* who takes a reference now sets the bit after this; who had it before is seen */
@@ -332,10 +331,12 @@ static void clean_frame(struct domain *d, gfn_t gfn)
 static uint64_t read_word(struct domain *d, gfn_t gfn, uint64_t mask)
 {
     const struct logdirty_round *round = &d->logdirty.round;
-    uint64_t bits = (logdirty_word(d, gfn) | (round->all ? ~0ull : 0)) & mask;
+    uint64_t bits = (logdirty_word(d, gfn) | (round->all ? ~0ull : 0)) & mask, dirty = round->clean ? bits : 0;
 
     stretch_work(1);
-    for (uint64_t left = round->clean ? bits : 0; left; left &= left - 1)
+    for (uint64_t left = dirty; left; left &= left - 1) /* before mappings take all the room that there is */
+        stretch_work(1);
+    for (uint64_t left = dirty; left; left &= left - 1)
         clean_frame(d, _gfn(gfn.n + (unsigned int)__builtin_ctzll(left)));
     return bits;
 }

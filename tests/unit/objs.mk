@@ -414,6 +414,15 @@ test_shadow_walk-srcs   := tests/unit/test_shadow_walk.c $(shadow-model-srcs)
 test_shadow_walk-cflags := $(hv-unit-cflags) -O2 -fno-sanitize=all
 test_shadow_walk-libs   := -fno-sanitize=all $(shadow-model-libs)
 
+# how long it works at most; the model of TLBs, which looks at each frame that is freed, is not in the way
+units                    += test_shadow_worst
+test_shadow_worst-srcs   := $(patsubst %,tests/unit/%.c,test_shadow_worst counted shadow_guest) $(shadow-model-srcs) \
+                            hypervisor/lib/string.c
+test_shadow_worst-cflags := $(test_shadow_walk-cflags)
+test_shadow_worst-libs   := -fno-sanitize=all -lunicorn \
+                            $(patsubst %,-Wl$(comma)--wrap=%,paging_lock paging_pool_alloc) \
+                            -Wl,--defsym=__real_paging_pool_free=paging_pool_free
+
 # the same for libFuzzer, where clang has it; the dot keeps it from being run as a test
 fuzzer-runtime := $(wildcard $(shell $(CLANG) --print-file-name=libclang_rt.fuzzer-x86_64.a 2>/dev/null))
 ifneq ($(fuzzer-runtime),)

@@ -79,3 +79,13 @@ void model_give_up(struct test_vcpu *t, const struct cpu_user_regs *regs, uint64
         stretch_end();
     } while (!done);
 }
+
+void model_words(bool some, bool grow)
+{
+    bool *const words[] = {&opt_shadow_ahead, &opt_shadow_expect, &opt_shadow_invlpg, &opt_shadow_lockless,
+                           &opt_shadow_oos,   &opt_shadow_reach,  &opt_shadow_shrink};
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(words); i++)
+        *words[i] = !some || fake_chance(50);
+    opt_shadow_ahead_grows = grow;
+}

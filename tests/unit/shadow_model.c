@@ -29,6 +29,7 @@ static bool tidy;                /* each table is of one level */
 static unsigned int entry_bytes; /* of most tables now; others make nonsense of what is in them */
 static unsigned long counts[SHADOW_NOMEM + 1], unsynced, synced;
 bool model_alternate;
+uint32_t model_longest;
 
 /* What frame.c wants of mm/pv. */
 int pv_get_table_type(struct page_info *pg, enum page_type type)
@@ -42,7 +43,8 @@ void pv_put_table_type(struct page_info *pg)
 
 bool preempt_needed(void)
 {
-    assert_true(stretch_family() == STRETCH_FAMILIES || this_cpu(stretch_now).work <= STRETCH_BOUND);
+    model_longest = MAX(model_longest, this_cpu(stretch_now).work);
+    assert_in_range(this_cpu(stretch_now).work, 0, STRETCH_BOUND);
     stretch_point();
     return fake_preempt_percent && fake_chance(fake_preempt_percent);
 }
@@ -697,6 +699,11 @@ void model_end(void)
     assert_true(same_memory(0, FRAMES));
     for (unsigned int i = 0; i < VCPUS; i++)
         shadow_drop_root(&vcpu[i].v);
+    model_free();
+}
+
+void model_free(void)
+{
     stretch_point();
     while (shadow_relinquish(d) == -ERESTART)
         stretch_point();
@@ -715,23 +722,12 @@ void model_end(void)
     fake_domain_free(other);
 }
 
-/* Every fifth domain does without some of what could be left out. */
-static void choose_words(unsigned long era)
-{
-    bool *const words[] = {&opt_shadow_ahead, &opt_shadow_expect, &opt_shadow_invlpg, &opt_shadow_lockless,
-                           &opt_shadow_oos,   &opt_shadow_reach,  &opt_shadow_shrink};
-
-    for (unsigned int i = 0; i < ARRAY_SIZE(words); i++)
-        *words[i] = !model_alternate || era % 5 != 1 || fake_chance(50);
-    opt_shadow_ahead_grows = model_alternate && era % 4 == 3;
-}
-
 /* Another domain: with another pool, number of vCPUs, size of entries, and with other disturbances. */
 static void begin_era(unsigned long era, unsigned int stores)
 {
     if (model_alternate)
         model_vtlb = era % 7 == 6;
-    choose_words(era);
+    model_words(model_alternate && era % 5 == 1, model_alternate && era % 4 == 3); /* every fifth without some */
     model_begin(era % 2 ? 60 : 400);
     log_begin();
     running = 1 + (unsigned int)(era / 3 + 2) % VCPUS;
@@ -748,7 +744,7 @@ static void end_era(void)
     meddle_percent = starve_percent = 0;
     log_end();
     model_end();
-    choose_words(0);
+    model_words(false, false);
 }
 
 void model_random(unsigned long ops)

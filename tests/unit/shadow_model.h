@@ -43,6 +43,10 @@ extern bool model_alternate; /* every seventh of the random walk's is, and no ot
 /* A domain with a pool of so many frames, all vCPUs unpaged; and its end, which looks for what is left. */
 void model_begin(unsigned long pool);
 void model_end(void);
+/* The end alone, without a look at what there was: vCPUs have no roots any more. */
+void model_free(void);
+/* Some of the mechanisms that could be left out, chosen at random, are; windows grow (mm/shadow/ahead.c). */
+void model_words(bool some, bool grow);
 /* A vCPU's registers are what t->guest says now. */
 void model_load(struct test_vcpu *t);
 /* It executes INVLPG. */
@@ -58,6 +62,8 @@ void model_overwrite(uint64_t at, unsigned int bytes, const uint8_t *src);
 void model_will_store(uint64_t at, unsigned int bytes);
 void model_wrote(uint64_t at, unsigned int bytes, uint64_t value);
 mfn_t model_frame(uint64_t gfn);
+/* The most units of work of a stretch that ended with a question whether to go on. */
+extern uint32_t model_longest;
 /* How often the paging lock was taken. */
 extern unsigned long model_locks;
 /* How many invariants the audit finds broken; and of a part: the tables on the way to an address, those of a guest

@@ -104,7 +104,8 @@ void p2m_watch(struct p2m *p, gfn_t gfn);
  * frame still there, and shadows have forgotten it (p2m_forget). A large entry split without a change is no change.
  */
 void p2m_changed(struct p2m *p, gfn_t gfn, npte_t old, npte_t new, unsigned int order);
-/* Before n entries change, with the lock held until they do: 0; -ERESTART: nothing may be changed yet. */
+/* Before n entries change, with the lock held until they do: 0; -ERESTART: nothing may be changed yet, since shadows
+ * have not forgotten them, or forgetting has left less than n units of this stretch. */
 int p2m_forget(struct p2m *p, gfn_t gfn, unsigned long n);
 /* Takes away what 2^order frames from gfn on stand for, in the entry slot of that level. */
 void p2m_clear(struct p2m *p, gfn_t gfn, npte_t *slot, unsigned int level);
