@@ -2,12 +2,13 @@
 /*
  * Weaknesses that were published for other implementations of shadow paging, one a test: what was wrong there, and what
  * has to hold here. All stand on shadow_model.c, so the oracle, the TLBs and the audit watch, and model_end finds what
- * is left. Log-dirty memory is a type of the P2M so far; there is no bitmap whose frames could go uncounted.
+ * is left.
  */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <hv/logdirty.h>
 #include <hv/sched.h>
 #include <hv/x86.h>
 #include "shadow_guest.h"
@@ -311,6 +312,94 @@ static void test_log_dirty_in_a_pool_of_any_size(void **state)
     assert_true(works);
 }
 
+static int log_whole(int (*op)(struct domain *))
+{
+    int rc;
+
+    do {
+        stretch_begin(STRETCH_TEARDOWN, 0);
+        rc = op(d);
+        assert_true(this_cpu(stretch_now).work <= STRETCH_BOUND);
+        stretch_end();
+    } while (rc == -ERESTART);
+    return rc;
+}
+
+static bool is_logged(uint64_t gfn)
+{
+    uint8_t bits[FRAMES / 8] = {0};
+    struct logdirty_read peek = {.bitmap = bits, .pages = FRAMES};
+
+    stretch_point();
+    while (logdirty_read(d, &peek) == -ERESTART)
+        stretch_point();
+    return bits[gfn / 8] >> gfn % 8 & 1;
+}
+
+/* Memory so far away that the log needs nodes of its own for it, as does the P2M. It comes, or it does not; if there is
+ * no room for its bits, all memory counts as stored to. */
+static void place_far_away(bool logged)
+{
+    struct page_info *pg = alloc_domain_pages(d, 0, 0);
+    unsigned long used = d->paging_pool->used[PAGING_LOGDIRTY];
+    int rc;
+
+    do {
+        stretch_point();
+        rc = p2m_place(d, _gfn(1ul << 26), pg, 0);
+    } while (rc == -ERESTART);
+    assert_true(rc == 0 || rc == -ENOMEM);
+    if (rc)
+        free_domain_page(pg);
+    else
+        assert_true(!logged || d->paging_pool->used[PAGING_LOGDIRTY] > used || d->logdirty.all);
+}
+
+/* With so many frames left over: did the log come on, and the access get done? */
+static void log_with(unsigned long more, bool *on, bool *done)
+{
+    struct access a = {.linear = 5 * PAGE_SIZE, .kind = ORACLE_WRITE};
+    int rc;
+
+    guest_4(400);
+    map(5, 100, ALL);
+    model_blow();
+    pool_of(more);
+    model_run(CPU, &a);
+    rc = log_whole(logdirty_enable);
+    assert_true(rc == 0 || rc == -ENOMEM);
+    assert_int_equal(model_audit(), 0);
+    *on = rc == 0;
+    place_far_away(*on);
+    a.tries = 0;
+    model_run(CPU, &a);
+    assert_true(a.result == SHADOW_FIXED || a.result == SHADOW_NOMEM);
+    *done = a.result == SHADOW_FIXED;
+    if (*on && *done)
+        assert_true(is_logged(100));
+    assert_int_equal(model_audit(), 0);
+    assert_int_equal(log_whole(logdirty_disable), 0);
+    assert_int_equal(d->paging_pool->used[PAGING_LOGDIRTY], 0);
+    model_end();
+}
+
+/*
+ * The same for the log itself, whose bits stand in frames of the pool: when it is turned on, and when memory comes
+ * while it is on. Each of them gets its frames or says that there are too few, and the shadows that stand there are
+ * sound.
+ */
+static void test_log_in_a_pool_of_any_size(void **state)
+{
+    bool on, done, refused = false;
+
+    for (unsigned long more = 0; more < 40; more++) {
+        log_with(more, &on, &done);
+        refused |= !on || !done;
+    }
+    assert_true(refused);
+    assert_true(on && done);
+}
+
 /* ---- frame numbers that do not fit ---- */
 
 /*
@@ -574,6 +663,7 @@ int main(void)
         SHADOW_TEST(test_top_level_freed_early),
         cmocka_unit_test(test_allocation_fails_half_way),
         cmocka_unit_test(test_log_dirty_in_a_pool_of_any_size),
+        cmocka_unit_test(test_log_in_a_pool_of_any_size),
         cmocka_unit_test(test_superpage_wider_than_its_field),
         cmocka_unit_test(test_large_leaf_beyond_the_counters),
         cmocka_unit_test(test_error_path_that_switches_tables),
