@@ -121,6 +121,10 @@ static void test_stats(void **state)
     assert_int_equal(u->u.shadow_stats.position, 1);
     assert_int_equal(shadow_op(3, UMBRA_OP_shadow_stats), 0);
     assert_int_equal(figure(f, "faults", "fixed"), PAGES);
+    assert_int_equal(figure(f, "loads", "all"), figure(f, "loads", "made"));
+    assert_true(figure(f, "loads", "all") > 0);
+    assert_int_equal(figure(f, "lock", "fault"), PAGES);
+    assert_int_equal(figure(f, "lock", "fault.busy"), 0);
     assert_int_equal(figure(f, "exits", "cpuid"), 7);
     assert_int_equal(figure(f, "tlb", "begun"), 5);
     assert_int_equal(u->u.shadow_stats.position, UMBRA_FIGURES_end);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* What a TLB may keep of a root through a load of CR3, and back: as long as no entry has lost a right (shadow_losses).
+/*
+ * What a TLB may keep of a root through a load of CR3, and back: as long as no entry has lost a right (shadow_losses).
+ * And what is counted of such loads.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -82,10 +84,54 @@ static void test_out_of_sync(void **state)
     assert_int_equal(tlb_found, 0);
 }
 
+static spinlock_t *last_lock;
+
+/* Somebody else had it until now. */
+static void wait_for(const spinlock_t *l)
+{
+    last_lock = (spinlock_t *)l;
+    last_lock->head = 0;
+}
+
+/* A new root, the same again, one that is there; the lock is taken for each, and was another's for the last. */
+static void test_counted(void **state)
+{
+    const struct shadow_vcpu *v = &CPU->v;
+    uint64_t locked;
+
+    load(OTHER);
+    assert_int_equal(v->loads[SHADOW_LOAD_MADE], 3); /* unpaged, 4 levels, and this one */
+    assert_int_equal(v->loads[SHADOW_LOAD_ALL], 3);
+    load(OTHER);
+    assert_int_equal(v->loads[SHADOW_LOAD_ALL], 4);
+    assert_int_equal(v->loads[SHADOW_LOAD_MADE] + v->loads[SHADOW_LOAD_FOUND], 3);
+    locked = v->locked[SHADOW_LOCK_LOAD];
+    assert_in_range(locked, 4, 8);
+    assert_int_equal(v->lock_busy[SHADOW_LOCK_LOAD], 0);
+    fake_lock_hook = wait_for;
+    CPU->guest.cr3 = 4 * PAGE_SIZE;
+    paging_lock(d); /* says which it is */
+    paging_unlock(d);
+    last_lock->head = 1;
+    model_load(CPU);
+    fake_lock_hook = NULL;
+    assert_int_equal(v->loads[SHADOW_LOAD_ALL], 5);
+    assert_int_equal(v->loads[SHADOW_LOAD_FOUND], 1);
+    assert_int_equal(v->locked[SHADOW_LOCK_LOAD], locked + 1);
+    assert_int_equal(v->lock_busy[SHADOW_LOCK_LOAD], 1);
+    map(5, 100, ALL);
+    locked = v->locked[SHADOW_LOCK_FAULT];
+    assert_int_equal(go(LINEAR, ORACLE_READ, false).tries, 1);
+    assert_int_equal(v->locked[SHADOW_LOCK_FAULT], locked + 1);
+    assert_int_equal(go(7 * PAGE_SIZE, ORACLE_READ, false).result, SHADOW_REFLECT);
+    assert_int_equal(v->locked[SHADOW_LOCK_FAULT], locked + 1); /* that is the guest's own affair */
+    assert_int_equal(v->lock_busy[SHADOW_LOCK_FAULT], 0);
+}
+
 int shadow_roots_tests(void)
 {
     const struct CMUnitTest tests[] = {SHADOW_TEST(test_kept), SHADOW_TEST(test_until_a_loss),
-                                       SHADOW_TEST(test_out_of_sync)};
+                                       SHADOW_TEST(test_out_of_sync), SHADOW_TEST(test_counted)};
 
     return cmocka_run_group_tests_name("roots", tests, NULL, NULL);
 }

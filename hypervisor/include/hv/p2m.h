@@ -61,6 +61,8 @@ static inline bool p2m_refuses(enum p2m_type t, bool store, bool fetch)
 /* The lock of the P2M and of all that is made from it (RANK_P2M). When it is given back, TLBs are flushed as is due. */
 void paging_lock(struct domain *d);
 void paging_unlock(struct domain *d);
+/* Has somebody got it? May be out of date at once. */
+bool paging_is_locked(const struct domain *d);
 
 /* ---- look-ups ---- */
 

@@ -28,6 +28,15 @@ enum shadow_result {
 };
 #define SHADOW_RESULTS (SHADOW_NOMEM + 1)
 
+/* What a vCPU takes the paging lock for: a fault, one of the guest's own, a load of a control register, INVLPG, and to
+ * give up a table. Stores are made for a domain, and not counted. */
+enum shadow_lock { SHADOW_LOCK_FAULT, SHADOW_LOCK_REFLECT, SHADOW_LOCK_LOAD, SHADOW_LOCK_INVLPG, SHADOW_LOCK_GIVE_UP };
+#define SHADOW_LOCKS (SHADOW_LOCK_GIVE_UP + 1)
+
+/* Loads of control registers and the like: all, those for which another root was there, and was not. */
+enum shadow_load { SHADOW_LOAD_ALL, SHADOW_LOAD_FOUND, SHADOW_LOAD_MADE };
+#define SHADOW_LOADS (SHADOW_LOAD_MADE + 1)
+
 /* Of a vCPU; its own, or with the vCPU paused. */
 struct shadow_vcpu {
     struct shadow *s;
@@ -39,7 +48,9 @@ struct shadow_vcpu {
     bool apart;               /* its shadows are a TLB of its own until it flushes: see shadow_give_up */
     uint64_t gave_up;         /* where it was when it last needed that */
     uint64_t reflected;       /* its last fault of the guest's own was about an entry in these 8 bytes */
-    uint64_t faults[SHADOW_RESULTS], emulated[EMULATE_RESULTS]; /* how many had that result; others may read */
+    /* Others may read: how many had that result; how often it took the lock, and another had it when it came. */
+    uint64_t faults[SHADOW_RESULTS], emulated[EMULATE_RESULTS], loads[SHADOW_LOADS];
+    uint64_t locked[SHADOW_LOCKS], lock_busy[SHADOW_LOCKS];
 };
 
 struct shadow_fault {

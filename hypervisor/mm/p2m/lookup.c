@@ -17,6 +17,11 @@ void paging_unlock(struct domain *d)
     p2m_unlock(d->p2m);
 }
 
+bool paging_is_locked(const struct domain *d)
+{
+    return spin_is_locked(&d->p2m->lock);
+}
+
 /* Of a PV domain. That it may have the frame is known where it has an entry for it. */
 static struct p2m_entry look_up_identity(const struct domain *d, mfn_t m)
 {

@@ -170,7 +170,7 @@ bool shadow_give_up(struct shadow_vcpu *v, const struct cpu_user_regs *regs, gpa
     struct p2m_entry p;
     bool done;
 
-    paging_lock(s->d);
+    vcpu_lock(v, SHADOW_LOCK_GIVE_UP);
     p = p2m_lookup_locked(s->d, _gfn(at.n >> PAGE_SHIFT));
     done = !p2m_is_ram(p.type) || table_end(s, p.mfn);
     shadow_flush(s);

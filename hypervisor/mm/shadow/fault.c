@@ -324,7 +324,7 @@ static enum shadow_result handle(struct shadow_vcpu *v, struct shadow_fault *f)
     case WALK_OK:
         break;
     }
-    paging_lock(v->s->d);
+    vcpu_lock(v, SHADOW_LOCK_FAULT);
     r = fill(&c);
     work_done(v->s, WORK_FAULT, begun);
     shadow_unlock(v->s);

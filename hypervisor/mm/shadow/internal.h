@@ -150,6 +150,8 @@ static inline uint32_t work_begun(void)
     return this_cpu(stretch_now).work;
 }
 void work_done(struct shadow *s, enum work_of what, uint32_t begun);
+/* The paging lock, for a vCPU, and counted. */
+void vcpu_lock(struct shadow_vcpu *v, enum shadow_lock what);
 
 static inline struct shadow_page *page_by_id(const struct shadow *s, uint32_t id)
 {

@@ -51,7 +51,7 @@ bool shadow_invlpg(struct shadow_vcpu *v, uint64_t linear)
 
     if (!opt_shadow_invlpg || has_tlb(v))
         return false;
-    paging_lock(s->d);
+    vcpu_lock(v, SHADOW_LOCK_INVLPG);
     done = sync_address(v, linear);
     if (done)
         s->partial = ++s->clock;

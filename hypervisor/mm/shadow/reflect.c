@@ -62,7 +62,7 @@ void shadow_reflect(struct shadow_vcpu *v, const struct guest_walk *w)
         vtlb_fault(v, w->linear);
     if (!v->paging.fmt->level[w->level].accessed || !needs_lock(s, slot, w->level))
         return;
-    paging_lock(s->d);
+    vcpu_lock(v, SHADOW_LOCK_REFLECT);
     e = p2m_lookup_locked(s->d, _gfn(slot.n >> PAGE_SHIFT));
     if (p2m_is_ram(e.type) && is_table(e.mfn) && /* first of all in this stretch: there is room */
         table_sync_entry(s, e.mfn, (unsigned int)slot.n & (PAGE_SIZE - 1)) && expects_stores(s, e.mfn, w->level))

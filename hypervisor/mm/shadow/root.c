@@ -48,27 +48,25 @@ static bool root_holds(const struct shadow_vcpu *v, union shadow_role role, cons
     return root && root->role.n == role.n && mfn_eq(root->table, p2m_is_ram(top->type) ? top->mfn : INVALID_MFN);
 }
 
+/* The vCPU's root for a change of registers: one that is there, or a new one: 0, -ERESTART, -ENOMEM. */
 static int make_root(struct shadow_vcpu *v, union shadow_role role, const struct p2m_entry *top, bool flushes)
 {
-    struct shadow_page *root = NULL;
+    bool own = !p2m_is_ram(top->type); /* also if the guest means a table where there is no memory */
+    struct shadow_page *found = own ? NULL : page_find(v->s, top->mfn, role), *root = found;
     int rc = 0;
 
-    if (!p2m_is_ram(top->type))
-        rc = page_make(v->s, role, &root); /* also if the guest means a table where there is no memory */
-    else
-        root = page_find(v->s, top->mfn, role);
-    if (root && !flushes && !unsync_caught_up(v->s))
+    if (found && !flushes && !unsync_caught_up(v->s))
         return -ERESTART;
-    if (!rc && !root) {
-        rc = page_make_for(v->s, role, top->mfn, &root);
-        if (!rc)
-            root->fresh = true;
-    }
+    if (!found)
+        rc = own ? page_make(v->s, role, &root) : page_make_for(v->s, role, top->mfn, &root);
     if (rc)
         return rc;
+    root->fresh |= !found && !own;
     drop_root(v); /* not before: a vCPU without a root cannot go on */
     v->root = root;
     root->roots++;
+    if (flushes)
+        v->loads[found ? SHADOW_LOAD_FOUND : SHADOW_LOAD_MADE]++;
     return 0;
 }
 
@@ -115,7 +113,7 @@ int shadow_set_paging(struct shadow_vcpu *v)
 
     v->apart = false;
     do {
-        paging_lock(v->s->d);
+        vcpu_lock(v, SHADOW_LOCK_LOAD);
         rc = reload(v);
         if (!rc)
             rc = unsync_flush(v);
@@ -123,6 +121,7 @@ int shadow_set_paging(struct shadow_vcpu *v)
             v->flush = 0;
         shadow_unlock(v->s);
     } while (rc == -ERESTART && !preempt_needed());
+    v->loads[SHADOW_LOAD_ALL] += !rc;
     return rc;
 }
 

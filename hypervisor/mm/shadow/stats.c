@@ -21,6 +21,13 @@ void work_done(struct shadow *s, enum work_of what, uint32_t begun)
     this_cpu(work_here).n[what][size]++;
 }
 
+void vcpu_lock(struct shadow_vcpu *v, enum shadow_lock what)
+{
+    v->lock_busy[what] += paging_is_locked(v->s->d);
+    v->locked[what]++;
+    paging_lock(v->s->d);
+}
+
 static int tell_work(const struct work_count *w, shadow_tell_fn *tell, void *ctx)
 {
     char name[24];
@@ -120,6 +127,20 @@ int shadow_tell(struct domain *d, shadow_tell_fn *tell, void *ctx)
     return tell_rows(rows, ARRAY_SIZE(rows), tell, ctx);
 }
 
+static int tell_locks(const struct shadow_vcpu *v, shadow_tell_fn *tell, void *ctx)
+{
+    static const char *const names[SHADOW_LOCKS] = {"fault", "reflect", "load", "invlpg", "give_up"};
+    char name[24];
+    int rc = 0;
+
+    for (unsigned int i = 0; i < SHADOW_LOCKS && !rc; i++) {
+        rc = tell(ctx, "lock", names[i], v->locked[i]);
+        (void)snprintf(name, sizeof(name), "%s.busy", names[i]);
+        rc = rc ? rc : tell(ctx, "lock", name, v->lock_busy[i]);
+    }
+    return rc;
+}
+
 int shadow_tell_vcpu(const struct shadow_vcpu *v, shadow_tell_fn *tell, void *ctx)
 {
     const struct row rows[] = {
@@ -132,7 +153,11 @@ int shadow_tell_vcpu(const struct shadow_vcpu *v, shadow_tell_fn *tell, void *ct
         {"emulated", "again", v->emulated[EMULATE_RETRY]},
         {"emulated", "faulted", v->emulated[EMULATE_FAULT]},
         {"emulated", "unhandled", v->emulated[EMULATE_UNHANDLED]},
+        {"loads", "all", v->loads[SHADOW_LOAD_ALL]},
+        {"loads", "found", v->loads[SHADOW_LOAD_FOUND]},
+        {"loads", "made", v->loads[SHADOW_LOAD_MADE]},
     };
+    int rc = tell_rows(rows, ARRAY_SIZE(rows), tell, ctx);
 
-    return tell_rows(rows, ARRAY_SIZE(rows), tell, ctx);
+    return rc ? rc : tell_locks(v, tell, ctx);
 }

@@ -37,7 +37,7 @@ void vtlb_fault(struct shadow_vcpu *v, uint64_t linear)
     struct shadow *s = v->s;
     struct shadow_page *sp;
 
-    paging_lock(s->d);
+    vcpu_lock(v, SHADOW_LOCK_REFLECT);
     for (sp = v->root; sp;) {
         unsigned int level = sp->role.level, index = (linear >> (PAGE_SHIFT + 9 * (level - 1))) & (PT_ENTRIES - 1);
         spte_t e = sp->entry[index];
