@@ -105,3 +105,11 @@ class Points(unittest.TestCase):
             "/libxl/mover", "/local/domain/0/backend/vif/mover", "/local/domain/0/cpu/1/availability",
             "/local/domain/2/name", "/local/domain/mover", "/umbra/guest/mover", "/umbra/name/mover", "/vm/bb-2",
             "/vm/mover"])
+
+    def test_same(self):
+        """A few pages may differ, nothing else."""
+        before = {"free": 1000, "guests": ["mover"], "channels": 17, "nodes": ["/vm/mover"], "receivers": ""}
+        for kib, same in ((0, True), (16, True), (-16, True), (20, False), (-20, False)):
+            self.assertEqual(test_accidents.is_same({**before, "free": 1000 + kib}, before), same, kib)
+        for change in ({"guests": []}, {"channels": 18}, {"nodes": []}, {"receivers": "7"}):
+            self.assertFalse(test_accidents.is_same({**before, **change}, before), change)
