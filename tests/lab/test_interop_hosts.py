@@ -8,7 +8,7 @@ import moves
 from labtest import BUILD, OnHost, PairTest, long_one
 
 FILE = "/run/guest.save"
-# On one processor Debian's Xen lets the vCPUs of a guest that wait for each other spin, for ever if it is PVH: it has one.
+# On one processor Debian's Xen lets vCPUs of a guest that wait for each other spin, for ever if it is PVH: it has one.
 PV = {"type": "pv", "memory": 96, "vcpus": 1}
 PVH = {"type": "pvh", "memory": 96, "vcpus": 1}
 
