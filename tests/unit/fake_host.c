@@ -237,6 +237,11 @@ void xtl_logger_destroy(struct xentoollog_logger *logger)
     host.held--;
 }
 
+const char *xs_daemon_socket(void)
+{
+    return "/run/xenstored/socket";
+}
+
 struct xs_handle *xs_open(unsigned long flags)
 {
     if (fails("xs_open"))

@@ -10,8 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <xenstore_lib.h>
 
 #include "elf_maker.h"
 #include "fake_host.h"
@@ -53,7 +55,8 @@ static int build(const struct ctl_domain_config *config, struct ctl_error *err)
 
     if (rc == 0) {
         assert_true(host.guest && xs_fake_count("/local/domain/1/console/port") == 1);
-        host.fails_at = 0; /* the build was meant */
+        assert_string_equal(getenv("XENSTORED_PATH"), xs_daemon_socket()); /* not the kernel's own door */
+        host.fails_at = 0;                                                 /* the build was meant */
         assert_int_equal(ctl_domain_destroy(ctl, domid, NULL), 0);
     }
     ctl_close(ctl);

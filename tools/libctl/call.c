@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <xenstore_lib.h>
 #include <xentoollog.h>
 
 #include "libctl/internal.h"
@@ -137,11 +138,19 @@ xenforeignmemory_handle *ctl_memory_handle(struct ctl *ctl, struct ctl_error *er
     return ctl->memory;
 }
 
+/*
+ * The daemon's socket only: the kernel's own door, to which the library goes next, blocks for ever while no daemon
+ * runs. It ignores its flags; but it takes the path that it is told for both. Programs that are started keep to it too.
+ */
+static struct xs_handle *open_socket(void)
+{
+    return setenv("XENSTORED_PATH", xs_daemon_socket(), 0) ? NULL : xs_open(0);
+}
+
 struct xs_handle *ctl_store_handle(struct ctl *ctl, struct ctl_error *err)
 {
     if (!ctl->store) {
-        /* The daemon's socket only: the kernel's own door blocks for ever while no daemon runs. */
-        ctl->store = xs_open(XS_OPEN_SOCKETONLY);
+        ctl->store = open_socket();
         if (!ctl->store) {
             /* Without a socket there is no daemon: not what ENOENT says elsewhere, that a node is not there. */
             ctl_error_set(err, errno == ENOENT ? -ECONNREFUSED : -errno, "connect to xenstore", NULL,
