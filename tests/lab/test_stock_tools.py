@@ -82,12 +82,15 @@ class StockTools(LabTest):
     def test_lsevtchn(self):
         self.assertRegex(self.ok("lsevtchn 0"), "Virtual IRQ")
 
-    def test_xl_create(self):
-        """A guest of xl's from creation to its end, as seen by both tools."""
+    def xl_create(self):
         config = (f'name = "xlguest"\ntype = "pv"\nmemory = 128\nvcpus = 2\nkernel = "{STOCK_KERNEL}"\n'
                   f'ramdisk = "{GUEST_INITRD}"\nextra = "{CMDLINE}"\n')
         self.machine.put(f"{HOME}/xlguest.cfg", config.encode())
         self.ok(f"xl create -q {HOME}/xlguest.cfg")
+
+    def test_xl_create(self):
+        """A guest of xl's from creation to its end, as seen by both tools."""
+        self.xl_create()
         self.wait_console("xlguest", "umbra-guest: up, 2 cpus")
         self.assertEqual(self.guests()["xlguest"][1:3], (128, 2))
         self.ok("xl destroy xlguest")
@@ -120,10 +123,7 @@ class StockTools(LabTest):
 
     @long_one
     def test_ours_on_xl(self):
-        config = (f'name = "xlguest"\ntype = "pv"\nmemory = 128\nkernel = "{STOCK_KERNEL}"\n'
-                  f'ramdisk = "{GUEST_INITRD}"\nextra = "{CMDLINE}"\n')
-        self.machine.put(f"{HOME}/xlguest.cfg", config.encode())
-        self.ok(f"xl create -q {HOME}/xlguest.cfg")
+        self.xl_create()
         self.wait_console("xlguest", "umbra-guest: tick 1")
         self.ok("umbra mem-set xlguest 112")
         self.wait_memory("xlguest", 112)
