@@ -356,6 +356,7 @@ def prepare(test, model):
 def start_supervisor(test):
     """As whoever creates a guest does."""
     test.ok(f"umbra create -q -p {HOME}/{PREFIX}-clash.json && umbra destroy {PREFIX}-clash")
+    test.wait_gone(f"{PREFIX}-clash")
 
 
 def grow(test, model):
@@ -381,6 +382,18 @@ def everything(test):
             "interfaces": sorted(test.ok("ls /sys/class/net").split()),
             "files": test.ok("ls /run/umbra /run/umbra/records 2>/dev/null; true").split(),
             "grants": sorted(line.split(") ")[-1].strip() for line in dump if "Grants of" in line or "audit:" in line)}
+
+
+def settled(test):
+    """The same, once what went before has left no more traces that go."""
+    deadline, before = time.monotonic() + 120 * test.machine.patience, everything(test)
+    while time.monotonic() < deadline:
+        time.sleep(1)
+        now = everything(test)
+        if now == before:
+            return before
+        before = now
+    return test.fail(f"changes without an end: {before}")
 
 
 def wait_back(test, before):
@@ -464,7 +477,7 @@ def soak(test, model, count, grown=True):
     prepare(test, model)
     if grown:
         grow(test, model)
-    before = everything(test)
+    before = settled(test)
     done = run(test, model, count)
     clean_up(test)
     wait_back(test, before if grown else {**before, "free_kib": None})
