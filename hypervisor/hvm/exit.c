@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The one switch on why a guest came back. Instructions are completed here: their length comes from decoding them,
- * since not every processor tells it.
+ * The one switch on why a guest came back. Instructions are completed here: from what the processor tells of them, or,
+ * since not every one does, from decoding them.
  */
 #include <hv/fpu.h>
 #include <hv/hvm.h>
@@ -43,12 +43,36 @@ static void general_protection(struct vcpu *v)
 
 /* ---- instructions ---- */
 
+/* False: the processor has not told all that is to be known of it. */
+static bool told(const struct vmexit *x, struct insn *in)
+{
+    uint64_t len = x->next - guest_cpu_user_regs()->rip;
+    bool dr = x->reason == HVM_EXIT_DR;
+
+    if (!len || len > INSN_MAX_LEN)
+        return false;
+    *in = (struct insn){.len = (uint8_t)len};
+    if (x->reason == HVM_EXIT_INVLPG)
+        return x->has_operand;
+    if (x->reason != HVM_EXIT_CR && !dr)
+        return true;
+    in->map = 1;
+    in->opcode =
+        x->mov.to ? (dr ? OPCODE_MOV_TO_DR : OPCODE_MOV_TO_CR) : (dr ? OPCODE_MOV_FROM_DR : OPCODE_MOV_FROM_CR);
+    in->reg = x->mov.nr;
+    in->rm = x->mov.rm;
+    return x->has_operand;
+}
+
 /* False: it cannot be read or understood, and the guest has the fault for it. */
-static bool decode(struct vcpu *v, struct insn *in)
+static bool decode(struct vcpu *v, const struct vmexit *x, struct insn *in)
 {
     uint8_t bytes[INSN_MAX_LEN];
-    unsigned int n = hvm_fetch(v, bytes);
+    unsigned int n;
 
+    if (told(x, in))
+        return true;
+    n = hvm_fetch(v, bytes);
     if (!n)
         return false;
     if (!insn_decode(in, bytes, n, hvm_mode(v)))
@@ -309,19 +333,22 @@ static void on_xsetbv(struct vcpu *v, const struct insn *in)
         advance(v, in);
 }
 
-/* All translations go: a large page may be in several entries of the TLB. */
-static void on_invlpg(struct vcpu *v, const struct insn *in)
+static uint64_t operand_of_invlpg(const struct vcpu *v, const struct insn *in)
 {
-    struct cpu_user_regs *regs = guest_cpu_user_regs();
+    const struct cpu_user_regs *regs = guest_cpu_user_regs();
     uint64_t linear = insn_address(in, regs, regs->rip);
     struct hvm_segment s;
 
     hvm_ops->get_segment(v, (enum hvm_seg)in->seg, &s);
     if (hvm_mode(v) != INSN_64)
-        linear = (uint32_t)(s.base + linear);
-    else if (in->seg >= SEG_FS)
-        linear += s.base;
-    if (!shadow_invlpg(&v->hvm->shadow, linear))
+        return (uint32_t)(s.base + linear);
+    return in->seg >= SEG_FS ? linear + s.base : linear;
+}
+
+/* All translations go: a large page may be in several entries of the TLB. */
+static void on_invlpg(struct vcpu *v, const struct vmexit *x, const struct insn *in)
+{
+    if (!shadow_invlpg(&v->hvm->shadow, x->has_operand ? x->linear : operand_of_invlpg(v, in)))
         v->hvm->paging_due = true;
     hvm_forget_translations(v->hvm);
     advance(v, in);
@@ -331,7 +358,7 @@ static void on_instruction(struct vcpu *v, const struct vmexit *x)
 {
     struct insn in;
 
-    if (!decode(v, &in))
+    if (!decode(v, x, &in))
         return;
     switch (x->reason) {
     case HVM_EXIT_CPUID:
@@ -356,7 +383,7 @@ static void on_instruction(struct vcpu *v, const struct vmexit *x)
         on_xsetbv(v, &in);
         break;
     case HVM_EXIT_INVLPG:
-        on_invlpg(v, &in);
+        on_invlpg(v, x, &in);
         break;
     default:
         advance(v, &in);
@@ -396,10 +423,15 @@ static void on_hypercall(struct vcpu *v)
 }
 
 /* False: it did nothing, and cannot be completed. */
-static bool emulate(struct vcpu *v, bool loads)
+static bool emulate(struct vcpu *v, const struct vmexit *x, bool loads)
 {
     struct emul_segment seg[SEG_COUNT];
-    struct emul e = {.mode = hvm_mode(v), .loads = loads, .regs = guest_cpu_user_regs(), .seg = seg};
+    struct emul e = {.mode = hvm_mode(v),
+                     .loads = loads,
+                     .regs = guest_cpu_user_regs(),
+                     .seg = seg,
+                     .bytes = x->bytes,
+                     .fetched = x->fetched};
     bool user = hvm_ops->cpl(v) == 3;
     enum emulate_result rc;
 
@@ -416,9 +448,9 @@ static bool emulate(struct vcpu *v, bool loads)
 }
 
 /* What is stored when an event is delivered is not the instruction's. */
-static void emulate_protected_store(struct vcpu *v, const struct shadow_fault *f)
+static void emulate_protected_store(struct vcpu *v, const struct vmexit *x, const struct shadow_fault *f)
 {
-    if (!hvm_ops->in_delivery(v) && emulate(v, false))
+    if (!hvm_ops->in_delivery(v) && emulate(v, x, false))
         return;
     if (f->table)
         (void)shadow_give_up(&v->hvm->shadow, guest_cpu_user_regs(), f->gpa);
@@ -427,11 +459,11 @@ static void emulate_protected_store(struct vcpu *v, const struct shadow_fault *f
 }
 
 /* Code that is all ones is no instruction. */
-static void no_memory(struct vcpu *v, gpa_t at, uint32_t access)
+static void no_memory(struct vcpu *v, const struct vmexit *x, gpa_t at, uint32_t access)
 {
     if (access & PFEC_I)
         undefined(v);
-    else if (!emulate(v, true))
+    else if (!emulate(v, x, true))
         domain_crash(v->domain, "access to %lx, where no memory is, by an instruction that is not emulated", at.n);
 }
 
@@ -451,10 +483,10 @@ static void on_page_fault(struct vcpu *v, const struct vmexit *x)
         hvm_inject(v, TRAP_PF, true, f.error);
         break;
     case SHADOW_EMULATE:
-        emulate_protected_store(v, &f);
+        emulate_protected_store(v, x, &f);
         break;
     case SHADOW_MMIO:
-        no_memory(v, f.gpa, f.access);
+        no_memory(v, x, f.gpa, f.access);
         break;
     case SHADOW_NOMEM:
         domain_crash(v->domain, "its shadow memory is too small");
@@ -471,7 +503,7 @@ static void on_nested_fault(struct vcpu *v, const struct vmexit *x)
     if (!p2m_refuses(e.type, x->error & PFEC_W, x->error & PFEC_I))
         return;
     (void)hvm_paging(v);
-    no_memory(v, x->gpa, x->error);
+    no_memory(v, x, x->gpa, x->error);
 }
 
 void hvm_exit(struct vcpu *v, const struct vmexit *x)

@@ -101,6 +101,6 @@ void hvm_io(struct vcpu *v, const struct vmexit *x)
     } else if (x->io.port == LOG_PORT && x->io.bytes == 1) {
         log_character(v, (char)regs->rax);
     }
-    regs->rip = x->io.next;
+    regs->rip = x->next;
     hvm_completed(v);
 }

@@ -627,6 +627,24 @@ static void test_documented(void **state)
     }
 }
 
+/* What the processor has fetched is the instruction, unless there is more of it. */
+static void test_fetched_already(void **state)
+{
+    static const uint8_t mov[] = {0x48, 0x89, 0x07};
+
+    for (unsigned int n = 1; n <= sizeof(mov); n++) {
+        begin(INSN_64);
+        put(DATA, 5);
+        regs.rax = 0x1234;
+        e.bytes = mov;
+        e.fetched = n;
+        assert_int_equal(run("480107"), EMULATE_DONE); /* an addition, by now */
+        assert_int_equal(g.fetches, n < sizeof(mov));
+        assert_int_equal(at(DATA), n < sizeof(mov) ? 0x1239 : 0x1234);
+        assert_int_equal(regs.rip, CODE + 3);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -640,6 +658,7 @@ int main(void)
         cmocka_unit_test(test_bit_offsets),
         cmocka_unit_test(test_reported),
         cmocka_unit_test(test_code_across_pages),
+        cmocka_unit_test(test_fetched_already),
         cmocka_unit_test(test_faster_processor),
         cmocka_unit_test(test_caller_refuses),
         cmocka_unit_test(test_repeat_in_parts),

@@ -325,11 +325,63 @@ static void test_exit_details(void **state)
     assert_true(x.io.in && !x.io.string);
     assert_int_equal(x.io.port, 0x3f8);
     assert_int_equal(x.io.bytes, 1);
-    assert_int_equal(x.io.next, 0x9002);
+    assert_int_equal(x.next, 0x9002);
     c = (struct vmcb){.exitcode = 0x400, .exitinfo1 = PFEC_W | PFEC_U, .exitinfo2 = 0x7654321};
     svm_decode(&c, &x);
     assert_int_equal(x.gpa.n, 0x7654321);
     assert_int_equal(x.error, PFEC_W | PFEC_U);
+}
+
+static struct vmexit decoded(uint32_t features, const struct vmcb *c)
+{
+    struct vmexit x = {0};
+
+    svm_features = features;
+    svm_decode(c, &x);
+    svm_features = ~0u;
+    return x;
+}
+
+/* Bit 63 of EXITINFO1 says MOV of CLTS, LMSW and SMSW; MOV of debug registers has no other. */
+static void test_exit_operands(void **state)
+{
+    struct vmcb c = {.exitcode = 0x13, .exitinfo1 = 1ull << 63 | 0xb, .nrip = 0x1004};
+    struct vmexit x = decoded(SVM_NRIP_SAVE | SVM_DECODE_ASSISTS, &c);
+
+    assert_true(x.has_operand && x.mov.to && x.mov.nr == 3 && x.mov.rm == 0xb && x.next == 0x1004);
+    c.exitcode = 0x08;
+    x = decoded(~0u, &c);
+    assert_true(x.has_operand && !x.mov.to && x.mov.nr == 8 && x.mov.rm == 0xb);
+    x = decoded(~SVM_DECODE_ASSISTS, &c);
+    assert_true(!x.has_operand && x.next == 0x1004);
+    x = decoded(~SVM_NRIP_SAVE, &c);
+    assert_true(x.has_operand && x.next == 0);
+    c.exitinfo1 = 0;
+    assert_false(decoded(~0u, &c).has_operand);
+    c.exitcode = 0x37;
+    x = decoded(~0u, &c);
+    assert_true(x.reason == HVM_EXIT_DR && x.has_operand && x.mov.to && x.mov.nr == 7);
+    c = (struct vmcb){.exitcode = 0x79, .exitinfo1 = 0x12345000};
+    x = decoded(~0u, &c);
+    assert_true(x.has_operand && x.linear == 0x12345000);
+    assert_false(decoded(0, &c).has_operand);
+}
+
+/* The bytes of an instruction that faulted, of which there may be none. */
+static void test_exit_bytes(void **state)
+{
+    static const uint64_t faults[] = {0x4e, 0x400};
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(faults); i++) {
+        struct vmcb c = {.exitcode = faults[i], .fetched = 0xf2, .bytes = {0x89, 0x0f}};
+        struct vmexit x = decoded(SVM_DECODE_ASSISTS, &c);
+
+        assert_int_equal(x.fetched, 2);
+        assert_memory_equal(x.bytes, c.bytes, 2);
+        assert_int_equal(decoded(SVM_NRIP_SAVE, &c).fetched, 0);
+        c.fetched = 0;
+        assert_int_equal(decoded(~0u, &c).fetched, 0);
+    }
 }
 
 int main(void)
@@ -337,7 +389,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         HVM_TEST(test_cr0),          HVM_TEST(test_long_mode),     HVM_TEST(test_pae_roots),
         HVM_TEST(test_nested_roots), HVM_TEST(test_reserved_bits), HVM_TEST(test_exits),
-        HVM_TEST(test_start),        HVM_TEST(test_exit_details),  HVM_TEST(test_set_meanwhile),
+        HVM_TEST(test_start),        HVM_TEST(test_exit_details),  HVM_TEST(test_exit_operands),
+        HVM_TEST(test_exit_bytes),   HVM_TEST(test_set_meanwhile),
     };
 
     return cmocka_run_group_tests_name("hvm", tests, NULL, NULL);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * What an exit does: instructions that are completed, with the traps that are due after them; registers of control and
- * debugging; stores that the hypervisor makes for the guest. Memory is one page, as the guest sees it.
+ * debugging; stores that the hypervisor makes for the guest. Memory is one page, as the guest sees it. Each test runs
+ * on a processor that tells nothing of instructions, and on one that tells all that it can.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,7 +29,7 @@ static struct vcpu v = {.hvm = &h, .domain = &d};
 static uint8_t code[INSN_MAX_LEN], memory[PAGE_SIZE];
 static enum insn_mode mode;
 static unsigned int privilege, gave_up, crashed, blocked;
-static bool in_delivery;
+static bool in_delivery, tells;
 static uint64_t invalidated;
 static enum shadow_result fault_is;
 static bool fault_is_table;
@@ -250,6 +251,7 @@ static struct cpu_user_regs *regs(void)
 
 static int begin(void **state)
 {
+    tells = *state;
     h = (struct hvm_vcpu){.cr0 = CR0_PE | CR0_ET, .dr6 = HVM_DR6_RESET};
     mode = INSN_64;
     privilege = gave_up = crashed = blocked = 0;
@@ -260,7 +262,41 @@ static int begin(void **state)
     *regs() = (struct cpu_user_regs){.rip = RIP, .rflags = EFLAGS_MBS | EFLAGS_RF, .rax = 1, .rcx = 1};
     return 0;
 }
-#define EXIT_TEST(f) cmocka_unit_test_setup(f, begin)
+#define EXIT_TEST(f)                       \
+    cmocka_unit_test_setup(f, begin),      \
+    {                                      \
+#f "_told", f, begin, NULL, &tells \
+    }
+
+static uint64_t operand(const struct insn *in)
+{
+    uint64_t linear = insn_address(in, regs(), RIP) + (in->seg == SEG_FS ? 0x100 : 0);
+
+    return mode == INSN_64 ? linear : (uint32_t)linear;
+}
+
+/* What such a processor says of the instruction in code. False: the hypervisor still has to look at it. */
+static bool tell(struct vmexit *x)
+{
+    struct insn in;
+
+    if (insn_decode(&in, code, sizeof(code), mode))
+        return false;
+    x->next = RIP + in.len;
+    x->has_operand = x->reason == HVM_EXIT_INVLPG || (in.map == 1 && in.opcode >= 0x20 && in.opcode <= 0x23);
+    x->mov.to = in.opcode & 2;
+    x->mov.nr = in.reg;
+    x->mov.rm = in.rm;
+    if (x->reason == HVM_EXIT_INVLPG)
+        x->linear = operand(&in);
+    if (x->reason == HVM_EXIT_PAGE_FAULT || x->reason == HVM_EXIT_NESTED_FAULT) {
+        x->next = 0;
+        x->fetched = in.len;
+        memcpy(x->bytes, code, in.len);
+        return true;
+    }
+    return x->has_operand || (x->reason != HVM_EXIT_CR && x->reason != HVM_EXIT_DR);
+}
 
 /* The exception that it ends with, or NONE. */
 static unsigned int run(enum hvm_exit_reason reason, const char *bytes, unsigned int n)
@@ -271,6 +307,8 @@ static unsigned int run(enum hvm_exit_reason reason, const char *bytes, unsigned
     memset(code, 0x90, sizeof(code));
     memcpy(code, bytes, n);
     regs()->rip = RIP;
+    if (tells && reason != HVM_EXIT_NOTHING && tell(&x))
+        memset(code, 0xcc, sizeof(code)); /* whoever looks finds another one */
     hvm_exit(&v, &x);
     vector = h.exception.valid ? h.exception.vector : NONE;
     h.exception.valid = false;

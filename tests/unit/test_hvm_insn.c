@@ -343,7 +343,7 @@ static void test_hypercall_page(void **state)
 
 static struct cpu_user_regs *io(uint16_t port, uint8_t bytes, bool in)
 {
-    struct vmexit x = {.io = {port, bytes, in, false, 0x1002}};
+    struct vmexit x = {.io = {port, bytes, in, false}, .next = 0x1002};
 
     hvm_io(&v, &x);
     return guest_cpu_user_regs();
@@ -383,7 +383,7 @@ static void test_log(void **state)
 
 static unsigned long string(const char *bytes, bool in, uint8_t size)
 {
-    struct vmexit x = {.io = {0x60, size, in, true, 0x1003}};
+    struct vmexit x = {.io = {0x60, size, in, true}, .next = 0x1003};
 
     memset(code, 0x90, sizeof(code));
     memcpy(code, bytes, strlen(bytes));

@@ -16,6 +16,7 @@
 
 struct cpu_features cpu_features;
 bool hvm_nested;
+uint32_t svm_features;
 static struct vmcb block;
 static struct hvm_vcpu h = {.vendor = &block};
 static struct domain d;

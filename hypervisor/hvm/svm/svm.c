@@ -13,7 +13,6 @@
 #define VM_CR_SVMDIS    (1ull << 4)
 #define MSR_VM_HSAVE_PA 0xc0010117u
 #define CPUID_SVM       0x8000000au
-#define CPUID_SVM_NP    1u
 #define IOPM_ORDER      2u /* three pages of it are used */
 #define MSRPM_ORDER     1u
 
@@ -70,8 +69,12 @@ static int svm_cpu_init(void)
     if (make_maps() || !this_cpu(host_save) || !this_cpu(host_vmcb))
         return -ENOMEM;
     cpuid(CPUID_SVM, 0, r);
-    hvm_nested &= r[3] & CPUID_SVM_NP;
+    svm_features &= r[3];
+    hvm_nested = svm_features & SVM_NP;
     asid_init(r[1]);
+    if (smp_processor_id() == 0)
+        printk(XLOG_INFO "AMD SVM: %u address space identifiers%s%s\n", r[1],
+               r[3] & SVM_NRIP_SAVE ? ", next rip saved" : "", r[3] & SVM_DECODE_ASSISTS ? ", decode assists" : "");
     wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
     wrmsr(MSR_VM_HSAVE_PA, virt_to_maddr(this_cpu(host_save)).n);
     return 0;

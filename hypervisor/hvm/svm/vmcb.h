@@ -26,8 +26,9 @@ struct vmcb {
     uint64_t exitcode, exitinfo1, exitinfo2, exitintinfo;
     uint64_t np_enable;
     uint8_t pad3[0xa8 - 0x98];
-    uint64_t eventinj, ncr3, lbr_virt, clean;
-    uint8_t pad4[0x400 - 0xc8];
+    uint64_t eventinj, ncr3, lbr_virt, clean, nrip;
+    uint8_t fetched, bytes[INSN_MAX_LEN];
+    uint8_t pad4[0x400 - 0xe0];
     /* state save area */
     struct vmcb_seg seg[HVM_SEGS]; /* in the order of enum hvm_seg */
     uint8_t pad5[0x4cb - 0x4a0];
@@ -47,6 +48,7 @@ struct vmcb {
 static_assert(sizeof(struct vmcb) == 4096, "a page");
 static_assert(offsetof(struct vmcb, iopm) == 0x40 && offsetof(struct vmcb, asid) == 0x58, "control area");
 static_assert(offsetof(struct vmcb, exitcode) == 0x70 && offsetof(struct vmcb, np_enable) == 0x90, "control area");
+static_assert(offsetof(struct vmcb, nrip) == 0xc8 && offsetof(struct vmcb, bytes) == 0xd1, "control area");
 static_assert(offsetof(struct vmcb, eventinj) == 0xa8 && offsetof(struct vmcb, seg) == 0x400, "control area");
 static_assert(offsetof(struct vmcb, cpl) == 0x4cb && offsetof(struct vmcb, efer) == 0x4d0, "save area");
 static_assert(offsetof(struct vmcb, cr4) == 0x548 && offsetof(struct vmcb, rip) == 0x578, "save area");
@@ -128,7 +130,13 @@ static_assert(offsetof(struct vmcb, cr2) == 0x640 && offsetof(struct vmcb, g_pat
 #define EVENT_SOFTWARE  (4ull << 8)
 #define EVENT_ALL       (0xffffffffull << 32 | EVENT_VALID | EVENT_HAS_ERROR | EVENT_TYPE | 0xff)
 
-/* What hardware said, in common terms. Pure. */
+/* Those of CPUID_SVM's EDX that all CPUs have so far. */
+extern uint32_t svm_features;
+#define SVM_NP             (1u << 0)
+#define SVM_NRIP_SAVE      (1u << 3)
+#define SVM_DECODE_ASSISTS (1u << 7)
+
+/* What hardware said, in common terms, as far as svm_features go. */
 void svm_decode(const struct vmcb *c, struct vmexit *x);
 
 /* This CPU has so many identifiers; all are to be given again, the TLB flushed before (svm/asid.c). */

@@ -68,6 +68,8 @@ struct emul {
     bool loads; /* also what only reads memory is completed */
     struct cpu_user_regs *regs;
     const struct emul_segment *seg; /* SEG_COUNT of them; in 64-bit code only the bases of FS and GS count */
+    const uint8_t *bytes;           /* of the instruction, as far as the processor has fetched it already */
+    unsigned int fetched;           /* so many */
     /* results */
     struct insn insn; /* valid in read, write and cmpxchg */
     struct emul_fault fault;

@@ -47,7 +47,7 @@ enum hvm_exit_reason {
 
 struct vmexit {
     enum hvm_exit_reason reason;
-    uint64_t linear; /* page fault */
+    uint64_t linear; /* page fault; INVLPG with has_operand */
     gpa_t gpa;       /* nested fault */
     uint32_t error;  /* faults: PFEC_*; exception: error code */
     uint8_t vector;  /* exception */
@@ -57,8 +57,15 @@ struct vmexit {
         uint16_t port;
         uint8_t bytes;
         bool in, string;
-        uint64_t next; /* address of the next instruction */
     } io;
+    /* What not every processor tells. */
+    uint64_t next;    /* rip behind the instruction, which I/O always has; 0: unknown */
+    bool has_operand; /* CR, DR: it is this MOV; INVLPG: linear is its operand */
+    struct {
+        bool to; /* the control or debug register nr, from the general register rm */
+        uint8_t nr, rm;
+    } mov;
+    uint8_t fetched, bytes[INSN_MAX_LEN]; /* faults: so many bytes of the instruction, and these */
 };
 
 /* Memory types: kept for the guest. */

@@ -206,9 +206,12 @@ static enum emulate_result fetch(struct emul *e)
     uint8_t bytes[INSN_MAX_LEN];
     uint64_t rip = e->mode == INSN_64 ? e->regs->rip : (uint32_t)(e->seg[SEG_CS].base + e->regs->rip);
     unsigned int first = (unsigned int)MIN((uint64_t)INSN_MAX_LEN, PAGE_SIZE - (rip & ~PAGE_MASK));
-    enum emulate_result rc = e->ops->fetch(e, rip, bytes, first);
+    enum emulate_result rc;
     int len;
 
+    if (e->fetched && !insn_decode(&e->insn, e->bytes, e->fetched, e->mode))
+        return EMULATE_DONE;
+    rc = e->ops->fetch(e, rip, bytes, first);
     if (rc != EMULATE_DONE)
         return rc;
     len = insn_decode(&e->insn, bytes, first, e->mode);
