@@ -92,11 +92,12 @@ size_t console_ring_read(char *buf, size_t n, uint32_t *index)
     return n;
 }
 
-void console_ring_clear(void)
+void console_ring_clear(uint32_t index)
 {
     struct output_lock l = output_lock();
 
-    ring.start = ring.end;
+    if (index - ring.start <= ring.end - ring.start)
+        ring.start = index;
     output_unlock(l);
 }
 

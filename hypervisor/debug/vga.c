@@ -32,13 +32,15 @@ static void scroll(void)
         cells[i] = cells[i + COLUMNS];
     for (unsigned int i = 0; i < COLUMNS; i++)
         cells[COLUMNS * (LINES - 1) + i] = ATTRIBUTE | ' ';
-    line = LINES - 1;
 }
 
+/* At no moment is there a place outside: a panic elsewhere, or an NMI, prints in between. */
 static void newline(void)
 {
     column = 0;
-    if (++line == LINES)
+    if (line < LINES - 1)
+        line++;
+    else
         scroll();
 }
 
@@ -49,7 +51,7 @@ static void put(char c)
     } else if (c == '\r') {
         column = 0;
     } else if (c >= ' ') {
-        if (column == COLUMNS)
+        if (column >= COLUMNS)
             newline();
         cells[line * COLUMNS + column++] = (uint16_t)(ATTRIBUTE | (uint8_t)c);
     }

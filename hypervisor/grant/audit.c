@@ -67,12 +67,14 @@ static unsigned int nr_entries(const struct grant_table *t)
 
 static struct active *active_at(const struct grant_table *t, unsigned int ref)
 {
+    ref = (unsigned int)array_index_nospec(ref, nr_entries(t));
     return &t->active[ref / V1_PER_FRAME][ref % V1_PER_FRAME];
 }
 
 /* t->map_lock held. */
 static const struct mapping *handle_at(const struct grant_table *t, unsigned int handle)
 {
+    handle = (unsigned int)array_index_nospec(handle, t->nr_handles);
     return &t->track[handle / MAPPINGS_PER_CHUNK][handle % MAPPINGS_PER_CHUNK];
 }
 

@@ -28,7 +28,7 @@ static long readconsole(struct xen_sysctl *op, bool *copyback)
         done += (uint32_t)n;
     }
     if (r->clear)
-        console_ring_clear();
+        console_ring_clear(index); /* what was not read stays */
     r->count = done;
     r->index = index;
     *copyback = true;

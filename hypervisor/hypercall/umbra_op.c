@@ -135,7 +135,7 @@ static long alloc_fault(struct domain *unused, struct umbra_op *op, bool *copyba
 
 static long pool(struct domain *d, struct umbra_op *op, bool *copyback)
 {
-    const struct paging_pool *p = d->paging_pool;
+    const struct paging_pool *p = d->p2m ? d->paging_pool : NULL; /* which is made first, and may be given up before */
 
     if (!p)
         return -EOPNOTSUPP;

@@ -7,6 +7,7 @@
 #include <hv/boot.h>
 #include <hv/domain.h>
 #include <hv/guest_copy.h>
+#include <hv/hvm.h>
 #include <hv/x86.h>
 #include <xen/xen.h>
 
@@ -229,7 +230,7 @@ void cpu_protection_dump(void)
 
     printk("CR0: %016lx   CR4: %016lx%s%s\n", read_cr0(), cr4, cr4 & CR4_SMEP ? " SMEP" : "",
            cr4 & CR4_SMAP ? " SMAP" : "");
-    if (is_idle_vcpu(current) || guest_copy_from(&byte, (void *)linear, 1))
+    if (is_idle_vcpu(current) || is_hvm_vcpu(current) || guest_copy_from(&byte, (void *)linear, 1))
         printk("No guest memory is mapped here\n");
     else
         printk("A stray read of the guest's memory at %016lx %s\n", linear,

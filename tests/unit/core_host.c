@@ -258,9 +258,13 @@ static void test_readconsole(void **state)
     *r = (struct xen_sysctl_readconsole){.count = ~0u, .clear = 1, .buffer.p = FAULT};
     assert_int_equal(sysctl(XEN_SYSCTL_readconsole), -EFAULT);
     assert_int_equal(core.console_len, 6); /* what was not read stays */
-    r->buffer.p = buf;
+    *r = (struct xen_sysctl_readconsole){.count = 2, .clear = 1, .buffer.p = buf};
     assert_int_equal(sysctl(XEN_SYSCTL_readconsole), 0);
-    assert_int_equal(r->count, 6);
+    assert_int_equal(core.console_len, 4);
+    r->count = ~0u;
+    assert_int_equal(sysctl(XEN_SYSCTL_readconsole), 0);
+    assert_int_equal(r->count, 4);
+    assert_string_equal(buf, "cdef");
     assert_int_equal(core.console_len, 0);
 }
 

@@ -19,7 +19,8 @@ size_t console_read(char *buf, size_t n);
 /* Reads the ring for XEN_SYSCTL_readconsole: bytes from *index on, at most n; *index becomes the next position. Returns
  * the count. */
 size_t console_ring_read(char *buf, size_t n, uint32_t *index);
-void console_ring_clear(void);
+/* Forgets what lies before index, if that is a place in the ring still. */
+void console_ring_clear(uint32_t index);
 /* Debug keys (XEN_SYSCTL_debug_keys, or three times CTRL-a on the serial line). */
 void register_debug_key(char key, const char *desc, void (*fn)(void));
 void handle_debug_key(char key);

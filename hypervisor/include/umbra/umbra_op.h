@@ -196,6 +196,7 @@ struct umbra_shadow_record {
     uint32_t child;                 /* an entry that names a shadow: which; else 0 */
     uint16_t flags;                 /* of the shadow itself: UMBRA_SHADOW_* */
     uint16_t quadrant, roots, used; /* likewise: part of a table of 1024, vCPUs that run on it, entries */
+    uint16_t pad[2];
 };
 #define UMBRA_SHADOW_direct 0x01 /* of a large page, or of unpaged memory: there is no guest table */
 #define UMBRA_SHADOW_wp     0x02 /* settings and rights that it was made for */

@@ -178,7 +178,9 @@ static int audit(struct shadow *s, struct shadow_audit *a)
     if (s->behind && shadows_blow(s))
         return -ERESTART;
     for (; a->next < s->nr_ids; a->next++) {
-        struct look l = {.s = s, .log = &a->broken, .sp = page_by_id(s, a->next)};
+        struct look l = {.s = s,
+                         .log = &a->broken,
+                         .sp = page_by_id(s, (uint32_t)array_index_nospec(a->next, s->nr_ids))};
 
         if (!a->next || !l.sp->entry)
             continue;

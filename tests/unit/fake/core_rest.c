@@ -74,9 +74,12 @@ size_t console_ring_read(char *buf, size_t n, uint32_t *index)
     return n;
 }
 
-void console_ring_clear(void)
+void console_ring_clear(uint32_t index)
 {
-    core.console_len = 0;
+    if (index > core.console_len)
+        return;
+    core.console_len -= index;
+    memmove(core.console, core.console + index, core.console_len);
 }
 
 static void (*debug_keys[128])(void);
