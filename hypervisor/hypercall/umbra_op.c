@@ -113,13 +113,16 @@ static long stretch(struct domain *unused, struct umbra_op *op, bool *copyback)
 
     if (u->flags & ~UMBRA_STRETCH_reset)
         return -EINVAL;
-    for (u->count = 0; u->count < UMBRA_STRETCHES && stretch_read(&next, u->flags, &s); u->count++) {
-        u->entry[u->count].family = s.family;
-        u->entry[u->count].sub = s.sub;
-        u->entry[u->count].work = s.work;
-        u->entry[u->count].ticks = s.ticks;
-    }
+    u->found = stretch_read(&next, u->flags, &s);
     u->first = next;
+    if (u->found) {
+        u->family = s.family;
+        u->sub = s.sub;
+        u->work = s.work;
+        u->ticks = s.ticks;
+        static_assert(sizeof(u->times) == sizeof(s.times), "of the same sizes");
+        memcpy(u->times, s.times, sizeof(u->times));
+    }
     *copyback = true;
     return 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The longest stretches between preemption points, one slot for each operation. What is under way is each CPU's own;
- * the table is shared and without a lock: a slot is only written when a stretch is longer than all before.
+ * The longest stretches between preemption points, one slot for each operation. What is under way is each CPU's own,
+ * and so are the counts; the table is shared and without a lock: a slot is only written when a stretch is longer than
+ * all before.
  *
  * A number of a sub-operation beyond those known counts as the last one, so that the table has a fixed size whatever
  * guests ask for.
@@ -27,7 +28,20 @@ static const struct {
 
 DEFINE_PER_CPU(struct stretch_now, stretch_now);
 
-static struct stretch slots[MAX_SLOTS]; /* slot 0 is nobody's */
+static struct {
+    uint64_t ticks;
+    uint32_t work;
+    uint16_t family, sub;
+} slots[MAX_SLOTS]; /* slot 0 is nobody's */
+
+struct stretch_counts {
+    uint64_t n[MAX_SLOTS][STRETCH_SIZES];
+};
+static DEFINE_PER_CPU(struct stretch_counts, counts);
+
+const char *const stretch_sizes[STRETCH_SIZES] = {"0-7", "8-63", "64-255", "256-512", "more"};
+static_assert(STRETCH_BOUND == 512, "the last but one");
+
 static uint16_t first_slot[STRETCH_FAMILIES + 1];
 
 static unsigned int subs_of(unsigned int family)
@@ -44,9 +58,10 @@ void stretch_init(void)
 
     for (unsigned int family = 0; family < STRETCH_FAMILIES; family++) {
         first_slot[family] = (uint16_t)n;
-        for (unsigned int sub = 0; sub < subs_of(family); sub++) {
+        for (unsigned int sub = 0; sub < subs_of(family); sub++, n++) {
             BUG_ON(n == MAX_SLOTS);
-            slots[n++] = (struct stretch){.family = (uint16_t)family, .sub = (uint16_t)sub};
+            slots[n].family = (uint16_t)family;
+            slots[n].sub = (uint16_t)sub;
         }
     }
     first_slot[STRETCH_FAMILIES] = (uint16_t)n;
@@ -106,6 +121,7 @@ void stretch_point(void)
     if (now->slot) {
         note_ticks(&slots[now->slot].ticks, tsc - now->start);
         note_work(&slots[now->slot].work, now->work);
+        this_cpu(counts).n[now->slot][stretch_size(now->work)]++;
     }
     now->start = tsc;
     now->work = 0;
@@ -117,19 +133,41 @@ void stretch_end(void)
     this_cpu(stretch_now).slot = 0;
 }
 
+static void read_counts(unsigned int slot, bool reset, struct stretch *out)
+{
+    for (unsigned int cpu = 0; cpu < nr_cpus; cpu++)
+        for (unsigned int size = 0; size < STRETCH_SIZES; size++) {
+            uint64_t *n = &per_cpu(counts, cpu).n[slot][size];
+
+            out->times[size] += READ_ONCE(*n);
+            if (reset)
+                WRITE_ONCE(*n, 0);
+        }
+}
+
+static void read_slot(unsigned int slot, bool reset, struct stretch *out)
+{
+    *out = (struct stretch){.family = slots[slot].family,
+                            .sub = slots[slot].sub,
+                            .work = READ_ONCE(slots[slot].work),
+                            .ticks = READ_ONCE(slots[slot].ticks)};
+    if (reset) {
+        WRITE_ONCE(slots[slot].work, 0);
+        WRITE_ONCE(slots[slot].ticks, 0);
+    }
+    read_counts(slot, reset, out);
+}
+
 bool stretch_read(unsigned int *next, bool reset, struct stretch *out)
 {
     while (*next < first_slot[STRETCH_FAMILIES]) {
-        struct stretch *s = &slots[array_index_nospec(*next, MAX_SLOTS)];
+        unsigned int slot = (unsigned int)array_index_nospec(*next, MAX_SLOTS);
 
         ++*next;
-        *out = (struct stretch){s->family, s->sub, READ_ONCE(s->work), READ_ONCE(s->ticks)};
-        if (reset) {
-            WRITE_ONCE(s->work, 0);
-            WRITE_ONCE(s->ticks, 0);
-        }
-        if (out->ticks)
-            return true;
+        if (!READ_ONCE(slots[slot].ticks))
+            continue;
+        read_slot(slot, reset, out);
+        return true;
     }
     return false;
 }

@@ -35,6 +35,14 @@ static void umbra_op(struct umbra_op *op)
     must(xencall1(calls, __HYPERVISOR_umbra_op, (uintptr_t)op) == 0, "umbra_op");
 }
 
+static void show_stretch(const struct umbra_op_stretch *s)
+{
+    printf("stretch %u %u %u %llu", s->family, s->sub, s->work, (unsigned long long)s->ticks);
+    for (unsigned i = 0; i < UMBRA_STRETCH_SIZES; i++)
+        printf(" %llu", (unsigned long long)s->times[i]);
+    putchar('\n');
+}
+
 static void stretches(bool reset, bool show)
 {
     struct umbra_op *op = buffer(sizeof(*op));
@@ -43,10 +51,9 @@ static void stretches(bool reset, bool show)
     op->u.stretch.flags = reset ? UMBRA_STRETCH_reset : 0;
     do {
         umbra_op(op);
-        for (unsigned i = 0; i < op->u.stretch.count && show; i++)
-            printf("stretch %u %u %u %llu\n", op->u.stretch.entry[i].family, op->u.stretch.entry[i].sub,
-                   op->u.stretch.entry[i].work, (unsigned long long)op->u.stretch.entry[i].ticks);
-    } while (op->u.stretch.count);
+        if (op->u.stretch.found && show)
+            show_stretch(&op->u.stretch);
+    } while (op->u.stretch.found);
 }
 
 static void timed(const char *what, bool ok)

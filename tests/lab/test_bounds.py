@@ -11,9 +11,10 @@ from labtest import CMDLINE, HOME, LabTest, long_one
 from machine import TOP
 
 BOUND, FRAME = 512, 8
+SIZES = (7, 63, 255, BOUND)  # most units of a stretch of this size, and a last one without an end
 # As debug key b calls them, and hypercalls by their names.
 FAMILIES = {64: "exception", 65: "softirq", 66: "teardown step", 67: "end of a domain"}
-SHOWN = re.compile(r"^\(XEN\).*?  ([a-z][a-z_ ]*) (\d+): (\d+) units, (\d+) us\r?$", re.M)
+SHOWN = re.compile(r"^\(XEN\).*?  ([a-z][a-z_ ]*) (\d+): (\d+) units, (\d+) us;((?: [\d-]+: \d+)+)\r?$", re.M)
 MMU_UPDATE, MEMORY, XEN_VERSION, GRANTS, MMUEXT, EVENTS, SOFTIRQ, TEARDOWN = 1, 12, 17, 20, 26, 32, 65, 66
 PIN_L4, UNPIN, COPY_PAGE, COPY, RESET, SCHEDULE = 3, 4, 17, 5, 10, 1
 
@@ -33,9 +34,14 @@ class LargestTables(LabTest):
         self.ok(f"{HOME}/bounds reset")
 
     def read(self):
-        """{(family, sub): (work, ticks)}"""
+        """{(family, sub): (work, ticks)}. The size of the longest is one that was counted, and no larger one."""
         rows = [line.split()[1:] for line in self.ok(f"{HOME}/bounds read").split("\n") if line.startswith("stretch ")]
-        return {(int(f), int(s)): (int(work), int(ticks)) for f, s, work, ticks in rows}
+        rows = [[int(word) for word in row] for row in rows]
+        for family, sub, work, _, *times in rows:
+            size = sum(work > most for most in SIZES)
+            self.assertGreater(times[size], 0, (family, sub))
+            self.assertEqual(sum(times[size + 1:]), 0, (family, sub))
+        return {(family, sub): (work, ticks) for family, sub, work, ticks, *_ in rows}
 
     def key_agrees(self, found, khz):
         """What is shown by debug key b is what is read: between what it was before the key was pressed and after."""
@@ -43,7 +49,7 @@ class LargestTables(LabTest):
         text = self.ok("umbra dmesg -c >/dev/null; umbra debug-keys b; umbra dmesg")
         self.assertIn(f"(bound: {BOUND} units; an entry is 1, a frame {FRAME})", text)
         self.assertNotIn("over the bound", text)
-        rows = [(numbers[name], int(sub), int(work), int(us)) for name, sub, work, us in SHOWN.findall(text)]
+        rows = [(numbers[name], int(sub), int(work), int(us)) for name, sub, work, us, _ in SHOWN.findall(text)]
         shown = {(family, sub): (work, us) for family, sub, work, us in rows}
         after = self.read()
         self.assertEqual(len(shown), len(rows), text)

@@ -695,7 +695,7 @@ void model_end(void)
     synced += d->shadow->count.synced;
     assert_int_equal(model_audit(), 0);
     for (unsigned int what = 0; what < WORKS; what++)
-        assert_int_equal(d->shadow->count.work.n[what][WORK_SIZES - 1], 0);
+        assert_int_equal(d->shadow->count.work.n[what][STRETCH_SIZES - 1], 0);
     assert_true(same_memory(0, FRAMES));
     for (unsigned int i = 0; i < VCPUS; i++)
         shadow_drop_root(&vcpu[i].v);

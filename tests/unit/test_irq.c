@@ -25,11 +25,11 @@
 static struct cpu_info cpu;
 static struct vcpu vcpus[4];
 static struct domain domains[4];
-static bool line_masked[GSIS];
+static bool line_masked[GSIS], msi_masked[1024];
 static unsigned int eois, events[4][1024], allocs, fail_alloc, internal_calls, msi_live, eoi_refs;
-static bool msi_masked[1024];
 static unsigned long eoi_bits[PAGE_SIZE / 8] __attribute__((aligned(4096)));
 struct acpi_info acpi_info;
+unsigned int nr_cpus = 1;
 DEFINE_PER_CPU(uint32_t, apicid);
 
 struct cpu_info *get_cpu_info(void)

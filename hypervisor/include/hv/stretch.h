@@ -3,9 +3,10 @@
  * How long the hypervisor works between two preemption points. A stretch begins where an operation is entered and at
  * every question whether it should be preempted (preempt_needed), and ends at the next one, or where the operation
  * ends. Of each operation the longest stretch is kept: in units of work, which are the bound, and in ticks of the TSC,
- * which are what the guests feel and also count interrupts and whatever the machine does meanwhile.
+ * which are what the guests feel and also count interrupts and whatever the machine does meanwhile. How many stretches
+ * there were of each size is counted by each CPU for itself.
  *
- * Cost: two readings of the TSC for a hypercall, one for each question, and an addition where work is done.
+ * Cost: two readings of the TSC for a hypercall, one for each question; an addition for each, and where work is done.
  */
 #ifndef HV_STRETCH_H
 #define HV_STRETCH_H
@@ -16,6 +17,15 @@
  * or element of a batch is one unit if nothing that is counted came of it. */
 #define STRETCH_FRAME 8u
 #define STRETCH_BOUND 512u
+
+/* Sizes by which stretches are counted: 0 to 7 units, to 63, to 255, to the bound, more. */
+#define STRETCH_SIZES 5u
+extern const char *const stretch_sizes[STRETCH_SIZES];
+
+static inline unsigned int stretch_size(uint32_t units)
+{
+    return units <= 7 ? 0 : units <= 63 ? 1 : units <= 255 ? 2 : units <= STRETCH_BOUND ? 3 : 4;
+}
 
 /* Families of operations: a hypercall's number, or one of these. */
 enum { STRETCH_TRAP = 64, STRETCH_SOFTIRQ, STRETCH_TEARDOWN, STRETCH_FREE, STRETCH_FAMILIES };
@@ -66,9 +76,10 @@ struct stretch {
     uint16_t family, sub;
     uint32_t work;  /* units in the stretch with most of them */
     uint64_t ticks; /* of the stretch that took longest */
+    uint64_t times[STRETCH_SIZES];
 };
 /* The next operation from number *next on that was ever measured, and its number plus one; false: no more. With reset
- * it is forgotten. */
+ * it is forgotten, but for what another CPU is just counting. */
 bool stretch_read(unsigned int *next, bool reset, struct stretch *out);
 void stretch_init(void);
 

@@ -93,23 +93,21 @@ struct umbra_op_holders {
 };
 
 /*
- * The longest stretches of work between two preemption points, operation by operation, since the boot or the last
- * reset. Up to UMBRA_STRETCHES per call; the next call begins with first as it was returned, until count is 0. Takes no
- * domain.
+ * The stretches of work between two preemption points, operation by operation, since the boot or the last reset. One
+ * operation per call; the next call begins with first as it was returned, until found is 0. Takes no domain.
  */
-#define UMBRA_OP_stretch 10
-#define UMBRA_STRETCHES  6
+#define UMBRA_OP_stretch    10
+#define UMBRA_STRETCH_SIZES 5
 struct umbra_op_stretch {
-    uint32_t first; /* IN: 0 for the first call; OUT: where to go on */
-    uint32_t flags; /* IN: UMBRA_STRETCH_* */
-    uint32_t count; /* OUT */
+    uint32_t first;  /* IN: 0 for the first call; OUT: where to go on */
+    uint32_t flags;  /* IN: UMBRA_STRETCH_* */
+    uint32_t found;  /* OUT: 1, or 0 if there are no more */
+    uint16_t family; /* OUT: number of a hypercall, or 64 exceptions, 65 softirqs, 66 steps of teardown, 67 end */
+    uint16_t sub;    /* OUT: sub-operation, vector, softirq, step */
+    uint32_t work;   /* OUT: most units: an entry is 1, a frame 8; bound 512 */
     uint32_t pad;
-    struct {
-        uint16_t family;      /* number of a hypercall, or 64 exceptions, 65 softirqs, 66 steps of teardown, 67 end */
-        uint16_t sub;         /* sub-operation, vector, softirq, step */
-        uint32_t work;        /* most units: an entry is 1, a frame 8; bound 512 */
-        uint64_t ticks;       /* longest time, by the time-stamp counter */
-    } entry[UMBRA_STRETCHES]; /* OUT */
+    uint64_t ticks;                      /* OUT: longest time, by the time-stamp counter */
+    uint64_t times[UMBRA_STRETCH_SIZES]; /* OUT: stretches of 0 to 7 units, to 63, to 255, to 512, of more */
 };
 #define UMBRA_STRETCH_reset 1u /* what was read is forgotten */
 

@@ -64,11 +64,10 @@ static_assert(MAX_PAGES < 1u << 23, "a page's number and an index fit into entry
 /* Lists of entries: those that name a table, the reverse maps of 4 KiB and 2 MiB leaves, borrowed memory. */
 enum ring { RING_PARENTS, RING_4K, RING_2M, RING_BORROWED, RINGS };
 
-/* Operations whose work is counted, and how much it was: 0 to 7 units, to 63, to 255, to the bound, more. */
+/* Operations whose work is counted, and how much it was. */
 enum work_of { WORK_FAULT, WORK_STORE, WORK_UNSHADOW, WORK_BLOW, WORK_RECLAIM, WORK_P2M, WORK_DESTROY, WORKS };
-#define WORK_SIZES 5u
 struct work_count {
-    uint64_t n[WORKS][WORK_SIZES];
+    uint64_t n[WORKS][STRETCH_SIZES];
 };
 
 /* What control tools are told; all of it changes where the lock is held anyway. */

@@ -7,15 +7,12 @@
 #include "internal.h"
 
 static const char *const work_names[WORKS] = {"fault", "store", "unshadow", "blow", "reclaim", "p2m", "destroy"};
-static const char *const size_names[WORK_SIZES] = {"0-7", "8-63", "64-255", "256-512", "more"};
-static_assert(STRETCH_BOUND == 512, "the last but one");
 
 static DEFINE_PER_CPU(struct work_count, work_here); /* of all domains, those that have gone too */
 
 void work_done(struct shadow *s, enum work_of what, uint32_t begun)
 {
-    uint32_t n = this_cpu(stretch_now).work - begun;
-    unsigned int size = n <= 7 ? 0 : n <= 63 ? 1 : n <= 255 ? 2 : n <= STRETCH_BOUND ? 3 : 4;
+    unsigned int size = stretch_size(this_cpu(stretch_now).work - begun);
 
     s->count.work.n[what][size]++;
     this_cpu(work_here).n[what][size]++;
@@ -34,8 +31,8 @@ static int tell_work(const struct work_count *w, shadow_tell_fn *tell, void *ctx
     int rc = 0;
 
     for (unsigned int what = 0; what < WORKS; what++)
-        for (unsigned int size = 0; size < WORK_SIZES && !rc; size++) {
-            (void)snprintf(name, sizeof(name), "%s.%s", work_names[what], size_names[size]);
+        for (unsigned int size = 0; size < STRETCH_SIZES && !rc; size++) {
+            (void)snprintf(name, sizeof(name), "%s.%s", work_names[what], stretch_sizes[size]);
             rc = tell(ctx, "work", name, w->n[what][size]);
         }
     return rc;
@@ -47,7 +44,7 @@ int shadow_tell_work(shadow_tell_fn *tell, void *ctx)
 
     for (unsigned int cpu = 0; cpu < nr_cpus; cpu++)
         for (unsigned int what = 0; what < WORKS; what++)
-            for (unsigned int size = 0; size < WORK_SIZES; size++)
+            for (unsigned int size = 0; size < STRETCH_SIZES; size++)
                 sum.n[what][size] += READ_ONCE(per_cpu(work_here, cpu).n[what][size]);
     return tell_work(&sum, tell, ctx);
 }
