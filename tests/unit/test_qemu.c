@@ -239,6 +239,29 @@ static void test_formats(void **state)
     assert_int_equal(disk_image_is("/nowhere/at.all", CTL_QED), -ENOENT);
 }
 
+/* One that names another file for its contents is none to be opened: what that file is, nobody has looked at. */
+static void test_elsewhere(void **state)
+{
+    static const struct {
+        char version, features;
+        int is;
+    } files[] = {{3, 4, -EMEDIUMTYPE}, {3, 5, -EMEDIUMTYPE}, {3, 1, 1}, {3, 0, 1}, {2, 4, 1}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        char head[80] = "QFI\xfb";
+
+        head[7] = files[i].version;
+        head[79] = files[i].features;
+        put_image(image, head, sizeof(head));
+        assert_int_equal(disk_image_is(image, CTL_QCOW2), files[i].is);
+        if (files[i].is < 0) {
+            assert_int_equal(attach("xvda", image, CTL_QCOW2), -EINVAL);
+            assert_non_null(strstr(err.message, "keeps its contents in another file"));
+        }
+    }
+}
+
 static void test_comes_and_goes(void **state)
 {
     struct ctl_device *list;
@@ -524,6 +547,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_formats, fresh, after),
+        cmocka_unit_test_setup_teardown(test_elsewhere, fresh, after),
         cmocka_unit_test_setup_teardown(test_comes_and_goes, fresh, after),
         cmocka_unit_test_setup_teardown(test_two_disks, fresh, after),
         cmocka_unit_test_setup_teardown(test_refused, fresh, after),

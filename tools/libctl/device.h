@@ -105,7 +105,8 @@ void qemu_end_idle(struct ctl *ctl, uint32_t domid);
 
 /* "raw", ...: as in the parameters of a disk that qemu serves, where it begins those of a raw one as "aio". */
 const char *disk_format_name(enum ctl_disk_format format);
-/* Does the file begin, or end, as such an image does? -errno: it cannot be read. */
+/* Does the file begin, or end, as such an image does? -EMEDIUMTYPE: it does, and keeps its contents in another file
+ * that it names; another -errno: it cannot be read. */
 int disk_image_is(const char *path, enum ctl_disk_format format);
 
 /* Where flush.c finds block devices by their numbers; tests point it elsewhere. */

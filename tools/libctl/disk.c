@@ -150,6 +150,10 @@ static int check_format(const struct claim *c, struct ctl_error *err)
     int rc = disk->format == CTL_RAW ? 1 : disk_image_is(disk->target, disk->format);
     char what[64];
 
+    if (rc == -EMEDIUMTYPE) {
+        return refuse(c, -EINVAL, "`qemu-img convert` makes one file of it",
+                      "keeps its contents in another file, which it names", err);
+    }
     if (rc < 0) {
         return refuse(c, rc, NULL, "cannot be read", err);
     }

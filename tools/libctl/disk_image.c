@@ -60,6 +60,16 @@ static int begins_as(int fd, enum ctl_disk_format format)
     return !formats[format].versions || be32toh(head[1]) - formats[format].version < formats[format].versions;
 }
 
+/* Bit 2 of the incompatible features, from version 3: what it contains is in another file, which it names. */
+static bool is_elsewhere(int fd)
+{
+    uint32_t version;
+    uint64_t features;
+
+    return pread(fd, &version, sizeof(version), 4) == (ssize_t)sizeof(version) && be32toh(version) >= 3 &&
+           pread(fd, &features, sizeof(features), 72) == (ssize_t)sizeof(features) && (be64toh(features) & 4);
+}
+
 int disk_image_is(const char *path, enum ctl_disk_format format)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc;
@@ -68,6 +78,9 @@ int disk_image_is(const char *path, enum ctl_disk_format format)
         return -errno;
     }
     rc = format == CTL_VHD ? is_vhd(fd) : begins_as(fd, format);
+    if (rc == 1 && format == CTL_QCOW2 && is_elsewhere(fd)) {
+        rc = -EMEDIUMTYPE; /* else whoever made it chooses what qemu opens, and nobody has asked who uses that */
+    }
     close(fd);
     return rc;
 }
