@@ -306,6 +306,9 @@ static void test_would_take(void **state)
     d.script = "block-nothing";
     assert_int_equal(ctl_disk_check(ctl, &d, CTL_NO_TWIN, &err), -ENOENT);
     assert_non_null(strstr(err.message, "block-nothing cannot be run"));
+    v.script = "sub/nothing"; /* one of that directory, too */
+    assert_int_equal(ctl_vif_check(&v, &err), -ENOENT);
+    assert_non_null(strstr(err.message, PLACE "/sub/nothing cannot be run"));
     v.script = script;
     assert_int_equal(ctl_vif_check(&v, &err), 0);
     v.script = "vif-bridge";
@@ -317,6 +320,53 @@ static void test_would_take(void **state)
     assert_string_equal(err.object, "network interface 3");
     assert_string_equal(err.message, "there is no bridge nobr7");
     assert_int_equal(unlink(bridge_script), 0);
+}
+
+/* However long a path is, what is wrong with it is said. */
+static void test_long_paths(void **state)
+{
+    struct ctl_disk d = {.vdev = "xvda", .target = "anything"};
+    char longest[256];
+
+    memset(longest, 'x', sizeof(longest));
+    longest[0] = '/';
+    longest[255] = '\0';
+    assert_int_equal(check(longest, false, CTL_NO_TWIN), -ENOENT);
+    assert_non_null(strstr(err.message, "xxx... cannot be found"));
+    d.script = longest;
+    assert_int_equal(ctl_disk_check(ctl, &d, CTL_NO_TWIN, &err), -ENOENT);
+    assert_non_null(strstr(err.message, "xxx... cannot be run"));
+}
+
+static bool online_came;
+
+static void sees_online(const char *path)
+{
+    online_came |= strcmp(path, BACK "/online") == 0 && is(path, "0");
+    driver(path);
+}
+
+static void takes_back_away(void)
+{
+    xs_fake_begins = NULL;
+    assert_true(is(BACK "/state", "2"));
+    xs_fake_remove(BACK);
+}
+
+/* A back end that another takes away just before it is told to close does not come back by that. */
+static void test_taken_away_meanwhile(void **state)
+{
+    for (int away = 0; away < 2; away++) {
+        assert_int_equal(attach(5, false), 0);
+        online_came = false;
+        xs_fake_changed = sees_online;
+        xs_fake_begins = away ? takes_back_away : NULL;
+        detach(true, 200);
+        assert_null(xs_fake_begins);
+        assert_int_equal(online_came, !away);
+        assert_int_equal(nodes_left(), 0);
+        xs_fake_changed = driver;
+    }
 }
 
 /* It may have the disk of the one that it takes over from, as long as that is said. */
@@ -484,6 +534,8 @@ int main(void)
         cmocka_unit_test_setup(test_shared_unknown, fresh),
         cmocka_unit_test_setup(test_shared_meanwhile, fresh),
         cmocka_unit_test_setup(test_would_take, fresh),
+        cmocka_unit_test_setup(test_long_paths, fresh),
+        cmocka_unit_test_setup(test_taken_away_meanwhile, fresh),
         cmocka_unit_test_setup(test_twin, fresh),
         cmocka_unit_test_setup(test_flush, fresh),
         cmocka_unit_test_setup(test_one_script_at_a_time, fresh),

@@ -406,7 +406,7 @@ enum ctl_disk_format { CTL_RAW, CTL_QCOW, CTL_QCOW2, CTL_VHD, CTL_QED };
 struct ctl_disk {
     const char *vdev;   /* its name in the guest: "xvda" */
     const char *target; /* path of a file or block device; with `script`, what that understands */
-    const char *script; /* NULL: block; without a slash it is one of /etc/xen/scripts */
+    const char *script; /* NULL: block; one of /etc/xen/scripts unless it begins with a slash */
     enum ctl_disk_format format;
     bool qemu; /* served by a process of qemu's, as all but raw ones must be, without a script; else by the kernel */
     bool readonly, no_discard, direct_io_safe, untrusted;

@@ -259,7 +259,8 @@ static void remove_nodes(const struct device *d)
 static int tell_back(const struct device *d)
 {
     char state[CTL_PATH_MAX], online[CTL_PATH_MAX], closing[4], *now = device_read(d, "state"), *then;
-    struct ctl_store_change changes[] = {{online, "0", NULL}, {state, closing, now}};
+    /* What was removed meanwhile is not to come back. */
+    struct ctl_store_change changes[] = {{online, "0", "1"}, {state, closing, now}};
     int rc;
 
     ctl_path(state, "%s/state", d->back);

@@ -10,6 +10,7 @@
 #ifndef CTL_DEVICE_H
 #define CTL_DEVICE_H
 
+#include <string.h>
 #include <sys/types.h>
 
 #include "libctl/internal.h"
@@ -113,6 +114,11 @@ int disk_image_is(const char *path, enum ctl_disk_format format);
 extern const char *flush_dir, *flush_nodes;
 /* Could it be run? -errno, when *err says of the object that it cannot. */
 int hotplug_check(const char *script, const char *step, const char *object, struct ctl_error *err);
+/* Behind a path of which a message shows 180 bytes: it has room for what is wrong with it, too. */
+static inline const char *path_cut(const char *path)
+{
+    return strlen(path) > 180 ? "..." : "";
+}
 /* The file of a script of that name; NULL: out of memory. */
 char *hotplug_path(const char *script);
 

@@ -35,7 +35,8 @@ static int refuse(const struct claim *c, int code, const char *hint, const char 
 
     snprintf(object, sizeof(object), c->domid < 0 ? "disk %.20s" : "disk %.20s of domain %u", c->disk->vdev,
              (uint32_t)c->domid);
-    return ctl_error_set(err, code, STEP, object, hint, "%s %s", c->disk->target, what);
+    return ctl_error_set(err, code, STEP, object, hint, "%.180s%s %s", c->disk->target, path_cut(c->disk->target),
+                         what);
 }
 
 static bool same_file(const struct stat *a, const struct stat *b)

@@ -25,6 +25,7 @@
 #define LOG       "/var/log/xen/xen-hotplug.log"
 #define STATUS_MS 5000 /* from a script's end until its word is there */
 #define POLL_MS   20
+#define KILL_MS   2000 /* what hangs in the kernel does not end: it is left then, with its lock */
 
 const char *hotplug_scripts = "/etc/xen/scripts";
 const char *hotplug_locks = "/run/umbra"; /* nobody else writes there */
@@ -32,7 +33,7 @@ unsigned hotplug_script_ms = 40000;
 
 char *hotplug_path(const char *script)
 {
-    bool whole = strchr(script, '/') != NULL;
+    bool whole = *script == '/'; /* xl looks for all others there, with slashes in them too */
     char *path = NULL;
 
     if (asprintf(&path, "%s%s%s", whole ? "" : hotplug_scripts, whole ? "" : "/", script) < 0) {
@@ -47,7 +48,8 @@ int hotplug_check(const char *script, const char *step, const char *object, stru
     int rc = !path ? -ENOMEM : access(path, X_OK) ? -errno : 0;
 
     if (rc < 0) {
-        ctl_error_set(err, rc, step, object, NULL, "the script %s cannot be run", path ? path : script);
+        ctl_error_set(err, rc, step, object, NULL, "the script %.180s%s cannot be run", path ? path : script,
+                      path_cut(path ? path : script));
     }
     free(path);
     return rc;
@@ -107,6 +109,16 @@ static void become(const char *script, const char *action, bool is_vif, int out,
     _exit(127);
 }
 
+static void end(pid_t child)
+{
+    uint64_t until = ctl_deadline(KILL_MS);
+
+    kill(-child, SIGKILL);
+    while (waitpid(child, NULL, WNOHANG) == 0 && ctl_now_ms() <= until) {
+        nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
+    }
+}
+
 /* Its status as of waitpid(2), or -errno. */
 static int wait_end(pid_t child, int fd, struct words *w)
 {
@@ -129,8 +141,7 @@ static int wait_end(pid_t child, int fd, struct words *w)
             return -errno;
         }
         if (ctl_now_ms() > until) {
-            kill(-child, SIGKILL);
-            waitpid(child, &status, 0);
+            end(child);
             return -ETIMEDOUT;
         }
     }
@@ -245,7 +256,8 @@ static int failed(const struct device *d, int rc, bool comes, const char *script
     }
     free(why);
     return device_fail(d, err, rc < 0 ? rc : -EIO, "run the script", "what its commands said is in " LOG,
-                       "%s %s %s%s%s", script, action_name(d, comes), how, w->text[0] ? ": " : "", w->text);
+                       "%.100s%s %s %s%s%s", script, strlen(script) > 100 ? "..." : "", action_name(d, comes), how,
+                       w->text[0] ? ": " : "", w->text);
 }
 
 static int run(const struct device *d, const char *script, bool comes, int lock, struct ctl_error *err)
@@ -283,7 +295,9 @@ int hotplug_run(const struct device *d, bool comes, struct ctl_error *err)
         rc = device_fail(d, err, lock, "wait for an earlier script", NULL, "%s", path);
     } else {
         rc = comes || was_run(d) ? run(d, script, comes, lock, err) : 0;
-        unlink(path);
+        if (rc != -ETIMEDOUT) {
+            unlink(path); /* else a script that hangs may still have it */
+        }
         close(lock);
     }
     free(script);
