@@ -13,9 +13,8 @@
 
 static unsigned long values[12] = {
     0, 7, ~0ul, 0x7fffffff, NOT_MAPPED, NONCANONICAL, HV_TEXT, HV_DIRECTMAP | DOMID_SELF};
-static unsigned long *words;
+static unsigned long *words, *slot, evil;
 static char *page; /* and the next one, which stays */
-static unsigned long *slot, evil;
 static evtchn_port_t port;
 
 /* Whoever polls is woken. */
@@ -93,8 +92,7 @@ void guest_main(void)
     stop = true;
     wait_vcpu(1);
     init_traps();
-    if (*slot & PTE_P)
-        CHECK_IS(*slot, was);
+    CHECK_IS(*slot & PTE_P ? *slot : was, was);
     CHECK_IS(mmu_store(slot, was), 0);
     CHECK_IS(map_at(page, make_pte(mfn_of(words), PTE_ALL), UVMF_INVLPG | UVMF_ALL), 0);
     CHECK_IS(sum_of_tables(), before);
