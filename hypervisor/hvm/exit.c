@@ -49,7 +49,7 @@ static bool told(const struct vmexit *x, struct insn *in)
     uint64_t len = x->next - guest_cpu_user_regs()->rip;
     bool dr = x->reason == HVM_EXIT_DR;
 
-    if (!len || len > INSN_MAX_LEN)
+    if (!x->next || !len || len > INSN_MAX_LEN)
         return false;
     *in = (struct insn){.len = (uint8_t)len};
     if (x->reason == HVM_EXIT_INVLPG)

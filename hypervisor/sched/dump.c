@@ -39,9 +39,11 @@ static void take_picture(unsigned int cpu, struct picture *p)
     p->rows = 0;
     list_for_each (e, &q->entries, link)
         for (unsigned int cost = 0; cost < COSTS; cost++)
-            list_for_each (s, &e->waiting[cost], link[cpu])
-                if (p->rows < ROWS)
-                    p->waits[p->rows++] = row_of(s->vcpu);
+            list_for_each (s, &e->waiting[cost], link[cpu]) {
+                if (p->rows == ROWS)
+                    return;
+                p->waits[p->rows++] = row_of(s->vcpu);
+            }
 }
 
 static void dump_queue(unsigned int cpu)

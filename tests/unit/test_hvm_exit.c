@@ -579,9 +579,21 @@ static void test_smsw_replaced(void **state)
     }
 }
 
+/* Where the next one begins is not told, and is no number of bytes from 0 either. */
+static void test_end_of_memory(void **state)
+{
+    struct vmexit x = {.reason = HVM_EXIT_CPUID};
+
+    memcpy(code, "\x0f\xa2", 2);
+    regs()->rip = -4ul;
+    hvm_exit(&v, &x);
+    assert_int_equal(regs()->rip, -2ul);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        EXIT_TEST(test_end_of_memory),
         EXIT_TEST(test_single_step),
         EXIT_TEST(test_fault_before_trap),
         EXIT_TEST(test_step_through_repetition),
