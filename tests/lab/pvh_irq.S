@@ -50,11 +50,11 @@
         cmpl    \value, \what
         jne     end_it
 .endm
-/* Sleeps until the counter is as it should be. */
-.macro sleep_until counter, value
+/* Sleeps until the counter is as it should be; so is ae, where more may have come before it looks. */
+.macro sleep_until counter, value, so=e
 1:      cli
         cmpl    \value, \counter
-        je      2f
+        j\so    2f
         sti
         hlt
         jmp     1b
@@ -146,7 +146,7 @@ irq_code:
         step    14              /* and again and again */
         to_msr  0x832, 0x20041
         to_msr  0x838, 100000
-        sleep_until COUNT1, $6
+        sleep_until COUNT1, $6, ae
         to_msr  0x838, 0
         step    15              /* priority */
         movl    $4, %eax
