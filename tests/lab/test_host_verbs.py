@@ -10,7 +10,7 @@ import exposition
 import tiny
 from labtest import CMDLINE, HOME, LabTest, long_one
 
-GUESTS = {"calm": "pv", "deep": "pvh"}
+GUESTS = {"calm": {"type": "pv"}, "deep": {"type": "pvh", "hap": False}}   # not nested paging: docs/debugging.md
 WRONG = "memory is not what was written"
 
 
@@ -23,7 +23,7 @@ class OnGuests(LabTest):
         super().setUp()
         missing = [name for name in GUESTS if name not in self.guests()]
         for name in missing:
-            self.create(name, type=GUESTS[name], memory=160, cmdline=CMDLINE + " umbra.test=count")
+            self.create(name, **GUESTS[name], memory=160, cmdline=CMDLINE + " umbra.test=count")
         for name in missing:
             self.wait_console(name, "umbra-guest: count 5 ", 240)
 

@@ -87,7 +87,7 @@ class Qcow2(devices.DevicesTest):
     def test_pvh(self):
         if "hvm" not in self.json("umbra --json info")["virt_caps"].split():
             self.skipTest("this machine has no hardware virtualisation")
-        self.one_life(type="pvh", memory=160)
+        self.one_life(type="pvh", hap=False, memory=160)
 
     def one_life(self, **keys):
         """Images that were made elsewhere, from the guest's creation to its own end."""
