@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -120,6 +121,9 @@ void test_config_get(void **state)
     prints("config get web2 on_reboot", 0, "restart\n");
     assert_int_equal(umbra("config get web2"), 0);
     assert_non_null(strstr(out, "  \"memory\": 64,\n"));
+    assert_int_equal(mkdir("web2", 0700), 0); /* no file, and so the guest is meant */
+    prints("config get web2 vcpus", 0, "2\n");
+    rmdir("web2");
     assert_int_equal(umbra("save web2 saved"), 0);
     fake->present = false;
     prints("config get saved vcpus", 0, "2\n");
