@@ -471,6 +471,61 @@ static void test_once(void **state)
     assert_memory_equal(got, sent, LITTLE);
 }
 
+static pid_t server_of(struct serve *s, char name[NET_NAME_SIZE])
+{
+    char why[256];
+    pid_t server;
+
+    unlink(GOT);
+    unlink(SAID);
+    put_file(SENT, sent, LITTLE, 0600);
+    s->listener = net_listen("127.0.0.1:0", why, sizeof(why));
+    assert_true(s->listener >= 0);
+    net_name(s->listener, name);
+    server = fork();
+    if (server == 0) {
+        say_to_file();
+        _exit(serve(s));
+    }
+    return server;
+}
+
+/* Silent ones are ahead of one that has the key, which is through all the same before they are let go. */
+static void behind_silent_ones(bool once, int n)
+{
+    struct serve s = {.key = key, .once = once, .command = take};
+    char why[256], name[NET_NAME_SIZE];
+    pid_t server = server_of(&s, name), child;
+    time_t before = time(NULL);
+    int silent[40], sock;
+
+    for (int i = 0; i < n; i++) {
+        silent[i] = net_connect(name, 5000, why, sizeof(why));
+        assert_true(silent[i] >= 0);
+    }
+    sock = net_connect(name, 5000, why, sizeof(why));
+    assert_true(sock >= 0);
+    child = sender(sock, s.listener, key);
+    close(sock);
+    assert_int_equal(status_of(child), 0);
+    if (!once)
+        kill(server, SIGTERM);
+    assert_int_equal(status_of(server), once ? 0 : -1);
+    assert_true(time(NULL) - before < 5);
+    for (int i = 0; i < n; i++)
+        close(silent[i]);
+    close(s.listener);
+    assert_int_equal(get_file(GOT, got, sizeof(got)), LITTLE);
+    assert_memory_equal(got, sent, LITTLE);
+}
+
+static void test_silent_ones(void **state)
+{
+    behind_silent_ones(true, 2);
+    behind_silent_ones(true, 40);
+    behind_silent_ones(false, 40);
+}
+
 /* What is said on standard error, when that was closed, does not go to the other host. */
 static void test_closed_standard_files(void **state)
 {
@@ -542,11 +597,17 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_right_key),      cmocka_unit_test(test_wrong_key),
-        cmocka_unit_test(test_strangers),      cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_changed),        cmocka_unit_test(test_key_files),
-        cmocka_unit_test(test_addresses),      cmocka_unit_test(test_once),
-        cmocka_unit_test(test_no_descriptors), cmocka_unit_test(test_closed_standard_files),
+        cmocka_unit_test(test_right_key),
+        cmocka_unit_test(test_wrong_key),
+        cmocka_unit_test(test_strangers),
+        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_changed),
+        cmocka_unit_test(test_key_files),
+        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_once),
+        cmocka_unit_test(test_silent_ones),
+        cmocka_unit_test(test_no_descriptors),
+        cmocka_unit_test(test_closed_standard_files),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
