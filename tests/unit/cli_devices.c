@@ -73,6 +73,16 @@ static void network(void)
     assert_int_equal(umbra("network-detach web1 0"), 0);
     assert_int_equal(umbra("network-detach web1 0"), 1);
     assert_non_null(strstr(err, "no network interface 0"));
+    assert_int_equal(umbra("network-attach web1"), 0);
+    for (uint32_t i = 1; i < 256; i++) {
+        fake->devices[i] = fake->devices[0];
+        fake->devices[i].device.devid = i;
+    }
+    fake->n_devices = 255;
+    assert_int_equal(umbra("network-attach web1"), 0);
+    assert_int_equal(fake->devices[255].device.devid, 255);
+    assert_int_equal(umbra("network-attach web1"), 1);
+    assert_non_null(strstr(err, "the guest has 256 network interfaces"));
 }
 
 /* What is attached to a guest of ours is in its record; a guest that is gone has no devices. */

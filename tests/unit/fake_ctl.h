@@ -19,6 +19,8 @@ struct fake_node {
     char value[2100];
 };
 
+#define FAKE_DEVICES 272
+
 struct fake_device {
     uint32_t domid;
     enum ctl_device_kind kind;
@@ -67,9 +69,9 @@ struct fake {
     int dump_fails;                /* fake_verbs.c */
     long cut_to, cut_back;         /* bytes after which the connection is cut; -1: never (fake_transport.c) */
     long seen_to, seen_back;
-    int opened, cut_which;          /* connections so far; the one that the four above are about; 0: each */
-    long signal_at;                 /* the sender gets a signal when so many bytes went to the receiver; 0: none */
-    struct fake_device devices[16]; /* of all domains (fake_devices.c) */
+    int opened, cut_which; /* connections so far; the one that the four above are about; 0: each */
+    long signal_at;        /* the sender gets a signal when so many bytes went to the receiver; 0: none */
+    struct fake_device devices[FAKE_DEVICES]; /* of all domains (fake_devices.c) */
     int n_devices;
     int attach_fails, detach_fails; /* errors of these */
     struct {

@@ -90,7 +90,7 @@ static int add(uint32_t domid, enum ctl_device_kind kind, const struct ctl_devic
         return ctl_error_set(err, fake->attach_fails, "run the script", "a device", NULL, "the script says no");
     if (find(domid, kind, device->devid))
         return ctl_error_set(err, -EEXIST, "attach a device", "a device", NULL, "the domain has such a device already");
-    if (fake->n_devices == 16)
+    if (fake->n_devices == FAKE_DEVICES)
         return ctl_error_set(err, -ENOSPC, "attach a device", "a device", NULL, "the fake is full");
     fake->devices[fake->n_devices++] = (struct fake_device){.domid = domid, .kind = kind, .device = *device};
     return 0;
@@ -169,7 +169,7 @@ int ctl_device_list(struct ctl *ctl, uint32_t domid, enum ctl_device_kind kind, 
 
     (void)ctl;
     (void)err;
-    *list = calloc(16, sizeof(**list));
+    *list = calloc(FAKE_DEVICES, sizeof(**list));
     for (int i = 0; i < fake->n_devices; i++) {
         if (fake->devices[i].domid == domid && fake->devices[i].kind == kind)
             (*list)[n++] = fake->devices[i].device;

@@ -424,6 +424,31 @@ static void test_bad_overrides(void **state)
     done(&r);
 }
 
+/* Each has a number of its own, and there are 256. */
+static void test_many_vifs(void **state)
+{
+    for (int n = 256; n < 258; n++) {
+        char text[1024] = "{\"name\":\"web1\",\"kernel\":\"k\",\"memory\":256,\"vif\":[{}";
+        struct outcome r;
+
+        for (int i = 1; i < n; i++)
+            strcat(text, ",{}");
+        strcat(text, "]}");
+        put_file(text, strlen(text));
+        run(&r, "g.json", NULL, 0);
+        assert_int_equal(r.d.n, n - 256);
+        if (r.d.n) {
+            assert_string_equal(r.d.list[0].code, "E_SIZE");
+            assert_string_equal(r.d.list[0].message, "more than 256 network interfaces");
+        } else {
+            assert_int_equal(config_devices_fill(&r.c.vifs), 0);
+            for (size_t i = 0; i < r.c.vifs.n; i++)
+                assert_int_equal(spec_vif(&r.c.vifs.list[i]).devid, i);
+        }
+        done(&r);
+    }
+}
+
 static void test_allow_unknown(void **state)
 {
     struct config_input in = {.file = "g.json", .allow_unknown = true};
@@ -639,6 +664,7 @@ int main(void)
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_overrides),
         cmocka_unit_test(test_bad_overrides),
+        cmocka_unit_test(test_many_vifs),
         cmocka_unit_test(test_allow_unknown),
         cmocka_unit_test(test_build_check),
         cmocka_unit_test(test_many_faults),

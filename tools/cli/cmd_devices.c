@@ -138,13 +138,16 @@ static int free_number(struct job *j, uint32_t *devid, struct ctl_error *err)
 
     if (n < 0)
         return n;
-    for (*devid = 0; taken; *devid += taken) {
+    for (*devid = 0; taken && *devid < CONFIG_VIFS; *devid += taken) {
         taken = config_devices_has(j->kind, devices_of(j), devices_of(j)->n, *devid);
         for (int i = 0; i < n; i++)
             taken |= list[i].devid == *devid;
     }
     free(list);
-    return 0;
+    if (!taken)
+        return 0;
+    return ctl_error_set(err, -ENOSPC, "give it a number", NULL, NULL, "the guest has %d network interfaces",
+                         CONFIG_VIFS);
 }
 
 static int attach_to_domain(struct job *j, struct ctl_error *err)

@@ -15,6 +15,7 @@
 #include "libctl/ctl.h"
 
 #define CONFIG_MAX_KEYS 40
+#define CONFIG_VIFS     256  /* network interfaces of a guest: their numbers are 0 to 255 */
 #define CONFIG_WEIGHT   256  /* share of CPU time, if none is given */
 #define CONFIG_MAX_CPUS 1024 /* of the host, in "cpus" */
 

@@ -146,6 +146,10 @@ bool config_devices_set(enum config_kind kind, struct config_devices *to, const 
 
     if (v->type != JSON_ARRAY)
         return wrong_type(&r, v, "a list");
+    if (kind == KIND_VIFS && v->n_items > CONFIG_VIFS) {
+        report(&r, v, "E_SIZE", NULL, "more than 256 network interfaces");
+        return false;
+    }
     config_devices_free(to);
     to->list = calloc(v->n_items + 1, sizeof(*to->list));
     if (!to->list) {
