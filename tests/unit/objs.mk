@@ -32,8 +32,10 @@ test_xml_trips-cflags  := $(test_xml-cflags)
 test_xml_trips-libs    := $(xml-libs)
 
 units                 += test_device_spec
-test_device_spec-srcs := tests/unit/test_device_spec.c tools/cli/device_spec.c tools/libctl/vdev.c
+test_device_spec-srcs := tests/unit/test_device_spec.c tools/libctl/vdev.c \
+                         $(patsubst %,tools/cli/%.c,device_spec json json_tree)
 test_device_spec-cflags := $(cli-unit-cflags)
+test_device_spec-libs := -lyajl
 
 # tools/libctl
 ctl-image-srcs    := $(patsubst %,tools/libctl/%.c,image payload elfnotes file error)

@@ -424,6 +424,23 @@ static void test_bad_overrides(void **state)
     done(&r);
 }
 
+/* There is nothing that it could add to but what the file says, which an argument does not see. */
+static void test_override_adds(void **state)
+{
+    char *const adds[] = {"disk+=['/x,,xvda']", "extra += 'x'"};
+    struct outcome r;
+
+    put_file(valid(""), strlen(valid("")));
+    run(&r, "g.json", adds, 2);
+    assert_string_equal(r.text, "argument 2: error: += is possible in a file alone: give the whole value\n"
+                                "      | disk+=['/x,,xvda']\n"
+                                "      | ^~~~~\n"
+                                "argument 3: error: += is possible in a file alone: give the whole value\n"
+                                "      | extra += 'x'\n"
+                                "      | ^~~~~~~\n");
+    done(&r);
+}
+
 /* Each has a number of its own, and there are 256. */
 static void test_many_vifs(void **state)
 {
@@ -664,6 +681,7 @@ int main(void)
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_overrides),
         cmocka_unit_test(test_bad_overrides),
+        cmocka_unit_test(test_override_adds),
         cmocka_unit_test(test_many_vifs),
         cmocka_unit_test(test_allow_unknown),
         cmocka_unit_test(test_build_check),

@@ -57,6 +57,7 @@ static void test_disks(void **state)
     good("phy:vg/x,xvda:disk,w", "/dev/vg/x", "xvda", false);
     good("vdev=xvda,/x,,r", "/x", "xvda", true); /* a position that is given by name is left out */
     good("/x,,xvda,", "/x", "xvda", false);
+    good("/x,raw,xvda,rw,", "/x", "xvda", false);
     good("/x,,xvda,,discard", "/x", "xvda", false);
     good(",,xvda,r,target=/with,commas=and more ", "/with,commas=and more ", "xvda", true);
     good("/x=y,,xvda", "/x=y", "xvda", false);
@@ -130,6 +131,12 @@ static void test_bad_disks(void **state)
     bad(&disk_table, "/x,,xvda,target=/y", "E_DUPLICATE", "target");
     bad(&disk_table, "/x,,xvda,,discard,no-discard", "E_DUPLICATE", "discard");
     bad(&disk_table, "/x,,xvda,colo=1", "E_UNSUPPORTED", "colo");
+    bad(&disk_table, "/x,,xvda,,colo", "E_UNSUPPORTED", "colo");
+    bad(&disk_table, "no-colo,/x,,xvda", "E_UNSUPPORTED", "colo");
+    bad(&disk_table, "/x,,xvda,hidden-disk=/y", "E_UNSUPPORTED", "hidden-disk");
+    bad(&disk_table, "/x\xff,,xvda", "E_VALUE", "target: it is not UTF-8");
+    bad(&disk_table, "/x\xc3,,xvda", "E_VALUE", "target: it is not UTF-8");
+    good("/x\xc3\xa9,,xvda", "/x\xc3\xa9", "xvda", false);
     bad(&disk_table, "/x,,xvda,spede=1", "E_UNKNOWN", "spede: unknown key of a disk");
     bad(&disk_table, "/x,,xvda,discard=2", "E_VALUE", "neither 0 nor 1");
     bad(&disk_table, "/x,,xyz", "E_VALUE", "\"xyz\" is not the name of a virtual disk");
@@ -208,6 +215,8 @@ static void test_bad_vifs(void **state)
     bad(&vif_table, "vifname=-x", "E_VALUE", "is not the name");
     bad(&vif_table, "type=ioemu", "E_UNSUPPORTED", "ioemu");
     bad(&vif_table, "model=e1000", "E_UNSUPPORTED", "model");
+    bad(&vif_table, "forwarddev=eth1", "E_UNSUPPORTED", "forwarddev");
+    bad(&vif_table, "ip=\xff", "E_VALUE", "ip: it is not UTF-8");
     bad(&vif_table, "mtu=67", "E_RANGE", "68 to 65535");
     bad(&vif_table, "mtu=big", "E_VALUE", "not a whole number");
     bad(&vif_table, "devid=256", "E_RANGE", "0 to 255");

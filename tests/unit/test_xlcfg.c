@@ -181,6 +181,38 @@ static void test_what_is_dropped(void **state)
            NULL);
 }
 
+/* Two words of its own; all others are those of type, and no typing error makes a PV guest. */
+static void test_builder(void **state)
+{
+    static const struct {
+        const char *builder, *type;
+    } cases[] = {{"linux", "pv"}, {"generic", "pv"}, {"pv", "pv"}, {"pvh", "pvh"}, {"hmv", NULL}, {"", NULL}};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct outcome r;
+        char text[96];
+
+        snprintf(text, sizeof(text), LEAST "builder='%s'\n", cases[i].builder);
+        put_file("g.cfg", text, strlen(text));
+        load(&r, "g.cfg", false);
+        assert_int_equal(r.d.n, cases[i].type ? 1 : 2);
+        if (cases[i].type) {
+            assert_int_equal(r.c.type == CONFIG_PVH, strcmp(cases[i].type, "pvh") == 0);
+        } else {
+            assert_string_equal(r.d.list[1].code, "E_ENUM");
+            assert_non_null(strstr(r.text, "g.cfg:4:9: error: type: "));
+        }
+        done(&r);
+    }
+}
+
+/* xl takes settings that are none. */
+static void test_empty_settings(void **state)
+{
+    expect(LEAST "vcpus=2;;\n;\n ; ;# x\n;cap=3 ; ; \n;", "",
+           "{\"name\":\"a\",\"kernel\":\"k\",\"memory\":64,\"vcpus\":2,\"cap\":3}\n");
+}
+
 /* Each at its place, with what was expected there. */
 static void test_syntax_errors(void **state)
 {
@@ -356,9 +388,10 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole_file),    cmocka_unit_test(test_escapes),         cmocka_unit_test(test_added_to),
-        cmocka_unit_test(test_which_form),    cmocka_unit_test(test_what_is_dropped), cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_syntax_errors), cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_whole_file), cmocka_unit_test(test_escapes),         cmocka_unit_test(test_added_to),
+        cmocka_unit_test(test_which_form), cmocka_unit_test(test_what_is_dropped), cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_builder),    cmocka_unit_test(test_empty_settings),  cmocka_unit_test(test_syntax_errors),
+        cmocka_unit_test(test_mutations),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

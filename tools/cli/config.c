@@ -556,6 +556,10 @@ static void load_override(struct config *c, size_t i, struct diags *d, bool allo
         diag_add(d, &at, "\"%s\" is not of the form key=value", src->text);
         return;
     }
+    if (src->text[end - 1] == '+') {
+        diag_add(d, &at, "+= is possible in a file alone: give the whole value");
+        return;
+    }
     snprintf(key, sizeof(key), "%.*s", (int)end, src->text);
     index = config_key_find(key);
     if (index < 0) {

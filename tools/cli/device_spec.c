@@ -65,9 +65,9 @@ static const struct spec_key vif_keys[] = {
 
 _Static_assert(sizeof(vif_keys) / sizeof(vif_keys[0]) - 1 <= SPEC_KEYS, "a spec has room for every key");
 
-static const char *const disk_later[] = {"specification", "transport", "colo",        "colo-host", "colo-port",
-                                         "colo-export",   "hidden",    "active-disk", NULL};
-static const char *const vif_later[] = {"model", "accel", "coloft_forwarddev", NULL};
+static const char *const disk_later[] = {"specification", "transport",   "colo",        "colo-host", "colo-port",
+                                         "colo-export",   "hidden-disk", "active-disk", NULL};
+static const char *const vif_later[] = {"model", "accel", "forwarddev", NULL};
 
 const struct spec_table disk_table = {"disk", disk_keys, disk_later};
 const struct spec_table vif_table = {"vif", vif_keys, vif_later};
@@ -247,6 +247,8 @@ static bool check_value(const struct spec_key *k, const char *value, struct spec
 {
     if (strlen(value) > TEXT_MAX)
         return fail(fault, "E_VALUE", NULL, "%s: it is longer than %d bytes", k->name, TEXT_MAX);
+    if (json_utf8_check(value, strlen(value)) != strlen(value))
+        return fail(fault, "E_VALUE", NULL, "%s: it is not UTF-8", k->name);
     for (const char *c = value; *c; c++) {
         if ((unsigned char)*c < ' ' || *c == 127)
             return fail(fault, "E_VALUE", NULL, "%s: it contains a control character", k->name);
@@ -396,8 +398,8 @@ static bool positional(struct parse *p, char *part)
             return false;
         return set(p, disk_keys[i].name, part);
     }
-    return fail(p->fault, "E_SYNTAX", NULL, "\"%.60s\": there are already a target, a format, a vdev and an access",
-                part);
+    return !*part || fail(p->fault, "E_SYNTAX", NULL,
+                          "\"%.60s\": there are already a target, a format, a vdev and an access", part);
 }
 
 static bool parse_part(struct parse *p, char *part)
@@ -407,6 +409,8 @@ static bool parse_part(struct parse *p, char *part)
 
     if (flag)
         return set(p, flag[1], flag[2]);
+    if (p->t == &disk_table && (strcmp(part, "colo") == 0 || strcmp(part, "no-colo") == 0))
+        return spec_unknown(p->t, "colo", p->fault);
     if (split(part, &value))
         return set(p, part, value);
     if (p->t == &disk_table)

@@ -374,6 +374,10 @@ struct json_value *xlcfg_parse(const char *text, size_t len, json_report_fn *rep
     if (!root)
         return no_memory(&r);
     while ((r.at = skip_blanks(text, len, r.at, true)) < len) {
+        if (text[r.at] == ';') { /* an empty setting, which xl takes */
+            r.at++;
+            continue;
+        }
         if (parse_setting(&r, root))
             continue;
         json_free(root);

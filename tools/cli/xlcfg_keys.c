@@ -88,10 +88,11 @@ void xlcfg_adapt(struct json_value *v, enum config_kind kind)
     }
 }
 
-/* `builder` is what `type` was called before: "hvm", or anything else for a PV guest. */
+/* `builder` is what `type` was called before; a PV guest had two other words there. */
 static bool builder_to_type(struct json_value *v)
 {
-    char *key = strdup("type"), *text = strdup(strcmp(v->text, "hvm") == 0 ? "hvm" : "pv");
+    bool pv = strcmp(v->text, "generic") == 0 || strcmp(v->text, "linux") == 0;
+    char *key = strdup("type"), *text = strdup(pv ? "pv" : v->text);
 
     if (!key || !text) {
         free(key);
