@@ -18,14 +18,22 @@ class OnGuests(LabTest):
     """They share two guests, which go on counting whatever is done."""
 
     kept = tuple(GUESTS)
+    made = False
 
     def setUp(self):
         super().setUp()
         missing = [name for name in GUESTS if name not in self.guests()]
+        if missing and type(self).made:
+            type(self).made = False
+            self.fail(f"ended by themselves: {missing}\n{self.last_words()}")
         for name in missing:
             self.create(name, **GUESTS[name], memory=160, cmdline=CMDLINE + " umbra.test=count")
         for name in missing:
             self.wait_console(name, "umbra-guest: count 5 ", 240)
+        type(self).made = True
+
+    def last_words(self):
+        return self.ok("umbra dmesg | tail -n 30")
 
     def memory_of(self, name):
         (row,) = self.json(f"umbra --json list {name}")
@@ -114,7 +122,7 @@ class OnGuests(LabTest):
         first = self.figures()
         info = self.json("umbra --json info")
         self.assertEqual(first["umbra_host_memory_bytes"][1][()], info["total_memory_kib"] << 10)
-        self.assertEqual(first["umbra_domains"][1][()], 1 + len(GUESTS))
+        self.assertEqual(first["umbra_domains"][1][()], 1 + len(GUESTS), self.last_words())
         for name in GUESTS:
             self.assertEqual(self.of_guest(first, "umbra_domain_memory_bytes", name), self.memory_of(name) << 10)
             self.assertEqual(sum(self.of_guest(first, "umbra_domain_state", name, state=state) for state in
