@@ -30,6 +30,7 @@ unsigned int nr_cpus = 1;
 unsigned long percpu_offset[NR_CPUS];
 DEFINE_PER_CPU(unsigned long, stack_base);
 DEFINE_PER_CPU(uint32_t, apicid);
+DEFINE_PER_CPU(uint32_t, acpi_id);
 
 static unsigned int opt_maxcpus = NR_CPUS;
 CMDLINE_PARAM("maxcpus", PARAM_UINT, opt_maxcpus);
@@ -74,7 +75,7 @@ static uint32_t own_apicid(void)
 }
 
 /* Per-CPU data and stack; false: no memory. */
-static bool prepare_cpu(unsigned int cpu, uint32_t apic)
+static bool prepare_cpu(unsigned int cpu, const struct acpi_cpu *c)
 {
     unsigned int order = get_order_bytes(percpu_size());
     char *data = alloc_hv_mem(order), *stack = alloc_hv_mem(STACK_ORDER);
@@ -91,7 +92,8 @@ static bool prepare_cpu(unsigned int cpu, uint32_t apic)
     memset(stack, 0, STACK_SIZE);
     percpu_offset[cpu] = (unsigned long)data - (unsigned long)percpu_template_start;
     per_cpu(stack_base, cpu) = (unsigned long)stack;
-    per_cpu(apicid, cpu) = apic;
+    per_cpu(apicid, cpu) = c->apicid;
+    per_cpu(acpi_id, cpu) = c->acpi_id;
     info = stack_cpu_info((unsigned long)stack);
     info->percpu_offset = percpu_offset[cpu];
     info->cpu = cpu;
@@ -108,13 +110,15 @@ void smp_prepare(void)
     for (i = 0; i < acpi_info.cpu_count; i++) {
         const struct acpi_cpu *c = &acpi_info.cpu[i];
 
+        if (c->apicid == own)
+            this_cpu(acpi_id) = c->acpi_id;
         if (!c->enabled || c->apicid == own)
             continue;
         if (nr_cpus >= limit) {
             left_out++;
             continue;
         }
-        if (!prepare_cpu(nr_cpus, c->apicid)) {
+        if (!prepare_cpu(nr_cpus, c)) {
             printk(XLOG_ERR "no memory for CPU %u and those behind it\n", nr_cpus);
             break;
         }

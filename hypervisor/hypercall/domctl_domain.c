@@ -124,7 +124,7 @@ static uint32_t vcpu_flags(struct domain *d, struct xen_domctl_getdomaininfo *in
         if (v->is_running)
             flags |= XEN_DOMINF_running;
     }
-    return flags;
+    return info->nr_online_vcpus ? flags : 0;
 }
 
 void get_domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
@@ -182,7 +182,7 @@ long domctl_max_vcpus(struct domain *d, struct xen_domctl *op, bool *copyback)
 {
     unsigned int max = op->u.max_vcpus.max;
 
-    if (is_self(d) || max != d->max_vcpus)
+    if (is_self(d) || max != d->max_vcpus || d->dying)
         return -EINVAL;
     for (unsigned int i = 0; i < max; i++) {
         int rc;

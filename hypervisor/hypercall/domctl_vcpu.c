@@ -21,8 +21,10 @@ static long set_context(struct domain *d, struct vcpu *v, struct xen_domctl *op)
     }
     domain_pause(d);
     rc = pv_set_context(v, ctx);
-    if (!rc)
+    if (!rc && (ctx->flags & VGCF_online))
         clear_bit(VPF_down, &v->pause_flags);
+    else if (!rc)
+        set_bit(VPF_down, &v->pause_flags);
     domain_unpause(d);
     hv_free(ctx);
     return rc;

@@ -49,7 +49,7 @@ static long cpu_info_of(struct xenpf_pcpuinfo *p)
     cpu = (uint32_t)array_index_nospec(cpu, nr_cpus);
     p->flags = cpumask_test(&cpu_online_map, cpu) ? XEN_PCPU_FLAGS_ONLINE : 0;
     p->apic_id = per_cpu(apicid, cpu);
-    p->acpi_id = acpi_info.cpu[cpu].acpi_id;
+    p->acpi_id = per_cpu(acpi_id, cpu);
     return 0;
 }
 

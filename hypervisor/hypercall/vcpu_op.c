@@ -180,7 +180,7 @@ static long send_nmi(struct vcpu *v)
 static long physid(const struct vcpu *v, unsigned long guest)
 {
     unsigned int cpu = v->vcpu_id % nr_cpus;
-    struct vcpu_get_physid id = {.phys_id = (uint64_t)acpi_info.cpu[cpu].acpi_id << 32 | per_cpu(apicid, cpu)};
+    struct vcpu_get_physid id = {.phys_id = (uint64_t)per_cpu(acpi_id, cpu) << 32 | per_cpu(apicid, cpu)};
 
     if (!v->domain->is_control)
         return -EINVAL;

@@ -84,8 +84,13 @@ static void test_domain_life(void **state)
     assert_int_equal(op->domain, id);
     assert_int_equal(op->u.getdomaininfo.max_pages, 10);
     assert_true(op->u.getdomaininfo.flags & XEN_DOMINF_paused);
+    assert_false(op->u.getdomaininfo.flags & XEN_DOMINF_blocked);                    /* none of its vCPUs is online */
     assert_int_equal(op->u.getdomaininfo.flags >> XEN_DOMINF_shutdownshift, 0xffff); /* no code yet */
     assert_int_equal(op->u.getdomaininfo.outstanding_pages, 0);
+    d->dying = DOM_DYING;
+    op->u.max_vcpus.max = d->max_vcpus;
+    assert_int_equal(domctl(XEN_DOMCTL_max_vcpus, id), -EINVAL);
+    d->dying = DOM_ALIVE;
     assert_int_equal(domain_claim_pages(d, 4), 0);
     assert_int_equal(domctl(XEN_DOMCTL_getdomaininfo, id), 0);
     assert_int_equal(op->u.getdomaininfo.outstanding_pages, 4);
@@ -145,6 +150,15 @@ static void test_bad_configurations(void **state)
     core_settle();
 }
 
+static bool is_down(domid_t id, unsigned int vcpu)
+{
+    struct domain *d = domain_get(id);
+    bool down = test_bit(VPF_down, &d->vcpu[vcpu]->pause_flags);
+
+    domain_put(d);
+    return down;
+}
+
 static void test_contexts(void **state)
 {
     struct vcpu_guest_context *ctx = guest_new(struct vcpu_guest_context);
@@ -156,9 +170,14 @@ static void test_contexts(void **state)
     op->u.vcpucontext.ctxt.p = ctx;
     assert_int_equal(domctl(XEN_DOMCTL_getvcpucontext, id), -ENODATA);
     ctx->user_regs.rip = 0x1234;
+    ctx->flags = VGCF_online;
     core.context_restarts = 3;
     assert_int_equal(domctl(XEN_DOMCTL_setvcpucontext, id), 0);
     assert_int_equal(core.restarts, 3);
+    assert_false(is_down(id, 1));
+    ctx->flags = 0;
+    assert_int_equal(domctl(XEN_DOMCTL_setvcpucontext, id), 0);
+    assert_true(is_down(id, 1));
     ctx->user_regs.rip = 0;
     assert_int_equal(domctl(XEN_DOMCTL_getvcpucontext, id), 0);
     assert_int_equal(ctx->user_regs.rip, 0x1234);

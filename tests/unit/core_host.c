@@ -305,10 +305,12 @@ static void test_cpu_version(void **state)
     assert_int_equal(platform_op(XENPF_get_cpu_version), -ENODEV);
     p->u.pcpu_version.xen_cpuid = ~0u;
     assert_int_equal(platform_op(XENPF_get_cpu_version), -ENODEV);
+    per_cpu(acpi_id, 0) = 7;
     p->u.pcpu_info = (struct xenpf_pcpuinfo){.xen_cpuid = 0};
     assert_int_equal(platform_op(XENPF_get_cpuinfo), 0);
     assert_int_equal(p->u.pcpu_info.flags, XEN_PCPU_FLAGS_ONLINE);
     assert_int_equal(p->u.pcpu_info.acpi_id, 7);
+    per_cpu(acpi_id, 0) = 0;
     p->u.pcpu_info.xen_cpuid = FAKE_CPUS;
     assert_int_equal(platform_op(XENPF_get_cpuinfo), 0);
     assert_int_equal(p->u.pcpu_info.flags, XEN_PCPU_FLAGS_INVALID);

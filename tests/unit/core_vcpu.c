@@ -104,10 +104,11 @@ static void test_physid(void **state)
     struct vcpu_get_physid *id = guest_new(struct vcpu_get_physid);
 
     per_cpu(apicid, 0) = 0x42;
+    per_cpu(acpi_id, 0) = 7;
     assert_int_equal(CALL(vcpu_op, VCPUOP_get_physid, 0, id), 0);
     assert_int_equal(xen_vcpu_physid_to_x86_apicid(id->phys_id), 0x42);
     assert_int_equal(xen_vcpu_physid_to_x86_acpiid(id->phys_id), 7);
-    per_cpu(apicid, 0) = 0;
+    per_cpu(apicid, 0) = per_cpu(acpi_id, 0) = 0;
     assert_int_equal(CALL(vcpu_op, VCPUOP_get_physid, 0, FAULT), -EFAULT);
     core_as(core_guest(1, 0)->vcpu[0]);
     assert_int_equal(CALL(vcpu_op, VCPUOP_get_physid, 0, id), -EINVAL);

@@ -291,6 +291,7 @@ void smp_prepare(void); /* after acpi_init: nr_cpus, APIC ids, stacks and per-CP
 void smp_boot(void);    /* starts all other CPUs */
 DECLARE_PER_CPU(unsigned long, stack_base);
 DECLARE_PER_CPU(uint32_t, apicid);
+DECLARE_PER_CPU(uint32_t, acpi_id); /* what firmware calls it */
 
 /*
  * TLB (x86/tlb.c). A clock counts flushes; a frame stamped at time t needs no flush on a CPU whose last full flush is

@@ -15,8 +15,9 @@
 struct boot_info boot_info = {.cmdline = "console=com1",
                               .region_count = 2,
                               .region = {{0, 0x9fc00, 1}, {0x100000, 0x1700000, 1}}};
-struct acpi_info acpi_info = {.cpu = {{.acpi_id = 7}}};
+struct acpi_info acpi_info;
 DEFINE_PER_CPU(uint32_t, apicid);
+DEFINE_PER_CPU(uint32_t, acpi_id);
 uint64_t tsc_khz = 2000000;
 const char note_build_id_start[36] = {4, 0, 0, 0, 20, 0, 0, 0, 3, 0, 0, 0, 'G', 'N', 'U', 0, 1, 2, 3, 4};
 extern const char note_build_id_end[];

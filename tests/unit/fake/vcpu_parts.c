@@ -8,8 +8,8 @@
 #include <hv/timer.h>
 #include "fake.h"
 
-struct acpi_info acpi_info;
 DEFINE_PER_CPU(uint32_t, apicid);
+DEFINE_PER_CPU(uint32_t, acpi_id);
 
 struct vcpu *domain_vcpu(struct domain *d, unsigned int id)
 {
