@@ -113,10 +113,12 @@ class Moves(GoesAndComes):
 
 
 class MovesOnNestedPaging(GoesAndComes):
-    """With one processor: with more, emulators lose guests on nested paging now and then (docs/debugging.md)."""
+    """With one processor: with more, emulators lose guests on nested paging now and then (docs/debugging.md). The nightly
+    matrix moves one between two machines."""
 
     machine_options = {"smp": 1}
 
+    @long_one
     def test_nested(self):
         if "hap" not in self.caps:
             self.skipTest("this machine has no nested paging")

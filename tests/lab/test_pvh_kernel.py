@@ -56,7 +56,7 @@ class Kernel(KernelTest):
 
 class OnNestedPaging(KernelTest):
     """With one processor: with more, emulators lose such guests now and then (docs/debugging.md). The short run has one
-    in test_migrate."""
+    in test_hvm_guests."""
 
     machine_options = {"smp": 1}
 
