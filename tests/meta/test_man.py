@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The manual pages of docs/man say what the programs know, and nothing else: verbs, usage and options of the built
-umbra, keys of its configurations with types, ranges, words and defaults, words and debug keys of the hypervisor."""
+umbra, keys of its configurations and settings with types, ranges, words and defaults, words and debug keys of the
+hypervisor."""
 
 import json
 import os
@@ -16,7 +17,7 @@ import test_boot_options_doc
 import tree
 
 UMBRA = os.path.join(os.environ.get("UMBRA_BUILD", os.path.join(tree.TOP, "build")), "umbra")
-PAGES = ("umbra.1", "umbra.json.5", "umbra-hypervisor.7")
+PAGES = ("umbra.1", "umbra.conf.5", "umbra.json.5", "umbra-hypervisor.7")
 TOOLS = ("tools/cli", "tools/libctl", "tools/tls", "tools/xml")
 # Places of others, or of no interest to who uses the tool.
 OTHER_FILES = {"/etc/os-release", "/run/lock"}
@@ -233,6 +234,55 @@ class Keys(unittest.TestCase):
         self.assertEqual(len(read), 2)
         plain = [{key: value for key, value in each.items() if key not in ("disk", "vif")} for each in read]
         self.assertEqual(plain[0], plain[1])
+
+
+@built
+class Settings(Keys):
+    """Keys of umbra.conf: guests' keys are of these types, with these defaults; the others are strings."""
+
+    def setUp(self):
+        super().setUp()
+        self.page = page("umbra.conf.5")
+        guests, text = self.defaults, sources("tools/cli")
+        table = re.search(r"^static const struct settings_key settings_keys\[\] = \{\n(.*?)\n\};", text, re.M | re.S)
+        self.defaults = {}
+        for row in table.group(1).split("{.name = ")[1:]:
+            name = re.match(r'"([^"]+)"', row).group(1)
+            self.defaults[name] = self.text_of(row, text) if ".vif" in row or ".fault" in row else guests[name]
+        self.schema = {name: self.schema["properties"].get(name, {"type": "string"}) for name in self.defaults}
+        self.items = {item.tag.split(" ")[0]: item for item in self.page["KEYS"].items}
+
+    @staticmethod
+    def text_of(row, text):
+        word = re.search(r'\.fallback = (?:"([^"]+)"|(\w+))', row)
+        return word and (word.group(1) or re.search(rf'^#define {word.group(2)} +"([^"]+)"', text, re.M).group(1))
+
+    def keys(self):
+        yield from self.compared(self.items, self.schema, ())
+
+    def test_keys(self):
+        self.assertGreater(len(self.defaults), 8)
+        self.assertEqual([item.tag.split(" ")[0] for item in self.page["KEYS"].items], list(self.defaults))
+
+    def test_types(self):
+        for name, item, schema, _ in self.keys():
+            self.assertEqual(item.tag, f"{name} {self.type_of(schema)}")
+
+    def test_defaults(self):
+        for name, item in self.items.items():
+            told = self.told(item, r"^(?:From.*?\. |One of.*?\. )?Default: (.*?)\. ")
+            self.assertEqual(told, self.defaults[name], name)
+
+    def test_guide(self):
+        """docs/cli.md has the same keys, and umbra-json.md those of guests."""
+        rows = tree.read("docs/cli.md").split("\n## Settings\n")[1].split("\n## ")[0]
+        told = [key for row in re.findall(r"^\| (`.*?) \|", rows, re.M) for key in re.findall(r"`([^`]+)`", row)]
+        self.assertEqual(told, list(self.defaults))
+
+    def test_examples(self):
+        for text in self.page["EXAMPLES"].literal:
+            if text.startswith("{"):
+                self.assertLessEqual(set(json.loads(text)), set(self.defaults))
 
 
 class Hypervisor(unittest.TestCase):

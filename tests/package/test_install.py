@@ -37,6 +37,7 @@ FILES = {
     "usr/lib/umbra/daemon-options": 0o755,
     "usr/lib/umbra/keep-daemons": 0o755,
     "usr/share/man/man1/umbra.1": 0o644,
+    "usr/share/man/man5/umbra.conf.5": 0o644,
     "usr/share/man/man5/umbra.json.5": 0o644,
     "usr/share/man/man7/umbra-hypervisor.7": 0o644,
     "usr/share/umbra/schema/guest-1.schema.json": 0o644,

@@ -14,6 +14,7 @@
 #include "cli/cli.h"
 #include "cli/health.h"
 #include "cli/lock.h"
+#include "cli/settings.h"
 #include "cli/spare.h"
 #include "cli_run.h"
 #include "fake_ctl.h"
@@ -82,12 +83,13 @@ int cli_setup(void **state)
     lock_file = lock_path;
     spare_dir = "records"; /* nobody makes it */
     health_console_file = "console.pid";
+    settings_file = "umbra.conf";
     return 0;
 }
 
 int cli_teardown(void **state)
 {
-    static const char *const files[] = {"out", "err", "k", "g.json", "bad.json", "run/lock"};
+    static const char *const files[] = {"out", "err", "k", "g.json", "bad.json", "umbra.conf", "run/lock"};
 
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
         unlink(files[i]);

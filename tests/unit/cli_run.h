@@ -41,6 +41,12 @@ void test_config_get_failures(void **state);
 void test_config_without_xml(void **state);
 void test_create_from_xl(void **state);
 
+/* cli_settings.c */
+void test_settings_of_guests(void **state);
+void test_settings_of_networks(void **state);
+void test_settings_broken(void **state);
+void test_settings_shown(void **state);
+
 /* cli_shadow.c */
 void test_shadow_verbs(void **state);
 void test_shadow_dump(void **state);

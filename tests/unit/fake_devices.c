@@ -121,6 +121,7 @@ int ctl_vif_attach(struct ctl *ctl, uint32_t domid, const struct ctl_vif *vif, s
     (void)ctl;
     snprintf(d.mac, sizeof(d.mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
     snprintf(d.bridge, sizeof(d.bridge), "%s", vif->bridge);
+    snprintf(d.script, sizeof(d.script), "%s", vif->script ? vif->script : "");
     snprintf(d.back, sizeof(d.back), "/back/vif/%u/%u", domid, d.devid);
     return add(domid, CTL_VIF, &d, err);
 }

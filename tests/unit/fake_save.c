@@ -154,8 +154,10 @@ static int send_contents(struct ctl *ctl, uint32_t domid, struct ctl_stream *s, 
 int ctl_domain_send(struct ctl *ctl, uint32_t domid, struct ctl_stream *s, const struct ctl_send *how,
                     struct ctl_send_state *state, struct ctl_error *err)
 {
-    int rc = send_contents(ctl, domid, s, how, state, err);
+    int rc;
 
+    fake->how = *how;
+    rc = send_contents(ctl, domid, s, how, state, err);
     if (rc < 0) {
         ctl_log_off(ctl, domid, NULL);
         ctl_domain_go_on(ctl, domid, NULL);

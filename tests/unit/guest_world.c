@@ -19,6 +19,7 @@
 #include "cli/cli.h"
 #include "cli/health.h"
 #include "cli/lock.h"
+#include "cli/settings.h"
 #include "cli/spare.h"
 #include "fake_ctl.h"
 
@@ -176,12 +177,13 @@ int world_setup(void **state)
     snprintf(records_path, sizeof(records_path), "%s/records", directory);
     spare_dir = records_path;
     health_console_file = "console.pid";
+    settings_file = "umbra.conf";
     return world_config();
 }
 
 int world_teardown(void **state)
 {
-    static const char *const files[] = {"out", "err", "events", "g.json", "lock", "supervisor.log"};
+    static const char *const files[] = {"out", "err", "events", "g.json", "umbra.conf", "lock", "supervisor.log"};
 
     kill_supervisor();
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)

@@ -581,6 +581,46 @@ static void test_options(void **state)
     assert_int_equal(run("migrate -T relay -d 1s -t 0 -o force -b 10M -l web2 localhost"), 0);
 }
 
+static void moves_by(const char *settings, const char *line, unsigned downtime_ms, uint64_t bandwidth)
+{
+    FILE *f = fopen("umbra.conf", "w");
+
+    fputs(settings, f);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(run(line), 0);
+    assert_int_equal(fake->how.max_downtime_ms, downtime_ms);
+    assert_int_equal(fake->how.bandwidth, bandwidth);
+}
+
+/* What umbra.conf says counts, and what an option says more. */
+static void test_settings(void **state)
+{
+    created(state);
+    moves_by("{}", "--json migrate web2 localhost", 300, 0);
+    assert_non_null(strstr(out, "\"transport\":\"ssh\",\"streams\""));
+    moves_by("{\"migrate.transport\": \"relay\", \"migrate.max_downtime\": \"2s\", \"migrate.bandwidth\": \"10M\","
+             " \"migrate.key\": \"nowhere\"}",
+             "--json migrate web2 localhost", 2000, 10 << 20);
+    assert_non_null(strstr(out, "\"transport\":\"relay\",\"streams\""));
+    assert_int_equal(run("--json migrate -T ssh -d 1s -b 1M web2 localhost"), 0);
+    assert_non_null(strstr(out, "\"transport\":\"ssh\",\"streams\""));
+    assert_int_equal(fake->how.max_downtime_ms, 1000);
+    assert_int_equal(fake->how.bandwidth, 1 << 20);
+    assert_int_equal(run("migrate -S web2 localhost"), 0); /* what it has no use for is no fault of the line */
+    assert_int_equal(umbra("migrate -T tcp web2 localhost:7"), 2);
+    assert_non_null(strstr(err_text, "nowhere: No such file"));
+    moves_by("{\"migrate.transport\": \"tcp\", \"migrate.key\": \"g.json\"}", "--json migrate web2 localhost:7", 300,
+             0);
+    assert_non_null(strstr(out, "\"transport\":\"tcp\",\"key\":\""));
+    assert_int_equal(umbra("migrate -k nowhere web2 localhost:7"), 2);
+    assert_non_null(strstr(err_text, "--key: nowhere: No such file"));
+    assert_int_equal(umbra("migrate-receive -L 127.0.0.1:7"), 1);
+    assert_non_null(strstr(err_text, "with g.json"));
+    assert_int_equal(umbra("migrate-receive -L 127.0.0.1:7 -k lock"), 1);
+    assert_non_null(strstr(err_text, "with lock"));
+    unlink("umbra.conf");
+}
+
 static int teardown(void **state)
 {
     unlink(SAVED);
@@ -614,6 +654,7 @@ int main(void)
         cmocka_unit_test_setup(test_abort, fresh),
         cmocka_unit_test_setup(test_check, fresh),
         cmocka_unit_test_setup(test_options, fresh),
+        cmocka_unit_test_setup(test_settings, fresh),
     };
 
     return cmocka_run_group_tests(tests, move_setup, teardown);

@@ -2,7 +2,7 @@
 /*
  * `config validate FILE...`: everything that create would check, on any machine. One document with --json.
  * `config convert FILE`: what it says, as JSON. `config schema`: the keys as a JSON Schema. The rest is in files of its
- * own: config_get.c, config_xml.c.
+ * own: config_get.c, config_xml.c, settings.c.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +96,7 @@ static const struct action {
     {"validate", "no file is named", -1, validate_all},
     {"convert", "no file is named", 1, convert},
     {"schema", NULL, 0, print_schema},
+    {"settings", NULL, 0, config_settings},
     {"import-xml", "no file is named", 1, config_xml},
     {"export-xml", "no file is named", 1, config_xml},
     {"get", "neither a guest nor a file is named", 2, config_get},

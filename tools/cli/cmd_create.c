@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * `create`: configuration -> checks -> supervisor -> record -> domain -> console -> run. In this order, so that
- * everything that can be wrong is found before anything exists, what a killed builder leaves is found by
- * the record, and the console shows the first line. A failure at any step takes back the ones before it.
+ * `create`: settings, configuration -> checks -> supervisor -> record -> domain -> console -> run. In this order, so
+ * that everything that can be wrong is found before anything exists, what a killed builder leaves is found by the
+ * record, and the console shows the first line. A failure at any step takes back the ones before it.
  *
  * `restore` is the same from the record on, with the configuration and the domain's contents from a saved guest's file.
  */
@@ -20,6 +20,7 @@
 #include "cli/guest_devices.h"
 #include "cli/output.h"
 #include "cli/saved_config.h"
+#include "cli/settings.h"
 #include "cli/supervisor.h"
 #include "cli/terminal.h"
 
@@ -95,16 +96,31 @@ static int find_input(const struct create *cr, struct config_input *in)
     return EXIT_OK;
 }
 
+/* What the file and the command line do not say, the host's settings do. */
+static int load_config(struct create *cr, const struct config_input *in, struct diags *d)
+{
+    struct settings settings;
+    int rc = settings_load(cr->cli, &settings);
+
+    if (rc == EXIT_OK) {
+        config_load(in, &cr->config, d);
+        settings_for_guest(&settings, &cr->config, d);
+    }
+    settings_free(&settings);
+    return rc;
+}
+
 static int read_config(struct create *cr)
 {
     struct config_input in = {0};
     struct diags d = {0};
     int rc = find_input(cr, &in);
 
+    d.strict = cr->args->value['s'] != NULL;
+    if (rc == EXIT_OK)
+        rc = load_config(cr, &in, &d);
     if (rc)
         return rc;
-    d.strict = cr->args->value['s'] != NULL;
-    config_load(&in, &cr->config, &d);
     config_check_keys(&cr->config, &d);
     /* A build judges the files' contents itself; unpacking a kernel twice is worth it only to show all errors. */
     if (cr->args->value['n'] || diags_failed(&d))

@@ -13,6 +13,7 @@
 #include "cli/cli.h"
 #include "cli/guest.h"
 #include "cli/output.h"
+#include "cli/settings.h"
 #include "cli/spare.h"
 
 #define LOCK_MS   60000 /* for whoever is at work on the guest */
@@ -117,12 +118,14 @@ static char *join(const struct cli_args *args)
     return text;
 }
 
-static int read_spec(struct job *j, const struct cli_args *args)
+static int read_spec(struct job *j, const struct cli_args *args, const struct settings *settings)
 {
     struct spec_fault fault = {.code = "E_MEMORY", .message = "out of memory"};
     char *text = join(args);
     bool ok = text && spec_parse(j->t, text, &j->spec, &fault) && spec_complete(j->t, &j->spec, &fault);
 
+    if (ok && j->kind == KIND_VIFS)
+        ok = settings_for_vif(settings, &j->spec, &fault);
     free(text);
     if (ok)
         return EXIT_OK;
@@ -233,10 +236,14 @@ static int attach(struct job *j, struct ctl_error *err)
 static int cmd_attach(struct cli *cli, const struct cli_args *args, enum config_kind kind)
 {
     struct job j = {.cli = cli, .kind = kind, .t = config_device_table(kind), .subject = args->operand[0]};
-    int rc = read_spec(&j, args);
+    struct settings settings = {0};
+    int rc = kind == KIND_VIFS ? settings_load(cli, &settings) : EXIT_OK;
 
     if (rc == EXIT_OK)
+        rc = read_spec(&j, args, &settings);
+    if (rc == EXIT_OK)
         rc = locked(&j, attach);
+    settings_free(&settings);
     spec_free(&j.spec);
     return rc;
 }

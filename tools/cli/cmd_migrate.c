@@ -11,10 +11,10 @@
 
 #include "cli/handover.h"
 #include "cli/migrate.h"
+#include "cli/settings.h"
 #include "cli/supervisor.h"
 
 #define SUSPEND_MS      60000
-#define DOWNTIME_MS     300
 #define TIMEOUT_MS      600000
 #define LEAST_BANDWIDTH (64u << 10)
 #define LONGEST_MS      (7 * 86400000ull)
@@ -43,29 +43,38 @@ static int parse_amount(const char *text, const struct unit *units, uint64_t *am
     return -EINVAL;
 }
 
-static int parse_time(const struct cli *cli, const char *option, const char *text, unsigned *ms)
+const char *migrate_time(const char *text, unsigned *ms)
 {
     static const struct unit units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {0}};
     uint64_t amount;
 
-    if (!text)
-        return EXIT_OK;
     if (parse_amount(text, units, &amount) || amount > LONGEST_MS)
-        return cli_usage(cli, "--%s: \"%s\" is not a time: a number with ms, s, m or h, a week at most", option, text);
+        return "is not a time: a number with ms, s, m or h, a week at most";
     *ms = (unsigned)amount;
-    return EXIT_OK;
+    return NULL;
+}
+
+const char *migrate_bandwidth(const char *text, uint64_t *bytes)
+{
+    static const struct unit units[] = {{"", 1}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {0}};
+
+    if (parse_amount(text, units, bytes) || *bytes < LEAST_BANDWIDTH || *bytes > INT64_MAX / 1000)
+        return "is not a number of bytes a second, with K, M or G, 64K at least";
+    return NULL;
+}
+
+static int parse_time(const struct cli *cli, const char *option, const char *text, unsigned *ms)
+{
+    const char *fault = text ? migrate_time(text, ms) : NULL;
+
+    return fault ? cli_usage(cli, "--%s: \"%s\" %s", option, text, fault) : EXIT_OK;
 }
 
 static int parse_bandwidth(const struct cli *cli, const char *text, uint64_t *bytes)
 {
-    static const struct unit units[] = {{"", 1}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {0}};
+    const char *fault = text ? migrate_bandwidth(text, bytes) : NULL;
 
-    if (!text)
-        return EXIT_OK;
-    if (parse_amount(text, units, bytes) || *bytes < LEAST_BANDWIDTH || *bytes > INT64_MAX / 1000)
-        return cli_usage(cli, "--bandwidth: \"%s\" is not a number of bytes a second, with K, M or G, 64K at least",
-                         text);
-    return EXIT_OK;
+    return fault ? cli_usage(cli, "--bandwidth: \"%s\" %s", text, fault) : EXIT_OK;
 }
 
 static int parse_force(const struct cli *cli, const char *text, bool *force)
@@ -100,33 +109,41 @@ static int parse_tcp(struct migration *m, const char *key)
     return EXIT_OK;
 }
 
-static int parse_transport(struct migration *m, const char *text, const char *key)
+/* What the option says, or else the setting; NULL: neither does. */
+static const char *said(const char *option, const struct settings *s, const char *setting)
 {
-    m->way.how = text ? text : TRANSPORT_SSH;
+    return option ? option : settings_text(s, setting);
+}
+
+static int parse_transport(struct migration *m, const struct cli_args *args, const struct settings *s)
+{
+    const char *how = said(args->value['T'], s, "migrate.transport"), *key = args->value['k'];
+
+    m->way.how = how ? how : TRANSPORT_SSH;
     if (strcmp(m->way.how, TRANSPORT_TCP) == 0)
-        return parse_tcp(m, key);
+        return parse_tcp(m, said(key, s, "migrate.key"));
     if (key)
         return cli_usage(m->cli, "--key: only --transport tcp has one");
     return *m->way.how ? EXIT_OK : cli_usage(m->cli, "--transport: an empty command");
 }
 
-static int parse(struct migration *m, const struct cli_args *args)
+static int parse(struct migration *m, const struct cli_args *args, const struct settings *s)
 {
+    const char *downtime = said(args->value['d'], s, "migrate.max_downtime");
     const struct cli *cli = m->cli;
-    int rc = parse_transport(m, args->value['T'], args->value['k']);
+    int rc = parse_transport(m, args, s);
 
-    m->send = (struct ctl_send){
-        .live = !args->value['S'], .max_downtime_ms = DOWNTIME_MS, .timeout_ms = TIMEOUT_MS, .suspend_ms = SUSPEND_MS};
+    m->send = (struct ctl_send){.live = !args->value['S'], .timeout_ms = TIMEOUT_MS, .suspend_ms = SUSPEND_MS};
     if (!rc && *m->way.host == '-')
         rc = cli_usage(cli, "%s: not a host", m->way.host);
     if (!rc)
-        rc = parse_time(cli, "max-downtime", args->value['d'], &m->send.max_downtime_ms);
+        rc = parse_time(cli, "max-downtime", downtime ? downtime : MIGRATE_DOWNTIME, &m->send.max_downtime_ms);
     if (!rc)
         rc = parse_time(cli, "timeout", args->value['t'], &m->send.timeout_ms);
     if (!rc)
         rc = parse_force(cli, args->value['o'], &m->send.force);
     if (!rc)
-        rc = parse_bandwidth(cli, args->value['b'], &m->send.bandwidth);
+        rc = parse_bandwidth(cli, said(args->value['b'], s, "migrate.bandwidth"), &m->send.bandwidth);
     if (!rc)
         rc = parse_streams(cli, args->value['N'], &m->streams);
     if (!rc && args->value['S'] && (args->value['d'] || args->value['o'] || args->value['t']))
@@ -172,11 +189,11 @@ static int migrate_locked(struct migration *m)
     return rc < 0 ? cli_fail(m->cli, m->name, &err, m->domid) : EXIT_OK;
 }
 
-int cmd_migrate(struct cli *cli, const struct cli_args *args)
+static int migrate(struct cli *cli, const struct cli_args *args, const struct settings *s)
 {
     struct migration m = {.cli = cli, .name = args->operand[0], .way.host = args->operand[1]};
     struct ctl_error err = {0};
-    int rc = parse(&m, args);
+    int rc = parse(&m, args, s);
 
     if (rc)
         return rc;
@@ -193,5 +210,16 @@ int cmd_migrate(struct cli *cli, const struct cli_args *args)
     hold_signals();
     rc = migrate_locked(&m);
     guest_unlock(m.info.uuid);
+    return rc;
+}
+
+int cmd_migrate(struct cli *cli, const struct cli_args *args)
+{
+    struct settings settings;
+    int rc = settings_load(cli, &settings);
+
+    if (rc == EXIT_OK)
+        rc = migrate(cli, args, &settings);
+    settings_free(&settings);
     return rc;
 }

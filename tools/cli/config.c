@@ -321,6 +321,14 @@ static bool set_value(const struct setting *s)
     return false;
 }
 
+bool config_set_value(struct config *c, int index, const struct source *src, const struct json_value *v,
+                      struct diags *d)
+{
+    const struct setting s = {.c = c, .d = d, .src = src, .key = &config_keys[index], .v = v};
+
+    return set_value(&s);
+}
+
 /* --- keys ----------------------------------------------------------------------------------------------------------
  */
 
@@ -343,7 +351,6 @@ static void unknown_key(struct diags *d, struct diag_at *at, const char *name, b
 
 static void apply(struct config *c, struct diags *d, const struct source *src, int index, const struct json_value *v)
 {
-    struct setting s = {.c = c, .d = d, .src = src, .key = &config_keys[index], .v = v};
     struct config_origin *origin = &c->origin[index];
 
     if (in_xl_form(c) && origin->src == src) { /* in JSON the parser has said so */
@@ -353,7 +360,7 @@ static void apply(struct config *c, struct diags *d, const struct source *src, i
     }
     origin->src = src;
     origin->value = v;
-    origin->faulty = !set_value(&s);
+    origin->faulty = !config_set_value(c, index, src, v, d);
 }
 
 static void apply_member(struct config *c, struct diags *d, bool allow_unknown, const struct json_value *v)
@@ -408,7 +415,7 @@ static int read_all(int fd, struct source *src)
     return n < 0 ? -errno : 0;
 }
 
-static int read_file(const char *file, struct source *src)
+int config_read_file(const char *file, struct source *src)
 {
     int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY), rc;
     struct stat st;
@@ -457,7 +464,7 @@ static struct json_value *load_xl(struct source *src, struct diags *d)
     return root;
 }
 
-static struct json_value *load_json(struct source *src, struct diags *d)
+struct json_value *config_read_json(const struct source *src, struct diags *d)
 {
     struct problem_ctx pc = {.d = d, .src = src};
     struct json_value *root = json_parse(src->text, src->len, on_problem, &pc);
@@ -474,7 +481,7 @@ static void load_file(struct config *c, const struct config_input *in, struct di
 {
     struct source *src = &c->sources[0];
     struct diag_at at = {.code = "E_FILE", .src = src};
-    int rc = in->text ? copy_text(in->text, src) : read_file(in->file, src);
+    int rc = in->text ? copy_text(in->text, src) : config_read_file(in->file, src);
 
     if (rc) {
         diag_add(d, &at, "cannot be read: %s", strerror(-rc));
@@ -484,7 +491,7 @@ static void load_file(struct config *c, const struct config_input *in, struct di
         src->form = SOURCE_OTHER;
     else if (!in->text && xlcfg_is(src->text, src->len, in->file))
         src->form = SOURCE_XL;
-    c->trees[0] = in->reader ? in->reader(src, d) : in_xl_form(c) ? load_xl(src, d) : load_json(src, d);
+    c->trees[0] = in->reader ? in->reader(src, d) : in_xl_form(c) ? load_xl(src, d) : config_read_json(src, d);
     if (!c->trees[0] || c->trees[0]->type != JSON_OBJECT)
         return;
     for (size_t i = 0; i < c->trees[0]->n_items; i++)

@@ -113,6 +113,14 @@ bool config_key_of_xl(const char *name);
 /* Nearest of the candidates returned by next(ctx, i) (NULL ends them) to word, or NULL if none is near. */
 const char *suggest(const char *word, const char *(*next)(const void *ctx, size_t i), const void *ctx);
 
+/* What config_load() is made of, for other files in JSON (settings.h). The first: 0 or -errno; src->text is the
+ * caller's. */
+int config_read_file(const char *file, struct source *src);
+/* An object, which is the caller's; what is wrong is in d, and then it is NULL or something else. */
+struct json_value *config_read_json(const struct source *src, struct diags *d);
+/* Checks the value of a key, by its position in the table, and sets it. False: what is wrong is in d. */
+bool config_set_value(struct config *c, int index, const struct source *src, const struct json_value *v,
+                      struct diags *d);
 /* Reads and sets. Whatever is wrong goes to d; c can be checked and must be freed in any case. */
 void config_load(const struct config_input *in, struct config *c, struct diags *d);
 /* Fills what follows from other keys, and checks the whole: config_check_keys(), then config_check_build(). */

@@ -9,5 +9,7 @@
 int config_get(struct cli *cli, const struct cli_args *args);
 /* config_xml.c: `import-xml FILE`, `export-xml FILE`. */
 int config_xml(struct cli *cli, const struct cli_args *args);
+/* settings.c: `settings`. */
+int config_settings(struct cli *cli, const struct cli_args *args);
 
 #endif

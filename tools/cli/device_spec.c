@@ -19,7 +19,6 @@
 #define TEXT_MAX  255 /* bytes of a value */
 #define IFNAME    15
 #define OUI       "00:16:3e"
-#define BRIDGE    "xenbr0"
 #define RATE_USEC 50000 /* interval of a rate that names none */
 
 /* In the order of enum ctl_disk_format. */
@@ -554,7 +553,7 @@ struct ctl_vif spec_vif(const struct spec *s)
     const char *devid = spec_get(&vif_table, s, "devid"), *mtu = spec_get(&vif_table, s, "mtu");
     struct ctl_vif vif = {
         .devid = devid ? (uint32_t)atol(devid) : 0,
-        .bridge = bridge ? bridge : BRIDGE,
+        .bridge = bridge ? bridge : SPEC_BRIDGE,
         .gatewaydev = spec_get(&vif_table, s, "gatewaydev"),
         .ip = spec_get(&vif_table, s, "ip"),
         .vifname = spec_get(&vif_table, s, "vifname"),

@@ -10,7 +10,8 @@
 #include "cli/json.h"
 #include "libctl/ctl.h"
 
-#define SPEC_KEYS 12
+#define SPEC_KEYS   12
+#define SPEC_BRIDGE "xenbr0" /* of a network interface, if nothing names another */
 
 enum spec_kind {
     SPEC_TEXT,

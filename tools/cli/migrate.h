@@ -35,6 +35,13 @@ struct migration {
 
 uint64_t migrate_now_ms(void);
 
+/* cmd_migrate.c: values of its options, which settings may have as well (settings.h) */
+#define MIGRATE_DOWNTIME "300ms"
+/* "300ms" in milliseconds. NULL, or what is wrong with the text, to be said behind it. */
+const char *migrate_time(const char *text, unsigned *ms);
+/* "100M" in bytes a second. The same. */
+const char *migrate_bandwidth(const char *text, uint64_t *bytes);
+
 /*
  * migrate_send.c: 0 or -errno. m->moved: the guest is there, though something of it may be left here; else it goes on
  * here, or, *unresolved, that is not known.

@@ -19,6 +19,7 @@
 #include "cli/handover.h"
 #include "cli/migrate.h"
 #include "cli/saved_config.h"
+#include "cli/settings.h"
 #include "cli/supervisor.h"
 
 #define GO_MS  300000
@@ -266,9 +267,9 @@ static int receive_or_answer(struct receive *r)
 /* --- the verb --- */
 
 /* Each connection is another process's standard input and output. */
-static int wait_for_hosts(struct cli *cli, const struct cli_args *args)
+static int wait_for_hosts(struct cli *cli, const struct cli_args *args, const char *key)
 {
-    const char *words[5] = {"migrate-receive"}, *where = args->value['L'], *key = args->value['k'];
+    const char *words[5] = {"migrate-receive"}, *where = args->value['L'];
     struct ctl_error err = {0};
     int n = 1;
 
@@ -303,7 +304,15 @@ static int receive_here(struct cli *cli, const struct cli_args *args)
 
 int cmd_migrate_receive(struct cli *cli, const struct cli_args *args)
 {
-    if (args->value['L'] || args->value['k'])
-        return wait_for_hosts(cli, args);
-    return receive_here(cli, args);
+    struct settings settings;
+    const char *key = args->value['k'];
+    int rc;
+
+    if (!args->value['L'] && !key)
+        return receive_here(cli, args); /* the other host's configuration is all there is to it */
+    rc = settings_load(cli, &settings);
+    if (rc == EXIT_OK)
+        rc = wait_for_hosts(cli, args, key ? key : settings_text(&settings, "migrate.key"));
+    settings_free(&settings);
+    return rc;
 }

@@ -15,6 +15,7 @@ cli-srcs += tools/cli/config_fit.c
 cli-srcs += tools/cli/config_check.c
 cli-srcs += tools/cli/config_json.c
 cli-srcs += tools/cli/config_schema.c
+cli-srcs += tools/cli/settings.c
 cli-srcs += tools/cli/suggest.c
 cli-srcs += tools/cli/diag.c
 cli-srcs += tools/cli/json.c
