@@ -26,6 +26,7 @@ FILES = {
     "etc/default/umbra": 0o644,
     "etc/grub.d/45_umbra": 0o755,
     "etc/logrotate.d/umbra": 0o644,
+    "etc/umbra/umbra.conf": 0o644,
     "usr/bin/umbra": 0o755,
     "usr/bin/umbra-tls": 0o755,
     "usr/bin/umbra-xml": 0o755,
@@ -167,6 +168,9 @@ class Install(unittest.TestCase):
         self.assertNotIn("libxml2", needs["umbra"])
         self.assertIn("libxml2", needs["umbra-xml"])
 
+    def test_settings_say_nothing(self):
+        self.assertEqual([key for key in json.loads(self.read("etc/umbra/umbra.conf")) if not key.startswith("x-")], [])
+
     def test_hypervisor_is_what_grub_loads(self):
         image = os.path.join(self.root, "boot", f"umbra-{VERSION}")
         with open(image, "wb") as file:
@@ -179,13 +183,16 @@ class Install(unittest.TestCase):
         """A second installation, into the same place, and with paths of another prefix."""
         with tempfile.TemporaryDirectory(prefix="umbra-install-") as root:
             os.makedirs(os.path.join(root, "etc/default"))
-            with open(os.path.join(root, "etc/default/umbra"), "w", encoding="utf-8") as file:
-                file.write("UMBRA_CMDLINE=mine\n")
+            os.makedirs(os.path.join(root, "etc/umbra"))
+            for path in ("etc/default/umbra", "etc/umbra/umbra.conf"):
+                with open(os.path.join(root, path), "w", encoding="utf-8") as file:
+                    file.write("UMBRA_CMDLINE=mine\n")
             found = install(root, DESTDIR=root)
             self.assertIn("usr/local/bin/umbra", found)
             self.assertIn("etc/grub.d/45_umbra", found)
-            with open(os.path.join(root, "etc/default/umbra"), encoding="utf-8") as file:
-                self.assertEqual(file.read(), "UMBRA_CMDLINE=mine\n")
+            for path in ("etc/default/umbra", "etc/umbra/umbra.conf"):
+                with open(os.path.join(root, path), encoding="utf-8") as file:
+                    self.assertEqual(file.read(), "UMBRA_CMDLINE=mine\n")
             unit = "usr/local/lib/systemd/system/umbra-supervisor.service"
             with open(os.path.join(root, unit), encoding="utf-8") as file:
                 self.assertIn("ExecStart=/usr/local/bin/umbra supervise\n", file.read())

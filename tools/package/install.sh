@@ -43,6 +43,7 @@ put_tools() {
     done
     put 644 tools/package/logrotate "$SYSCONFDIR/logrotate.d/umbra"
     put_filled 644 tools/package/units/xen.conf "$UNITDIR/xen.service.d/umbra.conf"
+    put_setting tools/package/umbra.conf "$SYSCONFDIR/umbra/umbra.conf"
     mkdir -p "$DESTDIR$SYSCONFDIR/umbra/auto"
 }
 
