@@ -113,8 +113,8 @@ class Moves(GoesAndComes):
 
 
 class MovesOnNestedPaging(GoesAndComes):
-    """With one processor: with more, emulators lose guests on nested paging now and then (docs/debugging.md). The nightly
-    matrix moves one between two machines."""
+    """With one processor: with more, emulators lose guests on nested paging now and then (docs/debugging.md). The
+    nightly matrix moves one between two machines."""
 
     machine_options = {"smp": 1}
 
