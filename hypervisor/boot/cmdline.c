@@ -4,6 +4,8 @@
  * where they are used (CMDLINE_PARAM) and collected by the linker. Parsed once, before anything that looks at them;
  * therefore a CMDLINE_CUSTOM function may only remember what it read. A word nobody declared, or a value nobody
  * understands, is warned about and otherwise ignored: a typing error must not keep a machine from booting.
+ *
+ * Those declared by CMDLINE_RUNTIME can be set later too, by who may (hypercall/hypfs_op.c).
  */
 #include <hv/boot.h>
 #include <hv/lib.h>
@@ -82,7 +84,7 @@ static int set_param(const struct cmdline_param *p, const char *value, bool nega
         b = value ? parse_bool(value) : 1;
         if (b < 0)
             return b;
-        *(bool *)p->var = b != negated;
+        WRITE_ONCE(*(bool *)p->var, b != negated);
         return 0;
     }
     if (p->kind == PARAM_CUSTOM)
@@ -138,22 +140,75 @@ static void parse_word(char *word)
         complain(word, false);
 }
 
+#define WORD_SIZE 256u /* what is longer is cut */
+
+/* The next word of the line, which is advanced past it; false: there is none. */
+static bool next_word(const char **line, char word[WORD_SIZE])
+{
+    size_t n = 0;
+
+    while (**line == ' ' || **line == '\t')
+        (*line)++;
+    while ((*line)[n] && (*line)[n] != ' ' && (*line)[n] != '\t')
+        n++;
+    strlcpy(word, *line, MIN(n + 1, WORD_SIZE));
+    *line += n;
+    return n != 0;
+}
+
 void cmdline_parse(const char *line)
 {
-    char word[256];
-    size_t n;
+    char word[WORD_SIZE];
 
-    while (*line) {
-        while (*line == ' ' || *line == '\t')
-            line++;
-        for (n = 0; line[n] && line[n] != ' ' && line[n] != '\t'; n++)
-            ;
-        if (n == 0)
-            break;
-        strlcpy(word, line, MIN(n + 1, sizeof(word)));
+    while (next_word(&line, word))
         parse_word(word);
-        line += n;
-    }
+}
+
+/* Is p a function for values that a variable of the same name does not take? */
+static bool is_beside(const struct cmdline_param *p)
+{
+    const struct cmdline_param *q;
+
+    for (q = cmdline_params_start; p->kind == PARAM_CUSTOM && q < cmdline_params_end; q++)
+        if (q->kind != PARAM_CUSTOM && !strcmp(q->name, p->name))
+            return true;
+    return false;
+}
+
+const struct cmdline_param *cmdline_next(const struct cmdline_param *p)
+{
+    for (p = p ? p + 1 : cmdline_params_start; p < cmdline_params_end; p++)
+        if (!is_beside(p))
+            return p;
+    return NULL;
+}
+
+/* The last one counts, as when it was parsed. */
+static void text_given(const char *name, char *text, size_t size)
+{
+    const char *line = boot_info.cmdline;
+    char word[WORD_SIZE];
+    size_t n = strlen(name);
+
+    text[0] = '\0';
+    while (next_word(&line, word))
+        if (!strncmp(word, name, n) && word[n] == '=')
+            strlcpy(text, word + n + 1, size);
+}
+
+void cmdline_text(const struct cmdline_param *p, char *text, size_t size)
+{
+    if (p->show)
+        p->show(text, size);
+    else if (p->kind == PARAM_STRING)
+        strlcpy(text, p->var, size);
+    else
+        text_given(p->name, text, size);
+}
+
+int cmdline_set(const struct cmdline_param *p, const char *value)
+{
+    return p->runtime ? set_param(p, value, false) : -EACCES;
 }
 
 void cmdline_report(void)

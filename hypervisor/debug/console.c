@@ -28,7 +28,7 @@ CMDLINE_PARAM("console", PARAM_STRING, opt_console);
 static uint64_t opt_conring_size;
 CMDLINE_PARAM("conring_size", PARAM_SIZE, opt_conring_size);
 static char opt_conswitch[4] = "a";
-CMDLINE_PARAM("conswitch", PARAM_STRING, opt_conswitch);
+CMDLINE_RUNTIME("conswitch", PARAM_STRING, opt_conswitch);
 static bool opt_sync_console;
 CMDLINE_PARAM("sync_console", PARAM_BOOL, opt_sync_console);
 

@@ -18,7 +18,7 @@ bool panicking;
 static unsigned int panic_cpu; /* CPU + 1 that panicked first */
 
 static bool opt_noreboot;
-CMDLINE_PARAM("noreboot", PARAM_BOOL, opt_noreboot);
+CMDLINE_RUNTIME("noreboot", PARAM_BOOL, opt_noreboot);
 
 void panic_park(void)
 {

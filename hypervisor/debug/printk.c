@@ -52,9 +52,11 @@ static bool parse_level(const char **s, unsigned int *shown)
     return false;
 }
 
+/* At boot, and later while others print. */
 static int parse_threshold(const char *s, struct threshold *t)
 {
     struct threshold got;
+    struct output_lock l;
 
     if (!parse_level(&s, &got.lower))
         return -EINVAL;
@@ -67,21 +69,51 @@ static int parse_threshold(const char *s, struct threshold *t)
     if (*s != '\0')
         return -EINVAL;
     got.upper = MAX(got.upper, got.lower);
+    l = output_lock();
     *t = got;
+    output_unlock(l);
     return 0;
+}
+
+static const char *level_name(unsigned int shown)
+{
+    unsigned int i = 0;
+
+    while (level_names[i].shown != shown)
+        i++;
+    return level_names[i].name;
+}
+
+static void show_threshold(const struct threshold *t, char *text, size_t size)
+{
+    struct output_lock l = output_lock();
+    struct threshold now = *t;
+
+    output_unlock(l);
+    snprintf(text, size, "%s/%s", level_name(now.lower), level_name(now.upper));
 }
 
 static int parse_loglvl(const char *s)
 {
     return parse_threshold(s, &hv_threshold);
 }
-CMDLINE_CUSTOM("loglvl", parse_loglvl);
+
+static void show_loglvl(char *text, size_t size)
+{
+    show_threshold(&hv_threshold, text, size);
+}
+CMDLINE_RUNTIME_CUSTOM("loglvl", parse_loglvl, show_loglvl);
 
 static int parse_guest_loglvl(const char *s)
 {
     return parse_threshold(s, &guest_threshold);
 }
-CMDLINE_CUSTOM("guest_loglvl", parse_guest_loglvl);
+
+static void show_guest_loglvl(char *text, size_t size)
+{
+    show_threshold(&guest_threshold, text, size);
+}
+CMDLINE_RUNTIME_CUSTOM("guest_loglvl", parse_guest_loglvl, show_guest_loglvl);
 
 /* Text to the devices, with the prefix at each beginning of a line. */
 static void put_lines(const char *s, size_t n)

@@ -17,6 +17,7 @@ hv-srcs += hypervisor/hypercall/memory_map.c
 hv-srcs += hypervisor/hypercall/physdev_op.c
 hv-srcs += hypervisor/hypercall/platform_op.c
 hv-srcs += hypervisor/hypercall/efi_op.c
+hv-srcs += hypervisor/hypercall/hypfs_op.c
 hv-srcs += hypervisor/hypercall/compat.c
 hv-srcs += hypervisor/hypercall/compat_32.c
 hv-srcs += hypervisor/hypercall/refused.c

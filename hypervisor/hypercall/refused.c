@@ -65,11 +65,6 @@ long do_kexec_op(struct hcall *hc)
     return -ENOSYS;
 }
 
-long do_hypfs_op(struct hcall *hc)
-{
-    return -ENOSYS;
-}
-
 long do_mca(struct hcall *hc)
 {
     return -ENOSYS;

@@ -12,7 +12,7 @@
 #define PV_GUESTS  "xen-3.0-x86_64 "
 #define HVM_GUESTS "hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 "
 
-#define ABI_VERSION ((4u << 16) | 17u)
+#define ABI_VERSION (HV_MAJOR << 16 | HV_MINOR)
 
 extern const char note_build_id_start[], note_build_id_end[];
 
@@ -28,7 +28,7 @@ static long compile_info(unsigned long guest)
 {
     struct xen_compile_info info = {0};
 
-    strlcpy(info.compiler, "gcc/clang", sizeof(info.compiler));
+    strlcpy(info.compiler, HV_COMPILER, sizeof(info.compiler));
     strlcpy(info.compile_by, "umbra", sizeof(info.compile_by));
     strlcpy(info.compile_domain, "localhost", sizeof(info.compile_domain));
     strlcpy(info.compile_date, "reproducible", sizeof(info.compile_date));
@@ -101,13 +101,13 @@ long do_xen_version(struct hcall *hc)
     case XENVER_version:
         return ABI_VERSION;
     case XENVER_extraversion:
-        return copy_string(guest, ".umbra-" UMBRA_VERSION, sizeof(xen_extraversion_t));
+        return copy_string(guest, HV_EXTRA, sizeof(xen_extraversion_t));
     case XENVER_compile_info:
         return compile_info(guest);
     case XENVER_capabilities:
         return copy_string(guest, hvm_ops ? PV_GUESTS HVM_GUESTS : PV_GUESTS, sizeof(xen_capabilities_info_t));
     case XENVER_changeset:
-        return copy_string(guest, "umbra-" UMBRA_VERSION, sizeof(xen_changeset_info_t));
+        return copy_string(guest, HV_CHANGESET, sizeof(xen_changeset_info_t));
     case XENVER_platform_parameters:
         return platform_parameters(guest);
     case XENVER_get_features:

@@ -79,6 +79,28 @@ class StockTools(LabTest):
     def test_xentop(self):
         self.assertIn("Domain-0", self.ok("xentop -b -i 1"))
 
+    def test_xenhypfs(self):
+        """The words of the command line, as xenhypfs shows and sets them."""
+        tree = self.ok("xenhypfs tree").split()
+        for name in ("buildinfo/", "compiler", "extra", "params/", "loglvl", "shadow_oos", "dom0_mem", "com1"):
+            self.assertIn(name, tree)
+        listed = self.ok("xenhypfs ls /params")
+        for line in ("<string> +rw loglvl", "<bool> +rw shadow_oos", "<bool> +r- smap", "<string> +r- dom0_mem",
+                     "<uint> +r- maxcpus"):
+            self.assertRegex(listed, f"(?m)^{line}$")
+        self.assertEqual(self.ok("xenhypfs cat /buildinfo/version/major").strip(), "4")
+        self.assertIn("4.17" + self.ok("xenhypfs cat /buildinfo/version/extra").strip(), self.ok("umbra info"))
+        before = self.ok("xenhypfs cat /params/guest_loglvl").strip()
+        self.ok("xenhypfs write /params/guest_loglvl error/all")
+        self.assertEqual(self.ok("xenhypfs cat /params/guest_loglvl").strip(), "error/debug")
+        self.ok(f"xenhypfs write /params/guest_loglvl {before}")
+        self.ok("xenhypfs write /params/shadow_shrink off")
+        self.assertEqual(self.ok("xenhypfs cat /params/shadow_shrink").strip(), "0")
+        self.ok("xenhypfs write /params/shadow_shrink on")
+        self.assertIn("No such file", self.fails("xenhypfs cat /params/none", 3))
+        self.assertIn("Permission denied", self.fails("xenhypfs write /params/dom0_mem 1G", 3))
+        self.assertIn("Invalid argument", self.fails("xenhypfs write /params/loglvl loud", 3))
+
     def test_lsevtchn(self):
         self.assertRegex(self.ok("lsevtchn 0"), "Virtual IRQ")
 

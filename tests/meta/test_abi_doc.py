@@ -111,6 +111,7 @@ DISPATCH = {
     "physdev_op": ("hypervisor/hypercall/physdev_op.c", r"^    SUB\("),
     "xen_version": ("hypervisor/hypercall/version.c", r"case XENVER_"),
     "console_io": ("hypervisor/hypercall/console_io.c", r"case CONSOLEIO_"),
+    "hypfs_op": ("hypervisor/hypercall/hypfs_op.c", r"XEN_HYPFS_OP_"),
     "mmu_update": ("hypervisor/mm/pv/mmu_update.c", r"case MMU_"),
     "mmuext_op": ("hypervisor/mm/pv/mmuext.c", r"case MMUEXT_"),
     "callback_op": ("hypervisor/pv/hypercalls.c", r"case CALLBACKOP_"),

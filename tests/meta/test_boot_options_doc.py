@@ -11,8 +11,14 @@ def declared():
     """The names that the hypervisor's sources declare."""
     names = set()
     for path in tree.files("hypervisor"):
-        names.update(re.findall(r'^CMDLINE_(?:PARAM|CUSTOM)\("([^"]+)"', tree.read(path), re.M))
+        names.update(re.findall(r'^CMDLINE_(?:PARAM|CUSTOM|RUNTIME|RUNTIME_CUSTOM)\("([^"]+)"', tree.read(path), re.M))
     return names
+
+
+def settable():
+    """Those of them that can be set at run time."""
+    return {name for path in tree.files("hypervisor")
+            for name in re.findall(r'^CMDLINE_RUNTIME(?:_CUSTOM)?\("([^"]+)"', tree.read(path), re.M)}
 
 
 def documented():
@@ -25,3 +31,7 @@ class Options(unittest.TestCase):
     def test_all_are_there(self):
         self.assertGreater(len(declared()), 10)
         self.assertEqual(list(documented()), sorted(declared()))
+
+    def test_run_time(self):
+        rows = re.findall(r"^\| `(\w+)`[^|]*\|[^|]*\| yes \|", tree.read("docs/boot-options.md"), re.M)
+        self.assertEqual(rows, sorted(settable()))

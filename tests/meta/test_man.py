@@ -302,10 +302,14 @@ class Hypervisor(unittest.TestCase):
         for name, item in self.words:
             self.assertEqual(self.default_of(item), documented[name].replace("`", ""), name)
 
+    def test_run_time(self):
+        told = [name for name, item in self.words if "Can be set at run time." in item.text]
+        self.assertEqual(told, sorted(test_boot_options_doc.settable()))
+
     def test_switches(self):
         """"on" and "off" are how their variables begin."""
         text = sources("hypervisor")
-        switches = dict(re.findall(r'^CMDLINE_PARAM\("(\w+)", PARAM_BOOL, (\w+)\);', text, re.M))
+        switches = dict(re.findall(r'^CMDLINE_(?:PARAM|RUNTIME)\("(\w+)", PARAM_BOOL, (\w+)\);', text, re.M))
         self.assertGreater(len(switches), 5)
         for name, item in self.words:
             default = self.default_of(item)

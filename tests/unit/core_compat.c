@@ -117,14 +117,12 @@ static void test_refused_calls(void **state)
     for (unsigned int kind = 0; kind < NR_BAD_POINTERS; kind++)
         assert_int_equal(CALL(dm_op, 999, 1, core_bad_pointer(kind, 8)), -EFAULT);
     assert_int_equal(CALL(kexec_op, 0, zeros, 0), -EPERM);
-    assert_int_equal(CALL(hypfs_op, 0, zeros, 0), -EPERM);
     assert_int_equal(CALL(mca, zeros, 0, 0), -EPERM);
     assert_int_equal(CALL(tmem_op, 0, zeros, 0), -ENOSYS);
     assert_int_equal(CALL(argo_op, 1, zeros, 0), -ENOSYS);
     assert_int_equal(CALL(xsm_op, zeros, 0, 0), -ENOSYS);
     core_as(control_domain->vcpu[0]);
     assert_int_equal(CALL(kexec_op, 0, zeros, 0), -ENOSYS);
-    assert_int_equal(CALL(hypfs_op, 0, zeros, 0), -ENOSYS);
     assert_int_equal(CALL(mca, zeros, 0, 0), -ENOSYS);
     assert_int_equal(CALL(dm_op, d->id, 1, zeros), -EINVAL);
 }

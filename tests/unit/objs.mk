@@ -450,9 +450,10 @@ test_core-srcs   := tests/unit/test_core.c $(wildcard tests/unit/core_*.c) \
                     $(filter-out %/guest_copy.c %/physdev_op.c,$(wildcard hypervisor/hypercall/*.c)) \
                     $(wildcard hypervisor/event/*.c hypervisor/grant/*.c) \
                     $(patsubst %,hypervisor/pv/%.c,domain perdomain cpuid) hypervisor/hvm/cpuid.c \
-                    $(patsubst %,hypervisor/lib/%.c,bitmap rangeset stretch) hypervisor/boot/efi_tables.c
+                    $(patsubst %,hypervisor/lib/%.c,bitmap rangeset stretch) \
+                    $(patsubst %,hypervisor/boot/%.c,cmdline efi_tables)
 test_core-cflags := $(hv-unit-cflags) -DRAM_END=0x3000ul
-test_core-libs   := $(patsubst %,-Wl$(comma)--wrap=%,$(core-wrapped))
+test_core-libs   := $(patsubst %,-Wl$(comma)--wrap=%,$(core-wrapped)) -Wl,-T,tests/unit/params.lds
 
 # the calls of the guests that make them at random, on the same
 units            += test_fuzz

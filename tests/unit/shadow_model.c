@@ -28,6 +28,7 @@ static bool accessing, meddled;
 static bool tidy;                /* each table is of one level */
 static unsigned int entry_bytes; /* of most tables now; others make nonsense of what is in them */
 static unsigned long counts[SHADOW_NOMEM + 1], unsynced, synced;
+static bool change_words;
 bool model_alternate;
 uint32_t model_longest;
 
@@ -598,6 +599,8 @@ static void rare_step(struct test_vcpu *t)
 {
     unsigned int percent = fake_below(100);
 
+    if (change_words)
+        model_words(true, fake_chance(50));
     if (percent < 50)
         change_p2m();
     else if (percent < 55)
@@ -727,6 +730,7 @@ static void begin_era(unsigned long era, unsigned int stores)
 {
     if (model_alternate)
         model_vtlb = era % 7 == 6;
+    change_words = model_alternate && era % 5 == 4;                                /* now and then */
     model_words(model_alternate && era % 5 == 1, model_alternate && era % 4 == 3); /* every fifth without some */
     model_begin(era % 2 ? 60 : 400);
     log_begin();

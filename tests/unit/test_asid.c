@@ -145,13 +145,30 @@ static void one_step(unsigned int *running)
         enter(i);
 }
 
-static void test_random(void **state)
+static void walk(bool switched)
 {
     unsigned int running[CPUS] = {VCPUS, VCPUS, VCPUS};
 
     begin(true);
-    for (unsigned int i = 0; i < STEPS; i++)
+    for (unsigned int i = 0; i < STEPS; i++) {
+        if (switched && below(50) == 0)
+            opt_asid = below(2);
+        if (switched && below(50) == 0)
+            opt_asid_roots = below(2);
         one_step(running);
+    }
+    opt_asid = opt_asid_roots = true;
+}
+
+/* The words may be set at run time. */
+static void test_switched(void **state)
+{
+    walk(true);
+}
+
+static void test_random(void **state)
+{
+    walk(false);
     for (unsigned int i = 0; i < VCPUS; i++)
         assert_true(guest[i].h.tlbs > STEPS / 100);
     assert_true(found > STEPS / 10);
@@ -269,9 +286,13 @@ static void test_too_few(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random),  cmocka_unit_test(test_kept),
-        cmocka_unit_test(test_roots),   cmocka_unit_test(test_roots_switched_off),
-        cmocka_unit_test(test_used_up), cmocka_unit_test(test_switched_off),
+        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_switched),
+        cmocka_unit_test(test_kept),
+        cmocka_unit_test(test_roots),
+        cmocka_unit_test(test_roots_switched_off),
+        cmocka_unit_test(test_used_up),
+        cmocka_unit_test(test_switched_off),
         cmocka_unit_test(test_too_few),
     };
 

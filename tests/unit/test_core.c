@@ -30,5 +30,6 @@ int main(void)
     failed += core_log_tests();
     failed += core_log_pv_tests();
     failed += core_efi_tests();
+    failed += core_hypfs_tests();
     return failed;
 }

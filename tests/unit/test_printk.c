@@ -136,6 +136,28 @@ static void prefix_once_a_line(void **state)
     assert_string_equal(out, "(XEN) one 1 more\n(XEN) two\n(XEN) \n");
 }
 
+static void thresholds_shown(void **state)
+{
+    static const struct {
+        const char *given, *shown;
+    } levels[] = {{"none", "none/none"},
+                  {"error/all", "error/debug"},
+                  {"warning", "warning/warning"},
+                  {"info/error", "info/info"},
+                  {"debug", "debug/debug"}};
+    char text[32];
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(levels); i++) {
+        assert_int_equal(parse_loglvl(levels[i].given), 0);
+        show_loglvl(text, sizeof(text));
+        assert_string_equal(text, levels[i].shown);
+        assert_int_equal(parse_loglvl(text), 0);
+    }
+    assert_int_equal(parse_loglvl("debug/loud"), -EINVAL);
+    show_guest_loglvl(text, sizeof(text));
+    assert_string_equal(text, "none/warning");
+}
+
 static void thresholds(void **state)
 {
     printk(XLOG_DEBUG "hidden\n");
@@ -231,6 +253,7 @@ int main(void)
         cmocka_unit_test(ring_cleared),
         cmocka_unit_test_setup(prefix_once_a_line, fresh),
         cmocka_unit_test_setup(thresholds, fresh),
+        cmocka_unit_test_setup(thresholds_shown, fresh),
         cmocka_unit_test_setup(options_as_xen_spells_them, fresh),
         cmocka_unit_test_setup(guests_cannot_flood, fresh),
         cmocka_unit_test_setup(guest_is_named, fresh),

@@ -17,8 +17,8 @@
 #include "vmcb.h"
 
 static bool opt_asid = true, opt_asid_roots = true;
-CMDLINE_PARAM("asid", PARAM_BOOL, opt_asid);
-CMDLINE_PARAM("asid_roots", PARAM_BOOL, opt_asid_roots);
+CMDLINE_RUNTIME("asid", PARAM_BOOL, opt_asid);
+CMDLINE_RUNTIME("asid_roots", PARAM_BOOL, opt_asid_roots);
 
 /* 0 is the hypervisor's. Those from next on are free; none is at first. */
 static DEFINE_PER_CPU(uint32_t, asids);
@@ -26,7 +26,7 @@ static DEFINE_PER_CPU(uint32_t, next_asid);
 
 void asid_init(uint32_t number)
 {
-    this_cpu(asids) = opt_asid ? MAX(number, 2u) : 2;
+    this_cpu(asids) = MAX(number, 2u);
     asid_begin_again();
 }
 
@@ -54,13 +54,14 @@ void asid_take(struct hvm_vcpu *h, struct vmcb *c)
 {
     struct hvm_tlb *t = &h->tlb[h->tlb_in_use];
     uint64_t time = tlb_flush_time();
+    bool keep = READ_ONCE(opt_asid);
 
     c->tlb_control = TLB_KEEP;
     c->asid = t->asid;
-    if (t->time == time && opt_asid)
+    if (t->time == time && keep)
         return;
     h->tlbs++;
-    if (this_cpu(next_asid) >= this_cpu(asids)) {
+    if (this_cpu(next_asid) >= this_cpu(asids) || !keep) {
         hvm_forget_translations(h); /* nobody else has any here: it would be from before the last flush */
         c->tlb_control = TLB_FLUSH_ALL;
         this_cpu(next_asid) = 1;

@@ -36,19 +36,32 @@ struct cmdline_param {
     enum { PARAM_STRING, PARAM_BOOL, PARAM_UINT, PARAM_SIZE, PARAM_CUSTOM } kind;
     void *var; /* char[len], bool, unsigned int, uint64_t, or int (*)(const char *value) */
     unsigned int len;
+    bool runtime;                          /* may be set while domains run: cmdline_set */
+    void (*show)(char *text, size_t size); /* what a PARAM_CUSTOM of these is now */
 };
 #ifdef __clang__
 #define PARAM_UNPADDED no_sanitize("address"), /* host tests: the section is walked as one array */
 #else
 #define PARAM_UNPADDED
 #endif
-#define CMDLINE_PARAM(pname, pkind, pvar)                                                                          \
+#define CMDLINE_DECLARE(id, ...)                                                                                   \
     static const struct cmdline_param __attribute__((PARAM_UNPADDED used, aligned(8), section(".cmdline_params"))) \
-    param_##pvar = {pname, pkind, (void *)&pvar, sizeof(pvar)}
-#define CMDLINE_CUSTOM(pname, pfn)                                                                                 \
-    static const struct cmdline_param __attribute__((PARAM_UNPADDED used, aligned(8), section(".cmdline_params"))) \
-    param_##pfn = {pname, PARAM_CUSTOM, (void *)pfn, 0}
+    param_##id = {__VA_ARGS__}
+#define CMDLINE_PARAM(pname, pkind, pvar) CMDLINE_DECLARE(pvar, pname, pkind, (void *)&pvar, sizeof(pvar), false, NULL)
+#define CMDLINE_CUSTOM(pname, pfn)        CMDLINE_DECLARE(pfn, pname, PARAM_CUSTOM, (void *)pfn, 0, false, NULL)
+/* The same for what may change at any time, on any CPU: who looks at it is right with the old value and the new one. */
+#define CMDLINE_RUNTIME(pname, pkind, pvar) CMDLINE_DECLARE(pvar, pname, pkind, (void *)&pvar, sizeof(pvar), true, NULL)
+
+#define CMDLINE_RUNTIME_CUSTOM(pname, pfn, pshow) CMDLINE_DECLARE(pfn, pname, PARAM_CUSTOM, (void *)pfn, 0, true, pshow)
 void cmdline_parse(const char *line);
+/* The first parameter, or the one after p; NULL: there is no other. Of a variable and a function of one name, the
+ * variable. */
+const struct cmdline_param *cmdline_next(const struct cmdline_param *p);
+/* A PARAM_STRING or PARAM_CUSTOM as text, cut to size: what it is, or, of one that only the command line sets, what
+ * follows its name there; "" if nothing does. */
+void cmdline_text(const struct cmdline_param *p, char *text, size_t size);
+/* As if the command line said name=value. 0, -EACCES: not at run time, -EINVAL: not a value of it. */
+int cmdline_set(const struct cmdline_param *p, const char *value);
 /* Warns about what cmdline_parse did not know; the console is there by now. */
 void cmdline_report(void);
 /* Size with K, M, G, T suffix (default unit: bytes); 0 and *end as strtoull. */

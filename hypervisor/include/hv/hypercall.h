@@ -30,6 +30,17 @@ typedef long hypercall_fn(struct hcall *hc);
 #include "../../hypercall/table.def"
 #undef HYPERCALL
 
+/* What xen_version and hypfs_op tell of the hypervisor itself. */
+#define HV_MAJOR     4u
+#define HV_MINOR     17u
+#define HV_EXTRA     ".umbra-" UMBRA_VERSION
+#define HV_CHANGESET "umbra-" UMBRA_VERSION
+#ifdef __clang__
+#define HV_COMPILER "clang " __clang_version__
+#else
+#define HV_COMPILER "gcc " __VERSION__
+#endif
+
 static inline long hypercall_restart(struct hcall *hc)
 {
     hc->restart = true;

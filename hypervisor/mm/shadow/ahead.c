@@ -15,8 +15,8 @@
 
 bool opt_shadow_ahead = true;
 bool opt_shadow_ahead_grows;
-CMDLINE_PARAM("shadow_ahead", PARAM_BOOL, opt_shadow_ahead);
-CMDLINE_PARAM("shadow_ahead_grows", PARAM_BOOL, opt_shadow_ahead_grows);
+CMDLINE_RUNTIME("shadow_ahead", PARAM_BOOL, opt_shadow_ahead);
+CMDLINE_RUNTIME("shadow_ahead_grows", PARAM_BOOL, opt_shadow_ahead_grows);
 
 /* How many entries: a power of two. */
 static unsigned int window(struct shadow_page *sp)

@@ -9,7 +9,7 @@
 #include "internal.h"
 
 bool opt_shadow_expect = true;
-CMDLINE_PARAM("shadow_expect", PARAM_BOOL, opt_shadow_expect);
+CMDLINE_RUNTIME("shadow_expect", PARAM_BOOL, opt_shadow_expect);
 
 bool expects_stores(const struct shadow *s, mfn_t table, unsigned int level)
 {

@@ -13,7 +13,7 @@
 #include "internal.h"
 
 bool opt_shadow_invlpg = true;
-CMDLINE_PARAM("shadow_invlpg", PARAM_BOOL, opt_shadow_invlpg);
+CMDLINE_RUNTIME("shadow_invlpg", PARAM_BOOL, opt_shadow_invlpg);
 
 static unsigned int index_of(uint64_t linear, unsigned int level)
 {

@@ -8,7 +8,7 @@
 #include "internal.h"
 
 bool opt_shadow_reach = true;
-CMDLINE_PARAM("shadow_reach", PARAM_BOOL, opt_shadow_reach);
+CMDLINE_RUNTIME("shadow_reach", PARAM_BOOL, opt_shadow_reach);
 
 bool page_has_one_parent(const struct shadow *s, const struct shadow_page *sp)
 {

@@ -14,7 +14,7 @@
 #include "internal.h"
 
 bool opt_shadow_lockless = true;
-CMDLINE_PARAM("shadow_lockless", PARAM_BOOL, opt_shadow_lockless);
+CMDLINE_RUNTIME("shadow_lockless", PARAM_BOOL, opt_shadow_lockless);
 
 static bool copy_agrees(const struct unsynced *u, mfn_t table, unsigned int n)
 {

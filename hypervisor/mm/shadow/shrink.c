@@ -13,7 +13,7 @@
 #include "internal.h"
 
 bool opt_shadow_shrink = true;
-CMDLINE_PARAM("shadow_shrink", PARAM_BOOL, opt_shadow_shrink);
+CMDLINE_RUNTIME("shadow_shrink", PARAM_BOOL, opt_shadow_shrink);
 
 /* An empty shadow with one entry that names it, and without one from now on. */
 static void unlink_page(struct shadow *s, struct shadow_page *sp)

@@ -25,7 +25,7 @@
 #define QUIET     3u /* comparisons without a change: it is protected again */
 
 bool opt_shadow_oos = true;
-CMDLINE_PARAM("shadow_oos", PARAM_BOOL, opt_shadow_oos);
+CMDLINE_RUNTIME("shadow_oos", PARAM_BOOL, opt_shadow_oos);
 
 static struct unsynced *record_of(struct shadow *s, mfn_t table)
 {
@@ -165,7 +165,7 @@ static bool flush_table(struct shadow_vcpu *v, struct unsynced *u)
 {
     struct shadow *s = v->s;
 
-    if (u->closing || u->quiet >= QUIET || !has_parents(s, u->table))
+    if (u->closing || u->quiet >= QUIET || !opt_shadow_oos || !has_parents(s, u->table))
         return close(s, u);
     if (table_in_reach(v, u->table))
         return sync_since(s, u, v->flush);
@@ -265,12 +265,14 @@ bool table_unsync(struct shadow *s, mfn_t table)
 {
     struct unsynced *u = record_of(s, table);
 
+    if (!opt_shadow_oos)
+        return false;
     if (u) { /* it was to be closed */
         u->closing = false;
         u->quiet = 0;
         return true;
     }
-    if (!opt_shadow_oos || !last_level(s, table))
+    if (!last_level(s, table))
         return false;
     if (!has_parents(s, table))
         return table_unshadow(s, table);

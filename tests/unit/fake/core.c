@@ -261,7 +261,13 @@ long core_call(unsigned int op, unsigned long a0, unsigned long a1, unsigned lon
 
 long core_call4(unsigned int op, unsigned long a0, unsigned long a1, unsigned long a2, unsigned long a3)
 {
-    struct cpu_user_regs regs = {.rax = op, .rdi = a0, .rsi = a1, .rdx = a2, .r10 = a3, .rip = 0x1000};
+    return core_call5(op, a0, a1, a2, a3, 0);
+}
+
+long core_call5(unsigned int op, unsigned long a0, unsigned long a1, unsigned long a2, unsigned long a3,
+                unsigned long a4)
+{
+    struct cpu_user_regs regs = {.rax = op, .rdi = a0, .rsi = a1, .rdx = a2, .r10 = a3, .r8 = a4, .rip = 0x1000};
 
     for (core.restarts = 0; core.restarts < MAX_RESTARTS; core.restarts++) {
         pv_hypercall(&regs);

@@ -77,6 +77,8 @@ void core_press(char key);
 /* A hypercall of the current vCPU through its registers, repeated while it restarts. */
 long core_call(unsigned int op, unsigned long a0, unsigned long a1, unsigned long a2);
 long core_call4(unsigned int op, unsigned long a0, unsigned long a1, unsigned long a2, unsigned long a3);
+long core_call5(unsigned int op, unsigned long a0, unsigned long a1, unsigned long a2, unsigned long a3,
+                unsigned long a4);
 #define CALL(op, a0, a1, a2) core_call(__HYPERVISOR_##op, (unsigned long)(a0), (unsigned long)(a1), (unsigned long)(a2))
 
 /* Guest memory; all of it is forgotten at the next test. */
@@ -117,5 +119,6 @@ int core_shadow_tests(void);
 int core_log_tests(void);
 int core_log_pv_tests(void);
 int core_efi_tests(void);
+int core_hypfs_tests(void);
 
 #endif

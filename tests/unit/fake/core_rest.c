@@ -2,6 +2,7 @@
 /* core.h: what the real parts want of the rest of the hypervisor, mostly to be left alone. */
 #include "core.h"
 
+#include <stdlib.h>
 #include <hv/boot.h>
 #include <hv/console.h>
 #include <hv/fpu.h>
@@ -26,6 +27,11 @@ __asm__(".globl note_build_id_end\n.set note_build_id_end, note_build_id_start +
 size_t strlcpy(char *dst, const char *src, size_t size)
 {
     return (size_t)snprintf(dst, size, "%s", src);
+}
+
+unsigned long long strtoull_hv(const char *s, const char **end, unsigned int base)
+{
+    return strtoull(s, (char **)end, (int)base);
 }
 
 /* ---- time ---- */
