@@ -101,6 +101,30 @@ class StockTools(LabTest):
         self.assertIn("Permission denied", self.fails("xenhypfs write /params/dom0_mem 1G", 3))
         self.assertIn("Invalid argument", self.fails("xenhypfs write /params/loglvl loud", 3))
 
+    def test_xl_set_parameters(self):
+        """Either tool sets what the other one sees, and what is set acts."""
+        level = self.ok("xenhypfs cat /params/loglvl").strip()
+        self.ok("xl set-parameters 'loglvl=none/none shadow_oos=off'")
+        self.assertEqual(self.ok("umbra set-parameters shadow_oos=off no-shadow_invlpg").split(),
+                         ["shadow_oos=off", "shadow_invlpg=off"])
+        self.assertEqual(self.ok("xenhypfs cat /params/loglvl; xenhypfs cat /params/shadow_invlpg").split(),
+                         ["none/none", "0"])
+        said = self.json(f"umbra --json set-parameters loglvl={level} 'shadow_oos shadow_invlpg=yes'")
+        self.assertEqual(said["schema"], "umbra.parameters/1")
+        self.assertEqual([(each["name"], each["value"]) for each in said["parameters"]],
+                         [("loglvl", level), ("shadow_oos", "on"), ("shadow_invlpg", "on")])
+        for words, text in (("lglvl=all", "lglvl: .*there is no such word"),
+                            ("dom0_mem=1G", "dom0_mem: .*cannot be set while the machine runs"),
+                            ("loglvl=loud", 'loglvl: .*does not take the value "loud"'),
+                            ("shadow_oos=maybe", 'shadow_oos: .*does not take the value "maybe"'),
+                            ("conswitch=long", 'conswitch: .*does not take the value "long"'),
+                            ("no-loglvl", "loglvl: .*give a value"),
+                            ("shadow_oos com1=auto", "com1: .*cannot be set")):
+            self.assertRegex(self.fails(f"umbra set-parameters {words}", 1), text)
+        self.fails("umbra set-parameters", 2)
+        self.assertIn("Invalid argument", self.fails("xl set-parameters loglvl=loud", 1))
+        self.assertEqual(self.ok("xenhypfs cat /params/loglvl").strip(), level)
+
     def test_lsevtchn(self):
         self.assertRegex(self.ok("lsevtchn 0"), "Virtual IRQ")
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Verbs for the host's own care: `completion`, which bash sources here; `bug-info`; `autostart`. */
+/* Verbs for the host's own care: `set-parameters`; `completion`, which bash sources here; `bug-info`; `autostart`. */
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -28,6 +28,34 @@ static void write_file(const char *path, const char *text)
     assert_non_null(f);
     assert_true(fputs(text, f) >= 0);
     assert_int_equal(fclose(f), 0);
+}
+
+/* --- set-parameters --------------------------------------------------------------------------------------------------
+ */
+
+void test_set_parameters(void **state)
+{
+    assert_int_equal(umbra("set-parameters level=a/b no-switch\t\tlevel=c=d"), 0);
+    assert_string_equal(out, "level=a/b\nswitch=off\nlevel=c=d\n");
+    assert_int_equal(umbra("set-parameters switch"), 0);
+    assert_string_equal(out, "switch=on\n");
+    assert_int_equal(umbra("--json set-parameters switch=off level=x"), 0);
+    assert_non_null(strstr(out, "\"schema\": \"umbra.parameters/1\""));
+    assert_non_null(strstr(out, "\"name\": \"switch\",\n      \"value\": \"off\"\n"));
+    assert_int_equal(umbra("set-parameters"), 2);
+    assert_int_equal(umbra("set-parameters level=y lvel=z level=last"), 1); /* the words before it are set */
+    assert_non_null(strstr(err, "umbra: set-parameters: lvel: set a word: there is no such word"));
+    assert_string_equal(fake->parameter.level, "y");
+    assert_int_equal(umbra("set-parameters no-more"), 1);
+    assert_non_null(strstr(err, ": more: "));
+    assert_int_equal(umbra("set-parameters no-level"), 1);
+    assert_non_null(strstr(err, ": level: read the value: it is no switch: give a value, level=VALUE"));
+    assert_int_equal(umbra("set-parameters level=longer-than-that"), 1);
+    assert_non_null(strstr(err, ": level: set a word: no such value (Invalid argument)"));
+    assert_int_equal(umbra("--json set-parameters switch=on other=1"), 1);
+    assert_string_equal(out, "");
+    assert_non_null(strstr(err, "\"subject\": \"other\""));
+    assert_int_equal(umbra("set-parameters \t"), 0);
 }
 
 /* --- completion ------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ int cli_setup(void **state);
 int cli_teardown(void **state);
 
 /* cli_host.c */
+void test_set_parameters(void **state);
 void test_completion(void **state);
 void test_completion_script(void **state);
 void test_bug_info(void **state);

@@ -452,6 +452,29 @@ int ctl_host_debug_keys(struct ctl *ctl, const char *keys, struct ctl_error *err
     return strcmp(keys, "h") == 0 ? 0 : fail(err, -EINVAL, "send debug keys", "no such key");
 }
 
+int ctl_parameter_get(struct ctl *ctl, const char *name, struct ctl_parameter *p, struct ctl_error *err)
+{
+    if (strcmp(name, "level") != 0 && strcmp(name, "switch") != 0)
+        return fail(err, -ENOENT, "set a word", "there is no such word");
+    *p = (struct ctl_parameter){.is_switch = name[0] == 's'};
+    strcpy(p->value, p->is_switch ? fake->parameter.off ? "off" : "on" : fake->parameter.level);
+    return 0;
+}
+
+int ctl_parameter_set(struct ctl *ctl, const char *name, const char *value, struct ctl_error *err)
+{
+    struct ctl_parameter p;
+    int rc = ctl_parameter_get(ctl, name, &p, err);
+
+    if (rc == 0 && strlen(value) >= sizeof(fake->parameter.level))
+        rc = fail(err, -EINVAL, "set a word", "no such value");
+    if (rc == 0 && p.is_switch)
+        fake->parameter.off = strcmp(value, "off") == 0;
+    else if (rc == 0)
+        strcpy(fake->parameter.level, value);
+    return rc;
+}
+
 static struct fake_node *find_node(const char *path)
 {
     for (int i = 0; i < fake->n_nodes; i++) {

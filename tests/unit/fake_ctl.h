@@ -54,6 +54,10 @@ struct fake {
     int ends[12];               /* reasons for which domains end that ctl_domain_wait() is asked for; negative: gone */
     const char *log;            /* the hypervisor's */
     const char *log_on_build;
+    struct {
+        bool off;
+        char level[16];
+    } parameter; /* the hypervisor's words "switch" and "level" */
     bool is_umbra;
     struct ctl_audit audit; /* what an audit finds */
     struct ctl_shadow_audit shadow_audit;

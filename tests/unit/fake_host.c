@@ -154,6 +154,11 @@ int xencall4(xencall_handle *x, unsigned op, uint64_t a, uint64_t b, uint64_t c,
     return fails("xencall4") ? -1 : 0;
 }
 
+int xencall5(xencall_handle *x, unsigned op, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
+{
+    return fails("xencall5") ? -1 : 0;
+}
+
 void *xencall_alloc_buffer(xencall_handle *x, size_t size)
 {
     if (fails("xencall_alloc_buffer"))

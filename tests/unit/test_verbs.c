@@ -420,6 +420,7 @@ int main(void)
         cmocka_unit_test_setup(test_top_usage, cli_fresh),
         cmocka_unit_test_setup(test_top_live, cli_fresh),
         cmocka_unit_test_setup(test_top_signals, cli_fresh),
+        cmocka_unit_test_setup(test_set_parameters, cli_fresh),
         cmocka_unit_test_setup(test_completion, cli_fresh),
         cmocka_unit_test_setup(test_completion_script, cli_fresh),
         cmocka_unit_test_setup(test_bug_info, cli_fresh),

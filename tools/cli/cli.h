@@ -135,6 +135,7 @@ int cmd_rename(struct cli *cli, const struct cli_args *args);
 int cmd_restore(struct cli *cli, const struct cli_args *args);
 int cmd_save(struct cli *cli, const struct cli_args *args);
 int cmd_sched_credit2(struct cli *cli, const struct cli_args *args);
+int cmd_set_parameters(struct cli *cli, const struct cli_args *args);
 int cmd_shadow(struct cli *cli, const struct cli_args *args);
 int cmd_shutdown(struct cli *cli, const struct cli_args *args);
 int cmd_supervise(struct cli *cli, const struct cli_args *args);

@@ -217,6 +217,8 @@ const struct command commands[] = {
     {"dmesg", "", "Show the hypervisor's log.", 0, 0, dmesg_options, cmd_dmesg, false},
     {"debug-keys", "KEYS", "Send debug keys to the hypervisor; `dmesg` shows the answers.", 1, 1, NULL, cmd_debug_keys,
      false},
+    {"set-parameters", "STRING...", "Set words of the hypervisor's command line while the machine runs.", 1, -1, NULL,
+     cmd_set_parameters, false},
     {"config",
      "validate FILE... | convert FILE | import-xml FILE | export-xml FILE | get NAME|FILE [KEY] | schema | settings",
      "Check configuration files, print one as JSON, translate from and to libvirt's XML, or print a guest's.", 1, -1,

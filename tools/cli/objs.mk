@@ -63,6 +63,7 @@ cli-srcs += tools/cli/cmd_audit.c
 cli-srcs += tools/cli/shadow_tree.c
 cli-srcs += tools/cli/cmd_shadow.c
 cli-srcs += tools/cli/cmd_host.c
+cli-srcs += tools/cli/cmd_parameters.c
 cli-srcs += tools/cli/top_sample.c
 cli-srcs += tools/cli/top_screen.c
 cli-srcs += tools/cli/cmd_top.c

@@ -113,6 +113,22 @@ int ctl_call_grant(struct ctl *ctl, unsigned op, void *arg, size_t size)
     return rc;
 }
 
+int ctl_call_hypfs(struct ctl *ctl, unsigned op, const char *path, void *data, size_t size)
+{
+    char *place = (char *)ctl->op + XEN_HYPFS_MAX_PATHLEN;
+    size_t length = strlen(path) + 1;
+    int rc;
+
+    if (length > XEN_HYPFS_MAX_PATHLEN || size > CTL_PAGE_SIZE - XEN_HYPFS_MAX_PATHLEN) {
+        return -ENAMETOOLONG;
+    }
+    memcpy(ctl->op, path, length);
+    memcpy(place, data, size);
+    rc = result(xencall5(ctl->call, __HYPERVISOR_hypfs_op, op, (uintptr_t)ctl->op, length, (uintptr_t)place, size));
+    memcpy(data, place, size);
+    return rc;
+}
+
 int ctl_call_pin_l4(struct ctl *ctl, uint32_t domid, uint64_t frame)
 {
     struct mmuext_op op = {.cmd = MMUEXT_PIN_L4_TABLE, .arg1.mfn = frame};

@@ -518,6 +518,21 @@ long ctl_host_log(struct ctl *ctl, bool clear, char **text, struct ctl_error *er
 /* Sends keys to the hypervisor's debug-key handlers; the answers are in its log. Source: sysctl debug_keys. */
 int ctl_host_debug_keys(struct ctl *ctl, const char *keys, struct ctl_error *err);
 
+/* --- words of the hypervisor's command line (parameter.c) --- */
+
+struct ctl_parameter {
+    bool is_switch;  /* on or off */
+    char value[128]; /* as the command line would say it: "on", "off", a number, or text, which may be cut */
+};
+
+/* Looks at one. -ENOENT: there is none of this name, or none at all. Source: hypfs_op. */
+int ctl_parameter_get(struct ctl *ctl, const char *name, struct ctl_parameter *p, struct ctl_error *err);
+/*
+ * Sets one, from now on until the machine is started again. A switch takes the words that the command line takes.
+ * -ENOENT, -EACCES: not while the machine runs, -EINVAL: not a value of it. Source: hypfs_op.
+ */
+int ctl_parameter_set(struct ctl *ctl, const char *name, const char *value, struct ctl_error *err);
+
 /* --- building domains (check.c, build.c) --- */
 
 enum ctl_action { CTL_ACTION_DESTROY, CTL_ACTION_RESTART, CTL_ACTION_PRESERVE, CTL_ACTION_RENAME_RESTART };

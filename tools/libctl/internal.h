@@ -19,6 +19,7 @@
 #include <xen/sched.h>
 #include <xen/event_channel.h>
 #include <xen/grant_table.h>
+#include <xen/hypfs.h>
 #include <xen/hvm/hvm_op.h>
 #include <xen/hvm/params.h>
 #include <umbra/umbra_op.h>
@@ -61,6 +62,8 @@ int ctl_call_sched(struct ctl *ctl, unsigned op, void *arg, size_t size);
 int ctl_call_hvm(struct ctl *ctl, unsigned op, void *arg, size_t size);
 int ctl_call_evtchn(struct ctl *ctl, unsigned op, void *arg, size_t size);
 int ctl_call_grant(struct ctl *ctl, unsigned op, void *arg, size_t size);
+/* The path is below /params; data has size bytes both ways, a kilobyte at most. */
+int ctl_call_hypfs(struct ctl *ctl, unsigned op, const char *path, void *data, size_t size);
 int ctl_call_pin_l4(struct ctl *ctl, uint32_t domid, uint64_t frame);
 /* ops: of locked memory. All of them, or -errno. */
 int ctl_call_mmuext(struct ctl *ctl, struct mmuext_op *ops, unsigned n, uint32_t domid);
