@@ -9,6 +9,7 @@ import time
 
 import hosts
 import labtest
+import streams
 
 COUNT = re.compile(r"umbra-guest: count (\d+) at ([\d.]+) s")
 LOGS = "/var/log/xen/console"
@@ -22,7 +23,7 @@ def name_of(host):
 
 
 class Traveller:
-    """What it says is followed from host to host: nothing of it may be missing."""
+    """What it says is followed from host to host: nothing of it may be missing. The hosts have taps (streams.py)."""
 
     def __init__(self, host, name, **keys):
         self.name, self.host, self.said = name, host, ""
@@ -58,13 +59,16 @@ class Traveller:
         target.ok(f"rm -f {LOGS}/guest-{self.name}*.log")
         before, started = self.counts()[-1], time.monotonic()
         command = " ".join(["umbra --json migrate", *LIVE, *options, self.name, name_of(target)])
-        sums = json.loads(self.host.ok(command, timeout).strip().split("\n")[-1])
+        source = self.host
+        streams.judge(source, cut=True)  # what went wrong before
+        sums = json.loads(source.ok(command, timeout).strip().split("\n")[-1])
         self.host.assertNotIn(self.name, self.host.guests())
         self.said, self.host = self.log(), target
         self.wait_more()
         self.host.assertIn(self.name, self.host.guests())
         after, passed = self.counts()[-1], time.monotonic() - started
         self.check_clock(after[1] - before[1], passed)
+        source.assertEqual(len(streams.judge(source)), sums["streams"])
         return sums, self.longest_gap(before[0])
 
     def check_clock(self, seconds, passed):

@@ -18,11 +18,13 @@ import time
 
 import devices
 import load
+import streams
 from labtest import HOME
 from tiny import SLEEP, tiny_kernel
 
 PREFIX = "soak"
 SAVED = "/run/soak.save"
+KEEP = f"{streams.TAPPED} cat <{SAVED} >/dev/null"  # for Debian's verifier
 LOGS = "/var/log/xen/console"
 DISKS = ("xvda", "xvdb")
 MEMORY = {"linux": 96, "tiny": 16}  # MiB
@@ -209,7 +211,8 @@ class Model:
         if guest.kind == "tiny":
             return Step("save", guest.name, command, 1, ("paused" if guest.pauses else "suspend",))
         guest.begin()
-        return Step("save", guest.name, f"{command} && umbra restore -q {SAVED} && rm {SAVED}", timeout=300)
+        return Step("save", guest.name, f"{command} && {KEEP} && umbra restore -q {SAVED} && rm {SAVED}",
+                    timeout=300)
 
     def rename(self, guest):
         name, self.names = guest.name, self.names + 1
@@ -343,6 +346,7 @@ done; exit 1"""
 def prepare(test, model):
     """Files of all guests, and what a guest of each kind needs."""
     test.machine.put(f"{HOME}/tiny.elf", tiny_kernel(SLEEP))
+    streams.put_tap(test)
     for guest in model.guests:
         path = test.guest_file(guest.first_name, **config(guest))
         test.assertEqual(path, f"{HOME}/{guest.first_name}.json")
@@ -479,6 +483,7 @@ def soak(test, model, count, grown=True):
         grow(test, model)
     before = settled(test)
     done = run(test, model, count)
+    test.assertEqual(len(streams.judge(test)), done["save", True])
     clean_up(test)
     wait_back(test, before if grown else {**before, "free_kib": None})
     return done

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A move ends by accident in front of each message of it, on either way: the connection ends, or the receiver or the
 sender is killed. Each time one copy of the guest may run, and does; nothing is left of the other. The two hosts are
-one, and accident.c is the way between them."""
+one, and accident.c is the way between them. What was sent is judged as a stream up to where the accident was."""
 
 import re
 import time
 
 import moves
-from labtest import CMDLINE, HOME, LabTest, long_one
+import streams
+from labtest import CMDLINE, HOME, long_one
 
 WAY = f"{HOME}/accident"
 HOW = ("cable", "receiver", "sender")
@@ -50,7 +51,7 @@ def is_same(now, before):
     return {**now, "free": 0} == {**before, "free": 0} and abs(now["free"] - before["free"]) <= SLACK_KIB
 
 
-class Accidents(LabTest):
+class Accidents(streams.Tapped):
     keys = {"type": "pvh", "memory": 96, "vcpus": 2}
 
     def setUp(self):
@@ -61,7 +62,8 @@ class Accidents(LabTest):
 
     def migrate(self, way, number, how):
         """Its exit status. A receiver may have something to say when its sender has been killed: not to the lab."""
-        command = f"umbra migrate -d 1s -t 10s -o force -T 'exec {WAY} {way} {number} {how}' mover localhost"
+        transport = f"exec {streams.TAPPED} {WAY} {way} {number} {how}"
+        command = f"umbra migrate -d 1s -t 10s -o force -T '{transport}' mover localhost"
         self.said = self.run_in(f"rm -f /run/messages; {command} >/run/said 2>&1; s=$?; cat /run/said; exit $s", 400)
         return self.said.status
 
@@ -124,6 +126,7 @@ class Accidents(LabTest):
         self.assertEqual(self.migrate("there", 10 ** 6, "cable"), 0, self.said.out)
         there, back = self.messages()
         self.assertEqual(back, WORDS)
+        self.assertEqual(len(streams.judge(self)), 1)
         self.wait_gone("mover--migratedaway")
         before = self.settled()
         self.one_copy(before)
@@ -149,6 +152,7 @@ class Accidents(LabTest):
             print(f"      {there} messages there; accident: {' '.join(map(str, point))}", flush=True)
             self.have(*point, before, there)
             self.one_copy(before)
+        streams.judge(self, cut=True)
 
 
 class EachPart:
@@ -197,7 +201,7 @@ class IsTold(Accidents):
                 "sleep 1; done; exit 1", 300)
 
     def abort(self):
-        command = "umbra migrate -b 2M -T 'umbra migrate-receive' mover localhost"
+        command = f"umbra migrate -b 2M -T '{streams.LOCAL}' mover localhost"
         self.ok(f"rm -f /run/status; ({command}; echo $? >/run/status) >/run/out 2>&1 &")
         self.ok("for i in $(seq 100); do umbra migrate-status mover | grep -q 'round 0' && break; usleep 200000; done")
         self.assertIn('"migrating"', self.ok("umbra --json migrate-status mover"))

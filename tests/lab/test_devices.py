@@ -4,6 +4,7 @@ written can be read, on both sides; what is attached while the guest runs is the
 script that fails says why; and of all of it nothing is left."""
 
 import devices
+import streams
 from devices import BRIDGE, HERE, INITRD, MIB, THERE
 from labtest import LONG, long_one
 
@@ -158,12 +159,13 @@ class Failures(Devices):
 
 
 class Moves(Devices):
-    LOCAL = "umbra migrate -T 'umbra migrate-receive'"
+    LOCAL = f"umbra migrate -T '{streams.LOCAL}'"
     LOGS = "/var/log/xen/console"
 
     def setUp(self):
         """The console daemon names a log by the name with which a domain comes: both are one file here."""
         super().setUp()
+        streams.tap_for(self, self)
         self.ok(f"ln -sf guest-dev1.log {self.LOGS}/guest-dev1--incoming.log")
         self.addCleanup(self.run_in, f"rm -f {self.LOGS}/guest-dev1--incoming.log")
 
@@ -221,7 +223,9 @@ class Comes(Devices):
         self.assertEqual(self.json("umbra --json network-list dev1")[0]["mac"], mac)
         self.assertEqual(len(self.json("umbra --json block-list dev1")), 2)
         self.assertEqual(self.ask("dev1", "s=$(md5sum </dev/xvda); echo boot=${s%% *}", "boot"), was)
-        self.ok("umbra save dev1 /run/dev1.save && umbra restore /run/dev1.save && rm /run/dev1.save", 240)
+        self.ok("umbra save dev1 /run/dev1.save", 240)
+        streams.judge_file(self, "/run/dev1.save")
+        self.ok("umbra restore /run/dev1.save && rm /run/dev1.save", 240)
         line = "echo 1 >/proc/sys/vm/drop_caches; s=$(md5sum </dev/xvda); echo back=${s%% *}"
         self.assertEqual(self.ask("dev1", line, "back"), was)
         line = (f"ip addr add {THERE}/24 dev eth0; ip link set eth0 up; "

@@ -7,6 +7,7 @@ import re
 import time
 
 import exposition
+import streams
 import tiny
 from labtest import CMDLINE, HOME, LabTest, long_one
 
@@ -283,6 +284,7 @@ class Auto(LabTest):
         self.ok("umbra autostart stop", 200)
         self.assertEqual(self.guests(), {})
         self.assertIn("umbra-guest: poweroff", self.console_log("brief"))
+        streams.judge_file(self, "/var/lib/umbra/save/*")
         last = int(re.findall(r"tick (\d+)", self.console_log("kept"))[-1])
         self.ok("umbra autostart run")
         self.wait_console("kept", f"umbra-guest: tick {last + 3}")

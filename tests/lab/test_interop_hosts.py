@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Guests go between Umbra (east) and Debian's Xen (west), whose tool is Debian's unchanged xl: in files, PV and PVH,
-and live, PVH on nested paging, both ways. They count on, no number is missing, and memory is what it was."""
+and live, PVH on nested paging, both ways. They count on, no number is missing, and memory is what it was. All streams
+are judged, files as they are carried from host to host."""
 
 import emulators
 import machines
 import moves
+import streams
 from labtest import BUILD, OnHost, PairTest, long_one
 
 FILE = "/run/guest.save"
@@ -43,12 +45,13 @@ class Interop(PairTest):
         super().setUp()
         self.west = Peer(self.pair.west)
         self.assertIn("Xen version 4.17", self.pair.west.serial_log())
+        streams.tap_for(self, self.east, self.west)
         self.addCleanup(self.clear)
         self.east.grow()
 
     def clear(self):
-        self.west.run_in(f"xl destroy guest; rm -f {FILE}")
-        self.east.run_in(f"umbra destroy guest; rm -f {FILE}")
+        for host, tool in ((self.west, "xl"), (self.east, "umbra")):
+            host.run_in(f"{tool} destroy guest; rm -f {FILE} {streams.WHERE}/*")
 
     def travel(self, way, **keys):
         """The whole way, and once more from its beginning if a process was lost on it."""
@@ -73,6 +76,11 @@ class Interop(PairTest):
         name = moves.name_of(target)
         source.ok(f"ssh {name} 'rm -f {moves.LOGS}/guest-*.log; cat >{FILE}' <{FILE} && rm {FILE}", 240)
 
+    def judged(self):
+        """Each host has sent one stream."""
+        for host in (self.west, self.east):
+            self.assertEqual(len(streams.judge(host)), 1, moves.name_of(host))
+
     def files(self, before, **keys):
         """Saved by xl, restored and saved by umbra, restored by xl."""
         guest = self.guest(**keys)
@@ -85,6 +93,7 @@ class Interop(PairTest):
         moves.wait_back(self.east, before)
         self.west.ok(f"xl restore {FILE} && rm {FILE}", 240)
         guest.arrives(self.west)
+        self.judged()
         self.west.ok("xl shutdown -w guest", 180)
 
     def live(self, before, **keys):
@@ -97,6 +106,7 @@ class Interop(PairTest):
         self.east.ok(f"umbra migrate {' '.join(moves.LIVE)} -T 'ssh west xl migrate-receive' guest west", 400)
         guest.arrives(self.west)
         moves.wait_back(self.east, before)
+        self.judged()
         self.west.ok("xl shutdown -w guest", 180)
 
     def test_pv_in_files(self):

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A guest that counts and writes memory moves between two hosts by ssh and comes back; it sees no longer gap than
 is reported. What goes wrong on the way - the receiver dies, the cable is pulled, the other host dies -
-leaves it running where it was, and nothing on the other host. Most of it wants to be asked for."""
+leaves it running where it was, and nothing on the other host. Each stream is judged, one that ends early up to there.
+Most of it wants to be asked for."""
 
 import time
 
 import devices
 import hosts
 import moves
+import streams
 from labtest import PairTest, long_one
 
 PVH = {"type": "pvh", "memory": 96}
@@ -23,6 +25,7 @@ class Migrate(PairTest):
         super().setUp()
         if "hvm" not in self.east.json("umbra --json info")["virt_caps"].split():
             self.skipTest("this machine has no hardware virtualisation")
+        streams.tap_for(self, self.east, self.west)
 
     def traveller(self, **keys):
         guest = moves.Traveller(self.east, "busy", **{**PVH, **keys})

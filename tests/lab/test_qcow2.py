@@ -7,6 +7,7 @@ import os
 
 import devices
 import labtest
+import streams
 from devices import INITRD
 from emulators import SNAPSHOT
 from labtest import long_one
@@ -117,7 +118,9 @@ class Qcow2(devices.DevicesTest):
         self.assertNotIn(second, (first, None))
         self.assertEqual(self.reads("again"), was)
         wrote = self.writes("wrote", 6)
-        self.ok(f"umbra save {NAME} /run/{NAME}.save && umbra restore /run/{NAME}.save && rm /run/{NAME}.save", 240)
+        self.ok(f"umbra save {NAME} /run/{NAME}.save", 240)
+        streams.judge_file(self, f"/run/{NAME}.save")
+        self.ok(f"umbra restore /run/{NAME}.save && rm /run/{NAME}.save", 240)
         self.assertNotIn(self.process(), (first, second, None))
         self.assertEqual(self.reads("back"), was)
         self.ok(f"umbra destroy {NAME}")

@@ -2,6 +2,7 @@
 """docs/tasks/migrate.md between two hosts, command by command: a guest goes by ssh and comes back by TCP."""
 
 import moves
+import streams
 import task_steps
 from labtest import PairTest, long_one
 
@@ -11,6 +12,7 @@ class Migrate(PairTest):
     pair_options = {"smp": 1}
 
     def test_page(self):
+        streams.tap_for(self, self.east, self.west)
         walks = [task_steps.Walk(host) for host in (self.west, self.east)]
         for walk in walks:
             if not walk.prepare():

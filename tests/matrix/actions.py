@@ -28,6 +28,7 @@ import load  # noqa: E402
 import machines  # noqa: E402
 import moves  # noqa: E402
 import random_calls  # noqa: E402
+import streams  # noqa: E402
 import verdict  # noqa: E402
 
 SKIPPED = 77
@@ -275,6 +276,8 @@ class Actions(labtest.LabTest):
         """Moved back and forth between two hosts while it counts and writes memory; a host that it left has nothing of
         it, each time."""
         hosts, left = [self, labtest.OnHost(self.others[0])], {}
+        for host in hosts:
+            streams.tap(host)
         guest = moves.Traveller(self, "guest", **self.keys())
         guest.wait_more(10, 180)
         for move in range(MOVES):
