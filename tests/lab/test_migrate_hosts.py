@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A guest that counts and writes memory moves between two hosts by ssh and comes back; it sees no longer gap than
-is reported. What goes wrong on the way - the receiver dies, the cable is pulled, the other host dies -
+is reported. What goes wrong on the way - the receiver dies, the cable is pulled, the other host dies, its disk breaks -
 leaves it running where it was, and nothing on the other host. Each stream is judged, one that ends early up to there.
 Most of it wants to be asked for."""
 
@@ -16,6 +16,14 @@ PVH = {"type": "pvh", "memory": 96}
 SLOW = ("--bandwidth", "1M")  # it would take two minutes
 MOVES = 20
 GUEST_ADDRESS, PORT, HEARD = "10.0.0.9", 5002, "/run/heard"
+DISKS = "/run/pair"  # a file system of its own
+DISK = f"{DISKS}/pair.img"
+FILL = f"yes contents | head -c 1048576 >{DISK}"
+# How the disk breaks at the other host, what mends it, and what is said of it. The receiver opens a disk and writes
+# nothing to it, so one that is full is nothing that it could notice.
+BREAKS = ((f"umount -l {DISKS}", f"mount -t tmpfs -o size=4m pair {DISKS}; {FILL}", "cannot be found"),
+          (f"mount -o remount,ro {DISKS}", f"mount -o remount,rw {DISKS}", "cannot be written to"),
+          (f": >{DISK}", FILL, "is shorter than a sector"))
 
 
 class Migrate(PairTest):
@@ -41,24 +49,22 @@ class Migrate(PairTest):
 
     # --- what goes wrong ------------------------------------------------------------------------------------------
 
-    def begin(self, *options):
+    def begin(self, *options, name="busy"):
         """A migration under way, which takes its time; what it says is in /run/said, its status in /run/status."""
         self.east.ok("rm -f /run/status")
         words = " ".join([*SLOW, *options])
-        self.east.ok(f"(umbra migrate {words} busy west >/run/said 2>&1; echo $? >/run/status) </dev/null >/dev/null &")
-        self.wait_round()
-
-    def wait_round(self):
+        move = f"umbra migrate {words} {name} west"
+        self.east.ok(f"({move} >/run/said 2>&1; echo $? >/run/status) </dev/null >/dev/null &")
         deadline = time.monotonic() + 60
-        while self.progress().get("pages", 0) < 1000:
+        while self.progress(name).get("pages", 0) < 1000:
             self.assertLess(time.monotonic(), deadline, self.east.ok("cat /run/said"))
             time.sleep(0.5)
 
-    def progress(self):
-        return self.east.json("umbra --json migrate-status busy")["progress"] or {}
+    def progress(self, name):
+        return self.east.json(f"umbra --json migrate-status {name}")["progress"] or {}
 
-    def gives_up(self, guest, *words, timeout=90):
-        """The tool says why; the guest counts on."""
+    def fails(self, *words, timeout=90, name="busy"):
+        """The tool says why; no migration is left."""
         deadline = time.monotonic() + timeout
         while self.east.run_in("cat /run/status").status and time.monotonic() < deadline:
             time.sleep(0.5)
@@ -66,8 +72,12 @@ class Migrate(PairTest):
         self.assertEqual(self.east.run_in("cat /run/status").out.strip(), "1", said)
         for word in words:
             self.assertIn(word, said)
+        self.assertEqual(self.east.json(f"umbra --json migrate-status {name}")["state"], "none")
+
+    def gives_up(self, guest, *words):
+        """And the guest counts on."""
+        self.fails(*words)
         guest.wait_more(10)
-        self.assertEqual(self.east.json("umbra --json migrate-status busy")["state"], "none")
 
     def receiver_is_killed(self, guest):
         there, here = moves.what_is_there(self.west), moves.what_is_there(self.east)
@@ -152,27 +162,31 @@ class Migrate(PairTest):
                 guest = self.there_and_back(vcpus=4, **keys)
                 guest.host.ok("umbra destroy busy")
 
-    @long_one
-    def test_disk(self):
-        """A disk and a bridge that both hosts have: what the guest reads after the move is the other host's. What one
-        of them does not have is told by name, and the guest goes on with its own."""
+    def disk_guest(self):
+        """Both hosts have its disk and its bridge; returns the loop devices that they had before."""
+        log = "/var/log/xen/console/guest-disk1--incoming.log"
         for host, address in ((self.east, "10.78.0.1"), (self.west, "10.78.0.2")):
             if not devices.prepare(host, address):
                 self.skipTest("no archive with the drivers of the guests' kernel")
-            host.ok("yes contents | head -c 1048576 >/run/pair.img; ln -sf guest-disk1.log "
-                    "/var/log/xen/console/guest-disk1--incoming.log")
-            self.addCleanup(host.run_in, "rm -f /run/pair.img /var/log/xen/console/guest-disk1--incoming.log")
-        self.west.ok("echo west | dd of=/run/pair.img bs=1k seek=1020 conv=notrunc 2>/dev/null")
-        here, there = self.east.ok("losetup -a"), self.west.ok("losetup -a")
-        self.east.create("disk1", ramdisk=devices.INITRD, disk=["/run/pair.img,,xvda"],
-                         vif=[f"bridge={devices.BRIDGE}"], **PVH)
+            host.ok(f"mkdir -p {DISKS}; mount -t tmpfs -o size=4m pair {DISKS}; {FILL}; ln -sf guest-disk1.log {log}")
+            self.addCleanup(host.run_in, f"umbra destroy disk1; umount -l {DISKS}; rm -f {log}")
+        loops = [host.ok("losetup -a") for host in (self.east, self.west)]
+        self.east.create("disk1", ramdisk=devices.INITRD, disk=[f"{DISK},,xvda"], vif=[f"bridge={devices.BRIDGE}"],
+                         **PVH)
         self.east.wait_console("disk1", "umbra-guest: up, with drivers")
         devices.has_disk(self.east, "disk1", "xvda", True, "first")
-        self.west.ok("mv /run/pair.img /run/hidden.img")
+        return loops
+
+    @long_one
+    def test_disk(self):
+        """What the guest reads after the move is the other host's. What one of them does not have is told by name, and
+        the guest goes on with its own."""
+        here, there = self.disk_guest()
+        self.west.ok(f"echo west | dd of={DISK} bs=1k seek=1020 conv=notrunc 2>/dev/null; mv {DISK} {DISKS}/hidden")
         self.east.fails("umbra migrate --check disk1 west", 1, "west: it would not take the guest", "disk xvda",
-                        "/run/pair.img cannot be found")
-        self.east.fails("umbra migrate disk1 west", 1, "/run/pair.img cannot be found")
-        self.west.ok("mv /run/hidden.img /run/pair.img; ip link set xenbr0 down; brctl delbr xenbr0")
+                        f"{DISK} cannot be found")
+        self.east.fails("umbra migrate disk1 west", 1, f"{DISK} cannot be found")
+        self.west.ok(f"mv {DISKS}/hidden {DISK}; ip link set xenbr0 down; brctl delbr xenbr0")
         self.east.fails("umbra migrate --check disk1 west", 1, "network interface 0", "there is no bridge xenbr0")
         self.west.ok("brctl addbr xenbr0; ip link set xenbr0 up")
         line = "s=$(head -c 8 /dev/xvda); echo still=$s"
@@ -184,6 +198,29 @@ class Migrate(PairTest):
         self.assertIn("west", devices.ask(self.west, "disk1", line, "at"))
         self.west.ok("umbra destroy disk1")
         self.wait_loops(self.west, there)
+
+    @long_one
+    def test_disk_breaks(self):
+        """At the other host, while the guest is copied, so that it is found out when the guest sleeps and its disk is
+        attached there: it stays with its own, and nothing is left there. Before page one it is found out as well."""
+        self.west.grow()
+        _, loops = self.disk_guest()
+        there, here = moves.settled(self.west), moves.settled(self.east)
+        for number, (damage, mend, words) in enumerate(BREAKS):
+            self.begin("--timeout 10s", "--on-timeout force", name="disk1")
+            self.west.ok(damage)
+            self.fails("disk xvda", f"{DISK} {words}", name="disk1")
+            self.east.fails("umbra migrate --check disk1 west", 1, "disk xvda", f"{DISK} {words}")
+            self.west.ok(mend)
+            line = (f"echo new{number} | dd of=/dev/xvda bs=512 seek=8 conv=fsync 2>/dev/null; "
+                    f"echo 1 >/proc/sys/vm/drop_caches; s=$(head -c 8 /dev/xvda); echo still{number}=$s")
+            self.assertEqual(devices.ask(self.east, "disk1", line, f"still{number}"), "contents")
+            self.assertIn(f"new{number}", self.east.ok(f"dd if={DISK} bs=512 skip=8 count=1 2>/dev/null | head -n 1"))
+            self.wait_loops(self.west, loops)
+            moves.wait_back(self.west, there)
+            moves.wait_back(self.east, here)
+        self.assertEqual(len(streams.judge(self.east, cut=True)), len(BREAKS))
+        self.east.ok("umbra migrate -d 1s -t 1m -o force disk1 west", 300)
 
     @long_one
     def test_twenty_moves(self):
