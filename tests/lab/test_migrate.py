@@ -4,10 +4,13 @@ itself, by a command as transport. What they find in memory afterwards is what i
 as Debian's verifier wants it."""
 
 import json
+import re
+import time
 
 import churn
+import moves
 import streams
-from labtest import LONG, long_one
+from labtest import CMDLINE, LONG, long_one
 
 CONFIG = {"type": "pvh", "memory": 128, "vcpus": 2}
 LOGS = "/var/log/xen/console"
@@ -112,6 +115,53 @@ class MovesOnNestedPaging(GoesAndComes):
         if "hap" not in self.caps:
             self.skipTest("this machine has no nested paging")
         self.go_and_come("hap", hap=True)
+
+
+@long_one
+class DoesNotSuspend(Moving):
+    """A stock kernel to which the request to suspend does not come: it cannot read the node. Within its time, 60 s,
+    the move is given up."""
+
+    def ticks(self):
+        """So far; none is missing, and none comes twice."""
+        found = [int(n) for n in re.findall(r"umbra-guest: tick (\d+)\n", self.console_log("deaf"))]
+        self.assertEqual(found, list(range(1, len(found) + 1)))
+        return len(found)
+
+    def wait_back(self, before):
+        deadline = time.monotonic() + 60
+        while moves.what_is_there(self) != before and time.monotonic() < deadline:
+            time.sleep(0.5)
+        self.assertEqual(moves.what_is_there(self), before)
+
+    def stays(self, **keys):
+        self.ok(f"ln -sf guest-deaf.log {LOGS}/guest-deaf--incoming.log")
+        self.addCleanup(self.run_in, f"rm -f {LOGS}/guest-deaf--incoming.log")
+        domid = self.create("deaf", memory=96, cmdline=f"{CMDLINE} umbra.test=often", **keys)
+        self.wait_console("deaf", "umbra-guest: tick 4\n", 240)
+        before, node = moves.settled(self), f"/local/domain/{domid}/control/shutdown"
+        self.ok(f"xenstore-chmod {node} n0")
+        started = time.monotonic()
+        said = self.fails(f"umbra migrate -d 1s -T '{streams.LOCAL}' deaf localhost", 1, "did not take the request",
+                          "withdrawn", "last lines of its console", timeout=300)
+        self.assertGreater(time.monotonic() - started, 55)
+        self.assertRegex(said, r"umbra-guest: tick \d+ *\n")
+        self.ok(f"xenstore-chmod {node} n{domid}")
+        self.wait_back(before)
+        self.assertEqual(self.json("umbra --json migrate-status deaf")["state"], "none")
+        self.assertEqual(len(streams.judge(self, cut=True)), 1)
+        ticks = self.ticks()
+        self.wait_console("deaf", f"umbra-guest: tick {ticks + 8}\n")
+        self.move("deaf", "-d 1s", "-t 1m", "-o force")
+        self.wait_console("deaf", f"umbra-guest: tick {self.ticks() + 8}\n")
+        self.ticks()
+        self.ok("umbra destroy deaf")
+
+    def test_shadow(self):
+        self.stays(type="pvh", hap=False)
+
+    def test_pv(self):
+        self.stays(type="pv")
 
 
 class Tcp(Moving):
