@@ -10,7 +10,7 @@ import tree
 
 GRAMMAR = "tests/guests/fuzz/calls.def"
 # Nobody but the control domain is asked what it wants: the number is enough.
-CONTROL = {"domctl", "sysctl", "platform_op", "umbra_op"}
+CONTROL = {"domctl", "sysctl", "platform_op", "umbra_op", "hypfs_op"}
 
 
 class Grammar(unittest.TestCase):

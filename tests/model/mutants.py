@@ -235,7 +235,7 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
     ("closed-without-comparison", SHADOW + "unsync.c", "|| !compare(s, u))\n        return false;\n    forget",
      "|| false)\n        return false;\n    forget"),
     ("upper-table-out-of-sync", SHADOW + "unsync.c",
-     "!opt_shadow_oos || !last_level(s, table))", "!opt_shadow_oos)"),
+     "    if (!last_level(s, table))\n        return false;\n", ""),
     ("upper-shadow-of-such-a-table", SHADOW + "pages.c",
      "if (role.level > 1 && is_unsynced", "if (false && is_unsynced"),
     ("new-shadow-in-sync", SHADOW + "pages.c", "is_table(table) ? page_of_frame(s, table)->unsynced : 0;", "0;"),
