@@ -71,6 +71,7 @@ class Load(LabTest):
             self.ok(f"umbra destroy {name}")
         self.wait_footprint(before)
 
+    @long_one
     def test_guest_work(self):
         """Many processes and pages: the page-table paths of the hypervisor under an ordinary load."""
         self.create("busy", vcpus=2, cmdline=CMDLINE + " umbra.test=quiet")

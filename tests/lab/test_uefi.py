@@ -57,6 +57,7 @@ class Uefi(LabTest):
         self.ok(f"printf '\\007\\000\\000\\000umbra' >{VARIABLES}/UmbraTest-{OURS}")
         self.assertEqual(self.ok(f"cat {VARIABLES}/UmbraTest-{OURS}")[4:], "umbra")  # by the firmware again
 
+    @long_one
     def test_guest(self):
         self.create("plain", vcpus=2)
         self.wait_console("plain", "umbra-guest: up, 2 cpus")
