@@ -169,6 +169,11 @@ test_migrate_streams-srcs   := tests/unit/test_migrate_streams.c \
 test_migrate_streams-cflags := $(test_cli-cflags)
 test_migrate_streams-libs   := $(cli-unit-libs)
 
+units               += test_resolve
+test_resolve-srcs   := tests/unit/test_resolve.c $(filter-out tests/unit/test_migrate.c,$(test_migrate-srcs))
+test_resolve-cflags := $(test_cli-cflags)
+test_resolve-libs   := $(cli-unit-libs)
+
 units           += test_tls
 test_tls-srcs   := tests/unit/test_tls.c $(filter-out tools/tls/main.c,$(tls-srcs))
 test_tls-cflags := -Itools

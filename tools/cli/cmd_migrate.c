@@ -179,7 +179,9 @@ static int migrate_locked(struct migration *m)
     int rc;
 
     m->gs.phase = GUEST_MIGRATING;
-    rc = guest_state_put(m->cli->ctl, &m->gs, &err);
+    rc = guest_name_move(&m->gs, &err);
+    if (rc >= 0)
+        rc = guest_state_put(m->cli->ctl, &m->gs, &err);
     if (rc >= 0) {
         migrate_show(m, &m->state);
         rc = migrate_send(m, &unresolved, &err);

@@ -150,11 +150,6 @@ struct resolve {
     struct ctl_error why;  /* it could not */
 };
 
-static bool may_run_there(const struct resolve *r)
-{
-    return *r->there && strcmp(r->there, "absent") != 0 && strcmp(r->there, "dying") != 0;
-}
-
 static void ask_there(struct resolve *r)
 {
     struct json_value *move = read_move(r->cli, &r->gs);
@@ -193,13 +188,24 @@ static int say_what_is_known(const struct resolve *r)
     return EXIT_OK;
 }
 
+static bool says(const struct resolve *r, const char *state)
+{
+    return strcmp(r->there, state) == 0;
+}
+
 /* An answer that speaks against what was said is the end of it; no answer leaves it to whoever says so. */
 static int check_answer(const struct resolve *r, struct ctl_error *err)
 {
-    if (r->to_here && may_run_there(r))
+    if (!*r->there)
+        return 0;
+    if (says(r, "incoming") || says(r, "dying"))
+        return ctl_error_set(err, -EAGAIN, "resolve", r->name,
+                             "ask again: within five minutes it runs there, or is gone",
+                             "the other host is still at work on it: %s", r->there);
+    if (r->to_here && !says(r, "absent"))
         return ctl_error_set(err, -EEXIST, "resolve", r->name, "say --there, or destroy it there first",
                              "the other host has it: %s", r->there);
-    if (r->to_there && *r->there && !may_run_there(r))
+    if (r->to_there && says(r, "absent"))
         return ctl_error_set(err, -ENOENT, "resolve", r->name, "say --here", "the other host does not have it: %s",
                              r->there);
     return 0;

@@ -5,6 +5,7 @@
  * A record changes with its name in one transaction. Where the domain's nodes are changed as well, it is before the
  * record says that the guest may run, and after it says that it may not.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +22,17 @@ static void add_suffix(char out[CTL_NAME_MAX], const char *name, const char *suf
 void guest_incoming_name(char out[CTL_NAME_MAX], const char *name)
 {
     add_suffix(out, name, INCOMING);
+}
+
+int guest_name_move(struct guest_state *gs, struct ctl_error *err)
+{
+    uint8_t bytes[GUEST_MOVE_BYTES];
+
+    if (ctl_uuid_random(bytes) < 0)
+        return ctl_error_set(err, -EIO, "name the move", gs->name, NULL, "no random numbers");
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        snprintf(gs->move + 2 * i, 3, "%02x", bytes[i]);
+    return 0;
 }
 
 int guest_name_nodes(struct ctl *ctl, const uint8_t uuid[16], uint32_t domid, const char *name, struct ctl_error *err)

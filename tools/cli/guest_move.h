@@ -17,6 +17,8 @@
 
 /* The name under which a guest arrives. Long names lose their end. */
 void guest_incoming_name(char out[CTL_NAME_MAX], const char *name);
+/* Which move it is that begins now. */
+int guest_name_move(struct guest_state *gs, struct ctl_error *err);
 /* The nodes that other tools read a domain's name from. */
 int guest_name_nodes(struct ctl *ctl, const uint8_t uuid[16], uint32_t domid, const char *name, struct ctl_error *err);
 /* A sleeping guest is not let go on by anybody from here on; it has another name. */

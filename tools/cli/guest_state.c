@@ -44,6 +44,11 @@ static void path_of_name(char path[NAME_SIZE], const char *name)
 /* --- the record -----------------------------------------------------------------------------------------------------
  */
 
+static bool is_moved(enum guest_phase phase)
+{
+    return phase == GUEST_MIGRATING || phase == GUEST_INCOMING || phase == GUEST_HANDED_OVER;
+}
+
 char *guest_state_text(const struct guest_state *gs)
 {
     struct json_out *o = json_out_new(false);
@@ -62,6 +67,8 @@ char *guest_state_text(const struct guest_state *gs)
     }
     if (gs->phase == GUEST_INCOMING || gs->phase == GUEST_HANDED_OVER)
         json_out_str(o, "real", gs->real);
+    if (is_moved(gs->phase) && *gs->move)
+        json_out_str(o, "move", gs->move);
     if (gs->deaf > 0)
         json_out_int(o, "deaf", gs->deaf);
     json_out_close(o);
@@ -106,6 +113,8 @@ void guest_state_parse(const char *text, struct guest_state *gs)
         gs->phase = GUEST_RUNNING; /* to be decided again */
     if (gs->phase == GUEST_INCOMING || gs->phase == GUEST_HANDED_OVER)
         snprintf(gs->real, sizeof(gs->real), "%s", member_text(record, "real"));
+    if (is_moved(gs->phase))
+        snprintf(gs->move, sizeof(gs->move), "%s", member_text(record, "move"));
     json_free(record);
 }
 

@@ -17,6 +17,9 @@
 
 #include "cli/config.h"
 
+#define GUEST_MOVE_BYTES 16
+#define GUEST_MOVE_TEXT  (2 * GUEST_MOVE_BYTES + 1)
+
 enum guest_phase {
     GUEST_PARTIAL,     /* the record itself was never finished: it is empty, and there never was a domain */
     GUEST_UNKNOWN,     /* not understood, as a newer version's: left alone, but its name and uuid are taken */
@@ -43,6 +46,7 @@ struct guest_state {
     int64_t started, short_lives; /* seconds since the host's start; short lives in a row */
     uint8_t kept[16];             /* GUEST_RENAMING */
     char real[CTL_NAME_MAX];      /* GUEST_INCOMING, GUEST_HANDED_OVER: its name when that is over; else empty */
+    char move[GUEST_MOVE_TEXT];   /* while it is moved, which move it is: random, in hex; empty: not known */
     int64_t deaf;                 /* its domain that outlived a xenstored (spare.h): it takes no request; 0: none */
 };
 

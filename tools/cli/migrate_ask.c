@@ -92,6 +92,8 @@ int migrate_ask_state(const struct way *way, const struct guest_state *gs, char 
     struct json_value *answer;
     int rc;
 
+    if (*gs->move)
+        json_out_str(o, "move", gs->move);
     json_out_close(o);
     rc = migrate_ask(way, o, &answer, err);
     if (rc < 0)
@@ -107,25 +109,34 @@ int migrate_ask_state(const struct way *way, const struct guest_state *gs, char 
 
 /* --- answering --- */
 
-static bool here(const struct guest_state *gs)
+struct asked {
+    const char *name, *move; /* which move the asker has its guest asleep for; NULL: it does not say */
+    uint8_t uuid[16];
+};
+
+/* The record that the asker itself has, if it asks its own host: nothing else sleeps for that move. */
+static bool is_askers(const struct guest_state *gs, const struct asked *a)
 {
-    return gs->phase == GUEST_HANDED_OVER || gs->phase == GUEST_MIGRATING;
+    return gs->phase == GUEST_HANDED_OVER && a->move && *gs->move && strcmp(gs->move, a->move) == 0;
 }
 
-/* By its uuid; on the host that it comes from, where that is the sleeping one's, by its name. */
-static const struct guest_state *find(const struct guest_state *list, int n, const char *name, const uint8_t uuid[16])
+/*
+ * By its uuid, whatever its state: a copy that is moved on from here runs here, or where it was moved to. On the host
+ * that it comes from the uuid is the sleeping one's; there by its name.
+ */
+static const struct guest_state *find(const struct guest_state *list, int n, const struct asked *a)
 {
     bool from_here = false;
 
     for (int i = 0; i < n; i++) {
-        if (memcmp(list[i].uuid, uuid, 16) != 0)
+        if (memcmp(list[i].uuid, a->uuid, 16) != 0)
             continue;
-        if (!here(&list[i]))
+        if (!is_askers(&list[i], a))
             return &list[i];
         from_here = true;
     }
     for (int i = 0; i < n && from_here; i++) {
-        if (!here(&list[i]) && (strcmp(list[i].name, name) == 0 || strcmp(list[i].real, name) == 0))
+        if (!is_askers(&list[i], a) && (strcmp(list[i].name, a->name) == 0 || strcmp(list[i].real, a->name) == 0))
             return &list[i];
     }
     return NULL;
@@ -133,14 +144,14 @@ static const struct guest_state *find(const struct guest_state *list, int n, con
 
 static void answer_state(struct cli *cli, const struct json_value *question, struct json_out *o)
 {
-    const char *name = json_text(question, "name"), *id = json_text(question, "uuid");
+    struct asked a = {.name = json_text(question, "name"), .move = json_text(question, "move")};
+    const char *id = json_text(question, "uuid");
     const struct guest_state *found;
     struct ctl_error err = {0};
     struct guest_state *list;
-    uint8_t uuid[16];
     int n;
 
-    if (!name || !id || ctl_uuid_parse(id, uuid)) {
+    if (!a.name || !id || ctl_uuid_parse(id, a.uuid)) {
         json_out_str(o, "message", "the question names no guest");
         return;
     }
@@ -149,7 +160,7 @@ static void answer_state(struct cli *cli, const struct json_value *question, str
         json_out_str(o, "message", err.message);
         return;
     }
-    found = find(list, n, name, uuid);
+    found = find(list, n, &a);
     json_out_str(o, "state", found ? guest_phase_name(found->phase) : "absent");
     free(list);
 }
