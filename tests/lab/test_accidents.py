@@ -224,3 +224,15 @@ class IsTold(Accidents):
         self.fails("umbra migrate-resolve --here mover", 1, "the other host has it")
         self.ok("umbra migrate-resolve --there mover")
         self.one_copy(before)
+        self.stale()
+
+    def stale(self):
+        """It ran there, and is gone: what sleeps is older than its disks would be."""
+        self.unresolved("back", 2, "running")
+        self.ok("umbra destroy mover")
+        self.ok("umbra migrate-resolve mover | grep -q 'the other host says: gone'")
+        self.fails("umbra migrate-resolve --here mover", 1, "may have run there, and is gone")
+        self.assertEqual(self.guests()["mover--migratedaway"][3].strip("-"), "s")
+        self.ok("umbra migrate-resolve --there mover")
+        self.wait_gone("mover--migratedaway")
+        self.assertEqual(self.guests(), {})

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "guest_world.h"
+#include "cli/arrivals.h"
 #include "cli/cli.h"
 #include "cli/health.h"
 #include "cli/lock.h"
@@ -178,12 +179,14 @@ int world_setup(void **state)
     spare_dir = records_path;
     health_console_file = "console.pid";
     settings_file = "umbra.conf";
+    arrivals_file = "arrivals";
     return world_config();
 }
 
 int world_teardown(void **state)
 {
-    static const char *const files[] = {"out", "err", "events", "g.json", "umbra.conf", "lock", "supervisor.log"};
+    static const char *const files[] = {"out",        "err",  "events",         "g.json",
+                                        "umbra.conf", "lock", "supervisor.log", "arrivals"};
 
     kill_supervisor();
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)

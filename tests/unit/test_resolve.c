@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "move_world.h"
+#include "cli/arrivals.h"
 #include "fake_ctl.h"
 
 #define UUID     "aa000000-0000-0000-0000-000000000000" /* of guest_world's left() */
@@ -129,12 +130,139 @@ static void test_at_work(void **state)
     }
 }
 
+/* --- it ran there, and nothing is left of it --- */
+
+static void copy_is_gone(void **state)
+{
+    lost_report(state);
+    assert_int_equal(umbra("destroy web2"), 0);
+    assert_int_equal(records(), 1);
+    says(0, "migrate-resolve web2", "the other host says: gone");
+}
+
+static void test_gone(void **state)
+{
+    copy_is_gone(state);
+    says(1, "migrate-resolve -H web2", "may have run there, and is gone");
+    says(1, "migrate-resolve -H web2", "say --there, which removes it");
+    assert_int_equal(running(), 0);
+    says(0, "migrate-resolve -T web2", "");
+    assert_int_equal(records(), 0);
+    assert_int_equal(fake->n, 1);
+    copy_is_gone(state);
+    says(2, "migrate-resolve -f web2", "--force goes with --here");
+    says(0, "migrate-resolve -H -f web2", "");
+    assert_int_equal(running(), 1);
+    assert_string_equal(the_record().name, "web2");
+}
+
+/* The other host was started again meanwhile, and xenstore with it. */
+static void test_is_remembered(void **state)
+{
+    char move[GUEST_MOVE_TEXT];
+
+    lost_report(state);
+    snprintf(move, sizeof(move), "%s", record_of("web2--migratedaway").move);
+    answers(move, "running");
+    fake_forget();
+    answers(move, "gone");
+    answers(MOVE_A, "absent");
+}
+
+/* Whether it ran there does not save it from what is said of a copy that does: there is no force for that. */
+static void test_no_force(void **state)
+{
+    lost_report(state);
+    says(1, "migrate-resolve -H -f web2", "the other host has it");
+    assert_int_equal(running(), 1);
+}
+
+/* One that ended on its way in never ran. */
+static void test_struck_out(void **state)
+{
+    struct guest_state gs = {.phase = GUEST_INCOMING, .name = "web2", .uuid = {0xaa}, .real = "web2", .move = MOVE_B};
+
+    assert_int_equal(guest_state_add(ctl, &gs, CONFIG(""), NULL, NULL), 0);
+    assert_int_equal(arrivals_note(MOVE_B, gs.uuid, NULL), 0);
+    answers(MOVE_B, "incoming");
+    assert_int_equal(settle(&gs), 0);
+    answers(MOVE_B, "absent");
+}
+
+static void name(char move[GUEST_MOVE_TEXT], unsigned i)
+{
+    snprintf(move, GUEST_MOVE_TEXT, "%032x", i);
+}
+
+/* The last 1024, of which one that was struck out is none. */
+static void test_the_last_ones(void **state)
+{
+    char move[GUEST_MOVE_TEXT];
+    uint8_t uuid[16] = {0}, found[16];
+
+    unlink(arrivals_file);
+    assert_int_equal(arrivals_find(MOVE_A, found, NULL), 0);
+    for (unsigned i = 0; i < 1100; i++) {
+        name(move, i);
+        uuid[3] = (uint8_t)i;
+        assert_int_equal(arrivals_note(move, uuid, NULL), 0);
+        if (i == 500)
+            arrivals_strike(move);
+    }
+    for (unsigned i = 0; i < 1100; i++) {
+        name(move, i);
+        assert_int_equal(arrivals_find(move, found, NULL), i != 500 && i >= 1100 - 1025);
+        assert_true(i == 500 || i < 1100 - 1025 || found[3] == (uint8_t)i);
+    }
+}
+
+/* What somebody has written into it is no reason to forget the rest, nor one to fail. */
+static void test_damaged(void **state)
+{
+    uint8_t uuid[16] = {7}, found[16];
+    FILE *f;
+
+    unlink(arrivals_file);
+    assert_int_equal(arrivals_note(MOVE_A, uuid, NULL), 0);
+    assert_int_equal(arrivals_note(MOVE_B, uuid, NULL), 0);
+    f = fopen(arrivals_file, "r+");
+    fputs("no line at all", f);
+    fclose(f);
+    assert_int_equal(arrivals_find(MOVE_A, found, NULL), 0);
+    assert_int_equal(arrivals_find(MOVE_B, found, NULL), 1);
+    assert_int_equal(arrivals_note(MOVE_A, uuid, NULL), 0);
+    assert_int_equal(arrivals_find(MOVE_A, found, NULL), 1);
+    assert_int_equal(truncate(arrivals_file, 160), 0); /* whoever made it was killed */
+    assert_int_equal(arrivals_find(MOVE_A, found, NULL), 1);
+    assert_int_equal(arrivals_find(MOVE_B, found, NULL), 0);
+    assert_int_equal(arrivals_note(MOVE_B, uuid, NULL), 0);
+    assert_int_equal(arrivals_find(MOVE_A, found, NULL), 1);
+    assert_int_equal(arrivals_find(MOVE_B, found, NULL), 1);
+}
+
+/* A host that cannot remember takes no guest, and says so when it is asked. */
+static void test_cannot_be_written(void **state)
+{
+    const char *file = arrivals_file;
+
+    created(state);
+    arrivals_file = "g.json/arrivals";
+    says(1, "migrate -n -T relay web2 localhost", "it would not take the guest: the file cannot be used");
+    assert_int_equal(run(MOVE), 1);
+    one_guest(true);
+    slurp("err.there", err_text, sizeof(err_text));
+    assert_non_null(strstr(err_text, "remember the move"));
+    arrivals_file = file;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_moved_on, fresh),
-        cmocka_unit_test_setup(test_on_this_host, fresh),
-        cmocka_unit_test_setup(test_at_work, fresh),
+        cmocka_unit_test_setup(test_moved_on, fresh),      cmocka_unit_test_setup(test_on_this_host, fresh),
+        cmocka_unit_test_setup(test_at_work, fresh),       cmocka_unit_test_setup(test_gone, fresh),
+        cmocka_unit_test_setup(test_is_remembered, fresh), cmocka_unit_test_setup(test_no_force, fresh),
+        cmocka_unit_test_setup(test_struck_out, fresh),    cmocka_unit_test_setup(test_the_last_ones, fresh),
+        cmocka_unit_test_setup(test_damaged, fresh),       cmocka_unit_test_setup(test_cannot_be_written, fresh),
     };
 
     return cmocka_run_group_tests(tests, move_setup, move_teardown);

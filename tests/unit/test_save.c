@@ -296,7 +296,7 @@ static int read_back(const char *text, struct config *c, struct ctl_error *err)
 {
     config_free(c);
     *err = (struct ctl_error){0};
-    return saved_config_read(text, "file", c, err);
+    return saved_config_read(text, "file", c, NULL, err);
 }
 
 #define XL_GUEST                                                                                        \

@@ -23,6 +23,7 @@
 #include "cli/diag.h"
 #include "cli/guest.h"
 #include "cli/lock.h"
+#include "cli/partial.h"
 
 #define SUFFIX     ".json"
 #define STOP_S     180
@@ -76,20 +77,6 @@ static void free_files(struct dirent **list, int n)
         free(list[i]);
     if (n > 0)
         free(list);
-}
-
-static int make_dirs(const char *path)
-{
-    char copy[PATH_BYTES];
-
-    snprintf(copy, sizeof(copy), "%s/", path);
-    for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (mkdir(copy, 0755) && errno != EEXIST)
-            return -errno;
-        *slash = '/';
-    }
-    return 0;
 }
 
 static void entry_path(char out[PATH_BYTES], const char *name)
@@ -249,7 +236,7 @@ static int enable_file(struct cli *cli, const char *file)
         return rc;
     target = realpath(file, NULL);
     entry_path(path, name);
-    rc = target ? make_dirs(autostart_dir) : -errno;
+    rc = target ? partial_directories(autostart_dir) : -errno;
     if (rc == 0 && symlink(target, path))
         rc = -errno;
     free(target);
@@ -294,7 +281,7 @@ static int enable_guest(struct cli *cli, const char *name)
         return rc < 0 ? cli_fail(cli, name, &err, CLI_NO_DOMAIN)
                       : failed(cli, name, -ENODATA, "enable", NULL, "its configuration is not known");
     entry_path(path, gs.name);
-    rc = make_dirs(autostart_dir);
+    rc = partial_directories(autostart_dir);
     if (rc == 0)
         rc = write_new(path, config);
     if (rc < 0)
@@ -473,7 +460,7 @@ static pid_t stop_one(struct cli *cli, const struct ctl_domain_info *info)
         drop_saved(cli, info->name);
         return begin_verb("shutdown", "--wait", info->name, NULL);
     }
-    if (make_dirs(autostart_saved) < 0)
+    if (partial_directories(autostart_saved) < 0)
         return -1;
     saved_path(path, info->name);
     return begin_verb("save", "--", info->name, path);

@@ -358,7 +358,7 @@ static int restore(struct create *cr, int fd)
     if (cr->stream)
         rc = ctl_stream_read_config(cr->stream, &text, &err);
     if (rc == 0)
-        rc = saved_config_read(text, file, &cr->config, &err);
+        rc = saved_config_read(text, file, &cr->config, NULL, &err);
     free(text);
     rc = rc < 0 ? cli_fail(cr->cli, file, &err, CLI_NO_DOMAIN) : create(cr);
     ctl_stream_close(cr->stream);

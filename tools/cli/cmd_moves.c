@@ -144,7 +144,7 @@ int cmd_migrate_abort(struct cli *cli, const struct cli_args *args)
 struct resolve {
     struct cli *cli;
     const char *name;
-    bool to_here, to_there;
+    bool to_here, to_there, force;
     struct guest_state gs; /* locked */
     char there[32];        /* what the other host says; empty: it could not be asked */
     struct ctl_error why;  /* it could not */
@@ -193,6 +193,14 @@ static bool says(const struct resolve *r, const char *state)
     return strcmp(r->there, state) == 0;
 }
 
+static int is_stale(const struct resolve *r, struct ctl_error *err)
+{
+    return ctl_error_set(
+        err, -ESTALE, "resolve", r->name,
+        "say --there, which removes it; or --here --force, if it has no disk that counts",
+        "it came to the other host, may have run there, and is gone: what sleeps here is older than its disks");
+}
+
 /* An answer that speaks against what was said is the end of it; no answer leaves it to whoever says so. */
 static int check_answer(const struct resolve *r, struct ctl_error *err)
 {
@@ -202,6 +210,8 @@ static int check_answer(const struct resolve *r, struct ctl_error *err)
         return ctl_error_set(err, -EAGAIN, "resolve", r->name,
                              "ask again: within five minutes it runs there, or is gone",
                              "the other host is still at work on it: %s", r->there);
+    if (r->to_here && says(r, "gone"))
+        return r->force ? 0 : is_stale(r, err);
     if (r->to_here && !says(r, "absent"))
         return ctl_error_set(err, -EEXIST, "resolve", r->name, "say --there, or destroy it there first",
                              "the other host has it: %s", r->there);
@@ -247,8 +257,11 @@ int cmd_migrate_resolve(struct cli *cli, const struct cli_args *args)
 
     r.to_here = args->value['H'] != NULL;
     r.to_there = args->value['T'] != NULL;
+    r.force = args->value['f'] != NULL;
     if (r.to_here && r.to_there)
         return cli_usage(cli, "--here and --there: it can run in one place");
+    if (r.force && !r.to_here)
+        return cli_usage(cli, "--force goes with --here");
     rc = find_guest(cli, r.name, &r.gs);
     if (rc)
         return rc;

@@ -115,6 +115,7 @@ static const struct cli_option receive_options[] = {
 static const struct cli_option resolve_options[] = {
     {'H', "here", NULL, "the guest goes on here"},
     {'T', "there", NULL, "it is on the other host: what is here is removed"},
+    {'f', "force", NULL, "with --here: even though it may have run there since, and is gone"},
     {0},
 };
 

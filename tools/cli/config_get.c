@@ -70,7 +70,7 @@ static int of_saved(struct cli *cli, const char *file, int fd, char **text)
     int rc = s ? ctl_stream_read_config(s, &saved, &err) : -ENOMEM;
 
     if (rc == 0)
-        rc = saved_config_read(saved, file, &c, &err);
+        rc = saved_config_read(saved, file, &c, NULL, &err);
     config_given_json(&c, o);
     *text = json_out_end(o);
     if (rc == 0 && !*text)

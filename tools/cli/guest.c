@@ -27,6 +27,7 @@
 #include <xen/sched.h>
 #include <xen/io/console.h>
 
+#include "cli/arrivals.h"
 #include "cli/guest.h"
 #include "cli/guest_devices.h"
 #include "cli/lock.h"
@@ -333,6 +334,15 @@ int guest_end(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
     return rc < 0 ? rc : guest_state_remove(ctl, gs->uuid, err);
 }
 
+int guest_give_up(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
+{
+    int rc = guest_end(ctl, gs, err);
+
+    if (rc >= 0 && *gs->move)
+        arrivals_strike(gs->move);
+    return rc;
+}
+
 /* --- what the configuration says -------------------------------------------------------------------------------------
  */
 
@@ -636,7 +646,7 @@ static int give_up_half(struct ctl *ctl, struct guest_state *gs, struct ctl_erro
 {
     guest_say(gs->name, "whoever %s it was ended before it was complete: it is removed",
               gs->phase == GUEST_INCOMING ? "received" : "built");
-    return guest_end(ctl, gs, err);
+    return guest_give_up(ctl, gs, err);
 }
 
 static int step(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)

@@ -39,6 +39,8 @@ int guest_start(struct ctl *ctl, struct guest_state *gs, bool paused, struct ctl
  * stays (GUEST_DYING) until they let go.
  */
 int guest_end(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err);
+/* The same with one that never ran here, if it was on its way here: that it came is not remembered then. */
+int guest_give_up(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err);
 /*
  * The configuration, read back from the record. The name is the record's: the guest may have been renamed. -EINVAL: it
  * never can be read; other errors may pass. *c is to be freed in every case.

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/arrivals.h"
 #include "cli/handover.h"
 #include "cli/migrate.h"
 
@@ -142,27 +143,46 @@ static const struct guest_state *find(const struct guest_state *list, int n, con
     return NULL;
 }
 
+static int state_by_uuid(struct cli *cli, const struct asked *a, const char **state, struct ctl_error *err)
+{
+    const struct guest_state *found;
+    struct guest_state *list;
+    int n = guest_state_list(cli->ctl, &list, err);
+
+    if (n < 0)
+        return n;
+    found = find(list, n, a);
+    *state = found ? guest_phase_name(found->phase) : "absent";
+    free(list);
+    return 0;
+}
+
+/* Of a move that brought it here it is known what uuid it got, and that it came at all. */
+static int state_of(struct cli *cli, const struct asked *a, const char **state, struct ctl_error *err)
+{
+    struct guest_state gs;
+    uint8_t uuid[16];
+    int rc = arrivals_named(a->move) ? arrivals_find(a->move, uuid, err) : 0;
+
+    if (rc <= 0)
+        return rc < 0 ? rc : state_by_uuid(cli, a, state, err);
+    rc = guest_state_get(cli->ctl, uuid, &gs, err);
+    *state = rc == 0 ? guest_phase_name(gs.phase) : "gone";
+    return rc == -ENOENT ? 0 : rc;
+}
+
 static void answer_state(struct cli *cli, const struct json_value *question, struct json_out *o)
 {
     struct asked a = {.name = json_text(question, "name"), .move = json_text(question, "move")};
-    const char *id = json_text(question, "uuid");
-    const struct guest_state *found;
+    const char *id = json_text(question, "uuid"), *state;
     struct ctl_error err = {0};
-    struct guest_state *list;
-    int n;
 
-    if (!a.name || !id || ctl_uuid_parse(id, a.uuid)) {
+    if (!a.name || !id || ctl_uuid_parse(id, a.uuid))
         json_out_str(o, "message", "the question names no guest");
-        return;
-    }
-    n = guest_state_list(cli->ctl, &list, &err);
-    if (n < 0) {
+    else if (state_of(cli, &a, &state, &err) < 0)
         json_out_str(o, "message", err.message);
-        return;
-    }
-    found = find(list, n, &a);
-    json_out_str(o, "state", found ? guest_phase_name(found->phase) : "absent");
-    free(list);
+    else
+        json_out_str(o, "state", state);
 }
 
 static int read_question(int in, struct json_value **question, struct ctl_error *err)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/arrivals.h"
 #include "cli/guest_devices.h"
 #include "cli/migrate.h"
 
@@ -247,6 +248,8 @@ void migrate_answer_check(struct cli *cli, const struct json_value *question, st
         rc = check_devices(cli, question, &c, &err);
     if (rc >= 0)
         rc = try_it(cli, question, &c, &err);
+    if (rc >= 0)
+        rc = arrivals_ready(&err);
     config_free(&c);
     json_out_bool(o, "ok", rc >= 0);
     if (json_member(question, "streams"))

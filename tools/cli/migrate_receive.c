@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/arrivals.h"
 #include "cli/guest_devices.h"
 #include "cli/handover.h"
 #include "cli/migrate.h"
@@ -31,6 +32,7 @@ struct receive {
     int out;
     struct ctl_stream *stream;
     struct config config;
+    struct saved_more more;
     struct guest_state gs; /* locked, once it is recorded */
     bool recorded;
     uint32_t domid;
@@ -53,7 +55,7 @@ static int read_config(struct receive *r, struct ctl_error *err)
     int rc = ctl_stream_read_config(r->stream, &text, err);
 
     if (rc >= 0)
-        rc = saved_config_read(text, SENDER, &r->config, err);
+        rc = saved_config_read(text, SENDER, &r->config, &r->more, err);
     free(text);
     return rc;
 }
@@ -97,6 +99,7 @@ static int name_guest(struct receive *r, bool from_here, struct ctl_error *err)
     r->gs = (struct guest_state){.phase = GUEST_INCOMING, .domid = -1, .watched = !r->args->value['e']};
     memcpy(r->gs.uuid, uuid->bytes, sizeof(r->gs.uuid));
     snprintf(r->gs.real, sizeof(r->gs.real), "%s", r->config.name);
+    snprintf(r->gs.move, sizeof(r->gs.move), "%s", r->more.move);
     guest_incoming_name(r->gs.name, r->config.name);
     return 0;
 }
@@ -130,6 +133,8 @@ static int record(struct receive *r, struct ctl_error *err)
               : ctl_error_set(err, -ENOMEM, "write the configuration", NULL, NULL, "out of memory");
     free(text);
     r->recorded = rc >= 0;
+    if (r->recorded && *r->gs.move)
+        rc = arrivals_note(r->gs.move, r->gs.uuid, err);
     return rc;
 }
 
@@ -178,7 +183,7 @@ static void give_back(struct receive *r, bool told)
     struct ctl_error err = {0};
     int rc = told ? report(r, 1, &err) : 0;
 
-    if (r->recorded && guest_end(r->cli->ctl, &r->gs, &err) < 0)
+    if (r->recorded && guest_give_up(r->cli->ctl, &r->gs, &err) < 0)
         cli_fail(r->cli, r->gs.real, &err, CLI_NO_DOMAIN);
     else if (told && rc >= 0)
         handover_say(r->out, HANDOVER_GO, NULL);

@@ -39,12 +39,14 @@ static int tick(void *ctx, const struct ctl_send_state *now, struct ctl_error *e
 
 static int write_config(struct migration *m, struct ctl_stream *stream, struct ctl_error *err)
 {
+    struct saved_more more = {0};
     char *ours, *config;
     int rc = guest_state_config(m->cli->ctl, m->gs.uuid, &ours, err);
 
     if (rc < 0)
         return rc;
-    config = ours ? saved_config_write(&m->info, ours) : NULL;
+    snprintf(more.move, sizeof(more.move), "%s", m->gs.move);
+    config = ours ? saved_config_write(&m->info, ours, &more) : NULL;
     rc = config ? ctl_stream_write_config(stream, config, err)
                 : ctl_error_set(err, -EINVAL, "migrate", m->name, NULL, "its record has no readable configuration");
     free(config);

@@ -34,6 +34,7 @@ cli-srcs += tools/cli/config_get.c
 cli-srcs += tools/cli/config_xml.c
 cli-srcs += tools/cli/cmd_create.c
 cli-srcs += tools/cli/partial.c
+cli-srcs += tools/cli/arrivals.c
 cli-srcs += tools/cli/saved_config.c
 cli-srcs += tools/cli/cmd_save.c
 cli-srcs += tools/cli/guest_move.c

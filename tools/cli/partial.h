@@ -13,5 +13,7 @@
  * somebody else's.
  */
 int partial_open(const char *file, mode_t mode, char **partial, struct ctl_error *err);
+/* A directory, and those above it, where there are none. 0 or -errno. */
+int partial_directories(const char *path);
 
 #endif

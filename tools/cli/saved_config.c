@@ -8,12 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/arrivals.h"
 #include "cli/list_long.h"
 #include "cli/saved_config.h"
 
 #define OURS "umbra"
+#define MOVE "umbra_move"
 
-char *saved_config_write(const struct ctl_domain_info *info, const char *ours)
+char *saved_config_write(const struct ctl_domain_info *info, const char *ours, const struct saved_more *more)
 {
     struct json_value *tree = json_parse(ours, strlen(ours), NULL, NULL);
     struct json_out *o;
@@ -24,6 +26,8 @@ char *saved_config_write(const struct ctl_domain_info *info, const char *ours)
     json_out_object(o, NULL);
     list_config(info, tree, NULL, o);
     json_out_copy(o, OURS, tree);
+    if (*more->move)
+        json_out_str(o, MOVE, more->move);
     json_out_close(o);
     json_free(tree);
     return json_out_end(o);
@@ -144,7 +148,17 @@ static char *own_text(const struct json_value *tree)
     return json_out_end(o);
 }
 
-int saved_config_read(const char *text, const char *file, struct config *c, struct ctl_error *err)
+static void read_more(const struct json_value *tree, struct saved_more *more)
+{
+    const char *move = json_text(tree, MOVE);
+
+    *more = (struct saved_more){0};
+    if (arrivals_named(move))
+        snprintf(more->move, sizeof(more->move), "%s", move);
+}
+
+int saved_config_read(const char *text, const char *file, struct config *c, struct saved_more *more,
+                      struct ctl_error *err)
 {
     struct json_value *tree = json_parse(text, strlen(text), NULL, NULL);
     const char *device;
@@ -156,6 +170,8 @@ int saved_config_read(const char *text, const char *file, struct config *c, stru
         json_free(tree);
         return fail(err, -EINVAL, file, "it is no JSON object");
     }
+    if (more)
+        read_more(tree, more);
     device = json_member(tree, OURS) ? NULL : device_in(tree);
     if (device)
         rc = ctl_error_set(err, -EOPNOTSUPP, "read the configuration in the file", file, NULL,

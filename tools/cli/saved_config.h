@@ -5,11 +5,17 @@
 #ifndef CLI_SAVED_CONFIG_H
 #define CLI_SAVED_CONFIG_H
 
-#include "cli/config.h"
+#include "cli/guest_state.h"
+
+/* What is told beside the configuration. */
+struct saved_more {
+    char move[GUEST_MOVE_TEXT]; /* which move it comes by; empty: a file, or one that was not named */
+};
 
 /* ours: the configuration as umbra keeps it. The text is freed by the caller; NULL: no memory, or ours is no JSON. */
-char *saved_config_write(const struct ctl_domain_info *info, const char *ours);
-/* 0 or -errno; *c is to be freed in every case. A file of xl's own has libxl's part only. */
-int saved_config_read(const char *text, const char *file, struct config *c, struct ctl_error *err);
+char *saved_config_write(const struct ctl_domain_info *info, const char *ours, const struct saved_more *more);
+/* 0 or -errno; *c is to be freed in every case. A file of xl's own has libxl's part only. more: NULL, if of no use. */
+int saved_config_read(const char *text, const char *file, struct config *c, struct saved_more *more,
+                      struct ctl_error *err);
 
 #endif
