@@ -64,6 +64,10 @@ class GoesAndComes(Moving):
         self.assertTrue(self.json(f"umbra --json {check}")["ok"])
         self.fails(f"umbra migrate --check -T false {name} localhost", 1, "the other side")
         self.fails(f"umbra migrate -T false {name} localhost", 1, "the other side")
+        self.ok(f"umbra pause {name}")
+        for option in ("", "--check "):
+            self.fails(f"umbra migrate {option}-T false {name} localhost", 1, "it is paused and cannot take a request")
+        self.ok(f"umbra unpause {name}")
         self.runs_once(name)
 
     def go_and_come(self, paging, **keys):

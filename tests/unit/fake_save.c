@@ -28,6 +28,16 @@ static bool asleep(const struct ctl_domain_info *d)
     return d && d->shutdown && d->shutdown_reason == SHUTDOWN_suspend;
 }
 
+int ctl_domain_can_suspend(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
+{
+    const struct ctl_domain_info *d = domain(domid);
+
+    if (d && d->paused)
+        return ctl_error_set(err, -EBUSY, "suspend", "domain", "unpause it first", "it is paused");
+    return fake->cannot_suspend ? ctl_error_set(err, fake->cannot_suspend, "suspend", "domain", NULL, "not announced")
+                                : 0;
+}
+
 int ctl_domain_suspend(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, struct ctl_error *err)
 {
     fake_count();

@@ -86,6 +86,11 @@ test_readmit-srcs   := $(patsubst %,tests/unit/%.c,test_readmit fake_xs store_be
                        $(patsubst %,tools/libctl/%.c,readmit build_store xenstore uuid error)
 test_readmit-cflags := $(test_device-cflags)
 
+units               += test_suspend
+test_suspend-srcs   := $(patsubst %,tests/unit/%.c,test_suspend fake_xs store_bench) \
+                       $(patsubst %,tools/libctl/%.c,suspend request xenstore error)
+test_suspend-cflags := $(test_device-cflags)
+
 units                   += test_build_fails
 test_build_fails-srcs   := $(patsubst %,tests/unit/%.c,test_build_fails fake_host fake_xs) $(ctl-srcs)
 test_build_fails-cflags := $(test_device-cflags)

@@ -267,6 +267,30 @@ static void test_disk_is_used_there(void **state)
     assert_int_equal(fake->n_devices, 3);
 }
 
+/* What can be known before: nothing is copied for it, and --check says the same. */
+static void test_cannot_sleep(void **state)
+{
+    unlink(SAVED);
+    created(state);
+    fake->domains[1].paused = true;
+    for (int i = 0; i < 2; i++) {
+        fake->opened = 0;
+        assert_int_equal(run(MOVE), 1);
+        assert_non_null(strstr(err_text, i ? "not announced" : "it is paused"));
+        assert_int_equal(run("migrate -n -T relay web2 localhost"), 1);
+        assert_non_null(strstr(err_text, i ? "not announced" : "it is paused"));
+        assert_int_equal(umbra("save web2 " SAVED), 1);
+        assert_int_not_equal(access(SAVED, F_OK), 0);
+        assert_int_equal(fake->opened, 0); /* nobody was asked */
+        assert_int_equal(the_record().phase, GUEST_RUNNING);
+        fake->domains[1].paused = false;
+        fake->cannot_suspend = -EOPNOTSUPP;
+    }
+    fake->cannot_suspend = 0;
+    assert_int_equal(run(MOVE), 0);
+    assert_false(check(0));
+}
+
 /* One that suspends when nobody waits any more is woken by whoever looks after it. */
 static void test_too_late(void **state)
 {
@@ -643,6 +667,7 @@ int main(void)
         cmocka_unit_test_setup(test_disk_does_not_move, fresh),
         cmocka_unit_test_setup(test_disk_is_used_there, fresh),
         cmocka_unit_test_setup(test_disk_of_unsettled, fresh),
+        cmocka_unit_test_setup(test_cannot_sleep, fresh),
         cmocka_unit_test_setup(test_too_late, fresh),
         cmocka_unit_test_setup(test_left_by_the_dead, fresh),
         cmocka_unit_test_setup(test_unpaused_by_hand, fresh),

@@ -83,7 +83,17 @@ static int may_take(const struct guest_state *gs, const char *verb, struct ctl_e
     if (gs->phase == GUEST_HANDED_OVER)
         return ctl_error_set(err, -EBUSY, verb, gs->name, "umbra migrate-resolve", "it was handed over already");
     return ctl_error_set(err, -EBUSY, verb, gs->name, NULL,
-                         "it is being built, received, restarted or removed, or preserved");
+                         "it is being built, moved, received, restarted or removed, or preserved");
+}
+
+int guest_can_sleep(struct ctl *ctl, const char *verb, const struct guest_state *gs, uint32_t domid,
+                    struct ctl_error *err)
+{
+    int rc = may_take(gs, verb, err);
+
+    if (rc >= 0)
+        rc = guest_hears(gs, domid, verb, err);
+    return rc < 0 ? rc : ctl_domain_can_suspend(ctl, domid, err);
 }
 
 int guest_take(struct ctl *ctl, const char *verb, uint32_t *domid, struct ctl_domain_info *info, struct guest_state *gs,
@@ -103,13 +113,13 @@ int guest_take(struct ctl *ctl, const char *verb, uint32_t *domid, struct ctl_do
         ctl_error_set(err, rc, verb, info->name, "use the tool that made it",
                       "its configuration is not known: umbra did not create it");
     if (rc >= 0)
-        rc = may_take(gs, verb, err);
-    if (rc >= 0)
-        rc = guest_hears(gs, *domid, verb, err);
+        rc = may_take(gs, verb, err); /* it may have no domain else */
     if (rc >= 0 && gs->domid >= 0) {
         *domid = (uint32_t)gs->domid;
         rc = ctl_domain_info(ctl, *domid, info, err);
     }
+    if (rc >= 0)
+        rc = guest_can_sleep(ctl, verb, gs, *domid, err);
     if (rc < 0)
         guest_unlock(uuid);
     return rc;

@@ -12,9 +12,13 @@
 /* 0, or -EAGAIN when another process is at work on the guest longer than that. */
 int guest_lock(const uint8_t uuid[16], unsigned timeout_ms, struct ctl_error *err);
 void guest_unlock(const uint8_t uuid[16]);
+/* 0, or why a guest of this record cannot be saved or moved now, as far as that can be known before. */
+int guest_can_sleep(struct ctl *ctl, const char *verb, const struct guest_state *gs, uint32_t domid,
+                    struct ctl_error *err);
 /*
- * Locks the guest of a domain, for a verb that saves or moves it: 0, -ENOENT it has no record, -EBUSY not now. It may
- * have restarted while the lock was another's: *domid and *info are of the domain that it has then.
+ * Locks the guest of a domain, for a verb that saves or moves it: 0, -ENOENT it has no record, -EBUSY not now, or why
+ * it could not be put to sleep. It may have restarted while the lock was another's: *domid and *info are of the domain
+ * that it has then.
  */
 int guest_take(struct ctl *ctl, const char *verb, uint32_t *domid, struct ctl_domain_info *info, struct guest_state *gs,
                struct ctl_error *err);

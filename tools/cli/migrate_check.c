@@ -117,12 +117,24 @@ static int show_answer(struct migration *m, const struct json_value *answer)
     return cli_fail(m->cli, m->name, &err, CLI_NO_DOMAIN);
 }
 
+/* What would be refused here. */
+static int check_here(struct migration *m, struct ctl_error *err)
+{
+    int rc = ctl_domain_info(m->cli->ctl, m->domid, &m->info, err);
+
+    if (rc >= 0)
+        rc = guest_state_get(m->cli->ctl, m->info.uuid, &m->gs, err);
+    if (rc == -ENOENT)
+        ctl_error_set(err, rc, "check", m->name, NULL, "its configuration is not known: umbra did not create it");
+    return rc < 0 ? rc : guest_can_sleep(m->cli->ctl, "check", &m->gs, m->domid, err);
+}
+
 int migrate_check(struct migration *m)
 {
     struct json_value *answer = NULL;
     struct json_out *question = NULL;
     struct ctl_error err = {0};
-    int rc = ctl_domain_info(m->cli->ctl, m->domid, &m->info, &err);
+    int rc = check_here(m, &err);
 
     signal(SIGPIPE, SIG_IGN);
     if (rc >= 0)

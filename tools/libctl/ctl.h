@@ -162,6 +162,8 @@ enum ctl_request { CTL_REQUEST_POWEROFF, CTL_REQUEST_REBOOT, CTL_REQUEST_SUSPEND
  */
 int ctl_domain_request(struct ctl *ctl, uint32_t domid, enum ctl_request what, unsigned timeout_ms,
                        struct ctl_error *err);
+/* Could it be written? 0, or what ctl_domain_request() would refuse it for. */
+int ctl_domain_takes(struct ctl *ctl, uint32_t domid, enum ctl_request what, struct ctl_error *err);
 
 struct ctl_domain_end {
     bool gone;      /* the domain no longer exists (or is dying) */
@@ -180,6 +182,8 @@ int ctl_domain_wait(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, struct
  * the request, or took it and still runs; others as ctl_domain_request().
  */
 int ctl_domain_suspend(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, struct ctl_error *err);
+/* 0, or why the guest could not be asked to suspend. */
+int ctl_domain_can_suspend(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
 /* A suspended guest goes on where it was; one that is not suspended is left alone. Source: resumedomain. */
 int ctl_domain_go_on(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
 /* The last lines of a guest's output, as far as its ring still has them, made printable. -ENOENT: no console. */

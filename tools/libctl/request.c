@@ -54,6 +54,26 @@ static int check_alive(struct ctl *ctl, uint32_t domid, const char *word, struct
     return 0;
 }
 
+int ctl_domain_takes(struct ctl *ctl, uint32_t domid, enum ctl_request what, struct ctl_error *err)
+{
+    const char *word = (unsigned)what < CTL_ARRAY(words) ? words[what] : NULL;
+    int rc;
+
+    if (!word || domid == 0) {
+        return ctl_error_set(err, -EINVAL, "send a request", NULL, "domain 0 is shut down from inside",
+                             "domain %u takes no such request", domid);
+    }
+    rc = check_alive(ctl, domid, word, err);
+    if (rc == 0 && what == CTL_REQUEST_SUSPEND && !announced(ctl, domid, word)) {
+        struct ctl_error where = {0};
+
+        rc = ctl_fail_domain(ctl, &where, -EOPNOTSUPP, CTL_AT(word, domid), "%s", "");
+        ctl_error_set(err, rc, word, where.object, "if it is still booting, wait for that",
+                      "its kernel has not announced that it can suspend");
+    }
+    return rc;
+}
+
 /* Waits until the node no longer holds the word. */
 static int wait_taken(struct ctl *ctl, uint32_t domid, const char *word, uint64_t until)
 {
@@ -111,24 +131,16 @@ static int not_taken(struct ctl *ctl, uint32_t domid, const char *word, int code
 int ctl_domain_request(struct ctl *ctl, uint32_t domid, enum ctl_request what, unsigned timeout_ms,
                        struct ctl_error *err)
 {
-    const char *word = (unsigned)what < CTL_ARRAY(words) ? words[what] : NULL;
     uint64_t until = ctl_deadline(timeout_ms);
     char path[CTL_PATH_MAX];
-    int rc;
+    const char *word;
+    int rc = ctl_domain_takes(ctl, domid, what, err);
 
-    if (!word || domid == 0) {
-        return ctl_error_set(err, -EINVAL, "send a request", NULL, "domain 0 is shut down from inside",
-                             "domain %u takes no such request", domid);
-    }
-    rc = check_alive(ctl, domid, word, err);
     if (rc < 0) {
         return rc;
     }
+    word = words[what];
     ctl_path(path, "/local/domain/%u/control/shutdown", domid);
-    if (what == CTL_REQUEST_SUSPEND && !announced(ctl, domid, word)) {
-        return ctl_fail_domain(ctl, err, -EOPNOTSUPP, CTL_AT(word, domid),
-                               "its kernel has not announced that it can suspend");
-    }
     if (!ctl_store_handle(ctl, err)) {
         return -ECONNREFUSED;
     }

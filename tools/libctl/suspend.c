@@ -64,6 +64,14 @@ static int wait_rest(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
     return rc;
 }
 
+int ctl_domain_can_suspend(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
+{
+    struct ctl_domain_info info;
+    int rc = ctl_domain_info(ctl, domid, &info, err);
+
+    return rc < 0 || suspended(&info) ? rc : ctl_domain_takes(ctl, domid, CTL_REQUEST_SUSPEND, err);
+}
+
 int ctl_domain_suspend(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, struct ctl_error *err)
 {
     uint64_t until = ctl_deadline(timeout_ms), now;

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * tools/libctl: a guest is asked to suspend, on a store in memory (fake_xs.h): what is refused before it is asked.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "fake_xs.h"
+#include "store_bench.h"
+
+#define GUEST    5
+#define DOM      "/local/domain/5"
+#define REQUEST  DOM "/control/shutdown"
+#define ANNOUNCE DOM "/control/feature-suspend"
+
+static struct ctl_domain_info guest;
+
+/* --- the host --- */
+
+int ctl_domain_info(struct ctl *c, uint32_t domid, struct ctl_domain_info *info, struct ctl_error *e)
+{
+    *info = guest;
+    return domid == GUEST ? 0 : ctl_error_set(e, -ESRCH, "look", NULL, NULL, "no such domain");
+}
+
+int ctl_domain_resume(struct ctl *c, uint32_t domid, struct ctl_error *e)
+{
+    guest.shutdown = false;
+    return 0;
+}
+
+void *ctl_buffer_get(struct ctl *c, size_t size)
+{
+    return calloc(1, size);
+}
+
+void ctl_buffer_put(struct ctl *c, void *buffer)
+{
+    free(buffer);
+}
+
+int ctl_call_domctl(struct ctl *c, struct xen_domctl *op)
+{
+    return 0;
+}
+
+int ctl_hvm_set_result(struct ctl *c, uint32_t domid, uint64_t value, struct ctl_error *e)
+{
+    return 0;
+}
+
+void *ctl_foreign_map(struct ctl *c, uint32_t domid, int prot, const uint64_t *frames, size_t n, struct ctl_error *e)
+{
+    return NULL;
+}
+
+void ctl_foreign_unmap(struct ctl *c, void *address, size_t n)
+{
+}
+
+bool xs_resume_domain(struct xs_handle *h, unsigned domid)
+{
+    return true;
+}
+
+/* --- tests --- */
+
+static int fresh(void **state)
+{
+    bench_fresh(NULL);
+    guest = (struct ctl_domain_info){.domid = GUEST};
+    xs_fake_set(DOM, "");
+    xs_fake_set(ANNOUNCE, "1");
+    return 0;
+}
+
+/* Refused at once, when it is only looked at and when it is to be: nothing is written. */
+static void refused(int code, const char *text)
+{
+    for (int i = 0; i < 2; i++) {
+        memset(&err, 0, sizeof(err));
+        assert_int_equal(i ? ctl_domain_suspend(ctl, GUEST, 100, &err) : ctl_domain_can_suspend(ctl, GUEST, &err),
+                         code);
+        assert_non_null(strstr(err.message, text));
+        assert_null(xs_fake_get(REQUEST));
+    }
+}
+
+static void test_refused(void **state)
+{
+    assert_int_equal(ctl_domain_can_suspend(ctl, GUEST, &err), 0);
+    assert_null(xs_fake_get(REQUEST));
+    guest.paused = true;
+    refused(-EBUSY, "it is paused");
+    guest.paused = false;
+    xs_fake_set(ANNOUNCE, "");
+    refused(-EOPNOTSUPP, "has not announced that it can suspend");
+    assert_string_equal(err.hint, "if it is still booting, wait for that");
+    xs_fake_remove(ANNOUNCE);
+    refused(-EOPNOTSUPP, "has not announced that it can suspend");
+    guest.shutdown = true;
+    guest.shutdown_reason = SHUTDOWN_crash;
+    refused(-ESRCH, "it has already shut down");
+    guest.shutdown_reason = SHUTDOWN_suspend; /* whoever put it to sleep */
+    assert_int_equal(ctl_domain_can_suspend(ctl, GUEST, &err), 0);
+    assert_int_equal(ctl_domain_suspend(ctl, GUEST, 100, &err), 0);
+    guest.dying = true;
+    refused(-ESRCH, "it has already shut down");
+    assert_int_equal(ctl_domain_can_suspend(ctl, 0, &err), -ESRCH);
+    assert_int_equal(ctl_domain_takes(ctl, 0, CTL_REQUEST_SUSPEND, &err), -EINVAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_refused, fresh),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
