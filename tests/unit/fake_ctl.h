@@ -68,6 +68,7 @@ struct fake {
     int n_nodes;
     int suspend_fails, save_fails; /* errors of these (fake_save.c) */
     int cannot_suspend;            /* error of being asked whether it could */
+    int go_on_fails;               /* error of letting it go on */
     unsigned suspend_ms, woken;    /* time given last; guests that were let go on */
     int send_fails, send_stage;    /* error of a send, and in which stage */
     struct ctl_send how;           /* of the last send */

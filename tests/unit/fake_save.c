@@ -38,8 +38,9 @@ int ctl_domain_can_suspend(struct ctl *ctl, uint32_t domid, struct ctl_error *er
                                 : 0;
 }
 
-int ctl_domain_suspend(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, struct ctl_error *err)
+int ctl_domain_suspend(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, bool *asked, struct ctl_error *err)
 {
+    *asked = fake->suspend_fails != -EOPNOTSUPP;
     fake_count();
     fake->suspend_ms = timeout_ms;
     if (fake->suspend_fails)
@@ -54,6 +55,8 @@ int ctl_domain_go_on(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
     struct ctl_domain_info *d = domain(domid);
 
     fake_count();
+    if (fake->go_on_fails)
+        return ctl_error_set(err, fake->go_on_fails, "let it go on", "domain", NULL, "it cannot");
     if (asleep(d)) {
         d->shutdown = false;
         fake->woken++;
@@ -152,7 +155,7 @@ static int send_contents(struct ctl *ctl, uint32_t domid, struct ctl_stream *s, 
         rc = send_stage(state, CTL_SEND_SUSPEND, how, err);
     state->asked_ms = 1000;
     if (rc == 0)
-        rc = ctl_domain_suspend(ctl, domid, how->suspend_ms, err);
+        rc = ctl_domain_suspend(ctl, domid, how->suspend_ms, &state->asked, err);
     state->asleep_ms = 1500;
     if (rc == 0)
         rc = send_stage(state, CTL_SEND_REST, how, err);

@@ -254,9 +254,10 @@ int live_domctl(struct saved_domain *d, struct xen_domctl_shadow_op *op)
 
 /* --- sleep and time --- */
 
-int ctl_domain_suspend(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, struct ctl_error *err)
+int ctl_domain_suspend(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, bool *asked, struct ctl_error *err)
 {
     live_run();
+    *asked = true;
     if (live.suspends_after) {
         return ctl_error_set(err, -ETIMEDOUT, "suspend", "domain", NULL, "it does not");
     }

@@ -214,6 +214,28 @@ static void test_too_late(void **state)
     assert_int_equal(records(), 0);
 }
 
+/* It cannot be let go on at once, or it is not known whether it sleeps: whoever looks after it wakes it. */
+static void test_wakes_later(void **state)
+{
+    created(state);
+    fake->save_fails = -EIO;
+    fake->go_on_fails = -EIO;
+    assert_int_equal(umbra("save web2 " FILE_NAME), 1);
+    assert_int_equal(phase(), GUEST_SAVING);
+    assert_true(guest()->shutdown);
+    fake->go_on_fails = fake->save_fails = 0;
+    settle_all();
+    assert_int_equal(phase(), GUEST_RUNNING);
+    runs();
+    fake->suspend_fails = -EIO;
+    assert_int_equal(umbra("save web2 " FILE_NAME), 1);
+    assert_int_equal(phase(), GUEST_SAVING);
+    fake_stop(guest()->domid, SUSPEND);
+    settle_all();
+    assert_int_equal(phase(), GUEST_RUNNING);
+    runs();
+}
+
 /* What a stopped guest of that state does is as of any other. */
 static void test_stops_while_saving(void **state)
 {
@@ -352,6 +374,7 @@ int main(void)
         cmocka_unit_test_setup(test_goes_on, fresh),
         cmocka_unit_test_setup(test_failures, fresh),
         cmocka_unit_test_setup(test_too_late, fresh),
+        cmocka_unit_test_setup(test_wakes_later, fresh),
         cmocka_unit_test_setup(test_stops_while_saving, fresh),
         cmocka_unit_test_setup(test_save_killed_anywhere, fresh),
         cmocka_unit_test_setup(test_restore_killed_anywhere, fresh),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * tools/libctl: a guest is asked to suspend, on a store in memory (fake_xs.h): what is refused before it is asked.
+ * tools/libctl: a guest is asked to suspend, on a store in memory (fake_xs.h): what is refused before it is asked, and
+ * whether one that was asked may be asleep later, whatever failed.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -21,12 +22,16 @@
 #define ANNOUNCE DOM "/control/feature-suspend"
 
 static struct ctl_domain_info guest;
+static int looks_left; /* then looking fails */
+static bool asked;
 
 /* --- the host --- */
 
 int ctl_domain_info(struct ctl *c, uint32_t domid, struct ctl_domain_info *info, struct ctl_error *e)
 {
     *info = guest;
+    if (looks_left-- == 0)
+        return ctl_error_set(e, -EIO, "look", NULL, NULL, "the hypervisor does not answer");
     return domid == GUEST ? 0 : ctl_error_set(e, -ESRCH, "look", NULL, NULL, "no such domain");
 }
 
@@ -76,6 +81,7 @@ static int fresh(void **state)
 {
     bench_fresh(NULL);
     guest = (struct ctl_domain_info){.domid = GUEST};
+    looks_left = -1;
     xs_fake_set(DOM, "");
     xs_fake_set(ANNOUNCE, "1");
     return 0;
@@ -86,8 +92,10 @@ static void refused(int code, const char *text)
 {
     for (int i = 0; i < 2; i++) {
         memset(&err, 0, sizeof(err));
-        assert_int_equal(i ? ctl_domain_suspend(ctl, GUEST, 100, &err) : ctl_domain_can_suspend(ctl, GUEST, &err),
-                         code);
+        asked = false;
+        assert_int_equal(
+            i ? ctl_domain_suspend(ctl, GUEST, 100, &asked, &err) : ctl_domain_can_suspend(ctl, GUEST, &err), code);
+        assert_false(asked);
         assert_non_null(strstr(err.message, text));
         assert_null(xs_fake_get(REQUEST));
     }
@@ -110,17 +118,79 @@ static void test_refused(void **state)
     refused(-ESRCH, "it has already shut down");
     guest.shutdown_reason = SHUTDOWN_suspend; /* whoever put it to sleep */
     assert_int_equal(ctl_domain_can_suspend(ctl, GUEST, &err), 0);
-    assert_int_equal(ctl_domain_suspend(ctl, GUEST, 100, &err), 0);
+    assert_int_equal(ctl_domain_suspend(ctl, GUEST, 100, &asked, &err), 0);
     guest.dying = true;
     refused(-ESRCH, "it has already shut down");
     assert_int_equal(ctl_domain_can_suspend(ctl, 0, &err), -ESRCH);
     assert_int_equal(ctl_domain_takes(ctl, 0, CTL_REQUEST_SUSPEND, &err), -EINVAL);
 }
 
+/* --- it was asked --- */
+
+static enum { SLEEPS, STAYS, ENDS, CRASHES } then;
+
+/* Takes the request, and does what it does then. */
+static void kernel(const char *path)
+{
+    if (strcmp(path, REQUEST) != 0 || strcmp(xs_fake_get(REQUEST), "suspend") != 0)
+        return;
+    xs_fake_set(REQUEST, "");
+    guest.shutdown = then == SLEEPS || then == CRASHES;
+    guest.shutdown_reason = then == SLEEPS ? SHUTDOWN_suspend : SHUTDOWN_crash;
+    guest.dying = then == ENDS;
+}
+
+static int suspend(void)
+{
+    asked = false;
+    memset(&err, 0, sizeof(err));
+    return ctl_domain_suspend(ctl, GUEST, 50, &asked, &err);
+}
+
+static void test_answers(void **state)
+{
+    static const struct {
+        int then, rc;
+        bool may;
+    } cases[] = {{SLEEPS, 0, true}, {STAYS, -ETIMEDOUT, true}, {ENDS, -ESRCH, false}, {CRASHES, -ECANCELED, false}};
+
+    assert_int_equal(suspend(), -ETIMEDOUT); /* nobody takes it */
+    assert_true(asked);
+    assert_true(is(REQUEST, ""));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        fresh(state);
+        xs_fake_changed = kernel;
+        then = cases[i].then;
+        assert_int_equal(suspend(), cases[i].rc);
+        assert_int_equal(asked, cases[i].may);
+    }
+}
+
+/* The hypervisor is asked again and again, and does not answer once: a guest that took the request may be asleep. */
+static void test_looking_fails(void **state)
+{
+    unsigned may = 0;
+    int rc = -1;
+
+    for (int at = 0; rc < 0; at++) {
+        fresh(state);
+        xs_fake_changed = kernel;
+        then = SLEEPS;
+        looks_left = at;
+        rc = suspend();
+        assert_true(rc == 0 || rc == -EIO);
+        assert_true(asked || !guest.shutdown);
+        may += rc < 0 && asked;
+    }
+    assert_true(may >= 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_refused, fresh),
+        cmocka_unit_test_setup(test_answers, fresh),
+        cmocka_unit_test_setup(test_looking_fails, fresh),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -104,27 +104,29 @@ static int write_stream(struct save *s, struct ctl_error *err)
 
 /* --- the steps --- */
 
-/* The guest goes on. One that may still come to suspend stays marked, so that the supervisor wakes it then. */
+/* The guest goes on. One that sleeps, or may still come to that, stays marked, so that the supervisor wakes it then. */
 static void undo(struct save *s, bool may_suspend)
 {
     struct ctl_error err = {0};
+    int rc = ctl_domain_go_on(s->cli->ctl, s->domid, &err);
 
-    if (ctl_domain_go_on(s->cli->ctl, s->domid, &err) < 0)
+    if (rc < 0)
         cli_fail(s->cli, s->name, &err, s->domid);
-    if (!may_suspend)
+    else if (!may_suspend)
         put_phase(s, GUEST_RUNNING, NULL);
 }
 
 static int take(struct save *s, struct ctl_error *err)
 {
+    bool asked;
     int rc = put_phase(s, GUEST_SAVING, err);
 
     if (rc < 0)
         return rc;
-    rc = ctl_domain_suspend(s->cli->ctl, s->domid, s->timeout_ms, err);
+    rc = ctl_domain_suspend(s->cli->ctl, s->domid, s->timeout_ms, &asked, err);
     if (rc < 0) {
         guest_show_console(s->cli->ctl, s->domid);
-        undo(s, rc == -ETIMEDOUT);
+        undo(s, asked);
         return rc;
     }
     guest_drain_console(s->cli->ctl, &s->gs, s->domid); /* what is left in the ring would be said twice */

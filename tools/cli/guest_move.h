@@ -25,7 +25,7 @@ int guest_name_nodes(struct ctl *ctl, const uint8_t uuid[16], uint32_t domid, co
 int guest_hand_over(struct ctl *ctl, struct guest_state *gs, uint32_t domid, struct ctl_error *err);
 /*
  * It goes on here, as if nothing had been; one that was handed over only if the record and its name say so first.
- * may_suspend: it was asked to and has not yet; if it does, it is woken.
+ * may_suspend: it was asked to, and is not known to have been let go on since; if it does, it is woken.
  */
 int guest_take_back(struct ctl *ctl, struct guest_state *gs, uint32_t domid, bool may_suspend, struct ctl_error *err);
 /* It gets its name and runs, or is left paused. */

@@ -178,6 +178,6 @@ int migrate_send(struct migration *m, bool *unresolved, struct ctl_error *err)
     if (m->state.stage == CTL_SEND_SUSPEND)
         guest_show_console(m->cli->ctl, m->domid);
     if (!*unresolved)
-        take_back(m, m->state.stage == CTL_SEND_SUSPEND && rc == -ETIMEDOUT);
+        take_back(m, m->state.stage == CTL_SEND_SUSPEND && m->state.asked);
     return rc;
 }

@@ -179,9 +179,10 @@ int ctl_domain_wait(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, struct
 
 /*
  * Asks the guest to suspend and waits until it has; one that is suspended already is fine. -ETIMEDOUT: it did not take
- * the request, or took it and still runs; others as ctl_domain_request().
+ * the request, or took it and still runs; others as ctl_domain_request(). *asked: after a failure, it was asked, and is
+ * asleep or may fall asleep yet: then somebody has to see to it that it goes on.
  */
-int ctl_domain_suspend(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, struct ctl_error *err);
+int ctl_domain_suspend(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, bool *asked, struct ctl_error *err);
 /* 0, or why the guest could not be asked to suspend. */
 int ctl_domain_can_suspend(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
 /* A suspended guest goes on where it was; one that is not suspended is left alone. Source: resumedomain. */
@@ -654,6 +655,7 @@ struct ctl_send_state {
     uint64_t dirty_pages;                            /* as looked at last */
     uint64_t estimate_ms;                            /* to send these */
     uint64_t began_ms, asked_ms, asleep_ms, done_ms; /* 0: not yet */
+    bool asked;                                      /* as ctl_domain_suspend() has it */
 };
 
 struct ctl_send {
@@ -670,10 +672,9 @@ struct ctl_send {
 
 /*
  * Writes a guest to a stream while it runs, round after round, the last one when it has suspended. On success it is
- * suspended, and its log of stores is still on: ctl_log_off() if it is to go on. On failure it goes on - one that was
- * asked to suspend and did not in time (-ETIMEDOUT in CTL_SEND_SUSPEND) may still do so. -EOPNOTSUPP: the hypervisor
- * keeps no log of this guest's stores. -ETIME: given up at the end of the rounds. Source: shadow_op
- * enable_logdirty, clean, peek.
+ * suspended, and its log of stores is still on: ctl_log_off() if it is to go on. On failure it goes on - but one that
+ * was asked to suspend (state->asked) may do so later. -EOPNOTSUPP: the hypervisor keeps no log of this guest's stores.
+ * -ETIME: given up at the end of the rounds. Source: shadow_op enable_logdirty, clean, peek.
  */
 int ctl_domain_send(struct ctl *ctl, uint32_t domid, struct ctl_stream *s, const struct ctl_send *how,
                     struct ctl_send_state *state, struct ctl_error *err);

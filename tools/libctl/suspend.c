@@ -23,8 +23,8 @@ static bool suspended(const struct ctl_domain_info *info)
     return info->shutdown && !info->dying && info->shutdown_reason == SHUTDOWN_suspend;
 }
 
-/* It took the request; now it has to come to rest. */
-static int wait_suspended(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, struct ctl_error *err)
+/* It took the request; now it has to come to rest. One that has ended will not suspend any more. */
+static int wait_suspended(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, bool *asked, struct ctl_error *err)
 {
     struct ctl_domain_end end;
     int rc = ctl_domain_wait(ctl, domid, timeout_ms, &end, err);
@@ -33,6 +33,7 @@ static int wait_suspended(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, 
         return ctl_fail_domain(ctl, err, rc, CTL_AT("suspend", domid),
                                "the guest took the request and still runs; its kernel may have refused to freeze");
     }
+    *asked = rc < 0 || (!end.gone && end.reason == SHUTDOWN_suspend);
     if (rc == 0 && end.gone) {
         return ctl_fail_domain(ctl, err, -ESRCH, CTL_AT("suspend", domid), "it went away instead");
     }
@@ -72,21 +73,27 @@ int ctl_domain_can_suspend(struct ctl *ctl, uint32_t domid, struct ctl_error *er
     return rc < 0 || suspended(&info) ? rc : ctl_domain_takes(ctl, domid, CTL_REQUEST_SUSPEND, err);
 }
 
-int ctl_domain_suspend(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, struct ctl_error *err)
+int ctl_domain_suspend(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, bool *asked, struct ctl_error *err)
 {
     uint64_t until = ctl_deadline(timeout_ms), now;
     struct ctl_domain_info info;
     int rc = ctl_domain_info(ctl, domid, &info, err);
 
-    if (rc < 0 || suspended(&info)) {
+    *asked = rc == 0 && suspended(&info);
+    if (rc < 0 || *asked) {
         return rc < 0 ? rc : wait_rest(ctl, domid, err);
     }
+    rc = ctl_domain_takes(ctl, domid, CTL_REQUEST_SUSPEND, err);
+    if (rc < 0) {
+        return rc;
+    }
+    *asked = true; /* one that could not be withdrawn may be taken later */
     rc = ctl_domain_request(ctl, domid, CTL_REQUEST_SUSPEND, timeout_ms, err);
     if (rc < 0) {
         return rc;
     }
     now = ctl_now_ms();
-    rc = wait_suspended(ctl, domid, until > now ? (unsigned)(until - now) : 0, err);
+    rc = wait_suspended(ctl, domid, until > now ? (unsigned)(until - now) : 0, asked, err);
     return rc < 0 ? rc : wait_rest(ctl, domid, err);
 }
 
