@@ -16,6 +16,7 @@
 
 #include "move_world.h"
 #include "cli/arrivals.h"
+#include "cli/guest_move.h"
 #include "fake_ctl.h"
 
 #define UUID     "aa000000-0000-0000-0000-000000000000" /* of guest_world's left() */
@@ -128,6 +129,32 @@ static void test_at_work(void **state)
         says(1, "migrate-resolve -T web2--migratedaway", "is still at work on it");
         assert_int_equal(record_of("web2--migratedaway").phase, GUEST_HANDED_OVER);
     }
+}
+
+/* Its name is kept for it while nobody knows where it is: it goes on here under that. */
+static void test_name_is_kept(void **state)
+{
+    struct guest_state gs;
+
+    created(state);
+    gs = the_record();
+    gs.phase = GUEST_MIGRATING;
+    snprintf(gs.move, sizeof(gs.move), MOVE_A);
+    fake_stop(fake->domains[1].domid, SUSPEND);
+    assert_int_equal(guest_hand_over(ctl, &gs, fake->domains[1].domid, NULL), 0);
+    says(1, "create -e g.json", "was handed over to another host, and may come back");
+    assert_int_equal(umbra("create -e g.json name=other"), 0);
+    says(1, "rename other web2", "was handed over to another host, and may come back");
+    assert_int_equal(umbra("destroy other"), 0);
+    says(0, "migrate-resolve -H web2", "");
+    one_guest(true);
+    gs = the_record();
+    gs.phase = GUEST_MIGRATING;
+    assert_int_equal(guest_hand_over(ctl, &gs, fake->domains[1].domid, NULL), 0);
+    says(0, "migrate-resolve -T web2", "");
+    assert_int_equal(nodes_below("/umbra/name/"), 0);
+    fake->n_devices = 0;
+    assert_int_equal(umbra("create -e g.json"), 0);
 }
 
 /* --- it ran there, and nothing is left of it --- */
@@ -258,11 +285,17 @@ static void test_cannot_be_written(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_moved_on, fresh),      cmocka_unit_test_setup(test_on_this_host, fresh),
-        cmocka_unit_test_setup(test_at_work, fresh),       cmocka_unit_test_setup(test_gone, fresh),
-        cmocka_unit_test_setup(test_is_remembered, fresh), cmocka_unit_test_setup(test_no_force, fresh),
-        cmocka_unit_test_setup(test_struck_out, fresh),    cmocka_unit_test_setup(test_the_last_ones, fresh),
-        cmocka_unit_test_setup(test_damaged, fresh),       cmocka_unit_test_setup(test_cannot_be_written, fresh),
+        cmocka_unit_test_setup(test_moved_on, fresh),
+        cmocka_unit_test_setup(test_on_this_host, fresh),
+        cmocka_unit_test_setup(test_at_work, fresh),
+        cmocka_unit_test_setup(test_name_is_kept, fresh),
+        cmocka_unit_test_setup(test_gone, fresh),
+        cmocka_unit_test_setup(test_is_remembered, fresh),
+        cmocka_unit_test_setup(test_no_force, fresh),
+        cmocka_unit_test_setup(test_struck_out, fresh),
+        cmocka_unit_test_setup(test_the_last_ones, fresh),
+        cmocka_unit_test_setup(test_damaged, fresh),
+        cmocka_unit_test_setup(test_cannot_be_written, fresh),
     };
 
     return cmocka_run_group_tests(tests, move_setup, move_teardown);

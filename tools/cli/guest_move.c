@@ -57,7 +57,7 @@ static int change(struct ctl *ctl, struct guest_state *gs, enum guest_phase phas
     if (rc)
         return rc;
     next.phase = phase;
-    rc = guest_name_free(ctl, name, err);
+    rc = guest_name_free_moved(ctl, name, err);
     if (rc >= 0)
         rc = guest_state_rename(ctl, &next, name, err);
     guest_names_unlock();

@@ -49,6 +49,11 @@ static bool is_moved(enum guest_phase phase)
     return phase == GUEST_MIGRATING || phase == GUEST_INCOMING || phase == GUEST_HANDED_OVER;
 }
 
+static bool has_real(enum guest_phase phase)
+{
+    return phase == GUEST_INCOMING || phase == GUEST_HANDED_OVER || phase == GUEST_DYING;
+}
+
 char *guest_state_text(const struct guest_state *gs)
 {
     struct json_out *o = json_out_new(false);
@@ -65,7 +70,7 @@ char *guest_state_text(const struct guest_state *gs)
         ctl_uuid_format(gs->kept, kept);
         json_out_str(o, "kept", kept);
     }
-    if (gs->phase == GUEST_INCOMING || gs->phase == GUEST_HANDED_OVER)
+    if (has_real(gs->phase))
         json_out_str(o, "real", gs->real);
     if (is_moved(gs->phase) && *gs->move)
         json_out_str(o, "move", gs->move);
@@ -111,7 +116,7 @@ void guest_state_parse(const char *text, struct guest_state *gs)
     }
     if (gs->phase == GUEST_RENAMING && ctl_uuid_parse(member_text(record, "kept"), gs->kept))
         gs->phase = GUEST_RUNNING; /* to be decided again */
-    if (gs->phase == GUEST_INCOMING || gs->phase == GUEST_HANDED_OVER)
+    if (has_real(gs->phase))
         snprintf(gs->real, sizeof(gs->real), "%s", member_text(record, "real"));
     if (is_moved(gs->phase))
         snprintf(gs->move, sizeof(gs->move), "%s", member_text(record, "move"));
@@ -208,6 +213,8 @@ int guest_state_rename(struct ctl *ctl, struct guest_state *gs, const char *name
     path_of_name(old, gs->name);
     path_of_name(new, name);
     ctl_uuid_format(gs->uuid, uuid);
+    if (gs->phase == GUEST_HANDED_OVER && strcmp(gs->real, gs->name) == 0)
+        changes[0].value = uuid; /* nobody else gets the name before it is known where the guest is */
     snprintf(gs->name, sizeof(gs->name), "%s", name);
     text = guest_state_text(gs);
     if (!text)
@@ -220,8 +227,8 @@ int guest_state_rename(struct ctl *ctl, struct guest_state *gs, const char *name
 
 int guest_state_remove(struct ctl *ctl, const uint8_t uuid[16], struct ctl_error *err)
 {
-    char path[PATH_SIZE], name[NAME_SIZE], id[CTL_UUID_TEXT];
-    const struct ctl_store_change changes[] = {{path, NULL, NULL}, {name, NULL, id}};
+    char path[PATH_SIZE], name[NAME_SIZE], real[NAME_SIZE], id[CTL_UUID_TEXT];
+    const struct ctl_store_change changes[] = {{path, NULL, NULL}, {name, NULL, id}, {real, NULL, id}};
     struct guest_state gs;
     int rc = guest_state_get(ctl, uuid, &gs, err);
 
@@ -229,8 +236,9 @@ int guest_state_remove(struct ctl *ctl, const uint8_t uuid[16], struct ctl_error
         return rc == -ENOENT ? 0 : rc;
     path_of(path, uuid, "");
     path_of_name(name, gs.name);
+    path_of_name(real, gs.real);
     ctl_uuid_format(uuid, id);
-    return ctl_store_change(ctl, changes, *gs.name ? 2 : 1, err);
+    return ctl_store_change(ctl, changes, *gs.real ? 3 : *gs.name ? 2 : 1, err);
 }
 
 int guest_state_find(struct ctl *ctl, const char *name_or_id, struct guest_state *gs, struct ctl_error *err)
@@ -355,6 +363,20 @@ static int taken(struct ctl_error *err, const struct guest_state *other, const c
     return -EEXIST;
 }
 
+/* It had the name, and has it again if it comes back. To whoever has a part in such a move that is nothing. */
+static bool is_kept(const struct guest_state *found, const struct guest_state *gs)
+{
+    return found->phase == GUEST_HANDED_OVER && gs->phase != GUEST_HANDED_OVER && strcmp(found->real, gs->name) == 0;
+}
+
+static int kept_name(struct ctl_error *err)
+{
+    ctl_error_set(err, -EEXIST, "take the name", NULL, "choose another name, or umbra migrate-resolve",
+                  "a guest of this name was handed over to another host, and may come back");
+    ctl_error_field(err, "name");
+    return -EEXIST;
+}
+
 /* -EEXIST if this record has the name or the uuid. The names are locked, so whoever left it unfinished is no more. */
 static int check_record(struct ctl *ctl, const struct guest_state *found, const struct guest_state *gs,
                         struct guest_state *other, struct ctl_error *err)
@@ -367,6 +389,8 @@ static int check_record(struct ctl *ctl, const struct guest_state *found, const 
         rc = taken(err, found, "uuid", "a guest of this uuid");
     else if (strcmp(found->name, gs->name) == 0)
         rc = taken(err, found, "name", "a guest of this name");
+    else if (is_kept(found, gs))
+        rc = kept_name(err);
     if (rc && other)
         *other = *found;
     return rc;
@@ -541,11 +565,21 @@ int guest_state_add(struct ctl *ctl, const struct guest_state *gs, const char *c
     return rc;
 }
 
-int guest_name_free(struct ctl *ctl, const char *name, struct ctl_error *err)
+static int name_free(struct ctl *ctl, const char *name, enum guest_phase phase, struct ctl_error *err)
 {
-    struct guest_state wanted;
+    struct guest_state wanted = {.phase = phase};
 
     memset(wanted.uuid, 0xff, sizeof(wanted.uuid)); /* nobody's */
     snprintf(wanted.name, sizeof(wanted.name), "%s", name);
     return check_taken(ctl, &wanted, NULL, err);
+}
+
+int guest_name_free(struct ctl *ctl, const char *name, struct ctl_error *err)
+{
+    return name_free(ctl, name, GUEST_BUILDING, err);
+}
+
+int guest_name_free_moved(struct ctl *ctl, const char *name, struct ctl_error *err)
+{
+    return name_free(ctl, name, GUEST_HANDED_OVER, err);
 }

@@ -7,7 +7,8 @@
  *   /umbra/guest/UUID/config/N  the configuration as JSON, in pieces that fit a message; there before the record
  *   /umbra/guest/UUID/move      while it is moved to another host: where to, and how far, one line of JSON
  *   /umbra/name/NAME            the UUID: made, renamed and removed in one transaction with the record, so that whether
- *                               a name is free takes as long with many guests as with none
+ *                               a name is free takes as long with many guests as with none. A guest that was handed
+ *                               over keeps that of its real name
  *
  * Written only by the process that holds the guest's lock (lock.h). A state together with a free lock says what is left
  * to do; guest_settle() does it.
@@ -45,9 +46,10 @@ struct guest_state {
     bool watched;                 /* does the supervisor act when it ends? */
     int64_t started, short_lives; /* seconds since the host's start; short lives in a row */
     uint8_t kept[16];             /* GUEST_RENAMING */
-    char real[CTL_NAME_MAX];      /* GUEST_INCOMING, GUEST_HANDED_OVER: its name when that is over; else empty */
-    char move[GUEST_MOVE_TEXT];   /* while it is moved, which move it is: random, in hex; empty: not known */
-    int64_t deaf;                 /* its domain that outlived a xenstored (spare.h): it takes no request; 0: none */
+    char
+        real[CTL_NAME_MAX]; /* GUEST_INCOMING, GUEST_HANDED_OVER, GUEST_DYING after these: its name when that is over */
+    char move[GUEST_MOVE_TEXT]; /* while it is moved, which move it is: random, in hex; empty: not known */
+    int64_t deaf;               /* its domain that outlived a xenstored (spare.h): it takes no request; 0: none */
 };
 
 const char *guest_phase_name(enum guest_phase phase);
@@ -79,8 +81,10 @@ int guest_state_remove(struct ctl *ctl, const uint8_t uuid[16], struct ctl_error
 /* Held from when a name is looked for until it is taken. */
 int guest_names_lock(struct ctl_error *err);
 void guest_names_unlock(void);
-/* With the names locked: 0, or -EEXIST: a guest or domain has the name. */
+/* With the names locked: 0, or -EEXIST: a guest or domain has the name, or it is kept for one that was handed over. */
 int guest_name_free(struct ctl *ctl, const char *name, struct ctl_error *err);
+/* The same for a guest that comes or is taken back: names are kept for these. */
+int guest_name_free_moved(struct ctl *ctl, const char *name, struct ctl_error *err);
 /* The configuration as text, freed by the caller; NULL if there is none. 0 or -errno: it could not be read. */
 int guest_state_config(struct ctl *ctl, const uint8_t uuid[16], char **config, struct ctl_error *err);
 /* Another one instead; all of it or nothing. */

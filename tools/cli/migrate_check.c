@@ -198,7 +198,7 @@ static int check_name(struct cli *cli, const struct json_value *question, const 
     if (!id || ctl_uuid_parse(id, uuid))
         return ctl_error_set(err, -EINVAL, "check", NULL, NULL, "the question names no guest");
     rc = guest_state_get(cli->ctl, uuid, &gs, err);
-    if (rc == 0 && strcmp(gs.name, name) == 0)
+    if (rc == 0 && (strcmp(gs.name, name) == 0 || (gs.phase == GUEST_HANDED_OVER && strcmp(gs.real, name) == 0)))
         return 0;
     rc = guest_names_lock(err);
     if (rc == 0) {
