@@ -15,7 +15,7 @@ struct ctl_live {
     uint64_t *set;       /* pages to send in this round */
     uint64_t *empty;     /* pages that are named in the first round for their memory, and come later */
     uint64_t *put_off;   /* those that could not be read as they were, for the next */
-    uint8_t *type;       /* with which each was sent last; CTL_NOT_SENT */
+    uint8_t *type;       /* with which each was sent last; PAGE_ALLOC: it was named; CTL_NOT_SENT */
     uint64_t *log;       /* locked: what the hypervisor answered last */
     uint64_t round_bits; /* in `set` when the round began */
     uint64_t peeked_at;  /* place in the round at which it was asked */
@@ -39,9 +39,14 @@ static inline bool ctl_live_wants_none(const struct ctl_live *l, uint64_t first_
 }
 /* Is it only named, so that memory for whole ranges is made in one piece? From here on it is not any more. */
 bool ctl_live_take_empty(struct ctl_live *l, uint64_t pfn);
-/* Its contents are in the stream, with this type; or have to wait for a later round. */
+/* Its contents are in the stream, with this type; or it is named there; or it has to wait for a later round. */
 void ctl_live_sent(struct ctl_live *l, uint64_t word, bool zero);
+static inline void ctl_live_named(struct ctl_live *l, uint64_t pfn)
+{
+    l->type[pfn] = PAGE_ALLOC;
+}
 void ctl_live_put_off(struct ctl_live *l, uint64_t pfn);
+/* Does the other side have memory there? */
 static inline bool ctl_live_was_sent(const struct ctl_live *l, uint64_t pfn)
 {
     return l->type[pfn] != CTL_NOT_SENT;

@@ -219,6 +219,11 @@ static void count_batch(struct ctl_save *v, const struct batch *b)
     for (unsigned i = 0; i < b->nr_data; i++) {
         ctl_live_sent(v->live, b->data_pfn[i], is_zero(page_at(b, i)));
     }
+    for (unsigned i = 0; i < b->n; i++) {
+        if (type_of(b->pfn[i]) == PAGE_ALLOC) {
+            ctl_live_named(v->live, b->pfn[i] & PAGE_PFN_MASK);
+        }
+    }
 }
 
 static int send_batch(struct ctl_save *v, struct batch *b)
