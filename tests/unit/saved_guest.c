@@ -344,6 +344,7 @@ static bool same_list(uint64_t first, const uint64_t *a, const uint64_t *b)
 
 static const char *compare_page(uint64_t pfn)
 {
+    static const uint8_t empty[4096];
     const struct saved_domain *s = &domains[SOURCE], *t = &domains[TARGET];
     const void *a = machine[s->frame[pfn]], *b = machine[t->frame[pfn]];
 
@@ -363,6 +364,9 @@ static const char *compare_page(uint64_t pfn)
     }
     if (page_level(s->type[pfn])) {
         return same_table(a, b, page_level(s->type[pfn])) ? NULL : "a page table";
+    }
+    if (pfn == places.console) {
+        return memcmp(b, empty, sizeof(empty)) == 0 ? NULL : "the console's ring";
     }
     return memcmp(a, b, 4096) ? "a page" : NULL;
 }

@@ -182,7 +182,35 @@ static void test_lies(void **state)
     assert_int_equal(restore(image, image_size), 0);
 }
 
-/* A list of frames, start_info or a GDT in memory that is a page table, or none, is no way to write to page tables. */
+/* What start_info says, in the stream. */
+static void console_in(uint64_t pfn)
+{
+    struct start_info *si = NULL;
+
+    for (unsigned i = 0; i < pieces && !si; i++) {
+        const struct page_header *h = (void *)piece[i].body;
+        const uint64_t *word = (void *)(piece[i].body + sizeof(*h));
+        uint8_t *data = piece[i].body + sizeof(*h);
+
+        if (piece[i].type != REC_PAGE_DATA) {
+            continue;
+        }
+        data += h->count * sizeof(*word);
+        for (unsigned p = 0; p < h->count; p++) {
+            unsigned type = (unsigned)(word[p] >> PAGE_TYPE_SHIFT);
+
+            if ((word[p] & PAGE_PFN_MASK) == places.start_info) {
+                si = (void *)data;
+            }
+            data += page_has_data(type) ? 4096 : 0;
+        }
+    }
+    assert_non_null(si);
+    si->console.domU.mfn = pfn;
+}
+
+/* A list of frames, start_info, a ring or a GDT in memory that is a page table, or none, is no way to write to page
+ * tables. */
 static void test_wrong_places(void **state)
 {
     unsigned p2m, basic;
@@ -210,6 +238,11 @@ static void test_wrong_places(void **state)
     c->user_regs.rdx = none;
     refused_with(image, image_size, "has no memory");
     c->user_regs.rdx = places.start_info;
+    console_in(table);
+    refused_with(image, image_size, "the console's ring, in guest frame");
+    console_in(none);
+    refused_with(image, image_size, "the console's ring is in guest frame");
+    console_in(places.console);
     c->gdt_ents = 512;
     c->gdt_frames[0] = none;
     refused_with(image, image_size, "a page of the GDT");

@@ -10,6 +10,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "libctl/restore.h"
 
@@ -29,6 +30,18 @@ int ctl_restore_domctl(struct ctl_restore *r, struct xen_domctl *op, const char 
                                "the hypervisor refused what %s has", r->s->name);
     }
     return rc;
+}
+
+int ctl_restore_clear(struct ctl_restore *r, uint64_t frame)
+{
+    void *page = ctl_foreign_map(r->b->ctl, r->b->domid, PROT_READ | PROT_WRITE, &frame, 1, r->b->err);
+
+    if (!page) {
+        return r->b->err->code;
+    }
+    memset(page, 0, CTL_PAGE_SIZE);
+    ctl_foreign_unmap(r->b->ctl, page, 1);
+    return 0;
 }
 
 uint64_t ctl_restore_frame(const struct ctl_restore *r, uint64_t pfn)

@@ -65,6 +65,8 @@ static inline uint64_t ctl_restore_most_pfns(const struct ctl_restore *r)
 uint64_t ctl_restore_frame(const struct ctl_restore *r, uint64_t pfn);
 int ctl_restore_domctl(struct ctl_restore *r, struct xen_domctl *op, const char *step);
 int ctl_restore_tsc(struct ctl_restore *r);
+/* Zeroes a frame of the guest's, by its number for calls. */
+int ctl_restore_clear(struct ctl_restore *r, uint64_t frame);
 
 /* restore_pages.c: a PAGE_DATA record; the pins at the end. */
 int ctl_restore_pages(struct ctl_restore *r);

@@ -107,20 +107,12 @@ int ctl_restore_hvm_end(struct ctl_restore *r)
 
 static int empty_ring(struct ctl_restore *r, unsigned index, const char *what, uint64_t *frame)
 {
-    void *ring;
-
     *frame = r->param[index];
     if (!ctl_restore_has(r, *frame)) {
         return ctl_stream_fail(r->s, -EBADMSG, "%s is in guest frame 0x%llx, which has no memory", what,
                                (unsigned long long)*frame);
     }
-    ring = ctl_foreign_map(r->b->ctl, r->b->domid, PROT_READ | PROT_WRITE, frame, 1, r->b->err);
-    if (!ring) {
-        return r->b->err->code;
-    }
-    memset(ring, 0, CTL_PAGE_SIZE);
-    ctl_foreign_unmap(r->b->ctl, ring, 1);
-    return 0;
+    return ctl_restore_clear(r, *frame);
 }
 
 static int restore_rings(struct ctl_restore *r)

@@ -108,6 +108,28 @@ static int needed(struct ctl_restore *r, uint64_t *pfn, const char *what)
     return 0;
 }
 
+static int check_plain(struct ctl_restore *r, uint64_t pfn, const char *what)
+{
+    return r->type[pfn] == PAGE_NORMAL
+               ? 0
+               : ctl_stream_fail(r->s, -EBADMSG, "%s, in guest frame 0x%llx, is no plain memory", what,
+                                 (unsigned long long)pfn);
+}
+
+/*
+ * The console's ring begins empty: what is in it was said where the guest comes from, whose console daemon has read it,
+ * or does before the guest's last domain goes there.
+ */
+static int empty_console(struct ctl_restore *r, uint64_t pfn)
+{
+    int rc = needed(r, &r->b->console_frame, "the console's ring");
+
+    if (rc == 0) {
+        rc = check_plain(r, pfn, "the console's ring");
+    }
+    return rc == 0 ? ctl_restore_clear(r, r->b->console_frame) : rc;
+}
+
 static int fill_start_info(struct ctl_restore *r, struct start_info *si)
 {
     int rc;
@@ -116,7 +138,7 @@ static int fill_start_info(struct ctl_restore *r, struct start_info *si)
     r->b->console_frame = si->console.domU.mfn;
     rc = needed(r, &r->b->store_frame, "xenstore's ring");
     if (rc == 0) {
-        rc = needed(r, &r->b->console_frame, "the console's ring");
+        rc = empty_console(r, r->b->console_frame);
     }
     if (rc < 0) {
         return rc;
@@ -140,9 +162,8 @@ static int restore_start_info(struct ctl_restore *r)
     struct start_info *si;
     int rc = needed(r, &c->user_regs.rdx, "start_info");
 
-    if (rc == 0 && r->type[pfn] != PAGE_NORMAL) {
-        rc = ctl_stream_fail(r->s, -EBADMSG, "start_info, in guest frame 0x%llx, is no plain memory",
-                             (unsigned long long)pfn);
+    if (rc == 0) {
+        rc = check_plain(r, pfn, "start_info");
     }
     if (rc < 0) {
         return rc;
