@@ -72,6 +72,7 @@ struct fake {
     unsigned suspend_ms, woken;    /* time given last; guests that were let go on */
     int send_fails, send_stage;    /* error of a send, and in which stage */
     struct ctl_send how;           /* of the last send */
+    unsigned stage_ms;             /* how long each of its stages takes */
     int logging;                   /* times that the log of stores was left on */
     int dump_fails;                /* fake_verbs.c */
     long cut_to, cut_back;         /* bytes after which the connection is cut; -1: never (fake_transport.c) */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "libctl/stream.h"
 
@@ -133,6 +134,7 @@ static int send_stage(struct ctl_send_state *state, enum ctl_send_stage stage, c
     int rc;
 
     state->stage = stage;
+    usleep(fake->stage_ms * 1000);
     rc = how->tick ? how->tick(how->ctx, state, err) : 0;
     if (rc == 0 && fake->send_fails && fake->send_stage == (int)stage)
         rc = ctl_error_set(err, fake->send_fails, "copy its memory", "domain", NULL, "no");
@@ -143,11 +145,17 @@ static int send_stage(struct ctl_send_state *state, enum ctl_send_stage stage, c
 static int send_contents(struct ctl *ctl, uint32_t domid, struct ctl_stream *s, const struct ctl_send *how,
                          struct ctl_send_state *state, struct ctl_error *err)
 {
-    int rc = send_stage(state, CTL_SEND_LIVE, how, err);
+    int rc;
 
+    state->rounds = 2;
+    state->round_pages = 1000;
+    state->round_at = 500;
+    state->rate = 12 << 20;
+    state->dirty_rate = 1234;
+    state->estimate_ms = 250;
+    rc = send_stage(state, CTL_SEND_LIVE, how, err);
     fake->logging = how->live;
     s->err = err;
-    state->rounds = 2;
     state->sent[0] = 900;
     state->sent[1] = 100;
     state->pages = 1000;

@@ -597,11 +597,16 @@ int ctl_domain_info(struct ctl *ctl, uint32_t domid, struct ctl_domain_info *inf
 }
 
 /* Before it sleeps there is nothing to be sure of. */
-int ctl_disks_flush(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
+int ctl_disks_flush(struct ctl *ctl, uint32_t domid, int (*go_on)(void *ctx, struct ctl_error *err), void *ctx,
+                    struct ctl_error *err)
 {
+    int rc = go_on(ctx, err);
+
     if (!domains[domid].suspended)
         abort();
     disks_flushed++;
+    if (rc < 0)
+        return rc;
     return disks_fail ? ctl_error_set(err, disks_fail, "flush a disk", NULL, NULL, "its storage does not answer") : 0;
 }
 

@@ -410,6 +410,31 @@ static void under_way(const char *figures)
     put_file(path, figures, 0600);
 }
 
+static int enough(void *ctx, struct ctl_error *e)
+{
+    int *times = ctx;
+
+    return ++*times < 3 ? 0 : ctl_error_set(e, -EINTR, "wait", NULL, NULL, "interrupted");
+}
+
+/* Requests are under way for ever, and whoever waits is told to give up: its word is the error. */
+static void test_flush_given_up(void **state)
+{
+    int times = 0;
+
+    flush_dir = flush_nodes = place;
+    synced = 0;
+    under_way("1 1\n");
+    assert_int_equal(attach(5, false), 0);
+    xs_fake_set(BACK "/physical-device", "7:10");
+    xs_fake_set(BACK "/physical-device-path", disk);
+    assert_int_equal(ctl_disks_flush(ctl, 5, enough, &times, &err), -EINTR);
+    assert_string_equal(err.message, "interrupted");
+    assert_int_equal(times, 3);
+    assert_int_equal(synced, 0);
+    under_way("");
+}
+
 static void test_flush(void **state)
 {
     uint64_t began;
@@ -428,18 +453,18 @@ static void test_flush(void **state)
         _exit(0);
     }
     began = ctl_now_ms();
-    assert_int_equal(ctl_disks_flush(ctl, 5, &err), 0);
+    assert_int_equal(ctl_disks_flush(ctl, 5, NULL, NULL, &err), 0);
     assert_true(ctl_now_ms() - began >= 150);
     assert_int_equal(waitpid(child, NULL, 0), child);
     assert_int_equal(synced, 1);
     sync_fails = EIO;
-    assert_int_equal(ctl_disks_flush(ctl, 5, &err), -EIO);
+    assert_int_equal(ctl_disks_flush(ctl, 5, NULL, NULL, &err), -EIO);
     assert_non_null(strstr(err.message, "may not be on the disk"));
     sync_fails = 0;
     xs_fake_set(BACK "/mode", "r");
-    assert_int_equal(ctl_disks_flush(ctl, 5, &err), 0);
+    assert_int_equal(ctl_disks_flush(ctl, 5, NULL, NULL, &err), 0);
     assert_int_equal(synced, 2);
-    assert_int_equal(ctl_disks_flush(ctl, 77, &err), 0);
+    assert_int_equal(ctl_disks_flush(ctl, 77, NULL, NULL, &err), 0);
     xs_fake_set(BACK "/mode", "w");
     under_way("1 1\n"); /* which it always is with one that runs */
     began = ctl_now_ms();
@@ -538,6 +563,7 @@ int main(void)
         cmocka_unit_test_setup(test_taken_away_meanwhile, fresh),
         cmocka_unit_test_setup(test_twin, fresh),
         cmocka_unit_test_setup(test_flush, fresh),
+        cmocka_unit_test_setup(test_flush_given_up, fresh),
         cmocka_unit_test_setup(test_one_script_at_a_time, fresh),
         cmocka_unit_test_setup(test_script_never_stops, fresh),
     };

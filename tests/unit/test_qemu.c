@@ -480,20 +480,20 @@ static void test_flush(void **state)
     (void)state;
     assert_int_equal(attach("xvda", image, CTL_QCOW2), 0);
     up();
-    assert_int_equal(ctl_disks_flush(ctl, 5, &err), 0);
+    assert_int_equal(ctl_disks_flush(ctl, 5, NULL, NULL, &err), 0);
     slurp(orders, text, sizeof(text));
     assert_string_equal(text, "{\"execute\": \"qmp_capabilities\"}\n"
                               "{\"execute\": \"stop\"}\n{\"execute\": \"cont\"}\n"
                               "{\"execute\": \"stop\"}\n{\"execute\": \"cont\"}\n");
     xs_fake_set(BACK "/mode", "r");
     unlink(orders);
-    ctl_disks_flush(ctl, 5, &err);
+    ctl_disks_flush(ctl, 5, NULL, NULL, &err);
     assert_int_not_equal(access(orders, F_OK), 0);
     assert_int_equal(ctl_devices_end(ctl, 5, &err), 0);
     be("refuses");
     assert_int_equal(attach("xvda", image, CTL_QCOW2), 0);
     up();
-    assert_int_equal(ctl_disks_flush(ctl, 5, &err), -EIO);
+    assert_int_equal(ctl_disks_flush(ctl, 5, NULL, NULL, &err), -EIO);
     assert_non_null(strstr(err.message, "does not write out"));
 }
 

@@ -3,8 +3,10 @@
  * What is seen of a migration: one line on a terminal, an object a second with --json, the record's line that
  * `migrate-status` reads, and the sums at the end.
  */
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "cli/migrate.h"
@@ -53,14 +55,29 @@ static char *object(const struct migration *m, const struct ctl_send_state *now)
     return json_out_end(o);
 }
 
+/* Would it be written at once? A reader that is slow, or a terminal that is stopped, must not hold the guest up. */
+static bool takes(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+    return poll(&p, 1, 0) > 0 && (p.revents & POLLOUT);
+}
+
+/* What does not fit is left out: a line that goes on in the next one cannot be written over. */
 static void show_line(struct migration *m, const struct ctl_send_state *now)
 {
-    fprintf(stderr, "\r%s: %s %u: %3u %%, %.1f MiB/s, %llu pages/s dirtied", m->name,
-            now->stage == CTL_SEND_LIVE ? "round" : stages[now->stage], now->rounds ? now->rounds - 1 : 0,
-            percent_of(now), (double)now->rate / MIB, (unsigned long long)now->dirty_rate);
-    if (now->rounds > 1 && now->estimate_ms != UINT64_MAX)
-        fprintf(stderr, ", %llu ms of downtime left", (unsigned long long)now->estimate_ms);
-    fputs("\033[K", stderr);
+    struct winsize size;
+    char line[512];
+    int n = snprintf(line, sizeof(line), "%s: %s %u: %3u %%, %.1f MiB/s, %llu pages/s dirtied", m->name,
+                     now->stage == CTL_SEND_LIVE ? "round" : stages[now->stage], now->rounds ? now->rounds - 1 : 0,
+                     percent_of(now), (double)now->rate / MIB, (unsigned long long)now->dirty_rate);
+
+    if (now->rounds > 1 && now->estimate_ms != UINT64_MAX && n > 0 && (size_t)n < sizeof(line))
+        snprintf(line + n, sizeof(line) - (size_t)n, ", %llu ms of downtime left",
+                 (unsigned long long)now->estimate_ms);
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 && size.ws_col <= sizeof(line))
+        line[size.ws_col - 1] = '\0';
+    fprintf(stderr, "\r%s\033[K", line);
     fflush(stderr);
     m->line_open = true;
 }
@@ -72,20 +89,26 @@ void migrate_line_end(struct migration *m)
     m->line_open = false;
 }
 
+/* A guest that runs again soon is not made to wait for a note of how far it is. */
+static bool just_asleep(const struct migration *m, const struct ctl_send_state *now, uint64_t ms)
+{
+    return m->send.live && now->stage == CTL_SEND_REST && ms - now->asleep_ms < NOTE_MS;
+}
+
 void migrate_show(struct migration *m, const struct ctl_send_state *now)
 {
     uint64_t ms = migrate_now_ms();
     char *text;
 
-    if (!m->cli->json && ms - m->shown_ms >= LINE_MS && isatty(STDERR_FILENO)) {
+    if (!m->cli->json && ms - m->shown_ms >= LINE_MS && isatty(STDERR_FILENO) && takes(STDERR_FILENO)) {
         m->shown_ms = ms;
         show_line(m, now);
     }
-    if (ms - m->noted_ms < NOTE_MS)
+    if (ms - m->noted_ms < NOTE_MS || just_asleep(m, now, ms))
         return;
     m->noted_ms = ms;
     text = object(m, now);
-    if (text && m->cli->json) {
+    if (text && m->cli->json && takes(STDOUT_FILENO)) {
         fputs(text, stdout);
         fflush(stdout);
     }

@@ -40,7 +40,16 @@ static unsigned long under_way(const char *path)
     return reads + writes;
 }
 
-static int wait_idle(const char *number)
+struct flushing {
+    bool asleep;
+    int (*go_on)(void *ctx, struct ctl_error *err);
+    void *ctx;
+    struct ctl_error *err;
+    int rc;
+};
+
+/* 1: it is not to be waited for any more. */
+static int wait_idle(struct flushing *f, const char *number)
 {
     const struct timespec breath = {.tv_nsec = POLL_MS * 1000000L};
     uint64_t until = ctl_deadline(IDLE_MS);
@@ -51,6 +60,10 @@ static int wait_idle(const char *number)
         idle = under_way(path) ? 0 : idle + 1;
         if (!idle && ctl_now_ms() > until) {
             return -ETIMEDOUT;
+        }
+        f->rc = f->go_on ? f->go_on(f->ctx, f->err) : 0;
+        if (f->rc < 0) {
+            return 1;
         }
         nanosleep(&breath, NULL);
     }
@@ -97,32 +110,29 @@ static int flush_device(const char *path, const char *number)
     return rc;
 }
 
-static int flush_one(const struct device *d, bool asleep, struct ctl_error *err)
+static int flush_one(const struct device *d, struct flushing *f)
 {
     char *hex = device_read(d, "physical-device"), *path = device_read(d, "physical-device-path");
     char number[24];
     int rc = 0;
 
     if (decimal(hex, number)) {
-        rc = asleep ? wait_idle(number) : 0;
-        rc = rc < 0 ? rc : flush_device(path, number);
-    } else if (asleep) {
+        rc = f->asleep ? wait_idle(f, number) : 0;
+        rc = rc ? rc : flush_device(path, number);
+    } else if (f->asleep) {
         sync();
     }
     free(path);
     free(hex);
+    if (rc > 0) {
+        return f->rc;
+    }
     if (rc == -ETIMEDOUT) {
-        return device_fail(d, err, rc, STEP, "is its storage still there?", "requests are under way for %d s",
+        return device_fail(d, f->err, rc, STEP, "is its storage still there?", "requests are under way for %d s",
                            IDLE_MS / 1000);
     }
-    return rc < 0 ? device_fail(d, err, rc, STEP, NULL, "what was written to it may not be on the disk") : 0;
+    return rc < 0 ? device_fail(d, f->err, rc, STEP, NULL, "what was written to it may not be on the disk") : 0;
 }
-
-struct flushing {
-    bool asleep;
-    struct ctl_error *err;
-    int rc;
-};
 
 static void each_flush(const struct device *d, void *ctx)
 {
@@ -131,7 +141,7 @@ static void each_flush(const struct device *d, void *ctx)
 
     if (f->rc == 0 && mode && strcmp(mode, "r") != 0) {
         if (d->by != DEVICE_QDISK) {
-            f->rc = flush_one(d, f->asleep, f->err);
+            f->rc = flush_one(d, f);
         } else if (f->asleep && ctl_disks_process(d->domid)) {
             f->rc = qemu_flush(d, f->err);
         }
@@ -139,9 +149,10 @@ static void each_flush(const struct device *d, void *ctx)
     free(mode);
 }
 
-int ctl_disks_flush(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
+int ctl_disks_flush(struct ctl *ctl, uint32_t domid, int (*go_on)(void *ctx, struct ctl_error *err), void *ctx,
+                    struct ctl_error *err)
 {
-    struct flushing f = {.asleep = true, .err = err};
+    struct flushing f = {.asleep = true, .go_on = go_on, .ctx = ctx, .err = err};
 
     device_for_each(ctl, domid, each_flush, &f);
     return f.rc;

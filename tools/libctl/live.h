@@ -81,5 +81,7 @@ int ctl_lanes_end(struct ctl_save *v);
 /* pace.c: of the stream. ctx: the struct ctl_live. */
 void ctl_pace_begin(struct ctl_live *l, struct ctl_stream *s);
 void ctl_pace_end(struct ctl_stream *s);
+/* For whoever waits: calls the tick, if it is time for that. */
+int ctl_pace_tick(struct ctl_live *l, struct ctl_error *err);
 
 #endif

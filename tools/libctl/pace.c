@@ -15,8 +15,16 @@
 
 static int tick(struct ctl_live *l, uint64_t now, struct ctl_error *err)
 {
+    if (now - l->pace.ticked_ms < TICK_MS) {
+        return 0;
+    }
     l->pace.ticked_ms = now;
     return l->how->tick ? l->how->tick(l->how->ctx, l->now, err) : 0;
+}
+
+int ctl_pace_tick(struct ctl_live *l, struct ctl_error *err)
+{
+    return tick(l, ctl_now_ms(), err);
 }
 
 static void measure(struct ctl_live *l, uint64_t now)
@@ -60,7 +68,7 @@ static int pace(void *ctx, size_t bytes, struct ctl_error *err)
 
     for (;;) {
         uint64_t now = ctl_now_ms();
-        int rc = now - l->pace.ticked_ms >= TICK_MS ? tick(l, now, err) : 0;
+        int rc = tick(l, now, err);
 
         measure(l, now);
         if (rc < 0 || may_send(l, now)) {

@@ -232,9 +232,16 @@ static int save_pages(struct ctl_save *v)
     return v->live ? ctl_live_pages(v) : ctl_save_pages(v);
 }
 
+static int go_on(void *ctx, struct ctl_error *err)
+{
+    const struct ctl_save *v = ctx;
+
+    return v->live ? ctl_pace_tick(v->live, err) : 0;
+}
+
 static int save_disks(struct ctl_save *v)
 {
-    return ctl_disks_flush(v->ctl, v->info.domid, v->err);
+    return ctl_disks_flush(v->ctl, v->info.domid, go_on, v, v->err);
 }
 
 int ctl_save_guest(struct ctl_save *v)
