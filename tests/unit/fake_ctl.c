@@ -542,7 +542,7 @@ int ctl_build_check(const struct ctl_domain_config *config, struct ctl_build_fac
 /* One transaction, as the real one: nobody is killed in the middle. */
 static void make_nodes(const struct ctl_domain_config *config, uint32_t domid)
 {
-    char path[64], vm[64], id[CTL_UUID_TEXT];
+    char path[64], vm[64], id[CTL_UUID_TEXT], kib[24];
 
     ctl_uuid_format(config->uuid, id);
     snprintf(vm, sizeof(vm), "/vm/%s", id);
@@ -551,6 +551,10 @@ static void make_nodes(const struct ctl_domain_config *config, uint32_t domid)
     make_node(path, vm);
     snprintf(path, sizeof(path), "/local/domain/%u/name", domid);
     make_node(path, config->name);
+    snprintf(path, sizeof(path), "/local/domain/%u/memory/target", domid);
+    snprintf(kib, sizeof(kib), "%llu",
+             (unsigned long long)(config->target_kib ? config->target_kib : config->memory_kib));
+    make_node(path, kib);
 }
 
 /* Made up, and another for each domain; readmitting asks for the same. */

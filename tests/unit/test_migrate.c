@@ -44,6 +44,20 @@ static void test_moves(void **state)
     assert_string_equal(the_record().name, "web2");
 }
 
+/* What mem-set asked for is asked for there. */
+static void test_target(void **state)
+{
+    char path[64];
+
+    created(state);
+    snprintf(path, sizeof(path), "/local/domain/%u/memory/target", fake->domains[1].domid);
+    assert_int_equal(ctl_store_write(ctl, path, "49152", NULL), 0);
+    assert_int_equal(run("migrate -n -T relay web2 localhost"), 0);
+    assert_int_equal(run(MOVE), 0);
+    snprintf(path, sizeof(path), "/local/domain/%u/memory/target", fake->domains[1].domid);
+    assert_string_equal(fake_node(path), "49152");
+}
+
 /* The words of both sides, and what has gone before each of them. */
 static long words_to(void)
 {
@@ -220,7 +234,7 @@ static void test_devices(void **state)
     one_guest(false);
     assert_int_equal(fake->inherited, 0); /* a script that leaves something running does not hold the connection */
     for (int i = 0; i < fake->n_nodes; i++)
-        assert_null(strstr(fake->nodes[i].path, "/target"));
+        assert_true(!strstr(fake->nodes[i].path, "/target") || strstr(fake->nodes[i].path, "/memory/target"));
     created(state);
     fake->attach_fails = -EIO;
     fails_and_stays(MOVE, "the other side ended");
@@ -659,6 +673,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_moves, fresh),
+        cmocka_unit_test_setup(test_target, fresh),
         cmocka_unit_test_setup(test_cut, fresh),
         cmocka_unit_test_setup(test_lost_report, fresh),
         cmocka_unit_test_setup(test_restarted_meanwhile, fresh),

@@ -121,9 +121,21 @@ static void test_name(void **state)
     assert_string_equal(err.step, "take the name");
 }
 
+/* One that was restored is asked for what it was asked for before. */
+static void test_target(void **state)
+{
+    struct ctl_domain_config less = config;
+
+    less.target_kib = 49152;
+    assert_int_equal(ctl_domain_readmit(ctl, 5, &less, &rings, &err), 0);
+    has(DOM "/memory/target", "49152");
+    has(DOM "/memory/static-max", "131072");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_target, fresh),
         cmocka_unit_test_setup(test_nodes, fresh),
         cmocka_unit_test_setup(test_again, fresh),
         cmocka_unit_test_setup(test_name, fresh),

@@ -236,6 +236,29 @@ static void test_wakes_later(void **state)
     runs();
 }
 
+static void target_path(char path[64])
+{
+    snprintf(path, 64, "/local/domain/%u/memory/target", guest()->domid);
+}
+
+/* What mem-set asked for is asked for again; not more than its configuration lets it have, whatever a file says. */
+static void test_target(void **state)
+{
+    static const char *const targets[][2] = {{"49152", "49152"}, {"65536", "65536"}, {"99999999", "65536"}};
+    char path[64];
+
+    for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+        created(state);
+        target_path(path);
+        assert_string_equal(fake_node(path), "65536");
+        assert_int_equal(ctl_store_write(ctl, path, targets[i][0], NULL), 0);
+        assert_int_equal(umbra("save web2 " FILE_NAME), 0);
+        assert_int_equal(umbra("restore -e " FILE_NAME), 0);
+        target_path(path);
+        assert_string_equal(fake_node(path), targets[i][1]);
+    }
+}
+
 /* What a stopped guest of that state does is as of any other. */
 static void test_stops_while_saving(void **state)
 {
@@ -375,6 +398,7 @@ int main(void)
         cmocka_unit_test_setup(test_failures, fresh),
         cmocka_unit_test_setup(test_too_late, fresh),
         cmocka_unit_test_setup(test_wakes_later, fresh),
+        cmocka_unit_test_setup(test_target, fresh),
         cmocka_unit_test_setup(test_stops_while_saving, fresh),
         cmocka_unit_test_setup(test_save_killed_anywhere, fresh),
         cmocka_unit_test_setup(test_restore_killed_anywhere, fresh),

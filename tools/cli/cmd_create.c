@@ -32,6 +32,7 @@ struct create {
     struct config config;
     struct guest_state gs;     /* locked, once it is recorded */
     struct ctl_stream *stream; /* `restore`: where the contents come from */
+    struct saved_more more;    /* and what is told beside them */
     uint32_t domid;
     bool recorded;
     int console; /* descriptor, or -1 */
@@ -220,7 +221,7 @@ static int record(struct create *cr, struct ctl_error *err)
 
 static int build(struct create *cr, struct ctl_error *err)
 {
-    const struct guest_origin from = {.stream = cr->stream, .twin = CTL_NO_TWIN};
+    const struct guest_origin from = {.stream = cr->stream, .twin = CTL_NO_TWIN, .target_kib = cr->more.target_kib};
     int rc = prepare(cr, err);
 
     if (rc == 0)
@@ -358,7 +359,7 @@ static int restore(struct create *cr, int fd)
     if (cr->stream)
         rc = ctl_stream_read_config(cr->stream, &text, &err);
     if (rc == 0)
-        rc = saved_config_read(text, file, &cr->config, NULL, &err);
+        rc = saved_config_read(text, file, &cr->config, &cr->more, &err);
     free(text);
     rc = rc < 0 ? cli_fail(cr->cli, file, &err, CLI_NO_DOMAIN) : create(cr);
     ctl_stream_close(cr->stream);

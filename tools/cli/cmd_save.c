@@ -87,10 +87,13 @@ static int write_stream(struct save *s, struct ctl_error *err)
 {
     struct ctl_stream *stream = ctl_stream_open(s->fd, s->file, err);
     char *ours = NULL, *config = NULL;
-    int rc = stream ? guest_state_config(s->cli->ctl, s->gs.uuid, &ours, err) : -ENOMEM;
+    struct saved_more more;
+    int rc = stream ? saved_more_get(s->cli->ctl, s->domid, &more, err) : -ENOMEM;
 
+    if (rc >= 0)
+        rc = guest_state_config(s->cli->ctl, s->gs.uuid, &ours, err);
     if (rc >= 0) {
-        config = ours ? saved_config_write(&s->info, ours, &(struct saved_more){0}) : NULL;
+        config = ours ? saved_config_write(&s->info, ours, &more) : NULL;
         rc = config ? ctl_stream_write_config(stream, config, err)
                     : ctl_error_set(err, -EINVAL, "save", s->name, NULL, "its record has no readable configuration");
     }

@@ -198,10 +198,20 @@ static int set_share(struct ctl *ctl, const struct config *c, uint32_t domid, st
     return rc;
 }
 
+struct ctl_domain_config guest_build_config(const struct config *c, uint64_t target_kib)
+{
+    struct ctl_domain_config build = config_build(c);
+    uint64_t most = build.maxmem_kib ? build.maxmem_kib : build.memory_kib;
+
+    if (target_kib != build.memory_kib && target_kib <= most)
+        build.target_kib = target_kib;
+    return build;
+}
+
 int guest_build(struct ctl *ctl, const struct config *c, const struct guest_origin *from, uint32_t *domid,
                 struct ctl_error *err)
 {
-    struct ctl_domain_config build = config_build(c);
+    struct ctl_domain_config build = guest_build_config(c, from->target_kib);
     int rc = from->stream ? ctl_restore_domain(ctl, &build, from->stream, domid, err)
                           : ctl_build_domain(ctl, &build, domid, err);
 

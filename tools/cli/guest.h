@@ -28,8 +28,11 @@ void guest_show_console(struct ctl *ctl, uint32_t domid);
 struct guest_origin {
     struct ctl_stream *stream; /* NULL: its kernel */
     int64_t twin;              /* the domain on this host that it takes over from, or CTL_NO_TWIN */
+    uint64_t target_kib;       /* of a stream: the memory that it was asked to have last; 0: as configured */
 };
 
+/* The configuration, with what a stream says it was asked to have, as far as the configuration lets it have that. */
+struct ctl_domain_config guest_build_config(const struct config *c, uint64_t target_kib);
 /*
  * A paused domain by the configuration, its contents, its vCPUs where it wants them, and its devices. A failure leaves
  * nothing.

@@ -98,7 +98,7 @@ static uint64_t size_of(const struct json_value *config, const char *key, uint64
 }
 
 static void put_build(const struct ctl_domain_info *info, const struct json_value *config,
-                      const struct ctl_sched *sched, struct json_out *o)
+                      const struct ctl_sched *sched, uint64_t target_kib, struct json_out *o)
 {
     json_out_object(o, "b_info");
     if (config) {
@@ -107,7 +107,7 @@ static void put_build(const struct ctl_domain_info *info, const struct json_valu
         put_affinity(o, config, info->vcpus_max);
     }
     json_out_uint(o, "max_memkb", size_of(config, "maxmem", info->maxmem_kib));
-    json_out_uint(o, "target_memkb", size_of(config, "memory", info->memory_kib));
+    json_out_uint(o, "target_memkb", target_kib ? target_kib : size_of(config, "memory", info->memory_kib));
     if (config)
         json_out_uint(o, "video_memkb", 0);
     if (sched)
@@ -209,10 +209,10 @@ static void put_devices(struct json_out *o, const struct json_value *config, con
 }
 
 void list_config(const struct ctl_domain_info *info, const struct json_value *config, const struct ctl_sched *sched,
-                 struct json_out *o)
+                 uint64_t target_kib, struct json_out *o)
 {
     put_identity(info, config != NULL, o);
-    put_build(info, config, sched, o);
+    put_build(info, config, sched, target_kib, o);
     if (!config)
         return;
     put_devices(o, config, "disk", "disks", put_disk);
@@ -226,7 +226,7 @@ void list_long(const struct ctl_domain_info *info, const struct json_value *conf
     json_out_object(o, NULL);
     json_out_uint(o, "domid", info->domid);
     json_out_object(o, "config");
-    list_config(info, config, sched, o);
+    list_config(info, config, sched, 0, o);
     json_out_close(o);
     json_out_close(o);
 }

@@ -11,9 +11,9 @@
 /* config: the guest's configuration as umbra keeps it; NULL if another tool made it. sched: NULL if not known. */
 void list_long(const struct ctl_domain_info *info, const struct json_value *config, const struct ctl_sched *sched,
                struct json_out *o);
-/* The members of "config" alone. */
+/* The members of "config" alone. target_kib: the memory that it was asked to have last; 0: as configured. */
 void list_config(const struct ctl_domain_info *info, const struct json_value *config, const struct ctl_sched *sched,
-                 struct json_out *o);
+                 uint64_t target_kib, struct json_out *o);
 
 /* What libxl's structure says is done when the guest stops, in the words of a configuration; what it leaves out is
  * "destroy". */

@@ -13,6 +13,7 @@
 #include "cli/arrivals.h"
 #include "cli/guest_devices.h"
 #include "cli/migrate.h"
+#include "cli/saved_config.h"
 
 #define LIBXC_VERSION 3
 #define LIBXL_VERSION 2
@@ -57,10 +58,13 @@ static void put_list(struct json_out *o, const char *key, const void *list, size
 static int make_question(struct migration *m, struct json_out **question, struct ctl_error *err)
 {
     struct ctl_policy policy;
+    struct saved_more more;
     struct json_value *tree = NULL;
     char *config = NULL;
     int rc = ctl_policy_get(m->cli->ctl, m->domid, &policy, err);
 
+    if (rc >= 0)
+        rc = saved_more_get(m->cli->ctl, m->domid, &more, err);
     if (rc >= 0)
         rc = guest_state_config(m->cli->ctl, m->info.uuid, &config, err);
     if (rc >= 0) {
@@ -76,6 +80,7 @@ static int make_question(struct migration *m, struct json_out **question, struct
         if (m->streams > 1)
             json_out_uint(*question, "streams", m->streams);
         json_out_copy(*question, "config", tree);
+        json_out_uint(*question, "target_kib", more.target_kib);
         put_list(*question, "cpuid", policy.leaves, policy.leaves_size);
         put_list(*question, "msrs", policy.msrs, policy.msrs_size);
         json_out_close(*question);
@@ -210,10 +215,15 @@ static int check_name(struct cli *cli, const struct json_value *question, const 
 
 static int try_it(struct cli *cli, const struct json_value *question, struct config *c, struct ctl_error *err)
 {
-    struct ctl_domain_config build = config_build(c);
+    const struct json_value *target = json_member(question, "target_kib");
+    struct ctl_domain_config build;
     struct ctl_policy policy = {0};
+    int64_t kib = 0;
     int rc = 0;
 
+    if (target && (json_int(target, &kib) || kib < 0))
+        kib = 0;
+    build = guest_build_config(c, (uint64_t)kib);
     guest_incoming_name(build.name, c->name);
     if (from_hex(json_text(question, "cpuid"), &policy.leaves, &policy.leaves_size) ||
         from_hex(json_text(question, "msrs"), &policy.msrs, &policy.msrs_size))

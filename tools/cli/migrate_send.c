@@ -39,9 +39,12 @@ static int tick(void *ctx, const struct ctl_send_state *now, struct ctl_error *e
 
 static int write_config(struct migration *m, struct ctl_stream *stream, struct ctl_error *err)
 {
-    struct saved_more more = {0};
+    struct saved_more more;
     char *ours, *config;
-    int rc = guest_state_config(m->cli->ctl, m->gs.uuid, &ours, err);
+    int rc = saved_more_get(m->cli->ctl, m->domid, &more, err);
+
+    if (rc >= 0)
+        rc = guest_state_config(m->cli->ctl, m->gs.uuid, &ours, err);
 
     if (rc < 0)
         return rc;

@@ -15,6 +15,17 @@
 #define OURS "umbra"
 #define MOVE "umbra_move"
 
+int saved_more_get(struct ctl *ctl, uint32_t domid, struct saved_more *more, struct ctl_error *err)
+{
+    struct ctl_memory_limits limits;
+    int rc = ctl_memory_limits(ctl, domid, &limits, err);
+
+    *more = (struct saved_more){0};
+    if (rc >= 0)
+        more->target_kib = limits.target_kib;
+    return rc;
+}
+
 char *saved_config_write(const struct ctl_domain_info *info, const char *ours, const struct saved_more *more)
 {
     struct json_value *tree = json_parse(ours, strlen(ours), NULL, NULL);
@@ -24,7 +35,7 @@ char *saved_config_write(const struct ctl_domain_info *info, const char *ours, c
         return NULL;
     o = json_out_new(false);
     json_out_object(o, NULL);
-    list_config(info, tree, NULL, o);
+    list_config(info, tree, NULL, more->target_kib, o);
     json_out_copy(o, OURS, tree);
     if (*more->move)
         json_out_str(o, MOVE, more->move);
@@ -148,11 +159,22 @@ static char *own_text(const struct json_value *tree)
     return json_out_end(o);
 }
 
+/* Where our configuration is beside libxl's, that says what the guest has when it starts, and libxl's what it was asked
+ * to have last. */
+static uint64_t read_target(const struct json_value *tree)
+{
+    const struct json_value *b = json_member(tree, OURS) ? json_member(tree, "b_info") : NULL;
+    const struct json_value *v = b ? json_member(b, "target_memkb") : NULL;
+    int64_t kib;
+
+    return v && json_int(v, &kib) == 0 && kib > 0 ? (uint64_t)kib : 0;
+}
+
 static void read_more(const struct json_value *tree, struct saved_more *more)
 {
     const char *move = json_text(tree, MOVE);
 
-    *more = (struct saved_more){0};
+    *more = (struct saved_more){.target_kib = read_target(tree)};
     if (arrivals_named(move))
         snprintf(more->move, sizeof(more->move), "%s", move);
 }

@@ -10,7 +10,11 @@
 /* What is told beside the configuration. */
 struct saved_more {
     char move[GUEST_MOVE_TEXT]; /* which move it comes by; empty: a file, or one that was not named */
+    uint64_t target_kib;        /* the memory that it was asked to have last; 0: as configured */
 };
+
+/* 0 or -errno: of a guest that is there, all but the move. */
+int saved_more_get(struct ctl *ctl, uint32_t domid, struct saved_more *more, struct ctl_error *err);
 
 /* ours: the configuration as umbra keeps it. The text is freed by the caller; NULL: no memory, or ours is no JSON. */
 char *saved_config_write(const struct ctl_domain_info *info, const char *ours, const struct saved_more *more);

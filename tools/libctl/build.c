@@ -73,10 +73,16 @@ static int check_paging(struct ctl_build *b, const struct ctl_host_info *host)
     return rc;
 }
 
+/* That it may have when it comes: one that was asked to give some back need not have done so. */
+static uint64_t most_memory(const struct ctl_domain_config *config)
+{
+    return config->target_kib > config->memory_kib ? config->target_kib : config->memory_kib;
+}
+
 static int check_memory(struct ctl_build *b, const struct ctl_host_info *host)
 {
     uint64_t overhead = OVERHEAD_KIB + (uint64_t)OVERHEAD_VCPU_KIB * b->maxvcpus + b->pool_kib;
-    uint64_t need = b->config->memory_kib + overhead;
+    uint64_t need = most_memory(b->config) + overhead;
     uint64_t have = host->free_kib > host->outstanding_kib ? host->free_kib - host->outstanding_kib : 0;
 
     if (need > have) {
@@ -225,7 +231,15 @@ static int take_steps(struct ctl_build *b, const sigset_t *held, int (*const *st
     return rc;
 }
 
-static int (*const restore_steps[])(struct ctl_build *) = {ctl_build_restore, NULL};
+/* When its memory is there: the limit goes with the target, as ctl_memory_set_target() has it. */
+static int restore_limit(struct ctl_build *b)
+{
+    uint64_t kib = b->config->target_kib;
+
+    return kib ? ctl_domain_set_maxmem(b->ctl, b->domid, kib + MAXMEM_SLACK_KIB, b->err) : 0;
+}
+
+static int (*const restore_steps[])(struct ctl_build *) = {ctl_build_restore, restore_limit, NULL};
 
 static int trial_policy(struct ctl_build *b)
 {
@@ -236,7 +250,7 @@ static int trial_memory(struct ctl_build *b)
 {
     int rc = b->pool_kib ? ctl_domain_set_pool(b->ctl, b->domid, b->pool_kib, b->err) : 0;
 
-    return rc == 0 ? ctl_memory_claim(b->ctl, b->domid, b->config->memory_kib >> 2, b->err) : rc;
+    return rc == 0 ? ctl_memory_claim(b->ctl, b->domid, most_memory(b->config) >> 2, b->err) : rc;
 }
 
 static int (*const trial_steps[])(struct ctl_build *) = {trial_policy, trial_memory, NULL};

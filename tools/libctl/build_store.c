@@ -150,7 +150,7 @@ static void domain_tree(struct tree *tree, const char *dom, const char *vm)
     put(tree, dom, "control/platform-feature-multiprocessor-suspend", "1");
     put(tree, dom, "control/platform-feature-xs_reset_watches", "1");
     put_number(tree, dom, "memory/static-max", b->maxmem_kib);
-    put_number(tree, dom, "memory/target", b->config->memory_kib);
+    put_number(tree, dom, "memory/target", b->config->target_kib ? b->config->target_kib : b->config->memory_kib);
     put(tree, dom, "memory/videoram", "0");
     for (uint32_t i = 0; i < b->maxvcpus; i++) {
         char node[64];

@@ -555,6 +555,7 @@ struct ctl_domain_config {
     uint8_t uuid[16];    /* all zero: a random one is made */
     uint64_t memory_kib;
     uint64_t maxmem_kib;                                           /* 0: as memory_kib */
+    uint64_t target_kib;                                           /* of one restored: asked for last; 0: memory_kib */
     uint32_t vcpus;                                                /* online at start; 0 = 1 */
     uint32_t maxvcpus;                                             /* 0: as vcpus */
     uint32_t grant_version;                                        /* highest version of grant tables; 0 = 2 */
