@@ -587,6 +587,9 @@ static void test_options(void **state)
                                          {"-d -1", "not a time"},
                                          {"-d 9999999999h", "not a time"},
                                          {"-t 8d", "not a time"},
+                                         {"-w 3x", "not a time"},
+                                         {"-w 999ms", "not a time from 1s to 100s"},
+                                         {"-w 2m", "not a time from 1s to 100s"},
                                          {"-o maybe", "neither cancel nor force"},
                                          {"-b 1", "64K at least"},
                                          {"-b 99999999999G", "64K at least"},
@@ -620,7 +623,8 @@ static void test_options(void **state)
     fake_add(77, "strange");
     assert_int_equal(umbra("migrate -T relay strange localhost"), 1);
     assert_non_null(strstr(err_text, "umbra did not create it"));
-    assert_int_equal(run("migrate -T relay -d 1s -t 0 -o force -b 10M -l web2 localhost"), 0);
+    assert_int_equal(run("migrate -T relay -d 1s -t 0 -w 100s -o force -b 10M web2 localhost"), 0);
+    assert_int_equal(fake->suspend_ms, 100000);
 }
 
 static void moves_by(const char *settings, const char *line, unsigned downtime_ms, uint64_t bandwidth)

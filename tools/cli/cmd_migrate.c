@@ -14,10 +14,12 @@
 #include "cli/settings.h"
 #include "cli/supervisor.h"
 
-#define SUSPEND_MS      60000
-#define TIMEOUT_MS      600000
-#define LEAST_BANDWIDTH (64u << 10)
-#define LONGEST_MS      (7 * 86400000ull)
+#define SUSPEND_MS       60000
+#define SUSPEND_LEAST_MS 1000
+#define SUSPEND_MOST_MS  100000
+#define TIMEOUT_MS       600000
+#define LEAST_BANDWIDTH  (64u << 10)
+#define LONGEST_MS       (7 * 86400000ull)
 
 /* --- options --- */
 
@@ -68,6 +70,17 @@ static int parse_time(const struct cli *cli, const char *option, const char *tex
     const char *fault = text ? migrate_time(text, ms) : NULL;
 
     return fault ? cli_usage(cli, "--%s: \"%s\" %s", option, text, fault) : EXIT_OK;
+}
+
+/* The other side hears nothing meanwhile, and gives up after two minutes of that. */
+static int parse_suspend(const struct cli *cli, const char *text, unsigned *ms)
+{
+    int rc = parse_time(cli, "suspend-timeout", text, ms);
+
+    if (rc || (*ms >= SUSPEND_LEAST_MS && *ms <= SUSPEND_MOST_MS))
+        return rc;
+    return cli_usage(cli, "--suspend-timeout: \"%s\" is not a time from %ds to %ds", text, SUSPEND_LEAST_MS / 1000,
+                     SUSPEND_MOST_MS / 1000);
 }
 
 static int parse_bandwidth(const struct cli *cli, const char *text, uint64_t *bytes)
@@ -140,6 +153,8 @@ static int parse(struct migration *m, const struct cli_args *args, const struct 
         rc = parse_time(cli, "max-downtime", downtime ? downtime : MIGRATE_DOWNTIME, &m->send.max_downtime_ms);
     if (!rc)
         rc = parse_time(cli, "timeout", args->value['t'], &m->send.timeout_ms);
+    if (!rc)
+        rc = parse_suspend(cli, args->value['w'], &m->send.suspend_ms);
     if (!rc)
         rc = parse_force(cli, args->value['o'], &m->send.force);
     if (!rc)

@@ -95,6 +95,7 @@ static const struct cli_option migrate_options[] = {
     {'d', "max-downtime", "TIME", "suspend the guest when the rest can be sent in this time; 300ms"},
     {'t', "timeout", "TIME", "how long it may be copied while it runs; 10m, 0 for ever"},
     {'o', "on-timeout", "cancel|force", "after that: it stays, which is the default; or is suspended all the same"},
+    {'w', "suspend-timeout", "TIME", "how long its kernel may take to fall asleep; 60s"},
     {'b', "bandwidth", "BYTES", "no more in a second while the guest runs: 100M"},
     {'N', "streams", "N", "send its pages on N connections, 16 at most; one is the default"},
     {'S', "non-live", NULL, "the guest sleeps for all the time of the copy"},
