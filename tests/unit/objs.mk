@@ -105,7 +105,7 @@ test_ctl_error-cflags := -Itools -Ihypervisor/include
 
 saved-guest-srcs    := $(patsubst %,tests/unit/saved_%.c,guest pvh live) \
                        $(patsubst %,tools/libctl/%.c,error stream hvm live lanes pace save save_p2m save_pages \
-                       save_hvm restore restore_pages restore_lanes restore_vcpu restore_hvm)
+                       save_hvm restore restore_pages restore_lanes restore_vcpu restore_hvm features)
 
 units               += test_stream
 test_stream-srcs    := tests/unit/test_stream.c tests/unit/stream_pieces.c $(saved-guest-srcs)

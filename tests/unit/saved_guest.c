@@ -16,6 +16,7 @@ uint8_t owner[FRAMES];
 struct saved_domain domains[3];
 struct saved_places places;
 int fail_domctl;
+uint32_t processor_lacks;
 int disks_fail;
 unsigned disks_flushed;
 unsigned live_resources;
@@ -731,6 +732,18 @@ static int vcpu_call(struct saved_vcpu *v, struct xen_domctl *op)
 bool call_fails(void)
 {
     return fail_domctl && --fail_domctl == 0;
+}
+
+/* What the machine's processor has. */
+int ctl_call_sysctl(struct ctl *ctl, struct xen_sysctl *op)
+{
+    if (call_fails() || op->cmd != XEN_SYSCTL_get_cpu_featureset) {
+        return -EIO;
+    }
+    for (uint32_t i = 0; i < op->u.cpu_featureset.nr_features; i++) {
+        op->u.cpu_featureset.features.p[i] = ~processor_lacks;
+    }
+    return 0;
 }
 
 int ctl_call_domctl(struct ctl *ctl, struct xen_domctl *op)

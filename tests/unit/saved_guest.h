@@ -53,6 +53,7 @@ extern uint8_t owner[FRAMES];
 extern struct saved_domain domains[3];
 extern struct saved_places places;
 extern int fail_domctl;         /* the n-th domctl or hvm_op from now fails; 0: none */
+extern uint32_t processor_lacks; /* in every word of its features */
 extern int disks_fail;          /* what flushing its disks comes to */
 extern unsigned disks_flushed;  /* times */
 extern unsigned live_resources; /* mappings and buffers that are not given back */

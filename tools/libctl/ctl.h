@@ -710,7 +710,8 @@ struct ctl_policy {
 /* Freed by the caller with ctl_policy_free(), on failure too. Source: get_cpu_policy. */
 int ctl_policy_get(struct ctl *ctl, uint32_t domid, struct ctl_policy *policy, struct ctl_error *err);
 void ctl_policy_free(struct ctl_policy *policy);
-/* Of a domain that never ran. -EINVAL: no list of that form. Source: set_cpu_policy. */
+/* Of a domain that never ran. -EINVAL: no list of that form; -EOPNOTSUPP: the guest was told of features that this
+ * machine's processor does not have. Source: set_cpu_policy. */
 int ctl_policy_set(struct ctl *ctl, uint32_t domid, const struct ctl_policy *policy, struct ctl_error *err);
 /*
  * Would ctl_restore_domain() find a host for it? A domain is made with name, limits, policy and pool, its memory is set

@@ -58,6 +58,7 @@ ctl-srcs += tools/libctl/live.c
 ctl-srcs += tools/libctl/lanes.c
 ctl-srcs += tools/libctl/pace.c
 ctl-srcs += tools/libctl/policy.c
+ctl-srcs += tools/libctl/features.c
 ctl-srcs += tools/libctl/restore.c
 ctl-srcs += tools/libctl/restore_pages.c
 ctl-srcs += tools/libctl/restore_lanes.c
