@@ -221,6 +221,7 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
      "(root->role.level == 3 && root->role.levels != 4)", "false"),
     ("root-of-a-gone-table", SHADOW + "root.c",
      "mfn_eq(root->table, p2m_is_ram(top->type) ? top->mfn : INVALID_MFN)", "true"),
+    ("blown-half-way", SHADOW + "root.c", "s->blow = MAX(s->nr_ids, 1u);", "s->blow = MAX(s->nr_ids / 2, 1u);"),
     ("gone-table-known", SHADOW + "protect.c",
      "    while (pg->shadow.tables)\n        page_forget(s, page_by_id(s, pg->shadow.tables));\n", ""),
     # Tables out of sync.

@@ -7,10 +7,8 @@
 #include <hv/sched.h>
 #include "shadow_tlb.h"
 
-void model_overwrite(uint64_t at, unsigned int bytes, const uint8_t *src)
+void model_overwrite_begins(uint64_t at, unsigned int bytes, const uint8_t *src)
 {
-    bool ready;
-
     for (unsigned int i = 0; i < bytes; i += 8)
         model_will_store(at + i, MIN(bytes - i, 8u));
     stretch_begin(STRETCH_TRAP, 31);
@@ -19,6 +17,13 @@ void model_overwrite(uint64_t at, unsigned int bytes, const uint8_t *src)
     stretch_end();
     for (unsigned int i = 0; i < bytes; i++)
         model_wrote(at + i, 1, src[i]);
+}
+
+void model_overwrite(uint64_t at, unsigned int bytes, const uint8_t *src)
+{
+    bool ready;
+
+    model_overwrite_begins(at, bytes, src);
     do {
         stretch_begin(STRETCH_TRAP, 31);
         ready = shadow_ready(&vcpu[0].v);

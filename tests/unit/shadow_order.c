@@ -14,7 +14,8 @@
 #include <hv/x86.h>
 #include "shadow_guest.h"
 
-#define LINEAR (5 * PAGE_SIZE)
+#define LINEAR   (5 * PAGE_SIZE)
+#define ONE_PAGE 90u /* units of work, in which one shadow goes */
 
 static struct {
     uint8_t *page;
@@ -157,12 +158,46 @@ static void test_overwritten(void **state)
     assert_int_equal(go(LINEAR, ORACLE_READ, false).result, SHADOW_REFLECT);
 }
 
+/* A vCPU that was in the middle of a fault then goes on with it, between two slices of what has to go. */
+static void test_fault_while_overwritten(void **state)
+{
+    static const uint8_t entries[16];
+    bool ready = false;
+
+    map(6, 101, ALL);
+    map(8, 102, ALL);
+    assert_int_equal(go(6 * PAGE_SIZE, ORACLE_READ, false).result, SHADOW_FIXED);
+    model_overwrite_begins(PAGE_SIZE + 5 * 8, sizeof(entries), entries);
+    fake_preempt_percent = 100;
+    for (unsigned int slices = 0; !ready; slices++) {
+        struct shadow_fault f = {.linear = 8 * PAGE_SIZE};
+
+        assert_true(slices < 20);
+        stretch_begin(STRETCH_TRAP, 31);
+        stretch_work(STRETCH_BOUND - ONE_PAGE);
+        ready = shadow_ready(&CPU->v);
+        stretch_point();
+        if (!ready)
+            shadow_fault(&CPU->v, &f);
+        stretch_end();
+    }
+    fake_preempt_percent = 0;
+    assert_int_equal(model_audit(), 0);
+    assert_int_equal(go(6 * PAGE_SIZE, ORACLE_READ, false).result, SHADOW_REFLECT);
+    assert_int_equal(go(LINEAR, ORACLE_READ, false).result, SHADOW_REFLECT);
+}
+
 int shadow_order_tests(void)
 {
 #define ORDER_TEST(f) cmocka_unit_test_setup_teardown(f, begin, shadow_end)
     const struct CMUnitTest tests[] = {
-        ORDER_TEST(test_store), ORDER_TEST(test_upper_store), ORDER_TEST(test_cleared),
-        ORDER_TEST(test_swap),  ORDER_TEST(test_swap_fails),  ORDER_TEST(test_overwritten),
+        ORDER_TEST(test_store),
+        ORDER_TEST(test_upper_store),
+        ORDER_TEST(test_cleared),
+        ORDER_TEST(test_swap),
+        ORDER_TEST(test_swap_fails),
+        ORDER_TEST(test_overwritten),
+        ORDER_TEST(test_fault_while_overwritten),
     };
 
     return cmocka_run_group_tests_name("shadows before stores", tests, NULL, NULL);

@@ -112,7 +112,7 @@ struct shadow {
     struct list_head unused;                  /* descriptors without frames */
     struct list_head lru;
     unsigned int pages;                     /* on it */
-    unsigned int blow;                      /* shadow_blow: those that are still to go, plus one; 0: not begun */
+    uint32_t blow;                          /* shadow_blow: pages below this number are still to go; 0: not begun */
     bool behind;                            /* a table was stored to, and all shadows are to go for that */
     entry_ref borrowed;                     /* leaves of frames without a reverse map of their own */
     bool stale;                             /* a TLB may allow more than the entries do */
