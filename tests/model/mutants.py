@@ -181,7 +181,7 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
     ("borrowed-for-good", SHADOW + "protect.c", ": sptes_drop(s, &s->borrowed);", ": true;"),
     # Flushes.
     ("protected-without-flush", SHADOW + "protect.c",
-     "    if (s->new_table || room() != before)", "    if (room() != before)"),
+     "    if (page_of_frame(s, table)->open || room() != before)", "    if (room() != before)"),
     ("stale-forgotten", SHADOW + "install.c", "        has_lost(s);\n", "        s->losses++;\n"),
     ("loss-uncounted", SHADOW + "install.c", "        has_lost(s);\n", "        s->stale = true;\n"),
     ("freed-without-flush", SHADOW + "pages.c",
@@ -232,7 +232,7 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
     ("copy-not-kept", SHADOW + "unsync.c", "    u->seen[n] = now;\n", ""),
     ("closed-without-protection", SHADOW + "unsync.c", "    if (!table_protect(s, u->table) ||", "    if ("),
     ("closed-without-flush", SHADOW + "unsync.c",
-     "        s->new_table = true; /*", "        s->new_table |= false; /*"),
+     "        table_open(s, u->table, true);\n", ""),
     ("closed-without-comparison", SHADOW + "unsync.c", "|| !compare(s, u))\n        return false;\n    forget",
      "|| false)\n        return false;\n    forget"),
     ("upper-table-out-of-sync", SHADOW + "unsync.c",

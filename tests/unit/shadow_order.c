@@ -15,6 +15,7 @@
 #include "shadow_guest.h"
 
 #define LINEAR   (5 * PAGE_SIZE)
+#define ALIASES  100u
 #define ONE_PAGE 90u /* units of work, in which one shadow goes */
 
 static struct {
@@ -187,6 +188,55 @@ static void test_fault_while_overwritten(void **state)
     assert_int_equal(go(LINEAR, ORACLE_READ, false).result, SHADOW_REFLECT);
 }
 
+/* A fault with so many units of work. */
+static void fault(uint64_t linear, unsigned int units)
+{
+    struct shadow_fault f = {.linear = linear};
+
+    stretch_begin(STRETCH_TRAP, 14);
+    stretch_work(STRETCH_BOUND - units);
+    shadow_fault(&CPU->v, &f);
+    stretch_end();
+}
+
+/* A table with one entry. */
+static void lead_to(unsigned int index, uint64_t gfn)
+{
+    model_store(gfn << PAGE_SHIFT, 8, 106ul << PAGE_SHIFT | ALL);
+    model_store(2 * PAGE_SIZE + index * 8, 8, gfn << PAGE_SHIFT | ALL);
+}
+
+/* A table's protection is interrupted; another one is protected; the last entries that allowed stores to the first
+ * go by the guest's doing, who flushes no TLB. */
+static void test_protected_in_two_parts(void **state)
+{
+    mfn_t first = model_frame(103);
+    unsigned long flushes;
+
+    opt_shadow_oos = opt_shadow_ahead = false;
+    lead_to(1, 103);
+    for (unsigned int i = 100; i < 100 + ALIASES; i++)
+        map(i, 103, ALL);
+    for (unsigned int i = 100; i < 100 + ALIASES; i++)
+        (void)go(i * PAGE_SIZE, ORACLE_WRITE, false);
+    for (unsigned int units = 1; !is_table(first); units++) {
+        assert_true(units < STRETCH_BOUND);
+        fault(REGION_FRAMES * PAGE_SIZE, units);
+    }
+    lead_to(2, 104);
+    assert_int_equal(go(2 * REGION_FRAMES * PAGE_SIZE, ORACLE_READ, false).result, SHADOW_FIXED);
+    assert_false(page_of_frame(d->shadow, model_frame(104))->open);
+    assert_true(page_of_frame(d->shadow, first)->open);
+    for (unsigned int i = 100; i < 100 + ALIASES; i++)
+        map(i, 105, ALL);
+    d->shadow->stale = true;
+    flushes = tlb_flushes;
+    assert_int_equal(go(REGION_FRAMES * PAGE_SIZE, ORACLE_READ, false).result, SHADOW_FIXED);
+    assert_false(page_of_frame(d->shadow, first)->open);
+    assert_true(tlb_flushes > flushes);
+    opt_shadow_oos = opt_shadow_ahead = true;
+}
+
 int shadow_order_tests(void)
 {
 #define ORDER_TEST(f) cmocka_unit_test_setup_teardown(f, begin, shadow_end)
@@ -198,6 +248,7 @@ int shadow_order_tests(void)
         ORDER_TEST(test_swap_fails),
         ORDER_TEST(test_overwritten),
         ORDER_TEST(test_fault_while_overwritten),
+        ORDER_TEST(test_protected_in_two_parts),
     };
 
     return cmocka_run_group_tests_name("shadows before stores", tests, NULL, NULL);

@@ -261,7 +261,7 @@ int page_make_for(struct shadow *s, union shadow_role role, mfn_t table, struct 
     count = region_tables(s, gfn);
     if (!pg->shadow.tables && count)
         ++*count;
-    s->new_table |= !pg->shadow.tables;
+    (*out)->open = !is_table(table) || page_of_frame(s, table)->open;
     (*out)->table = table;
     (*out)->next_of_table = pg->shadow.tables;
     (*out)->unsynced = is_table(table) ? page_of_frame(s, table)->unsynced : 0;

@@ -41,15 +41,21 @@ bool shadow_stop_stores(struct domain *d, mfn_t m)
     return sptes_protect(d->shadow, &mfn_to_page(m)->shadow.rmap);
 }
 
+void table_open(struct shadow *s, mfn_t table, bool open)
+{
+    for (uint32_t id = mfn_to_page(table)->shadow.tables; id; id = page_by_id(s, id)->next_of_table)
+        page_by_id(s, id)->open = open;
+}
+
 bool table_protect(struct shadow *s, mfn_t table)
 {
     unsigned int before = room();
 
     if (!drop_2m(s, table) || !sptes_protect(s, &mfn_to_page(table)->shadow.rmap))
         return false;
-    if (s->new_table || room() != before) { /* a writable entry that went earlier may still be in a TLB */
+    if (page_of_frame(s, table)->open || room() != before) { /* a writable entry that went may still be in a TLB */
         shadow_flush(s);
-        s->new_table = false;
+        table_open(s, table, false);
     }
     return true;
 }
