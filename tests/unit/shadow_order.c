@@ -237,6 +237,27 @@ static void test_protected_in_two_parts(void **state)
     opt_shadow_oos = opt_shadow_ahead = true;
 }
 
+/* However many frames change, they are taken out of TLBs together. */
+static void test_one_flush_for_all(void **state)
+{
+    struct p2m_retype r = {.gfn = _gfn(96), .n = 32, .from = P2M_RAM_RW, .to = P2M_RAM_RO};
+    unsigned long flushes;
+    int rc;
+
+    for (unsigned int i = 96; i < 128; i++)
+        map(i, i, ALL);
+    for (unsigned int i = 96; i < 128; i++)
+        assert_int_equal(go(i * PAGE_SIZE, ORACLE_WRITE, false).result, SHADOW_FIXED);
+    flushes = tlb_flushes;
+    do {
+        stretch_point();
+        rc = p2m_change_type(d, &r);
+    } while (model_try_again(rc));
+    assert_int_equal(rc, 0);
+    assert_in_range(tlb_flushes - flushes, 1, 2);
+    assert_int_equal(go(100 * PAGE_SIZE, ORACLE_READ, false).result, SHADOW_FIXED);
+}
+
 int shadow_order_tests(void)
 {
 #define ORDER_TEST(f) cmocka_unit_test_setup_teardown(f, begin, shadow_end)
@@ -249,6 +270,7 @@ int shadow_order_tests(void)
         ORDER_TEST(test_overwritten),
         ORDER_TEST(test_fault_while_overwritten),
         ORDER_TEST(test_protected_in_two_parts),
+        ORDER_TEST(test_one_flush_for_all),
     };
 
     return cmocka_run_group_tests_name("shadows before stores", tests, NULL, NULL);

@@ -121,10 +121,12 @@ enum emulate_result shadow_emulate(struct shadow_vcpu *v, struct emul *e, bool u
 bool shadow_give_up(struct shadow_vcpu *v, const struct cpu_user_regs *regs, gpa_t at);
 
 /*
- * The P2M is about to change the entry of a frame: nothing leads to it any more, in tables or TLBs. With the paging
- * lock held; a change of several frames asks for each. False: not done yet, call again in a new stretch.
+ * The P2M is about to change the entry of a frame: nothing leads to it any more in tables, and, after all frames that
+ * change together, in TLBs (shadow_forgotten). With the paging lock held until then. False: not done yet, call again in
+ * a new stretch.
  */
 bool shadow_forget(struct domain *d, struct p2m_entry old);
+void shadow_forgotten(struct domain *d);
 
 /*
  * With the paging lock held, for the log of stores (<hv/logdirty.h>): hardware's next store to a frame of d's own makes

@@ -111,12 +111,14 @@ static bool forget_ram(struct shadow *s, mfn_t m)
 /* Of borrowed frames there is no reverse map for each: the entries of all go, and come back when they are needed. */
 bool shadow_forget(struct domain *d, struct p2m_entry old)
 {
-    struct shadow *s = d->shadow;
     uint32_t begun = work_begun();
-    bool done = p2m_is_ram(old.type) ? forget_ram(s, old.mfn) : sptes_drop(s, &s->borrowed);
+    bool done = p2m_is_ram(old.type) ? forget_ram(d->shadow, old.mfn) : sptes_drop(d->shadow, &d->shadow->borrowed);
 
-    if (done)
-        shadow_flush(s);
-    work_done(s, WORK_P2M, begun);
+    work_done(d->shadow, WORK_P2M, begun);
     return done;
+}
+
+void shadow_forgotten(struct domain *d)
+{
+    shadow_flush(d->shadow);
 }
