@@ -178,7 +178,7 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
      "(first ? links_add_first : links_add_last)", "(first ? links_add_last : links_add_last)"),
     ("borrowed-and-executable", SHADOW + "entry.c",
      "    if (p2m_is_borrowed(l->p2m.type))\n", "    if (l->p2m.type == P2M_FOREIGN)\n"),
-    ("borrowed-for-good", SHADOW + "protect.c", ": sptes_drop(s, &s->borrowed);", ": true;"),
+    ("borrowed-for-good", SHADOW + "protect.c", ": sptes_drop(d->shadow, &d->shadow->borrowed);", ": true;"),
     # Flushes.
     ("protected-without-flush", SHADOW + "protect.c",
      "    if (page_of_frame(s, table)->open || room() != before)", "    if (room() != before)"),
