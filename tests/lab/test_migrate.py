@@ -94,7 +94,6 @@ class GoesAndComes(Moving):
 
 
 class Moves(GoesAndComes):
-    @long_one
     def test_shadow(self):
         self.go_and_come("shadow", hap=False)
 
