@@ -129,6 +129,7 @@ class Reading(LabTest):
         self.reader()
         self.ok("umbra rename reader reader-2")
         self.assertIn("reader-2", self.guests())
+        self.assertEqual(self.ok("umbra config get reader-2 name"), "reader-2\n")
         self.fails("umbra domid reader", 1, "reader")
         self.fails("umbra rename reader-2 Domain-0", 2, "control domain")
         self.ok("umbra rename reader-2 reader")

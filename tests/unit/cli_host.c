@@ -252,6 +252,18 @@ void test_autostart_links(void **state)
     remove_directories();
 }
 
+/* Of a guest that was renamed: what is written down has its new name. */
+void test_autostart_renamed(void **state)
+{
+    fresh_directories();
+    assert_int_equal(umbra("create -eq b.json"), 0);
+    assert_int_equal(umbra("rename second shop"), 0);
+    assert_int_equal(umbra("autostart enable shop"), 0);
+    assert_int_equal(umbra("config get etc/auto/shop.json name"), 0);
+    assert_string_equal(out, "shop\n");
+    remove_directories();
+}
+
 void test_autostart_refused(void **state)
 {
     static const char *const lines[] = {"autostart",          "autostart start",        "autostart enable",

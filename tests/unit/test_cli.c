@@ -338,6 +338,8 @@ static void test_rename_of_ours(void **state)
     assert_int_equal(umbra("list web2"), 1);
     assert_int_equal(umbra("create -e g.json name=db1"), 1);
     assert_non_null(strstr(err, "a guest of this name exists"));
+    assert_int_equal(umbra("--json list db1"), 0);
+    assert_null(strstr(out, "web2")); /* in its configuration neither */
 }
 
 static void test_uptime(void **state)

@@ -44,6 +44,17 @@ static void test_moves(void **state)
     assert_string_equal(the_record().name, "web2");
 }
 
+/* Its new name goes with it. */
+static void test_renamed_moves(void **state)
+{
+    created(state);
+    assert_int_equal(run("rename web2 shop"), 0);
+    assert_int_equal(run("migrate -T relay shop localhost"), 0);
+    assert_string_equal(the_record().name, "shop");
+    assert_int_equal(run("config get shop name"), 0);
+    assert_string_equal(out, "shop\n");
+}
+
 /* The words of both sides, and what has gone before each of them. */
 static long words_to(void)
 {
@@ -630,6 +641,7 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_renamed_moves, fresh),
         cmocka_unit_test_setup(test_moves, fresh),
         cmocka_unit_test_setup(test_cut, fresh),
         cmocka_unit_test_setup(test_lost_report, fresh),
