@@ -216,7 +216,7 @@ class Comes(Devices):
         self.disk("/run/second.img", 1)
         self.start("dev1", disk=[{"target": "/run/first.img", "vdev": "xvda"}], vif=[{}])
         mac = self.json("umbra --json network-list dev1")[0]["mac"]
-        self.ok("umbra block-attach dev1 /run/second.img,,xvdb")
+        self.ok("umbra block-attach dev1 target=/run/second.img vdev=xvdb")
         self.ok("umbra reboot -w dev1 && > /var/log/xen/console/guest-dev1.log", 240)
         self.wait_console("dev1", "guest#")
         self.has_disk("dev1", "xvda", True, "first")
