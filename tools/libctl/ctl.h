@@ -339,8 +339,17 @@ int ctl_memory_limits(struct ctl *ctl, uint32_t domid, struct ctl_memory_limits 
  * than it was made for; -ENOMEM: the host does not have it. Source: max_mem, memory/target.
  */
 int ctl_memory_set_target(struct ctl *ctl, uint32_t domid, uint64_t kib, struct ctl_error *err);
+/* What a domain may hold beyond its target, as xl leaves it: frames that a running one needs besides its memory. */
+#define CTL_MEMORY_SLACK_KIB 1024
 /* The limit alone. -ERANGE: below the target. */
 int ctl_memory_set_limit(struct ctl *ctl, uint32_t domid, uint64_t kib, struct ctl_error *err);
+/* The most it can ever have had: what it was made for, or its limit, if that is more. */
+uint64_t ctl_memory_most_kib(struct ctl *ctl, const struct ctl_domain_info *info);
+/*
+ * Of a domain whose memory has just come from a stream: the limit of one that is to have target_kib, but what it came
+ * with stays its own: if that is more, it is the target, up to most_kib.
+ */
+int ctl_memory_keep(struct ctl *ctl, uint32_t domid, uint64_t target_kib, uint64_t most_kib, struct ctl_error *err);
 /*
  * Populates `count` extents of 2^order frames. frames[] holds the guest frame numbers on entry and, for a PV domain,
  * the first machine frame of each extent on return. Returns how many were done; fewer than `count` means that memory
