@@ -129,9 +129,9 @@ class Failures(Devices):
         self.refuses(2, "/run/nowhere.img", "no such file", disk=["/run/nowhere.img,,xvda"])
         self.refuses(1, "install the package qemu-system-xen", disk=["/run/first.img,qcow2,xvda"])
         self.refuses(2, "cdrom", "not supported", disk=["/run/first.img,,xvda,cdrom"])
-        self.refuses(1, "could not find bridge device nobridge", "vif-bridge online", disk=["/run/first.img,,xvda"],
-                     vif=["bridge=nobridge"])
+        self.refuses(1, "there is no bridge nobridge", disk=["/run/first.img,,xvda"], vif=["bridge=nobridge"])
         self.machine.put("/run/portal", b"#!/bin/sh\necho the portal is closed >&2\nexit 3\n", mode=0o755)
+        self.refuses(1, "/run/portal online failed with status 3", "the portal is closed", vif=["script=/run/portal"])
         self.refuses(1, "/run/portal add failed with status 3", "the portal is closed",
                      disk=["/run/first.img,,xvda", "script=/run/portal,vdev=xvdb,target=any"])
         self.machine.put("/run/portal", b"#!/bin/sh\nexit 0\n", mode=0o755)

@@ -553,6 +553,26 @@ static void test_create_failures(void **state)
     assert_int_equal(fake->n, 2);
 }
 
+/* A bridge or a disk that is not there, or is in use, is found out before anything is built. */
+static void test_create_devices(void **state)
+{
+    static const char *const missing[] = {"xenbr0", "/bin/sh"};
+
+    for (int i = 0; i < 3; i++) {
+        snprintf(fake->missing, sizeof(fake->missing), "%s", i < 2 ? missing[i] : "");
+        if (i == 2)
+            assert_int_equal(umbra("block-attach web1 /bin/sh,,xvda"), 0);
+        fake->acts[0] = '\0';
+        assert_int_equal(umbra("create -e g.json vif=[{}] disk=[\"/bin/sh,,xvda\"]"), 1);
+        assert_non_null(strstr(err, i == 0   ? "there is no bridge xenbr0"
+                                    : i == 1 ? "/bin/sh cannot be found"
+                                             : "/bin/sh is in use by domain 3"));
+        assert_string_equal(fake->acts, "");
+        assert_int_equal(fake->n, 2);
+        assert_int_equal(umbra("domid web2"), 1);
+    }
+}
+
 static void test_escape(void **state)
 {
     assert_int_equal(escape_parse("^]"), 0x1d);
@@ -695,6 +715,7 @@ int main(void)
         cmocka_unit_test_setup(test_failure_shows_log, cli_fresh),
         cmocka_unit_test_setup(test_create, cli_fresh),
         cmocka_unit_test_setup(test_create_failures, cli_fresh),
+        cmocka_unit_test_setup(test_create_devices, cli_fresh),
         cmocka_unit_test_setup(test_rename_of_ours, cli_fresh),
         cmocka_unit_test_setup(test_device_verbs, cli_fresh),
         cmocka_unit_test_setup(test_list_long, cli_fresh),

@@ -225,7 +225,7 @@ static int build(struct create *cr, struct ctl_error *err)
 
     if (rc == 0)
         rc = record(cr, err);
-    if (rc == 0 && cr->stream) /* before all of its memory is read */
+    if (rc == 0) /* before its memory is made or read */
         rc = guest_devices_check(cr->cli->ctl, &cr->config, CTL_NO_TWIN, err);
     if (rc == 0)
         rc = guest_build(cr->cli->ctl, &cr->config, &from, &cr->domid, err);
