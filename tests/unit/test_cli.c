@@ -145,6 +145,42 @@ static void test_list(void **state)
                              "hint: `umbra list` shows the domains there are\n");
 }
 
+#define HEADER "Name                                        ID   Mem VCPUs\tState\tTime(s)"
+
+/* xl's further columns, in its order. */
+static void test_list_more(void **state)
+{
+    struct ctl_domain_info *d = fake_add(12, "gone");
+
+    d->shutdown = true;
+    d->shutdown_reason = 3;
+    assert_int_equal(umbra("list -v web1 gone"), 0);
+    assert_string_equal(out, HEADER "   UUID                            Reason-Code\tSecurity Label\n"
+                                    "web1                                         3   256     1     -b----       0.0 "
+                                    "04000000-0000-0000-0000-000000000000        -                -\n"
+                                    "gone                                        12   256     1     -b-sc-       0.0 "
+                                    "0d000000-0000-0000-0000-000000000000        3                -\n");
+    assert_int_equal(umbra("list -cn web1 0"), 0);
+    assert_string_equal(out, HEADER "         Cpupool NODE Affinity\n"
+                                    "web1                                         3   256     1     -b----       0.0"
+                                    "          Pool-0 all\n"
+                                    "Domain-0                                     0  1023     4     r-----      12.3"
+                                    "          Pool-0 none\n");
+    assert_int_equal(umbra("vm-list"), 0);
+    assert_string_equal(out, "UUID                                  ID    name\n"
+                             "01000000-0000-0000-0000-000000000000  0    Domain-0                      \n"
+                             "04000000-0000-0000-0000-000000000000  3    web1                          \n"
+                             "0d000000-0000-0000-0000-000000000000  12    gone                          \n");
+    d->dying = true;
+    assert_int_equal(umbra("vm-list"), 0);
+    assert_null(strstr(out, "gone"));
+    assert_int_equal(umbra("--json vm-list"), 0);
+    assert_non_null(strstr(out, "{\n    \"uuid\": \"04000000-0000-0000-0000-000000000000\",\n    \"domid\": 3,\n"
+                                "    \"name\": \"web1\"\n  }"));
+    assert_int_equal(umbra("list -v --json web1"), 0); /* which has all of that already */
+    assert_non_null(strstr(out, "\"uuid\": \"04000000"));
+}
+
 static void test_list_json(void **state)
 {
     assert_int_equal(umbra("list --json web1"), 0);
@@ -226,6 +262,17 @@ static void test_info(void **state)
     fake_add(11, "pv");
     says("info", 0, "\numbra_build            : release\nshadow_memory          : 6\nshadow_memory_used     : 2\n");
     says("info --json", 0, "\"shadow_memory_kib\": 6144,\n  \"shadow_memory_used_kib\": 3000,\n");
+    assert_null(strstr(out, "numa"));
+    says("info -n", 0,
+         "cpu_topology           :\ncpu:    core    socket     node\n  0:       0        0        0\n"
+         "  1:       0        0        0\n  2:       1        0        1\n  3:       1        0        1\n"
+         "device topology        :\ndevice           node\nNo device topology data available\n"
+         "numa_info              :\nnode:    memsize    memfree    distances\n"
+         "   0:      3072        700      10,21\n   1:      1024        300      21,10\nxen_major ");
+    says("info -n --json", 0,
+         "    {\n      \"cpu\": 3,\n      \"core\": 1,\n      \"socket\": 0,\n      \"node\": 1\n    }\n  ],\n"
+         "  \"numa_nodes\": [\n    {\n      \"node\": 0,\n      \"memory_kib\": 3145728,\n"
+         "      \"free_memory_kib\": 716800,\n      \"distances\": [\n        10,\n        21\n      ]\n    },\n");
 }
 
 static void test_dmesg(void **state)
@@ -693,6 +740,7 @@ int main(void)
         cmocka_unit_test_setup(test_usage_errors, cli_fresh),
         cmocka_unit_test_setup(test_no_hypervisor, cli_fresh),
         cmocka_unit_test_setup(test_list, cli_fresh),
+        cmocka_unit_test_setup(test_list_more, cli_fresh),
         cmocka_unit_test_setup(test_list_json, cli_fresh),
         cmocka_unit_test_setup(test_vcpu_list, cli_fresh),
         cmocka_unit_test_setup(test_cpu_ranges, cli_fresh),

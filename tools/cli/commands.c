@@ -44,6 +44,14 @@ static const struct cli_option dmesg_options[] = {
 
 static const struct cli_option list_options[] = {
     {'l', "long", NULL, "the configurations, as JSON in the form of xl's `list -l`"},
+    {'v', "verbose", NULL, "uuids, and why they shut down, as well"},
+    {'c', "cpupool", NULL, "their CPU pools as well"},
+    {'n', "numa", NULL, "the memory nodes that their memory is to come from as well"},
+    {0},
+};
+
+static const struct cli_option info_options[] = {
+    {'n', "numa", NULL, "the CPUs' topology and the memory nodes as well"},
     {0},
 };
 
@@ -162,6 +170,7 @@ const struct command commands[] = {
     {"create", "FILE [KEY=VALUE]...", "Build a guest from its configuration and start it.", 0, -1, create_options,
      cmd_create, true},
     {"list", "[DOMAIN]...", "List domains.", 0, -1, list_options, cmd_list, false},
+    {"vm-list", "", "List the uuids of domains.", 0, 0, NULL, cmd_vm_list, false},
     {"console", "DOMAIN", "Attach to a guest's console.", 1, 1, console_options, cmd_console, false},
     {"pause", "DOMAIN", "Stop a guest's processors.", 1, 1, NULL, cmd_pause, false},
     {"unpause", "DOMAIN", "Let a paused guest run.", 1, 1, NULL, cmd_unpause, false},
@@ -209,7 +218,7 @@ const struct command commands[] = {
     {"shadow", "stats|audit|blow|dump DOMAIN",
      "Show, check or throw away what a guest's shadow paging has made; the guest runs on.", 2, 2, shadow_options,
      cmd_shadow, false},
-    {"info", "", "Show the host and the hypervisor.", 0, 0, NULL, cmd_info, false},
+    {"info", "", "Show the host and the hypervisor.", 0, 0, info_options, cmd_info, false},
     {"top", "", "Show what domains use, as it changes.", 0, 0, top_options, cmd_top, false},
     {"metrics", "", "Show figures of the host and its domains, for monitoring.", 0, 0, metrics_options, cmd_metrics,
      false},

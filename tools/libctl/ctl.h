@@ -521,6 +521,16 @@ int ctl_host_info(struct ctl *ctl, struct ctl_host_info *info, struct ctl_error 
 const char *ctl_sched_name(uint32_t sched_id);
 /* Online CPUs; *cpus is freed by the caller. Returns their number. Source: sysctl cputopoinfo. */
 int ctl_host_topology(struct ctl *ctl, struct ctl_cpu_topology **cpus, struct ctl_error *err);
+/* Memory of the host that some of its CPUs are near to. */
+#define CTL_NODES_MAX 64
+struct ctl_node {
+    uint64_t size_kib, free_kib;
+    uint32_t distance[CTL_NODES_MAX]; /* to each node, 10 to itself */
+};
+/* *nodes is freed by the caller. Returns their number. Source: sysctl numainfo. */
+int ctl_host_nodes(struct ctl *ctl, struct ctl_node **nodes, struct ctl_error *err);
+/* Those that a domain's memory is to come from. Source: domctl getnodeaffinity. */
+int ctl_domain_nodes(struct ctl *ctl, uint32_t domid, uint8_t map[CTL_NODES_MAX / 8], struct ctl_error *err);
 /* The hypervisor's log as a terminated copy in *text; `clear` empties it at once. Returns its length. Source: sysctl
  * readconsole. */
 long ctl_host_log(struct ctl *ctl, bool clear, char **text, struct ctl_error *err);
