@@ -154,7 +154,8 @@ static void test_over_commit(void **state)
     assert_int_equal(ctl_store_write(NULL, "/local/domain/3/memory/static-max", "4194304", NULL), 0);
     assert_int_equal(umbra("mem-set web1 1256"), 0);
     assert_int_equal(umbra("mem-set web1 1257"), 1);
-    assert_non_null(strstr(err, "it needs 1001 MiB more; 1000 MiB are free, 0 MiB of them claimed"));
+    assert_non_null(
+        strstr(err, "need 1001 MiB more, overhead of 0 MiB included; free 1000 MiB, claimed of them 0 MiB"));
     assert_non_null(strstr(err, "hint: "));
     target_is("1286144", 1287168);
 }

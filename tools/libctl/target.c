@@ -48,6 +48,7 @@ uint64_t ctl_memory_most_kib(struct ctl *ctl, const struct ctl_domain_info *info
     return most > info->maxmem_kib ? most : info->maxmem_kib;
 }
 
+/* In the words of the check before a build; what the hypervisor keeps for a domain beside its memory this one has. */
 static int check_host(struct ctl *ctl, uint32_t domid, uint64_t more_kib, struct ctl_error *err)
 {
     struct ctl_host_info host;
@@ -60,7 +61,8 @@ static int check_host(struct ctl *ctl, uint32_t domid, uint64_t more_kib, struct
     have = host.free_kib > host.outstanding_kib ? host.free_kib - host.outstanding_kib : 0;
     if (more_kib > have) {
         return ctl_fail_domain(ctl, err, -ENOMEM, CTL_AT("check the host's memory", domid),
-                               "it needs %llu MiB more; %llu MiB are free, %llu MiB of them claimed by others",
+                               "need %llu MiB more, overhead of 0 MiB included; free %llu MiB, claimed of them %llu "
+                               "MiB",
                                (unsigned long long)(more_kib + 1023) >> 10, (unsigned long long)host.free_kib >> 10,
                                (unsigned long long)host.outstanding_kib >> 10);
     }
