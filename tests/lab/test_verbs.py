@@ -282,6 +282,7 @@ class Acting(LabTest):
 
     def test_create_with_console(self):
         path = self.guest_file("actor", cmdline=CMDLINE + " umbra.test=poweroff")
-        result = self.run_in(f"timeout 120 umbra create -c {path} </dev/null", 150)
+        result = self.run_in(f"timeout 120 umbra create -cF {path} </dev/null", 150)
         self.assertIn("umbra-guest: up", result.out + self.console_log("actor"))
-        self.wait_gone("actor")
+        self.assertEqual(result.status, 0)
+        self.assertNotIn("actor", self.guests())    # -F has waited for that

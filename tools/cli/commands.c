@@ -14,6 +14,7 @@
 static const struct cli_option create_options[] = {
     {'c', "console", NULL, "attach to the guest's console, from its first line on"},
     {'p', "paused", NULL, "leave the guest paused"},
+    {'F', "foreground", NULL, "return when the guest has stopped for good"},
     {'n', "dry-run", NULL, "only check, and print the resulting configuration as JSON"},
     {'q', "quiet", NULL, "say nothing if all goes well"},
     {'f', "defconfig", "FILE", "the configuration file, instead of the first operand"},
