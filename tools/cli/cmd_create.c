@@ -374,6 +374,18 @@ int cmd_create(struct cli *cli, const struct cli_args *args)
     return rc;
 }
 
+/* -d: to standard error, as xl does. */
+static void show_config(struct create *cr)
+{
+    struct json_out *o = json_out_new(true);
+    char *text;
+
+    config_json(&cr->config, o, NULL);
+    text = json_out_end(o);
+    fputs(text ? text : "", stderr);
+    free(text);
+}
+
 static int restore(struct create *cr, int fd)
 {
     const char *file = cr->args->operand[0];
@@ -387,6 +399,8 @@ static int restore(struct create *cr, int fd)
     if (rc == 0)
         rc = saved_config_read(text, file, &cr->config, &err);
     free(text);
+    if (rc >= 0 && cr->args->value['d'])
+        show_config(cr);
     rc = rc < 0 ? cli_fail(cr->cli, file, &err, CLI_NO_DOMAIN) : create(cr);
     ctl_stream_close(cr->stream);
     return rc;

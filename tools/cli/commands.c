@@ -86,6 +86,7 @@ static const struct cli_option shadow_options[] = {
 static const struct cli_option save_options[] = {
     {'c', "checkpoint", NULL, "let the guest go on when it is saved"},
     {'p', "paused", NULL, "likewise, but leave it paused"},
+    {'D', "keep-domid", NULL, "the guest has its number again when it is restored"},
     {'t', "timeout", "SECONDS", "how long the guest may take to suspend; 60 is the default"},
     {0},
 };
@@ -95,11 +96,13 @@ static const struct cli_option restore_options[] = {
     {'p', "paused", NULL, "leave the guest paused"},
     {'q', "quiet", NULL, "say nothing if all goes well"},
     {'e', "no-watch", NULL, "do not supervise the guest: whoever calls cleans up when it ends"},
+    {'d', "debug", NULL, "print the configuration that the file has to standard error"},
     {0},
 };
 
 static const struct cli_option migrate_options[] = {
     {'T', "transport", "ssh|tcp|COMMAND", "the way to HOST; COMMAND leads to `umbra migrate-receive` there"},
+    {'s', "ssh", "COMMAND", "this instead of ssh, before HOST and `umbra migrate-receive`"},
     {'k', "key", "FILE", "of tcp: what both hosts have, 64 hexadecimal digits"},
     {'d', "max-downtime", "TIME", "suspend the guest when the rest can be sent in this time; 300ms"},
     {'t', "timeout", "TIME", "how long it may be copied while it runs; 10m, 0 for ever"},
@@ -108,6 +111,10 @@ static const struct cli_option migrate_options[] = {
     {'N', "streams", "N", "send its pages on N connections, 16 at most; one is the default"},
     {'S', "non-live", NULL, "the guest sleeps for all the time of the copy"},
     {'l', "live", NULL, "accepted for scripts made for xl: it is the default"},
+    {'C', "config", "FILE", "send this configuration instead of the guest's own"},
+    {'D', "keep-domid", NULL, "the guest has the same number there"},
+    {'e', "no-watch", NULL, "it is not supervised there: whoever calls cleans up when it ends"},
+    {'p', "paused", NULL, "leave it paused there"},
     {'n', "check", NULL, "only ask HOST whether it would take the guest"},
     {0},
 };

@@ -73,6 +73,7 @@ struct config {
     int on_poweroff, on_reboot, on_crash, on_watchdog; /* enum ctl_action */
     int on_host_shutdown;                              /* enum config_stop */
     struct config_devices disks, vifs;
+    uint32_t domid; /* no key: of what was saved or moved with -D, its number; else 0 */
 
     /* Where each key of the table got its value; the texts and trees are kept for it. */
     struct config_origin {

@@ -9,8 +9,6 @@
 #include "cli/config.h"
 #include "cli/list_long.h"
 
-#define NO_DOMID UINT32_MAX /* no id in particular was asked for */
-
 static void put_empty(struct json_out *o, const char *key)
 {
     json_out_object(o, key);
@@ -25,7 +23,7 @@ static void put_text(struct json_out *o, const struct json_value *config, const 
         json_out_str(o, key, text);
 }
 
-static void put_identity(const struct ctl_domain_info *info, bool ours, struct json_out *o)
+static void put_identity(const struct ctl_domain_info *info, bool ours, uint32_t domid, struct json_out *o)
 {
     char uuid[CTL_UUID_TEXT];
 
@@ -33,7 +31,7 @@ static void put_identity(const struct ctl_domain_info *info, bool ours, struct j
     json_out_str(o, "type", info->hvm ? "pvh" : "pv");
     json_out_str(o, "name", info->name);
     if (ours)
-        json_out_uint(o, "domid", NO_DOMID);
+        json_out_uint(o, "domid", domid);
     if (info->domid) {
         ctl_uuid_format(info->uuid, uuid);
         json_out_str(o, "uuid", uuid);
@@ -209,9 +207,9 @@ static void put_devices(struct json_out *o, const struct json_value *config, con
 }
 
 void list_config(const struct ctl_domain_info *info, const struct json_value *config, const struct ctl_sched *sched,
-                 struct json_out *o)
+                 uint32_t domid, struct json_out *o)
 {
-    put_identity(info, config != NULL, o);
+    put_identity(info, config != NULL, domid, o);
     put_build(info, config, sched, o);
     if (!config)
         return;
@@ -226,7 +224,7 @@ void list_long(const struct ctl_domain_info *info, const struct json_value *conf
     json_out_object(o, NULL);
     json_out_uint(o, "domid", info->domid);
     json_out_object(o, "config");
-    list_config(info, config, sched, o);
+    list_config(info, config, sched, LIST_NO_DOMID, o);
     json_out_close(o);
     json_out_close(o);
 }

@@ -11,9 +11,10 @@
 /* config: the guest's configuration as umbra keeps it; NULL if another tool made it. sched: NULL if not known. */
 void list_long(const struct ctl_domain_info *info, const struct json_value *config, const struct ctl_sched *sched,
                struct json_out *o);
-/* The members of "config" alone. */
+#define LIST_NO_DOMID UINT32_MAX
+/* The members of "config" alone. domid: the number that it asks for when it is restored, or LIST_NO_DOMID. */
 void list_config(const struct ctl_domain_info *info, const struct json_value *config, const struct ctl_sched *sched,
-                 struct json_out *o);
+                 uint32_t domid, struct json_out *o);
 
 /* What libxl's structure says is done when the guest stops, in the words of a configuration; what it leaves out is
  * "destroy". */

@@ -105,6 +105,7 @@ static int check_host(struct ctl_build *b)
 static int step_create(struct ctl_build *b)
 {
     struct ctl_domain_create args = {
+        .domid = b->config->domid,
         .vcpus = b->maxvcpus,
         .max_event_ports = EVENT_PORTS + EVENT_PORTS_VCPU * (b->maxvcpus - 1),
         .grant_frames = -1,

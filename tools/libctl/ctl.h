@@ -80,6 +80,7 @@ struct ctl_domain_info {
 };
 
 struct ctl_domain_create {
+    uint32_t domid; /* the number that it is to have; 0: any */
     uint8_t uuid[16];
     uint32_t flags; /* XEN_DOMCTL_CDF_*; 0 = PV */
     uint32_t vcpus;
@@ -563,6 +564,7 @@ enum ctl_hap { CTL_HAP_AUTO, CTL_HAP_OFF, CTL_HAP_ON };
 struct ctl_domain_config {
     char name[CTL_NAME_MAX];
     bool name_taken; /* by the caller, who knows that no other domain has it: it is not looked for */
+    uint32_t domid;  /* the number that it is to have; 0: any */
     enum ctl_type type;
     enum ctl_hap hap;    /* PVH only, as the next */
     uint64_t shadow_kib; /* its pool; 0: ctl_shadow_default_kib() */
