@@ -508,6 +508,11 @@ static void test_list_long(void **state)
     assert_non_null(strstr(out, "\"cmdline\": \"quiet\""));
     assert_non_null(strstr(out, "\"arch_x86\": {\n          \"msr_relaxed\": \"False\"\n        }\n      },\n"
                                 "      \"on_reboot\": \"restart\"\n    }"));
+    assert_int_equal(umbra("create -e g.json name=most cpus=all,^1"), 0); /* of the host's four */
+    assert_int_equal(umbra("list -l most"), 0);
+    assert_non_null(strstr(out,
+                           "\"vcpu_hard_affinity\": [\n          [\n            0,\n            2,\n            3\n"
+                           "          ]\n        ]"));
     assert_int_equal(umbra("list -l web1"), 0);
     assert_null(strstr(out, "disks"));
     assert_int_equal(umbra("list -l nobody"), 1);

@@ -293,16 +293,17 @@ static void put_list_json(struct cli *cli, const struct row *row, struct json_ou
 static void put_long(struct cli *cli, const struct row *row, struct json_out *o)
 {
     struct ctl_domain_info named = row->info;
+    struct list_facts facts = {.domid = LIST_NO_DOMID};
     struct json_value *config;
     struct ctl_sched sched;
-    bool known;
 
     if (!row->has_domain || row->info.dying)
         return;
     config = row_config(cli, row);
-    known = ctl_sched_get(cli->ctl, row->info.domid, &sched, NULL) >= 0;
+    facts.cpus = list_host_cpus(cli->ctl);
+    facts.sched = ctl_sched_get(cli->ctl, row->info.domid, &sched, NULL) >= 0 ? &sched : NULL;
     print_name(named.name, &row->info);
-    list_long(&named, config, known ? &sched : NULL, o);
+    list_long(&named, config, &facts, o);
     json_free(config);
 }
 

@@ -53,7 +53,7 @@ static int write_config(struct migration *m, struct ctl_stream *stream, struct c
 
     if (rc < 0)
         return rc;
-    config = ours ? saved_config_write(&m->info, ours, m->keep_domid) : NULL;
+    config = ours ? saved_config_write(m->cli->ctl, &m->info, ours, m->keep_domid) : NULL;
     rc = config ? ctl_stream_write_config(stream, config, err)
                 : ctl_error_set(err, -EINVAL, "migrate", m->name, NULL, "its record has no readable configuration");
     free(config);

@@ -13,8 +13,9 @@
 
 #define OURS "umbra"
 
-char *saved_config_write(const struct ctl_domain_info *info, const char *ours, bool keep_domid)
+char *saved_config_write(struct ctl *ctl, const struct ctl_domain_info *info, const char *ours, bool keep_domid)
 {
+    struct list_facts facts = {.domid = keep_domid ? info->domid : LIST_NO_DOMID, .cpus = list_host_cpus(ctl)};
     struct json_value *tree = json_parse(ours, strlen(ours), NULL, NULL);
     struct json_out *o;
 
@@ -22,7 +23,7 @@ char *saved_config_write(const struct ctl_domain_info *info, const char *ours, b
         return NULL;
     o = json_out_new(false);
     json_out_object(o, NULL);
-    list_config(info, tree, NULL, keep_domid ? info->domid : LIST_NO_DOMID, o);
+    list_config(info, tree, &facts, o);
     json_out_copy(o, OURS, tree);
     json_out_close(o);
     json_free(tree);
