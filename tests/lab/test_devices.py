@@ -3,6 +3,8 @@
 written can be read, on both sides; what is attached while the guest runs is there, and gone when it is detached; a
 script that fails says why; and of all of it nothing is left."""
 
+import json
+
 import devices
 import streams
 from devices import BRIDGE, HERE, INITRD, MIB, THERE
@@ -52,7 +54,8 @@ class Lives(Devices):
             self.second_life(after, left)
 
     def second_life(self, after, left):
-        self.start("dev1", disk=["/run/first.img,raw,xvda,rw"], vif=[f"bridge={BRIDGE}"])
+        self.start("dev1", disk=["/run/first.img,raw,xvda,rw"], vif=[f"bridge={BRIDGE},vifname=lan0"])
+        self.is_counted()
         self.has_disk("dev1", "xvda", True, "first")
         self.ask("dev1", "s=$(md5sum </dev/xvda); echo read=${s%% *}", "read")
         self.ok("umbra destroy dev1")
@@ -105,7 +108,14 @@ class Lives(Devices):
         self.ok("umbra network-detach dev1 00:16:3e:01:02:03")
         self.assertEqual(len(self.json("umbra --json network-list dev1")), 1)
 
+    def is_counted(self):
+        """Its interface, whatever it is called."""
+        document = json.loads(self.ok("umbra --json top -i 1"))
+        (row,) = [row for row in document["domains"] if row["name"] == "dev1"]
+        self.assertEqual((row["nets"], row["vbds"]), (1, 1))
+
     def shows(self):
+        self.is_counted()
         config = self.json("umbra list -l dev1")[0]["config"]
         self.assertEqual([(disk["pdev_path"], disk["vdev"], disk["readwrite"]) for disk in config["disks"]],
                          [("/run/first.img", "xvda", 1)])
