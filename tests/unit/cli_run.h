@@ -23,6 +23,7 @@ void test_bug_info(void **state);
 void test_autostart_links(void **state);
 void test_autostart_refused(void **state);
 void test_autostart_renamed(void **state);
+void test_autostart_forms(void **state);
 void test_autostart_run(void **state);
 void test_autostart_stop(void **state);
 

@@ -114,6 +114,10 @@ bool config_key_of_xl(const char *name);
 /* Nearest of the candidates returned by next(ctx, i) (NULL ends them) to word, or NULL if none is near. */
 const char *suggest(const char *word, const char *(*next)(const void *ctx, size_t i), const void *ctx);
 
+/* Of an operand that is a file or a guest: is it a file? A guest may be called as a directory is that happens to lie
+ * here.
+ */
+bool config_names_file(const char *what);
 /* What config_load() is made of, for other files in JSON (settings.h). The first: 0 or -errno; src->text is the
  * caller's. */
 int config_read_file(const char *file, struct source *src);
