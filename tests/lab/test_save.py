@@ -71,11 +71,11 @@ class Saving(LabTest):
 
 class Save(Saving):
     def test_there_and_back(self):
-        self.create("keeper", vcpus=2, memory=96)
+        number = self.create("keeper", vcpus=2, memory=96)
         self.wait_console("keeper", "umbra-guest: tick 2\n")
         filled = self.fill()
         self.assertEqual(filled[2], "2")
-        self.assertRegex(self.ok(f"umbra save keeper {FILE}", 240), "keeper: saved to .*, (9|10). MiB")
+        self.assertRegex(self.ok(f"umbra save -D keeper {FILE}", 240), "keeper: saved to .*, (9|10). MiB")
         self.assertNotIn("keeper", self.guests())
         self.assertEqual(self.ok("ls /run/*.partial 2>/dev/null; true"), "")
         ticks = self.last_tick()
@@ -86,7 +86,7 @@ class Save(Saving):
         self.assertRegex(self.ok(f"umbra restore {FILE}", 240), "keeper: restored as domain")
         self.wait_console("keeper", f"umbra-guest: tick {ticks + 3}\n")
         self.seen_ticks()
-        self.assertEqual(self.guests()["keeper"][2], 2)
+        self.assertEqual((self.guests()["keeper"][0], self.guests()["keeper"][2]), (number, 2))
         self.check(filled)
         self.fails(f"umbra restore {FILE}", 1, "exists")
         self.checkpoint()

@@ -41,6 +41,8 @@ class StockTools(LabTest):
         self.ok(f"umbra create -p {self.guest_file('stock', vcpus=2)}")
         ours = [line.split()[:4] for line in self.ok("umbra list").strip().split("\n")]
         self.assertEqual([line.split()[:4] for line in self.ok("xl list").strip().split("\n")], ours)
+        for words in ("list -v stock", "list -c stock", "list -n stock", "vm-list"):    # a paused guest uses no time
+            self.assertEqual(self.ok(f"umbra {words}"), self.ok(f"xl {words}"), words)
 
     def test_xl_list_long(self):
         """A guest of the same configuration, made by either tool, is the same in either's long list."""
@@ -61,6 +63,8 @@ class StockTools(LabTest):
                 "xen_pagesize", "virt_caps")
         infos = [dict(re.findall(r"^(\w+) *: ?(.*)$", self.ok(f"{tool} info"), re.M)) for tool in ("xl", "umbra")]
         self.assertEqual(*[{key: info[key].strip() for key in keys} for info in infos])
+        for line in (r"^cpu:.*\n(?: +\d+: .*\n)+", r"^node:.*\n +0: +\d+"):
+            self.assertEqual(*[re.findall(line, self.ok(f"{tool} info -n"), re.M) for tool in ("xl", "umbra")])
 
     def test_xl_vcpu_list(self):
         self.create("stock", vcpus=2)

@@ -252,6 +252,46 @@ void test_autostart_links(void **state)
     remove_directories();
 }
 
+/* A file in xl's form may stand there as it is; of what is called otherwise it is told that it is not read. */
+void test_autostart_forms(void **state)
+{
+    fresh_directories();
+    assert_int_equal(system("mkdir -p etc/auto second"), 0);
+    write_file("etc/auto/second.cfg", "name='second'\nmemory=64\nkernel='k'\n");
+    write_file("etc/auto/README", "x");
+    write_file("etc/auto/old.json.off", "x");
+    assert_int_equal(umbra("autostart list"), 0);
+    assert_non_null(strstr(out, "second                           -        etc/auto/second.cfg\n"));
+    assert_int_equal(umbra("autostart enable b.json"), 1);
+    assert_non_null(strstr(err, "second.cfg"));
+    assert_non_null(strstr(err, "enabled already"));
+    assert_int_equal(umbra("create -eq b.json"), 0);
+    assert_int_equal(umbra("autostart enable second"), 1);
+    assert_non_null(strstr(err, "enabled already"));
+    assert_int_equal(umbra("autostart run"), 0);
+    assert_string_equal(err, "umbra: autostart: etc/auto/README: not read: its name ends in neither .json nor .cfg\n");
+    assert_string_equal(out, "second: is there already\n");
+    assert_int_equal(umbra("autostart disable second"), 0);
+    assert_int_equal(access("etc/auto/second.cfg.off", F_OK), 0);
+    /* the directory of that name is not what is meant */
+    assert_int_equal(umbra("autostart enable second"), 0);
+    assert_int_equal(access("etc/auto/second.json", F_OK), 0);
+    assert_int_equal(system("rmdir second"), 0);
+    remove_directories();
+}
+
+/* Of a guest that was renamed: what is written down has its new name. */
+void test_autostart_renamed(void **state)
+{
+    fresh_directories();
+    assert_int_equal(umbra("create -eq b.json"), 0);
+    assert_int_equal(umbra("rename second shop"), 0);
+    assert_int_equal(umbra("autostart enable shop"), 0);
+    assert_int_equal(umbra("config get etc/auto/shop.json name"), 0);
+    assert_string_equal(out, "shop\n");
+    remove_directories();
+}
+
 void test_autostart_refused(void **state)
 {
     static const char *const lines[] = {"autostart",          "autostart start",        "autostart enable",

@@ -610,8 +610,10 @@ int ctl_build_domain(struct ctl *ctl, const struct ctl_domain_config *config, ui
         ctl_error_set(err, rc, "populate memory", config->name, "free some", "131072 KiB are missing");
         return rc;
     }
+    if (config->domid && by_id(config->domid, NULL))
+        return fail(err, -EEXIST, "create a domain", "its number is taken");
     lock();
-    *domid = fake->next_domid++;
+    *domid = config->domid ? config->domid : fake->next_domid++;
     d = fake_add(*domid, "");
     memcpy(d->uuid, config->uuid, sizeof(d->uuid));
     d->hvm = config->type == CTL_PVH;

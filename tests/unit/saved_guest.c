@@ -593,6 +593,13 @@ int ctl_domain_info(struct ctl *ctl, uint32_t domid, struct ctl_domain_info *inf
     return 0;
 }
 
+uint64_t saved_most_kib;
+
+uint64_t ctl_memory_most_kib(struct ctl *ctl, const struct ctl_domain_info *info)
+{
+    return saved_most_kib > info->maxmem_kib ? saved_most_kib : info->maxmem_kib;
+}
+
 /* Before it sleeps there is nothing to be sure of. */
 int ctl_disks_flush(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
 {

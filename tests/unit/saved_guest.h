@@ -56,6 +56,7 @@ extern int fail_domctl;         /* the n-th domctl or hvm_op from now fails; 0: 
 extern uint32_t processor_lacks; /* in every word of its features */
 extern int disks_fail;          /* what flushing its disks comes to */
 extern unsigned disks_flushed;  /* times */
+extern uint64_t saved_most_kib; /* what domain 1 was made for, if it is more than its limit */
 extern unsigned live_resources; /* mappings and buffers that are not given back */
 
 uint64_t machine_random(void);

@@ -87,6 +87,31 @@ static void test_supervisor(void **state)
     assert_int_equal(kill_supervisor(), 0);
 }
 
+/* create -F returns when the guest has stopped for good, even if the supervisor is killed meanwhile. */
+static void test_foreground(void **state)
+{
+    int status;
+    pid_t child;
+
+    assert_int_equal(umbra("create -eF g.json"), 2);
+    child = fork();
+    if (child == 0) {
+        lock_forget();
+        _exit(umbra("create -qF g.json"));
+    }
+    wait_domain(7);
+    fake_stop(7, REBOOT);
+    wait_domain(8);
+    kill_supervisor();
+    usleep(700000);
+    assert_int_equal(waitpid(child, &status, WNOHANG), 0);
+    fake_stop(8, POWEROFF);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(WEXITSTATUS(status), 0);
+    wait_records(0);
+    assert_int_equal(kill_supervisor(), 0);
+}
+
 /* The process that serves a guest's disks ends, and the guest stays: that is told. One that goes with its guest is not
  * missed. */
 static void test_server_missed(void **state)
@@ -573,6 +598,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_title, fresh),
         cmocka_unit_test_setup(test_supervisor, fresh),
+        cmocka_unit_test_setup(test_foreground, fresh),
         cmocka_unit_test_setup(test_server_missed, fresh),
         cmocka_unit_test_setup(test_supervisor_killed, fresh),
         cmocka_unit_test_setup(test_supervisor_removes_half_built, fresh),

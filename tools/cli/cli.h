@@ -20,7 +20,7 @@
 #define EXIT_FAILED 1 /* the operation failed */
 #define EXIT_USAGE  2 /* wrong usage, or wrong configuration */
 
-#define CLI_MAX_OPTIONS 10
+#define CLI_MAX_OPTIONS 20
 
 /* An option of a verb. Every one has a letter, under which its value is found. */
 struct cli_option {
@@ -147,5 +147,6 @@ int cmd_uptime(struct cli *cli, const struct cli_args *args);
 int cmd_vcpu_list(struct cli *cli, const struct cli_args *args);
 int cmd_vcpu_pin(struct cli *cli, const struct cli_args *args);
 int cmd_vcpu_set(struct cli *cli, const struct cli_args *args);
+int cmd_vm_list(struct cli *cli, const struct cli_args *args);
 
 #endif

@@ -24,7 +24,9 @@
 #include "cli/guest.h"
 #include "cli/lock.h"
 
-#define SUFFIX     ".json"
+#define SUFFIX     ".json" /* of links that `enable` makes */
+#define SUFFIX_XL  ".cfg"  /* of files that stand there in xl's form */
+#define SUFFIX_OFF ".off"  /* of what `disable` has put aside */
 #define STOP_S     180
 #define PATH_BYTES 512
 
@@ -43,11 +45,22 @@ static int failed(struct cli *cli, const char *subject, int code, const char *st
 /* --- files ---------------------------------------------------------------------------------------------------------
  */
 
+static bool ends_in(const char *name, const char *suffix)
+{
+    size_t n = strlen(name), end = strlen(suffix);
+
+    return name[0] != '.' && n > end && strcmp(name + n - end, suffix) == 0;
+}
+
 static int is_ours(const struct dirent *entry)
 {
-    size_t n = strlen(entry->d_name), end = strlen(SUFFIX);
+    return ends_in(entry->d_name, SUFFIX) || ends_in(entry->d_name, SUFFIX_XL);
+}
 
-    return entry->d_name[0] != '.' && n > end && strcmp(entry->d_name + n - end, SUFFIX) == 0;
+/* What somebody may have meant for a guest. */
+static int is_strange(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.' && !is_ours(entry) && !ends_in(entry->d_name, SUFFIX_OFF);
 }
 
 static int is_visible(const struct dirent *entry)
@@ -95,6 +108,18 @@ static int make_dirs(const char *path)
 static void entry_path(char out[PATH_BYTES], const char *name)
 {
     snprintf(out, PATH_BYTES, "%s/%s" SUFFIX, autostart_dir, name);
+}
+
+/* The one that there is, in either form; the path of a new one if there is none. */
+static bool find_entry(char out[PATH_BYTES], const char *name)
+{
+    struct stat st;
+
+    snprintf(out, PATH_BYTES, "%s/%s" SUFFIX_XL, autostart_dir, name);
+    if (lstat(out, &st) == 0)
+        return true;
+    entry_path(out, name);
+    return lstat(out, &st) == 0;
 }
 
 static void saved_path(char out[PATH_BYTES], const char *name)
@@ -157,8 +182,8 @@ static void list_one(struct cli *cli, const char *file, struct json_out *o)
     char path[PATH_BYTES], target[PATH_BYTES], name[CTL_NAME_MAX];
     ssize_t n;
 
-    snprintf(name, sizeof(name), "%.*s", (int)(strlen(file) - strlen(SUFFIX)), file);
-    entry_path(path, name);
+    snprintf(name, sizeof(name), "%.*s", (int)(strrchr(file, '.') - file), file);
+    snprintf(path, sizeof(path), "%s/%s", autostart_dir, file);
     n = readlink(path, target, sizeof(target) - 1);
     if (n < 0)
         snprintf(target, sizeof(target), "%s", path);
@@ -248,8 +273,9 @@ static int enable_file(struct cli *cli, const char *file)
     if (rc)
         return rc;
     target = realpath(file, NULL);
-    entry_path(path, name);
     rc = target ? make_dirs(autostart_dir) : -errno;
+    if (rc == 0 && find_entry(path, name))
+        rc = -EEXIST;
     if (rc == 0 && symlink(target, path))
         rc = -errno;
     free(target);
@@ -293,10 +319,9 @@ static int enable_guest(struct cli *cli, const char *name)
     if (rc < 0 || !config)
         return rc < 0 ? cli_fail(cli, name, &err, CLI_NO_DOMAIN)
                       : failed(cli, name, -ENODATA, "enable", NULL, "its configuration is not known");
-    entry_path(path, gs.name);
     rc = make_dirs(autostart_dir);
     if (rc == 0)
-        rc = write_new(path, config);
+        rc = find_entry(path, gs.name) ? -EEXIST : write_new(path, config);
     if (rc < 0)
         rc = failed(cli, gs.name, rc, "enable", path,
                     rc == -EEXIST ? "it is enabled already; disable it first" : "the file cannot be written");
@@ -310,7 +335,7 @@ static int enable(struct cli *cli, const struct cli_args *args)
 {
     const char *what = args->operand[1];
 
-    return strchr(what, '/') || access(what, F_OK) == 0 ? enable_file(cli, what) : enable_guest(cli, what);
+    return config_names_file(what) ? enable_file(cli, what) : enable_guest(cli, what);
 }
 
 /* A file that stands there itself may be all there is of a configuration: it is put aside, and not over an older one.
@@ -324,10 +349,9 @@ static int disable(struct cli *cli, const struct cli_args *args)
 
     if (config_name_fault(name))
         return cli_usage(cli, "%s: not a name of a guest", name);
-    entry_path(path, name);
-    if (lstat(path, &st))
-        return failed(cli, name, -errno, "disable", path, "it is not enabled");
-    snprintf(aside, sizeof(aside), "%s.off", path);
+    if (!find_entry(path, name) || lstat(path, &st))
+        return failed(cli, name, -ENOENT, "disable", path, "it is not enabled");
+    snprintf(aside, sizeof(aside), "%s" SUFFIX_OFF, path);
     rc = S_ISLNK(st.st_mode) ? unlink(path) : renameat2(AT_FDCWD, path, AT_FDCWD, aside, RENAME_NOREPLACE);
     if (rc && errno == EEXIST)
         return failed(cli, name, -EEXIST, "disable", aside, "an older configuration lies there: move or remove it");
@@ -419,6 +443,19 @@ static int start_one(struct cli *cli, const char *file)
     return run_verb("create", "--", path, NULL);
 }
 
+static void tell_strange(void)
+{
+    struct dirent **files = NULL;
+    int n = files_of(autostart_dir, is_strange, &files);
+
+    for (int i = 0; i < n; i++) {
+        fprintf(stderr, "umbra: autostart: %s/", autostart_dir);
+        put_clean(stderr, files[i]->d_name);
+        fputs(": not read: its name ends in neither " SUFFIX " nor " SUFFIX_XL "\n", stderr);
+    }
+    free_files(files, n);
+}
+
 static int run(struct cli *cli, const struct cli_args *args)
 {
     struct dirent **files = NULL;
@@ -426,6 +463,7 @@ static int run(struct cli *cli, const struct cli_args *args)
 
     if (cli_open(cli))
         return EXIT_FAILED;
+    tell_strange();
     rc = restore_saved(cli);
     n = files_of(autostart_dir, is_ours, &files);
     for (int i = 0; i < n; i++) {

@@ -90,7 +90,7 @@ static int write_stream(struct save *s, struct ctl_error *err)
     int rc = stream ? guest_state_config(s->cli->ctl, s->gs.uuid, &ours, err) : -ENOMEM;
 
     if (rc >= 0) {
-        config = ours ? saved_config_write(&s->info, ours) : NULL;
+        config = ours ? saved_config_write(s->cli->ctl, &s->info, ours, s->args->value['D'] != NULL) : NULL;
         rc = config ? ctl_stream_write_config(stream, config, err)
                     : ctl_error_set(err, -EINVAL, "save", s->name, NULL, "its record has no readable configuration");
     }

@@ -644,3 +644,10 @@ void config_free(struct config *c)
     free(c->trees);
     memset(c, 0, sizeof(*c));
 }
+
+bool config_names_file(const char *what)
+{
+    struct stat st;
+
+    return strchr(what, '/') || (stat(what, &st) == 0 && !S_ISDIR(st.st_mode));
+}

@@ -73,6 +73,7 @@ struct config {
     int on_poweroff, on_reboot, on_crash, on_watchdog; /* enum ctl_action */
     int on_host_shutdown;                              /* enum config_stop */
     struct config_devices disks, vifs;
+    uint32_t domid; /* no key: of what was saved or moved with -D, its number; else 0 */
 
     /* Where each key of the table got its value; the texts and trees are kept for it. */
     struct config_origin {
@@ -113,6 +114,10 @@ bool config_key_of_xl(const char *name);
 /* Nearest of the candidates returned by next(ctx, i) (NULL ends them) to word, or NULL if none is near. */
 const char *suggest(const char *word, const char *(*next)(const void *ctx, size_t i), const void *ctx);
 
+/* Of an operand that is a file or a guest: is it a file? A guest may be called as a directory is that happens to lie
+ * here.
+ */
+bool config_names_file(const char *what);
 /* What config_load() is made of, for other files in JSON (settings.h). The first: 0 or -errno; src->text is the
  * caller's. */
 int config_read_file(const char *file, struct source *src);

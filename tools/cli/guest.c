@@ -428,11 +428,27 @@ static int step_restart(struct ctl *ctl, struct guest_state *gs, struct ctl_erro
     return GO_ON;
 }
 
+/* Under its own name; one that is not understood is kept as it is. */
+static int keep_config(struct ctl *ctl, const struct guest_state *gs, const struct guest_state *kept,
+                       struct ctl_error *err)
+{
+    char *config, *own;
+    int rc = guest_state_config(ctl, gs->uuid, &config, err);
+
+    if (rc < 0)
+        return rc;
+    own = config ? guest_config_as(config, kept->name, kept->uuid) : NULL;
+    rc = guest_state_add(ctl, kept, own ? own : config ? config : "", NULL, err);
+    free(own);
+    free(config);
+    return rc;
+}
+
 /* The guest that the stopped domain becomes. Its name says when it stopped. */
 static int keep_as(struct ctl *ctl, const struct guest_state *gs, uint32_t domid, struct guest_state *kept,
                    struct ctl_error *err)
 {
-    char stamp[24], *config;
+    char stamp[24];
     time_t now = time(NULL);
     struct tm tm;
     int rc;
@@ -440,16 +456,11 @@ static int keep_as(struct ctl *ctl, const struct guest_state *gs, uint32_t domid
     rc = guest_state_get(ctl, gs->kept, kept, err);
     if (rc != -ENOENT && (rc < 0 || kept->phase != GUEST_PARTIAL))
         return rc;
-    rc = guest_state_config(ctl, gs->uuid, &config, err);
-    if (rc < 0)
-        return rc;
     *kept = (struct guest_state){.phase = GUEST_PRESERVED, .domid = domid, .watched = true, .started = gs->started};
     memcpy(kept->uuid, gs->kept, sizeof(kept->uuid));
     strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
     snprintf(kept->name, sizeof(kept->name), "%.*s-%s", (int)(CTL_NAME_MAX - 2 - strlen(stamp)), gs->name, stamp);
-    rc = guest_state_add(ctl, kept, config ? config : "", NULL, err);
-    free(config);
-    return rc;
+    return keep_config(ctl, gs, kept, err);
 }
 
 /* A stopped domain changes hands: its nodes, then its handle. */

@@ -37,14 +37,23 @@ static int tick(void *ctx, const struct ctl_send_state *now, struct ctl_error *e
     return handover_cancelled ? ctl_error_set(err, -EINTR, "copy its memory", m->name, NULL, "interrupted") : 0;
 }
 
+/* Freed by the caller. NULL: the record has none. */
+int migrate_config(struct migration *m, char **config, struct ctl_error *err)
+{
+    if (!m->config)
+        return guest_state_config(m->cli->ctl, m->info.uuid, config, err);
+    *config = guest_config_as(m->config, m->info.name, m->info.uuid);
+    return *config ? 0 : ctl_error_set(err, -ENOMEM, "migrate", m->name, NULL, "out of memory");
+}
+
 static int write_config(struct migration *m, struct ctl_stream *stream, struct ctl_error *err)
 {
     char *ours, *config;
-    int rc = guest_state_config(m->cli->ctl, m->gs.uuid, &ours, err);
+    int rc = migrate_config(m, &ours, err);
 
     if (rc < 0)
         return rc;
-    config = ours ? saved_config_write(&m->info, ours) : NULL;
+    config = ours ? saved_config_write(m->cli->ctl, &m->info, ours, m->keep_domid) : NULL;
     rc = config ? ctl_stream_write_config(stream, config, err)
                 : ctl_error_set(err, -EINVAL, "migrate", m->name, NULL, "its record has no readable configuration");
     free(config);

@@ -12,8 +12,15 @@
 
 /* The name in one word: a stand-in if there is none, no blanks, nothing a terminal would act on. */
 void print_name(char out[CTL_NAME_MAX], const struct ctl_domain_info *info);
-void list_header(FILE *f);
-void list_row(FILE *f, const struct ctl_domain_info *info);
+/* Columns behind those that xl has for options. */
+struct list_more {
+    bool verbose, pool, nodes; /* uuid, reason and label; the CPU pool; the memory nodes */
+};
+void list_header(FILE *f, const struct list_more *more);
+/* nodes: NULL unless more->nodes. */
+void list_row(FILE *f, const struct ctl_domain_info *info, const struct list_more *more, const char *nodes);
+void vm_header(FILE *f);
+void vm_row(FILE *f, const struct ctl_domain_info *info);
 /* claims: the columns of list, and one more */
 void claim_header(FILE *f);
 void claim_row(FILE *f, const struct ctl_domain_info *info);

@@ -13,8 +13,9 @@
 
 #define OURS "umbra"
 
-char *saved_config_write(const struct ctl_domain_info *info, const char *ours)
+char *saved_config_write(struct ctl *ctl, const struct ctl_domain_info *info, const char *ours, bool keep_domid)
 {
+    struct list_facts facts = {.domid = keep_domid ? info->domid : LIST_NO_DOMID, .cpus = list_host_cpus(ctl)};
     struct json_value *tree = json_parse(ours, strlen(ours), NULL, NULL);
     struct json_out *o;
 
@@ -22,7 +23,7 @@ char *saved_config_write(const struct ctl_domain_info *info, const char *ours)
         return NULL;
     o = json_out_new(false);
     json_out_object(o, NULL);
-    list_config(info, tree, NULL, o);
+    list_config(info, tree, &facts, o);
     json_out_copy(o, OURS, tree);
     json_out_close(o);
     json_free(tree);
@@ -132,6 +133,15 @@ static int load(char *text, const char *file, struct config *c, struct ctl_error
     return rc;
 }
 
+/* That libxl's part asks for; 0: none. */
+static uint32_t asked_domid(const struct json_value *tree)
+{
+    const struct json_value *v = json_member(json_member(tree, "c_info"), "domid");
+    int64_t n;
+
+    return v && json_int(v, &n) == 0 && n > 0 && n <= CTL_DOMID_MAX ? (uint32_t)n : 0;
+}
+
 static char *own_text(const struct json_value *tree)
 {
     const struct json_value *ours = json_member(tree, OURS);
@@ -163,6 +173,7 @@ int saved_config_read(const char *text, const char *file, struct config *c, stru
     else {
         own = own_text(tree);
         rc = own ? load(own, file, c, err) : fail(err, -ENOMEM, file, "out of memory");
+        c->domid = asked_domid(tree);
     }
     free(own);
     json_free(tree);

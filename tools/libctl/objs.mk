@@ -29,6 +29,7 @@ ctl-srcs += tools/libctl/vif.c
 ctl-srcs += tools/libctl/flush.c
 ctl-srcs += tools/libctl/console.c
 ctl-srcs += tools/libctl/host.c
+ctl-srcs += tools/libctl/nodes.c
 ctl-srcs += tools/libctl/parameter.c
 ctl-srcs += tools/libctl/uuid.c
 ctl-srcs += tools/libctl/check.c
