@@ -467,12 +467,24 @@ static void no_memory(struct vcpu *v, const struct vmexit *x, gpa_t at, uint32_t
         domain_crash(v->domain, "access to %lx, where no memory is, by an instruction that is not emulated", at.n);
 }
 
+/*
+ * EFLAGS.AC exempts what an instruction of the supervisor accesses, not what a processor looks up by itself: descriptor
+ * tables and the like. In user mode, where any program can set AC, a supervisor's access is such a one. Elsewhere a
+ * read is that failed though an entry was there: nothing but SMAP refuses those. AMD64 manual, volume 2, section 5.6.6.
+ */
+static bool exempt_from_smap(const struct vcpu *v, uint32_t error)
+{
+    bool refused = (error & (PFEC_P | PFEC_W | PFEC_I)) == PFEC_P;
+
+    return (guest_cpu_user_regs()->rflags & EFLAGS_AC) && hvm_ops->cpl(v) != 3 && !refused;
+}
+
 static void on_page_fault(struct vcpu *v, const struct vmexit *x)
 {
     struct shadow_fault f = {
         .linear = x->linear,
         .access = x->error & (PFEC_W | PFEC_U | PFEC_I),
-        .smap_exempt = guest_cpu_user_regs()->rflags & EFLAGS_AC,
+        .smap_exempt = exempt_from_smap(v, x->error),
     };
 
     switch (shadow_fault(&v->hvm->shadow, &f)) {

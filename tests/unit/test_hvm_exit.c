@@ -32,7 +32,7 @@ static unsigned int privilege, gave_up, crashed, blocked;
 static bool in_delivery, tells;
 static uint64_t invalidated;
 static enum shadow_result fault_is;
-static bool fault_is_table;
+static bool fault_is_table, exempt;
 static enum p2m_type memory_is; /* on nested paging */
 
 /* ---- the rest of the hypervisor ---- */
@@ -138,6 +138,7 @@ bool shadow_give_up(struct shadow_vcpu *of, const struct cpu_user_regs *regs, gp
 enum shadow_result shadow_fault(struct shadow_vcpu *of, struct shadow_fault *f)
 {
     f->table = fault_is_table;
+    exempt = f->smap_exempt;
     return fault_is;
 }
 
@@ -414,6 +415,36 @@ static void test_delivery(void **state)
     assert_int_equal(regs()->rip, RIP);
 }
 
+/* AC is for what the supervisor's instructions access: not for user mode, nor for what a processor looks up itself. */
+static void test_smap(void **state)
+{
+    static const struct {
+        unsigned int cpl;
+        unsigned long flags;
+        uint32_t error;
+        bool exempt;
+    } cases[] = {
+        {0, EFLAGS_AC, 0, true},
+        {0, EFLAGS_AC, PFEC_W, true},
+        {0, EFLAGS_AC, PFEC_W | PFEC_P, true}, /* there is more than SMAP to refuse a store */
+        {0, EFLAGS_AC, PFEC_P, false},         /* an explicit one cannot fail so */
+        {2, EFLAGS_AC, 0, true},
+        {0, 0, 0, false},
+        {3, EFLAGS_AC, 0, false}, /* a descriptor table, of a program that has set AC */
+        {3, EFLAGS_AC, PFEC_W, false},
+    };
+
+    fault_is = SHADOW_FIXED;
+    for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct vmexit x = {.reason = HVM_EXIT_PAGE_FAULT, .error = cases[i].error};
+
+        privilege = cases[i].cpl;
+        regs()->rflags = EFLAGS_MBS | cases[i].flags;
+        hvm_exit(&v, &x);
+        assert_int_equal(exempt, cases[i].exempt);
+    }
+}
+
 /* ---- debug registers ---- */
 
 static void test_debug_registers(void **state)
@@ -600,6 +631,7 @@ int main(void)
         EXIT_TEST(test_step_over_hlt),
         EXIT_TEST(test_not_emulated),
         EXIT_TEST(test_delivery),
+        EXIT_TEST(test_smap),
         EXIT_TEST(test_debug_registers),
         EXIT_TEST(test_lmsw),
         EXIT_TEST(test_smsw),
