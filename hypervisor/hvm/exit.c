@@ -447,24 +447,38 @@ static bool emulate(struct vcpu *v, const struct vmexit *x, bool loads)
     return rc != EMULATE_UNHANDLED;
 }
 
-/* What is stored when an event is delivered is not the instruction's. */
-static void emulate_protected_store(struct vcpu *v, const struct vmexit *x, const struct shadow_fault *f)
+/*
+ * What is stored when an event is delivered is not the instruction's. What is not emulated hardware does, once the
+ * table is none any more, or an entry of the supervisor's lets it past WP.
+ */
+static void emulate_protected_store(struct vcpu *v, const struct vmexit *x, struct shadow_fault *f)
 {
+    enum shadow_result r = SHADOW_EMULATE;
+
     if (!hvm_ops->in_delivery(v) && emulate(v, x, false))
         return;
+    if (!f->table) {
+        f->not_emulated = true;
+        r = shadow_fault(&v->hvm->shadow, f);
+    }
     if (f->table)
         (void)shadow_give_up(&v->hvm->shadow, guest_cpu_user_regs(), f->gpa);
-    else
+    else if (r == SHADOW_EMULATE)
         domain_crash(v->domain, "store to %lx, which is watched, by an instruction that is not emulated", f->gpa.n);
 }
 
-/* Code that is all ones is no instruction. */
+/*
+ * Code that is all ones is no instruction. What is not emulated, or stored by the delivery of an event, faults: any
+ * program that was given a piece of a device's memory may try that, and is no reason to end the guest.
+ */
 static void no_memory(struct vcpu *v, const struct vmexit *x, gpa_t at, uint32_t access)
 {
     if (access & PFEC_I)
         undefined(v);
-    else if (!emulate(v, x, true))
-        domain_crash(v->domain, "access to %lx, where no memory is, by an instruction that is not emulated", at.n);
+    else if (hvm_ops->in_delivery(v) || !emulate(v, x, true)) {
+        gprintk("access to %lx, where no memory is, by an instruction that is not emulated\n", at.n);
+        general_protection(v);
+    }
 }
 
 /*

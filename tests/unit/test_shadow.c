@@ -379,6 +379,31 @@ static void test_without_wp(void **state)
     assert_int_equal(go(5 * PAGE_SIZE, ORACLE_WRITE, false).result, SHADOW_EMULATE);
 }
 
+/* What stores there with SMAP, and is not emulated, gets on: as without SMAP. To a table it is a store to a table. */
+static void test_past_smap(void **state)
+{
+    struct shadow_fault f = {.linear = 5 * PAGE_SIZE, .access = PFEC_W, .smap_exempt = true, .not_emulated = true};
+    unsigned int level;
+
+    CPU->guest.cr0 &= ~CR0_WP;
+    CPU->guest.cr4 |= CR4_SMAP;
+    CPU->guest.eflags_ac = true;
+    model_load(CPU);
+    map(5, 100, ALL & ~PTE_RW);
+    map(6, 1, ALL & ~PTE_RW); /* the table itself */
+    assert_int_equal(go(5 * PAGE_SIZE, ORACLE_WRITE, false).result, SHADOW_EMULATE);
+    assert_int_equal(shadow_fault(&CPU->v, &f), SHADOW_FIXED);
+    assert_int_equal(leaf(5 * PAGE_SIZE, &level) & (PTE_P | PTE_RW | PTE_US), PTE_P | PTE_RW);
+    assert_int_equal(go(5 * PAGE_SIZE, ORACLE_WRITE, false).result, SHADOW_FIXED);
+    assert_int_equal(go(5 * PAGE_SIZE, ORACLE_READ, true).result, SHADOW_FIXED); /* and user mode has it back */
+    assert_int_equal(leaf(5 * PAGE_SIZE, &level) & (PTE_P | PTE_RW | PTE_US), PTE_P | PTE_US);
+    assert_int_equal(go(5 * PAGE_SIZE, ORACLE_WRITE, false).result, SHADOW_EMULATE);
+    f.linear = 6 * PAGE_SIZE + 64;
+    assert_int_equal(shadow_fault(&CPU->v, &f), SHADOW_EMULATE);
+    assert_true(f.table);
+    assert_int_equal(model_audit(), 0);
+}
+
 /* What the P2M does not give, no entry does. */
 static void test_kinds_of_memory(void **state)
 {
@@ -548,7 +573,7 @@ int main(void)
         SHADOW_TEST(test_large_leaf),      SHADOW_TEST(test_large_leaf_logged), SHADOW_TEST(test_without_wp),
         SHADOW_TEST(test_kinds_of_memory), SHADOW_TEST(test_many_mappings),     SHADOW_TEST(test_root_goes),
         SHADOW_TEST(test_p2m_waits),       SHADOW_TEST(test_small_pool),        SHADOW_TEST(test_audit_finds),
-        SHADOW_TEST(test_borrowed_memory), SHADOW_TEST(test_misaligned_store),
+        SHADOW_TEST(test_borrowed_memory), SHADOW_TEST(test_misaligned_store),  SHADOW_TEST(test_past_smap),
     };
 
     return cmocka_run_group_tests_name("shadow", tests, NULL, NULL) | shadow_ahead_tests() | shadow_unsync_tests() |

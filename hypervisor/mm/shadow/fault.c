@@ -28,13 +28,17 @@ static bool is_store(const struct fill *c)
 
 /* ---- what no entry can give ---- */
 
-/* Without WP, a supervisor's store to a read-only page of user mode; with SMAP an entry would allow too much. */
+/*
+ * Without WP, a supervisor's store to a read-only page of user mode. With SMAP an entry for it allows too much: the
+ * supervisor needs no AC for that page then, until user mode uses it or WP is set. So the store is emulated if it can
+ * be.
+ */
 static bool past_smap(const struct fill *c)
 {
     const struct guest_paging *g = &c->v->paging;
 
-    return is_store(c) && !(c->f->access & PFEC_U) && g->fmt && !g->wp && g->smap && (c->w.rights & PTE_US) &&
-           !(c->w.rights & PTE_RW);
+    return !c->f->not_emulated && is_store(c) && !(c->f->access & PFEC_U) && g->fmt && !g->wp && g->smap &&
+           (c->w.rights & PTE_US) && !(c->w.rights & PTE_RW);
 }
 
 /* The guest goes through the frame itself to reach this address. */
