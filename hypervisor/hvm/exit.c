@@ -289,11 +289,16 @@ static void on_cr(struct vcpu *v, const struct insn *in)
     }
 }
 
+static uint64_t read_dr(const struct hvm_vcpu *h, unsigned int reg)
+{
+    return reg < 4 ? h->dr[array_index_nospec(reg, 4)] : reg == 7 ? HVM_DR7_RESET : h->dr6;
+}
+
 /* False: #GP. */
 static bool write_dr(struct hvm_vcpu *h, unsigned int reg, uint64_t value)
 {
     if (reg < 4)
-        h->dr[reg] = value;
+        h->dr[array_index_nospec(reg, 4)] = value;
     else if (value >> 32)
         return false;
     else if (reg == 6)
@@ -315,7 +320,7 @@ static void on_dr(struct vcpu *v, const struct insn *in)
         return;
     }
     if (in->opcode == OPCODE_MOV_FROM_DR)
-        insn_write_reg(regs, in->rm, bytes, true, reg < 4 ? h->dr[reg] : reg == 7 ? HVM_DR7_RESET : h->dr6);
+        insn_write_reg(regs, in->rm, bytes, true, read_dr(h, reg));
     else if (!write_dr(h, reg, insn_read_reg(regs, in->rm, bytes, true))) {
         general_protection(v);
         return;
