@@ -469,6 +469,56 @@ static void test_many_mappings(void **state)
     assert_int_equal(model_audit(), 0);
 }
 
+/* One fault for an address, and no more; then an audit. */
+static void fault_once(uint64_t linear)
+{
+    struct shadow_fault f = {.linear = linear};
+
+    stretch_begin(STRETCH_TRAP, 14);
+    assert_int_equal(shadow_fault(&CPU->v, &f), SHADOW_FIXED);
+    stretch_end();
+    assert_int_equal(model_audit(), 0);
+}
+
+/* While a frame becomes a table, which takes several faults, the audit finds nothing wrong with its mappings. */
+static void test_audit_meanwhile(void **state)
+{
+    map_often(200);
+    model_store(2 * PAGE_SIZE + 32, 8, 200ul << PAGE_SHIFT | ALL);
+    model_store(200 * PAGE_SIZE, 8, 100ul << PAGE_SHIFT | ALL);
+    fault_once(4ul << 21);
+    assert_true(is_table(model_frame(200)));
+    assert_int_equal(go(4ul << 21, ORACLE_READ, false).result, SHADOW_FIXED);
+    assert_int_equal(model_audit(), 0);
+}
+
+/* The same with leaves of 2 MiB that cover it; and when it is a table one such leaf is a find. */
+static void test_audit_of_cover(void **state)
+{
+    struct page_info *first;
+    entry_ref r;
+
+    for (uint64_t t = 0; t < 2; t++) {
+        model_store(3 * PAGE_SIZE + (1 + t) * 8, 8, (20 + t) << PAGE_SHIFT | ALL);
+        for (uint64_t i = 0; i < PT_ENTRIES; i++) {
+            model_store((20 + t) * PAGE_SIZE + i * 8, 8, (uint64_t)SMALL << PAGE_SHIFT | ALL | PTE_PSE);
+            go(((1 + t) << 30) + (i << 21), ORACLE_WRITE, false);
+        }
+    }
+    model_store(2 * PAGE_SIZE + 16, 8, (SMALL + 9ul) << PAGE_SHIFT | ALL);
+    model_store((SMALL + 9) * PAGE_SIZE, 8, 100ul << PAGE_SHIFT | ALL);
+    first = mfn_to_page(model_frame(SMALL));
+    fault_once(2ul << 21);
+    assert_true(first->shadow.rmap_2m);
+    r = first->shadow.rmap_2m;
+    assert_int_equal(go(2ul << 21, ORACLE_READ, false).result, SHADOW_FIXED);
+    assert_int_equal(first->shadow.rmap_2m, 0);
+    assert_int_equal(model_audit(), 0);
+    first->shadow.rmap_2m = r;
+    assert_int_equal(model_audit(), 1);
+    first->shadow.rmap_2m = 0;
+}
+
 /* The table under a vCPU's root goes from the P2M: the vCPU goes on with what comes to stand there. */
 static void test_root_goes(void **state)
 {
@@ -574,6 +624,7 @@ int main(void)
         SHADOW_TEST(test_kinds_of_memory), SHADOW_TEST(test_many_mappings),     SHADOW_TEST(test_root_goes),
         SHADOW_TEST(test_p2m_waits),       SHADOW_TEST(test_small_pool),        SHADOW_TEST(test_audit_finds),
         SHADOW_TEST(test_borrowed_memory), SHADOW_TEST(test_misaligned_store),  SHADOW_TEST(test_past_smap),
+        SHADOW_TEST(test_audit_meanwhile), SHADOW_TEST(test_audit_of_cover),
     };
 
     return cmocka_run_group_tests_name("shadow", tests, NULL, NULL) | shadow_ahead_tests() | shadow_unsync_tests() |
