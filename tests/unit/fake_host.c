@@ -33,7 +33,7 @@ void host_reset(long n)
 {
     xs_fake_reset();
     xs_fake_fails = fails;
-    host = (struct fake_host){.fails_at = n};
+    host = (struct fake_host){.fails_at = n, .physcaps = XEN_SYSCTL_PHYSCAP_hvm | XEN_SYSCTL_PHYSCAP_shadow};
     next_frame = 0x1000;
     next_port = 1;
 }
@@ -51,6 +51,7 @@ static int domctl(struct xen_domctl *op)
 {
     if (op->cmd == XEN_DOMCTL_createdomain) {
         host.guest = true;
+        host.flags = op->u.createdomain.flags;
         op->domain = GUEST;
         return 0;
     }
@@ -71,7 +72,7 @@ static int sysctl(struct xen_sysctl *op)
     }
     if (op->cmd == XEN_SYSCTL_physinfo) {
         op->u.physinfo.free_pages = op->u.physinfo.total_pages = FREE_PAGES;
-        op->u.physinfo.capabilities = XEN_SYSCTL_PHYSCAP_hvm | XEN_SYSCTL_PHYSCAP_shadow;
+        op->u.physinfo.capabilities = host.physcaps;
     }
     return 0;
 }

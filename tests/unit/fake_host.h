@@ -14,6 +14,8 @@ struct fake_host {
     long fails_at;     /* that one does, with ENOMEM */
     const char *fails; /* its name; NULL: it has not come yet */
     int held;          /* handles, buffers and mappings that are not given back */
+    unsigned physcaps; /* XEN_SYSCTL_PHYSCAP_* of the host: hardware virtualisation and shadows, to begin with */
+    unsigned flags;    /* XEN_DOMCTL_CDF_* that the guest was made with */
 };
 extern struct fake_host host;
 
