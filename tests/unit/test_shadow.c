@@ -329,6 +329,42 @@ static void test_large_leaf(void **state)
     assert_int_equal(level, 2);
 }
 
+static unsigned int level_at(uint64_t linear)
+{
+    unsigned int level;
+
+    return leaf(linear, &level) ? level : 0;
+}
+
+/* The table inside goes, in each of the ways that it can: the next fault anywhere in the 2 MiB joins them again. */
+static void test_large_leaf_again(void **state)
+{
+    uint64_t linear = 1ul << 21, names = (SMALL + 9ul) << PAGE_SHIFT | ALL;
+
+    model_store(2 * PAGE_SIZE + 8, 8, (uint64_t)SMALL << PAGE_SHIFT | ALL | PTE_PSE);
+    for (unsigned int way = 0; way < 3; way++) {
+        model_store(2 * PAGE_SIZE + 16, 8, names);
+        model_store((SMALL + 9) * PAGE_SIZE, 8, 100ul << PAGE_SHIFT | ALL);
+        go(2ul << 21, ORACLE_READ, false);
+        for (uint64_t page = 0; page < 9; page += 4)
+            assert_int_equal(go(linear + page * PAGE_SIZE, ORACLE_WRITE, false).result, SHADOW_FIXED);
+        assert_int_equal(level_at(linear), 1);
+        if (way == 0) /* it is data again, for user mode */
+            assert_int_equal(go(linear + 9 * PAGE_SIZE, ORACLE_WRITE, true).result, SHADOW_FIXED);
+        if (way == 1) /* the guest takes it out of its tree */
+            model_store(2 * PAGE_SIZE + 16, 8, 0);
+        for (unsigned int i = 0; way == 2 && i < 8; i++) /* it is filled with something */
+            model_store((SMALL + 9) * PAGE_SIZE + i * 8, 8, 0);
+        assert_false(is_table(model_frame(SMALL + 9)));
+        if (way)
+            assert_int_equal(level_at(linear), 1); /* what was faulted in stays until then */
+        assert_int_equal(go(linear + 300 * PAGE_SIZE, ORACLE_WRITE, false).result, SHADOW_FIXED);
+        assert_int_equal(level_at(linear), 2);
+        assert_int_equal(go(linear, ORACLE_WRITE, true).tries, 0);
+        assert_int_equal(model_audit(), 0);
+    }
+}
+
 /* An instruction that reads from one page and stores to another of a large one, while stores are logged, gets on. */
 static void test_large_leaf_logged(void **state)
 {
@@ -616,15 +652,33 @@ static void test_audit_finds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random),     SHADOW_TEST(test_one_fault),         SHADOW_TEST(test_accessed_and_dirty),
-        SHADOW_TEST(test_store_to_table),  SHADOW_TEST(test_swap_in_table),     SHADOW_TEST(test_emulated_stores),
-        SHADOW_TEST(test_ahead),           SHADOW_TEST(test_repeated_stores),   SHADOW_TEST(test_give_up),
-        SHADOW_TEST(test_device),          SHADOW_TEST(test_stale_write),       SHADOW_TEST(test_no_table_any_more),
-        SHADOW_TEST(test_large_leaf),      SHADOW_TEST(test_large_leaf_logged), SHADOW_TEST(test_without_wp),
-        SHADOW_TEST(test_kinds_of_memory), SHADOW_TEST(test_many_mappings),     SHADOW_TEST(test_root_goes),
-        SHADOW_TEST(test_p2m_waits),       SHADOW_TEST(test_small_pool),        SHADOW_TEST(test_audit_finds),
-        SHADOW_TEST(test_borrowed_memory), SHADOW_TEST(test_misaligned_store),  SHADOW_TEST(test_past_smap),
-        SHADOW_TEST(test_audit_meanwhile), SHADOW_TEST(test_audit_of_cover),
+        cmocka_unit_test(test_random),
+        SHADOW_TEST(test_one_fault),
+        SHADOW_TEST(test_accessed_and_dirty),
+        SHADOW_TEST(test_store_to_table),
+        SHADOW_TEST(test_swap_in_table),
+        SHADOW_TEST(test_emulated_stores),
+        SHADOW_TEST(test_ahead),
+        SHADOW_TEST(test_repeated_stores),
+        SHADOW_TEST(test_give_up),
+        SHADOW_TEST(test_device),
+        SHADOW_TEST(test_stale_write),
+        SHADOW_TEST(test_no_table_any_more),
+        SHADOW_TEST(test_large_leaf),
+        SHADOW_TEST(test_large_leaf_logged),
+        SHADOW_TEST(test_without_wp),
+        SHADOW_TEST(test_kinds_of_memory),
+        SHADOW_TEST(test_many_mappings),
+        SHADOW_TEST(test_root_goes),
+        SHADOW_TEST(test_p2m_waits),
+        SHADOW_TEST(test_small_pool),
+        SHADOW_TEST(test_audit_finds),
+        SHADOW_TEST(test_borrowed_memory),
+        SHADOW_TEST(test_misaligned_store),
+        SHADOW_TEST(test_past_smap),
+        SHADOW_TEST(test_large_leaf_again),
+        SHADOW_TEST(test_audit_meanwhile),
+        SHADOW_TEST(test_audit_of_cover),
     };
 
     return cmocka_run_group_tests_name("shadow", tests, NULL, NULL) | shadow_ahead_tests() | shadow_unsync_tests() |
