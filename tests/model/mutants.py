@@ -297,6 +297,18 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
      "(cpumask_t){READ_ONCE(s->d->dirty_cpus.bits)}", "cpumask_of(smp_processor_id())"),
     ("flush-the-others", SHADOW + "protect.c",
      "READ_ONCE(s->d->dirty_cpus.bits)}", "READ_ONCE(s->d->dirty_cpus.bits) & ~1ull}"),
+    # In one piece, back in one piece, and what is no table.
+    ("byte-in-parts", SHADOW + "memory.c", "    case 1:\n        SWAP(uint8_t, p, old, new);\n        break;\n", ""),
+    ("word-in-parts", SHADOW + "memory.c",
+     "    case 2:\n        SWAP(uint16_t, p, old, new);\n        break;\n", ""),
+    ("parted-for-good", SHADOW + "fault.c",
+     "if (logs_stores(c) && (is_store(c) || is_parted(c, sp)))",
+     "if (is_parted(c, sp) || (logs_stores(c) && is_store(c)))"),
+    ("ones-not-followed", SHADOW + "fault.c", "        c->v->apart = true;\n", ""),
+    ("past-wp-emulated-always", SHADOW + "fault.c", "return !c->f->not_emulated && is_store(c)", "return is_store(c)"),
+    ("cover-unseen", SHADOW + "protect.c", "!drop_2m(s, table) || ", ""),
+    ("alarm-meanwhile", SHADOW + "audit.c",
+     "if (page_by_id(s, id)->parents || page_by_id(s, id)->used)", "if (true)"),
 )]
 
 # What test_shadow_weak.c is about.

@@ -33,7 +33,7 @@ void host_reset(long n)
 {
     xs_fake_reset();
     xs_fake_fails = fails;
-    host = (struct fake_host){.fails_at = n};
+    host = (struct fake_host){.fails_at = n, .physcaps = XEN_SYSCTL_PHYSCAP_hvm | XEN_SYSCTL_PHYSCAP_shadow};
     next_frame = 0x1000;
     next_port = 1;
 }
@@ -53,6 +53,7 @@ static int domctl(struct xen_domctl *op)
         if (op->domain && op->domain == host.taken)
             return -EEXIST;
         host.guest = true;
+        host.flags = op->u.createdomain.flags;
         op->domain = GUEST;
         return 0;
     }
@@ -91,7 +92,7 @@ static int sysctl(struct xen_sysctl *op)
     }
     if (op->cmd == XEN_SYSCTL_physinfo) {
         op->u.physinfo.free_pages = op->u.physinfo.total_pages = FREE_PAGES;
-        op->u.physinfo.capabilities = XEN_SYSCTL_PHYSCAP_hvm | XEN_SYSCTL_PHYSCAP_shadow;
+        op->u.physinfo.capabilities = host.physcaps;
     }
     return 0;
 }

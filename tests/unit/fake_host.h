@@ -17,6 +17,8 @@ struct fake_host {
     uint64_t max_kib;  /* the guest's limit of memory */
     unsigned taken;    /* the number of a domain that another guest wants; 0: none */
     int held;          /* handles, buffers and mappings that are not given back */
+    unsigned physcaps; /* XEN_SYSCTL_PHYSCAP_* of the host: hardware virtualisation and shadows, to begin with */
+    unsigned flags;    /* XEN_DOMCTL_CDF_* that the guest was made with */
 };
 extern struct fake_host host;
 

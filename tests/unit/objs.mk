@@ -391,6 +391,11 @@ test_hvm_insn-srcs   := tests/unit/test_hvm_insn.c tests/unit/fake/base.c $(insn
 test_hvm_insn-cflags := $(hv-unit-cflags)
 test_hvm_insn-libs   := -Wl,--wrap=gprintk
 
+units                += test_hvm_copy
+test_hvm_copy-srcs   := tests/unit/test_hvm_copy.c tests/unit/fake/base.c hypervisor/hvm/copy.c \
+                        $(patsubst %,hypervisor/mm/shadow/%.c,guest_walk guest_fmt)
+test_hvm_copy-cflags := $(hv-unit-cflags)
+
 units             += test_lapic
 test_lapic-srcs   := tests/unit/test_lapic.c tests/unit/lapic_host.c tests/unit/fake/base.c \
                      $(patsubst %,hypervisor/hvm/%.c,lapic ipi interrupt startup)

@@ -14,12 +14,14 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
+
+#include "libctl/internal.h"
+
 #include <xenstore_lib.h>
 
 #include "elf_maker.h"
 #include "fake_host.h"
 #include "fake_xs.h"
-#include "libctl/ctl.h"
 
 static char kernel[] = "/tmp/umbra-build-XX"
                        "XX"
@@ -169,6 +171,50 @@ static void calls_of_pvh(void **state)
         .name = "g", .type = CTL_PVH, .memory_kib = 40 << 10, .vcpus = 2, .kernel = kernel, .uuid = {1}});
 }
 
+/* The paging mode: chosen as the host can, or as it is wanted; what the host has not is refused, and nothing is made.
+ */
+static void paging_modes(void **state)
+{
+    enum { HVM = XEN_SYSCTL_PHYSCAP_hvm, SHADOW = XEN_SYSCTL_PHYSCAP_shadow, HAP = XEN_SYSCTL_PHYSCAP_hap };
+    static const struct {
+        unsigned physcaps;
+        enum ctl_hap want;
+        bool hap;
+        const char *field, *message;
+    } cases[] = {
+        {HVM | SHADOW, CTL_HAP_AUTO, false, NULL, NULL},
+        {HVM | SHADOW | HAP, CTL_HAP_AUTO, true, NULL, NULL},
+        {HVM | SHADOW | HAP, CTL_HAP_OFF, false, NULL, NULL},
+        {HVM | SHADOW | HAP, CTL_HAP_ON, true, NULL, NULL},
+        {HVM | SHADOW, CTL_HAP_ON, false, "hap", "the hypervisor has no nested paging"},
+        {HVM | HAP, CTL_HAP_OFF, false, "hap", "the hypervisor has no shadow paging"},
+        {SHADOW, CTL_HAP_AUTO, false, "type", "the host has no hardware virtualisation that the hypervisor can use"},
+    };
+    struct ctl_domain_config config = {
+        .name = "g", .type = CTL_PVH, .memory_kib = 40 << 10, .vcpus = 1, .kernel = kernel, .uuid = {1}};
+
+    make_kernel(&elf_pvh);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct ctl_error err = {0};
+        int rc;
+
+        host_reset(0);
+        xs_fake_set("/local/domain/0/name", "Domain-0");
+        host.physcaps = cases[i].physcaps;
+        config.hap = cases[i].want;
+        rc = build(&config, &err);
+        assert_int_equal(rc, cases[i].field ? -EOPNOTSUPP : 0);
+        if (!rc) {
+            assert_int_equal(!!(host.flags & XEN_DOMCTL_CDF_hap), cases[i].hap);
+            continue;
+        }
+        failed_well(&err, rc);
+        assert_string_equal(err.field, cases[i].field);
+        assert_string_equal(err.message, cases[i].message);
+        assert_int_equal(host.flags, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +222,7 @@ int main(void)
         cmocka_unit_test(calls_of_pvh),
         cmocka_unit_test(limit_and_number),
         cmocka_unit_test(memory_nodes),
+        cmocka_unit_test(paging_modes),
     };
 
     return cmocka_run_group_tests(tests, make_name, remove_kernel);

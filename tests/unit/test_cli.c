@@ -18,6 +18,9 @@
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
+#define __XEN_TOOLS__ 1
+#include <xen/xen.h>
+#include <xen/sysctl.h>
 
 #include "cli/cli.h"
 #include "cli/config.h"
@@ -273,6 +276,31 @@ static void test_info(void **state)
          "    {\n      \"cpu\": 3,\n      \"core\": 1,\n      \"socket\": 0,\n      \"node\": 1\n    }\n  ],\n"
          "  \"numa_nodes\": [\n    {\n      \"node\": 0,\n      \"memory_kib\": 3145728,\n"
          "      \"free_memory_kib\": 716800,\n      \"distances\": [\n        10,\n        21\n      ]\n    },\n");
+}
+
+/* The paging mode that guests have there which do not choose. */
+static void test_info_paging(void **state)
+{
+    static const struct {
+        uint32_t capabilities;
+        const char *text, *json;
+    } hosts[] = {
+        {XEN_SYSCTL_PHYSCAP_pv, "none (no hardware virtualisation)", "null"},
+        {XEN_SYSCTL_PHYSCAP_hvm | XEN_SYSCTL_PHYSCAP_shadow, "shadow (no nested paging)", "\"shadow\""},
+        {XEN_SYSCTL_PHYSCAP_hvm | XEN_SYSCTL_PHYSCAP_shadow | XEN_SYSCTL_PHYSCAP_hap, "hap", "\"hap\""},
+    };
+    char line[80];
+
+    assert_int_equal(umbra("info"), 0);
+    assert_null(strstr(out, "\npaging ")); /* not Umbra */
+    fake->is_umbra = true;
+    for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+        fake->capabilities = hosts[i].capabilities;
+        snprintf(line, sizeof(line), "\npaging                 : %s\n", hosts[i].text);
+        says("info", 0, line);
+        snprintf(line, sizeof(line), "\"paging\": %s,\n", hosts[i].json);
+        says("info --json", 0, line);
+    }
 }
 
 static void test_dmesg(void **state)
@@ -576,6 +604,18 @@ static void test_create(void **state)
     assert_int_equal(umbra("create -e g.json type=pvh hap=true name=web3"), 0);
     assert_string_equal(out, "web3: created as domain 8, with hap paging\n");
     assert_int_equal(umbra("destroy web3"), 0);
+    assert_int_equal(umbra("create -e g.json type=pvh hap=false name=web3"), 0);
+    assert_string_equal(out, "web3: created as domain 9, with shadow paging\n");
+    assert_int_equal(umbra("destroy web3"), 0);
+    assert_int_equal(umbra("create -e g.json type=pvh name=web3"), 0); /* the choice is told, and why it is that one */
+    assert_string_equal(out, "web3: created as domain 10, with shadow paging (the host has no nested paging)\n");
+    assert_int_equal(umbra("destroy web3"), 0);
+    fake->capabilities = XEN_SYSCTL_PHYSCAP_hap;
+    assert_int_equal(umbra("create -e g.json type=pvh name=web3"), 0);
+    assert_string_equal(out, "web3: created as domain 11, with hap paging (the host has it)\n");
+    assert_int_equal(umbra("destroy web3"), 0);
+    says("--json create -e g.json type=pvh name=web3", 0, "\"paging\": \"hap\"");
+    assert_int_equal(umbra("destroy web3"), 0);
     fake->next_domid = 8;
     fake->acts[0] = '\0';
     assert_int_equal(umbra("create -epq -f g.json name=\"web4\""), 0);
@@ -750,6 +790,7 @@ int main(void)
         cmocka_unit_test_setup(test_vcpu_list, cli_fresh),
         cmocka_unit_test_setup(test_cpu_ranges, cli_fresh),
         cmocka_unit_test_setup(test_info, cli_fresh),
+        cmocka_unit_test_setup(test_info_paging, cli_fresh),
         cmocka_unit_test_setup(test_dmesg, cli_fresh),
         cmocka_unit_test_setup(test_audit, cli_fresh),
         cmocka_unit_test_setup(test_shadow_verbs, cli_fresh),

@@ -267,6 +267,14 @@ static int start(struct create *cr, struct ctl_error *err)
     return guest_start(cr->cli->ctl, &cr->gs, cr->args->value['p'] != NULL, err);
 }
 
+/* Why it has the paging mode that it has, if its configuration did not say. */
+static const char *why(const struct create *cr, const struct ctl_domain_info *info)
+{
+    return cr->stream || cr->config.hap != CONFIG_NOT_SAID ? ""
+           : info->hap                                     ? " (the host has it)"
+                                                           : " (the host has no nested paging)";
+}
+
 static int report_created(const struct create *cr)
 {
     struct ctl_domain_info info = {0};
@@ -279,8 +287,8 @@ static int report_created(const struct create *cr)
     if (cr->config.type == CONFIG_PVH && ctl_domain_info(cr->cli->ctl, cr->domid, &info, NULL) >= 0)
         paging = paging_name(&info);
     if (!cr->cli->json) {
-        printf("%s: %s as domain %u%s%s%s\n", cr->config.name, cr->stream ? "restored" : "created", cr->domid,
-               paging ? ", with " : "", paging ? paging : "", paging ? " paging" : "");
+        printf("%s: %s as domain %u%s%s%s%s\n", cr->config.name, cr->stream ? "restored" : "created", cr->domid,
+               paging ? ", with " : "", paging ? paging : "", paging ? " paging" : "", paging ? why(cr, &info) : "");
         return EXIT_OK;
     }
     ctl_uuid_format(cr->config.uuid.bytes, uuid);

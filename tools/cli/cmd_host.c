@@ -192,9 +192,13 @@ static void json_daemons(const struct health *d, struct json_out *o)
 
 static void print_umbra(const struct ctl_host_info *h, const struct ctl_pool *pools)
 {
+    const char *paging = host_paging(h->capabilities);
+
     info_line(stdout, "umbra_build", "%s", h->debug_build ? "debug" : "release");
     info_line(stdout, "shadow_memory", "%llu", (unsigned long long)pools->size_kib / 1024);
     info_line(stdout, "shadow_memory_used", "%llu", (unsigned long long)(pools->p2m_kib + pools->shadow_kib) / 1024);
+    info_line(stdout, "paging", "%s%s", paging ? paging : "none (no hardware virtualisation)",
+              paging && strcmp(paging, "shadow") == 0 ? " (no nested paging)" : "");
 }
 
 static void json_hypervisor(const struct ctl_host_info *h, struct json_out *o)
@@ -220,6 +224,7 @@ static void json_umbra(const struct ctl_host_info *h, const struct ctl_pool *poo
     json_out_str(o, "umbra_build", h->debug_build ? "debug" : "release");
     json_out_uint(o, "shadow_memory_kib", pools->size_kib);
     json_out_uint(o, "shadow_memory_used_kib", pools->p2m_kib + pools->shadow_kib);
+    json_out_str(o, "paging", host_paging(h->capabilities));
 }
 
 /* What `info` shows. */

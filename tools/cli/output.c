@@ -205,6 +205,14 @@ const char *paging_name(const struct ctl_domain_info *info)
     return !info->hvm ? NULL : info->hap ? "hap" : "shadow";
 }
 
+const char *host_paging(uint32_t capabilities)
+{
+    return !(capabilities & XEN_SYSCTL_PHYSCAP_hvm)     ? NULL
+           : (capabilities & XEN_SYSCTL_PHYSCAP_hap)    ? "hap"
+           : (capabilities & XEN_SYSCTL_PHYSCAP_shadow) ? "shadow"
+                                                        : NULL;
+}
+
 const char *virt_caps(char *out, size_t size, uint32_t capabilities)
 {
     static const struct {

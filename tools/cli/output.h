@@ -37,6 +37,8 @@ void vcpu_row(FILE *f, const struct ctl_domain_info *info, const struct ctl_vcpu
 
 /* "key : value" as `info` prints it. */
 void info_line(FILE *f, const char *key, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* The paging mode of a guest whose configuration does not say; NULL: the host has no such guests. */
+const char *host_paging(uint32_t capabilities);
 /* virt_caps in xl's words; returns out. */
 const char *virt_caps(char *out, size_t size, uint32_t capabilities);
 

@@ -58,6 +58,7 @@ struct shadow_fault {
     uint64_t linear;
     uint32_t access; /* PFEC_W, PFEC_U, PFEC_I as in struct guest_walk */
     bool smap_exempt;
+    bool not_emulated; /* so it was answered with SHADOW_EMULATE, and it was no store to a table: an entry has to do */
     /* out */
     uint32_t error; /* with SHADOW_REFLECT */
     gpa_t gpa;      /* with SHADOW_EMULATE and SHADOW_MMIO */
@@ -110,7 +111,7 @@ int shadow_swap(struct domain *d, gpa_t at, unsigned int bytes, uint64_t *old, u
 /*
  * Completes the instruction of a SHADOW_EMULATE or SHADOW_MMIO: e has mode, loads, regs and seg. Results as of
  * emulate_store; with EMULATE_UNHANDLED it did nothing and the guest has to execute it by itself, which a store to a
- * table takes shadow_give_up for.
+ * table takes shadow_give_up for, and another one shadow_fault with not_emulated.
  */
 enum emulate_result shadow_emulate(struct shadow_vcpu *v, struct emul *e, bool user, bool smap_exempt);
 /*

@@ -238,9 +238,11 @@ static bool count_region(struct shadow *s, gfn_t gfn)
 {
     uint64_t page = gfn.n / REGION_FRAMES / REGIONS_PER_PAGE;
 
-    if (page >= REGION_PAGES || s->region[page])
+    if (page >= REGION_PAGES)
         return true;
-    s->region[page] = pool_frame(s, false);
+    page = array_index_nospec(page, REGION_PAGES);
+    if (!s->region[page])
+        s->region[page] = pool_frame(s, false);
     return s->region[page];
 }
 

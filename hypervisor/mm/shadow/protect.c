@@ -19,8 +19,12 @@ void shadow_flush(struct shadow *s)
 uint16_t *region_tables(const struct shadow *s, gfn_t gfn)
 {
     uint64_t region = gfn.n / REGION_FRAMES, page = region / REGIONS_PER_PAGE;
+    uint16_t *counts;
 
-    return page < REGION_PAGES && s->region[page] ? &s->region[page][region % REGIONS_PER_PAGE] : NULL;
+    if (page >= REGION_PAGES)
+        return NULL;
+    counts = s->region[array_index_nospec(page, REGION_PAGES)];
+    return counts ? &counts[region % REGIONS_PER_PAGE] : NULL;
 }
 
 /* Leaves of 2 MiB that cover a frame: listed in the first one's. Those are all of one domain's. */
