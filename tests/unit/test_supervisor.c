@@ -568,6 +568,94 @@ static void test_closed_files(void **state)
     assert_int_equal(kill_supervisor(), 0);
 }
 
+/* --- the end of the host ---------------------------------------------------------------------------------------------
+ */
+
+static bool logged(const char *text)
+{
+    char log[4096];
+
+    slurp(log_path, log, sizeof(log));
+    return strstr(log, text) != NULL;
+}
+
+/* A guest between two of its lives is not there to be asked: it is not built again, wherever it is on its way. */
+static void test_stop_between_lives(void **state)
+{
+    static const enum guest_phase phases[] = {GUEST_RUNNING, GUEST_RENAMING, GUEST_REBOOTING};
+
+    for (size_t i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
+        struct guest_state gs;
+
+        fresh(NULL);
+        gs = left(phases[i], CONFIG(",\"on_reboot\":\"restart\""));
+        if (phases[i] == GUEST_RUNNING) {
+            domain_of(&gs, 5);
+            fake_stop(5, REBOOT);
+        }
+        assert_int_equal(umbra("autostart stop -t 20"), 0);
+        assert_int_equal(phase_of(&gs), GUEST_PHASES);
+        assert_null(strstr(fake->acts, "poweroff"));
+        assert_null(strstr(fake->acts, "build"));
+        assert_true(logged("web2: all guests are being stopped: it is not started again"));
+        assert_int_equal(kill_supervisor(), 0);
+    }
+}
+
+/* The supervisor is beyond the point when `stop` begins, or somebody creates one: it is asked when it runs. */
+static void test_stop_waits_for_builder(void **state)
+{
+    static const enum guest_phase phases[] = {GUEST_REBOOTING, GUEST_BUILDING, GUEST_INCOMING};
+
+    for (size_t i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
+        struct guest_state gs;
+        pid_t builder;
+
+        fresh(NULL);
+        fake->obeys = true;
+        gs = left(phases[i], CONFIG(""));
+        builder = fork();
+        if (builder == 0) {
+            lock_forget();
+            lock_try(lock_of_guest(gs.uuid));
+            usleep(700000);
+            gs.domid = 9;
+            domain_of(&gs, 9);
+            guest_start(ctl, &gs, true, NULL);
+            _exit(0);
+        }
+        usleep(100000);
+        assert_int_equal(umbra("autostart stop -t 20"), 0);
+        assert_int_equal(waitpid(builder, NULL, 0), builder);
+        assert_non_null(strstr(fake->acts, "poweroff 9;"));
+        assert_int_equal(phase_of(&gs), GUEST_PHASES);
+        assert_int_equal(kill_supervisor(), 0);
+    }
+}
+
+/* One that others are at work on for ever is told. */
+static void test_stop_in_vain(void **state)
+{
+    struct guest_state gs = left(GUEST_REBOOTING, CONFIG(""));
+    pid_t builder = fork();
+
+    if (builder == 0) {
+        lock_forget();
+        lock_try(lock_of_guest(gs.uuid));
+        pause();
+    }
+    usleep(100000);
+    assert_int_equal(umbra("autostart stop -t 1"), 1);
+    assert_non_null(strstr(err_text, "umbra: autostart: web2: stop: it was still being built, restarted or removed"));
+    kill(builder, SIGKILL);
+    assert_int_equal(waitpid(builder, NULL, 0), builder);
+    /* nobody stops the guests any more: now it is built again */
+    for (int i = 0; i < 500 && phase_of(&gs) != GUEST_RUNNING; i++)
+        usleep(10000);
+    assert_int_equal(phase_of(&gs), GUEST_RUNNING);
+    assert_int_equal(kill_supervisor(), 0);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -591,6 +679,9 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(test_log_reader_ends, fresh),
         cmocka_unit_test_setup(test_log_is_bounded, fresh),
         cmocka_unit_test_setup(test_closed_files, fresh),
+        cmocka_unit_test_setup(test_stop_between_lives, fresh),
+        cmocka_unit_test_setup(test_stop_waits_for_builder, fresh),
+        cmocka_unit_test_setup(test_stop_in_vain, fresh),
     };
 
     supervisor_arguments(argc, argv);

@@ -216,8 +216,9 @@ static void drain(struct stream *s)
     s->records_changed = true;
 }
 
-/* The descriptor of the watches is a pipe of the library's own, and tells nothing when xenstored dies. A connection that
- * broke stays broken, so that one that was started again meanwhile is not taken for the one that knew our watches. */
+/* The descriptor of the watches is a pipe of the library's own, and tells nothing when xenstored dies. A connection
+ * that broke stays broken, so that one that was started again meanwhile is not taken for the one that knew our watches.
+ */
 static int ask_store(struct stream *s, struct ctl_error *err)
 {
     struct ctl_error why = {0};
