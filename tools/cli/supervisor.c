@@ -264,6 +264,7 @@ static void start_worker(struct supervisor *s, struct ward *w)
     if (child == 0) {
         lock_forget();
         close_range(STDERR_FILENO + 1, ~0u, 0);
+        guest_log_again();
         prctl(PR_SET_NAME, "umbra-worker");
         work(&w->gs);
     }
@@ -510,7 +511,7 @@ static int hear(int fd, struct ctl_error *err)
         n = read(fd, &said, sizeof(said));
     } while (n < 0 && errno == EINTR);
     if (n != (ssize_t)sizeof(said))
-        return ctl_error_set(err, -EIO, "start the supervisor", NULL, "see the log in /var/log/umbra",
+        return ctl_error_set(err, -EIO, "start the supervisor", NULL, "see /var/log/umbra/supervisor.log",
                              "it ended at once");
     if (said.code && err)
         *err = said;
@@ -552,14 +553,15 @@ int cmd_supervise(struct cli *cli, const struct cli_args *args)
     int rc = lock_wait(LOCK_SUPERVISOR, LEAVE_MS);
 
     signal(SIGPIPE, SIG_IGN); /* whoever reads the log may end before us */
-    guest_log_on();
     if (rc == -EAGAIN)
         ctl_error_set(&err, rc, "be the supervisor", NULL, NULL, "process %d is it already",
                       (int)lock_holder(LOCK_SUPERVISOR));
     else if (rc)
         ctl_error_set(&err, rc, "be the supervisor", lock_file, NULL, "the file cannot be locked");
-    else
+    if (rc == 0) {
+        guest_log_on();
         rc = prepare(&s, &err);
+    }
     if (rc >= 0)
         run(&s);
     return cli_fail(cli, NULL, &err, CLI_NO_DOMAIN);
