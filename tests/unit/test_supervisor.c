@@ -4,7 +4,6 @@
  */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,9 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -27,30 +24,6 @@
 #include "cli/spare.h"
 #include "cli/supervisor.h"
 #include "fake_ctl.h"
-
-static pid_t supervisor_pid(void)
-{
-    const char *text = fake_node("/umbra/supervisor");
-
-    return text ? (pid_t)atoi(text) : 0;
-}
-
-static void wait_records(int n)
-{
-    for (int i = 0; i < 500 && records() != n; i++)
-        usleep(10000);
-    assert_int_equal(records(), n);
-}
-
-static void wait_domain(uint32_t domid)
-{
-    for (int i = 0; i < 500; i++) {
-        if (fake->n > 1 && fake->domains[1].domid == domid && !fake->domains[1].paused)
-            return;
-        usleep(10000);
-    }
-    fail_msg("domain %u does not come", domid);
-}
 
 /* Whoever ends a verb by the words of its command line does not end the supervisor that it started. */
 static void test_title(void **state)
@@ -497,128 +470,6 @@ static void test_told(void **state)
     assert_non_null(strstr(out, "\"xenstored\": \"not answering\",\n  \"supervisor\": null,"));
 }
 
-/* In the foreground, with this as its standard error, which the caller closes. */
-static pid_t foreground(int errors, bool journal)
-{
-    char *argv[] = {"umbra", "supervise", NULL}, stream[64];
-    struct stat st;
-    pid_t child = fork();
-
-    if (child == 0) {
-        lock_forget();
-        dup2(errors, STDERR_FILENO);
-        close_range(STDERR_FILENO + 1, ~0u, 0);
-        fstat(STDERR_FILENO, &st);
-        snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
-        setenv("JOURNAL_STREAM", journal ? stream : "1:1", 1);
-        _exit(cli_main(2, argv));
-    }
-    for (int i = 0; i < 500 && supervisor_pid() != child; i++)
-        usleep(10000);
-    assert_int_equal(supervisor_pid(), child);
-    return child;
-}
-
-/* With a log that nobody reads any more. */
-static void test_log_reader_ends(void **state)
-{
-    int fds[2];
-    pid_t child;
-
-    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
-    child = foreground(fds[1], false);
-    close(fds[1]);
-    close(fds[0]);
-    assert_int_equal(umbra("create g.json"), 0);
-    fake_stop(7, REBOOT);
-    wait_domain(8);
-    ctl_store_write(ctl, "/umbra/guest/ab000000-0000-0000-0000-000000000000", "?", NULL);
-    fake_stop(8, POWEROFF);
-    wait_records(1);
-    assert_int_equal(lock_holder(LOCK_SUPERVISOR), child);
-    assert_int_equal(kill_supervisor(), 0);
-    assert_int_equal(waitpid(child, NULL, 0), child);
-}
-
-/* What it and its workers say in the foreground is in the file, too. */
-static void test_log_in_foreground(void **state)
-{
-    char text[4096], log[4096];
-    int fd = open("err", O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
-    pid_t child = foreground(fd, false);
-
-    assert_int_equal(umbra("create g.json"), 0);
-    fake_stop(7, POWEROFF);
-    wait_records(0);
-    usleep(300000);
-    assert_int_equal(kill_supervisor(), 0);
-    assert_int_equal(waitpid(child, NULL, 0), child);
-    text[pread(fd, text, sizeof(text) - 1, 0)] = '\0';
-    close(fd);
-    slurp(log_path, log, sizeof(log));
-    assert_non_null(strstr(log, "supervisor: process "));
-    assert_non_null(strstr(log, "Z web2: domain 7 is removed\n"));
-    assert_string_equal(log + strlen(log) - strlen("web2: domain 7 is removed\n"), "web2: domain 7 is removed\n");
-    assert_non_null(strstr(text, "Z web2: domain 7 is removed\n"));
-}
-
-/* Where standard error is the journal's, a line has the guest's name as a field. */
-static void test_log_in_journal(void **state)
-{
-    struct sockaddr_un at = {.sun_family = AF_UNIX, .sun_path = "journal"};
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), fds[2];
-    char text[2048] = "";
-    pid_t child;
-
-    guest_log_journal = "journal";
-    assert_int_equal(bind(fd, (void *)&at, sizeof(at)), 0);
-    assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
-    child = foreground(fds[1], true);
-    assert_true(recv(fd, text, sizeof(text) - 1, 0) > 0);
-    assert_non_null(strstr(text, "MESSAGE=supervisor: process "));
-    assert_null(strstr(text, "DOMAIN="));
-    assert_int_equal(umbra("create g.json"), 0);
-    fake_stop(7, POWEROFF);
-    for (int i = 0; i < 8 && !strstr(text, "removed"); i++) {
-        ssize_t n = recv(fd, text, sizeof(text) - 1, 0);
-
-        text[n > 0 ? n : 0] = '\0';
-    }
-    assert_string_equal(text, "MESSAGE=web2: domain 7 is removed\nPRIORITY=6\nSYSLOG_IDENTIFIER=umbra\nDOMAIN=web2\n");
-    assert_int_equal(read(fds[0], text, sizeof(text)), -1); /* nothing twice */
-    close(fd);
-    unlink("journal");
-    /* without a journal there is standard error */
-    ctl_store_write(ctl, "/umbra/guest/ab000000-0000-0000-0000-000000000000", "?", NULL);
-    for (int i = 0; i < 500 && read(fds[0], text, sizeof(text)) < 0; i++)
-        usleep(10000);
-    assert_non_null(strstr(text, "is not understood"));
-    assert_int_equal(kill_supervisor(), 0);
-    assert_int_equal(waitpid(child, NULL, 0), child);
-    close(fds[0]);
-    close(fds[1]);
-}
-
-/* Guests decide how often something is said: the log is moved aside while the supervisor lives. */
-static void test_log_is_bounded(void **state)
-{
-    char old[sizeof(log_path) + 4];
-    struct stat st;
-
-    assert_int_equal(umbra("create g.json"), 0);
-    assert_int_equal(truncate(log_path, 2 << 20), 0);
-    fake_stop(7, REBOOT);
-    wait_domain(8);
-    snprintf(old, sizeof(old), "%s.1", log_path);
-    for (int i = 0; i < 500 && stat(old, &st); i++)
-        usleep(10000);
-    assert_true(st.st_size >= 2 << 20);
-    assert_int_equal(stat(log_path, &st), 0);
-    assert_true(st.st_size < 1 << 20);
-    unlink(old);
-    assert_int_equal(kill_supervisor(), 0);
-}
-
 /* A caller without standard files: what is printed must not end up in the file of locks. */
 static void test_closed_files(void **state)
 {
@@ -750,10 +601,6 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(test_unpaused_without_xenstored, fresh),
         cmocka_unit_test_setup(test_bad_copy, fresh),
         cmocka_unit_test_setup(test_told, fresh),
-        cmocka_unit_test_setup(test_log_reader_ends, fresh),
-        cmocka_unit_test_setup(test_log_in_foreground, fresh),
-        cmocka_unit_test_setup(test_log_in_journal, fresh),
-        cmocka_unit_test_setup(test_log_is_bounded, fresh),
         cmocka_unit_test_setup(test_closed_files, fresh),
         cmocka_unit_test_setup(test_stop_between_lives, fresh),
         cmocka_unit_test_setup(test_stop_waits_for_builder, fresh),

@@ -25,6 +25,7 @@
 #include <xen/xen.h>
 #include <xen/sched.h>
 
+#include "cli/console_logs.h"
 #include "cli/guest.h"
 #include "cli/lock.h"
 #include "cli/spare.h"
@@ -417,6 +418,7 @@ static void run(struct supervisor *s)
     refresh_all(s);
     for (;;) {
         guest_log_trim();
+        console_logs_trim();
         reap(s);
         copy_changed(s);
         look(s);
