@@ -293,6 +293,17 @@ class Auto(LabTest):
         self.assertEqual(self.json("umbra --json autostart list"), [])
 
     @long_one
+    def test_stop_while_it_reboots(self):
+        """A guest that is between two lives is not started again behind the back of the host's end."""
+        self.machine.put(f"{HOME}/again", tiny.tiny_kernel())
+        path = self.guest_file("again", memory=16, kernel=f"{HOME}/again", ramdisk=None, cmdline="1",
+                               on_reboot="restart")
+        self.ok(f"umbra create -q -p {path} && umbra unpause again && umbra autostart stop")
+        self.assertEqual(self.guests(), {})
+        self.assertIn("again: all guests are being stopped: it is not started again",
+                      self.ok("cat /var/log/umbra/supervisor.log"))
+
+    @long_one
     def test_save_and_restore(self):
         """What is saved at the end of the host goes on at its next boot; the other guest powers off."""
         self.create("kept", cmdline=CMDLINE + " umbra.test=often", on_host_shutdown="save")

@@ -83,6 +83,12 @@ class StockTools(LabTest):
     def test_xentop(self):
         self.assertIn("Domain-0", self.ok("xentop -b -i 1"))
 
+    def test_xenperf(self):
+        """There are no counters, as there are none in Debian's Xen, and it says so."""
+        for option, what in (("", "getting number of perf counters"), ("-f", "getting number of perf counters"),
+                             ("-r", "resetting performance counters")):
+            self.fails(f"xenperf {option}", 1, f"Error {what}: 38 (Function not implemented)")
+
     def test_xenhypfs(self):
         """The words of the command line, as xenhypfs shows and sets them."""
         tree = self.ok("xenhypfs tree").split()

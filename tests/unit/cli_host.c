@@ -17,6 +17,7 @@
 #include "cli/autostart.h"
 #include "cli/cli.h"
 #include "cli/cmd_bug_info.h"
+#include "cli/guest.h"
 #include "cli/lock.h"
 #include "cli_run.h"
 #include "fake_ctl.h"
@@ -178,7 +179,11 @@ void test_bug_info(void **state)
     assert_string_equal(shown("a \033[2Jred\x9b\ttab\r\n"), "a ?[2Jred?\ttab?\n");
     assert_string_equal(shown(""), "");
     fake->log = "(XEN) first\n(XEN) d3 key=7\n";
+    guest_log_dir = ".";
+    write_file("supervisor.log", "web1: domain 2 crashed\n");
     assert_int_equal(umbra("bug-info"), 0);
+    assert_non_null(strstr(out, "==== the supervisor's log, its end\nweb1: domain 2 crashed\n"));
+    unlink("supervisor.log");
     assert_string_equal(err, "");
     assert_non_null(strstr(out, "==== versions\numbra "));
     assert_non_null(strstr(out, "==== list\nName "));

@@ -179,6 +179,11 @@ test_supervisor-srcs   := tests/unit/test_supervisor.c $(filter-out tests/unit/t
 test_supervisor-cflags := $(test_cli-cflags)
 test_supervisor-libs   := $(cli-unit-libs)
 
+units                      += test_supervisor_log
+test_supervisor_log-srcs   := tests/unit/test_supervisor_log.c $(filter-out tests/unit/test_guest.c,$(test_guest-srcs))
+test_supervisor_log-cflags := $(test_cli-cflags)
+test_supervisor_log-libs   := $(cli-unit-libs)
+
 # hypervisor: events and grants, on the fake machine
 hv-unit-cflags      := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include -Itests/unit -fno-strict-aliasing
 hv-machine-srcs     := tests/unit/fake/machine.c hypervisor/mm/frame.c hypervisor/lib/stretch.c \

@@ -429,6 +429,28 @@ static void test_events(void **state)
     unlink("news");
 }
 
+/* It dies while events are told: no watch fires then. */
+static void test_events_end(void **state)
+{
+    pid_t child;
+
+    watched();
+    child = fork();
+    if (child == 0) {
+        usleep(700000);
+        fake_add(9, "late");
+        usleep(700000);
+        fake->store_fails = -EIO;
+        _exit(0);
+    }
+    assert_int_equal(umbra("events --timeout 60"), 1);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_non_null(strstr(out, "late (9): created\n"));
+    assert_non_null(strstr(err, "umbra: events: "));
+    assert_non_null(strstr(err, "xenstored does not answer"));
+    unlink("news");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -449,6 +471,7 @@ int main(void)
         cmocka_unit_test(test_event_domains),
         cmocka_unit_test(test_event_guests),
         cmocka_unit_test_setup(test_events, cli_fresh),
+        cmocka_unit_test_setup(test_events_end, cli_fresh),
         cmocka_unit_test_setup(test_top_batch, cli_fresh),
         cmocka_unit_test_setup(test_top_devices, cli_fresh),
         cmocka_unit_test_setup(test_top_usage, cli_fresh),

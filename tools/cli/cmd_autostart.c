@@ -10,12 +10,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include <xen/xen.h>
+#include <xen/sched.h>
 
 #include "cli/autostart.h"
 #include "cli/cli.h"
@@ -23,11 +26,13 @@
 #include "cli/diag.h"
 #include "cli/guest.h"
 #include "cli/lock.h"
+#include "cli/supervisor.h"
 
 #define SUFFIX     ".json" /* of links that `enable` makes */
 #define SUFFIX_XL  ".cfg"  /* of files that stand there in xl's form */
 #define SUFFIX_OFF ".off"  /* of what `disable` has put aside */
 #define STOP_S     180
+#define LOOK_MS    200
 #define PATH_BYTES 512
 
 const char *autostart_dir = "/etc/umbra/auto";
@@ -494,14 +499,18 @@ static bool wants_save(struct cli *cli, const uint8_t uuid[16])
     return save;
 }
 
-/* Guests of other tools have no record, and are those tools' to stop: xendomains saves them, libvirt-guests too. */
-static bool is_to_stop(struct cli *cli, const struct ctl_domain_info *info)
-{
-    struct guest_state gs;
+struct stopped {
+    pid_t child; /* 0: it is done with */
+    uint32_t domid;
+    char name[CTL_NAME_MAX];
+};
 
-    return info->domid && !info->dying && !info->shutdown && *info->name &&
-           guest_state_get(cli->ctl, info->uuid, &gs, NULL) != -ENOENT;
-}
+struct stopping {
+    struct cli *cli;
+    struct stopped *list;
+    int n, rc;
+    char pending[CTL_NAME_MAX]; /* a guest between two of its lives; empty: none is */
+};
 
 static pid_t stop_one(struct cli *cli, const struct ctl_domain_info *info)
 {
@@ -517,28 +526,119 @@ static pid_t stop_one(struct cli *cli, const struct ctl_domain_info *info)
     return begin_verb("save", "--", info->name, path);
 }
 
+/* Each domain once: what it did not do when it was asked is not tried again. */
+static void begin_stop(struct stopping *s, const struct ctl_domain_info *info)
+{
+    struct stopped *bigger;
+
+    for (int i = 0; i < s->n; i++) {
+        if (s->list[i].domid == info->domid)
+            return;
+    }
+    bigger = realloc(s->list, (size_t)(s->n + 1) * sizeof(*bigger));
+    if (!bigger) {
+        s->rc = failed(s->cli, info->name, -ENOMEM, "stop", NULL, "out of memory");
+        return;
+    }
+    s->list = bigger;
+    bigger[s->n] = (struct stopped){.domid = info->domid, .child = stop_one(s->cli, info)};
+    memcpy(bigger[s->n].name, info->name, sizeof(info->name));
+    if (bigger[s->n].child < 0) {
+        s->rc = failed(s->cli, info->name, -errno, "stop", autostart_saved,
+                       "no process or no directory can be made for it");
+        bigger[s->n].child = 0;
+    }
+    s->n++;
+}
+
+/* It has no domain that could be asked, and is about to have one, or to go. */
+static bool is_between(const struct guest_state *gs, const struct ctl_domain_info *d)
+{
+    switch (gs->phase) {
+    case GUEST_BUILDING:
+    case GUEST_STARTING:
+    case GUEST_RENAMING:
+    case GUEST_REBOOTING:
+    case GUEST_INCOMING:
+        return true;
+    case GUEST_RUNNING:
+        return d && d->shutdown && gs->watched && d->shutdown_reason != SHUTDOWN_suspend;
+    default:
+        return false;
+    }
+}
+
+/* Guests of other tools have no record, and are those tools' to stop: xendomains saves them, libvirt-guests too. */
+static void look_at_guest(struct stopping *s, const struct guest_state *gs, const struct ctl_domain_info *list, int n)
+{
+    const struct ctl_domain_info *d = guest_domain(list, n, gs->uuid);
+
+    if (is_between(gs, d)) {
+        drop_saved(s->cli, gs->name);
+        snprintf(s->pending, sizeof(s->pending), "%s", gs->name);
+    } else if (d && d->domid && !d->shutdown && *d->name && gs->phase != GUEST_DYING) {
+        begin_stop(s, d);
+    }
+}
+
+static int look(struct stopping *s)
+{
+    struct ctl_domain_info *domains = NULL;
+    struct guest_state *guests = NULL;
+    struct ctl_error err = {0};
+    int n = ctl_domain_list(s->cli->ctl, &domains, &err), m = n < 0 ? n : guest_state_list(s->cli->ctl, &guests, &err);
+
+    *s->pending = '\0';
+    for (int i = 0; i < m; i++)
+        look_at_guest(s, &guests[i], domains, n);
+    if (m >= 0 && *s->pending && supervisor_start(&err) < 0)
+        m = -1; /* nobody sees to it */
+    if (n >= 0)
+        free(domains);
+    free(guests);
+    if (m >= 0)
+        return EXIT_OK;
+    *s->pending = '\0';
+    return cli_fail(s->cli, NULL, &err, CLI_NO_DOMAIN);
+}
+
+/* How many are still at it. */
+static int reap(struct stopping *s)
+{
+    int left = 0, status;
+
+    for (int i = 0; i < s->n; i++) {
+        pid_t ended = s->list[i].child ? waitpid(s->list[i].child, &status, WNOHANG) : 0;
+
+        if (ended) {
+            s->list[i].child = 0;
+            if (ended < 0 || !WIFEXITED(status) || WEXITSTATUS(status))
+                s->rc = EXIT_FAILED;
+        }
+        left += s->list[i].child != 0;
+    }
+    return left;
+}
+
+static void give_up(struct stopping *s)
+{
+    for (int i = 0; i < s->n; i++) {
+        if (!s->list[i].child)
+            continue;
+        kill(s->list[i].child, SIGTERM);
+        end_verb(s->list[i].child);
+        s->rc = failed(s->cli, s->list[i].name, -ETIMEDOUT, "stop", NULL, "it did not stop in time, and runs on");
+    }
+    if (*s->pending)
+        s->rc = failed(s->cli, s->pending, -ETIMEDOUT, "stop", NULL, "it was still being built, restarted or removed");
+}
+
 static uint64_t now_s(void)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec;
-}
-
-/* One that is not done in time is given up. */
-static int wait_until(struct cli *cli, pid_t child, uint64_t until, const char *name)
-{
-    int status;
-    pid_t ended = 0;
-
-    while (child > 0 && (ended = waitpid(child, &status, WNOHANG)) == 0 && now_s() < until)
-        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
-    if (child > 0 && ended == 0) {
-        kill(child, SIGTERM);
-        end_verb(child);
-        return failed(cli, name, -ETIMEDOUT, "stop", NULL, "it did not stop in time, and runs on");
-    }
-    return ended == child && WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILED;
 }
 
 static int parse_timeout(const struct cli *cli, const char *text, uint64_t *seconds)
@@ -552,39 +652,32 @@ static int parse_timeout(const struct cli *cli, const char *text, uint64_t *seco
     return EXIT_OK;
 }
 
-/* All are asked before any is waited for. */
+/*
+ * All are asked before any is waited for. A guest that is just restarted is not there to be asked: while LOCK_STOPPING
+ * is held it is removed instead, and whatever was beyond that point, or is only being created, is asked when it runs.
+ */
 static int stop(struct cli *cli, const struct cli_args *args)
 {
-    struct ctl_domain_info *list;
-    struct ctl_error err = {0};
+    struct stopping s = {.cli = cli};
     uint64_t seconds, until;
-    pid_t *children;
-    int n, rc = parse_timeout(cli, args->value['t'], &seconds);
+    int rc = parse_timeout(cli, args->value['t'], &seconds);
 
     if (rc)
         return rc;
     if (cli_open(cli))
         return EXIT_FAILED;
-    n = ctl_domain_list(cli->ctl, &list, &err);
-    if (n < 0)
-        return cli_fail(cli, NULL, &err, CLI_NO_DOMAIN);
-    children = calloc((size_t)n + 1, sizeof(*children));
-    if (!children)
-        rc = failed(cli, NULL, -ENOMEM, "stop the guests", NULL, "out of memory");
     until = now_s() + seconds;
-    for (int i = 0; children && i < n; i++) {
-        if (is_to_stop(cli, &list[i]))
-            children[i] = stop_one(cli, &list[i]);
-        if (children[i] < 0)
-            failed(cli, list[i].name, -errno, "stop", autostart_saved, "no process or no directory can be made for it");
+    lock_try(LOCK_STOPPING); /* or another one is at it, which does as well */
+    rc = look(&s);
+    while ((reap(&s) || *s.pending) && now_s() < until) {
+        nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
+        if (!rc)
+            rc = look(&s);
     }
-    for (int i = 0; children && i < n; i++) {
-        if (children[i] && wait_until(cli, children[i], until, list[i].name))
-            rc = EXIT_FAILED;
-    }
-    free(children);
-    free(list);
-    return rc;
+    give_up(&s);
+    lock_drop(LOCK_STOPPING);
+    free(s.list);
+    return rc ? rc : s.rc;
 }
 
 /* --- the verb ------------------------------------------------------------------------------------------------------

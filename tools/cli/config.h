@@ -123,6 +123,8 @@ bool config_names_file(const char *what);
 int config_read_file(const char *file, struct source *src);
 /* An object, which is the caller's; what is wrong is in d, and then it is NULL or something else. */
 struct json_value *config_read_json(const struct source *src, struct diags *d);
+/* 1, 0, or -1: it is none. A number does as well, since xl has no other: *number, which is a matter for a warning. */
+int config_boolean(const struct json_value *v, bool *number);
 /* Checks the value of a key, by its position in the table, and sets it. False: what is wrong is in d. */
 bool config_set_value(struct config *c, int index, const struct source *src, const struct json_value *v,
                       struct diags *d);

@@ -391,11 +391,29 @@ static int build_again(struct ctl *ctl, struct guest_state *gs, const struct con
     return rc;
 }
 
+static int remove_for_good(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
+{
+    int rc = guest_end(ctl, gs, err);
+
+    if (rc >= 0)
+        guest_say(gs->name, "domain %lld is removed", (long long)gs->domid);
+    return rc < 0 ? rc : SETTLED;
+}
+
 static int give_up(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
 {
     guest_say_error(gs->name, err);
     guest_say(gs->name, "it could not be started again, and is removed");
     return guest_end(ctl, gs, err);
+}
+
+/* While all guests are asked to stop, for the host goes down, one that would come back is where it is to be. */
+static bool host_stops(const struct guest_state *gs)
+{
+    if (!lock_holder(LOCK_STOPPING))
+        return false;
+    guest_say(gs->name, "all guests are being stopped: it is not started again");
+    return true;
 }
 
 /*
@@ -406,8 +424,11 @@ static int step_restart(struct ctl *ctl, struct guest_state *gs, struct ctl_erro
 {
     struct config c;
     bool passes;
-    int rc = remove_domains(ctl, gs, err);
+    int rc;
 
+    if (host_stops(gs))
+        return remove_for_good(ctl, gs, err);
+    rc = remove_domains(ctl, gs, err);
     if (rc == -EBUSY)
         guest_say_error(gs->name, err); /* it goes when they let go; the guest need not wait for that */
     else if (rc < 0)
@@ -421,6 +442,8 @@ static int step_restart(struct ctl *ctl, struct guest_state *gs, struct ctl_erro
     config_free(&c);
     if (rc < 0)
         return passes ? rc : give_up(ctl, gs, err);
+    if (host_stops(gs))
+        return remove_for_good(ctl, gs, err); /* it never ran */
     rc = guest_start(ctl, gs, false, err);
     if (rc < 0)
         return rc;
@@ -523,15 +546,6 @@ static bool too_fast(struct guest_state *gs)
     guest_say(gs->name, "it lived less than %d seconds %d times in a row: not restarted", FAST_SECONDS,
               (int)gs->short_lives);
     return true;
-}
-
-static int remove_for_good(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
-{
-    int rc = guest_end(ctl, gs, err);
-
-    if (rc >= 0)
-        guest_say(gs->name, "domain %lld is removed", (long long)gs->domid);
-    return rc < 0 ? rc : SETTLED;
 }
 
 static int act(struct ctl *ctl, struct guest_state *gs, enum ctl_action action, struct ctl_error *err)
