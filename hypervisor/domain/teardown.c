@@ -148,6 +148,7 @@ int domain_kill(struct domain *d)
         spin_unlock(&d->page_alloc_lock);
         domain_unclaim_pages(d);
         drop_fresh_pages(d);
+        hvm_drop_transfer(d);
     }
     for (; d->teardown_step < ARRAY_SIZE(steps); d->teardown_step++) {
         int rc;

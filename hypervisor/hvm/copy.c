@@ -126,35 +126,42 @@ unsigned int hvm_fetch(struct vcpu *v, uint8_t *buf)
     return 0;
 }
 
+/* As first_piece; false: the guest has the fault. */
+static bool piece_or_fault(struct vcpu *v, unsigned long linear, size_t n, uint32_t access, struct piece *p)
+{
+    if (first_piece(v, linear, n, access, p))
+        return true;
+    v->hvm->cr2 = linear;
+    hvm_inject(v, TRAP_PF, true, p->error);
+    return false;
+}
+
 bool hvm_load(struct vcpu *v, unsigned long linear, void *dst, unsigned int n)
 {
     uint32_t access = hvm_ops->cpl(v) == 3 ? PFEC_U : 0;
     struct piece p;
 
     for (; n; n -= p.bytes, linear += p.bytes, dst = (uint8_t *)dst + p.bytes) {
-        if (!first_piece(v, linear, n, access, &p)) {
-            v->hvm->cr2 = linear;
-            hvm_inject(v, TRAP_PF, true, p.error);
+        if (!piece_or_fault(v, linear, n, access, &p))
             return false;
-        }
         if (read_piece(v->domain, &p, dst))
             memset(dst, 0xff, p.bytes); /* no memory is there */
     }
     return true;
 }
 
+/* Both pages of an operand are looked for before anything is stored. Where there is no memory it goes nowhere. */
 bool hvm_store(struct vcpu *v, unsigned long linear, const void *src, unsigned int n)
 {
     uint32_t access = PFEC_W | (hvm_ops->cpl(v) == 3 ? PFEC_U : 0);
-    struct piece p;
+    struct piece p, next = {.bytes = 0};
 
-    for (; n; n -= p.bytes, linear += p.bytes, src = (const uint8_t *)src + p.bytes) {
-        if (!first_piece(v, linear, n, access, &p)) {
-            v->hvm->cr2 = linear;
-            hvm_inject(v, TRAP_PF, true, p.error);
-            return false;
-        }
-        (void)shadow_write(v->domain, p.at, p.bytes, src); /* where there is no memory it goes nowhere */
-    }
+    if (!piece_or_fault(v, linear, n, access, &p))
+        return false;
+    if (p.bytes < n && !piece_or_fault(v, linear + p.bytes, n - p.bytes, access, &next))
+        return false;
+    (void)shadow_write(v->domain, p.at, p.bytes, src);
+    if (next.bytes)
+        (void)shadow_write(v->domain, next.at, next.bytes, (const uint8_t *)src + p.bytes);
     return true;
 }

@@ -289,11 +289,16 @@ static void on_cr(struct vcpu *v, const struct insn *in)
     }
 }
 
+static uint64_t read_dr(const struct hvm_vcpu *h, unsigned int reg)
+{
+    return reg < 4 ? h->dr[array_index_nospec(reg, 4)] : reg == 7 ? HVM_DR7_RESET : h->dr6;
+}
+
 /* False: #GP. */
 static bool write_dr(struct hvm_vcpu *h, unsigned int reg, uint64_t value)
 {
     if (reg < 4)
-        h->dr[reg] = value;
+        h->dr[array_index_nospec(reg, 4)] = value;
     else if (value >> 32)
         return false;
     else if (reg == 6)
@@ -315,7 +320,7 @@ static void on_dr(struct vcpu *v, const struct insn *in)
         return;
     }
     if (in->opcode == OPCODE_MOV_FROM_DR)
-        insn_write_reg(regs, in->rm, bytes, true, reg < 4 ? h->dr[reg] : reg == 7 ? HVM_DR7_RESET : h->dr6);
+        insn_write_reg(regs, in->rm, bytes, true, read_dr(h, reg));
     else if (!write_dr(h, reg, insn_read_reg(regs, in->rm, bytes, true))) {
         general_protection(v);
         return;
@@ -447,24 +452,50 @@ static bool emulate(struct vcpu *v, const struct vmexit *x, bool loads)
     return rc != EMULATE_UNHANDLED;
 }
 
-/* What is stored when an event is delivered is not the instruction's. */
-static void emulate_protected_store(struct vcpu *v, const struct vmexit *x, const struct shadow_fault *f)
+/*
+ * What is stored when an event is delivered is not the instruction's. What is not emulated hardware does, once the
+ * table is none any more, or an entry of the supervisor's lets it past WP.
+ */
+static void emulate_protected_store(struct vcpu *v, const struct vmexit *x, struct shadow_fault *f)
 {
+    enum shadow_result r = SHADOW_EMULATE;
+
     if (!hvm_ops->in_delivery(v) && emulate(v, x, false))
         return;
+    if (!f->table) {
+        f->not_emulated = true;
+        r = shadow_fault(&v->hvm->shadow, f);
+    }
     if (f->table)
         (void)shadow_give_up(&v->hvm->shadow, guest_cpu_user_regs(), f->gpa);
-    else
+    else if (r == SHADOW_EMULATE)
         domain_crash(v->domain, "store to %lx, which is watched, by an instruction that is not emulated", f->gpa.n);
 }
 
-/* Code that is all ones is no instruction. */
+/*
+ * Code that is all ones is no instruction. What is not emulated, or stored by the delivery of an event, faults: any
+ * program that was given a piece of a device's memory may try that, and is no reason to end the guest.
+ */
 static void no_memory(struct vcpu *v, const struct vmexit *x, gpa_t at, uint32_t access)
 {
     if (access & PFEC_I)
         undefined(v);
-    else if (!emulate(v, x, true))
-        domain_crash(v->domain, "access to %lx, where no memory is, by an instruction that is not emulated", at.n);
+    else if (hvm_ops->in_delivery(v) || !emulate(v, x, true)) {
+        gprintk("access to %lx, where no memory is, by an instruction that is not emulated\n", at.n);
+        general_protection(v);
+    }
+}
+
+/*
+ * EFLAGS.AC exempts what an instruction of the supervisor accesses, not what a processor looks up by itself: descriptor
+ * tables and the like. In user mode, where any program can set AC, a supervisor's access is such a one. Elsewhere a
+ * read is that failed though an entry was there: nothing but SMAP refuses those. AMD64 manual, volume 2, section 5.6.6.
+ */
+static bool exempt_from_smap(const struct vcpu *v, uint32_t error)
+{
+    bool refused = (error & (PFEC_P | PFEC_W | PFEC_I)) == PFEC_P;
+
+    return (guest_cpu_user_regs()->rflags & EFLAGS_AC) && hvm_ops->cpl(v) != 3 && !refused;
 }
 
 static void on_page_fault(struct vcpu *v, const struct vmexit *x)
@@ -472,7 +503,7 @@ static void on_page_fault(struct vcpu *v, const struct vmexit *x)
     struct shadow_fault f = {
         .linear = x->linear,
         .access = x->error & (PFEC_W | PFEC_U | PFEC_I),
-        .smap_exempt = guest_cpu_user_regs()->rflags & EFLAGS_AC,
+        .smap_exempt = exempt_from_smap(v, x->error),
     };
 
     switch (shadow_fault(&v->hvm->shadow, &f)) {

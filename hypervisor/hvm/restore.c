@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * A domain's records in the public save format: a header, any records in any order, an end. They are noted by vCPU,
- * checked, and only then taken over, which cannot fail. What is not there stays as it is, except that a vCPU without
- * registers is down from then on. What follows the end is not looked at. Source: <xen/arch-x86/hvm/save.h>.
+ * checked, and only then taken over, which cannot fail; a slice is one record to be noted, or one vCPU. What is not
+ * there stays as it is, except that a vCPU without registers is down from then on. What follows the end is not looked
+ * at. Source: <xen/arch-x86/hvm/save.h>.
  */
 #include <hv/heap.h>
+#include <hv/stretch.h>
 #include <hv/vmce.h>
 #include <hv/x86.h>
 #include "state.h"
@@ -13,10 +15,21 @@
 #define MSR_COUNT 64u
 #define ANY_SIZE  (~0u)
 
+/* What is looked at, or taken over, of a vCPU: its APIC's page, some registers, an XSAVE area. */
+#define VCPU_WORK (3 * STRETCH_FRAME)
+
 struct plan {
     const void *record[HVM_SAVE_CODE_MAX + 1];
     uint32_t size[HVM_SAVE_CODE_MAX + 1];
     struct hvm_control control;
+};
+
+struct hvm_restore {
+    const uint8_t *records;
+    size_t size, at;
+    enum { NOTE, CHECK, LOAD, SET_UP } stage;
+    unsigned int next;  /* vCPU of this stage */
+    struct plan plan[]; /* of each vCPU */
 };
 
 /* Those that are taken. Of the whole domain's there is one. */
@@ -59,26 +72,26 @@ static int note(struct domain *d, struct plan *plans, const struct hvm_save_desc
     return 0;
 }
 
-static int note_all(struct domain *d, struct plan *plans, const uint8_t *at, size_t left)
+static int note_slice(struct domain *d, struct hvm_restore *r)
 {
+    bool first = !r->at;
     struct hvm_save_descriptor desc;
-    int rc = 0;
+    size_t left = r->size - r->at;
+    int rc;
 
-    for (bool first = true; !rc; first = false) {
-        if (left < sizeof(desc))
-            return -EINVAL;
-        memcpy(&desc, at, sizeof(desc));
-        at += sizeof(desc);
-        left -= sizeof(desc);
-        if (first != (desc.typecode == HVM_SAVE_CODE(HEADER)) || desc.length > left)
-            return -EINVAL;
-        if (desc.typecode == HVM_SAVE_CODE(END))
-            return desc.length || desc.instance ? -EINVAL : 0;
-        rc = note(d, plans, &desc, at);
-        at += desc.length;
-        left -= desc.length;
+    if (left < sizeof(desc))
+        return -EINVAL;
+    memcpy(&desc, r->records + r->at, sizeof(desc));
+    if (first != (desc.typecode == HVM_SAVE_CODE(HEADER)) || desc.length > left - sizeof(desc))
+        return -EINVAL;
+    stretch_work(1);
+    if (desc.typecode == HVM_SAVE_CODE(END)) {
+        r->stage = CHECK;
+        return desc.length || desc.instance ? -EINVAL : -ERESTART;
     }
-    return rc;
+    rc = note(d, r->plan, &desc, r->records + r->at + sizeof(desc));
+    r->at += sizeof(desc) + desc.length;
+    return rc ? rc : -ERESTART;
 }
 
 /* ---- check ---- */
@@ -175,28 +188,61 @@ static void set_up(struct vcpu *v, bool up)
     clear_bit(VPF_down, &v->pause_flags);
 }
 
-int hvm_restore(struct domain *d, const void *records, size_t size)
+static void set_all_up(struct domain *d, const struct hvm_restore *r)
 {
-    struct plan *plans = hv_new_array(struct plan, d->max_vcpus);
     struct vcpu *v;
-    int rc;
 
-    if (!plans)
-        return -ENOMEM;
-    rc = note_all(d, plans, records, size);
+    spin_lock(&d->life_lock);
     for_each_vcpu (d, v)
-        rc = rc ? rc : check(v, &plans[v->vcpu_id]);
-    if (!rc) {
-        hvm_note_tsc(d);
-        for_each_vcpu (d, v) {
-            load(v, &plans[v->vcpu_id]);
-            load_counter(v, plans[v->vcpu_id].record[HVM_SAVE_CODE(CPU)]);
+        set_up(v, r->plan[v->vcpu_id].record[HVM_SAVE_CODE(CPU)]);
+    spin_unlock(&d->life_lock);
+    stretch_work(d->max_vcpus);
+}
+
+/* ---- slices ---- */
+
+static int vcpu_slice(struct domain *d, struct hvm_restore *r)
+{
+    struct vcpu *v = d->vcpu[r->next];
+    int rc = 0;
+
+    if (v) {
+        stretch_work(VCPU_WORK);
+        if (r->stage == CHECK)
+            rc = check(v, &r->plan[r->next]);
+        else {
+            load(v, &r->plan[r->next]);
+            load_counter(v, r->plan[r->next].record[HVM_SAVE_CODE(CPU)]);
         }
-        spin_lock(&d->life_lock);
-        for_each_vcpu (d, v)
-            set_up(v, plans[v->vcpu_id].record[HVM_SAVE_CODE(CPU)]);
-        spin_unlock(&d->life_lock);
     }
-    hv_free(plans);
-    return rc;
+    if (++r->next == d->max_vcpus) {
+        r->stage++;
+        r->next = 0;
+    }
+    return rc ? rc : -ERESTART;
+}
+
+int hvm_restore_slice(struct domain *d, struct hvm_restore *r)
+{
+    if (r->stage == NOTE)
+        return note_slice(d, r);
+    if (r->stage == LOAD && !r->next)
+        hvm_note_tsc(d);
+    if (r->stage != SET_UP)
+        return vcpu_slice(d, r);
+    set_all_up(d, r);
+    return 0;
+}
+
+struct hvm_restore *hvm_restore_begin(const struct domain *d, const void *records, size_t size)
+{
+    size_t length = sizeof(struct hvm_restore) + d->max_vcpus * sizeof(struct plan);
+    struct hvm_restore *r = hv_alloc(length);
+
+    if (!r)
+        return NULL;
+    stretch_work(STRETCH_FRAME << get_order_bytes(length));
+    r->records = records;
+    r->size = size;
+    return r;
 }

@@ -161,6 +161,18 @@ static void features_of(const struct cpuid_policy *p, uint32_t set[ARRAY_SIZE(wo
     }
 }
 
+/* What the processor has, also of words whose leaves are in no policy. */
+static void features_of_machine(uint32_t set[ARRAY_SIZE(words)])
+{
+    for (unsigned int i = 0; i < ARRAY_SIZE(words); i++) {
+        uint32_t most[4], r[4];
+
+        cpuid(words[i].leaf & 0x80000000, 0, most);
+        cpuid(words[i].leaf, words[i].sub, r);
+        set[i] = words[i].leaf <= most[0] ? r[words[i].reg] : 0;
+    }
+}
+
 long sysctl_cpu_featureset(struct xen_sysctl *op, bool *copyback)
 {
     static const uint32_t policy[] = {
@@ -182,7 +194,9 @@ long sysctl_cpu_featureset(struct xen_sysctl *op, bool *copyback)
     if (!p)
         return -ENOMEM;
     rc = policy_of_index(policy[array_index_nospec(f->index, ARRAY_SIZE(policy))], p);
-    if (!rc)
+    if (f->index == XEN_SYSCTL_cpu_featureset_raw || f->index == XEN_SYSCTL_cpu_featureset_host)
+        features_of_machine(set);
+    else if (!rc)
         features_of(p, set);
     hv_free(p);
     if (rc)

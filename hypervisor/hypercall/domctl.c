@@ -8,6 +8,7 @@
 #include "domctl.h"
 
 #include <hv/guest_copy.h>
+#include <hv/hvm.h>
 #include <hv/stretch.h>
 
 struct entry {
@@ -90,7 +91,20 @@ static long refuse(const struct xen_domctl *op)
 
 static spinlock_t domctl_lock = SPINLOCK_INIT(RANK_DOMCTL);
 
-static long run(const struct entry *e, struct xen_domctl *op, bool *copyback)
+/* What the caller cannot be told is given up, or nobody could go on with it. */
+static long call(const struct entry *e, struct domain *d, struct xen_domctl *op, struct xen_domctl *g)
+{
+    bool copyback = false;
+    long rc = e->fn(d, op, &copyback);
+
+    if (!copyback || !copy_to_guest(g, op, 1) || (rc && rc != -ERESTART))
+        return rc;
+    if (d)
+        hvm_drop_transfer(d);
+    return -EFAULT;
+}
+
+static long run(const struct entry *e, struct xen_domctl *op, struct xen_domctl *g)
 {
     struct domain *d = NULL;
     long rc;
@@ -103,7 +117,7 @@ static long run(const struct entry *e, struct xen_domctl *op, bool *copyback)
     if (!spin_trylock(&domctl_lock))
         rc = -ERESTART;
     else {
-        rc = e->fn(d, op, copyback);
+        rc = d && domctl_must_wait(d, op) ? -ERESTART : call(e, d, op, g);
         spin_unlock(&domctl_lock);
     }
     if (d)
@@ -116,7 +130,6 @@ long do_domctl(struct hcall *hc)
     struct xen_domctl *g = guest_ptr(struct xen_domctl, hc->arg[0]);
     struct xen_domctl op;
     const struct entry *e;
-    bool copyback = false;
     long rc;
 
     if (copy_from_guest(&op, g, 1))
@@ -131,8 +144,6 @@ long do_domctl(struct hcall *hc)
     if (!e->fn)
         return refuse(&op);
     stretch_name(__HYPERVISOR_domctl, op.cmd);
-    rc = run(e, &op, &copyback);
-    if (copyback && copy_to_guest(g, &op, 1) && (!rc || rc == -ERESTART))
-        rc = -EFAULT;
+    rc = run(e, &op, g);
     return rc == -ERESTART ? hypercall_restart(hc) : rc;
 }

@@ -17,6 +17,8 @@ domctl_fn domctl_create, domctl_destroy, domctl_pause, domctl_unpause, domctl_re
     domctl_address_size, domctl_subscribe, domctl_setnodeaffinity, domctl_getnodeaffinity, domctl_get_cpu_policy,
     domctl_set_cpu_policy;
 domctl_fn domctl_gethvmcontext, domctl_gethvmcontext_partial, domctl_sethvmcontext;
+/* A transfer of d's context is under way that op does not go on with, and that op could spoil. RANK_DOMCTL. */
+bool domctl_must_wait(const struct domain *d, struct xen_domctl *op);
 domctl_fn domctl_setcontext, domctl_getcontext, domctl_getvcpuinfo, domctl_setaffinity, domctl_getaffinity,
     domctl_scheduler, domctl_sendtrigger;
 domctl_fn domctl_getvcpuextstate, domctl_setvcpuextstate, domctl_getextcontext, domctl_setextcontext,

@@ -51,6 +51,23 @@ class Killed(Daemons):
         self.assertEqual(self.told(), "")
 
 
+    def test_console_log(self):
+        """It grows no further, and no line of what comes then is missing."""
+        log = "/var/log/xen/console/guest-filler.log"
+        moved = f"for i in $(seq 100); do [ -s {log}.1 ] && [ -s {log} ] && exit; sleep 0.2; done; ls -l {log}*; exit 1"
+        self.create("filler")
+        self.wait_console("filler", "umbra-guest: tick 2\n")
+        self.ok("(tr '\\0' x </dev/zero | head -c 4200000; echo) >/run/much")
+        self.ok(f"dd if=/run/much bs=4200001 count=1 >>{log}; rm /run/much")  # at once: not within a line
+        self.ok(moved)
+        self.assertLess(int(self.ok(f"stat -c %s {log}")), 100000)
+        self.assertGreater(int(self.ok(f"stat -c %s {log}.1")), 4 << 20)
+        last = int(re.findall(TICK, self.ok(f"grep -v xx {log}.1").replace("\r", ""))[-1])
+        self.wait_console("filler", f"umbra-guest: tick {last + 3}\n")
+        self.assertEqual(self.ticks("filler")[:3], [last + 1, last + 2, last + 3])
+        self.ok(f"rm {log}.1")
+
+
 class Xenstored(Daemons):
     """On a machine of its own: one whose kernel has lost its watches is of little use to others."""
 
@@ -83,7 +100,9 @@ class Xenstored(Daemons):
         self.wait_console("teller", "umbra-guest: tick 2\n")
         self.tiny("again", "1", on_reboot="restart")
         ends = self.tiny("ends", "0")
+        self.ok("(timeout 60 umbra events; echo ended with $?) >/run/events 2>&1 & sleep 2")
         self.ok("sleep 1; kill -9 $(cat /run/xenstored.pid) && sleep 3")
+        self.assertRegex(self.ok("cat /run/events"), r"(?s)umbra: events: .*xenstored.*\nended with 1\n")
         self.assertEqual(self.ok("ps -o stat,comm | grep -w xenstored | grep -v ^Z; true"), "", "it does not end")
         self.assertIn(GONE, self.told("timeout 20 umbra list"))
         self.assertRegex(self.ok("umbra info"), r"(?m)^xenstored +: not answering$")

@@ -3,6 +3,8 @@
 written can be read, on both sides; what is attached while the guest runs is there, and gone when it is detached; a
 script that fails says why; and of all of it nothing is left."""
 
+import json
+
 import devices
 import streams
 from devices import BRIDGE, HERE, INITRD, MIB, THERE
@@ -52,7 +54,8 @@ class Lives(Devices):
             self.second_life(after, left)
 
     def second_life(self, after, left):
-        self.start("dev1", disk=["/run/first.img,raw,xvda,rw"], vif=[f"bridge={BRIDGE}"])
+        self.start("dev1", disk=["/run/first.img,raw,xvda,rw"], vif=[f"bridge={BRIDGE},vifname=lan0"])
+        self.is_counted()
         self.has_disk("dev1", "xvda", True, "first")
         self.ask("dev1", "s=$(md5sum </dev/xvda); echo read=${s%% *}", "read")
         self.ok("umbra destroy dev1")
@@ -105,7 +108,14 @@ class Lives(Devices):
         self.ok("umbra network-detach dev1 00:16:3e:01:02:03")
         self.assertEqual(len(self.json("umbra --json network-list dev1")), 1)
 
+    def is_counted(self):
+        """Its interface, whatever it is called."""
+        document = json.loads(self.ok("umbra --json top -i 1"))
+        (row,) = [row for row in document["domains"] if row["name"] == "dev1"]
+        self.assertEqual((row["nets"], row["vbds"]), (1, 1))
+
     def shows(self):
+        self.is_counted()
         config = self.json("umbra list -l dev1")[0]["config"]
         self.assertEqual([(disk["pdev_path"], disk["vdev"], disk["readwrite"]) for disk in config["disks"]],
                          [("/run/first.img", "xvda", 1)])
@@ -129,9 +139,9 @@ class Failures(Devices):
         self.refuses(2, "/run/nowhere.img", "no such file", disk=["/run/nowhere.img,,xvda"])
         self.refuses(1, "install the package qemu-system-xen", disk=["/run/first.img,qcow2,xvda"])
         self.refuses(2, "cdrom", "not supported", disk=["/run/first.img,,xvda,cdrom"])
-        self.refuses(1, "could not find bridge device nobridge", "vif-bridge online", disk=["/run/first.img,,xvda"],
-                     vif=["bridge=nobridge"])
+        self.refuses(1, "there is no bridge nobridge", disk=["/run/first.img,,xvda"], vif=["bridge=nobridge"])
         self.machine.put("/run/portal", b"#!/bin/sh\necho the portal is closed >&2\nexit 3\n", mode=0o755)
+        self.refuses(1, "/run/portal online failed with status 3", "the portal is closed", vif=["script=/run/portal"])
         self.refuses(1, "/run/portal add failed with status 3", "the portal is closed",
                      disk=["/run/first.img,,xvda", "script=/run/portal,vdev=xvdb,target=any"])
         self.machine.put("/run/portal", b"#!/bin/sh\nexit 0\n", mode=0o755)
@@ -216,7 +226,7 @@ class Comes(Devices):
         self.disk("/run/second.img", 1)
         self.start("dev1", disk=[{"target": "/run/first.img", "vdev": "xvda"}], vif=[{}])
         mac = self.json("umbra --json network-list dev1")[0]["mac"]
-        self.ok("umbra block-attach dev1 /run/second.img,,xvdb")
+        self.ok("umbra block-attach dev1 target=/run/second.img vdev=xvdb")
         self.ok("umbra reboot -w dev1 && > /var/log/xen/console/guest-dev1.log", 240)
         self.wait_console("dev1", "guest#")
         self.has_disk("dev1", "xvda", True, "first")

@@ -68,6 +68,24 @@ class OnGuests(LabTest):
                 self.wait_memory(name, full)
                 self.counts_on(name)
 
+    @long_one
+    def test_granted(self):
+        """What is between memory and maxmem is nobody's before mem-set gives it; then it stays over a save."""
+        self.create("room", memory=128, maxmem=192)
+        self.wait_console("room", "guest#")
+        self.type_in("room", "echo 196608 >/sys/devices/system/xen_memory/xen_memory0/target_kb; sleep 5; echo took=$?",
+                     "took=0")
+        self.assertLessEqual(self.memory_of("room"), 129 << 10)
+        self.ok("umbra mem-set room 192")
+        self.wait_memory("room", 192 << 10)
+        self.ok(f"umbra save room {HOME}/room.save && umbra restore {HOME}/room.save && rm {HOME}/room.save", 240)
+        time.sleep(5)
+        self.wait_memory("room", 192 << 10)
+        target = self.json("umbra --json mem-max room 192")["target_kib"]
+        self.assertAlmostEqual(target, 192 << 10, delta=1024)
+        self.ok("umbra mem-set room 128")
+        self.wait_memory("room", 128 << 10)
+
     def test_refused(self):
         self.fails("umbra mem-set calm 161", 1, "calm", "maxmem", "163840 KiB")
         self.fails("umbra mem-max calm 159", 1, "calm", "target")
@@ -273,6 +291,17 @@ class Auto(LabTest):
         for name in ("alpha", "beta"):
             self.ok(f"umbra destroy {name}; umbra autostart disable {name}")
         self.assertEqual(self.json("umbra --json autostart list"), [])
+
+    @long_one
+    def test_stop_while_it_reboots(self):
+        """A guest that is between two lives is not started again behind the back of the host's end."""
+        self.machine.put(f"{HOME}/again", tiny.tiny_kernel())
+        path = self.guest_file("again", memory=16, kernel=f"{HOME}/again", ramdisk=None, cmdline="1",
+                               on_reboot="restart")
+        self.ok(f"umbra create -q -p {path} && umbra unpause again && umbra autostart stop")
+        self.assertEqual(self.guests(), {})
+        self.assertIn("again: all guests are being stopped: it is not started again",
+                      self.ok("cat /var/log/umbra/supervisor.log"))
 
     @long_one
     def test_save_and_restore(self):

@@ -69,6 +69,11 @@ class Installed(unittest.TestCase):
                 f"tail -n 20 {log}; umbra list; journalctl --no-pager -u umbra-autostart -u umbra-supervisor; exit 1",
                 seconds + 60)
 
+    def wait_lives(self, name, lives):
+        log = f"{LOGS}/guest-{name}.log"
+        self.ok(f"for i in $(seq 300); do [ $(grep -c 'umbra-guest: up' {log}) = {lives} ] && exit 0; sleep 1; done; "
+                f"cat {log}; exit 1", 360)
+
     def ticks(self, name):
         return [int(number) for number in re.findall(r"(?m)^umbra-guest: tick (\d+)$", self.console(name))]
 
@@ -99,6 +104,15 @@ class Installed(unittest.TestCase):
         self.assertEqual(sorted(names), sorted(GUESTS))
         self.assertEqual(*[[line.split()[:4] for line in self.ok(f"{tool} list").splitlines()]
                            for tool in ("umbra", "xl")])
+
+    def check_log(self):
+        """In the journal by the guest's name, and in the file, which a report has."""
+        self.ok("umbra reboot --wait brief")
+        self.wait_lives("brief", 2)
+        journal = self.ok("journalctl -q --no-pager -o cat -u umbra-supervisor DOMAIN=brief")
+        self.assertRegex(journal, r"(?m)^brief: started again as domain \d+$")
+        self.assertEqual(self.ok("journalctl -q --no-pager -o cat -u umbra-supervisor DOMAIN=kept"), "")
+        self.assertRegex(self.ok("umbra bug-info"), r"(?m)Z brief: started again as domain \d+$")
 
     # --- stages ---------------------------------------------------------------------------------------------------
 
@@ -131,6 +145,7 @@ class Installed(unittest.TestCase):
         self.check_guests()
         for name in GUESTS:
             self.wait_console(name, "umbra-guest: tick 5")
+        self.check_log()
 
     @stage
     def test_3_next_time(self):
@@ -143,8 +158,7 @@ class Installed(unittest.TestCase):
         self.assertEqual(self.console("kept").count("umbra-guest: up"), 1)
         ticks = self.ticks("kept")
         self.assertEqual(ticks, sorted(set(ticks)))
-        self.ok(f"for i in $(seq 300); do [ $(grep -c 'umbra-guest: up' {LOGS}/guest-brief.log) = 2 ] && exit 0; "
-                f"sleep 1; done; cat {LOGS}/guest-brief.log; exit 1", 360)
+        self.wait_lives("brief", 3)
         self.assertIn("umbra-guest: poweroff", self.console("brief"))
         self.assertEqual(self.ok("ls /var/lib/umbra/save"), "")
         self.assertEqual(self.ok("ls -A /var/lib/xen/save 2>/dev/null; true"), "")

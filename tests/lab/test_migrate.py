@@ -62,6 +62,9 @@ class GoesAndComes(Moving):
         check = f"migrate --check -T '{streams.LOCAL}' {name} localhost"
         self.assertIn("would take it", self.ok(f"umbra {check}"))
         self.assertTrue(self.json(f"umbra --json {check}")["ok"])
+        for ssh in ("f() { shift; exec \"$@\"; }; f", "umbra migrate-receive #"):    # HOST and the rest come behind it
+            self.assertIn("would take it", self.ok(f"umbra migrate --check -s '{ssh}' {name} localhost"))
+        self.assertIn("would take it", self.ok(f"umbra migrate --check -s '' {name} 'umbra migrate-receive'"))
         self.fails(f"umbra migrate --check -T false {name} localhost", 1, "the other side")
         self.fails(f"umbra migrate -T false {name} localhost", 1, "the other side")
         self.ok(f"umbra pause {name}")
@@ -98,7 +101,6 @@ class GoesAndComes(Moving):
 
 
 class Moves(GoesAndComes):
-    @long_one
     def test_shadow(self):
         self.go_and_come("shadow", hap=False)
 

@@ -71,12 +71,12 @@ class Saving(LabTest):
 
 class Save(Saving):
     def test_there_and_back(self):
-        self.create("keeper", vcpus=2, memory=96)
+        number = self.create("keeper", vcpus=2, memory=96)
         self.wait_console("keeper", "umbra-guest: tick 2\n")
         filled = self.fill()
         self.assertEqual(filled[2], "2")
         self.ok("umbra mem-set keeper 92")
-        self.assertRegex(self.ok(f"umbra save keeper {FILE}", 240), "keeper: saved to .*, (9|10). MiB")
+        self.assertRegex(self.ok(f"umbra save -D keeper {FILE}", 240), "keeper: saved to .*, (9|10). MiB")
         self.assertNotIn("keeper", self.guests())
         self.assertEqual(self.ok("ls /run/*.partial 2>/dev/null; true"), "")
         ticks = self.last_tick()
@@ -87,9 +87,8 @@ class Save(Saving):
         self.assertRegex(self.ok(f"umbra restore {FILE}", 240), "keeper: restored as domain")
         self.wait_console("keeper", f"umbra-guest: tick {ticks + 3}\n")
         self.seen_ticks()
-        self.assertEqual(self.guests()["keeper"][2], 2)
-        domid = self.guests()["keeper"][0]
-        self.assertEqual(self.ok(f"xenstore-read /local/domain/{domid}/memory/target").strip(), str(92 << 10))
+        self.assertEqual((self.guests()["keeper"][0], self.guests()["keeper"][2]), (number, 2))
+        self.assertEqual(self.ok(f"xenstore-read /local/domain/{number}/memory/target").strip(), str(92 << 10))
         self.check(filled)
         self.fails(f"umbra restore {FILE}", 1, "exists")
         self.checkpoint()

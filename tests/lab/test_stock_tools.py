@@ -41,6 +41,8 @@ class StockTools(LabTest):
         self.ok(f"umbra create -p {self.guest_file('stock', vcpus=2)}")
         ours = [line.split()[:4] for line in self.ok("umbra list").strip().split("\n")]
         self.assertEqual([line.split()[:4] for line in self.ok("xl list").strip().split("\n")], ours)
+        for words in ("list -v stock", "list -c stock", "list -n stock", "vm-list"):    # a paused guest uses no time
+            self.assertEqual(self.ok(f"umbra {words}"), self.ok(f"xl {words}"), words)
 
     def test_xl_list_long(self):
         """A guest of the same configuration, made by either tool, is the same in either's long list."""
@@ -61,6 +63,8 @@ class StockTools(LabTest):
                 "xen_pagesize", "virt_caps")
         infos = [dict(re.findall(r"^(\w+) *: ?(.*)$", self.ok(f"{tool} info"), re.M)) for tool in ("xl", "umbra")]
         self.assertEqual(*[{key: info[key].strip() for key in keys} for info in infos])
+        for line in (r"^cpu:.*\n(?: +\d+: .*\n)+", r"^node:.*\n +0: +\d+"):
+            self.assertEqual(*[re.findall(line, self.ok(f"{tool} info -n"), re.M) for tool in ("xl", "umbra")])
 
     def test_xl_vcpu_list(self):
         self.create("stock", vcpus=2)
@@ -78,6 +82,12 @@ class StockTools(LabTest):
 
     def test_xentop(self):
         self.assertIn("Domain-0", self.ok("xentop -b -i 1"))
+
+    def test_xenperf(self):
+        """There are no counters, as there are none in Debian's Xen, and it says so."""
+        for option, what in (("", "getting number of perf counters"), ("-f", "getting number of perf counters"),
+                             ("-r", "resetting performance counters")):
+            self.fails(f"xenperf {option}", 1, f"Error {what}: 38 (Function not implemented)")
 
     def test_xenhypfs(self):
         """The words of the command line, as xenhypfs shows and sets them."""

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Two hosts that reach each other: by name, by ssh without a question, with a file that arrives as it was; and a cable
-that is pulled and put back."""
+"""Two hosts that reach each other: by name, by ssh without a question, with a file that arrives as it was; a cable
+that is pulled and put back; and the shortest move of a guest (test_migrate_hosts has the others)."""
 
 import time
 
+import moves
+import streams
 from labtest import PairTest, long_one
 
 SIZE = 16 << 20
@@ -43,6 +45,13 @@ class TwoHosts(PairTest):
         self.assertEqual(self.west.ok(f"sha256sum {FILE}").split()[0], sent)
         for host in (self.east, self.west):
             host.ok(f"rm {FILE}")
+
+    def test_move(self):
+        """A PV guest counts on without a gap, and has the memory that it had."""
+        streams.tap_for(self, self.east, self.west)
+        guest = moves.Traveller(self.east, "busy", type="pv", memory=96)
+        guest.wait_more(10)
+        guest.move_and_check(self.west)
 
     def carrier(self, host):
         return host.ok("cat /sys/class/net/eth0/carrier").strip()

@@ -62,6 +62,11 @@ class Uefi(LabTest):
         self.create("plain", vcpus=2)
         self.wait_console("plain", "umbra-guest: up, 2 cpus")
 
+    @long_one
+    def test_y_power_off(self):
+        """By the firmware, with both processors. It ends the machine: what is behind it gets another one."""
+        self.assertTrue(self.machine.poweroff(60), self.machine.serial_tail())
+
     def test_z_reboot_of_the_host(self):
         """Last: it ends the machine."""
         with self.assertRaises(MachineEnded):

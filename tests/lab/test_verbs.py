@@ -129,6 +129,7 @@ class Reading(LabTest):
         self.reader()
         self.ok("umbra rename reader reader-2")
         self.assertIn("reader-2", self.guests())
+        self.assertEqual(self.ok("umbra config get reader-2 name"), "reader-2\n")
         self.fails("umbra domid reader", 1, "reader")
         self.fails("umbra rename reader-2 Domain-0", 2, "control domain")
         self.ok("umbra rename reader-2 reader")
@@ -281,6 +282,7 @@ class Acting(LabTest):
 
     def test_create_with_console(self):
         path = self.guest_file("actor", cmdline=CMDLINE + " umbra.test=poweroff")
-        result = self.run_in(f"timeout 120 umbra create -c {path} </dev/null", 150)
+        result = self.run_in(f"timeout 120 umbra create -cF {path} </dev/null", 150)
         self.assertIn("umbra-guest: up", result.out + self.console_log("actor"))
-        self.wait_gone("actor")
+        self.assertEqual(result.status, 0)
+        self.assertNotIn("actor", self.guests())    # -F has waited for that

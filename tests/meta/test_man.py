@@ -125,8 +125,9 @@ class Verbs(unittest.TestCase):
 
     def test_environment(self):
         text = sources(*TOOLS)
-        names = set(re.findall(r'\bgetenv\("(\w+)"\)', text)) | set(re.findall(r'\bsetenv\("(UMBRA_\w+)"', text))
-        self.assertEqual(tags(self.page["ENVIRONMENT"].items), sorted(names))
+        read = set(re.findall(r'\bgetenv\("(\w+)"\)', text))
+        ours = set(re.findall(r'\b(?:setenv|set_or_not)\("(UMBRA_\w+)"', text))
+        self.assertEqual(tags(self.page["ENVIRONMENT"].items), sorted(read | ours))
 
     def test_files(self):
         known = set(re.findall(r'"(/(?:etc|run|usr|var)/[^"% ]+)"', sources(*TOOLS))) - OTHER_FILES

@@ -178,10 +178,10 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
      "(first ? links_add_first : links_add_last)", "(first ? links_add_last : links_add_last)"),
     ("borrowed-and-executable", SHADOW + "entry.c",
      "    if (p2m_is_borrowed(l->p2m.type))\n", "    if (l->p2m.type == P2M_FOREIGN)\n"),
-    ("borrowed-for-good", SHADOW + "protect.c", ": sptes_drop(s, &s->borrowed);", ": true;"),
+    ("borrowed-for-good", SHADOW + "protect.c", ": sptes_drop(d->shadow, &d->shadow->borrowed);", ": true;"),
     # Flushes.
     ("protected-without-flush", SHADOW + "protect.c",
-     "    if (s->new_table || room() != before)", "    if (room() != before)"),
+     "    if (page_of_frame(s, table)->open || room() != before)", "    if (room() != before)"),
     ("stale-forgotten", SHADOW + "install.c", "        has_lost(s);\n", "        s->losses++;\n"),
     ("loss-uncounted", SHADOW + "install.c", "        has_lost(s);\n", "        s->stale = true;\n"),
     ("freed-without-flush", SHADOW + "pages.c",
@@ -221,6 +221,7 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
      "(root->role.level == 3 && root->role.levels != 4)", "false"),
     ("root-of-a-gone-table", SHADOW + "root.c",
      "mfn_eq(root->table, p2m_is_ram(top->type) ? top->mfn : INVALID_MFN)", "true"),
+    ("blown-half-way", SHADOW + "root.c", "s->blow = MAX(s->nr_ids, 1u);", "s->blow = MAX(s->nr_ids / 2, 1u);"),
     ("gone-table-known", SHADOW + "protect.c",
      "    while (pg->shadow.tables)\n        page_forget(s, page_by_id(s, pg->shadow.tables));\n", ""),
     # Tables out of sync.
@@ -231,7 +232,7 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
     ("copy-not-kept", SHADOW + "unsync.c", "    u->seen[n] = now;\n", ""),
     ("closed-without-protection", SHADOW + "unsync.c", "    if (!table_protect(s, u->table) ||", "    if ("),
     ("closed-without-flush", SHADOW + "unsync.c",
-     "        s->new_table = true; /*", "        s->new_table |= false; /*"),
+     "        table_open(s, u->table, true);\n", ""),
     ("closed-without-comparison", SHADOW + "unsync.c", "|| !compare(s, u))\n        return false;\n    forget",
      "|| false)\n        return false;\n    forget"),
     ("upper-table-out-of-sync", SHADOW + "unsync.c",
@@ -296,6 +297,18 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
      "(cpumask_t){READ_ONCE(s->d->dirty_cpus.bits)}", "cpumask_of(smp_processor_id())"),
     ("flush-the-others", SHADOW + "protect.c",
      "READ_ONCE(s->d->dirty_cpus.bits)}", "READ_ONCE(s->d->dirty_cpus.bits) & ~1ull}"),
+    # In one piece, back in one piece, and what is no table.
+    ("byte-in-parts", SHADOW + "memory.c", "    case 1:\n        SWAP(uint8_t, p, old, new);\n        break;\n", ""),
+    ("word-in-parts", SHADOW + "memory.c",
+     "    case 2:\n        SWAP(uint16_t, p, old, new);\n        break;\n", ""),
+    ("parted-for-good", SHADOW + "fault.c",
+     "if (logs_stores(c) && (is_store(c) || is_parted(c, sp)))",
+     "if (is_parted(c, sp) || (logs_stores(c) && is_store(c)))"),
+    ("ones-not-followed", SHADOW + "fault.c", "        c->v->apart = true;\n", ""),
+    ("past-wp-emulated-always", SHADOW + "fault.c", "return !c->f->not_emulated && is_store(c)", "return is_store(c)"),
+    ("cover-unseen", SHADOW + "protect.c", "!drop_2m(s, table) || ", ""),
+    ("alarm-meanwhile", SHADOW + "audit.c",
+     "if (page_by_id(s, id)->parents || page_by_id(s, id)->used)", "if (true)"),
 )]
 
 # What test_shadow_weak.c is about.

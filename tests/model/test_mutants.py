@@ -69,8 +69,6 @@ class Walks:
 
 
 class Faults:
-    least = 15
-
     def test_no_fault_passes(self):
         self.walks.program.need(self)
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
@@ -100,13 +98,13 @@ class Faults:
 
 
 class Mutants(Faults, unittest.TestCase):
-    walks, mutants = Walks(model.PV, range(1, 9), 400_000), MUTANTS
+    least, walks, mutants = 15, Walks(model.PV, range(1, 9), 400_000), MUTANTS
 
 
 class ShadowMutants(Faults, unittest.TestCase):
     """The program's other tests are single rules, so a fault may also be noticed by one of them."""
 
-    walks, mutants = Walks(model.SHADOW, range(1, 3), 150_000), SHADOW_MUTANTS
+    least, walks, mutants = 20, Walks(model.SHADOW, range(1, 3), 150_000), SHADOW_MUTANTS
 
 
 class WeakMutants(Faults, unittest.TestCase):

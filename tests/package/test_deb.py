@@ -226,6 +226,30 @@ class Packages(unittest.TestCase):
         self.assertEqual(status, 2)
         self.assertIn('kernel: "/boot/guest/vmlinuz" cannot be read', output)
 
+    def test_2_report(self):
+        """What reportbug puts into a report: the script's words on descriptor 3, and the other packages' states."""
+        self.assertIn("==== versions\numbra ", self.system.ok("/usr/share/bug/umbra-tools/script 3>&1 >/dev/null"))
+        self.assertIn("umbra-hypervisor", self.system.read("/usr/share/bug/umbra-tools/control"))
+        self.assertEqual(self.system.read("/usr/share/bug/umbra-hypervisor/control"), "report-with: umbra-tools\n")
+
+    def test_2_completion(self):
+        self.assertEqual(self.system.read("/usr/share/bash-completion/completions/umbra"),
+                         self.system.ok("umbra completion bash"))
+        self.assertEqual(self.system.read("/usr/share/zsh/vendor-completions/_umbra"),
+                         self.system.ok("umbra completion zsh"))
+
+    def test_2_not_removed_under_guests(self):
+        """One of umbra's and one of another tool's are there: only the first one holds it."""
+        rows = '[{"name": "web1",\n  "config": {"vcpus": 1}\n},\n{"name": "other",\n  "config": null\n}]'
+        self.system.ok("mv /usr/bin/umbra /usr/bin/umbra.aside")
+        self.system.write("/usr/bin/umbra", f"#!/bin/sh\necho '{rows}'\n", 0o755)
+        status, output = self.system.run("dpkg -r umbra-tools")
+        self.system.ok("mv /usr/bin/umbra.aside /usr/bin/umbra")
+        self.assertNotEqual(status, 0)
+        self.assertIn("shut down with the host any more: 1\n", output)
+        self.assertEqual(self.system.ok("dpkg-query -W -f '${Status}' umbra-tools"), "install ok installed")
+        self.assertEqual(self.system.ok("dpkg --audit; dpkg --verify umbra-tools"), "")
+
     def test_2_links(self):
         for page in glob.glob(self.system.path("/usr/share/doc/umbra/**/*.md"), recursive=True):
             with open(page, encoding="utf-8") as file:

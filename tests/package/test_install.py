@@ -5,7 +5,9 @@ import contextlib
 import gzip
 import json
 import os
+import pty
 import re
+import select
 import shutil
 import signal
 import stat
@@ -37,11 +39,13 @@ FILES = {
     "usr/lib/systemd/system/xen.service.d/umbra.conf": 0o644,
     "usr/lib/umbra/daemon-options": 0o755,
     "usr/lib/umbra/keep-daemons": 0o755,
+    "usr/share/bash-completion/completions/umbra": 0o644,
     "usr/share/man/man1/umbra.1": 0o644,
     "usr/share/man/man5/umbra.conf.5": 0o644,
     "usr/share/man/man5/umbra.json.5": 0o644,
     "usr/share/man/man7/umbra-hypervisor.7": 0o644,
     "usr/share/umbra/schema/guest-1.schema.json": 0o644,
+    "usr/share/zsh/site-functions/_umbra": 0o644,
 }
 DOCS = "usr/share/doc/umbra/"
 
@@ -208,6 +212,87 @@ class Install(unittest.TestCase):
             done = subprocess.run(["systemd-analyze", "verify", "--man=no"] + units, capture_output=True, text=True,
                                   check=False)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+
+# What it lists is all that completion asks it for.
+PROGRAM = r"""#!/bin/sh
+printf 'Name ID\nDomain-0 0\nweb1 3\nmail 4\n'
+echo '$(touch${IFS}run) 5'; echo '`touch${IFS}run` 6'
+"""
+ZSH = r"""
+PS1=; unsetopt zle_bracketed_paste; fpath=({functions} $fpath); autoload -U compinit; compinit -D -u
+show() {{ print -r -- "<$BUFFER>"; BUFFER= }}
+zle -N show; bindkey '^G' show; bindkey '^I' complete-word; print ready
+"""
+
+
+class Completion(unittest.TestCase):
+    """The files that make install puts where shells look for them, in shells that find them there."""
+
+    LINES = (("umbra paus", "umbra pause "), ("umbra --json mem-s", "umbra --json mem-set "),
+             ("umbra pause w", "umbra pause web1 "), ("umbra shutdown web1 m", "umbra shutdown web1 mail "),
+             ("umbra shutdown --w", "umbra shutdown --wait "), ("umbra migrate -o f", "umbra migrate -o force "),
+             ("umbra autostart di", "umbra autostart disable "), ("umbra completion z", "umbra completion zsh "),
+             ("umbra create plai", "umbra create plain.json "), ("umbra rename web1 m", "umbra rename web1 m"))
+
+    def setUp(self):
+        if not os.path.exists(os.path.join(BUILD, "umbra")):
+            self.skipTest("umbra is not built")
+        directory = tempfile.TemporaryDirectory(prefix="umbra-completion-")
+        self.addCleanup(directory.cleanup)
+        self.top = directory.name
+        install(self.top, DESTDIR=self.top, PREFIX="/usr")
+        for name, text, mode in (("umbra", PROGRAM, 0o755), ("plain.json", "{}", 0o644)):
+            with open(os.path.join(self.top, name), "w", encoding="utf-8") as file:
+                file.write(text)
+            os.chmod(os.path.join(self.top, name), mode)
+
+    def shell(self, *words):
+        """An interactive one on a terminal of its own."""
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.chdir(self.top)
+            os.execvpe(words[0], words, {"PATH": f"{self.top}:{os.environ['PATH']}", "TERM": "dumb", "HOME": self.top})
+        self.addCleanup(os.waitpid, pid, 0)
+        self.addCleanup(os.kill, pid, signal.SIGKILL)
+        self.addCleanup(os.close, fd)
+        return fd
+
+    def read_to(self, fd, pattern):
+        said, deadline = "", time.monotonic() + 60
+        while not re.search(pattern, said):
+            ready = select.select([fd], [], [], max(0, deadline - time.monotonic()))[0]
+            self.assertTrue(ready, said)
+            said += os.read(fd, 4096).decode(errors="replace")
+        return re.search(pattern, said).group(1)
+
+    @unittest.skipUnless(shutil.which("zsh"), "zsh is not installed")
+    def test_zsh(self):
+        functions = os.path.join(self.top, "usr/share/zsh/site-functions")
+        subprocess.run(["zsh", "-n", os.path.join(functions, "_umbra")], check=True)
+        for line, completed in self.LINES:
+            with self.subTest(line=line):
+                fd = self.shell("zsh", "-f", "-i")
+                os.write(fd, ZSH.format(functions=functions).encode())
+                self.read_to(fd, "\n(ready)\r")
+                os.write(fd, f"{line}\t\a".encode())
+                self.assertEqual(self.read_to(fd, "<(umbra [^>]*)>").rstrip(), completed.rstrip())
+                os.write(fd, f"{line}\t\a".encode())  # and once more: now it is loaded
+                self.assertEqual(self.read_to(fd, "<(umbra [^>]*)>").rstrip(), completed.rstrip())
+        self.assertFalse(os.path.exists(os.path.join(self.top, "run")))
+
+    def test_bash(self):
+        """As bash-completion does: it reads the file of the command's name when that is first completed."""
+        script = os.path.join(self.top, "usr/share/bash-completion/completions/umbra")
+        for line, completed in self.LINES:
+            words = ". \"$0\"; COMP_WORDS=($1); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _umbra; echo ${COMPREPLY[@]-}"
+            done = subprocess.run(["bash", "-c", words, script, line], capture_output=True, text=True, check=True,
+                                  cwd=self.top, env={**os.environ, "PATH": f"{self.top}:{os.environ['PATH']}"})
+            wanted = completed.split()[-1] if line != completed else ""
+            self.assertEqual((done.stdout.strip(), done.stderr), (wanted, ""), line)
+        registered = subprocess.run(["bash", "-c", '. "$0"; complete -p umbra', script], capture_output=True, text=True,
+                                    check=True).stdout
+        self.assertEqual(registered, "complete -F _umbra umbra\n")
 
 
 # In the place of the init script: starts what does not run.

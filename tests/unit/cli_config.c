@@ -132,6 +132,16 @@ void test_config_get(void **state)
     prints("config get saved name", 1, "");
     says("umbra: config: saved: ");
     unlink("saved");
+    fake->present = true;
+    assert_int_equal(umbra("create -eq g.json vif=[]"), 0);
+    assert_int_equal(umbra("rename web2 shop"), 0);
+    prints("config get shop name", 0, "shop\n");
+    assert_int_equal(umbra("save shop saved"), 0);
+    prints("config get saved name", 0, "shop\n");
+    assert_int_equal(umbra("restore -eq saved"), 0);
+    assert_int_equal(umbra("domid shop"), 0);
+    unlink("saved");
+    fake->present = false;
     prints("config get g.json memory", 0, "64\n");
     prints("config get ./g.json cmdline", 0, "a?\"\n");
     prints("config get --json g.json cmdline", 0, "\"a\\u0007\\\"\"\n");

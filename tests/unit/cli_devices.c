@@ -11,6 +11,37 @@
 #include "cli_run.h"
 #include "fake_ctl.h"
 
+/* In several operands, each of which is read as a string of its own. */
+static void operands(void)
+{
+    static const struct {
+        const char *line, *target;
+        bool readonly;
+    } cases[] = {
+        {"block-attach web1 target=/x vdev=xvdb", "/x", false},
+        {"block-attach web1 target=/x,y access=ro vdev=xvdb", "/x,y", true},
+        {"block-attach web1 /x,raw xvdb r", "/x", true},
+        {"block-attach web1 phy:/x,xvdb access=r", "/x", true},
+        {"block-attach web1 vdev=xvdb,access=ro target=/x", "/x", true},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(umbra(cases[i].line), 0);
+        assert_string_equal(out, "web1: disk xvdb attached\n");
+        assert_string_equal(fake->devices[0].device.target, cases[i].target);
+        assert_int_equal(fake->devices[0].device.readonly, cases[i].readonly);
+        assert_int_equal(umbra("block-detach web1 xvdb"), 0);
+    }
+    assert_int_equal(umbra("block-attach web1 target=/x vdev=xvdb vdev=xvdc"), 2);
+    assert_non_null(strstr(err, "vdev"));
+    assert_int_equal(umbra("network-attach web1 bridge=br7,mtu=1500 mac=00:16:3e:00:00:07 mtu=9000"), 2);
+    assert_non_null(strstr(err, "mtu"));
+    assert_int_equal(umbra("network-attach web1 bridge=br7,mtu=1500 mac=00:16:3e:00:00:07"), 0);
+    assert_string_equal(fake->devices[0].device.bridge, "br7");
+    assert_string_equal(fake->devices[0].device.mac, "00:16:3e:00:00:07");
+    assert_int_equal(umbra("network-detach web1 0"), 0);
+}
+
 static void disks(void)
 {
     assert_int_equal(umbra("block-attach web1 phy:/dev/x,xvda,w"), 0);
@@ -120,6 +151,7 @@ static void stays(void)
 
 void test_device_verbs(void **state)
 {
+    operands();
     disks();
     cli_fresh(state);
     network();

@@ -17,6 +17,7 @@
 #include "cli/autostart.h"
 #include "cli/cli.h"
 #include "cli/cmd_bug_info.h"
+#include "cli/guest.h"
 #include "cli/lock.h"
 #include "cli_run.h"
 #include "fake_ctl.h"
@@ -178,7 +179,11 @@ void test_bug_info(void **state)
     assert_string_equal(shown("a \033[2Jred\x9b\ttab\r\n"), "a ?[2Jred?\ttab?\n");
     assert_string_equal(shown(""), "");
     fake->log = "(XEN) first\n(XEN) d3 key=7\n";
+    guest_log_dir = ".";
+    write_file("supervisor.log", "web1: domain 2 crashed\n");
     assert_int_equal(umbra("bug-info"), 0);
+    assert_non_null(strstr(out, "==== the supervisor's log, its end\nweb1: domain 2 crashed\n"));
+    unlink("supervisor.log");
     assert_string_equal(err, "");
     assert_non_null(strstr(out, "==== versions\numbra "));
     assert_non_null(strstr(out, "==== list\nName "));
@@ -249,6 +254,46 @@ void test_autostart_links(void **state)
     assert_non_null(strstr(err, "older configuration"));
     assert_int_equal(access("etc/auto/third.json", F_OK), 0);
     unlink("etc/auto/third.json");
+    remove_directories();
+}
+
+/* A file in xl's form may stand there as it is; of what is called otherwise it is told that it is not read. */
+void test_autostart_forms(void **state)
+{
+    fresh_directories();
+    assert_int_equal(system("mkdir -p etc/auto second"), 0);
+    write_file("etc/auto/second.cfg", "name='second'\nmemory=64\nkernel='k'\n");
+    write_file("etc/auto/README", "x");
+    write_file("etc/auto/old.json.off", "x");
+    assert_int_equal(umbra("autostart list"), 0);
+    assert_non_null(strstr(out, "second                           -        etc/auto/second.cfg\n"));
+    assert_int_equal(umbra("autostart enable b.json"), 1);
+    assert_non_null(strstr(err, "second.cfg"));
+    assert_non_null(strstr(err, "enabled already"));
+    assert_int_equal(umbra("create -eq b.json"), 0);
+    assert_int_equal(umbra("autostart enable second"), 1);
+    assert_non_null(strstr(err, "enabled already"));
+    assert_int_equal(umbra("autostart run"), 0);
+    assert_string_equal(err, "umbra: autostart: etc/auto/README: not read: its name ends in neither .json nor .cfg\n");
+    assert_string_equal(out, "second: is there already\n");
+    assert_int_equal(umbra("autostart disable second"), 0);
+    assert_int_equal(access("etc/auto/second.cfg.off", F_OK), 0);
+    /* the directory of that name is not what is meant */
+    assert_int_equal(umbra("autostart enable second"), 0);
+    assert_int_equal(access("etc/auto/second.json", F_OK), 0);
+    assert_int_equal(system("rmdir second"), 0);
+    remove_directories();
+}
+
+/* Of a guest that was renamed: what is written down has its new name. */
+void test_autostart_renamed(void **state)
+{
+    fresh_directories();
+    assert_int_equal(umbra("create -eq b.json"), 0);
+    assert_int_equal(umbra("rename second shop"), 0);
+    assert_int_equal(umbra("autostart enable shop"), 0);
+    assert_int_equal(umbra("config get etc/auto/shop.json name"), 0);
+    assert_string_equal(out, "shop\n");
     remove_directories();
 }
 

@@ -48,6 +48,8 @@ void test_top_batch(void **state)
     assert_true(top_percent(100, 600, 1000, 1000) == 0.0);
 }
 
+#define NETS "sys/bus/xen-backend/devices/"
+
 static void figure(const char *device, const char *name, const char *value)
 {
     char line[256];
@@ -59,12 +61,12 @@ static void figure(const char *device, const char *name, const char *value)
 
 void test_top_devices(void **state)
 {
-    figure("sys/class/net/vif3.0", "rx_bytes", "4096\n");
-    figure("sys/class/net/vif3.0", "tx_bytes", "8192\n");
-    figure("sys/class/net/vif3.1", "rx_bytes", "1024\n");
-    figure("sys/class/net/vif3.1-emu", "rx_bytes", "777777\n"); /* another's */
-    figure("sys/class/net/vif9.0", "rx_bytes", "777777\n");     /* of no domain */
-    figure("sys/class/net/eth0", "rx_bytes", "777777\n");
+    figure(NETS "vif-3-0/net/vif3.0", "rx_bytes", "4096\n");
+    figure(NETS "vif-3-0/net/vif3.0", "tx_bytes", "8192\n");
+    figure(NETS "vif-3-1/net/lan", "rx_bytes", "1024\n");
+    figure(NETS "vif-3-1x/net/vif3.1-emu", "rx_bytes", "777777\n"); /* another's */
+    figure(NETS "vif-9-0/net/vif9.0", "rx_bytes", "777777\n");      /* of no domain */
+    figure(NETS "vif-3-2", "rx_bytes", "777777\n");                 /* which has no interface yet */
     figure("sys/bus/xen-backend/devices/vbd-3-51712", "rd_req", "11\n");
     figure("sys/bus/xen-backend/devices/vbd-3-51712", "wr_sect", "22\n");
     figure("sys/bus/xen-backend/devices/vbd-3-51712", "oo_req", "no number");

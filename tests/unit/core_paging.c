@@ -5,7 +5,6 @@
  */
 #include <hv/paging_pool.h>
 #include <umbra/umbra_op.h>
-#include <xen/hvm/save.h>
 #include "fake/core.h"
 
 static struct domain *d;
@@ -61,125 +60,6 @@ static void test_allocation(void **state)
     assert_int_equal(shadow_op(3, ~0u, 0), -EINVAL);
     assert_int_equal(shadow_op(0, XEN_DOMCTL_SHADOW_OP_GET_ALLOCATION, 0), -EINVAL); /* a PV domain */
     assert_int_equal(shadow_op(99, XEN_DOMCTL_SHADOW_OP_GET_ALLOCATION, 0), -ESRCH);
-}
-
-/* ---- state in the public save format: what is asked, and of whom ---- */
-
-static long context(domid_t id, unsigned int cmd, const void *buf, uint32_t size)
-{
-    op->u.hvmcontext.size = size;
-    op->u.hvmcontext.buffer.p = (uint8_t *)buf;
-    return domctl(id, cmd);
-}
-
-static long set_context(domid_t id, const void *buf, uint32_t size)
-{
-    return context(id, XEN_DOMCTL_sethvmcontext, buf, size);
-}
-
-static void test_set_context(void **state)
-{
-    struct hvm_save_descriptor *desc;
-
-    translated(1000);
-    desc = guest_new(struct hvm_save_descriptor);
-    desc->typecode = HVM_SAVE_CODE(HEADER);
-    assert_int_equal(set_context(0, desc, sizeof(*desc)), -EINVAL); /* a PV domain */
-    assert_int_equal(set_context(99, desc, sizeof(*desc)), -ESRCH);
-    assert_int_equal(set_context(3, desc, 0), -EINVAL);
-    assert_int_equal(set_context(3, desc, ~0u), -EINVAL);
-    assert_int_equal(set_context(3, FAULT, sizeof(*desc)), -EFAULT);
-    assert_int_equal(core.restored, 0);
-    assert_int_equal(set_context(3, desc, sizeof(*desc)), 0);
-    assert_int_equal(core.restored, sizeof(*desc));
-    desc->typecode = HVM_SAVE_CODE(CPU);
-    assert_int_equal(set_context(3, desc, sizeof(*desc)), -EINVAL);
-    assert_int_equal(d->pause_count, 1); /* that of its creation */
-    core.fail_alloc = 1;
-    assert_int_equal(set_context(3, desc, sizeof(*desc)), -ENOMEM);
-    op->u.vcpucontext.vcpu = 0;
-    assert_int_equal(domctl(3, XEN_DOMCTL_setvcpucontext), -EINVAL); /* no vCPU yet */
-    assert_int_equal(vcpu_create(d, 0), 0);
-    assert_int_equal(domctl(3, XEN_DOMCTL_setvcpucontext), -EOPNOTSUPP); /* that of a PV guest */
-}
-
-/* One is down, one is not. */
-static void with_vcpus(void)
-{
-    d = core_translated(3, 2, 1000);
-    op = guest_new(struct xen_domctl);
-    core_as(control_domain->vcpu[0]);
-    set_bit(VPF_down, &d->vcpu[0]->pause_flags);
-    clear_bit(VPF_down, &d->vcpu[1]->pause_flags);
-}
-
-struct cpu_record {
-    struct hvm_save_descriptor desc;
-    struct hvm_hw_cpu cpu;
-} __attribute__((packed));
-
-static void test_get_context(void **state)
-{
-    struct {
-        struct hvm_save_descriptor head_desc;
-        struct hvm_save_header head;
-        struct cpu_record cpu[2];
-        struct hvm_save_descriptor end;
-    } __attribute__((packed)) * c;
-
-    with_vcpus();
-    c = guest_new(typeof(*c));
-    assert_int_equal(context(0, XEN_DOMCTL_gethvmcontext, NULL, 0), -EINVAL);
-    assert_int_equal(context(99, XEN_DOMCTL_gethvmcontext, NULL, 0), -ESRCH);
-    assert_int_equal(context(3, XEN_DOMCTL_gethvmcontext, NULL, 0), 0);
-    assert_int_equal(op->u.hvmcontext.size, sizeof(*c));
-    assert_int_equal(context(3, XEN_DOMCTL_gethvmcontext, c, sizeof(*c) - 1), -ENOSPC);
-    assert_int_equal(context(3, XEN_DOMCTL_gethvmcontext, FAULT, sizeof(*c)), -EFAULT);
-    core.fail_alloc = 1;
-    assert_int_equal(context(3, XEN_DOMCTL_gethvmcontext, c, sizeof(*c)), -ENOMEM);
-    assert_int_equal(context(3, XEN_DOMCTL_gethvmcontext, c, sizeof(*c)), 0);
-    assert_int_equal(op->u.hvmcontext.size, sizeof(*c) - sizeof(c->cpu[0])); /* one is down */
-    assert_int_equal(c->head_desc.typecode, HVM_SAVE_CODE(HEADER));
-    assert_int_equal(c->head.magic, HVM_FILE_MAGIC);
-    assert_int_equal(c->head.version, HVM_FILE_VERSION);
-    assert_int_equal(c->cpu[0].desc.instance, 1);
-    assert_int_equal(c->cpu[0].cpu.rip, 1);
-    assert_int_equal(c->cpu[1].desc.typecode, HVM_SAVE_CODE(END));
-    assert_int_equal(c->cpu[1].desc.length, 0);
-    assert_int_equal(d->pause_count, 0);
-}
-
-static long partial(domid_t id, unsigned int type, unsigned int instance, void *buf, uint64_t size)
-{
-    op->u.hvmcontext_partial.type = type;
-    op->u.hvmcontext_partial.instance = instance;
-    op->u.hvmcontext_partial.bufsz = size;
-    op->u.hvmcontext_partial.buffer.p = buf;
-    return domctl(id, XEN_DOMCTL_gethvmcontext_partial);
-}
-
-static void test_get_one_record(void **state)
-{
-    struct hvm_hw_cpu *c;
-
-    with_vcpus();
-    c = guest_new(struct hvm_hw_cpu);
-    assert_int_equal(partial(0, HVM_SAVE_CODE(CPU), 0, c, sizeof(*c)), -EINVAL);
-    assert_int_equal(partial(3, HVM_SAVE_CODE(END), 0, c, sizeof(*c)), -EINVAL);
-    assert_int_equal(partial(3, HVM_SAVE_CODE(HEADER), 0, c, sizeof(*c)), -EINVAL);
-    assert_int_equal(partial(3, HVM_SAVE_CODE_MAX + 1, 0, c, sizeof(*c)), -EINVAL);
-    assert_int_equal(partial(3, HVM_SAVE_CODE(PIC), 0, c, sizeof(*c)), -ENOENT);
-    assert_int_equal(partial(3, HVM_SAVE_CODE(CPU), 0, c, sizeof(*c)), -ENOENT); /* down */
-    assert_int_equal(partial(3, HVM_SAVE_CODE(CPU), 2, c, sizeof(*c)), -ENOENT);
-    assert_int_equal(partial(3, HVM_SAVE_CODE(CPU), ~0u, c, sizeof(*c)), -ENOENT);
-    assert_int_equal(partial(3, HVM_SAVE_CODE(CPU), 1, c, sizeof(*c) - 1), -ENOBUFS);
-    assert_int_equal(partial(3, HVM_SAVE_CODE(CPU), 1, FAULT, sizeof(*c)), -EFAULT);
-    assert_int_equal(partial(3, HVM_SAVE_CODE(CPU), 1, NULL, 0), 0);
-    assert_int_equal(op->u.hvmcontext_partial.bufsz, sizeof(*c));
-    assert_int_equal(partial(3, HVM_SAVE_CODE(CPU), 1, c, 4096), 0);
-    assert_int_equal(op->u.hvmcontext_partial.bufsz, sizeof(*c));
-    assert_int_equal(c->rip, 1);
-    assert_int_equal(d->vcpu[1]->pause_count, 0);
 }
 
 static void test_mempool(void **state)
@@ -273,8 +153,7 @@ int core_paging_tests(void)
         CORE_TEST(test_allocation),       CORE_TEST(test_mempool),
         CORE_TEST(test_pool_is_told),     CORE_TEST(test_dying),
         CORE_TEST(test_no_memory),        CORE_TEST(test_pool_growth_fails),
-        CORE_TEST(test_not_by_hypercall), CORE_TEST(test_set_context),
-        CORE_TEST(test_get_context),      CORE_TEST(test_get_one_record),
+        CORE_TEST(test_not_by_hypercall),
     };
 
     return cmocka_run_group_tests_name("paging", tests, NULL, NULL);

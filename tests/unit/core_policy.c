@@ -95,7 +95,7 @@ static void test_told(void **state)
 static void test_featureset(void **state)
 {
     struct xen_sysctl_cpu_featureset *f;
-    uint32_t *set = guest_alloc(32 * sizeof(*set));
+    uint32_t *set = guest_alloc(32 * sizeof(*set)), r[4];
 
     begin();
     f = &s->u.cpu_featureset;
@@ -124,7 +124,9 @@ static void test_featureset(void **state)
     f->index = XEN_SYSCTL_cpu_featureset_raw;
     f->features.p = set;
     f->nr_features = 19;
+    cpuid(0x80000007, 0, r);
     assert_int_equal(sysctl(XEN_SYSCTL_get_cpu_featureset), 0);
+    assert_int_equal(set[7], r[3]);                /* which is in no policy */
     assert_int_equal(set[2] & 1u << 29, 1u << 29); /* this program runs in long mode */
 }
 

@@ -13,8 +13,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#define __XEN_TOOLS__ 1
 #include <xen/xen.h>
 #include <xen/sched.h>
+#include <xen/sysctl.h>
 
 #include "fake_ctl.h"
 
@@ -390,6 +392,7 @@ int ctl_host_info(struct ctl *ctl, struct ctl_host_info *info, struct ctl_error 
     info->virt_start = 0xffff800000000000ull;
     strcpy(info->extra, ".umbra-0.1");
     info->is_umbra = fake->is_umbra;
+    info->capabilities = fake->capabilities;
     return 0;
 }
 
@@ -614,12 +617,15 @@ int ctl_build_domain(struct ctl *ctl, const struct ctl_domain_config *config, ui
         ctl_error_set(err, rc, "populate memory", config->name, "free some", "131072 KiB are missing");
         return rc;
     }
+    if (config->domid && by_id(config->domid, NULL))
+        return fail(err, -EEXIST, "create a domain", "its number is taken");
     lock();
-    *domid = fake->next_domid++;
+    *domid = config->domid ? config->domid : fake->next_domid++;
     d = fake_add(*domid, "");
     memcpy(d->uuid, config->uuid, sizeof(d->uuid));
     d->hvm = config->type == CTL_PVH;
-    d->hap = config->hap == CTL_HAP_ON;
+    d->hap =
+        config->hap == CTL_HAP_ON || (config->hap == CTL_HAP_AUTO && (fake->capabilities & XEN_SYSCTL_PHYSCAP_hap));
     d->paused = ++*pauses_of(*domid);
     unlock();
     fake_count();

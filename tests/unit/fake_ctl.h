@@ -59,6 +59,7 @@ struct fake {
         char level[16];
     } parameter; /* the hypervisor's words "switch" and "level" */
     bool is_umbra;
+    uint32_t capabilities;  /* of the host, as ctl_host_info has them */
     struct ctl_audit audit; /* what an audit finds */
     struct ctl_shadow_audit shadow_audit;
     struct ctl_shadow shadows[20]; /* of every domain */

@@ -33,7 +33,7 @@ void host_reset(long n)
 {
     xs_fake_reset();
     xs_fake_fails = fails;
-    host = (struct fake_host){.fails_at = n};
+    host = (struct fake_host){.fails_at = n, .physcaps = XEN_SYSCTL_PHYSCAP_hvm | XEN_SYSCTL_PHYSCAP_shadow};
     next_frame = 0x1000;
     next_port = 1;
 }
@@ -50,7 +50,10 @@ static int answer(int rc)
 static int domctl(struct xen_domctl *op)
 {
     if (op->cmd == XEN_DOMCTL_createdomain) {
+        if (op->domain && op->domain == host.taken)
+            return -EEXIST;
         host.guest = true;
+        host.flags = op->u.createdomain.flags;
         op->domain = GUEST;
         return 0;
     }
@@ -58,20 +61,38 @@ static int domctl(struct xen_domctl *op)
         return -ESRCH;
     if (op->cmd == XEN_DOMCTL_destroydomain)
         host.guest = false;
+    if (op->cmd == XEN_DOMCTL_max_mem)
+        host.max_kib = op->u.max_mem.max_memkb;
+    if (op->cmd == XEN_DOMCTL_getnodeaffinity)
+        op->u.nodeaffinity.nodemap.bitmap.p[0] = 2;
     if (op->cmd == XEN_DOMCTL_getdomaininfo)
         op->u.getdomaininfo = (struct xen_domctl_getdomaininfo){.domain = op->domain, .shared_info_frame = 0x77};
     return 0;
 }
 
+/* Three nodes, of which the second is not there. */
+static void numainfo(struct xen_sysctl_numainfo *n)
+{
+    for (uint32_t i = 0; i < 3 && i < n->num_nodes; i++) {
+        n->meminfo.p[i].memsize = i == 1 ? XEN_INVALID_MEM_SZ : (i + 1ull) << 30;
+        n->meminfo.p[i].memfree = i == 1 ? 0 : (i + 1ull) << 20;
+        for (uint32_t j = 0; j < 3; j++)
+            n->distance.p[i * 3 + j] = i == j ? 10 : 20 + i + j;
+    }
+    n->num_nodes = 3;
+}
+
 static int sysctl(struct xen_sysctl *op)
 {
+    if (op->cmd == XEN_SYSCTL_numainfo)
+        numainfo(&op->u.numainfo);
     if (op->cmd == XEN_SYSCTL_getdomaininfolist) {
         op->u.getdomaininfolist.num_domains = 1; /* the control domain */
         memset(op->u.getdomaininfolist.buffer.p, 0, sizeof(struct xen_domctl_getdomaininfo));
     }
     if (op->cmd == XEN_SYSCTL_physinfo) {
         op->u.physinfo.free_pages = op->u.physinfo.total_pages = FREE_PAGES;
-        op->u.physinfo.capabilities = XEN_SYSCTL_PHYSCAP_hvm | XEN_SYSCTL_PHYSCAP_shadow;
+        op->u.physinfo.capabilities = host.physcaps;
     }
     return 0;
 }

@@ -7,13 +7,18 @@
 #define FAKE_HOST_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct fake_host {
     bool guest;        /* it is there */
     long calls;        /* that may fail, so far: to the hypervisor, for a mapping, to xenstored */
     long fails_at;     /* that one does, with ENOMEM */
     const char *fails; /* its name; NULL: it has not come yet */
+    uint64_t max_kib;  /* the guest's limit of memory */
+    unsigned taken;    /* the number of a domain that another guest wants; 0: none */
     int held;          /* handles, buffers and mappings that are not given back */
+    unsigned physcaps; /* XEN_SYSCTL_PHYSCAP_* of the host: hardware virtualisation and shadows, to begin with */
+    unsigned flags;    /* XEN_DOMCTL_CDF_* that the guest was made with */
 };
 extern struct fake_host host;
 

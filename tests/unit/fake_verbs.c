@@ -10,6 +10,30 @@
 
 #include "fake_ctl.h"
 
+int ctl_host_topology(struct ctl *ctl, struct ctl_cpu_topology **cpus, struct ctl_error *err)
+{
+    *cpus = calloc(4, sizeof(**cpus));
+    for (uint32_t i = 0; i < 4; i++)
+        (*cpus)[i] = (struct ctl_cpu_topology){.cpu = i, .core = i / 2, .socket = i / 4, .node = i / 2};
+    return 4;
+}
+
+int ctl_host_nodes(struct ctl *ctl, struct ctl_node **nodes, struct ctl_error *err)
+{
+    *nodes = calloc(2, sizeof(**nodes));
+    (*nodes)[0] = (struct ctl_node){3072 << 10, 700 << 10, {10, 21}};
+    (*nodes)[1] = (struct ctl_node){1024 << 10, 300 << 10, {21, 10}};
+    return 2;
+}
+
+/* Of a host with one node. */
+int ctl_domain_nodes(struct ctl *ctl, uint32_t domid, uint8_t map[CTL_NODES_MAX / 8], struct ctl_error *err)
+{
+    memset(map, 0, CTL_NODES_MAX / 8);
+    map[0] = domid == 0 ? 0 : 1;
+    return 0;
+}
+
 static struct ctl_domain_info *domain(uint32_t domid)
 {
     for (int i = 0; i < fake->n; i++) {

@@ -149,6 +149,30 @@ int records(void)
     return n;
 }
 
+pid_t supervisor_pid(void)
+{
+    const char *text = fake_node("/umbra/supervisor");
+
+    return text ? (pid_t)atoi(text) : 0;
+}
+
+void wait_records(int n)
+{
+    for (int i = 0; i < 500 && records() != n; i++)
+        usleep(10000);
+    assert_int_equal(records(), n);
+}
+
+void wait_domain(uint32_t domid)
+{
+    for (int i = 0; i < 500; i++) {
+        if (fake->n > 1 && fake->domains[1].domid == domid && !fake->domains[1].paused)
+            return;
+        usleep(10000);
+    }
+    fail_msg("domain %u does not come", domid);
+}
+
 int nodes_below(const char *path)
 {
     int found = 0;

@@ -25,6 +25,8 @@ void slurp(const char *file, char *buf, size_t size);
 /* Runs a command line in a child, since it may be killed: its exit code, or minus the signal. */
 int umbra(const char *line);
 int kill_supervisor(void);
+/* As xenstore has it; 0: none. */
+pid_t supervisor_pid(void);
 /* Removes the copies of records (spare.h). */
 void forget_copies(void);
 /* An empty host for each test. */
@@ -36,6 +38,9 @@ int settle(const struct guest_state *gs);
 /* GUEST_PHASES: no record. */
 enum guest_phase phase_of(const struct guest_state *gs);
 int records(void);
+void wait_records(int n);
+/* Until the second domain of the host is this one, and runs. */
+void wait_domain(uint32_t domid);
 int nodes_below(const char *path);
 /* Writes g.json, a configuration that is its own kernel. */
 int world_config(void);

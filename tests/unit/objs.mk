@@ -110,7 +110,7 @@ test_ctl_error-cflags := -Itools -Ihypervisor/include
 
 saved-guest-srcs    := $(patsubst %,tests/unit/saved_%.c,guest pvh live) \
                        $(patsubst %,tools/libctl/%.c,error stream hvm live lanes pace save save_p2m save_pages \
-                       save_hvm restore restore_pages restore_lanes restore_vcpu restore_hvm)
+                       save_hvm restore restore_pages restore_lanes restore_vcpu restore_hvm features)
 
 units               += test_stream
 test_stream-srcs    := tests/unit/test_stream.c tests/unit/stream_pieces.c $(saved-guest-srcs)
@@ -194,6 +194,11 @@ units                  += test_supervisor
 test_supervisor-srcs   := tests/unit/test_supervisor.c $(filter-out tests/unit/test_guest.c,$(test_guest-srcs))
 test_supervisor-cflags := $(test_cli-cflags)
 test_supervisor-libs   := $(cli-unit-libs)
+
+units                      += test_supervisor_log
+test_supervisor_log-srcs   := tests/unit/test_supervisor_log.c $(filter-out tests/unit/test_guest.c,$(test_guest-srcs))
+test_supervisor_log-cflags := $(test_cli-cflags)
+test_supervisor_log-libs   := $(cli-unit-libs)
 
 # hypervisor: events and grants, on the fake machine
 hv-unit-cflags      := -DUMBRA_HOST -D__XEN_TOOLS__ -Ihypervisor/include -Itests/unit -fno-strict-aliasing
@@ -391,7 +396,7 @@ test_svm-cflags := $(hv-unit-cflags)
 
 units                 += test_hvm_state
 test_hvm_state-srcs   := $(patsubst %,tests/unit/%.c,test_hvm_state hvm_state_host fake/base) \
-                         hypervisor/mm/shadow/guest_fmt.c hypervisor/x86/fpu.c \
+                         hypervisor/mm/shadow/guest_fmt.c hypervisor/x86/fpu.c hypervisor/lib/stretch.c \
                          $(patsubst %,hypervisor/hvm/%.c,cr context xstate save restore msr lapic lapic_state ipi \
                          interrupt startup)
 test_hvm_state-cflags := $(hv-unit-cflags)
@@ -406,6 +411,11 @@ test_hvm_insn-srcs   := tests/unit/test_hvm_insn.c tests/unit/fake/base.c $(insn
                         $(patsubst %,hypervisor/hvm/%.c,cpuid msr io)
 test_hvm_insn-cflags := $(hv-unit-cflags)
 test_hvm_insn-libs   := -Wl,--wrap=gprintk
+
+units                += test_hvm_copy
+test_hvm_copy-srcs   := tests/unit/test_hvm_copy.c tests/unit/fake/base.c hypervisor/hvm/copy.c \
+                        $(patsubst %,hypervisor/mm/shadow/%.c,guest_walk guest_fmt)
+test_hvm_copy-cflags := $(hv-unit-cflags)
 
 units             += test_lapic
 test_lapic-srcs   := tests/unit/test_lapic.c tests/unit/lapic_host.c tests/unit/fake/base.c \

@@ -16,6 +16,7 @@ uint8_t owner[FRAMES];
 struct saved_domain domains[3];
 struct saved_places places;
 int fail_domctl;
+uint32_t processor_lacks;
 int disks_fail;
 unsigned disks_flushed;
 unsigned live_resources;
@@ -596,6 +597,13 @@ int ctl_domain_info(struct ctl *ctl, uint32_t domid, struct ctl_domain_info *inf
     return 0;
 }
 
+uint64_t saved_most_kib;
+
+uint64_t ctl_memory_most_kib(struct ctl *ctl, const struct ctl_domain_info *info)
+{
+    return saved_most_kib > info->maxmem_kib ? saved_most_kib : info->maxmem_kib;
+}
+
 /* Before it sleeps there is nothing to be sure of. */
 int ctl_disks_flush(struct ctl *ctl, uint32_t domid, int (*go_on)(void *ctx, struct ctl_error *err), void *ctx,
                     struct ctl_error *err)
@@ -740,6 +748,18 @@ static int vcpu_call(struct saved_vcpu *v, struct xen_domctl *op)
 bool call_fails(void)
 {
     return fail_domctl && --fail_domctl == 0;
+}
+
+/* What the machine's processor has. */
+int ctl_call_sysctl(struct ctl *ctl, struct xen_sysctl *op)
+{
+    if (call_fails() || op->cmd != XEN_SYSCTL_get_cpu_featureset) {
+        return -EIO;
+    }
+    for (uint32_t i = 0; i < op->u.cpu_featureset.nr_features; i++) {
+        op->u.cpu_featureset.features.p[i] = ~processor_lacks;
+    }
+    return 0;
 }
 
 int ctl_call_domctl(struct ctl *ctl, struct xen_domctl *op)

@@ -52,10 +52,12 @@ extern uint8_t machine[FRAMES][4096];
 extern uint8_t owner[FRAMES];
 extern struct saved_domain domains[3];
 extern struct saved_places places;
-extern int fail_domctl;         /* the n-th domctl or hvm_op from now fails; 0: none */
-extern int disks_fail;          /* what flushing its disks comes to */
-extern unsigned disks_flushed;  /* times */
-extern unsigned live_resources; /* mappings and buffers that are not given back */
+extern int fail_domctl;          /* the n-th domctl or hvm_op from now fails; 0: none */
+extern uint32_t processor_lacks; /* in every word of its features */
+extern int disks_fail;           /* what flushing its disks comes to */
+extern unsigned disks_flushed;   /* times */
+extern uint64_t saved_most_kib;  /* what domain 1 was made for, if it is more than its limit */
+extern unsigned live_resources;  /* mappings and buffers that are not given back */
 
 uint64_t machine_random(void);
 void machine_seed(uint64_t seed);

@@ -180,6 +180,41 @@ static void test_others_tables(void **state)
     assert_int_equal(d->shadow->count.apart, 0);
 }
 
+/*
+ * A directory names a table where no memory is. It reads as ones, and with 2 levels ones are an entry, for the highest
+ * frame; there is memory. Hardware goes there, and so does the vCPU.
+ */
+static void test_table_of_ones(void **state)
+{
+    static const enum oracle_kind kinds[] = {ORACLE_READ, ORACLE_WRITE, ORACLE_FETCH};
+    struct page_info *pg = alloc_domain_pages(d, 0, 0);
+    struct access a = {.linear = 0x12345};
+
+    memset(page_to_virt(pg), 0, PAGE_SIZE);
+    stretch_point();
+    assert_int_equal(p2m_place(d, _gfn(0xfffff), pg, 0), 0);
+    CPU->guest.cr4 = 0;
+    CPU->guest.efer = 0;
+    CPU->guest.cr3 = 10 * PAGE_SIZE;
+    model_store(10 * PAGE_SIZE, 4, (FRAMES + 5) << PAGE_SHIFT | ALL);
+    model_store(10 * PAGE_SIZE + 4, 4, 11 * PAGE_SIZE | ALL);
+    model_store(11 * PAGE_SIZE, 4, 100 * PAGE_SIZE | ALL);
+    model_load(CPU);
+    for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
+        a.kind = kinds[i];
+        model_run(CPU, &a);
+        assert_int_equal(a.result, SHADOW_FIXED);
+        assert_int_equal(a.at, mfn_to_maddr(page_to_mfn(pg)).n + 0x345);
+    }
+    assert_int_equal(go(4ul << 20, ORACLE_WRITE, true).result, SHADOW_FIXED); /* others as ever */
+    model_load(CPU);
+    assert_false(CPU->v.apart);
+    model_store(10 * PAGE_SIZE, 4, 11 * PAGE_SIZE | ALL);
+    assert_int_equal(go(5, ORACLE_READ, false).at, mfn_to_maddr(model_frame(100)).n + 5);
+    assert_false(CPU->v.apart);
+    assert_int_equal(model_audit(), 0);
+}
+
 /* A small pool holds both trees, one after the other. */
 static void test_small_pool(void **state)
 {
@@ -200,7 +235,7 @@ int shadow_apart_tests(void)
 {
     const struct CMUnitTest tests[] = {
         SHADOW_TEST(test_table_of_its_own), SHADOW_TEST(test_while_others_run), SHADOW_TEST(test_other_formats),
-        SHADOW_TEST(test_others_tables),    SHADOW_TEST(test_small_pool),
+        SHADOW_TEST(test_others_tables),    SHADOW_TEST(test_small_pool),       SHADOW_TEST(test_table_of_ones),
     };
 
     return cmocka_run_group_tests_name("shadow: a vCPU apart", tests, NULL, NULL);

@@ -5,12 +5,11 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <hv/sched.h>
+#include "shadow_past.h"
 #include "shadow_tlb.h"
 
-void model_overwrite(uint64_t at, unsigned int bytes, const uint8_t *src)
+void model_overwrite_begins(uint64_t at, unsigned int bytes, const uint8_t *src)
 {
-    bool ready;
-
     for (unsigned int i = 0; i < bytes; i += 8)
         model_will_store(at + i, MIN(bytes - i, 8u));
     stretch_begin(STRETCH_TRAP, 31);
@@ -19,11 +18,35 @@ void model_overwrite(uint64_t at, unsigned int bytes, const uint8_t *src)
     stretch_end();
     for (unsigned int i = 0; i < bytes; i++)
         model_wrote(at + i, 1, src[i]);
+}
+
+/* A vCPU that has left the guest for a fault goes on with it, up to its next look at whether it may enter. */
+static void fault_once(void)
+{
+    struct test_vcpu *t = &vcpu[fake_below(VCPUS)];
+    struct shadow_fault f = {.linear = past_linear(t), .access = fake_chance(50) ? PFEC_W : 0};
+
+    if (!t->v.root)
+        return;
+    stretch_begin(STRETCH_TRAP, 14);
+    (void)shadow_fault(&t->v, &f);
+    assert_true(this_cpu(stretch_now).work <= STRETCH_BOUND);
+    stretch_end();
+    model_take_over(); /* A and D */
+}
+
+void model_overwrite(uint64_t at, unsigned int bytes, const uint8_t *src)
+{
+    bool ready;
+
+    model_overwrite_begins(at, bytes, src);
     do {
         stretch_begin(STRETCH_TRAP, 31);
         ready = shadow_ready(&vcpu[0].v);
         assert_true(this_cpu(stretch_now).work <= STRETCH_BOUND);
         stretch_end();
+        if (!ready && fake_chance(50))
+            fault_once();
     } while (!ready);
 }
 

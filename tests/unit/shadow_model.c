@@ -211,7 +211,7 @@ static void check_tables(void)
         assert_true(same_memory(0, TABLES) && same_memory(SMALL, LARGE_TABLES));
 }
 
-static void take_over(void)
+void model_take_over(void)
 {
     for (unsigned int f = 0; f < FRAMES; f++)
         memcpy(model + f * PAGE_SIZE, real(f * PAGE_SIZE), PAGE_SIZE);
@@ -521,7 +521,7 @@ static void access_once(struct test_vcpu *t)
     model_run(t, &a);
     accessing = false;
     if (meddled)
-        take_over();
+        model_take_over();
     if (!meddled || a.result == SHADOW_FIXED) /* else it may have been done by what stood there before */
         model_check(t, &a);
     if (a.result == SHADOW_FIXED) {

@@ -58,6 +58,10 @@ void model_check(struct test_vcpu *t, const struct access *a);
 void model_store(uint64_t at, unsigned int bytes, uint64_t value);
 /* As a hypercall stores more than that, and the vCPU that made it may run again. */
 void model_overwrite(uint64_t at, unsigned int bytes, const uint8_t *src);
+/* What hardware, or the hypervisor for a guest, has stored is what was meant to be stored. */
+void model_take_over(void);
+/* The first part of it: the store is done, and no vCPU may enter the guest before shadow_ready() says so. */
+void model_overwrite_begins(uint64_t at, unsigned int bytes, const uint8_t *src);
 /* Something else is about to store, has stored it. */
 void model_will_store(uint64_t at, unsigned int bytes);
 void model_wrote(uint64_t at, unsigned int bytes, uint64_t value);

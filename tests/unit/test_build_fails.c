@@ -11,14 +11,17 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
+
+#include "libctl/internal.h"
+
 #include <xenstore_lib.h>
 
 #include "elf_maker.h"
 #include "fake_host.h"
 #include "fake_xs.h"
-#include "libctl/ctl.h"
 
 static char kernel[] = "/tmp/umbra-build-XX"
                        "XX"
@@ -71,6 +74,59 @@ static void failed_well(const struct ctl_error *err, int rc)
     assert_true(err->step[0] && err->message[0]);
 }
 
+/* The limit of memory is what a guest is given, and not what it may be given later; and the number that it asks for. */
+static void limit_and_number(void **state)
+{
+    struct ctl_domain_config config = {
+        .name = "g", .type = CTL_PV, .memory_kib = 40 << 10, .maxmem_kib = 80 << 10, .kernel = kernel, .uuid = {1}};
+    struct ctl_error err = {0};
+    struct ctl *ctl;
+    uint32_t domid;
+
+    make_kernel(&elf_linux);
+    host_reset(0);
+    xs_fake_set("/local/domain/0/name", "Domain-0");
+    ctl = ctl_open(&err);
+    assert_int_equal(ctl_build_domain(ctl, &config, &domid, &err), 0);
+    assert_int_equal(host.max_kib, (40 << 10) + CTL_MEMORY_SLACK_KIB);
+    assert_int_equal(ctl_domain_destroy(ctl, domid, NULL), 0);
+    config.domid = host.taken = 9;
+    assert_int_equal(ctl_build_domain(ctl, &config, &domid, &err), -EEXIST);
+    assert_non_null(strstr(err.message, "domain 9 exists"));
+    assert_false(host.guest);
+    ctl_close(ctl);
+    assert_int_equal(host.held, 0);
+}
+
+static void memory_nodes(void **state)
+{
+    uint8_t map[CTL_NODES_MAX / 8];
+    struct ctl_error err = {0};
+    struct ctl_node *nodes;
+    struct ctl *ctl;
+
+    host_reset(0);
+    ctl = ctl_open(&err);
+    assert_int_equal(ctl_host_nodes(ctl, &nodes, &err), 3);
+    assert_int_equal(nodes[0].size_kib, 1 << 20);
+    assert_int_equal(nodes[1].size_kib, 0);
+    assert_int_equal(nodes[2].free_kib, 3 << 10);
+    assert_int_equal(nodes[2].distance[1], 23);
+    assert_int_equal(nodes[2].distance[2], 10);
+    free(nodes);
+    assert_int_equal(ctl_domain_nodes(ctl, 0, map, &err), 0);
+    assert_int_equal(map[0], 2);
+    host.fails_at = host.calls + 1;
+    assert_true(ctl_host_nodes(ctl, &nodes, &err) < 0);
+    assert_null(nodes);
+    failed_well(&err, err.code);
+    host.fails_at = host.calls + 1;
+    assert_true(ctl_domain_nodes(ctl, 0, map, &err) < 0);
+    host.fails_at = 0;
+    ctl_close(ctl);
+    assert_int_equal(host.held, 0);
+}
+
 /* Of guests. */
 static int nodes(void)
 {
@@ -115,11 +171,55 @@ static void calls_of_pvh(void **state)
         .name = "g", .type = CTL_PVH, .memory_kib = 40 << 10, .vcpus = 2, .kernel = kernel, .uuid = {1}});
 }
 
+/* The paging mode: chosen as the host can, or as it is wanted; what the host has not is refused, and nothing is made.
+ */
+static void paging_modes(void **state)
+{
+    enum { HVM = XEN_SYSCTL_PHYSCAP_hvm, SHADOW = XEN_SYSCTL_PHYSCAP_shadow, HAP = XEN_SYSCTL_PHYSCAP_hap };
+    static const struct {
+        unsigned physcaps;
+        enum ctl_hap want;
+        bool hap;
+        const char *field, *message;
+    } cases[] = {
+        {HVM | SHADOW, CTL_HAP_AUTO, false, NULL, NULL},
+        {HVM | SHADOW | HAP, CTL_HAP_AUTO, true, NULL, NULL},
+        {HVM | SHADOW | HAP, CTL_HAP_OFF, false, NULL, NULL},
+        {HVM | SHADOW | HAP, CTL_HAP_ON, true, NULL, NULL},
+        {HVM | SHADOW, CTL_HAP_ON, false, "hap", "the hypervisor has no nested paging"},
+        {HVM | HAP, CTL_HAP_OFF, false, "hap", "the hypervisor has no shadow paging"},
+        {SHADOW, CTL_HAP_AUTO, false, "type", "the host has no hardware virtualisation that the hypervisor can use"},
+    };
+    struct ctl_domain_config config = {
+        .name = "g", .type = CTL_PVH, .memory_kib = 40 << 10, .vcpus = 1, .kernel = kernel, .uuid = {1}};
+
+    make_kernel(&elf_pvh);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct ctl_error err = {0};
+        int rc;
+
+        host_reset(0);
+        xs_fake_set("/local/domain/0/name", "Domain-0");
+        host.physcaps = cases[i].physcaps;
+        config.hap = cases[i].want;
+        rc = build(&config, &err);
+        assert_int_equal(rc, cases[i].field ? -EOPNOTSUPP : 0);
+        if (!rc) {
+            assert_int_equal(!!(host.flags & XEN_DOMCTL_CDF_hap), cases[i].hap);
+            continue;
+        }
+        failed_well(&err, rc);
+        assert_string_equal(err.field, cases[i].field);
+        assert_string_equal(err.message, cases[i].message);
+        assert_int_equal(host.flags, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(calls_of_pv),
-        cmocka_unit_test(calls_of_pvh),
+        cmocka_unit_test(calls_of_pv),  cmocka_unit_test(calls_of_pvh), cmocka_unit_test(limit_and_number),
+        cmocka_unit_test(memory_nodes), cmocka_unit_test(paging_modes),
     };
 
     return cmocka_run_group_tests(tests, make_name, remove_kernel);

@@ -18,6 +18,9 @@
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
+#define __XEN_TOOLS__ 1
+#include <xen/xen.h>
+#include <xen/sysctl.h>
 
 #include "cli/cli.h"
 #include "cli/config.h"
@@ -145,6 +148,42 @@ static void test_list(void **state)
                              "hint: `umbra list` shows the domains there are\n");
 }
 
+#define HEADER "Name                                        ID   Mem VCPUs\tState\tTime(s)"
+
+/* xl's further columns, in its order. */
+static void test_list_more(void **state)
+{
+    struct ctl_domain_info *d = fake_add(12, "gone");
+
+    d->shutdown = true;
+    d->shutdown_reason = 3;
+    assert_int_equal(umbra("list -v web1 gone"), 0);
+    assert_string_equal(out, HEADER "   UUID                            Reason-Code\tSecurity Label\n"
+                                    "web1                                         3   256     1     -b----       0.0 "
+                                    "04000000-0000-0000-0000-000000000000        -                -\n"
+                                    "gone                                        12   256     1     -b-sc-       0.0 "
+                                    "0d000000-0000-0000-0000-000000000000        3                -\n");
+    assert_int_equal(umbra("list -cn web1 0"), 0);
+    assert_string_equal(out, HEADER "         Cpupool NODE Affinity\n"
+                                    "web1                                         3   256     1     -b----       0.0"
+                                    "          Pool-0 all\n"
+                                    "Domain-0                                     0  1023     4     r-----      12.3"
+                                    "          Pool-0 none\n");
+    assert_int_equal(umbra("vm-list"), 0);
+    assert_string_equal(out, "UUID                                  ID    name\n"
+                             "01000000-0000-0000-0000-000000000000  0    Domain-0                      \n"
+                             "04000000-0000-0000-0000-000000000000  3    web1                          \n"
+                             "0d000000-0000-0000-0000-000000000000  12    gone                          \n");
+    d->dying = true;
+    assert_int_equal(umbra("vm-list"), 0);
+    assert_null(strstr(out, "gone"));
+    assert_int_equal(umbra("--json vm-list"), 0);
+    assert_non_null(strstr(out, "{\n    \"uuid\": \"04000000-0000-0000-0000-000000000000\",\n    \"domid\": 3,\n"
+                                "    \"name\": \"web1\"\n  }"));
+    assert_int_equal(umbra("list -v --json web1"), 0); /* which has all of that already */
+    assert_non_null(strstr(out, "\"uuid\": \"04000000"));
+}
+
 static void test_list_json(void **state)
 {
     assert_int_equal(umbra("list --json web1"), 0);
@@ -226,6 +265,42 @@ static void test_info(void **state)
     fake_add(11, "pv");
     says("info", 0, "\numbra_build            : release\nshadow_memory          : 6\nshadow_memory_used     : 2\n");
     says("info --json", 0, "\"shadow_memory_kib\": 6144,\n  \"shadow_memory_used_kib\": 3000,\n");
+    assert_null(strstr(out, "numa"));
+    says("info -n", 0,
+         "cpu_topology           :\ncpu:    core    socket     node\n  0:       0        0        0\n"
+         "  1:       0        0        0\n  2:       1        0        1\n  3:       1        0        1\n"
+         "device topology        :\ndevice           node\nNo device topology data available\n"
+         "numa_info              :\nnode:    memsize    memfree    distances\n"
+         "   0:      3072        700      10,21\n   1:      1024        300      21,10\nxen_major ");
+    says("info -n --json", 0,
+         "    {\n      \"cpu\": 3,\n      \"core\": 1,\n      \"socket\": 0,\n      \"node\": 1\n    }\n  ],\n"
+         "  \"numa_nodes\": [\n    {\n      \"node\": 0,\n      \"memory_kib\": 3145728,\n"
+         "      \"free_memory_kib\": 716800,\n      \"distances\": [\n        10,\n        21\n      ]\n    },\n");
+}
+
+/* The paging mode that guests have there which do not choose. */
+static void test_info_paging(void **state)
+{
+    static const struct {
+        uint32_t capabilities;
+        const char *text, *json;
+    } hosts[] = {
+        {XEN_SYSCTL_PHYSCAP_pv, "none (no hardware virtualisation)", "null"},
+        {XEN_SYSCTL_PHYSCAP_hvm | XEN_SYSCTL_PHYSCAP_shadow, "shadow (no nested paging)", "\"shadow\""},
+        {XEN_SYSCTL_PHYSCAP_hvm | XEN_SYSCTL_PHYSCAP_shadow | XEN_SYSCTL_PHYSCAP_hap, "hap", "\"hap\""},
+    };
+    char line[80];
+
+    assert_int_equal(umbra("info"), 0);
+    assert_null(strstr(out, "\npaging ")); /* not Umbra */
+    fake->is_umbra = true;
+    for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+        fake->capabilities = hosts[i].capabilities;
+        snprintf(line, sizeof(line), "\npaging                 : %s\n", hosts[i].text);
+        says("info", 0, line);
+        snprintf(line, sizeof(line), "\"paging\": %s,\n", hosts[i].json);
+        says("info --json", 0, line);
+    }
 }
 
 static void test_dmesg(void **state)
@@ -338,6 +413,8 @@ static void test_rename_of_ours(void **state)
     assert_int_equal(umbra("list web2"), 1);
     assert_int_equal(umbra("create -e g.json name=db1"), 1);
     assert_non_null(strstr(err, "a guest of this name exists"));
+    assert_int_equal(umbra("--json list db1"), 0);
+    assert_null(strstr(out, "web2")); /* in its configuration neither */
 }
 
 static void test_uptime(void **state)
@@ -459,6 +536,11 @@ static void test_list_long(void **state)
     assert_non_null(strstr(out, "\"cmdline\": \"quiet\""));
     assert_non_null(strstr(out, "\"arch_x86\": {\n          \"msr_relaxed\": \"False\"\n        }\n      },\n"
                                 "      \"on_reboot\": \"restart\"\n    }"));
+    assert_int_equal(umbra("create -e g.json name=most cpus=all,^1"), 0); /* of the host's four */
+    assert_int_equal(umbra("list -l most"), 0);
+    assert_non_null(strstr(out,
+                           "\"vcpu_hard_affinity\": [\n          [\n            0,\n            2,\n            3\n"
+                           "          ]\n        ]"));
     assert_int_equal(umbra("list -l web1"), 0);
     assert_null(strstr(out, "disks"));
     assert_int_equal(umbra("list -l nobody"), 1);
@@ -522,6 +604,18 @@ static void test_create(void **state)
     assert_int_equal(umbra("create -e g.json type=pvh hap=true name=web3"), 0);
     assert_string_equal(out, "web3: created as domain 8, with hap paging\n");
     assert_int_equal(umbra("destroy web3"), 0);
+    assert_int_equal(umbra("create -e g.json type=pvh hap=false name=web3"), 0);
+    assert_string_equal(out, "web3: created as domain 9, with shadow paging\n");
+    assert_int_equal(umbra("destroy web3"), 0);
+    assert_int_equal(umbra("create -e g.json type=pvh name=web3"), 0); /* the choice is told, and why it is that one */
+    assert_string_equal(out, "web3: created as domain 10, with shadow paging (the host has no nested paging)\n");
+    assert_int_equal(umbra("destroy web3"), 0);
+    fake->capabilities = XEN_SYSCTL_PHYSCAP_hap;
+    assert_int_equal(umbra("create -e g.json type=pvh name=web3"), 0);
+    assert_string_equal(out, "web3: created as domain 11, with hap paging (the host has it)\n");
+    assert_int_equal(umbra("destroy web3"), 0);
+    says("--json create -e g.json type=pvh name=web3", 0, "\"paging\": \"hap\"");
+    assert_int_equal(umbra("destroy web3"), 0);
     fake->next_domid = 8;
     fake->acts[0] = '\0';
     assert_int_equal(umbra("create -epq -f g.json name=\"web4\""), 0);
@@ -549,6 +643,26 @@ static void test_create_failures(void **state)
     assert_int_equal(umbra("create -ec g.json"), 1);
     assert_string_equal(fake->acts, "affinity 7;destroy 7;");
     assert_int_equal(fake->n, 2);
+}
+
+/* A bridge or a disk that is not there, or is in use, is found out before anything is built. */
+static void test_create_devices(void **state)
+{
+    static const char *const missing[] = {"xenbr0", "/bin/sh"};
+
+    for (int i = 0; i < 3; i++) {
+        snprintf(fake->missing, sizeof(fake->missing), "%s", i < 2 ? missing[i] : "");
+        if (i == 2)
+            assert_int_equal(umbra("block-attach web1 /bin/sh,,xvda"), 0);
+        fake->acts[0] = '\0';
+        assert_int_equal(umbra("create -e g.json vif=[{}] disk=[\"/bin/sh,,xvda\"]"), 1);
+        assert_non_null(strstr(err, i == 0   ? "there is no bridge xenbr0"
+                                    : i == 1 ? "/bin/sh cannot be found"
+                                             : "/bin/sh is in use by domain 3"));
+        assert_string_equal(fake->acts, "");
+        assert_int_equal(fake->n, 2);
+        assert_int_equal(umbra("domid web2"), 1);
+    }
 }
 
 static void test_escape(void **state)
@@ -671,10 +785,12 @@ int main(void)
         cmocka_unit_test_setup(test_usage_errors, cli_fresh),
         cmocka_unit_test_setup(test_no_hypervisor, cli_fresh),
         cmocka_unit_test_setup(test_list, cli_fresh),
+        cmocka_unit_test_setup(test_list_more, cli_fresh),
         cmocka_unit_test_setup(test_list_json, cli_fresh),
         cmocka_unit_test_setup(test_vcpu_list, cli_fresh),
         cmocka_unit_test_setup(test_cpu_ranges, cli_fresh),
         cmocka_unit_test_setup(test_info, cli_fresh),
+        cmocka_unit_test_setup(test_info_paging, cli_fresh),
         cmocka_unit_test_setup(test_dmesg, cli_fresh),
         cmocka_unit_test_setup(test_audit, cli_fresh),
         cmocka_unit_test_setup(test_shadow_verbs, cli_fresh),
@@ -693,6 +809,7 @@ int main(void)
         cmocka_unit_test_setup(test_failure_shows_log, cli_fresh),
         cmocka_unit_test_setup(test_create, cli_fresh),
         cmocka_unit_test_setup(test_create_failures, cli_fresh),
+        cmocka_unit_test_setup(test_create_devices, cli_fresh),
         cmocka_unit_test_setup(test_rename_of_ours, cli_fresh),
         cmocka_unit_test_setup(test_device_verbs, cli_fresh),
         cmocka_unit_test_setup(test_list_long, cli_fresh),

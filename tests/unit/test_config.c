@@ -281,7 +281,10 @@ static void test_values(void **state)
     expect_one(",\"max_grant_version\":3", "3 is out of range: 1 to 2");
     expect_one(",\"root\":\"/dev/xvda1\",\"cmdline\":\"quiet\"", "ignored because cmdline is given");
     expect_one(",\"type\":\"pvh\",\"hap\":false,\"shadow_memory\":8", NULL);
-    expect_one(",\"type\":\"pvh\",\"hap\":0", "must be true or false, not a number");
+    expect_one(",\"type\":\"pvh\",\"hap\":0", "0 is taken for false");
+    expect_one(",\"type\":\"pvh\",\"hap\":1", "1 is taken for true");
+    expect_one(",\"type\":\"pvh\",\"hap\":2", "must be true or false, not a number");
+    expect_one(",\"type\":\"pvh\",\"hap\":\"0\"", "must be true or false, not a string");
     expect_one(",\"type\":\"pvh\",\"shadow_memory\":0", "0 is out of range: 1 MiB to 4096 GiB");
     expect_one(",\"hap\":true", "ignored because the type is not pvh");
     expect_one(",\"shadow_memory\":8", "ignored because the type is not pvh");
@@ -320,7 +323,7 @@ static void test_devices(void **state)
                "\"qcow3\" is not one of raw, qcow, qcow2, vhd, qed");
     expect_one(",\"disk\":[{\"target\":\"/x\",\"vdev\":\"xvda\",\"format\":\"qed\",\"backendtype\":\"phy\"}]",
                "backendtype: phy has disks of format raw only");
-    expect_one(",\"disk\":[{\"target\":\"/x\",\"vdev\":\"xvda\",\"discard\":1}]",
+    expect_one(",\"disk\":[{\"target\":\"/x\",\"vdev\":\"xvda\",\"discard\":3}]",
                "must be true or false, not a number");
     expect_one(",\"disk\":[{\"target\":\"/x\\u0000\",\"vdev\":\"xvda\"}]", "contains a NUL character");
     expect_one(",\"disk\":[{\"vdev\":\"xvda\"}]", "target: it is missing");
@@ -480,6 +483,25 @@ static void test_allow_unknown(void **state)
     assert_false(diags_failed(&d));
     config_free(&c);
     diags_free(&d);
+}
+
+/* As xl has them, for whoever translates by eye. */
+static void test_numbers_for_booleans(void **state)
+{
+    char *const words[] = {"hap=0"};
+    char more[160];
+    struct outcome r;
+
+    snprintf(more, sizeof(more), ",\"type\":\"pvh\",\"disk\":[{\"target\":\"%s\",\"vdev\":\"xvda\",\"discard\":1}]",
+             kernel);
+    put_file(valid(more), strlen(valid(more)));
+    run(&r, "g.json", words, 1);
+    assert_false(diags_failed(&r.d));
+    assert_int_equal(r.d.n, 1); /* words of the command line are as xl has them anyway */
+    assert_string_equal(r.d.list[0].code, "W_BOOLEAN");
+    assert_non_null(strstr(r.text, "warning: disk[0].discard: 1 is taken for true"));
+    assert_int_equal(r.c.hap, CONFIG_FALSE);
+    done(&r);
 }
 
 /* A file of nothing but faults takes neither long nor much room. */
@@ -684,6 +706,7 @@ int main(void)
         cmocka_unit_test(test_override_adds),
         cmocka_unit_test(test_many_vifs),
         cmocka_unit_test(test_allow_unknown),
+        cmocka_unit_test(test_numbers_for_booleans),
         cmocka_unit_test(test_build_check),
         cmocka_unit_test(test_many_faults),
         cmocka_unit_test(test_reports_as_json),

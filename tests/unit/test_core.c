@@ -21,6 +21,7 @@ int main(void)
     failed += core_grants_tests();
     failed += core_compat_tests();
     failed += core_policy_tests();
+    failed += core_context_tests();
     failed += core_paging_tests();
     failed += core_physmap_tests();
     failed += core_hvm_tests();

@@ -127,6 +127,24 @@ static void test_comes_and_goes(void **state)
     assert_int_equal(nodes_left(), 0);
 }
 
+/* A script learns whose device it is, by the name that the guest is to have. */
+static void test_script_knows_guest(void **state)
+{
+    char text[600];
+
+    snprintf(text, sizeof(text), "#!/bin/sh\necho $1 ${UMBRA_GUEST_NAME-none} ${UMBRA_GUEST_UUID-none} >>%s\n",
+             log_file);
+    put_file(script, text, 0755);
+    xs_fake_set("/local/domain/5/name", "web1--incoming");
+    assert_int_equal(attach(5, false), 0);
+    assert_int_equal(count_lines("add web1 five"), 1);
+    xs_fake_set("/local/domain/5/name", "--incoming");
+    xs_fake_remove("/local/domain/5/vm");
+    assert_int_equal(detach(true, 1000), 0);
+    assert_int_equal(count_lines("remove --incoming none"), 1);
+    xs_fake_remove("/local/domain/5/name");
+}
+
 /* One that never closes: asking ends in time, and taking it away without asking does. */
 static void test_never_closes(void **state)
 {
@@ -551,6 +569,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_comes_and_goes, fresh),
+        cmocka_unit_test_setup(test_script_knows_guest, fresh),
         cmocka_unit_test_setup(test_never_closes, fresh),
         cmocka_unit_test_setup(test_connects_meanwhile, fresh),
         cmocka_unit_test_setup(test_signals, fresh),

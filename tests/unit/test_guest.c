@@ -380,7 +380,7 @@ static void test_rename_restart(void **state)
 {
     struct guest_state gs = left(GUEST_RUNNING, CONFIG(",\"on_crash\":\"rename-restart\"")), *list;
     const struct guest_state *kept;
-    char vm[64], id[CTL_UUID_TEXT];
+    char vm[64], id[CTL_UUID_TEXT], named[160], *config;
 
     domain_of(&gs, 5);
     fake_stop(5, CRASH);
@@ -396,6 +396,11 @@ static void test_rename_restart(void **state)
     assert_string_equal(fake_node("/local/domain/5/vm"), vm);
     assert_string_equal(fake_node("/local/domain/5/name"), kept->name);
     assert_string_equal(fake_node("/local/domain/7/name"), "web2");
+    assert_int_equal(guest_state_config(ctl, kept->uuid, &config, NULL), 0);
+    snprintf(named, sizeof(named),
+             "{\"name\":\"%s\",\"kernel\":\"/k\",\"memory\":64,\"on_crash\":\"rename-restart\"}\n", kept->name);
+    assert_string_equal(config, named);
+    free(config);
     assert_int_equal(settle(kept), 0);
     assert_int_equal(phase_of(kept), GUEST_PRESERVED);
     free(list);
@@ -621,6 +626,46 @@ static void test_verbs_on_the_dead(void **state)
     assert_int_equal(nodes_below("/local/domain/5") + nodes_below("/vm"), 0);
 }
 
+/* The configuration is renamed with the record, or neither is, however many pieces it has; one that is not understood
+ * stays, and so does one whose guest is on its way to another host. */
+static void test_rename_config(void **state)
+{
+    static char config[6000], named[sizeof(config)];
+    struct guest_state gs, now;
+    char *text;
+
+    snprintf(config, sizeof(config), "{\"name\":\"web2\",\"uuid\":\"x\",\"cmdline\":\"%05000d\"}", 0);
+    snprintf(named, sizeof(named),
+             "{\"name\":\"web3\",\"uuid\":\"aa000000-0000-0000-0000-000000000000\",\"cmdline\":\"%05000d\"}\n", 0);
+    gs = left(GUEST_RUNNING, config);
+    fake->write_fails_at = fake->calls + 1;
+    assert_int_equal(guest_state_rename_all(ctl, &gs, "web3", NULL), -EIO);
+    fake->write_fails_at = 0;
+    assert_int_equal(guest_state_config(ctl, gs.uuid, &text, NULL), 0);
+    assert_string_equal(text, config);
+    free(text);
+    assert_int_equal(guest_state_get(ctl, gs.uuid, &gs, NULL), 0);
+    assert_string_equal(gs.name, "web2");
+    assert_int_equal(guest_state_rename_all(ctl, &gs, "web3", NULL), 0);
+    assert_int_equal(guest_state_config(ctl, gs.uuid, &text, NULL), 0);
+    assert_string_equal(text, named);
+    free(text);
+    assert_int_equal(guest_state_find(ctl, "web3", &now, NULL), 0);
+    assert_string_equal(fake_node("/umbra/name/web3"), "aa000000-0000-0000-0000-000000000000");
+    assert_null(fake_node("/umbra/name/web2"));
+    snprintf(gs.real, sizeof(gs.real), "web3");
+    assert_int_equal(guest_state_rename_all(ctl, &gs, "web3--away", NULL), 0);
+    assert_int_equal(guest_state_config(ctl, gs.uuid, &text, NULL), 0);
+    assert_string_equal(text, named);
+    free(text);
+    fresh(state);
+    gs = left(GUEST_RUNNING, "[]");
+    assert_int_equal(guest_state_rename_all(ctl, &gs, "web3", NULL), 0);
+    assert_int_equal(guest_state_config(ctl, gs.uuid, &text, NULL), 0);
+    assert_string_equal(text, "[]");
+    free(text);
+}
+
 /* Whoever renames a domain of another tool must not take a record that is just being written for one that was left. */
 static void test_rename_locks_names(void **state)
 {
@@ -689,6 +734,7 @@ int main(void)
         cmocka_unit_test_setup(test_destroy_waits_for_others, fresh),
         cmocka_unit_test_setup(test_rename_waits_for_others, fresh),
         cmocka_unit_test_setup(test_verbs_on_the_dead, fresh),
+        cmocka_unit_test_setup(test_rename_config, fresh),
         cmocka_unit_test_setup(test_rename_locks_names, fresh),
         cmocka_unit_test_setup(test_destroy_old_domain, fresh),
     };

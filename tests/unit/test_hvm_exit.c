@@ -32,8 +32,8 @@ static unsigned int privilege, gave_up, crashed, blocked;
 static bool in_delivery, tells;
 static uint64_t invalidated;
 static enum shadow_result fault_is;
-static bool fault_is_table;
-static enum p2m_type memory_is; /* on nested paging */
+static bool fault_is_table, exempt, by_entry; /* an entry is enough for what is not emulated */
+static enum p2m_type memory_is;               /* on nested paging */
 
 /* ---- the rest of the hypervisor ---- */
 
@@ -138,7 +138,8 @@ bool shadow_give_up(struct shadow_vcpu *of, const struct cpu_user_regs *regs, gp
 enum shadow_result shadow_fault(struct shadow_vcpu *of, struct shadow_fault *f)
 {
     f->table = fault_is_table;
-    return fault_is;
+    exempt = f->smap_exempt;
+    return f->not_emulated && by_entry ? SHADOW_FIXED : fault_is;
 }
 
 void domain_crash(struct domain *of, const char *fmt, ...)
@@ -255,7 +256,7 @@ static int begin(void **state)
     h = (struct hvm_vcpu){.cr0 = CR0_PE | CR0_ET, .dr6 = HVM_DR6_RESET};
     mode = INSN_64;
     privilege = gave_up = crashed = blocked = 0;
-    in_delivery = fault_is_table = false;
+    in_delivery = fault_is_table = by_entry = false;
     fault_is = SHADOW_EMULATE;
     memory_is = P2M_TYPES;
     memset(memory, 0, sizeof(memory));
@@ -403,6 +404,26 @@ static void test_not_emulated(void **state)
     assert_int_equal(gave_up, 1);
     assert_int_equal(crashed, 1);
     assert_int_equal(regs()->rip, RIP);
+    by_entry = true; /* past WP: hardware does it */
+    assert_int_equal(RUN(PAGE_FAULT, "\x66\x0f\xd6\x07"), NONE);
+    in_delivery = true;
+    assert_int_equal(RUN(PAGE_FAULT, "\x89\x0f"), NONE);
+    assert_int_equal(gave_up, 1);
+    assert_int_equal(crashed, 1);
+}
+
+/* Where no memory is, what is not emulated ends the program, or what the guest makes of it, and not the guest. */
+static void test_no_memory(void **state)
+{
+    fault_is = SHADOW_MMIO;
+    memory_is = P2M_MMIO_DM;
+    assert_int_equal(RUN(PAGE_FAULT, "\x89\x0f"), NONE);
+    assert_int_equal(RUN(PAGE_FAULT, "\x66\x0f\xd6\x07"), TRAP_GP); /* movq %xmm0, (%rdi) */
+    assert_int_equal(RUN(NESTED_FAULT, "\x66\x0f\xd6\x07"), TRAP_GP);
+    in_delivery = true; /* of an event: it is not the instruction's */
+    assert_int_equal(RUN(PAGE_FAULT, "\x89\x0f"), TRAP_GP);
+    assert_int_equal(regs()->rip, RIP);
+    assert_int_equal(crashed, 0);
 }
 
 /* It is not the instruction that stores when an event is delivered: shadow_emulate says so if it is asked. */
@@ -412,6 +433,36 @@ static void test_delivery(void **state)
     assert_int_equal(RUN(PAGE_FAULT, "\x89\x0f"), NONE);
     assert_int_equal(gave_up, 1);
     assert_int_equal(regs()->rip, RIP);
+}
+
+/* AC is for what the supervisor's instructions access: not for user mode, nor for what a processor looks up itself. */
+static void test_smap(void **state)
+{
+    static const struct {
+        unsigned int cpl;
+        unsigned long flags;
+        uint32_t error;
+        bool exempt;
+    } cases[] = {
+        {0, EFLAGS_AC, 0, true},
+        {0, EFLAGS_AC, PFEC_W, true},
+        {0, EFLAGS_AC, PFEC_W | PFEC_P, true}, /* there is more than SMAP to refuse a store */
+        {0, EFLAGS_AC, PFEC_P, false},         /* an explicit one cannot fail so */
+        {2, EFLAGS_AC, 0, true},
+        {0, 0, 0, false},
+        {3, EFLAGS_AC, 0, false}, /* a descriptor table, of a program that has set AC */
+        {3, EFLAGS_AC, PFEC_W, false},
+    };
+
+    fault_is = SHADOW_FIXED;
+    for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct vmexit x = {.reason = HVM_EXIT_PAGE_FAULT, .error = cases[i].error};
+
+        privilege = cases[i].cpl;
+        regs()->rflags = EFLAGS_MBS | cases[i].flags;
+        hvm_exit(&v, &x);
+        assert_int_equal(exempt, cases[i].exempt);
+    }
 }
 
 /* ---- debug registers ---- */
@@ -599,7 +650,9 @@ int main(void)
         EXIT_TEST(test_step_through_repetition),
         EXIT_TEST(test_step_over_hlt),
         EXIT_TEST(test_not_emulated),
+        EXIT_TEST(test_no_memory),
         EXIT_TEST(test_delivery),
+        EXIT_TEST(test_smap),
         EXIT_TEST(test_debug_registers),
         EXIT_TEST(test_lmsw),
         EXIT_TEST(test_smsw),

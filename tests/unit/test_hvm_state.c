@@ -94,7 +94,17 @@ static void save(struct stream *s, struct world *w)
 
 static int restore(struct world *w, const struct stream *s)
 {
-    return hvm_restore(&w->d, s->bytes, s->size);
+    struct hvm_restore *r = hvm_restore_begin(&w->d, s->bytes, s->size);
+    int rc = r ? -ERESTART : -ENOMEM;
+
+    while (rc == -ERESTART) {
+        uint32_t before = this_cpu(stretch_now).work;
+
+        rc = hvm_restore_slice(&w->d, r);
+        assert_in_range(this_cpu(stretch_now).work - before, rc == -EINVAL ? 0 : 1, STRETCH_BOUND / 8);
+    }
+    hv_free(r);
+    return rc;
 }
 
 /* The body of a record of vCPU 0. */

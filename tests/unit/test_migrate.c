@@ -58,6 +58,17 @@ static void test_target(void **state)
     assert_string_equal(fake_node(path), "49152");
 }
 
+/* Its new name goes with it. */
+static void test_renamed_moves(void **state)
+{
+    created(state);
+    assert_int_equal(run("rename web2 shop"), 0);
+    assert_int_equal(run("migrate -T relay shop localhost"), 0);
+    assert_string_equal(the_record().name, "shop");
+    assert_int_equal(run("config get shop name"), 0);
+    assert_string_equal(out, "shop\n");
+}
+
 /* The words of both sides, and what has gone before each of them. */
 static long words_to(void)
 {
@@ -627,6 +638,52 @@ static void test_options(void **state)
     assert_int_equal(fake->suspend_ms, 100000);
 }
 
+/* xl's options: -s in the place of ssh, what the receiver is told, another configuration, the same number. */
+static void test_options_of_xl(void **state)
+{
+    static const char *const bad[][2] = {{"-s x -T tcp", "a way of its own"},
+                                         {"-s x -k g.json", "a way of its own"},
+                                         {"-T relay -e", "--no-watch: `umbra migrate-receive` on the other host"},
+                                         {"-T relay -p", "--paused: `umbra migrate-receive` on the other host"},
+                                         {"--debug", "--debug: not supported: pages are not sent a second time"},
+                                         {"-C none.json", "none.json"},
+                                         {"-C pvh.json", "pvh.json: type: the guest is a pv one"},
+                                         {"-C near.json", "near.json: kernel: write it with its whole path"}};
+    static const char *const files[][2] = {
+        {"pvh.json", "{\"name\":\"x\",\"type\":\"pvh\",\"kernel\":\"/k\",\"memory\":64}"},
+        {"near.json", "{\"name\":\"x\",\"kernel\":\"k\",\"memory\":64}"},
+        {"other.cfg", "name='x'\nkernel='/there/k'\nmemory=64\non_crash='preserve'\n"}};
+    char line[128];
+
+    created(state);
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        FILE *f = fopen(files[i][0], "w");
+
+        fputs(files[i][1], f);
+        assert_int_equal(fclose(f), 0);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        snprintf(line, sizeof(line), "migrate %s web2 localhost", bad[i][0]);
+        assert_int_equal(umbra(line), 2);
+        if (!strstr(err_text, bad[i][1]))
+            fail_msg("%s: \"%s\" does not say \"%s\"", line, err_text, bad[i][1]);
+    }
+    assert_int_equal(run("--json migrate -ep -s socat# web2 localhost"), 0);
+    assert_non_null(strstr(out, "\"transport\":\"socat# \\\"$1\\\" umbra migrate-receive -e -p\""));
+    assert_int_equal(run("migrate -n -T relay -C other.cfg web2 localhost"), 0);
+    assert_int_equal(run("migrate -T relay -C other.cfg web2 localhost"), 0);
+    assert_string_equal(the_record().name, "web2");
+    assert_int_equal(run("config get web2 kernel"), 0);
+    assert_string_equal(out, "/there/k\n");
+    assert_int_equal(run("config get web2 on_crash"), 0);
+    assert_string_equal(out, "preserve\n");
+    assert_int_equal(run("migrate -D -T relay web2 localhost"), 1); /* it is on this host, and has the number */
+    assert_int_equal(running(), 1);
+    assert_int_equal(the_record().phase, GUEST_RUNNING);
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+        unlink(files[i][0]);
+}
+
 static void moves_by(const char *settings, const char *line, unsigned downtime_ms, uint64_t bandwidth)
 {
     FILE *f = fopen("umbra.conf", "w");
@@ -676,6 +733,7 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_renamed_moves, fresh),
         cmocka_unit_test_setup(test_moves, fresh),
         cmocka_unit_test_setup(test_target, fresh),
         cmocka_unit_test_setup(test_cut, fresh),
@@ -701,6 +759,7 @@ int main(void)
         cmocka_unit_test_setup(test_rude_answers, fresh),
         cmocka_unit_test_setup(test_abort, fresh),
         cmocka_unit_test_setup(test_check, fresh),
+        cmocka_unit_test_setup(test_options_of_xl, fresh),
         cmocka_unit_test_setup(test_options, fresh),
         cmocka_unit_test_setup(test_settings, fresh),
     };

@@ -101,6 +101,29 @@ static void test_save_and_restore(void **state)
     assert_true(guest()->paused);
 }
 
+/* With -D it has its number again, unless another domain has it; -d shows the configuration. */
+static void test_keeps_number(void **state)
+{
+    uint32_t domid;
+
+    created(state);
+    domid = guest()->domid;
+    assert_int_equal(umbra("save -Dc web2 " FILE_NAME), 0);
+    assert_int_equal(umbra("rename web2 other"), 0);
+    assert_int_equal(umbra("save web2 no-such"), 1);
+    assert_int_equal(umbra("destroy other"), 0);
+    assert_int_equal(umbra("restore -de " FILE_NAME), 0);
+    assert_non_null(strstr(err_text, "\n  \"name\": \"web2\",\n"));
+    assert_int_equal(guest()->domid, domid);
+    fake_stop(domid, REBOOT);
+    assert_int_equal(umbra("destroy web2"), 0);
+    fake_add(domid, "taken");
+    assert_int_equal(umbra("restore -e " FILE_NAME), 1);
+    assert_non_null(strstr(err_text, "its number is taken"));
+    assert_int_equal(records(), 0);
+    unlink(FILE_NAME);
+}
+
 /* What stands there already is a file of ours, with the right mode, or it is not touched. */
 static void test_partial(void **state)
 {
@@ -391,6 +414,7 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_keeps_number, fresh),
         cmocka_unit_test_setup(test_save_and_restore, fresh),
         cmocka_unit_test_setup(test_partial, fresh),
         cmocka_unit_test_setup(test_two_savers, fresh),

@@ -329,6 +329,42 @@ static void test_large_leaf(void **state)
     assert_int_equal(level, 2);
 }
 
+static unsigned int level_at(uint64_t linear)
+{
+    unsigned int level;
+
+    return leaf(linear, &level) ? level : 0;
+}
+
+/* The table inside goes, in each of the ways that it can: the next fault anywhere in the 2 MiB joins them again. */
+static void test_large_leaf_again(void **state)
+{
+    uint64_t linear = 1ul << 21, names = (SMALL + 9ul) << PAGE_SHIFT | ALL;
+
+    model_store(2 * PAGE_SIZE + 8, 8, (uint64_t)SMALL << PAGE_SHIFT | ALL | PTE_PSE);
+    for (unsigned int way = 0; way < 3; way++) {
+        model_store(2 * PAGE_SIZE + 16, 8, names);
+        model_store((SMALL + 9) * PAGE_SIZE, 8, 100ul << PAGE_SHIFT | ALL);
+        go(2ul << 21, ORACLE_READ, false);
+        for (uint64_t page = 0; page < 9; page += 4)
+            assert_int_equal(go(linear + page * PAGE_SIZE, ORACLE_WRITE, false).result, SHADOW_FIXED);
+        assert_int_equal(level_at(linear), 1);
+        if (way == 0) /* it is data again, for user mode */
+            assert_int_equal(go(linear + 9 * PAGE_SIZE, ORACLE_WRITE, true).result, SHADOW_FIXED);
+        if (way == 1) /* the guest takes it out of its tree */
+            model_store(2 * PAGE_SIZE + 16, 8, 0);
+        for (unsigned int i = 0; way == 2 && i < 8; i++) /* it is filled with something */
+            model_store((SMALL + 9) * PAGE_SIZE + i * 8, 8, 0);
+        assert_false(is_table(model_frame(SMALL + 9)));
+        if (way)
+            assert_int_equal(level_at(linear), 1); /* what was faulted in stays until then */
+        assert_int_equal(go(linear + 300 * PAGE_SIZE, ORACLE_WRITE, false).result, SHADOW_FIXED);
+        assert_int_equal(level_at(linear), 2);
+        assert_int_equal(go(linear, ORACLE_WRITE, true).tries, 0);
+        assert_int_equal(model_audit(), 0);
+    }
+}
+
 /* An instruction that reads from one page and stores to another of a large one, while stores are logged, gets on. */
 static void test_large_leaf_logged(void **state)
 {
@@ -377,6 +413,31 @@ static void test_without_wp(void **state)
     CPU->guest.eflags_ac = true;
     model_load(CPU);
     assert_int_equal(go(5 * PAGE_SIZE, ORACLE_WRITE, false).result, SHADOW_EMULATE);
+}
+
+/* What stores there with SMAP, and is not emulated, gets on: as without SMAP. To a table it is a store to a table. */
+static void test_past_smap(void **state)
+{
+    struct shadow_fault f = {.linear = 5 * PAGE_SIZE, .access = PFEC_W, .smap_exempt = true, .not_emulated = true};
+    unsigned int level;
+
+    CPU->guest.cr0 &= ~CR0_WP;
+    CPU->guest.cr4 |= CR4_SMAP;
+    CPU->guest.eflags_ac = true;
+    model_load(CPU);
+    map(5, 100, ALL & ~PTE_RW);
+    map(6, 1, ALL & ~PTE_RW); /* the table itself */
+    assert_int_equal(go(5 * PAGE_SIZE, ORACLE_WRITE, false).result, SHADOW_EMULATE);
+    assert_int_equal(shadow_fault(&CPU->v, &f), SHADOW_FIXED);
+    assert_int_equal(leaf(5 * PAGE_SIZE, &level) & (PTE_P | PTE_RW | PTE_US), PTE_P | PTE_RW);
+    assert_int_equal(go(5 * PAGE_SIZE, ORACLE_WRITE, false).result, SHADOW_FIXED);
+    assert_int_equal(go(5 * PAGE_SIZE, ORACLE_READ, true).result, SHADOW_FIXED); /* and user mode has it back */
+    assert_int_equal(leaf(5 * PAGE_SIZE, &level) & (PTE_P | PTE_RW | PTE_US), PTE_P | PTE_US);
+    assert_int_equal(go(5 * PAGE_SIZE, ORACLE_WRITE, false).result, SHADOW_EMULATE);
+    f.linear = 6 * PAGE_SIZE + 64;
+    assert_int_equal(shadow_fault(&CPU->v, &f), SHADOW_EMULATE);
+    assert_true(f.table);
+    assert_int_equal(model_audit(), 0);
 }
 
 /* What the P2M does not give, no entry does. */
@@ -442,6 +503,56 @@ static void test_many_mappings(void **state)
     assert_in_range(a.tries, 3, 6);
     assert_int_equal(go(1ul << 21, ORACLE_WRITE, false).result, SHADOW_EMULATE);
     assert_int_equal(model_audit(), 0);
+}
+
+/* One fault for an address, and no more; then an audit. */
+static void fault_once(uint64_t linear)
+{
+    struct shadow_fault f = {.linear = linear};
+
+    stretch_begin(STRETCH_TRAP, 14);
+    assert_int_equal(shadow_fault(&CPU->v, &f), SHADOW_FIXED);
+    stretch_end();
+    assert_int_equal(model_audit(), 0);
+}
+
+/* While a frame becomes a table, which takes several faults, the audit finds nothing wrong with its mappings. */
+static void test_audit_meanwhile(void **state)
+{
+    map_often(200);
+    model_store(2 * PAGE_SIZE + 32, 8, 200ul << PAGE_SHIFT | ALL);
+    model_store(200 * PAGE_SIZE, 8, 100ul << PAGE_SHIFT | ALL);
+    fault_once(4ul << 21);
+    assert_true(is_table(model_frame(200)));
+    assert_int_equal(go(4ul << 21, ORACLE_READ, false).result, SHADOW_FIXED);
+    assert_int_equal(model_audit(), 0);
+}
+
+/* The same with leaves of 2 MiB that cover it; and when it is a table one such leaf is a find. */
+static void test_audit_of_cover(void **state)
+{
+    struct page_info *first;
+    entry_ref r;
+
+    for (uint64_t t = 0; t < 2; t++) {
+        model_store(3 * PAGE_SIZE + (1 + t) * 8, 8, (20 + t) << PAGE_SHIFT | ALL);
+        for (uint64_t i = 0; i < PT_ENTRIES; i++) {
+            model_store((20 + t) * PAGE_SIZE + i * 8, 8, (uint64_t)SMALL << PAGE_SHIFT | ALL | PTE_PSE);
+            go(((1 + t) << 30) + (i << 21), ORACLE_WRITE, false);
+        }
+    }
+    model_store(2 * PAGE_SIZE + 16, 8, (SMALL + 9ul) << PAGE_SHIFT | ALL);
+    model_store((SMALL + 9) * PAGE_SIZE, 8, 100ul << PAGE_SHIFT | ALL);
+    first = mfn_to_page(model_frame(SMALL));
+    fault_once(2ul << 21);
+    assert_true(first->shadow.rmap_2m);
+    r = first->shadow.rmap_2m;
+    assert_int_equal(go(2ul << 21, ORACLE_READ, false).result, SHADOW_FIXED);
+    assert_int_equal(first->shadow.rmap_2m, 0);
+    assert_int_equal(model_audit(), 0);
+    first->shadow.rmap_2m = r;
+    assert_int_equal(model_audit(), 1);
+    first->shadow.rmap_2m = 0;
 }
 
 /* The table under a vCPU's root goes from the P2M: the vCPU goes on with what comes to stand there. */
@@ -541,14 +652,33 @@ static void test_audit_finds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random),     SHADOW_TEST(test_one_fault),         SHADOW_TEST(test_accessed_and_dirty),
-        SHADOW_TEST(test_store_to_table),  SHADOW_TEST(test_swap_in_table),     SHADOW_TEST(test_emulated_stores),
-        SHADOW_TEST(test_ahead),           SHADOW_TEST(test_repeated_stores),   SHADOW_TEST(test_give_up),
-        SHADOW_TEST(test_device),          SHADOW_TEST(test_stale_write),       SHADOW_TEST(test_no_table_any_more),
-        SHADOW_TEST(test_large_leaf),      SHADOW_TEST(test_large_leaf_logged), SHADOW_TEST(test_without_wp),
-        SHADOW_TEST(test_kinds_of_memory), SHADOW_TEST(test_many_mappings),     SHADOW_TEST(test_root_goes),
-        SHADOW_TEST(test_p2m_waits),       SHADOW_TEST(test_small_pool),        SHADOW_TEST(test_audit_finds),
-        SHADOW_TEST(test_borrowed_memory), SHADOW_TEST(test_misaligned_store),
+        cmocka_unit_test(test_random),
+        SHADOW_TEST(test_one_fault),
+        SHADOW_TEST(test_accessed_and_dirty),
+        SHADOW_TEST(test_store_to_table),
+        SHADOW_TEST(test_swap_in_table),
+        SHADOW_TEST(test_emulated_stores),
+        SHADOW_TEST(test_ahead),
+        SHADOW_TEST(test_repeated_stores),
+        SHADOW_TEST(test_give_up),
+        SHADOW_TEST(test_device),
+        SHADOW_TEST(test_stale_write),
+        SHADOW_TEST(test_no_table_any_more),
+        SHADOW_TEST(test_large_leaf),
+        SHADOW_TEST(test_large_leaf_logged),
+        SHADOW_TEST(test_without_wp),
+        SHADOW_TEST(test_kinds_of_memory),
+        SHADOW_TEST(test_many_mappings),
+        SHADOW_TEST(test_root_goes),
+        SHADOW_TEST(test_p2m_waits),
+        SHADOW_TEST(test_small_pool),
+        SHADOW_TEST(test_audit_finds),
+        SHADOW_TEST(test_borrowed_memory),
+        SHADOW_TEST(test_misaligned_store),
+        SHADOW_TEST(test_past_smap),
+        SHADOW_TEST(test_large_leaf_again),
+        SHADOW_TEST(test_audit_meanwhile),
+        SHADOW_TEST(test_audit_of_cover),
     };
 
     return cmocka_run_group_tests_name("shadow", tests, NULL, NULL) | shadow_ahead_tests() | shadow_unsync_tests() |

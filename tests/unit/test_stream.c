@@ -287,6 +287,11 @@ static void test_hostile_guest(void **state)
     save_refused("impossible length");
     shared->arch.max_pfn = 300 + 512;
     save_refused("do not map the list");
+    shared->arch.max_pfn = 1u << 20; /* as of one that was made for 4 GiB, and has been given little */
+    save_refused("impossible length");
+    saved_most_kib = 4 << 20;
+    save_refused("do not map the list");
+    saved_most_kib = 0;
     shared->arch = kept;
     shared->arch.p2m_vaddr += 8;
     save_refused("not at the beginning of a page");

@@ -86,6 +86,27 @@ static void test_foreign_records(void **state)
     }
 }
 
+static size_t with_leaf(uint32_t leaf, uint32_t sub, uint32_t ebx, uint32_t ecx)
+{
+    const xen_cpuid_leaf_t l = {.leaf = leaf, .subleaf = sub, .b = ebx, .c = ecx};
+
+    return with(find(REC_CPUID_POLICY), REC_CPUID_POLICY, &l, sizeof(l));
+}
+
+/* A guest that was told of what the processor here does not have. What a hypervisor shows by itself is no matter. */
+static void test_other_processors(void **state)
+{
+    small_guest();
+    processor_lacks = 1u << 8 | 1u << 31;
+    refused_with(built, with_leaf(7, 0, 1u << 8, 0), "CPUID leaf 0x7.0, ebx, bits 0x100");
+    refused_with(built, with_leaf(1, XEN_CPUID_NO_SUBLEAF, 0, 1u << 8), "CPUID leaf 0x1.0, ecx, bits 0x100");
+    assert_int_equal(restore(built, with_leaf(7, 0, 1u << 7, 0)), 0);
+    assert_int_equal(restore(built, with_leaf(7, 2, 1u << 8, 0)), 0);
+    assert_int_equal(restore(built, with_leaf(1, XEN_CPUID_NO_SUBLEAF, 1u << 8, 1u << 31)), 0);
+    processor_lacks = 0;
+    assert_int_equal(restore(built, with_leaf(7, 0, 1u << 8, 0)), 0);
+}
+
 static void test_order(void **state)
 {
     unsigned end, static_end, params, context;
@@ -310,11 +331,13 @@ static void test_result(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips),     cmocka_unit_test(test_truncated), cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_foreign_records), cmocka_unit_test(test_order),     cmocka_unit_test(test_other_orders),
-        cmocka_unit_test(test_pages),           cmocka_unit_test(test_params),    cmocka_unit_test(test_types),
-        cmocka_unit_test(test_refusals),        cmocka_unit_test(test_damaged),   cmocka_unit_test(test_odd_guests),
-        cmocka_unit_test(test_result),
+        cmocka_unit_test(test_round_trips),      cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_lengths),          cmocka_unit_test(test_foreign_records),
+        cmocka_unit_test(test_other_processors), cmocka_unit_test(test_order),
+        cmocka_unit_test(test_other_orders),     cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_params),           cmocka_unit_test(test_types),
+        cmocka_unit_test(test_refusals),         cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_odd_guests),       cmocka_unit_test(test_result),
     };
 
     return cmocka_run_group_tests(tests, NULL, forget_image);

@@ -25,30 +25,6 @@
 #include "cli/supervisor.h"
 #include "fake_ctl.h"
 
-static pid_t supervisor_pid(void)
-{
-    const char *text = fake_node("/umbra/supervisor");
-
-    return text ? (pid_t)atoi(text) : 0;
-}
-
-static void wait_records(int n)
-{
-    for (int i = 0; i < 500 && records() != n; i++)
-        usleep(10000);
-    assert_int_equal(records(), n);
-}
-
-static void wait_domain(uint32_t domid)
-{
-    for (int i = 0; i < 500; i++) {
-        if (fake->n > 1 && fake->domains[1].domid == domid && !fake->domains[1].paused)
-            return;
-        usleep(10000);
-    }
-    fail_msg("domain %u does not come", domid);
-}
-
 /* Whoever ends a verb by the words of its command line does not end the supervisor that it started. */
 static void test_title(void **state)
 {
@@ -84,6 +60,31 @@ static void test_supervisor(void **state)
     assert_non_null(strstr(log, "Z web2: domain 7 rebooted\n"));
     assert_non_null(strstr(log, "Z web2: started again as domain 8\n"));
     assert_non_null(strstr(log, "Z web2: domain 8 powered off\n"));
+    assert_int_equal(kill_supervisor(), 0);
+}
+
+/* create -F returns when the guest has stopped for good, even if the supervisor is killed meanwhile. */
+static void test_foreground(void **state)
+{
+    int status;
+    pid_t child;
+
+    assert_int_equal(umbra("create -eF g.json"), 2);
+    child = fork();
+    if (child == 0) {
+        lock_forget();
+        _exit(umbra("create -qF g.json"));
+    }
+    wait_domain(7);
+    fake_stop(7, REBOOT);
+    wait_domain(8);
+    kill_supervisor();
+    usleep(700000);
+    assert_int_equal(waitpid(child, &status, WNOHANG), 0);
+    fake_stop(8, POWEROFF);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(WEXITSTATUS(status), 0);
+    wait_records(0);
     assert_int_equal(kill_supervisor(), 0);
 }
 
@@ -494,57 +495,6 @@ static void test_told(void **state)
     assert_non_null(strstr(out, "\"xenstored\": \"not answering\",\n  \"supervisor\": null,"));
 }
 
-/* In the foreground, with a log that nobody reads any more. */
-static void test_log_reader_ends(void **state)
-{
-    char *argv[] = {"umbra", "supervise", NULL};
-    int fds[2];
-    pid_t child;
-
-    assert_int_equal(pipe(fds), 0);
-    child = fork();
-    if (child == 0) {
-        lock_forget();
-        dup2(fds[1], STDERR_FILENO);
-        close(fds[0]);
-        close(fds[1]);
-        _exit(cli_main(2, argv));
-    }
-    close(fds[1]);
-    for (int i = 0; i < 500 && supervisor_pid() != child; i++)
-        usleep(10000);
-    close(fds[0]);
-    assert_int_equal(umbra("create g.json"), 0);
-    fake_stop(7, REBOOT);
-    wait_domain(8);
-    ctl_store_write(ctl, "/umbra/guest/ab000000-0000-0000-0000-000000000000", "?", NULL);
-    fake_stop(8, POWEROFF);
-    wait_records(1);
-    assert_int_equal(lock_holder(LOCK_SUPERVISOR), child);
-    assert_int_equal(kill_supervisor(), 0);
-    assert_int_equal(waitpid(child, NULL, 0), child);
-}
-
-/* Guests decide how often something is said: the log is moved aside while the supervisor lives. */
-static void test_log_is_bounded(void **state)
-{
-    char old[sizeof(log_path) + 4];
-    struct stat st;
-
-    assert_int_equal(umbra("create g.json"), 0);
-    assert_int_equal(truncate(log_path, 2 << 20), 0);
-    fake_stop(7, REBOOT);
-    wait_domain(8);
-    snprintf(old, sizeof(old), "%s.1", log_path);
-    for (int i = 0; i < 500 && stat(old, &st); i++)
-        usleep(10000);
-    assert_true(st.st_size >= 2 << 20);
-    assert_int_equal(stat(log_path, &st), 0);
-    assert_true(st.st_size < 1 << 20);
-    unlink(old);
-    assert_int_equal(kill_supervisor(), 0);
-}
-
 /* A caller without standard files: what is printed must not end up in the file of locks. */
 static void test_closed_files(void **state)
 {
@@ -568,11 +518,100 @@ static void test_closed_files(void **state)
     assert_int_equal(kill_supervisor(), 0);
 }
 
+/* --- the end of the host ---------------------------------------------------------------------------------------------
+ */
+
+static bool logged(const char *text)
+{
+    char log[4096];
+
+    slurp(log_path, log, sizeof(log));
+    return strstr(log, text) != NULL;
+}
+
+/* A guest between two of its lives is not there to be asked: it is not built again, wherever it is on its way. */
+static void test_stop_between_lives(void **state)
+{
+    static const enum guest_phase phases[] = {GUEST_RUNNING, GUEST_RENAMING, GUEST_REBOOTING};
+
+    for (size_t i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
+        struct guest_state gs;
+
+        fresh(NULL);
+        gs = left(phases[i], CONFIG(",\"on_reboot\":\"restart\""));
+        if (phases[i] == GUEST_RUNNING) {
+            domain_of(&gs, 5);
+            fake_stop(5, REBOOT);
+        }
+        assert_int_equal(umbra("autostart stop -t 20"), 0);
+        assert_int_equal(phase_of(&gs), GUEST_PHASES);
+        assert_null(strstr(fake->acts, "poweroff"));
+        assert_null(strstr(fake->acts, "build"));
+        assert_true(logged("web2: all guests are being stopped: it is not started again"));
+        assert_int_equal(kill_supervisor(), 0);
+    }
+}
+
+/* The supervisor is beyond the point when `stop` begins, or somebody creates one: it is asked when it runs. */
+static void test_stop_waits_for_builder(void **state)
+{
+    static const enum guest_phase phases[] = {GUEST_REBOOTING, GUEST_BUILDING, GUEST_INCOMING};
+
+    for (size_t i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
+        struct guest_state gs;
+        pid_t builder;
+
+        fresh(NULL);
+        fake->obeys = true;
+        gs = left(phases[i], CONFIG(""));
+        builder = fork();
+        if (builder == 0) {
+            lock_forget();
+            lock_try(lock_of_guest(gs.uuid));
+            usleep(700000);
+            gs.domid = 9;
+            domain_of(&gs, 9);
+            guest_start(ctl, &gs, true, NULL);
+            _exit(0);
+        }
+        usleep(100000);
+        assert_int_equal(umbra("autostart stop -t 20"), 0);
+        assert_int_equal(waitpid(builder, NULL, 0), builder);
+        assert_non_null(strstr(fake->acts, "poweroff 9;"));
+        assert_int_equal(phase_of(&gs), GUEST_PHASES);
+        assert_int_equal(kill_supervisor(), 0);
+    }
+}
+
+/* One that others are at work on for ever is told. */
+static void test_stop_in_vain(void **state)
+{
+    struct guest_state gs = left(GUEST_REBOOTING, CONFIG(""));
+    pid_t builder = fork();
+
+    if (builder == 0) {
+        lock_forget();
+        lock_try(lock_of_guest(gs.uuid));
+        pause();
+    }
+    usleep(100000);
+    assert_int_equal(umbra("autostart stop -t 1"), 1);
+    assert_non_null(strstr(err_text, "umbra: autostart: web2: stop: it was still being built, restarted or removed"));
+    kill(builder, SIGKILL);
+    assert_int_equal(waitpid(builder, NULL, 0), builder);
+    /* nobody stops the guests any more: now it is built again */
+    for (int i = 0; i < 500 && phase_of(&gs) != GUEST_RUNNING; i++)
+        usleep(10000);
+    assert_int_equal(phase_of(&gs), GUEST_RUNNING);
+    assert_int_equal(kill_supervisor(), 0);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_title, fresh),
         cmocka_unit_test_setup(test_supervisor, fresh),
+        cmocka_unit_test_setup(test_foreground, fresh),
         cmocka_unit_test_setup(test_server_missed, fresh),
         cmocka_unit_test_setup(test_supervisor_killed, fresh),
         cmocka_unit_test_setup(test_supervisor_removes_half_built, fresh),
@@ -588,9 +627,10 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(test_unpaused_without_xenstored, fresh),
         cmocka_unit_test_setup(test_bad_copy, fresh),
         cmocka_unit_test_setup(test_told, fresh),
-        cmocka_unit_test_setup(test_log_reader_ends, fresh),
-        cmocka_unit_test_setup(test_log_is_bounded, fresh),
         cmocka_unit_test_setup(test_closed_files, fresh),
+        cmocka_unit_test_setup(test_stop_between_lives, fresh),
+        cmocka_unit_test_setup(test_stop_waits_for_builder, fresh),
+        cmocka_unit_test_setup(test_stop_in_vain, fresh),
     };
 
     supervisor_arguments(argc, argv);

@@ -116,6 +116,37 @@ static void test_target_refused(void **state)
     target_is("262144", 262144);
 }
 
+/* A guest that was restored is to have what its configuration says, or what it has, if that is more. */
+static void test_memory_kept(void **state)
+{
+    give_nodes();
+    assert_int_equal(ctl_memory_keep(NULL, 3, 300 << 10, 512 << 10, NULL), 0);
+    target_is("262144", 301 << 10);
+    assert_int_equal(ctl_memory_keep(NULL, 3, 255 << 10, 512 << 10, NULL), 0); /* frames besides its memory */
+    target_is("262144", 256 << 10);
+    assert_int_equal(ctl_memory_keep(NULL, 3, 100 << 10, 512 << 10, NULL), 0);
+    target_is("262144", 257 << 10);
+    assert_int_equal(ctl_memory_keep(NULL, 3, 100 << 10, 200 << 10, NULL), 0);
+    target_is("204800", 201 << 10);
+    fake->write_fails_at = fake->calls + 1;
+    assert_int_equal(ctl_memory_keep(NULL, 3, 100 << 10, 512 << 10, NULL), -EIO);
+    fake->write_fails_at = 0;
+    assert_int_equal(ctl_memory_keep(NULL, 9, 100 << 10, 200 << 10, NULL), -ESRCH);
+    target_is("204800", 201 << 10);
+}
+
+/* What a domain was made for: its node, or the limit, if that is more or there is no node. */
+static void test_memory_most(void **state)
+{
+    const struct ctl_domain_info *info = &fake->domains[1];
+
+    assert_int_equal(ctl_memory_most_kib(NULL, info), 256 << 10);
+    give_nodes();
+    assert_int_equal(ctl_memory_most_kib(NULL, info), 512 << 10);
+    fake->domains[1].maxmem_kib = 600 << 10;
+    assert_int_equal(ctl_memory_most_kib(NULL, info), 600 << 10);
+}
+
 /* The host has 1000 MiB free: what a domain has already is not needed again. */
 static void test_over_commit(void **state)
 {
@@ -123,7 +154,8 @@ static void test_over_commit(void **state)
     assert_int_equal(ctl_store_write(NULL, "/local/domain/3/memory/static-max", "4194304", NULL), 0);
     assert_int_equal(umbra("mem-set web1 1256"), 0);
     assert_int_equal(umbra("mem-set web1 1257"), 1);
-    assert_non_null(strstr(err, "it needs 1001 MiB more; 1000 MiB are free, 0 MiB of them claimed"));
+    assert_non_null(
+        strstr(err, "need 1001 MiB more, overhead of 0 MiB included; free 1000 MiB, claimed of them 0 MiB"));
     assert_non_null(strstr(err, "hint: "));
     target_is("1286144", 1287168);
 }
@@ -397,12 +429,36 @@ static void test_events(void **state)
     unlink("news");
 }
 
+/* It dies while events are told: no watch fires then. */
+static void test_events_end(void **state)
+{
+    pid_t child;
+
+    watched();
+    child = fork();
+    if (child == 0) {
+        usleep(700000);
+        fake_add(9, "late");
+        usleep(700000);
+        fake->store_fails = -EIO;
+        _exit(0);
+    }
+    assert_int_equal(umbra("events --timeout 60"), 1);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_non_null(strstr(out, "late (9): created\n"));
+    assert_non_null(strstr(err, "umbra: events: "));
+    assert_non_null(strstr(err, "xenstored does not answer"));
+    unlink("news");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_sizes, cli_fresh),
         cmocka_unit_test_setup(test_target_json, cli_fresh),
         cmocka_unit_test_setup(test_target_refused, cli_fresh),
+        cmocka_unit_test_setup(test_memory_kept, cli_fresh),
+        cmocka_unit_test_setup(test_memory_most, cli_fresh),
         cmocka_unit_test_setup(test_over_commit, cli_fresh),
         cmocka_unit_test_setup(test_control_domain, cli_fresh),
         cmocka_unit_test_setup(test_hostile_nodes, cli_fresh),
@@ -415,6 +471,7 @@ int main(void)
         cmocka_unit_test(test_event_domains),
         cmocka_unit_test(test_event_guests),
         cmocka_unit_test_setup(test_events, cli_fresh),
+        cmocka_unit_test_setup(test_events_end, cli_fresh),
         cmocka_unit_test_setup(test_top_batch, cli_fresh),
         cmocka_unit_test_setup(test_top_devices, cli_fresh),
         cmocka_unit_test_setup(test_top_usage, cli_fresh),
@@ -425,6 +482,8 @@ int main(void)
         cmocka_unit_test_setup(test_completion_script, cli_fresh),
         cmocka_unit_test_setup(test_bug_info, cli_fresh),
         cmocka_unit_test_setup(test_autostart_links, cli_fresh),
+        cmocka_unit_test_setup(test_autostart_renamed, cli_fresh),
+        cmocka_unit_test_setup(test_autostart_forms, cli_fresh),
         cmocka_unit_test_setup(test_autostart_refused, cli_fresh),
         cmocka_unit_test_setup(test_autostart_run, cli_fresh),
         cmocka_unit_test_setup(test_autostart_stop, cli_fresh),

@@ -147,5 +147,6 @@ int cmd_uptime(struct cli *cli, const struct cli_args *args);
 int cmd_vcpu_list(struct cli *cli, const struct cli_args *args);
 int cmd_vcpu_pin(struct cli *cli, const struct cli_args *args);
 int cmd_vcpu_set(struct cli *cli, const struct cli_args *args);
+int cmd_vm_list(struct cli *cli, const struct cli_args *args);
 
 #endif

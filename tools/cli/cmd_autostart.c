@@ -10,12 +10,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include <xen/xen.h>
+#include <xen/sched.h>
 
 #include "cli/autostart.h"
 #include "cli/cli.h"
@@ -24,9 +27,13 @@
 #include "cli/guest.h"
 #include "cli/lock.h"
 #include "cli/partial.h"
+#include "cli/supervisor.h"
 
-#define SUFFIX     ".json"
+#define SUFFIX     ".json" /* of links that `enable` makes */
+#define SUFFIX_XL  ".cfg"  /* of files that stand there in xl's form */
+#define SUFFIX_OFF ".off"  /* of what `disable` has put aside */
 #define STOP_S     180
+#define LOOK_MS    200
 #define PATH_BYTES 512
 
 const char *autostart_dir = "/etc/umbra/auto";
@@ -44,11 +51,22 @@ static int failed(struct cli *cli, const char *subject, int code, const char *st
 /* --- files ---------------------------------------------------------------------------------------------------------
  */
 
+static bool ends_in(const char *name, const char *suffix)
+{
+    size_t n = strlen(name), end = strlen(suffix);
+
+    return name[0] != '.' && n > end && strcmp(name + n - end, suffix) == 0;
+}
+
 static int is_ours(const struct dirent *entry)
 {
-    size_t n = strlen(entry->d_name), end = strlen(SUFFIX);
+    return ends_in(entry->d_name, SUFFIX) || ends_in(entry->d_name, SUFFIX_XL);
+}
 
-    return entry->d_name[0] != '.' && n > end && strcmp(entry->d_name + n - end, SUFFIX) == 0;
+/* What somebody may have meant for a guest. */
+static int is_strange(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.' && !is_ours(entry) && !ends_in(entry->d_name, SUFFIX_OFF);
 }
 
 static int is_visible(const struct dirent *entry)
@@ -82,6 +100,18 @@ static void free_files(struct dirent **list, int n)
 static void entry_path(char out[PATH_BYTES], const char *name)
 {
     snprintf(out, PATH_BYTES, "%s/%s" SUFFIX, autostart_dir, name);
+}
+
+/* The one that there is, in either form; the path of a new one if there is none. */
+static bool find_entry(char out[PATH_BYTES], const char *name)
+{
+    struct stat st;
+
+    snprintf(out, PATH_BYTES, "%s/%s" SUFFIX_XL, autostart_dir, name);
+    if (lstat(out, &st) == 0)
+        return true;
+    entry_path(out, name);
+    return lstat(out, &st) == 0;
 }
 
 static void saved_path(char out[PATH_BYTES], const char *name)
@@ -144,8 +174,8 @@ static void list_one(struct cli *cli, const char *file, struct json_out *o)
     char path[PATH_BYTES], target[PATH_BYTES], name[CTL_NAME_MAX];
     ssize_t n;
 
-    snprintf(name, sizeof(name), "%.*s", (int)(strlen(file) - strlen(SUFFIX)), file);
-    entry_path(path, name);
+    snprintf(name, sizeof(name), "%.*s", (int)(strrchr(file, '.') - file), file);
+    snprintf(path, sizeof(path), "%s/%s", autostart_dir, file);
     n = readlink(path, target, sizeof(target) - 1);
     if (n < 0)
         snprintf(target, sizeof(target), "%s", path);
@@ -235,8 +265,9 @@ static int enable_file(struct cli *cli, const char *file)
     if (rc)
         return rc;
     target = realpath(file, NULL);
-    entry_path(path, name);
     rc = target ? partial_directories(autostart_dir) : -errno;
+    if (rc == 0 && find_entry(path, name))
+        rc = -EEXIST;
     if (rc == 0 && symlink(target, path))
         rc = -errno;
     free(target);
@@ -280,10 +311,9 @@ static int enable_guest(struct cli *cli, const char *name)
     if (rc < 0 || !config)
         return rc < 0 ? cli_fail(cli, name, &err, CLI_NO_DOMAIN)
                       : failed(cli, name, -ENODATA, "enable", NULL, "its configuration is not known");
-    entry_path(path, gs.name);
     rc = partial_directories(autostart_dir);
     if (rc == 0)
-        rc = write_new(path, config);
+        rc = find_entry(path, gs.name) ? -EEXIST : write_new(path, config);
     if (rc < 0)
         rc = failed(cli, gs.name, rc, "enable", path,
                     rc == -EEXIST ? "it is enabled already; disable it first" : "the file cannot be written");
@@ -297,7 +327,7 @@ static int enable(struct cli *cli, const struct cli_args *args)
 {
     const char *what = args->operand[1];
 
-    return strchr(what, '/') || access(what, F_OK) == 0 ? enable_file(cli, what) : enable_guest(cli, what);
+    return config_names_file(what) ? enable_file(cli, what) : enable_guest(cli, what);
 }
 
 /* A file that stands there itself may be all there is of a configuration: it is put aside, and not over an older one.
@@ -311,10 +341,9 @@ static int disable(struct cli *cli, const struct cli_args *args)
 
     if (config_name_fault(name))
         return cli_usage(cli, "%s: not a name of a guest", name);
-    entry_path(path, name);
-    if (lstat(path, &st))
-        return failed(cli, name, -errno, "disable", path, "it is not enabled");
-    snprintf(aside, sizeof(aside), "%s.off", path);
+    if (!find_entry(path, name) || lstat(path, &st))
+        return failed(cli, name, -ENOENT, "disable", path, "it is not enabled");
+    snprintf(aside, sizeof(aside), "%s" SUFFIX_OFF, path);
     rc = S_ISLNK(st.st_mode) ? unlink(path) : renameat2(AT_FDCWD, path, AT_FDCWD, aside, RENAME_NOREPLACE);
     if (rc && errno == EEXIST)
         return failed(cli, name, -EEXIST, "disable", aside, "an older configuration lies there: move or remove it");
@@ -406,6 +435,19 @@ static int start_one(struct cli *cli, const char *file)
     return run_verb("create", "--", path, NULL);
 }
 
+static void tell_strange(void)
+{
+    struct dirent **files = NULL;
+    int n = files_of(autostart_dir, is_strange, &files);
+
+    for (int i = 0; i < n; i++) {
+        fprintf(stderr, "umbra: autostart: %s/", autostart_dir);
+        put_clean(stderr, files[i]->d_name);
+        fputs(": not read: its name ends in neither " SUFFIX " nor " SUFFIX_XL "\n", stderr);
+    }
+    free_files(files, n);
+}
+
 static int run(struct cli *cli, const struct cli_args *args)
 {
     struct dirent **files = NULL;
@@ -413,6 +455,7 @@ static int run(struct cli *cli, const struct cli_args *args)
 
     if (cli_open(cli))
         return EXIT_FAILED;
+    tell_strange();
     rc = restore_saved(cli);
     n = files_of(autostart_dir, is_ours, &files);
     for (int i = 0; i < n; i++) {
@@ -443,14 +486,18 @@ static bool wants_save(struct cli *cli, const uint8_t uuid[16])
     return save;
 }
 
-/* Guests of other tools have no record, and are those tools' to stop: xendomains saves them, libvirt-guests too. */
-static bool is_to_stop(struct cli *cli, const struct ctl_domain_info *info)
-{
-    struct guest_state gs;
+struct stopped {
+    pid_t child; /* 0: it is done with */
+    uint32_t domid;
+    char name[CTL_NAME_MAX];
+};
 
-    return info->domid && !info->dying && !info->shutdown && *info->name &&
-           guest_state_get(cli->ctl, info->uuid, &gs, NULL) != -ENOENT;
-}
+struct stopping {
+    struct cli *cli;
+    struct stopped *list;
+    int n, rc;
+    char pending[CTL_NAME_MAX]; /* a guest between two of its lives; empty: none is */
+};
 
 static pid_t stop_one(struct cli *cli, const struct ctl_domain_info *info)
 {
@@ -466,28 +513,119 @@ static pid_t stop_one(struct cli *cli, const struct ctl_domain_info *info)
     return begin_verb("save", "--", info->name, path);
 }
 
+/* Each domain once: what it did not do when it was asked is not tried again. */
+static void begin_stop(struct stopping *s, const struct ctl_domain_info *info)
+{
+    struct stopped *bigger;
+
+    for (int i = 0; i < s->n; i++) {
+        if (s->list[i].domid == info->domid)
+            return;
+    }
+    bigger = realloc(s->list, (size_t)(s->n + 1) * sizeof(*bigger));
+    if (!bigger) {
+        s->rc = failed(s->cli, info->name, -ENOMEM, "stop", NULL, "out of memory");
+        return;
+    }
+    s->list = bigger;
+    bigger[s->n] = (struct stopped){.domid = info->domid, .child = stop_one(s->cli, info)};
+    memcpy(bigger[s->n].name, info->name, sizeof(info->name));
+    if (bigger[s->n].child < 0) {
+        s->rc = failed(s->cli, info->name, -errno, "stop", autostart_saved,
+                       "no process or no directory can be made for it");
+        bigger[s->n].child = 0;
+    }
+    s->n++;
+}
+
+/* It has no domain that could be asked, and is about to have one, or to go. */
+static bool is_between(const struct guest_state *gs, const struct ctl_domain_info *d)
+{
+    switch (gs->phase) {
+    case GUEST_BUILDING:
+    case GUEST_STARTING:
+    case GUEST_RENAMING:
+    case GUEST_REBOOTING:
+    case GUEST_INCOMING:
+        return true;
+    case GUEST_RUNNING:
+        return d && d->shutdown && gs->watched && d->shutdown_reason != SHUTDOWN_suspend;
+    default:
+        return false;
+    }
+}
+
+/* Guests of other tools have no record, and are those tools' to stop: xendomains saves them, libvirt-guests too. */
+static void look_at_guest(struct stopping *s, const struct guest_state *gs, const struct ctl_domain_info *list, int n)
+{
+    const struct ctl_domain_info *d = guest_domain(list, n, gs->uuid);
+
+    if (is_between(gs, d)) {
+        drop_saved(s->cli, gs->name);
+        snprintf(s->pending, sizeof(s->pending), "%s", gs->name);
+    } else if (d && d->domid && !d->shutdown && *d->name && gs->phase != GUEST_DYING) {
+        begin_stop(s, d);
+    }
+}
+
+static int look(struct stopping *s)
+{
+    struct ctl_domain_info *domains = NULL;
+    struct guest_state *guests = NULL;
+    struct ctl_error err = {0};
+    int n = ctl_domain_list(s->cli->ctl, &domains, &err), m = n < 0 ? n : guest_state_list(s->cli->ctl, &guests, &err);
+
+    *s->pending = '\0';
+    for (int i = 0; i < m; i++)
+        look_at_guest(s, &guests[i], domains, n);
+    if (m >= 0 && *s->pending && supervisor_start(&err) < 0)
+        m = -1; /* nobody sees to it */
+    if (n >= 0)
+        free(domains);
+    free(guests);
+    if (m >= 0)
+        return EXIT_OK;
+    *s->pending = '\0';
+    return cli_fail(s->cli, NULL, &err, CLI_NO_DOMAIN);
+}
+
+/* How many are still at it. */
+static int reap(struct stopping *s)
+{
+    int left = 0, status;
+
+    for (int i = 0; i < s->n; i++) {
+        pid_t ended = s->list[i].child ? waitpid(s->list[i].child, &status, WNOHANG) : 0;
+
+        if (ended) {
+            s->list[i].child = 0;
+            if (ended < 0 || !WIFEXITED(status) || WEXITSTATUS(status))
+                s->rc = EXIT_FAILED;
+        }
+        left += s->list[i].child != 0;
+    }
+    return left;
+}
+
+static void give_up(struct stopping *s)
+{
+    for (int i = 0; i < s->n; i++) {
+        if (!s->list[i].child)
+            continue;
+        kill(s->list[i].child, SIGTERM);
+        end_verb(s->list[i].child);
+        s->rc = failed(s->cli, s->list[i].name, -ETIMEDOUT, "stop", NULL, "it did not stop in time, and runs on");
+    }
+    if (*s->pending)
+        s->rc = failed(s->cli, s->pending, -ETIMEDOUT, "stop", NULL, "it was still being built, restarted or removed");
+}
+
 static uint64_t now_s(void)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec;
-}
-
-/* One that is not done in time is given up. */
-static int wait_until(struct cli *cli, pid_t child, uint64_t until, const char *name)
-{
-    int status;
-    pid_t ended = 0;
-
-    while (child > 0 && (ended = waitpid(child, &status, WNOHANG)) == 0 && now_s() < until)
-        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
-    if (child > 0 && ended == 0) {
-        kill(child, SIGTERM);
-        end_verb(child);
-        return failed(cli, name, -ETIMEDOUT, "stop", NULL, "it did not stop in time, and runs on");
-    }
-    return ended == child && WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILED;
 }
 
 static int parse_timeout(const struct cli *cli, const char *text, uint64_t *seconds)
@@ -501,39 +639,32 @@ static int parse_timeout(const struct cli *cli, const char *text, uint64_t *seco
     return EXIT_OK;
 }
 
-/* All are asked before any is waited for. */
+/*
+ * All are asked before any is waited for. A guest that is just restarted is not there to be asked: while LOCK_STOPPING
+ * is held it is removed instead, and whatever was beyond that point, or is only being created, is asked when it runs.
+ */
 static int stop(struct cli *cli, const struct cli_args *args)
 {
-    struct ctl_domain_info *list;
-    struct ctl_error err = {0};
+    struct stopping s = {.cli = cli};
     uint64_t seconds, until;
-    pid_t *children;
-    int n, rc = parse_timeout(cli, args->value['t'], &seconds);
+    int rc = parse_timeout(cli, args->value['t'], &seconds);
 
     if (rc)
         return rc;
     if (cli_open(cli))
         return EXIT_FAILED;
-    n = ctl_domain_list(cli->ctl, &list, &err);
-    if (n < 0)
-        return cli_fail(cli, NULL, &err, CLI_NO_DOMAIN);
-    children = calloc((size_t)n + 1, sizeof(*children));
-    if (!children)
-        rc = failed(cli, NULL, -ENOMEM, "stop the guests", NULL, "out of memory");
     until = now_s() + seconds;
-    for (int i = 0; children && i < n; i++) {
-        if (is_to_stop(cli, &list[i]))
-            children[i] = stop_one(cli, &list[i]);
-        if (children[i] < 0)
-            failed(cli, list[i].name, -errno, "stop", autostart_saved, "no process or no directory can be made for it");
+    lock_try(LOCK_STOPPING); /* or another one is at it, which does as well */
+    rc = look(&s);
+    while ((reap(&s) || *s.pending) && now_s() < until) {
+        nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
+        if (!rc)
+            rc = look(&s);
     }
-    for (int i = 0; children && i < n; i++) {
-        if (children[i] && wait_until(cli, children[i], until, list[i].name))
-            rc = EXIT_FAILED;
-    }
-    free(children);
-    free(list);
-    return rc;
+    give_up(&s);
+    lock_drop(LOCK_STOPPING);
+    free(s.list);
+    return rc ? rc : s.rc;
 }
 
 /* --- the verb ------------------------------------------------------------------------------------------------------

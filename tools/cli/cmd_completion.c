@@ -2,8 +2,11 @@
 /*
  * `completion`: a script for bash, made from the table of verbs, that completes verbs, options, names of domains and
  * files. What an operand is, its usage line says: DOMAIN and a first NAME are domains, FILE is a file, words in small
- * letters with | between them are a choice. zsh runs the same script by its bashcompinit. What bash is offered it
- * expands, commands in it included: of names, which other tools may have given, only harmless ones are.
+ * letters with | between them are a choice. What bash is offered it expands, commands in it included: of names, which
+ * other tools may have given, only harmless ones are.
+ *
+ * zsh runs the same script by its bashcompinit. It may also be a file _umbra where zsh looks for completions, which is
+ * read as a function of that name at the first use, and has to complete the line at once then.
  */
 #include <ctype.h>
 #include <stdlib.h>
@@ -65,6 +68,8 @@ static const char program[] =
     "    fi\n"
     "}\n"
     "complete -F _umbra umbra\n";
+
+static const char first_use[] = "[ \"${funcstack[1]-}\" != _umbra ] || _bash_complete -F _umbra\n";
 
 /* --- what the table says ---------------------------------------------------------------------------------------------
  */
@@ -199,11 +204,15 @@ int cmd_completion(struct cli *cli, const struct cli_args *args)
 
     if (!zsh && strcmp(shell, "bash") != 0)
         return cli_usage(cli, "%s: there are bash and zsh", shell);
+    if (zsh)
+        puts("#compdef umbra");
     printf("# Completion of umbra's command line, made by `umbra completion %s` of version " UMBRA_VERSION ".\n",
            shell);
     if (zsh)
         puts("autoload -U +X bashcompinit && bashcompinit");
     print_table();
     fputs(program, stdout);
+    if (zsh)
+        fputs(first_use, stdout);
     return EXIT_OK;
 }

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -24,6 +25,7 @@
 #include "cli/supervisor.h"
 #include "cli/terminal.h"
 
+#define END_MS  500   /* between two looks whether the guest has ended */
 #define LOCK_MS 10000 /* for whoever has the guest in hand whose name is wanted */
 
 struct create {
@@ -226,7 +228,7 @@ static int build(struct create *cr, struct ctl_error *err)
 
     if (rc == 0)
         rc = record(cr, err);
-    if (rc == 0 && cr->stream) /* before all of its memory is read */
+    if (rc == 0) /* before its memory is made or read */
         rc = guest_devices_check(cr->cli->ctl, &cr->config, CTL_NO_TWIN, err);
     if (rc == 0)
         rc = guest_build(cr->cli->ctl, &cr->config, &from, &cr->domid, err);
@@ -266,6 +268,14 @@ static int start(struct create *cr, struct ctl_error *err)
     return guest_start(cr->cli->ctl, &cr->gs, cr->args->value['p'] != NULL, err);
 }
 
+/* Why it has the paging mode that it has, if its configuration did not say. */
+static const char *why(const struct create *cr, const struct ctl_domain_info *info)
+{
+    return cr->stream || cr->config.hap != CONFIG_NOT_SAID ? ""
+           : info->hap                                     ? " (the host has it)"
+                                                           : " (the host has no nested paging)";
+}
+
 static int report_created(const struct create *cr)
 {
     struct ctl_domain_info info = {0};
@@ -278,8 +288,8 @@ static int report_created(const struct create *cr)
     if (cr->config.type == CONFIG_PVH && ctl_domain_info(cr->cli->ctl, cr->domid, &info, NULL) >= 0)
         paging = paging_name(&info);
     if (!cr->cli->json) {
-        printf("%s: %s as domain %u%s%s%s\n", cr->config.name, cr->stream ? "restored" : "created", cr->domid,
-               paging ? ", with " : "", paging ? paging : "", paging ? " paging" : "");
+        printf("%s: %s as domain %u%s%s%s%s\n", cr->config.name, cr->stream ? "restored" : "created", cr->domid,
+               paging ? ", with " : "", paging ? paging : "", paging ? " paging" : "", paging ? why(cr, &info) : "");
         return EXIT_OK;
     }
     ctl_uuid_format(cr->config.uuid.bytes, uuid);
@@ -313,6 +323,29 @@ static void take_back(struct create *cr)
         ctl_domain_destroy(cr->cli->ctl, cr->domid, NULL);
 }
 
+/* Has the guest stopped for good? It may have become another domain, or be kept as it is. Or -errno. */
+static int ended(const struct create *cr, struct ctl_error *err)
+{
+    struct guest_state gs;
+    int rc = guest_state_get(cr->cli->ctl, cr->gs.uuid, &gs, err);
+
+    if (rc == -ENOENT)
+        return 1;
+    return rc < 0 ? rc : gs.phase == GUEST_PRESERVED || gs.phase == GUEST_HANDED_OVER || gs.phase == GUEST_UNKNOWN;
+}
+
+/* -F: the supervisor, which may have been killed, does what is to be done when the guest stops. */
+static int wait_end(const struct create *cr)
+{
+    struct ctl_error err = {0};
+    int rc;
+
+    fflush(stdout);
+    while ((rc = ended(cr, &err)) == 0 && (rc = supervisor_start(&err)) >= 0)
+        nanosleep(&(struct timespec){.tv_nsec = END_MS * 1000000L}, NULL);
+    return rc < 0 ? cli_fail(cr->cli, cr->config.name, &err, CLI_NO_DOMAIN) : EXIT_OK;
+}
+
 static int create(struct create *cr)
 {
     struct ctl_error err = {0};
@@ -332,20 +365,34 @@ static int create(struct create *cr)
     release_signals();
     if (rc)
         return rc;
-    if (cr->console >= 0)
-        return console_attach(cr->cli, cr->console, ESCAPE_DEFAULT);
-    return report_created(cr);
+    rc = cr->console >= 0 ? console_attach(cr->cli, cr->console, ESCAPE_DEFAULT) : report_created(cr);
+    return rc == EXIT_OK && cr->args->value['F'] ? wait_end(cr) : rc;
 }
 
 int cmd_create(struct cli *cli, const struct cli_args *args)
 {
     struct create cr = {.cli = cli, .args = args, .console = -1};
-    int rc = read_config(&cr);
+    int rc;
 
+    if (args->value['F'] && args->value['e'])
+        return cli_usage(cli, "-F: with -e nobody sees to the guest when it stops");
+    rc = read_config(&cr);
     if (rc == EXIT_OK)
         rc = args->value['n'] ? dry_run(&cr) : create(&cr);
     config_free(&cr.config);
     return rc;
+}
+
+/* -d: to standard error, as xl does. */
+static void show_config(struct create *cr)
+{
+    struct json_out *o = json_out_new(true);
+    char *text;
+
+    config_json(&cr->config, o, NULL);
+    text = json_out_end(o);
+    fputs(text ? text : "", stderr);
+    free(text);
 }
 
 static int restore(struct create *cr, int fd)
@@ -361,6 +408,8 @@ static int restore(struct create *cr, int fd)
     if (rc == 0)
         rc = saved_config_read(text, file, &cr->config, &cr->more, &err);
     free(text);
+    if (rc >= 0 && cr->args->value['d'])
+        show_config(cr);
     rc = rc < 0 ? cli_fail(cr->cli, file, &err, CLI_NO_DOMAIN) : create(cr);
     ctl_stream_close(cr->stream);
     return rc;

@@ -103,30 +103,14 @@ static int locked(struct job *j, int (*work)(struct job *j, struct ctl_error *er
  */
 
 /* The parts of a spec may be operands of their own, as with xl. */
-static char *join(const struct cli_args *args)
-{
-    size_t n = 1;
-    char *text;
-
-    for (int i = 1; i < args->n; i++)
-        n += strlen(args->operand[i]) + 1;
-    text = calloc(1, n);
-    for (int i = 1; i < args->n && text; i++) {
-        strcat(text, i > 1 ? "," : "");
-        strcat(text, args->operand[i]);
-    }
-    return text;
-}
-
 static int read_spec(struct job *j, const struct cli_args *args, const struct settings *settings)
 {
-    struct spec_fault fault = {.code = "E_MEMORY", .message = "out of memory"};
-    char *text = join(args);
-    bool ok = text && spec_parse(j->t, text, &j->spec, &fault) && spec_complete(j->t, &j->spec, &fault);
+    struct spec_fault fault = {0};
+    bool ok = spec_parse_texts(j->t, args->operand + 1, args->n - 1, &j->spec, &fault) &&
+              spec_complete(j->t, &j->spec, &fault);
 
     if (ok && j->kind == KIND_VIFS)
         ok = settings_for_vif(settings, &j->spec, &fault);
-    free(text);
     if (ok)
         return EXIT_OK;
     return cli_usage(j->cli, "%s%s%s", fault.message, fault.hint ? "; " : "", fault.hint ? fault.hint : "");

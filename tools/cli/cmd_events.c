@@ -17,6 +17,7 @@
 #include "cli/events.h"
 #include "cli/output.h"
 
+#define WATCHED "/umbra/guest"
 #define LOOK_MS 500
 
 struct stream {
@@ -212,7 +213,23 @@ static void drain(struct stream *s)
 
     while ((path = ctl_store_event(s->cli->ctl)) != NULL)
         free(path);
-    s->records_changed = true; /* or xenstored is gone, which reading them will tell */
+    s->records_changed = true;
+}
+
+/* The descriptor of the watches is a pipe of the library's own, and tells nothing when xenstored dies. A connection
+ * that broke stays broken, so that one that was started again meanwhile is not taken for the one that knew our watches.
+ */
+static int ask_store(struct stream *s, struct ctl_error *err)
+{
+    struct ctl_error why = {0};
+    char *value = ctl_store_read(s->cli->ctl, WATCHED, &why);
+    bool answered = value || why.code == -ENOENT;
+
+    free(value);
+    if (answered)
+        return 0;
+    *err = why;
+    return why.code;
 }
 
 /* Until something may have happened, or for `ms`. */
@@ -226,7 +243,7 @@ static void wait_for_news(struct stream *s, uint64_t ms)
 
 static int watch(struct stream *s, struct ctl_error *err)
 {
-    static const char *const paths[] = {"@introduceDomain", "@releaseDomain", "/umbra/guest"};
+    static const char *const paths[] = {"@introduceDomain", "@releaseDomain", WATCHED};
     int rc = 0;
 
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]) && rc >= 0; i++)
@@ -254,7 +271,9 @@ static int follow(struct stream *s, const struct cli_args *args, uint64_t until,
         if (now >= until)
             return once ? ctl_error_set(err, -ETIMEDOUT, "wait for an event", NULL, NULL, "nothing happened") : 0;
         wait_for_news(s, until - now < LOOK_MS ? until - now : LOOK_MS);
-        rc = look(s, false, err);
+        rc = ask_store(s, err);
+        if (rc >= 0)
+            rc = look(s, false, err);
     }
     return rc;
 }

@@ -33,7 +33,7 @@ static int rename_record(struct ctl *ctl, const uint8_t uuid[16], const char *na
         return -ENOENT;
     if (gs.phase == GUEST_UNKNOWN)
         return cannot_rename(-EOPNOTSUPP, "its record is not understood", err);
-    return guest_state_rename(ctl, &gs, name, err);
+    return guest_state_rename_all(ctl, &gs, name, err);
 }
 
 /* Record, if it has one, and nodes, if it has a domain now: what was so before the locks were taken may have changed.

@@ -45,6 +45,79 @@ static void print_hardware(const struct ctl_host_info *h, const struct utsname *
     info_line(stdout, "free_cpus", "0");
 }
 
+/* --- info -n --- */
+
+struct topology {
+    struct ctl_cpu_topology *cpus;
+    struct ctl_node *nodes;
+    int n_cpus, n_nodes;
+};
+
+static int read_topology(struct cli *cli, struct topology *t, struct ctl_error *err)
+{
+    t->n_cpus = ctl_host_topology(cli->ctl, &t->cpus, err);
+    t->n_nodes = t->n_cpus < 0 ? 0 : ctl_host_nodes(cli->ctl, &t->nodes, err);
+    return t->n_cpus < 0 ? t->n_cpus : t->n_nodes;
+}
+
+static void free_topology(struct topology *t)
+{
+    free(t->cpus);
+    free(t->nodes);
+}
+
+/* As xl has it, which goes on with devices: of these nothing is known. */
+static void print_topology(const struct topology *t)
+{
+    fputs("cpu_topology           :\ncpu:    core    socket     node\n", stdout);
+    for (int i = 0; i < t->n_cpus; i++) {
+        const struct ctl_cpu_topology *c = &t->cpus[i];
+
+        printf("%3u:    %4u     %4u     %4u\n", c->cpu, c->core, c->socket, c->node);
+    }
+    fputs("device topology        :\ndevice           node\nNo device topology data available\n"
+          "numa_info              :\nnode:    memsize    memfree    distances\n",
+          stdout);
+    for (int i = 0; i < t->n_nodes; i++) {
+        const struct ctl_node *n = &t->nodes[i];
+
+        printf("%4d:    %6llu     %6llu      ", i, (unsigned long long)n->size_kib >> 10,
+               (unsigned long long)n->free_kib >> 10);
+        for (int j = 0; j < t->n_nodes; j++)
+            printf("%s%u", j ? "," : "", n->distance[j]);
+        putchar('\n');
+    }
+}
+
+static void json_topology(const struct topology *t, struct json_out *o)
+{
+    json_out_array(o, "cpu_topology");
+    for (int i = 0; i < t->n_cpus; i++) {
+        json_out_object(o, NULL);
+        json_out_uint(o, "cpu", t->cpus[i].cpu);
+        json_out_uint(o, "core", t->cpus[i].core);
+        json_out_uint(o, "socket", t->cpus[i].socket);
+        json_out_uint(o, "node", t->cpus[i].node);
+        json_out_close(o);
+    }
+    json_out_close(o);
+    json_out_array(o, "numa_nodes");
+    for (int i = 0; i < t->n_nodes; i++) {
+        json_out_object(o, NULL);
+        json_out_int(o, "node", i);
+        json_out_uint(o, "memory_kib", t->nodes[i].size_kib);
+        json_out_uint(o, "free_memory_kib", t->nodes[i].free_kib);
+        json_out_array(o, "distances");
+        for (int j = 0; j < t->n_nodes; j++)
+            json_out_uint(o, NULL, t->nodes[i].distance[j]);
+        json_out_close(o);
+        json_out_close(o);
+    }
+    json_out_close(o);
+}
+
+/* --- info --- */
+
 /* The pools of all guests that have one; of a guest that goes meanwhile nothing. 0 or -errno. */
 static int sum_of_pools(struct cli *cli, struct ctl_pool *sum, struct ctl_error *err)
 {
@@ -119,9 +192,13 @@ static void json_daemons(const struct health *d, struct json_out *o)
 
 static void print_umbra(const struct ctl_host_info *h, const struct ctl_pool *pools)
 {
+    const char *paging = host_paging(h->capabilities);
+
     info_line(stdout, "umbra_build", "%s", h->debug_build ? "debug" : "release");
     info_line(stdout, "shadow_memory", "%llu", (unsigned long long)pools->size_kib / 1024);
     info_line(stdout, "shadow_memory_used", "%llu", (unsigned long long)(pools->p2m_kib + pools->shadow_kib) / 1024);
+    info_line(stdout, "paging", "%s%s", paging ? paging : "none (no hardware virtualisation)",
+              paging && strcmp(paging, "shadow") == 0 ? " (no nested paging)" : "");
 }
 
 static void json_hypervisor(const struct ctl_host_info *h, struct json_out *o)
@@ -147,12 +224,24 @@ static void json_umbra(const struct ctl_host_info *h, const struct ctl_pool *poo
     json_out_str(o, "umbra_build", h->debug_build ? "debug" : "release");
     json_out_uint(o, "shadow_memory_kib", pools->size_kib);
     json_out_uint(o, "shadow_memory_used_kib", pools->p2m_kib + pools->shadow_kib);
+    json_out_str(o, "paging", host_paging(h->capabilities));
 }
 
-static int info_json(struct cli *cli, const struct ctl_host_info *h, const struct ctl_pool *pools,
-                     const struct utsname *u, const struct health *d)
+/* What `info` shows. */
+struct facts {
+    struct ctl_host_info host;
+    struct ctl_pool pools;
+    struct utsname u;
+    struct health daemons;
+    struct topology topology;
+    bool numa; /* which is wanted */
+};
+
+static int info_json(struct cli *cli, const struct facts *facts)
 {
     struct json_out *o = json_out_new(true);
+    const struct ctl_host_info *h = &facts->host;
+    const struct utsname *u = &facts->u;
     char caps[HW_CAPS_TEXT], words[256];
 
     hw_caps(caps, h);
@@ -176,35 +265,48 @@ static int info_json(struct cli *cli, const struct ctl_host_info *h, const struc
     json_out_uint(o, "outstanding_claims_kib", h->outstanding_kib);
     json_hypervisor(h, o);
     if (h->is_umbra)
-        json_umbra(h, pools, o);
-    json_daemons(d, o);
+        json_umbra(h, &facts->pools, o);
+    json_daemons(&facts->daemons, o);
+    if (facts->numa)
+        json_topology(&facts->topology, o);
     json_out_close(o);
     return cli_json(cli, o);
 }
 
+static int info_text(const struct facts *facts)
+{
+    print_hardware(&facts->host, &facts->u);
+    if (facts->numa)
+        print_topology(&facts->topology);
+    print_hypervisor(&facts->host);
+    if (facts->host.is_umbra)
+        print_umbra(&facts->host, &facts->pools);
+    print_daemons(&facts->daemons);
+    return EXIT_OK;
+}
+
 int cmd_info(struct cli *cli, const struct cli_args *args)
 {
+    struct facts facts = {.numa = args->value['n'] != NULL};
     struct ctl_error err = {0};
-    struct ctl_host_info host;
-    struct ctl_pool pools;
-    struct health daemons;
-    struct utsname u;
+    int rc;
 
     if (cli_open(cli))
         return EXIT_FAILED;
-    if (ctl_host_info(cli->ctl, &host, &err) < 0 || sum_of_pools(cli, &pools, &err) < 0)
-        return cli_fail(cli, NULL, &err, CLI_NO_DOMAIN);
-    if (uname(&u))
-        memset(&u, 0, sizeof(u));
-    daemons = health_look(cli->ctl);
-    if (cli->json)
-        return info_json(cli, &host, &pools, &u, &daemons);
-    print_hardware(&host, &u);
-    print_hypervisor(&host);
-    if (host.is_umbra)
-        print_umbra(&host, &pools);
-    print_daemons(&daemons);
-    return EXIT_OK;
+    rc = ctl_host_info(cli->ctl, &facts.host, &err);
+    if (rc >= 0)
+        rc = sum_of_pools(cli, &facts.pools, &err);
+    if (rc >= 0 && facts.numa)
+        rc = read_topology(cli, &facts.topology, &err);
+    if (rc >= 0) {
+        uname(&facts.u);
+        facts.daemons = health_look(cli->ctl);
+        rc = cli->json ? info_json(cli, &facts) : info_text(&facts);
+    } else {
+        rc = cli_fail(cli, NULL, &err, CLI_NO_DOMAIN);
+    }
+    free_topology(&facts.topology);
+    return rc;
 }
 
 static int dmesg_json(struct cli *cli, char *text)

@@ -293,25 +293,49 @@ static void put_list_json(struct cli *cli, const struct row *row, struct json_ou
 static void put_long(struct cli *cli, const struct row *row, struct json_out *o)
 {
     struct ctl_domain_info named = row->info;
+    struct list_facts facts = {.domid = LIST_NO_DOMID};
     struct json_value *config;
     struct ctl_sched sched;
-    bool known;
 
     if (!row->has_domain || row->info.dying)
         return;
     config = row_config(cli, row);
-    known = ctl_sched_get(cli->ctl, row->info.domid, &sched, NULL) >= 0;
+    facts.cpus = list_host_cpus(cli->ctl);
+    facts.sched = ctl_sched_get(cli->ctl, row->info.domid, &sched, NULL) >= 0 ? &sched : NULL;
     print_name(named.name, &row->info);
-    list_long(&named, config, known ? &sched : NULL, o);
+    list_long(&named, config, &facts, o);
     json_free(config);
+}
+
+/* What the options of `list` ask for. */
+static struct list_more more;
+
+static void header_more(FILE *f)
+{
+    list_header(f, &more);
+}
+
+/* Of the host's nodes, whose number is asked for each time: nobody does so with many domains. */
+static const char *nodes_of(struct cli *cli, const struct row *row, char text[256])
+{
+    uint8_t map[CTL_NODES_MAX / 8];
+    struct ctl_host_info host;
+
+    snprintf(text, 256, "-");
+    if (row->has_domain && ctl_host_info(cli->ctl, &host, NULL) == 0 &&
+        ctl_domain_nodes(cli->ctl, row->info.domid, map, NULL) == 0)
+        cpu_ranges(text, 256, map, host.nr_nodes < CTL_NODES_MAX ? host.nr_nodes : CTL_NODES_MAX);
+    return text;
 }
 
 static void put_list(struct cli *cli, const struct row *row, struct json_out *o)
 {
+    char nodes[256];
+
     if (cli->json)
         put_list_json(cli, row, o);
     else
-        list_row(stdout, &row->info);
+        list_row(stdout, &row->info, &more, more.nodes ? nodes_of(cli, row, nodes) : NULL);
 }
 
 /* To whoever looks at the guests, what of the daemons is not as it should be. */
@@ -334,11 +358,40 @@ int cmd_list(struct cli *cli, const struct cli_args *args)
     bool detailed = args->value['l'] != NULL;
     int rc;
 
+    more = (struct list_more){args->value['v'] != NULL, args->value['c'] != NULL, args->value['n'] != NULL};
     cli->json |= detailed;
-    rc = print_rows(cli, args, list_header, detailed ? put_long : put_list);
+    rc = print_rows(cli, args, header_more, detailed ? put_long : put_list);
     if (cli->ctl)
         tell_health(cli);
     return rc;
+}
+
+/* --- vm-list --------------------------------------------------------------------------------------------------------
+ */
+
+/* Of domains that are there: what is half removed has no name to go by. */
+static void put_vm(struct cli *cli, const struct row *row, struct json_out *o)
+{
+    char name[CTL_NAME_MAX], uuid[CTL_UUID_TEXT];
+
+    if (!row->has_domain || row->info.dying)
+        return;
+    if (!cli->json) {
+        vm_row(stdout, &row->info);
+        return;
+    }
+    print_name(name, &row->info);
+    ctl_uuid_format(row->info.uuid, uuid);
+    json_out_object(o, NULL);
+    json_out_str(o, "uuid", uuid);
+    json_out_uint(o, "domid", row->info.domid);
+    json_out_str(o, "name", name);
+    json_out_close(o);
+}
+
+int cmd_vm_list(struct cli *cli, const struct cli_args *args)
+{
+    return print_rows(cli, args, vm_header, put_vm);
 }
 
 /* --- claims ---------------------------------------------------------------------------------------------------------

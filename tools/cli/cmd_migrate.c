@@ -128,11 +128,40 @@ static const char *said(const char *option, const struct settings *s, const char
     return option ? option : settings_text(s, setting);
 }
 
+/* xl's -s: a command in the place of ssh, for the shell, which may end in #; an empty one: HOST is the command. */
+static int parse_ssh(struct migration *m, const char *ssh)
+{
+    int n = snprintf(m->command, sizeof(m->command), "%s \"$1\" umbra migrate-receive%s%s", ssh,
+                     m->way.no_watch ? " -e" : "", m->way.paused ? " -p" : "");
+
+    if (n >= (int)sizeof(m->command))
+        return cli_usage(m->cli, "--ssh: the command is too long");
+    m->way.how = *ssh ? m->command : "eval \"$1\"";
+    return EXIT_OK;
+}
+
+/* What the receiver can be told only by who starts it. */
+static int check_told(const struct migration *m)
+{
+    if ((!m->way.no_watch && !m->way.paused) || strcmp(m->way.how, TRANSPORT_SSH) == 0)
+        return EXIT_OK;
+    return cli_usage(m->cli, "--%s: `umbra migrate-receive` on the other host takes it with this transport",
+                     m->way.no_watch ? "no-watch" : "paused");
+}
+
 static int parse_transport(struct migration *m, const struct cli_args *args, const struct settings *s)
 {
     const char *how = said(args->value['T'], s, "migrate.transport"), *key = args->value['k'];
 
+    m->way.no_watch = args->value['e'] != NULL;
+    m->way.paused = args->value['p'] != NULL;
+    if (args->value['s'] && (args->value['T'] || key))
+        return cli_usage(m->cli, "--ssh: it is a way of its own, without --transport and --key");
+    if (args->value['s'])
+        return parse_ssh(m, args->value['s']);
     m->way.how = how ? how : TRANSPORT_SSH;
+    if (check_told(m))
+        return EXIT_USAGE;
     if (strcmp(m->way.how, TRANSPORT_TCP) == 0)
         return parse_tcp(m, said(key, s, "migrate.key"));
     if (key)
@@ -146,6 +175,7 @@ static int parse(struct migration *m, const struct cli_args *args, const struct 
     const struct cli *cli = m->cli;
     int rc = parse_transport(m, args, s);
 
+    m->keep_domid = args->value['D'] != NULL;
     m->send = (struct ctl_send){.live = !args->value['S'], .timeout_ms = TIMEOUT_MS, .suspend_ms = SUSPEND_MS};
     if (!rc && *m->way.host == '-')
         rc = cli_usage(cli, "%s: not a host", m->way.host);
@@ -164,6 +194,46 @@ static int parse(struct migration *m, const struct cli_args *args, const struct 
     if (!rc && args->value['S'] && (args->value['d'] || args->value['o'] || args->value['t']))
         rc =
             cli_usage(cli, "--non-live: there are no rounds that --max-downtime, --timeout and --on-timeout could end");
+    return rc;
+}
+
+/* --- the configuration --- */
+
+/* Whether the files are there is the other host's to say, and from which directory they are looked for nobody's. */
+static int check_config(const struct migration *m, const struct config *c, const char *file)
+{
+    if ((c->type == CONFIG_PVH) != m->info.hvm)
+        return cli_usage(m->cli, "%s: type: the guest is %s one", file, m->info.hvm ? "a pvh" : "a pv");
+    if (*c->kernel != '/' || (c->ramdisk && *c->ramdisk != '/'))
+        return cli_usage(m->cli, "%s: %s: write it with its whole path on the other host", file,
+                         *c->kernel != '/' ? "kernel" : "ramdisk");
+    return EXIT_OK;
+}
+
+/* xl's -C. Name and uuid stay the guest's. */
+static int read_config(struct migration *m, const char *file, const struct settings *s)
+{
+    struct config_input in = {.file = file};
+    struct json_out *o = json_out_new(false);
+    struct diags d = {0};
+    struct config c;
+    int rc;
+
+    config_load(&in, &c, &d);
+    settings_for_guest(s, &c, &d);
+    config_check_required(&c, &d);
+    config_check_fit(&c, &d);
+    memcpy(c.uuid.bytes, m->info.uuid, sizeof(m->info.uuid));
+    c.uuid.given = true;
+    if (!diags_failed(&d))
+        d.out_of_memory |= config_devices_fill(&c.vifs) != 0;
+    config_json(&c, o, NULL);
+    m->config = json_out_end(o);
+    d.out_of_memory |= !m->config;
+    cli_show_reports(m->cli, &d);
+    rc = diags_failed(&d) ? EXIT_USAGE : check_config(m, &c, file);
+    diags_free(&d);
+    config_free(&c);
     return rc;
 }
 
@@ -206,9 +276,27 @@ static int migrate_locked(struct migration *m)
     return rc < 0 ? cli_fail(m->cli, m->name, &err, m->domid) : EXIT_OK;
 }
 
+static int take_and_send(struct migration *m)
+{
+    struct ctl_error err = {0};
+    int rc;
+
+    /* If we are killed, it is the supervisor that ends what we began. */
+    if (supervisor_start(&err) < 0 || guest_take(m->cli->ctl, "migrate", &m->domid, &m->info, &m->gs, &err) < 0)
+        return cli_fail(m->cli, m->name, &err, m->domid);
+    m->began_ms = migrate_now_ms();
+    snprintf(m->guest, sizeof(m->guest), "%s", m->gs.name); /* which changes on the way */
+    m->name = m->guest;
+    hold_signals();
+    rc = migrate_locked(m);
+    guest_unlock(m->info.uuid);
+    return rc;
+}
+
 static int migrate(struct cli *cli, const struct cli_args *args, const struct settings *s)
 {
     struct migration m = {.cli = cli, .name = args->operand[0], .way.host = args->operand[1]};
+    const char *file = args->value['C'];
     struct ctl_error err = {0};
     int rc = parse(&m, args, s);
 
@@ -216,17 +304,13 @@ static int migrate(struct cli *cli, const struct cli_args *args, const struct se
         return rc;
     if (cli_guest(cli, m.name, &m.domid))
         return EXIT_FAILED;
-    if (args->value['n'])
-        return migrate_check(&m);
-    /* If we are killed, it is the supervisor that ends what we began. */
-    if (supervisor_start(&err) < 0 || guest_take(cli->ctl, "migrate", &m.domid, &m.info, &m.gs, &err) < 0)
+    if (ctl_domain_info(cli->ctl, m.domid, &m.info, &err) < 0)
         return cli_fail(cli, m.name, &err, m.domid);
-    m.began_ms = migrate_now_ms();
-    snprintf(m.guest, sizeof(m.guest), "%s", m.gs.name); /* which changes on the way */
-    m.name = m.guest;
-    hold_signals();
-    rc = migrate_locked(&m);
-    guest_unlock(m.info.uuid);
+    if (file)
+        rc = read_config(&m, file, s);
+    if (rc == EXIT_OK)
+        rc = args->value['n'] ? migrate_check(&m) : take_and_send(&m);
+    free(m.config);
     return rc;
 }
 

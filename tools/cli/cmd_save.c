@@ -93,7 +93,8 @@ static int write_stream(struct save *s, struct ctl_error *err)
     if (rc >= 0)
         rc = guest_state_config(s->cli->ctl, s->gs.uuid, &ours, err);
     if (rc >= 0) {
-        config = ours ? saved_config_write(&s->info, ours, &more) : NULL;
+        more.keep_domid = s->args->value['D'] != NULL;
+        config = ours ? saved_config_write(s->cli->ctl, &s->info, ours, &more) : NULL;
         rc = config ? ctl_stream_write_config(stream, config, err)
                     : ctl_error_set(err, -EINVAL, "save", s->name, NULL, "its record has no readable configuration");
     }

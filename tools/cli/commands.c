@@ -14,6 +14,7 @@
 static const struct cli_option create_options[] = {
     {'c', "console", NULL, "attach to the guest's console, from its first line on"},
     {'p', "paused", NULL, "leave the guest paused"},
+    {'F', "foreground", NULL, "return when the guest has stopped for good"},
     {'n', "dry-run", NULL, "only check, and print the resulting configuration as JSON"},
     {'q', "quiet", NULL, "say nothing if all goes well"},
     {'f', "defconfig", "FILE", "the configuration file, instead of the first operand"},
@@ -44,6 +45,14 @@ static const struct cli_option dmesg_options[] = {
 
 static const struct cli_option list_options[] = {
     {'l', "long", NULL, "the configurations, as JSON in the form of xl's `list -l`"},
+    {'v', "verbose", NULL, "uuids, and why they shut down, as well"},
+    {'c', "cpupool", NULL, "their CPU pools as well"},
+    {'n', "numa", NULL, "the memory nodes that their memory is to come from as well"},
+    {0},
+};
+
+static const struct cli_option info_options[] = {
+    {'n', "numa", NULL, "the CPUs' topology and the memory nodes as well"},
     {0},
 };
 
@@ -77,6 +86,7 @@ static const struct cli_option shadow_options[] = {
 static const struct cli_option save_options[] = {
     {'c', "checkpoint", NULL, "let the guest go on when it is saved"},
     {'p', "paused", NULL, "likewise, but leave it paused"},
+    {'D', "keep-domid", NULL, "the guest has its number again when it is restored"},
     {'t', "timeout", "SECONDS", "how long the guest may take to suspend; 60 is the default"},
     {0},
 };
@@ -86,11 +96,13 @@ static const struct cli_option restore_options[] = {
     {'p', "paused", NULL, "leave the guest paused"},
     {'q', "quiet", NULL, "say nothing if all goes well"},
     {'e', "no-watch", NULL, "do not supervise the guest: whoever calls cleans up when it ends"},
+    {'d', "debug", NULL, "print the configuration that the file has to standard error"},
     {0},
 };
 
 static const struct cli_option migrate_options[] = {
     {'T', "transport", "ssh|tcp|COMMAND", "the way to HOST; COMMAND leads to `umbra migrate-receive` there"},
+    {'s', "ssh", "COMMAND", "this instead of ssh, before HOST and `umbra migrate-receive`"},
     {'k', "key", "FILE", "of tcp: what both hosts have, 64 hexadecimal digits"},
     {'d', "max-downtime", "TIME", "suspend the guest when the rest can be sent in this time; 300ms"},
     {'t', "timeout", "TIME", "how long it may be copied while it runs; 10m, 0 for ever"},
@@ -100,6 +112,10 @@ static const struct cli_option migrate_options[] = {
     {'N', "streams", "N", "send its pages on N connections, 16 at most; one is the default"},
     {'S', "non-live", NULL, "the guest sleeps for all the time of the copy"},
     {'l', "live", NULL, "accepted for scripts made for xl: it is the default"},
+    {'C', "config", "FILE", "send this configuration instead of the guest's own"},
+    {'D', "keep-domid", NULL, "the guest has the same number there"},
+    {'e', "no-watch", NULL, "it is not supervised there: whoever calls cleans up when it ends"},
+    {'p', "paused", NULL, "leave it paused there"},
     {'n', "check", NULL, "only ask HOST whether it would take the guest"},
     {0},
 };
@@ -164,6 +180,7 @@ const struct command commands[] = {
     {"create", "FILE [KEY=VALUE]...", "Build a guest from its configuration and start it.", 0, -1, create_options,
      cmd_create, true},
     {"list", "[DOMAIN]...", "List domains.", 0, -1, list_options, cmd_list, false},
+    {"vm-list", "", "List the uuids of domains.", 0, 0, NULL, cmd_vm_list, false},
     {"console", "DOMAIN", "Attach to a guest's console.", 1, 1, console_options, cmd_console, false},
     {"pause", "DOMAIN", "Stop a guest's processors.", 1, 1, NULL, cmd_pause, false},
     {"unpause", "DOMAIN", "Let a paused guest run.", 1, 1, NULL, cmd_unpause, false},
@@ -211,7 +228,7 @@ const struct command commands[] = {
     {"shadow", "stats|audit|blow|dump DOMAIN",
      "Show, check or throw away what a guest's shadow paging has made; the guest runs on.", 2, 2, shadow_options,
      cmd_shadow, false},
-    {"info", "", "Show the host and the hypervisor.", 0, 0, NULL, cmd_info, false},
+    {"info", "", "Show the host and the hypervisor.", 0, 0, info_options, cmd_info, false},
     {"top", "", "Show what domains use, as it changes.", 0, 0, top_options, cmd_top, false},
     {"metrics", "", "Show figures of the host and its domains, for monitoring.", 0, 0, metrics_options, cmd_metrics,
      false},

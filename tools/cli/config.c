@@ -278,11 +278,25 @@ static bool set_enum(const struct setting *s)
     return bad_word(s);
 }
 
+int config_boolean(const struct json_value *v, bool *number)
+{
+    *number = v->type == JSON_NUMBER && (strcmp(v->text, "0") == 0 || strcmp(v->text, "1") == 0);
+    if (*number)
+        return v->text[0] == '1';
+    return v->type == JSON_BOOL ? v->boolean : -1;
+}
+
 static bool set_bool(const struct setting *s)
 {
-    if (s->v->type != JSON_BOOL)
+    struct diag_at at = {.code = "W_BOOLEAN", .src = s->src, .span = &s->v->span, .value = s->v, .warning = true};
+    bool number;
+    int value = config_boolean(s->v, &number);
+
+    if (value < 0)
         return wrong_type(s, "true or false");
-    *(int *)field(s) = s->v->boolean ? CONFIG_TRUE : CONFIG_FALSE;
+    if (number)
+        diag_add(s->d, &at, "%d is taken for %s", value, value ? "true" : "false");
+    *(int *)field(s) = value ? CONFIG_TRUE : CONFIG_FALSE;
     return true;
 }
 
@@ -643,4 +657,11 @@ void config_free(struct config *c)
     free(c->sources);
     free(c->trees);
     memset(c, 0, sizeof(*c));
+}
+
+bool config_names_file(const char *what)
+{
+    struct stat st;
+
+    return strchr(what, '/') || (stat(what, &st) == 0 && !S_ISDIR(st.st_mode));
 }

@@ -73,6 +73,7 @@ struct config {
     int on_poweroff, on_reboot, on_crash, on_watchdog; /* enum ctl_action */
     int on_host_shutdown;                              /* enum config_stop */
     struct config_devices disks, vifs;
+    uint32_t domid; /* no key: of what was saved or moved with -D, its number; else 0 */
 
     /* Where each key of the table got its value; the texts and trees are kept for it. */
     struct config_origin {
@@ -113,11 +114,17 @@ bool config_key_of_xl(const char *name);
 /* Nearest of the candidates returned by next(ctx, i) (NULL ends them) to word, or NULL if none is near. */
 const char *suggest(const char *word, const char *(*next)(const void *ctx, size_t i), const void *ctx);
 
+/* Of an operand that is a file or a guest: is it a file? A guest may be called as a directory is that happens to lie
+ * here.
+ */
+bool config_names_file(const char *what);
 /* What config_load() is made of, for other files in JSON (settings.h). The first: 0 or -errno; src->text is the
  * caller's. */
 int config_read_file(const char *file, struct source *src);
 /* An object, which is the caller's; what is wrong is in d, and then it is NULL or something else. */
 struct json_value *config_read_json(const struct source *src, struct diags *d);
+/* 1, 0, or -1: it is none. A number does as well, since xl has no other: *number, which is a matter for a warning. */
+int config_boolean(const struct json_value *v, bool *number);
 /* Checks the value of a key, by its position in the table, and sets it. False: what is wrong is in d. */
 bool config_set_value(struct config *c, int index, const struct source *src, const struct json_value *v,
                       struct diags *d);

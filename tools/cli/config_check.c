@@ -92,6 +92,7 @@ struct ctl_domain_config config_build(const struct config *c)
         [CONFIG_NOT_SAID] = CTL_HAP_AUTO, [CONFIG_FALSE] = CTL_HAP_OFF, [CONFIG_TRUE] = CTL_HAP_ON};
     struct ctl_domain_config b = {
         .name_taken = true, /* the guest's record has it (guest_state.h) */
+        .domid = c->domid,
         .type = c->type == CONFIG_PVH ? CTL_PVH : CTL_PV,
         .hap = hap[c->hap],
         .shadow_kib = c->shadow_memory,

@@ -23,11 +23,11 @@ const struct spec_table *config_device_table(enum config_kind kind)
     return kind == KIND_DISKS ? &disk_table : kind == KIND_VIFS ? &vif_table : NULL;
 }
 
-/* An override has no object around it, so that its paths would begin with a number. */
+/* An override has no object around it, so that its paths would begin with a number. W_...: a warning. */
 static void report(const struct reading *r, const struct json_value *v, const char *code, const char *hint,
                    const char *message)
 {
-    struct diag_at at = {.code = code, .src = r->src, .span = &v->span, .hint = hint};
+    struct diag_at at = {.code = code, .src = r->src, .span = &v->span, .hint = hint, .warning = *code == 'W'};
 
     if (strcmp(code, "E_MEMORY") == 0) {
         r->d->out_of_memory = true;
@@ -64,15 +64,25 @@ static bool has_nul(const struct json_value *v)
     return strlen(v->text) != v->text_len;
 }
 
-/* The value of a member as text; NULL: it is of the wrong type, which has been said. */
-static const char *member_text(const struct reading *r, const struct spec_key *k, const struct json_value *v)
+static const char *flag_text(const struct reading *r, const struct json_value *v)
 {
-    if (k && k->kind == SPEC_FLAG) {
-        if (v->type == JSON_BOOL)
-            return v->boolean ? "1" : "0";
+    bool number;
+    int value = config_boolean(v, &number);
+
+    if (value < 0) {
         wrong_type(r, v, "true or false");
         return NULL;
     }
+    if (number)
+        report(r, v, "W_BOOLEAN", NULL, value ? "1 is taken for true" : "0 is taken for false");
+    return value ? "1" : "0";
+}
+
+/* The value of a member as text; NULL: it is of the wrong type, which has been said. */
+static const char *member_text(const struct reading *r, const struct spec_key *k, const struct json_value *v)
+{
+    if (k && k->kind == SPEC_FLAG)
+        return flag_text(r, v);
     if (k && k->kind == SPEC_NUMBER) {
         if (v->type == JSON_NUMBER)
             return v->text;

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/config.h"
@@ -144,14 +143,6 @@ static int no_such_key(const struct cli *cli, const char *key)
     return cli_usage(cli, "get: %s: not a key of configurations", key);
 }
 
-/* A guest may be called as a directory is that happens to lie here. */
-static bool names_file(const char *what)
-{
-    struct stat st;
-
-    return strchr(what, '/') || (stat(what, &st) == 0 && !S_ISDIR(st.st_mode));
-}
-
 int config_get(struct cli *cli, const struct cli_args *args)
 {
     const char *what = args->operand[1];
@@ -163,7 +154,7 @@ int config_get(struct cli *cli, const struct cli_args *args)
     fd = open_saved(what);
     if (fd >= 0)
         rc = of_saved(cli, what, fd, &text);
-    else if (names_file(what))
+    else if (config_names_file(what))
         rc = of_file(cli, args, &text);
     else
         rc = of_guest(cli, what, &text);

@@ -58,7 +58,7 @@ const struct config_key config_keys[] = {
      .min = 4 * MIB,
      .max = 4 * TIB,
      .fallback = "memory",
-     .help = "most memory the guest can ever have"},
+     .help = "most memory the guest can ever be given"},
     {.name = "vcpus",
      .kind = KIND_INT,
      FIELD(vcpus),

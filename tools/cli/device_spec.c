@@ -435,14 +435,25 @@ static bool parse_all(struct parse *p, char *text)
     return true;
 }
 
-bool spec_parse(const struct spec_table *t, const char *text, struct spec *s, struct spec_fault *fault)
+bool spec_parse_texts(const struct spec_table *t, char *const *texts, int n, struct spec *s, struct spec_fault *fault)
 {
     struct parse p = {.t = t, .s = s, .fault = fault};
-    char *copy = strdup(text);
-    bool ok = copy ? parse_all(&p, copy) : fail(fault, "E_MEMORY", NULL, "out of memory");
+    bool ok = true;
 
-    free(copy);
+    for (int i = 0; i < n && ok; i++) {
+        char *copy = strdup(texts[i]);
+
+        ok = copy ? parse_all(&p, copy) : fail(fault, "E_MEMORY", NULL, "out of memory");
+        free(copy);
+    }
     return ok;
+}
+
+bool spec_parse(const struct spec_table *t, const char *text, struct spec *s, struct spec_fault *fault)
+{
+    char *const texts[] = {(char *)text};
+
+    return spec_parse_texts(t, texts, 1, s, fault);
 }
 
 /* --- the whole ------------------------------------------------------------------------------------------------------

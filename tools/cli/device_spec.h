@@ -67,6 +67,8 @@ bool spec_set(const struct spec_table *t, struct spec *s, const char *name, cons
               struct spec_fault *fault);
 /* Sets what xl's string says. False: *fault, and *s is to be freed all the same. */
 bool spec_parse(const struct spec_table *t, const char *text, struct spec *s, struct spec_fault *fault);
+/* The same of a device that several strings describe: what takes the rest of one (target=) leaves the next alone. */
+bool spec_parse_texts(const struct spec_table *t, char *const *texts, int n, struct spec *s, struct spec_fault *fault);
 /* Is all there that must be? Completes what follows from it. */
 bool spec_complete(const struct spec_table *t, struct spec *s, struct spec_fault *fault);
 /* -ENOMEM: the copy is to be freed all the same. */

@@ -203,7 +203,7 @@ struct ctl_domain_config guest_build_config(const struct config *c, uint64_t tar
     struct ctl_domain_config build = config_build(c);
     uint64_t most = build.maxmem_kib ? build.maxmem_kib : build.memory_kib;
 
-    if (target_kib != build.memory_kib && target_kib <= most)
+    if (target_kib <= most)
         build.target_kib = target_kib;
     return build;
 }
@@ -421,11 +421,29 @@ static int build_again(struct ctl *ctl, struct guest_state *gs, const struct con
     return rc;
 }
 
+static int remove_for_good(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
+{
+    int rc = guest_end(ctl, gs, err);
+
+    if (rc >= 0)
+        guest_say(gs->name, "domain %lld is removed", (long long)gs->domid);
+    return rc < 0 ? rc : SETTLED;
+}
+
 static int give_up(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
 {
     guest_say_error(gs->name, err);
     guest_say(gs->name, "it could not be started again, and is removed");
     return guest_end(ctl, gs, err);
+}
+
+/* While all guests are asked to stop, for the host goes down, one that would come back is where it is to be. */
+static bool host_stops(const struct guest_state *gs)
+{
+    if (!lock_holder(LOCK_STOPPING))
+        return false;
+    guest_say(gs->name, "all guests are being stopped: it is not started again");
+    return true;
 }
 
 /*
@@ -436,8 +454,11 @@ static int step_restart(struct ctl *ctl, struct guest_state *gs, struct ctl_erro
 {
     struct config c;
     bool passes;
-    int rc = remove_domains(ctl, gs, err);
+    int rc;
 
+    if (host_stops(gs))
+        return remove_for_good(ctl, gs, err);
+    rc = remove_domains(ctl, gs, err);
     if (rc == -EBUSY)
         guest_say_error(gs->name, err); /* it goes when they let go; the guest need not wait for that */
     else if (rc < 0)
@@ -451,6 +472,8 @@ static int step_restart(struct ctl *ctl, struct guest_state *gs, struct ctl_erro
     config_free(&c);
     if (rc < 0)
         return passes ? rc : give_up(ctl, gs, err);
+    if (host_stops(gs))
+        return remove_for_good(ctl, gs, err); /* it never ran */
     rc = guest_start(ctl, gs, false, err);
     if (rc < 0)
         return rc;
@@ -458,11 +481,27 @@ static int step_restart(struct ctl *ctl, struct guest_state *gs, struct ctl_erro
     return GO_ON;
 }
 
+/* Under its own name; one that is not understood is kept as it is. */
+static int keep_config(struct ctl *ctl, const struct guest_state *gs, const struct guest_state *kept,
+                       struct ctl_error *err)
+{
+    char *config, *own;
+    int rc = guest_state_config(ctl, gs->uuid, &config, err);
+
+    if (rc < 0)
+        return rc;
+    own = config ? guest_config_as(config, kept->name, kept->uuid) : NULL;
+    rc = guest_state_add(ctl, kept, own ? own : config ? config : "", NULL, err);
+    free(own);
+    free(config);
+    return rc;
+}
+
 /* The guest that the stopped domain becomes. Its name says when it stopped. */
 static int keep_as(struct ctl *ctl, const struct guest_state *gs, uint32_t domid, struct guest_state *kept,
                    struct ctl_error *err)
 {
-    char stamp[24], *config;
+    char stamp[24];
     time_t now = time(NULL);
     struct tm tm;
     int rc;
@@ -470,16 +509,11 @@ static int keep_as(struct ctl *ctl, const struct guest_state *gs, uint32_t domid
     rc = guest_state_get(ctl, gs->kept, kept, err);
     if (rc != -ENOENT && (rc < 0 || kept->phase != GUEST_PARTIAL))
         return rc;
-    rc = guest_state_config(ctl, gs->uuid, &config, err);
-    if (rc < 0)
-        return rc;
     *kept = (struct guest_state){.phase = GUEST_PRESERVED, .domid = domid, .watched = true, .started = gs->started};
     memcpy(kept->uuid, gs->kept, sizeof(kept->uuid));
     strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
     snprintf(kept->name, sizeof(kept->name), "%.*s-%s", (int)(CTL_NAME_MAX - 2 - strlen(stamp)), gs->name, stamp);
-    rc = guest_state_add(ctl, kept, config ? config : "", NULL, err);
-    free(config);
-    return rc;
+    return keep_config(ctl, gs, kept, err);
 }
 
 /* A stopped domain changes hands: its nodes, then its handle. */
@@ -542,15 +576,6 @@ static bool too_fast(struct guest_state *gs)
     guest_say(gs->name, "it lived less than %d seconds %d times in a row: not restarted", FAST_SECONDS,
               (int)gs->short_lives);
     return true;
-}
-
-static int remove_for_good(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
-{
-    int rc = guest_end(ctl, gs, err);
-
-    if (rc >= 0)
-        guest_say(gs->name, "domain %lld is removed", (long long)gs->domid);
-    return rc < 0 ? rc : SETTLED;
 }
 
 static int act(struct ctl *ctl, struct guest_state *gs, enum ctl_action action, struct ctl_error *err)

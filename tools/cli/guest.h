@@ -61,13 +61,16 @@ int guest_settle(struct ctl *ctl, const uint8_t uuid[16], struct ctl_error *err)
 
 /* --- guest_log.c: what the supervisor and its workers write ---------------------------------------------------- */
 
-extern const char *guest_log_dir; /* tests point it elsewhere */
+/* Tests point them elsewhere. */
+extern const char *guest_log_dir, *guest_log_journal;
 
-/* From here on, what is said goes to standard error; before, nowhere. */
+/* From here on, what is said goes to the log, and to standard error or the journal; before, nowhere. */
 void guest_log_on(void);
 /* The log as standard error; the old one is moved aside when it is large. */
 int guest_log_open(void);
-/* The same when it has grown large, if it is ours: guests decide how often something is said. */
+/* In a child that has closed what it inherited. */
+void guest_log_again(void);
+/* Moves it aside when it has grown large: guests decide how often something is said. */
 void guest_log_trim(void);
 void guest_say(const char *name, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void guest_say_error(const char *name, const struct ctl_error *err);

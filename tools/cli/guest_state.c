@@ -8,12 +8,13 @@
 #include "cli/guest_state.h"
 #include "cli/lock.h"
 
-#define ROOT      "/umbra/guest"
-#define NAMES     "/umbra/name"
-#define PATH_SIZE 96
-#define NAME_SIZE (sizeof(NAMES) + 1 + 3 * CTL_NAME_MAX)
-#define PIECE     2048 /* bytes of a piece of the configuration: path and piece fit xenstore's 4096 */
-#define NAMES_MS  10000
+#define ROOT             "/umbra/guest"
+#define NAMES            "/umbra/name"
+#define PATH_SIZE        96
+#define NAME_SIZE        (sizeof(NAMES) + 1 + 3 * CTL_NAME_MAX)
+#define PIECE            2048 /* bytes of a piece of the configuration: path and piece fit xenstore's 4096 */
+#define NAMES_MS         10000
+#define RENAMING_CHANGES 3
 
 static const char *const phases[GUEST_PHASES] = {"partial",  "unknown",     "building",  "starting", "running",
                                                  "renaming", "rebooting",   "preserved", "saving",   "migrating",
@@ -203,25 +204,39 @@ int guest_state_list(struct ctl *ctl, struct guest_state **list, struct ctl_erro
     return rc;
 }
 
+/* What a rename writes: the name's node moves, and the record has the new name. */
+struct renaming {
+    char path[PATH_SIZE], old[NAME_SIZE], new[NAME_SIZE], uuid[CTL_UUID_TEXT];
+    char *text;
+    struct ctl_store_change changes[RENAMING_CHANGES];
+};
+
+/* *gs has the new name then. r->text is freed by the caller. */
+static int make_renaming(struct renaming *r, struct guest_state *gs, const char *name, struct ctl_error *err)
+{
+    path_of(r->path, gs->uuid, "");
+    path_of_name(r->old, gs->name);
+    path_of_name(r->new, name);
+    ctl_uuid_format(gs->uuid, r->uuid);
+    snprintf(gs->name, sizeof(gs->name), "%s", name);
+    r->text = guest_state_text(gs);
+    r->changes[0] = (struct ctl_store_change){r->old, NULL, r->uuid};
+    r->changes[1] = (struct ctl_store_change){r->new, r->uuid, NULL};
+    r->changes[2] = (struct ctl_store_change){r->path, r->text, NULL};
+    return r->text ? 0 : ctl_error_set(err, -ENOMEM, "write the guest's record", gs->name, NULL, "out of memory");
+}
+
 int guest_state_rename(struct ctl *ctl, struct guest_state *gs, const char *name, struct ctl_error *err)
 {
-    char path[PATH_SIZE], old[NAME_SIZE], new[NAME_SIZE], uuid[CTL_UUID_TEXT], *text;
-    struct ctl_store_change changes[] = {{old, NULL, uuid}, {new, uuid, NULL}, {path, NULL, NULL}};
-    int rc;
+    bool unresolved = gs->phase == GUEST_HANDED_OVER && strcmp(gs->real, gs->name) == 0;
+    struct renaming r;
+    int rc = make_renaming(&r, gs, name, err);
 
-    path_of(path, gs->uuid, "");
-    path_of_name(old, gs->name);
-    path_of_name(new, name);
-    ctl_uuid_format(gs->uuid, uuid);
-    if (gs->phase == GUEST_HANDED_OVER && strcmp(gs->real, gs->name) == 0)
-        changes[0].value = uuid; /* nobody else gets the name before it is known where the guest is */
-    snprintf(gs->name, sizeof(gs->name), "%s", name);
-    text = guest_state_text(gs);
-    if (!text)
-        return ctl_error_set(err, -ENOMEM, "write the guest's record", gs->name, NULL, "out of memory");
-    changes[2].value = text;
-    rc = ctl_store_change(ctl, changes, 3, err);
-    free(text);
+    if (unresolved)
+        r.changes[0].value = r.uuid; /* nobody else gets the name before it is known where the guest is */
+    if (rc == 0)
+        rc = ctl_store_change(ctl, r.changes, RENAMING_CHANGES, err);
+    free(r.text);
     return rc;
 }
 
@@ -265,33 +280,80 @@ int guest_state_find(struct ctl *ctl, const char *name_or_id, struct guest_state
 /* --- the configuration ----------------------------------------------------------------------------------------------
  */
 
-int guest_state_put_config(struct ctl *ctl, const uint8_t uuid[16], const char *config, struct ctl_error *err)
-{
-    size_t len = strlen(config), n = (len + PIECE - 1) / PIECE;
+/* What writes a configuration: the old one goes, which may have had more pieces, then each piece comes. */
+struct pieces {
     struct {
         char path[PATH_SIZE], text[PIECE + 1];
-    } *pieces = calloc(n + 1, sizeof(*pieces));
-    struct ctl_store_change *changes = calloc(n + 1, sizeof(*changes));
-    int rc = -ENOMEM;
+    } * piece;
+    struct ctl_store_change *changes; /* with room for a renaming's behind them */
+    unsigned n;
+};
 
-    if (pieces && changes) {
-        path_of(pieces[n].path, uuid, "/config");
-        changes[0] = (struct ctl_store_change){.path = pieces[n].path}; /* it may have had more pieces */
-        for (size_t i = 0; i < n; i++) {
-            char below[40];
+static void free_pieces(struct pieces *p)
+{
+    free(p->piece);
+    free(p->changes);
+}
 
-            snprintf(below, sizeof(below), "/config/%zu", i);
-            path_of(pieces[i].path, uuid, below);
-            snprintf(pieces[i].text, sizeof(pieces[i].text), "%s", config + i * PIECE);
-            changes[i + 1] = (struct ctl_store_change){.path = pieces[i].path, .value = pieces[i].text};
-        }
-        rc = ctl_store_change(ctl, changes, (unsigned)n + 1, err);
-    } else {
-        ctl_error_set(err, rc, "write the configuration", NULL, NULL, "out of memory");
+static int make_pieces(struct pieces *p, const uint8_t uuid[16], const char *config, struct ctl_error *err)
+{
+    size_t n = (strlen(config) + PIECE - 1) / PIECE;
+
+    p->piece = calloc(n + 1, sizeof(*p->piece));
+    p->changes = calloc(n + 1 + RENAMING_CHANGES, sizeof(*p->changes));
+    p->n = (unsigned)n + 1;
+    if (!p->piece || !p->changes)
+        return ctl_error_set(err, -ENOMEM, "write the configuration", NULL, NULL, "out of memory");
+    path_of(p->piece[n].path, uuid, "/config");
+    p->changes[0] = (struct ctl_store_change){.path = p->piece[n].path};
+    for (size_t i = 0; i < n; i++) {
+        char below[40];
+
+        snprintf(below, sizeof(below), "/config/%zu", i);
+        path_of(p->piece[i].path, uuid, below);
+        snprintf(p->piece[i].text, sizeof(p->piece[i].text), "%s", config + i * PIECE);
+        p->changes[i + 1] = (struct ctl_store_change){.path = p->piece[i].path, .value = p->piece[i].text};
     }
-    free(pieces);
-    free(changes);
+    return 0;
+}
+
+int guest_state_put_config(struct ctl *ctl, const uint8_t uuid[16], const char *config, struct ctl_error *err)
+{
+    struct pieces p;
+    int rc = make_pieces(&p, uuid, config, err);
+
+    if (rc == 0)
+        rc = ctl_store_change(ctl, p.changes, p.n, err);
+    free_pieces(&p);
     return rc;
+}
+
+char *guest_config_as(const char *config, const char *name, const uint8_t uuid[16])
+{
+    struct json_value *tree = json_parse(config, strlen(config), NULL, NULL);
+    struct json_out *o = json_out_new(false);
+    char id[CTL_UUID_TEXT], *text;
+
+    ctl_uuid_format(uuid, id);
+    json_out_object(o, NULL);
+    for (size_t i = 0; tree && i < tree->n_items; i++) {
+        const struct json_value *v = tree->item[i];
+
+        if (v->key && strcmp(v->key, "name") == 0)
+            json_out_str(o, "name", name);
+        else if (v->key && strcmp(v->key, "uuid") == 0)
+            json_out_str(o, "uuid", id);
+        else
+            json_out_copy(o, v->key, v);
+    }
+    json_out_close(o);
+    text = json_out_end(o);
+    if (!tree || tree->type != JSON_OBJECT) {
+        free(text);
+        text = NULL;
+    }
+    json_free(tree);
+    return text;
 }
 
 /* Takes the piece over. */
@@ -325,6 +387,42 @@ int guest_state_config(struct ctl *ctl, const uint8_t uuid[16], char **config, s
     }
     free(*config);
     *config = NULL;
+    return rc;
+}
+
+/* The configuration under the new name; NULL: there is none, or it is not understood, and it stays as it is. */
+static int renamed_config(struct ctl *ctl, const struct guest_state *gs, const char *name, char **config,
+                          struct ctl_error *err)
+{
+    char *before;
+    int rc = guest_state_config(ctl, gs->uuid, &before, err);
+
+    *config = rc == 0 && before ? guest_config_as(before, name, gs->uuid) : NULL;
+    free(before);
+    return rc;
+}
+
+int guest_state_rename_all(struct ctl *ctl, struct guest_state *gs, const char *name, struct ctl_error *err)
+{
+    struct pieces p;
+    struct renaming r;
+    char *config;
+    int rc = *gs->real ? 0 : renamed_config(ctl, gs, name, &config, err);
+
+    if (rc < 0)
+        return rc;
+    if (*gs->real || !config) /* on its way to another host its configuration has the name that it will have there */
+        return guest_state_rename(ctl, gs, name, err);
+    rc = make_pieces(&p, gs->uuid, config, err);
+    if (rc == 0) {
+        rc = make_renaming(&r, gs, name, err);
+        memcpy(p.changes + p.n, r.changes, sizeof(r.changes));
+        if (rc == 0)
+            rc = ctl_store_change(ctl, p.changes, p.n + RENAMING_CHANGES, err);
+        free(r.text);
+    }
+    free_pieces(&p);
+    free(config);
     return rc;
 }
 

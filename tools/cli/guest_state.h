@@ -57,6 +57,8 @@ const char *guest_phase_name(enum guest_phase phase);
 int guest_state_put(struct ctl *ctl, const struct guest_state *gs, struct ctl_error *err);
 /* The same with another name, with the names locked. */
 int guest_state_rename(struct ctl *ctl, struct guest_state *gs, const char *name, struct ctl_error *err);
+/* The same, and the configuration has that name as well: in one transaction. */
+int guest_state_rename_all(struct ctl *ctl, struct guest_state *gs, const char *name, struct ctl_error *err);
 /*
  * 0; -ENOENT: there is none, which is not told in *err; or another -errno: it could not be read, so there may be one.
  * *gs is written on success only.
@@ -89,6 +91,8 @@ int guest_name_free_moved(struct ctl *ctl, const char *name, struct ctl_error *e
 int guest_state_config(struct ctl *ctl, const uint8_t uuid[16], char **config, struct ctl_error *err);
 /* Another one instead; all of it or nothing. */
 int guest_state_put_config(struct ctl *ctl, const uint8_t uuid[16], const char *config, struct ctl_error *err);
+/* A configuration for another guest: freed by the caller; NULL: it is no JSON object, or no memory. */
+char *guest_config_as(const char *config, const char *name, const uint8_t uuid[16]);
 /* How a move goes on, as text; NULL removes it, and is read where there is none. */
 int guest_state_put_move(struct ctl *ctl, const uint8_t uuid[16], const char *text, struct ctl_error *err);
 int guest_state_move(struct ctl *ctl, const uint8_t uuid[16], char **text, struct ctl_error *err);

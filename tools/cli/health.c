@@ -51,7 +51,7 @@ static bool first_line(const char *path, char *line, int size)
 }
 
 /* A number may have become another process's. */
-static pid_t console_daemon(void)
+pid_t health_console(void)
 {
     char text[32], path[64];
     long pid;
@@ -67,7 +67,7 @@ struct health health_look(struct ctl *ctl)
 {
     return (struct health){.store = look_at_store(ctl),
                            .supervisor = lock_holder(LOCK_SUPERVISOR),
-                           .console = console_daemon()};
+                           .console = health_console()};
 }
 
 const char *health_store_name(enum health_store store)

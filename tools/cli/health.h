@@ -17,11 +17,13 @@ enum health_store {
 struct health {
     enum health_store store;
     pid_t supervisor; /* 0: none runs */
-    pid_t console;    /* the console daemon; 0: it has ended; -1: not known */
+    pid_t console;    /* health_console() */
 };
 
 extern const char *health_console_file; /* where the console daemon wrote its number; tests point it elsewhere */
 
+/* The console daemon's number; 0: it has ended; -1: not known. */
+pid_t health_console(void);
 /* Looks at them; asks xenstored one question or two. */
 struct health health_look(struct ctl *ctl);
 /* In a word or two, for `info`. */

@@ -9,8 +9,6 @@
 #include "cli/config.h"
 #include "cli/list_long.h"
 
-#define NO_DOMID UINT32_MAX /* no id in particular was asked for */
-
 static void put_empty(struct json_out *o, const char *key)
 {
     json_out_object(o, key);
@@ -25,7 +23,7 @@ static void put_text(struct json_out *o, const struct json_value *config, const 
         json_out_str(o, key, text);
 }
 
-static void put_identity(const struct ctl_domain_info *info, bool ours, struct json_out *o)
+static void put_identity(const struct ctl_domain_info *info, bool ours, uint32_t domid, struct json_out *o)
 {
     char uuid[CTL_UUID_TEXT];
 
@@ -33,7 +31,7 @@ static void put_identity(const struct ctl_domain_info *info, bool ours, struct j
     json_out_str(o, "type", info->hvm ? "pvh" : "pv");
     json_out_str(o, "name", info->name);
     if (ours)
-        json_out_uint(o, "domid", NO_DOMID);
+        json_out_uint(o, "domid", domid);
     if (info->domid) {
         ctl_uuid_format(info->uuid, uuid);
         json_out_str(o, "uuid", uuid);
@@ -52,17 +50,25 @@ static void put_numbers(struct json_out *o, const char *key, uint32_t n)
     json_out_close(o);
 }
 
-static void put_affinity(struct json_out *o, const struct json_value *config, uint32_t vcpus)
+unsigned list_host_cpus(struct ctl *ctl)
+{
+    struct ctl_host_info host;
+    bool known = ctl_host_info(ctl, &host, NULL) == 0;
+
+    return known && host.max_cpu_id < CONFIG_MAX_CPUS ? host.max_cpu_id + 1 : CONFIG_MAX_CPUS;
+}
+
+static void put_affinity(struct json_out *o, const struct json_value *config, uint32_t vcpus, unsigned host_cpus)
 {
     const char *cpus = json_text(config, "cpus");
     uint8_t map[CONFIG_MAX_CPUS / 8];
 
-    if (!cpus || strncmp(cpus, "all", 3) == 0 || config_cpu_map(cpus, map))
+    if (!cpus || strcmp(cpus, "all") == 0 || config_cpu_map(cpus, map))
         return;
     json_out_array(o, "vcpu_hard_affinity");
     for (uint32_t v = 0; v < vcpus; v++) {
         json_out_array(o, NULL);
-        for (unsigned i = 0; i < CONFIG_MAX_CPUS; i++) {
+        for (unsigned i = 0; i < host_cpus; i++) {
             if (map[i / 8] >> i % 8 & 1)
                 json_out_uint(o, NULL, i);
         }
@@ -98,20 +104,21 @@ static uint64_t size_of(const struct json_value *config, const char *key, uint64
 }
 
 static void put_build(const struct ctl_domain_info *info, const struct json_value *config,
-                      const struct ctl_sched *sched, uint64_t target_kib, struct json_out *o)
+                      const struct list_facts *facts, struct json_out *o)
 {
     json_out_object(o, "b_info");
     if (config) {
         json_out_uint(o, "max_vcpus", info->vcpus_max);
         put_numbers(o, "avail_vcpus", (uint32_t)int_of(config, "vcpus", info->vcpus_online));
-        put_affinity(o, config, info->vcpus_max);
+        put_affinity(o, config, info->vcpus_max, facts->cpus);
     }
     json_out_uint(o, "max_memkb", size_of(config, "maxmem", info->maxmem_kib));
-    json_out_uint(o, "target_memkb", target_kib ? target_kib : size_of(config, "memory", info->memory_kib));
+    json_out_uint(o, "target_memkb",
+                  facts->target_kib ? facts->target_kib : size_of(config, "memory", info->memory_kib));
     if (config)
         json_out_uint(o, "video_memkb", 0);
-    if (sched)
-        put_sched(o, sched);
+    if (facts->sched)
+        put_sched(o, facts->sched);
     if (config)
         json_out_str(o, "claim_mode", "True");
     put_text(o, config, "kernel");
@@ -208,11 +215,11 @@ static void put_devices(struct json_out *o, const struct json_value *config, con
     json_out_close(o);
 }
 
-void list_config(const struct ctl_domain_info *info, const struct json_value *config, const struct ctl_sched *sched,
-                 uint64_t target_kib, struct json_out *o)
+void list_config(const struct ctl_domain_info *info, const struct json_value *config, const struct list_facts *facts,
+                 struct json_out *o)
 {
-    put_identity(info, config != NULL, o);
-    put_build(info, config, sched, target_kib, o);
+    put_identity(info, config != NULL, facts->domid, o);
+    put_build(info, config, facts, o);
     if (!config)
         return;
     put_devices(o, config, "disk", "disks", put_disk);
@@ -220,13 +227,13 @@ void list_config(const struct ctl_domain_info *info, const struct json_value *co
     put_actions(o, config);
 }
 
-void list_long(const struct ctl_domain_info *info, const struct json_value *config, const struct ctl_sched *sched,
+void list_long(const struct ctl_domain_info *info, const struct json_value *config, const struct list_facts *facts,
                struct json_out *o)
 {
     json_out_object(o, NULL);
     json_out_uint(o, "domid", info->domid);
     json_out_object(o, "config");
-    list_config(info, config, sched, 0, o);
+    list_config(info, config, facts, o);
     json_out_close(o);
     json_out_close(o);
 }

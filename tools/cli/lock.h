@@ -11,6 +11,8 @@
 
 #define LOCK_SUPERVISOR 0 /* held by the supervisor while it lives */
 #define LOCK_NAMES      1 /* held while a name is looked for and taken */
+#define LOCK_STOPPING \
+    (((off_t)1 << 62) + 2) /* held while the guests are stopped: none is started again; behind all of theirs */
 
 extern const char *lock_file; /* tests point it elsewhere */
 

@@ -17,7 +17,10 @@ struct migration {
     struct cli *cli;
     const char *name;
     struct way way;
-    char key[PATH_MAX]; /* the path of tcp's */
+    char key[PATH_MAX];     /* the path of tcp's */
+    char command[PATH_MAX]; /* of --ssh */
+    char *config;           /* what goes instead of the record's, or NULL */
+    bool keep_domid;        /* the guest is to have its number there */
     char guest[CTL_NAME_MAX];
     struct ctl_send send;
     struct ctl_send_state state;
@@ -47,6 +50,8 @@ const char *migrate_bandwidth(const char *text, uint64_t *bytes);
  * here, or, *unresolved, that is not known.
  */
 int migrate_send(struct migration *m, bool *unresolved, struct ctl_error *err);
+/* The configuration that goes with the guest, freed by the caller; NULL: its record has none. 0 or -errno. */
+int migrate_config(struct migration *m, char **config, struct ctl_error *err);
 
 /* migrate_show.c */
 /* Called all the time: to the terminal or standard output, and to the record, about once a second. */

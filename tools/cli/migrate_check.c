@@ -66,7 +66,7 @@ static int make_question(struct migration *m, struct json_out **question, struct
     if (rc >= 0)
         rc = saved_more_get(m->cli->ctl, m->domid, &more, err);
     if (rc >= 0)
-        rc = guest_state_config(m->cli->ctl, m->info.uuid, &config, err);
+        rc = migrate_config(m, &config, err);
     if (rc >= 0) {
         tree = config ? json_parse(config, strlen(config), NULL, NULL) : NULL;
         rc = tree ? 0

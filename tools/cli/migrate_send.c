@@ -37,6 +37,15 @@ static int tick(void *ctx, const struct ctl_send_state *now, struct ctl_error *e
     return handover_cancelled ? ctl_error_set(err, -EINTR, "copy its memory", m->name, NULL, "interrupted") : 0;
 }
 
+/* Freed by the caller. NULL: the record has none. */
+int migrate_config(struct migration *m, char **config, struct ctl_error *err)
+{
+    if (!m->config)
+        return guest_state_config(m->cli->ctl, m->info.uuid, config, err);
+    *config = guest_config_as(m->config, m->info.name, m->info.uuid);
+    return *config ? 0 : ctl_error_set(err, -ENOMEM, "migrate", m->name, NULL, "out of memory");
+}
+
 static int write_config(struct migration *m, struct ctl_stream *stream, struct ctl_error *err)
 {
     struct saved_more more;
@@ -44,12 +53,13 @@ static int write_config(struct migration *m, struct ctl_stream *stream, struct c
     int rc = saved_more_get(m->cli->ctl, m->domid, &more, err);
 
     if (rc >= 0)
-        rc = guest_state_config(m->cli->ctl, m->gs.uuid, &ours, err);
+        rc = migrate_config(m, &ours, err);
 
     if (rc < 0)
         return rc;
     snprintf(more.move, sizeof(more.move), "%s", m->gs.move);
-    config = ours ? saved_config_write(&m->info, ours, &more) : NULL;
+    more.keep_domid = m->keep_domid;
+    config = ours ? saved_config_write(m->cli->ctl, &m->info, ours, &more) : NULL;
     rc = config ? ctl_stream_write_config(stream, config, err)
                 : ctl_error_set(err, -EINVAL, "migrate", m->name, NULL, "its record has no readable configuration");
     free(config);

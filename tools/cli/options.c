@@ -33,6 +33,21 @@ static void make_tables(const struct cli_option *o, struct getopt_tables *t)
     t->names[names] = (struct option){0};
 }
 
+/* Options of xl's that have nothing to act on here. */
+static const struct {
+    const char *verb, *word, *why;
+} refused[] = {
+    {"create", "-V", "there is no device model, and so no VNC"},
+    {"create", "--vncviewer", "there is no device model, and so no VNC"},
+    {"create", "-A", "there is no device model, and so no VNC"},
+    {"list", "-Z", "there are no security labels"},
+    {"list", "--context", "there are no security labels"},
+    {"restore", "-V", "there is no device model, and so no VNC"},
+    {"restore", "-A", "there is no device model, and so no VNC"},
+    {"migrate", "--debug",
+     "pages are not sent a second time to be compared; ssh and tcp notice what is damaged on the way"},
+};
+
 static int bad_option(const struct cli *cli, int what, char **argv)
 {
     const char *word = argv[optind > 0 ? optind - 1 : 0];
@@ -40,6 +55,10 @@ static int bad_option(const struct cli *cli, int what, char **argv)
 
     if (optopt > 0 && optopt < 128)
         word = letter;
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        if (strcmp(refused[i].verb, cli->command->name) == 0 && strcmp(refused[i].word, word) == 0)
+            return cli_usage(cli, "%s: not supported: %s", word, refused[i].why);
+    }
     return cli_usage(cli, what == ':' ? "%s: its argument is missing" : "%s: no such option", word);
 }
 

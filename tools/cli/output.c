@@ -26,11 +26,6 @@ void print_name(char out[CTL_NAME_MAX], const struct ctl_domain_info *info)
     }
 }
 
-void list_header(FILE *f)
-{
-    fputs("Name                                        ID   Mem VCPUs\tState\tTime(s)\n", f);
-}
-
 static void list_columns(FILE *f, const struct ctl_domain_info *info)
 {
     bool crashed = info->shutdown && info->shutdown_reason == SHUTDOWN_crash;
@@ -43,10 +38,46 @@ static void list_columns(FILE *f, const struct ctl_domain_info *info)
             crashed ? 'c' : '-', info->dying ? 'd' : '-', (double)info->cpu_time_ns / 1e9);
 }
 
-void list_row(FILE *f, const struct ctl_domain_info *info)
+/* There is one CPU pool, and nothing has a label. */
+#define POOL     "Pool-0"
+#define NO_LABEL "-"
+
+void list_header(FILE *f, const struct list_more *more)
 {
+    fprintf(f, "Name                                        ID   Mem VCPUs\tState\tTime(s)%s%s%s\n",
+            more->verbose ? "   UUID                            Reason-Code\tSecurity Label" : "",
+            more->pool ? "         Cpupool" : "", more->nodes ? " NODE Affinity" : "");
+}
+
+void list_row(FILE *f, const struct ctl_domain_info *info, const struct list_more *more, const char *nodes)
+{
+    char uuid[CTL_UUID_TEXT], reason[12] = "-";
+
     list_columns(f, info);
+    ctl_uuid_format(info->uuid, uuid);
+    if (info->shutdown)
+        snprintf(reason, sizeof(reason), "%x", info->shutdown_reason);
+    if (more->verbose)
+        fprintf(f, " %s %8s %16s", uuid, reason, NO_LABEL);
+    if (more->pool)
+        fprintf(f, "%16s", POOL);
+    if (more->nodes)
+        fprintf(f, " %s", nodes);
     fputc('\n', f);
+}
+
+void vm_header(FILE *f)
+{
+    fputs("UUID                                  ID    name\n", f);
+}
+
+void vm_row(FILE *f, const struct ctl_domain_info *info)
+{
+    char name[CTL_NAME_MAX], uuid[CTL_UUID_TEXT];
+
+    print_name(name, info);
+    ctl_uuid_format(info->uuid, uuid);
+    fprintf(f, "%s  %u    %-30s\n", uuid, info->domid, name);
 }
 
 void claim_header(FILE *f)
@@ -172,6 +203,14 @@ void info_line(FILE *f, const char *key, const char *fmt, ...)
 const char *paging_name(const struct ctl_domain_info *info)
 {
     return !info->hvm ? NULL : info->hap ? "hap" : "shadow";
+}
+
+const char *host_paging(uint32_t capabilities)
+{
+    return !(capabilities & XEN_SYSCTL_PHYSCAP_hvm)     ? NULL
+           : (capabilities & XEN_SYSCTL_PHYSCAP_hap)    ? "hap"
+           : (capabilities & XEN_SYSCTL_PHYSCAP_shadow) ? "shadow"
+                                                        : NULL;
 }
 
 const char *virt_caps(char *out, size_t size, uint32_t capabilities)

@@ -12,8 +12,15 @@
 
 /* The name in one word: a stand-in if there is none, no blanks, nothing a terminal would act on. */
 void print_name(char out[CTL_NAME_MAX], const struct ctl_domain_info *info);
-void list_header(FILE *f);
-void list_row(FILE *f, const struct ctl_domain_info *info);
+/* Columns behind those that xl has for options. */
+struct list_more {
+    bool verbose, pool, nodes; /* uuid, reason and label; the CPU pool; the memory nodes */
+};
+void list_header(FILE *f, const struct list_more *more);
+/* nodes: NULL unless more->nodes. */
+void list_row(FILE *f, const struct ctl_domain_info *info, const struct list_more *more, const char *nodes);
+void vm_header(FILE *f);
+void vm_row(FILE *f, const struct ctl_domain_info *info);
 /* claims: the columns of list, and one more */
 void claim_header(FILE *f);
 void claim_row(FILE *f, const struct ctl_domain_info *info);
@@ -30,6 +37,8 @@ void vcpu_row(FILE *f, const struct ctl_domain_info *info, const struct ctl_vcpu
 
 /* "key : value" as `info` prints it. */
 void info_line(FILE *f, const char *key, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* The paging mode of a guest whose configuration does not say; NULL: the host has no such guests. */
+const char *host_paging(uint32_t capabilities);
 /* virt_caps in xl's words; returns out. */
 const char *virt_caps(char *out, size_t size, uint32_t capabilities);
 

@@ -26,8 +26,12 @@ int saved_more_get(struct ctl *ctl, uint32_t domid, struct saved_more *more, str
     return rc;
 }
 
-char *saved_config_write(const struct ctl_domain_info *info, const char *ours, const struct saved_more *more)
+char *saved_config_write(struct ctl *ctl, const struct ctl_domain_info *info, const char *ours,
+                         const struct saved_more *more)
 {
+    struct list_facts facts = {.domid = more->keep_domid ? info->domid : LIST_NO_DOMID,
+                               .cpus = list_host_cpus(ctl),
+                               .target_kib = more->target_kib};
     struct json_value *tree = json_parse(ours, strlen(ours), NULL, NULL);
     struct json_out *o;
 
@@ -35,7 +39,7 @@ char *saved_config_write(const struct ctl_domain_info *info, const char *ours, c
         return NULL;
     o = json_out_new(false);
     json_out_object(o, NULL);
-    list_config(info, tree, NULL, more->target_kib, o);
+    list_config(info, tree, &facts, o);
     json_out_copy(o, OURS, tree);
     if (*more->move)
         json_out_str(o, MOVE, more->move);
@@ -147,6 +151,15 @@ static int load(char *text, const char *file, struct config *c, struct ctl_error
     return rc;
 }
 
+/* That libxl's part asks for; 0: none. */
+static uint32_t asked_domid(const struct json_value *tree)
+{
+    const struct json_value *v = json_member(json_member(tree, "c_info"), "domid");
+    int64_t n;
+
+    return v && json_int(v, &n) == 0 && n > 0 && n <= CTL_DOMID_MAX ? (uint32_t)n : 0;
+}
+
 static char *own_text(const struct json_value *tree)
 {
     const struct json_value *ours = json_member(tree, OURS);
@@ -201,6 +214,7 @@ int saved_config_read(const char *text, const char *file, struct config *c, stru
     else {
         own = own_text(tree);
         rc = own ? load(own, file, c, err) : fail(err, -ENOMEM, file, "out of memory");
+        c->domid = asked_domid(tree);
     }
     free(own);
     json_free(tree);

@@ -11,14 +11,19 @@
 struct saved_more {
     char move[GUEST_MOVE_TEXT]; /* which move it comes by; empty: a file, or one that was not named */
     uint64_t target_kib;        /* the memory that it was asked to have last; 0: as configured */
+    bool keep_domid;            /* the guest is to have its number again */
 };
 
 /* 0 or -errno: of a guest that is there, all but the move. */
 int saved_more_get(struct ctl *ctl, uint32_t domid, struct saved_more *more, struct ctl_error *err);
 
 /* ours: the configuration as umbra keeps it. The text is freed by the caller; NULL: no memory, or ours is no JSON. */
-char *saved_config_write(const struct ctl_domain_info *info, const char *ours, const struct saved_more *more);
-/* 0 or -errno; *c is to be freed in every case. A file of xl's own has libxl's part only. more: NULL, if of no use. */
+char *saved_config_write(struct ctl *ctl, const struct ctl_domain_info *info, const char *ours,
+                         const struct saved_more *more);
+/*
+ * 0 or -errno; *c is to be freed in every case. A file of xl's own has libxl's part only. c->domid is set. more: NULL,
+ * if of no use; but for keep_domid, which c->domid says.
+ */
 int saved_config_read(const char *text, const char *file, struct config *c, struct saved_more *more,
                       struct ctl_error *err);
 

@@ -25,6 +25,7 @@
 #include <xen/xen.h>
 #include <xen/sched.h>
 
+#include "cli/console_logs.h"
 #include "cli/guest.h"
 #include "cli/lock.h"
 #include "cli/spare.h"
@@ -264,6 +265,7 @@ static void start_worker(struct supervisor *s, struct ward *w)
     if (child == 0) {
         lock_forget();
         close_range(STDERR_FILENO + 1, ~0u, 0);
+        guest_log_again();
         prctl(PR_SET_NAME, "umbra-worker");
         work(&w->gs);
     }
@@ -416,6 +418,7 @@ static void run(struct supervisor *s)
     refresh_all(s);
     for (;;) {
         guest_log_trim();
+        console_logs_trim();
         reap(s);
         copy_changed(s);
         look(s);
@@ -510,7 +513,7 @@ static int hear(int fd, struct ctl_error *err)
         n = read(fd, &said, sizeof(said));
     } while (n < 0 && errno == EINTR);
     if (n != (ssize_t)sizeof(said))
-        return ctl_error_set(err, -EIO, "start the supervisor", NULL, "see the log in /var/log/umbra",
+        return ctl_error_set(err, -EIO, "start the supervisor", NULL, "see /var/log/umbra/supervisor.log",
                              "it ended at once");
     if (said.code && err)
         *err = said;
@@ -552,14 +555,15 @@ int cmd_supervise(struct cli *cli, const struct cli_args *args)
     int rc = lock_wait(LOCK_SUPERVISOR, LEAVE_MS);
 
     signal(SIGPIPE, SIG_IGN); /* whoever reads the log may end before us */
-    guest_log_on();
     if (rc == -EAGAIN)
         ctl_error_set(&err, rc, "be the supervisor", NULL, NULL, "process %d is it already",
                       (int)lock_holder(LOCK_SUPERVISOR));
     else if (rc)
         ctl_error_set(&err, rc, "be the supervisor", lock_file, NULL, "the file cannot be locked");
-    else
+    if (rc == 0) {
+        guest_log_on();
         rc = prepare(&s, &err);
+    }
     if (rc >= 0)
         run(&s);
     return cli_fail(cli, NULL, &err, CLI_NO_DOMAIN);

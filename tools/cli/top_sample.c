@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * See top.h. Devices' figures are those that the kernel's back ends keep in /sys: network interfaces vifDOMID.N, and
- * vbd-DOMID-N of blkback. What such a back end received is what the domain sent.
+ * See top.h. Devices' figures are those that the kernel's back ends keep in /sys: vbd-DOMID-N of blkback, and the
+ * network interface of vif-DOMID-N, whatever it is called. What such a back end received is what the domain sent.
  */
 #include "cli/top.h"
 
@@ -52,11 +52,25 @@ static struct top_row *row_of(struct top_sample *s, unsigned domid)
     return NULL;
 }
 
+/* It has one interface, if any: its name may be the configuration's. */
 static void add_net(struct top_devices *d, const char *dir, const char *name)
 {
-    d->nets++;
-    d->net_sent += read_figure(dir, name, "rx_bytes");
-    d->net_received += read_figure(dir, name, "tx_bytes");
+    char path[PATH_MAX_HERE];
+    struct dirent *entry = NULL;
+    DIR *nets;
+
+    snprintf(path, sizeof(path), "%s/%s/net", dir, name);
+    nets = opendir(path);
+    do {
+        entry = nets ? readdir(nets) : NULL;
+    } while (entry && *entry->d_name == '.');
+    if (entry) {
+        d->nets++;
+        d->net_sent += read_figure(path, entry->d_name, "rx_bytes");
+        d->net_received += read_figure(path, entry->d_name, "tx_bytes");
+    }
+    if (nets)
+        closedir(nets);
 }
 
 static void add_vbd(struct top_devices *d, const char *dir, const char *name)
@@ -69,15 +83,15 @@ static void add_vbd(struct top_devices *d, const char *dir, const char *name)
     d->vbd_written_sectors += read_figure(dir, name, "wr_sect");
 }
 
-/* Devices of a directory whose names are `form`, which reads the domain's number and something more. */
-static void add_devices(struct top_sample *s, const char *below, const char *form,
+/* Back ends whose names are `form`, which reads the domain's number and something more. */
+static void add_devices(struct top_sample *s, const char *form,
                         void (*add)(struct top_devices *, const char *, const char *))
 {
     char dir[PATH_MAX_HERE];
     struct dirent *entry;
     DIR *d;
 
-    snprintf(dir, sizeof(dir), "%s/%s", top_devices_dir, below);
+    snprintf(dir, sizeof(dir), "%s/bus/xen-backend/devices", top_devices_dir);
     d = opendir(dir);
     while (d && (entry = readdir(d)) != NULL) {
         unsigned domid, number;
@@ -139,8 +153,8 @@ int top_take(struct ctl *ctl, struct top_sample *s, const struct top_sample *bef
     free(list);
     if (!s->rows)
         return ctl_error_set(err, -ENOMEM, "list the domains", NULL, NULL, "out of memory");
-    add_devices(s, "class/net", "vif%u.%u%c", add_net);
-    add_devices(s, "bus/xen-backend/devices", "vbd-%u-%u%c", add_vbd);
+    add_devices(s, "vif-%u-%u%c", add_net);
+    add_devices(s, "vbd-%u-%u%c", add_vbd);
     return 0;
 }
 

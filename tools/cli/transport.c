@@ -29,7 +29,7 @@
 
 static void run_ssh(const struct way *way)
 {
-    const char *words[10] = {"ssh", "-oServerAliveInterval=15", "-oServerAliveCountMax=3"};
+    const char *words[12] = {"ssh", "-oServerAliveInterval=15", "-oServerAliveCountMax=3"};
     unsigned n = 3;
 
     if (way->own)
@@ -38,6 +38,10 @@ static void run_ssh(const struct way *way)
     words[n++] = way->host;
     words[n++] = "umbra";
     words[n++] = "migrate-receive";
+    if (way->no_watch)
+        words[n++] = "-e";
+    if (way->paused)
+        words[n++] = "-p";
     execvp("ssh", (char *const *)words);
 }
 

@@ -17,6 +17,7 @@ struct way {
     const char *how, *host; /* ssh; tcp, to HOST:PORT; or a command line, which has the host as $1 and $UMBRA_HOST */
     const char *key;        /* of tcp: the file that it is in */
     bool own;               /* not on a connection that ssh has already */
+    bool no_watch, paused;  /* of ssh: what the receiver is told, as its own options */
 };
 
 struct transport {

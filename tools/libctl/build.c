@@ -17,8 +17,6 @@
 /* What the hypervisor keeps for a domain besides its memory, as an estimate for the check before the build. */
 #define OVERHEAD_KIB      1024
 #define OVERHEAD_VCPU_KIB 64
-/* Room for frames that a running domain needs beyond its configured memory, as xl leaves it. */
-#define MAXMEM_SLACK_KIB 1024
 /* Event channels: xl's number, and room for those that each vCPU of a large domain takes. */
 #define EVENT_PORTS      1023
 #define EVENT_PORTS_VCPU 8
@@ -113,6 +111,7 @@ static int check_host(struct ctl_build *b)
 static int step_create(struct ctl_build *b)
 {
     struct ctl_domain_create args = {
+        .domid = b->config->domid,
         .vcpus = b->maxvcpus,
         .max_event_ports = EVENT_PORTS + EVENT_PORTS_VCPU * (b->maxvcpus - 1),
         .grant_frames = -1,
@@ -170,12 +169,17 @@ static int set_memory_map(struct ctl_build *b)
     return 0;
 }
 
+/*
+ * No more memory than the guest is given: what is between that and maxmem is mem-set's to grant, when the host has it.
+ * A restored one may come with more: restore_limit() sees to it when it is there.
+ */
 static int step_limits(struct ctl_build *b)
 {
+    uint64_t kib = b->stream ? b->maxmem_kib : most_memory(b->config);
     int rc = ctl_domain_set_vcpus(b->ctl, b->domid, b->maxvcpus, b->err);
 
     if (rc == 0) {
-        rc = ctl_domain_set_maxmem(b->ctl, b->domid, b->maxmem_kib + MAXMEM_SLACK_KIB, b->err);
+        rc = ctl_domain_set_maxmem(b->ctl, b->domid, kib + CTL_MEMORY_SLACK_KIB, b->err);
     }
     return rc == 0 ? set_memory_map(b) : rc;
 }
@@ -236,7 +240,8 @@ static int restore_limit(struct ctl_build *b)
 {
     uint64_t kib = b->config->target_kib;
 
-    return kib ? ctl_domain_set_maxmem(b->ctl, b->domid, kib + MAXMEM_SLACK_KIB, b->err) : 0;
+    return kib ? ctl_domain_set_maxmem(b->ctl, b->domid, kib + CTL_MEMORY_SLACK_KIB, b->err)
+               : ctl_memory_keep(b->ctl, b->domid, b->config->memory_kib, b->maxmem_kib, b->err);
 }
 
 static int (*const restore_steps[])(struct ctl_build *) = {ctl_build_restore, restore_limit, NULL};

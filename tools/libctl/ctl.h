@@ -80,6 +80,7 @@ struct ctl_domain_info {
 };
 
 struct ctl_domain_create {
+    uint32_t domid; /* the number that it is to have; 0: any */
     uint8_t uuid[16];
     uint32_t flags; /* XEN_DOMCTL_CDF_*; 0 = PV */
     uint32_t vcpus;
@@ -344,8 +345,17 @@ int ctl_memory_limits(struct ctl *ctl, uint32_t domid, struct ctl_memory_limits 
  * than it was made for; -ENOMEM: the host does not have it. Source: max_mem, memory/target.
  */
 int ctl_memory_set_target(struct ctl *ctl, uint32_t domid, uint64_t kib, struct ctl_error *err);
+/* What a domain may hold beyond its target, as xl leaves it: frames that a running one needs besides its memory. */
+#define CTL_MEMORY_SLACK_KIB 1024
 /* The limit alone. -ERANGE: below the target. */
 int ctl_memory_set_limit(struct ctl *ctl, uint32_t domid, uint64_t kib, struct ctl_error *err);
+/* The most it can ever have had: what it was made for, or its limit, if that is more. */
+uint64_t ctl_memory_most_kib(struct ctl *ctl, const struct ctl_domain_info *info);
+/*
+ * Of a domain whose memory has just come from a stream: the limit of one that is to have target_kib, but what it came
+ * with stays its own: if that is more, it is the target, up to most_kib.
+ */
+int ctl_memory_keep(struct ctl *ctl, uint32_t domid, uint64_t target_kib, uint64_t most_kib, struct ctl_error *err);
 /*
  * Populates `count` extents of 2^order frames. frames[] holds the guest frame numbers on entry and, for a PV domain,
  * the first machine frame of each extent on return. Returns how many were done; fewer than `count` means that memory
@@ -517,6 +527,16 @@ int ctl_host_info(struct ctl *ctl, struct ctl_host_info *info, struct ctl_error 
 const char *ctl_sched_name(uint32_t sched_id);
 /* Online CPUs; *cpus is freed by the caller. Returns their number. Source: sysctl cputopoinfo. */
 int ctl_host_topology(struct ctl *ctl, struct ctl_cpu_topology **cpus, struct ctl_error *err);
+/* Memory of the host that some of its CPUs are near to. */
+#define CTL_NODES_MAX 64
+struct ctl_node {
+    uint64_t size_kib, free_kib;
+    uint32_t distance[CTL_NODES_MAX]; /* to each node, 10 to itself */
+};
+/* *nodes is freed by the caller. Returns their number. Source: sysctl numainfo. */
+int ctl_host_nodes(struct ctl *ctl, struct ctl_node **nodes, struct ctl_error *err);
+/* Those that a domain's memory is to come from. Source: domctl getnodeaffinity. */
+int ctl_domain_nodes(struct ctl *ctl, uint32_t domid, uint8_t map[CTL_NODES_MAX / 8], struct ctl_error *err);
 /* The hypervisor's log as a terminated copy in *text; `clear` empties it at once. Returns its length. Source: sysctl
  * readconsole. */
 long ctl_host_log(struct ctl *ctl, bool clear, char **text, struct ctl_error *err);
@@ -549,6 +569,7 @@ enum ctl_hap { CTL_HAP_AUTO, CTL_HAP_OFF, CTL_HAP_ON };
 struct ctl_domain_config {
     char name[CTL_NAME_MAX];
     bool name_taken; /* by the caller, who knows that no other domain has it: it is not looked for */
+    uint32_t domid;  /* the number that it is to have; 0: any */
     enum ctl_type type;
     enum ctl_hap hap;    /* PVH only, as the next */
     uint64_t shadow_kib; /* its pool; 0: ctl_shadow_default_kib() */
@@ -716,7 +737,8 @@ struct ctl_policy {
 /* Freed by the caller with ctl_policy_free(), on failure too. Source: get_cpu_policy. */
 int ctl_policy_get(struct ctl *ctl, uint32_t domid, struct ctl_policy *policy, struct ctl_error *err);
 void ctl_policy_free(struct ctl_policy *policy);
-/* Of a domain that never ran. -EINVAL: no list of that form. Source: set_cpu_policy. */
+/* Of a domain that never ran. -EINVAL: no list of that form; -EOPNOTSUPP: the guest was told of features that this
+ * machine's processor does not have. Source: set_cpu_policy. */
 int ctl_policy_set(struct ctl *ctl, uint32_t domid, const struct ctl_policy *policy, struct ctl_error *err);
 /*
  * Would ctl_restore_domain() find a host for it? A domain is made with name, limits, policy and pool, its memory is set

@@ -129,7 +129,7 @@ int ctl_domain_list(struct ctl *ctl, struct ctl_domain_info **list, struct ctl_e
 int ctl_domain_create(struct ctl *ctl, const struct ctl_domain_create *args, uint32_t *domid, struct ctl_error *err)
 {
     /* Domain id 0 asks for the next free one. */
-    struct xen_domctl domctl = {.cmd = XEN_DOMCTL_createdomain, .domain = 0};
+    struct xen_domctl domctl = {.cmd = XEN_DOMCTL_createdomain, .domain = (domid_t)args->domid};
     struct xen_domctl_createdomain *create = &domctl.u.createdomain;
     int rc;
 
@@ -144,6 +144,10 @@ int ctl_domain_create(struct ctl *ctl, const struct ctl_domain_create *args, uin
     create->cpupool_id = args->cpupool;
     create->arch.emulation_flags = args->emulation;
     rc = ctl_call_domctl(ctl, &domctl);
+    if (rc == -EEXIST) {
+        return ctl_error_set(err, rc, "create a domain", NULL, "wait until it is gone, or save or move without -D",
+                             "domain %u exists, whose number this one is to have", args->domid);
+    }
     if (rc < 0) {
         return ctl_error_set(err, rc, "create a domain", NULL, rc == -ERANGE ? "give it fewer vCPUs" : ctl_hint(rc),
                              "the hypervisor refused a domain with %u vCPU%s", args->vcpus,

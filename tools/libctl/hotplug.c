@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Runs the scripts that connect a device with the control domain's disks and networks: those of Debian's
- * xen-utils-common, or others made for libxl, in the environment that libxl gives them.
+ * xen-utils-common, or others made for libxl, in the environment that libxl gives them, and with the guest's name and
+ * uuid.
  *
  * Place: called by device.c, between the nodes and the guest's use of the device. A script says in the node
  * hotplug-status how it went, and in hotplug-error why not; the stock ones send what their commands say to a log that
@@ -25,7 +26,9 @@
 #define LOG       "/var/log/xen/xen-hotplug.log"
 #define STATUS_MS 5000 /* from a script's end until its word is there */
 #define POLL_MS   20
-#define KILL_MS   2000 /* what hangs in the kernel does not end: it is left then, with its lock */
+#define VM        "/vm/"
+#define INCOMING  "--incoming" /* of guests that migrate-receive receives, xl's too */
+#define KILL_MS   2000         /* what hangs in the kernel does not end: it is left then, with its lock */
 
 const char *hotplug_scripts = "/etc/xen/scripts";
 const char *hotplug_locks = "/run/umbra"; /* nobody else writes there */
@@ -65,6 +68,32 @@ static const char *action_name(const struct device *d, bool comes)
 
 /* --- running it --- */
 
+static void set_or_not(const char *variable, const char *value)
+{
+    if (value) {
+        setenv(variable, value, 1);
+    } else {
+        unsetenv(variable);
+    }
+}
+
+/* The guest by the name that it is to have: one on its way here has another meanwhile. No guest can write these nodes.
+ */
+static void set_guest(const struct device *d)
+{
+    char *name = ctl_store_read_domain(d->ctl, d->domid, "name", NULL);
+    char *vm = ctl_store_read_domain(d->ctl, d->domid, "vm", NULL);
+    size_t n = name ? strlen(name) : 0, end = strlen(INCOMING);
+
+    if (n > end && strcmp(name + n - end, INCOMING) == 0) {
+        name[n - end] = '\0';
+    }
+    set_or_not("UMBRA_GUEST_NAME", name);
+    set_or_not("UMBRA_GUEST_UUID", vm && strncmp(vm, VM, strlen(VM)) == 0 ? vm + strlen(VM) : NULL);
+    free(name);
+    free(vm);
+}
+
 static void set_environment(const struct device *d, const char *script)
 {
     char vif[32];
@@ -78,13 +107,10 @@ static void set_environment(const struct device *d, const char *script)
 
         snprintf(vif, sizeof(vif), "vif%u.%u", d->domid, d->devid);
         setenv("vif", vif, 1);
-        if (netdev) {
-            setenv("netdev", netdev, 1);
-        } else {
-            unsetenv("netdev");
-        }
+        set_or_not("netdev", netdev);
         free(netdev);
     }
+    set_guest(d);
 }
 
 /* In the child. The lock goes on to the script: it is held until that has ended, even if we are killed. */

@@ -58,6 +58,10 @@ int ctl_call_sysctl(struct ctl *ctl, struct xen_sysctl *sysctl);
 int ctl_call_umbra(struct ctl *ctl, struct umbra_op *op);
 long ctl_call_memory(struct ctl *ctl, unsigned op, void *arg, size_t size);
 int ctl_call_version(struct ctl *ctl, unsigned op, void *arg, size_t size);
+
+/* features.c: has the machine's processor what a policy's leaves tell a guest of? -EOPNOTSUPP: not all of it. */
+int ctl_features_check(struct ctl *ctl, uint32_t domid, const xen_cpuid_leaf_t *leaves, size_t n,
+                       struct ctl_error *err);
 int ctl_call_sched(struct ctl *ctl, unsigned op, void *arg, size_t size);
 int ctl_call_hvm(struct ctl *ctl, unsigned op, void *arg, size_t size);
 int ctl_call_evtchn(struct ctl *ctl, unsigned op, void *arg, size_t size);

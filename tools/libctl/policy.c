@@ -86,6 +86,10 @@ int ctl_policy_set(struct ctl *ctl, uint32_t domid, const struct ctl_policy *pol
         policy->msrs_size % sizeof(xen_msr_entry_t)) {
         return fail(ctl, domid, err, -EINVAL, "this is no list of leaves and MSRs");
     }
+    rc = ctl_features_check(ctl, domid, policy->leaves, leaves, err);
+    if (rc < 0) {
+        return rc;
+    }
     rc = lock_lists(ctl, &op, policy);
     if (rc == 0) {
         op.u.cpu_policy.nr_leaves = (uint32_t)leaves;

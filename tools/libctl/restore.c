@@ -93,7 +93,8 @@ static int on_policy(struct ctl_restore *r)
         op.u.cpu_policy.nr_leaves = (uint32_t)n;
         set_xen_guest_handle(op.u.cpu_policy.leaves, (xen_cpuid_leaf_t *)list);
     }
-    rc = ctl_restore_domctl(r, &op, "set the CPU policy");
+    rc = msrs ? 0 : ctl_features_check(r->b->ctl, r->b->domid, list, n, r->b->err);
+    rc = rc < 0 ? rc : ctl_restore_domctl(r, &op, "set the CPU policy");
     ctl_buffer_put(r->b->ctl, list);
     return rc;
 }

@@ -14,7 +14,7 @@ int ctl_save_hvm_open(struct ctl_save *v)
     long last = ctl_call_memory(v->ctl, XENMEM_maximum_gpfn, &domid, sizeof(domid));
     int code = last < 0 ? (int)last : -EINVAL;
 
-    if (last >= 0 && (uint64_t)last < hvm_pfns(v->info.maxmem_kib)) {
+    if (last >= 0 && (uint64_t)last < hvm_pfns(ctl_memory_most_kib(v->ctl, &v->info))) {
         v->nr_pfns = (uint64_t)last + 1;
         return 0;
     }

@@ -110,7 +110,7 @@ static int find_tree(struct ctl_save *v)
 static int find_list(struct ctl_save *v)
 {
     const struct arch_shared_info *arch = &v->shared->arch;
-    uint64_t most = v->info.maxmem_kib / 4 * SPARSE + SPARSE_PFNS;
+    uint64_t most = ctl_memory_most_kib(v->ctl, &v->info) / 4 * SPARSE + SPARSE_PFNS;
 
     v->nr_pfns = arch->max_pfn;
     if (v->nr_pfns == 0 || v->nr_pfns > most) {

@@ -110,6 +110,7 @@ static int set_result(struct ctl *ctl, uint32_t domid, uint64_t value, struct ct
     }
     if (rc >= 0) {
         c->user_regs.rax = value;
+        c->flags &= ~(unsigned long)VGCF_I387_VALID; /* the short image: with it the rest of the state would go */
         op.cmd = XEN_DOMCTL_setvcpucontext;
         rc = ctl_call_domctl(ctl, &op);
     }

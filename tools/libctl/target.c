@@ -2,17 +2,14 @@
 /*
  * How much memory a running domain is to have: the request to its balloon driver, and the hypervisor's limit.
  *
- * Place: the verbs mem-set and mem-max. As libxl does, the limit is set with the target, so that a guest that does not
- * follow cannot have more; its kernel follows the node memory/target in its own time. Invariant: what fails leaves
- * limit and node as they were. Does not wait for the guest.
+ * Place: the verbs mem-set and mem-max, and the end of a restore. As libxl does, the limit is set with the target, so
+ * that a guest that does not follow cannot have more; its kernel follows the node memory/target in its own time.
+ * Invariant: what fails leaves limit and node as they were. Does not wait for the guest.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "libctl/internal.h"
-
-/* What a domain may have beyond its target: as the builder leaves it. */
-#define SLACK_KIB 1024
 
 /* A node of KiB; `fallback` if there is none. */
 static uint64_t node_kib(struct ctl *ctl, uint32_t domid, const char *node, uint64_t fallback)
@@ -44,6 +41,14 @@ int ctl_memory_limits(struct ctl *ctl, uint32_t domid, struct ctl_memory_limits 
     return 0;
 }
 
+uint64_t ctl_memory_most_kib(struct ctl *ctl, const struct ctl_domain_info *info)
+{
+    uint64_t most = node_kib(ctl, info->domid, "memory/static-max", 0);
+
+    return most > info->maxmem_kib ? most : info->maxmem_kib;
+}
+
+/* In the words of the check before a build; what the hypervisor keeps for a domain beside its memory this one has. */
 static int check_host(struct ctl *ctl, uint32_t domid, uint64_t more_kib, struct ctl_error *err)
 {
     struct ctl_host_info host;
@@ -56,7 +61,8 @@ static int check_host(struct ctl *ctl, uint32_t domid, uint64_t more_kib, struct
     have = host.free_kib > host.outstanding_kib ? host.free_kib - host.outstanding_kib : 0;
     if (more_kib > have) {
         return ctl_fail_domain(ctl, err, -ENOMEM, CTL_AT("check the host's memory", domid),
-                               "it needs %llu MiB more; %llu MiB are free, %llu MiB of them claimed by others",
+                               "need %llu MiB more, overhead of 0 MiB included; free %llu MiB, claimed of them %llu "
+                               "MiB",
                                (unsigned long long)(more_kib + 1023) >> 10, (unsigned long long)host.free_kib >> 10,
                                (unsigned long long)host.outstanding_kib >> 10);
     }
@@ -87,7 +93,7 @@ int ctl_memory_set_target(struct ctl *ctl, uint32_t domid, uint64_t kib, struct 
     }
     rc = check_host(ctl, domid, kib > now.now_kib ? kib - now.now_kib : 0, err);
     if (rc == 0) {
-        rc = ctl_domain_set_maxmem(ctl, domid, kib + SLACK_KIB, err);
+        rc = ctl_domain_set_maxmem(ctl, domid, kib + CTL_MEMORY_SLACK_KIB, err);
     }
     if (rc < 0) {
         return rc;
@@ -112,5 +118,17 @@ int ctl_memory_set_limit(struct ctl *ctl, uint32_t domid, uint64_t kib, struct c
                                "%llu KiB are less than its target, %llu KiB; lower that first, with mem-set",
                                (unsigned long long)kib, (unsigned long long)now.target_kib);
     }
-    return ctl_domain_set_maxmem(ctl, domid, kib + SLACK_KIB, err);
+    return ctl_domain_set_maxmem(ctl, domid, kib + CTL_MEMORY_SLACK_KIB, err);
+}
+
+int ctl_memory_keep(struct ctl *ctl, uint32_t domid, uint64_t target_kib, uint64_t most_kib, struct ctl_error *err)
+{
+    struct ctl_domain_info info;
+    int rc = ctl_domain_info(ctl, domid, &info, err);
+
+    if (rc == 0 && info.memory_kib > target_kib + CTL_MEMORY_SLACK_KIB) {
+        target_kib = info.memory_kib < most_kib ? info.memory_kib : most_kib;
+        rc = write_target(ctl, domid, target_kib, err);
+    }
+    return rc < 0 ? rc : ctl_domain_set_maxmem(ctl, domid, target_kib + CTL_MEMORY_SLACK_KIB, err);
 }

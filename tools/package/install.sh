@@ -3,7 +3,7 @@
 # Puts what was built into place. make install calls it, with these variables:
 #   BUILD VERSION                       where the build is, and what it is called
 #   DESTDIR                             before every path: a directory that is packed, and unpacked as /
-#   PREFIX BOOTDIR SYSCONFDIR UNITDIR DOCDIR MANDIR
+#   PREFIX BOOTDIR SYSCONFDIR UNITDIR DOCDIR MANDIR BASHDIR ZSHDIR
 #   STRIP                               -s, or empty: the program keeps its symbols
 # A configuration file that is there already stays as it is. Starts nothing and runs no update-grub.
 set -eu
@@ -38,6 +38,8 @@ put_tools() {
         put 755 "tools/package/$script" "$PREFIX/lib/umbra/$script"
     done
     put 644 "$BUILD/guest-1.schema.json" "$PREFIX/share/umbra/schema/guest-1.schema.json"
+    put 644 "$BUILD/completion.bash" "$BASHDIR/umbra"
+    put 644 "$BUILD/completion.zsh" "$ZSHDIR/_umbra"
     for unit in tools/package/units/*.service; do
         put_filled 644 "$unit" "$UNITDIR/${unit##*/}"
     done

@@ -11,6 +11,8 @@ SYSCONFDIR := /etc
 UNITDIR    = $(PREFIX)/lib/systemd/system
 DOCDIR     = $(PREFIX)/share/doc/umbra
 MANDIR     = $(PREFIX)/share/man
+BASHDIR    = $(PREFIX)/share/bash-completion/completions
+ZSHDIR     = $(PREFIX)/share/zsh/site-functions
 # Empty: the program keeps its symbols, for a packager who separates them.
 STRIP      := -s
 
@@ -24,12 +26,16 @@ install: export SYSCONFDIR := $(SYSCONFDIR)
 install: export UNITDIR := $(UNITDIR)
 install: export DOCDIR := $(DOCDIR)
 install: export MANDIR := $(MANDIR)
+install: export BASHDIR := $(BASHDIR)
+install: export ZSHDIR := $(ZSHDIR)
 install: export STRIP := $(STRIP)
-install: hypervisor tools $(BUILD)/guest-1.schema.json
+install: hypervisor tools $(BUILD)/guest-1.schema.json $(BUILD)/completion.bash $(BUILD)/completion.zsh
 	$(Q)sh tools/package/install.sh
 
 $(BUILD)/guest-1.schema.json: $(BUILD)/umbra
 	$(Q)$(BUILD)/umbra config schema > $@.new && mv $@.new $@
+$(BUILD)/completion.%: $(BUILD)/umbra
+	$(Q)$(BUILD)/umbra completion $* > $@.new && mv $@.new $@
 
 deb:
 	$(Q)sh tools/image/deps.sh packages.txt packages-deb.txt

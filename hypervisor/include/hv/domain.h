@@ -69,6 +69,7 @@ struct hvm_domain {
     uint8_t callback_vector; /* by which events are announced to all vCPUs without a vector of their own; 0: none */
     bool has_32bit_shinfo;   /* what it shares with the hypervisor is laid out as i386 does (life_lock to change it) */
     uint64_t save_tsc;       /* the host's counter at one moment, by which those of all vCPUs are saved and restored */
+    struct hvm_transfer *transfer; /* of its context, preempted (RANK_DOMCTL); NULL: none */
 };
 
 /*

@@ -277,8 +277,13 @@ void hvm_note_tsc(struct domain *d);
 size_t hvm_save_record(struct vcpu *v, unsigned int type, void *buf);
 /* At most; 0: vCPUs have no such records. */
 size_t hvm_record_max(unsigned int type);
-/* All of d's records are checked, then taken over (hvm/restore.c): 0; or -EINVAL or -ENOMEM, and nothing is changed. */
-int hvm_restore(struct domain *d, const void *records, size_t size);
+/* All of d's records are checked, then taken over (hvm/restore.c), in slices, while d stays paused and nobody else
+ * changes anything about it. What begins it is freed by hv_free; NULL: no memory. A slice: 0; -ERESTART, call again;
+ * -EINVAL, and nothing is changed. */
+struct hvm_restore *hvm_restore_begin(const struct domain *d, const void *records, size_t size);
+int hvm_restore_slice(struct domain *d, struct hvm_restore *r);
+/* A control call about its context that was preempted is given up (hypercall/domctl_hvm.c). RANK_DOMCTL. */
+void hvm_drop_transfer(struct domain *d);
 
 /* VCPUOP_initialise: 0 or -EINVAL. The vCPU stays down. */
 struct vcpu_hvm_context;

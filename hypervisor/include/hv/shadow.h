@@ -58,6 +58,7 @@ struct shadow_fault {
     uint64_t linear;
     uint32_t access; /* PFEC_W, PFEC_U, PFEC_I as in struct guest_walk */
     bool smap_exempt;
+    bool not_emulated; /* so it was answered with SHADOW_EMULATE, and it was no store to a table: an entry has to do */
     /* out */
     uint32_t error; /* with SHADOW_REFLECT */
     gpa_t gpa;      /* with SHADOW_EMULATE and SHADOW_MMIO */
@@ -110,7 +111,7 @@ int shadow_swap(struct domain *d, gpa_t at, unsigned int bytes, uint64_t *old, u
 /*
  * Completes the instruction of a SHADOW_EMULATE or SHADOW_MMIO: e has mode, loads, regs and seg. Results as of
  * emulate_store; with EMULATE_UNHANDLED it did nothing and the guest has to execute it by itself, which a store to a
- * table takes shadow_give_up for.
+ * table takes shadow_give_up for, and another one shadow_fault with not_emulated.
  */
 enum emulate_result shadow_emulate(struct shadow_vcpu *v, struct emul *e, bool user, bool smap_exempt);
 /*
@@ -121,10 +122,12 @@ enum emulate_result shadow_emulate(struct shadow_vcpu *v, struct emul *e, bool u
 bool shadow_give_up(struct shadow_vcpu *v, const struct cpu_user_regs *regs, gpa_t at);
 
 /*
- * The P2M is about to change the entry of a frame: nothing leads to it any more, in tables or TLBs. With the paging
- * lock held; a change of several frames asks for each. False: not done yet, call again in a new stretch.
+ * The P2M is about to change the entry of a frame: nothing leads to it any more in tables, and, after all frames that
+ * change together, in TLBs (shadow_forgotten). With the paging lock held until then. False: not done yet, call again in
+ * a new stretch.
  */
 bool shadow_forget(struct domain *d, struct p2m_entry old);
+void shadow_forgotten(struct domain *d);
 
 /*
  * With the paging lock held, for the log of stores (<hv/logdirty.h>): hardware's next store to a frame of d's own makes

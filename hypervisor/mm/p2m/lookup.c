@@ -28,7 +28,7 @@ static struct p2m_entry look_up_identity(const struct domain *d, mfn_t m)
     struct p2m_entry r = {m, P2M_MMIO_DIRECT, 0};
 
     if (mfn_valid(m))
-        r.type = mfn_to_page(m)->owner == d ? P2M_RAM_RW : P2M_FOREIGN;
+        r.type = mfn_to_page(_mfn(array_index_nospec(m.n, max_page)))->owner == d ? P2M_RAM_RW : P2M_FOREIGN;
     return r;
 }
 

@@ -106,12 +106,15 @@ int p2m_forget(struct p2m *p, gfn_t gfn, unsigned long n)
 {
     uint32_t begun = this_cpu(stretch_now).work;
 
-    for (unsigned long i = 0; p->d->shadow && !p->d->hap && i < n; i++) {
+    if (!p->d->shadow || p->d->hap)
+        return 0;
+    for (unsigned long i = 0; i < n; i++) {
         struct p2m_entry e = p2m_lookup_locked(p->d, _gfn(gfn.n + i));
 
         if (e.type != P2M_MMIO_DM && !shadow_forget(p->d, e))
             return -ERESTART;
     }
+    shadow_forgotten(p->d);
     return this_cpu(stretch_now).work != begun && stretch_room() < n ? -ERESTART : 0;
 }
 

@@ -49,6 +49,18 @@ static bool excess(spte_t e, uint64_t rights)
     return (e.n & ~rights & RIGHTS_ALL) || (rights & ~e.n & PTE_NX);
 }
 
+/*
+ * Is the protection of a table complete, if it has one? That may take several stretches, between which the guest runs,
+ * and an audit may come; before that nothing leads to a shadow of it, and none has an entry.
+ */
+static bool in_force(const struct shadow *s, mfn_t table)
+{
+    for (uint32_t id = mfn_to_page(table)->shadow.tables; id; id = page_by_id(s, id)->next_of_table)
+        if (page_by_id(s, id)->parents || page_by_id(s, id)->used)
+            return !is_unsynced(s, table);
+    return false;
+}
+
 /* A round that makes clean what counted as dirty as a whole is the one time when a leaf may be late. */
 static bool unlogged(const struct look *l, gfn_t gfn)
 {
@@ -90,12 +102,10 @@ static void look_at_leaf(struct look *l)
     if ((e.n & PTE_RW) && p.type != P2M_RAM_RW && p.type != P2M_GRANT_RW && p.type != P2M_FOREIGN &&
         p.type != P2M_MMIO_DIRECT)
         broken(l, "H1", "writable leaf of memory that is not");
-    if (sp->role.level == 1 && p2m_is_ram(p.type) && (e.n & PTE_RW) && is_protected(l->s, p.mfn))
+    if (sp->role.level == 1 && p2m_is_ram(p.type) && (e.n & PTE_RW) && in_force(l->s, p.mfn))
         broken(l, "H3", "writable leaf of a shadowed table");
     if (p2m_is_ram(p.type) && (e.n & PTE_RW) && unlogged(l, gfn))
         broken(l, "L1", "writable leaf of memory that is clean");
-    if (sp->role.level == 2 && region_tables(l->s, gfn) && *region_tables(l->s, gfn))
-        broken(l, "H3", "leaf of 2 MiB with a shadowed table in it");
 }
 
 static void look_at_table(struct look *l)
@@ -126,6 +136,16 @@ static void look_at_fixed(struct look *l)
             broken(l, "H1", "a slot of the hypervisor is not its own");
 }
 
+/* Leaves of 2 MiB that cover the table: listed in their first frame. */
+static void look_for_cover(struct look *l)
+{
+    mfn_t first = _mfn(l->sp->table.n & ~(uint64_t)(REGION_FRAMES - 1));
+
+    if (in_force(l->s, l->sp->table) && mfn_valid(first) && mfn_to_page(first)->owner == l->s->d &&
+        mfn_to_page(first)->shadow.rmap_2m)
+        broken(l, "H3", "a leaf of 2 MiB covers a shadowed table");
+}
+
 static void look_at_page(struct look *l)
 {
     unsigned int used = 0;
@@ -150,6 +170,8 @@ static void look_at_page(struct look *l)
         broken(l, "H2", "wrong number of entries");
     if (has_table(l->sp) && !is_table(l->sp->table))
         broken(l, "H3", "shadow of a frame that is no table");
+    if (has_table(l->sp))
+        look_for_cover(l);
     if (has_table(l->sp) && is_unsynced(l->s, l->sp->table) && (l->sp->role.level != 1 || !l->sp->unsynced))
         broken(l, "H5", "table out of sync with a shadow that does not know");
 }

@@ -28,13 +28,17 @@ static bool is_store(const struct fill *c)
 
 /* ---- what no entry can give ---- */
 
-/* Without WP, a supervisor's store to a read-only page of user mode; with SMAP an entry would allow too much. */
+/*
+ * Without WP, a supervisor's store to a read-only page of user mode. With SMAP an entry for it allows too much: the
+ * supervisor needs no AC for that page then, until user mode uses it or WP is set. So the store is emulated if it can
+ * be.
+ */
 static bool past_smap(const struct fill *c)
 {
     const struct guest_paging *g = &c->v->paging;
 
-    return is_store(c) && !(c->f->access & PFEC_U) && g->fmt && !g->wp && g->smap && (c->w.rights & PTE_US) &&
-           !(c->w.rights & PTE_RW);
+    return !c->f->not_emulated && is_store(c) && !(c->f->access & PFEC_U) && g->fmt && !g->wp && g->smap &&
+           (c->w.rights & PTE_US) && !(c->w.rights & PTE_RW);
 }
 
 /* The guest goes through the frame itself to reach this address. */
@@ -163,7 +167,7 @@ static struct shadow_page *one_too_many(const struct shadow *s, mfn_t table)
     return n < MAX_SHADOWS ? NULL : oldest;
 }
 
-/* The shadow of a guest table, protected: 0, -ERESTART, -ENOMEM. */
+/* The shadow of a guest table, protected: 0, -ERESTART, -ENOMEM; -ENXIO: no memory is there. */
 static int shadow_of(struct shadow *s, gfn_t gfn, union shadow_role role, struct shadow_page **out)
 {
     struct p2m_entry e = p2m_lookup_locked(s->d, gfn);
@@ -171,7 +175,7 @@ static int shadow_of(struct shadow *s, gfn_t gfn, union shadow_role role, struct
     int rc;
 
     if (!p2m_is_ram(e.type))
-        return -ERESTART; /* it has gone since the walk */
+        return -ENXIO;
     *out = page_find(s, e.mfn, role);
     if (!*out) {
         old = one_too_many(s, e.mfn);
@@ -184,6 +188,19 @@ static int shadow_of(struct shadow *s, gfn_t gfn, union shadow_role role, struct
             return rc;
     }
     return !is_protected(s, e.mfn) || table_protect(s, e.mfn) ? 0 : -ERESTART;
+}
+
+/*
+ * It has gone since the walk; or the walk has read ones there, which are an entry like any other where 2 levels leave
+ * no bit reserved. There is no table to follow, so the vCPU stands apart, and has what it read until it flushes.
+ */
+static int not_there(const struct fill *c, unsigned int level)
+{
+    if (c->v->paging.fmt == &guest_fmt_2 && c->w.entry[level].n == ~0u) {
+        c->v->apart = true;
+        c->s->count.apart++;
+    }
+    return -ERESTART;
 }
 
 /* The page that the entry of sp should lead to, and does then. */
@@ -201,7 +218,7 @@ static int step_down(struct fill *c, struct shadow_page *sp, struct shadow_page 
     else
         rc = shadow_of(c->s, _gfn(c->w.slot[role.level].n >> PAGE_SHIFT), role, out);
     if (rc)
-        return rc;
+        return rc == -ENXIO ? not_there(c, role.level) : rc;
     if (!entry_stands(c, *out)) /* first of all: what a table out of sync had for the address is not to be used */
         return -ERESTART;
     if (*out != child && (*out)->used && !unsync_caught_up(c->s))

@@ -49,6 +49,7 @@ struct shadow_page {
     bool fresh;             /* a root whose entries have not been looked at: tables_ahead */
     bool orphan;            /* the guest has taken away the last entry that named its table */
     uint8_t faults;         /* leaves that were faulted in, no more than ahead.c wants to know */
+    bool open;              /* a TLB may still store to its table, whatever the entries say: table_protect */
     uint8_t unsynced;       /* its table's place in s->unsynced, plus one; 0: in sync */
 };
 
@@ -112,13 +113,12 @@ struct shadow {
     struct list_head unused;                  /* descriptors without frames */
     struct list_head lru;
     unsigned int pages;                     /* on it */
-    unsigned int blow;                      /* shadow_blow: those that are still to go, plus one; 0: not begun */
+    uint32_t blow;                          /* shadow_blow: pages below this number are still to go; 0: not begun */
     bool behind;                            /* a table was stored to, and all shadows are to go for that */
     entry_ref borrowed;                     /* leaves of frames without a reverse map of their own */
     bool stale;                             /* a TLB may allow more than the entries do */
     uint64_t losses;                        /* how often that has become so (others may read) */
     bool vtlb;                              /* shadows are vCPUs' TLBs, see vtlb.c */
-    bool new_table;                         /* a frame has become a table since the last flush */
     struct unsynced unsynced[MAX_UNSYNCED]; /* unsync.c */
     unsigned int nr_unsynced;               /* others may read */
     unsigned int next_unsynced;             /* whose place is given away when all are taken */
@@ -282,6 +282,8 @@ static inline bool is_watched(const struct shadow *s, gfn_t gfn, const struct p2
 uint16_t *region_tables(const struct shadow *s, gfn_t gfn);
 /* Sees to it that nobody can store to a frame that is a table. False: not done yet, try again. */
 bool table_protect(struct shadow *s, mfn_t table);
+/* From now on, or until now, a TLB may store to it. */
+void table_open(struct shadow *s, mfn_t table, bool open);
 /* Its shadows go, but for roots, which lose their entries. False: not done yet, try again. */
 bool table_unshadow(struct shadow *s, mfn_t table);
 /* It is no table any more; roots are empty, and their vCPUs take others. False: not done yet, try again. */

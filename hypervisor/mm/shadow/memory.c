@@ -98,35 +98,59 @@ static bool may_store(enum p2m_type t)
 /* Naturally aligned ones in one piece, as a processor's are. */
 static void store(void *p, unsigned int bytes, uint64_t value)
 {
-    if ((uintptr_t)p % bytes == 0 && bytes == 8)
+    switch ((uintptr_t)p % bytes ? 0 : bytes) {
+    case 8:
         WRITE_ONCE(*(uint64_t *)p, value);
-    else if ((uintptr_t)p % bytes == 0 && bytes == 4)
+        break;
+    case 4:
         WRITE_ONCE(*(uint32_t *)p, (uint32_t)value);
-    else
+        break;
+    case 2:
+        WRITE_ONCE(*(uint16_t *)p, (uint16_t)value);
+        break;
+    default:
         memcpy(p, &value, bytes);
+    }
 }
 
-/* In one piece where it is naturally aligned. Elsewhere other processors may see, or undo, a part of it. */
-static void swap(void *p, unsigned int bytes, uint64_t *old, uint64_t new)
+#define SWAP(type, p, old, new)                                                                                    \
+    do {                                                                                                           \
+        type found_ = (type) * (old);                                                                              \
+                                                                                                                   \
+        __atomic_compare_exchange_n((type *)(p), &found_, (type)(new), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
+        *(old) = found_;                                                                                           \
+    } while (0)
+
+/* It is not naturally aligned: other processors may see, or undo, a part of it. */
+static void swap_in_parts(void *p, unsigned int bytes, uint64_t *old, uint64_t new)
 {
-    bool aligned = (uintptr_t)p % bytes == 0;
     uint64_t found = 0;
 
-    if (aligned && bytes == 8) {
-        __atomic_compare_exchange_n((uint64_t *)p, old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-        return;
-    }
-    if (aligned && bytes == 4) {
-        uint32_t old32 = (uint32_t)*old;
-
-        __atomic_compare_exchange_n((uint32_t *)p, &old32, (uint32_t) new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-        *old = old32;
-        return;
-    }
     memcpy(&found, p, bytes);
     if (!memcmp(&found, old, bytes))
         store(p, bytes, new);
     *old = found;
+}
+
+/* In one piece where it is naturally aligned: walk_swap, which takes no lock, may be setting A and D. */
+static void swap(void *p, unsigned int bytes, uint64_t *old, uint64_t new)
+{
+    switch ((uintptr_t)p % bytes ? 0 : bytes) {
+    case 8:
+        SWAP(uint64_t, p, old, new);
+        break;
+    case 4:
+        SWAP(uint32_t, p, old, new);
+        break;
+    case 2:
+        SWAP(uint16_t, p, old, new);
+        break;
+    case 1:
+        SWAP(uint8_t, p, old, new);
+        break;
+    default:
+        swap_in_parts(p, bytes, old, new);
+    }
 }
 
 /* A change of bytes within a frame that may be stored to, with the lock held. */

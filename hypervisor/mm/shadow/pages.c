@@ -238,9 +238,11 @@ static bool count_region(struct shadow *s, gfn_t gfn)
 {
     uint64_t page = gfn.n / REGION_FRAMES / REGIONS_PER_PAGE;
 
-    if (page >= REGION_PAGES || s->region[page])
+    if (page >= REGION_PAGES)
         return true;
-    s->region[page] = pool_frame(s, false);
+    page = array_index_nospec(page, REGION_PAGES);
+    if (!s->region[page])
+        s->region[page] = pool_frame(s, false);
     return s->region[page];
 }
 
@@ -261,7 +263,7 @@ int page_make_for(struct shadow *s, union shadow_role role, mfn_t table, struct 
     count = region_tables(s, gfn);
     if (!pg->shadow.tables && count)
         ++*count;
-    s->new_table |= !pg->shadow.tables;
+    (*out)->open = !is_table(table) || page_of_frame(s, table)->open;
     (*out)->table = table;
     (*out)->next_of_table = pg->shadow.tables;
     (*out)->unsynced = is_table(table) ? page_of_frame(s, table)->unsynced : 0;

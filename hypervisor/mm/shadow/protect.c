@@ -19,8 +19,12 @@ void shadow_flush(struct shadow *s)
 uint16_t *region_tables(const struct shadow *s, gfn_t gfn)
 {
     uint64_t region = gfn.n / REGION_FRAMES, page = region / REGIONS_PER_PAGE;
+    uint16_t *counts;
 
-    return page < REGION_PAGES && s->region[page] ? &s->region[page][region % REGIONS_PER_PAGE] : NULL;
+    if (page >= REGION_PAGES)
+        return NULL;
+    counts = s->region[array_index_nospec(page, REGION_PAGES)];
+    return counts ? &counts[region % REGIONS_PER_PAGE] : NULL;
 }
 
 /* Leaves of 2 MiB that cover a frame: listed in the first one's. Those are all of one domain's. */
@@ -41,15 +45,21 @@ bool shadow_stop_stores(struct domain *d, mfn_t m)
     return sptes_protect(d->shadow, &mfn_to_page(m)->shadow.rmap);
 }
 
+void table_open(struct shadow *s, mfn_t table, bool open)
+{
+    for (uint32_t id = mfn_to_page(table)->shadow.tables; id; id = page_by_id(s, id)->next_of_table)
+        page_by_id(s, id)->open = open;
+}
+
 bool table_protect(struct shadow *s, mfn_t table)
 {
     unsigned int before = room();
 
     if (!drop_2m(s, table) || !sptes_protect(s, &mfn_to_page(table)->shadow.rmap))
         return false;
-    if (s->new_table || room() != before) { /* a writable entry that went earlier may still be in a TLB */
+    if (page_of_frame(s, table)->open || room() != before) { /* a writable entry that went may still be in a TLB */
         shadow_flush(s);
-        s->new_table = false;
+        table_open(s, table, false);
     }
     return true;
 }
@@ -105,12 +115,14 @@ static bool forget_ram(struct shadow *s, mfn_t m)
 /* Of borrowed frames there is no reverse map for each: the entries of all go, and come back when they are needed. */
 bool shadow_forget(struct domain *d, struct p2m_entry old)
 {
-    struct shadow *s = d->shadow;
     uint32_t begun = work_begun();
-    bool done = p2m_is_ram(old.type) ? forget_ram(s, old.mfn) : sptes_drop(s, &s->borrowed);
+    bool done = p2m_is_ram(old.type) ? forget_ram(d->shadow, old.mfn) : sptes_drop(d->shadow, &d->shadow->borrowed);
 
-    if (done)
-        shadow_flush(s);
-    work_done(s, WORK_P2M, begun);
+    work_done(d->shadow, WORK_P2M, begun);
     return done;
+}
+
+void shadow_forgotten(struct domain *d)
+{
+    shadow_flush(d->shadow);
 }

@@ -195,21 +195,21 @@ void shadow_unlock(struct shadow *s)
     unlock_all(s->d);
 }
 
-/* The page used least lately; a root only loses its entries. False: in a new stretch. */
-static bool blow_one(struct shadow *s, struct list_head *detached)
+/* A root only loses its entries. False: in a new stretch. */
+static bool blow_one(struct shadow *s, struct shadow_page *sp, struct list_head *detached)
 {
-    struct shadow_page *sp = list_entry(s->lru.prev, struct shadow_page, lru);
-
-    if (!room() || !(sp->roots ? page_clear(s, sp) : page_detach(s, sp)))
+    if (!room() || (sp->entry && !(sp->roots ? page_clear(s, sp) : page_detach(s, sp))))
         return false;
-    list_del(&sp->lru);
-    list_add(&sp->lru, sp->roots ? &s->lru : detached);
-    s->blow--;
+    if (sp->entry && !sp->roots) {
+        list_del(&sp->lru);
+        list_add(&sp->lru, detached);
+    }
     stretch_work(MIN(room(), 1u));
     return true;
 }
 
-/* Pages that are made meanwhile stand in front. One flush for all pages of a stretch. -ERESTART: in a new stretch. */
+/* By number, since vCPUs that are in the middle of a fault change the order of use: each page that there was at the
+ * beginning comes once. One flush for all pages of a stretch. -ERESTART: in a new stretch. */
 int shadows_blow(struct shadow *s)
 {
     uint32_t begun = work_begun();
@@ -218,9 +218,9 @@ int shadows_blow(struct shadow *s)
 
     list_init(&detached);
     if (!s->blow)
-        s->blow = s->pages + 1;
-    while (goes_on && s->blow > 1 && !list_empty(&s->lru))
-        goes_on = blow_one(s, &detached);
+        s->blow = MAX(s->nr_ids, 1u);
+    for (; s->blow > 1 && goes_on; s->blow -= goes_on)
+        goes_on = blow_one(s, page_by_id(s, s->blow - 1), &detached);
     shadow_flush(s);
     while (!list_empty(&detached))
         page_return(s, list_first(&detached, struct shadow_page, lru));

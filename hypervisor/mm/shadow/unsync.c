@@ -137,7 +137,7 @@ static bool close(struct shadow *s, struct unsynced *u)
         return table_unshadow(s, u->table);
     if (!u->closing) {
         u->next = 0;
-        s->new_table = true; /* table_protect: a writable leaf that has gone may still be in a TLB */
+        table_open(s, u->table, true);
     }
     u->closing = true;
     if (!table_protect(s, u->table) || !compare(s, u))

@@ -277,6 +277,8 @@ long core_call5(unsigned int op, unsigned long a0, unsigned long a1, unsigned lo
         assert_int_equal(regs.rip, 0x1000 - 2);
         assert_int_equal(regs.rax, op);
         regs.rip = 0x1000;
+        if (core.restart_hook)
+            core.restart_hook();
     }
     fail_msg("hypercall %u restarts for ever", op);
     return 0;

@@ -28,6 +28,7 @@ struct core {
     unsigned int fail_copy;        /* the n-th copy from or to the guest from now faults; 0: none */
     unsigned int preempt;          /* preempt_needed says yes every n-th time; 0: what the real one says */
     unsigned int restarts;         /* of the last core_call */
+    void (*restart_hook)(void);    /* each time before it goes on */
     struct vcpu *hold;             /* the switch away from this vCPU is not finished: core_finish_switch */
     unsigned int context_restarts; /* pv_set_context restarts that often */
     int context_error;
@@ -110,6 +111,7 @@ int core_vcpu_tests(void);
 int core_grants_tests(void);
 int core_compat_tests(void);
 int core_policy_tests(void);
+int core_context_tests(void);
 int core_paging_tests(void);
 int core_physmap_tests(void);
 int core_hvm_tests(void);

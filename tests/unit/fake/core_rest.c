@@ -269,13 +269,28 @@ void hvm_note_tsc(struct domain *d)
 {
 }
 
-int hvm_restore(struct domain *d, const void *records, size_t size)
-{
-    const struct hvm_save_descriptor *first = records;
+struct hvm_restore {
+    const struct hvm_save_descriptor *first;
+    size_t size;
+    unsigned int slice;
+};
 
+struct hvm_restore *hvm_restore_begin(const struct domain *d, const void *records, size_t size)
+{
+    struct hvm_restore *r = hv_new(struct hvm_restore);
+
+    if (r)
+        *r = (struct hvm_restore){records, size, 0};
+    return r;
+}
+
+int hvm_restore_slice(struct domain *d, struct hvm_restore *r)
+{
     assert_true(d->pause_count);
-    core.restored += size;
-    return size < sizeof(*first) || first->typecode != HVM_SAVE_CODE(HEADER) ? -EINVAL : 0;
+    if (r->slice++ < 2)
+        return -ERESTART;
+    core.restored += r->size;
+    return r->size < sizeof(*r->first) || r->first->typecode != HVM_SAVE_CODE(HEADER) ? -EINVAL : 0;
 }
 
 int hvm_set_start(struct vcpu *v, const struct vcpu_hvm_context *s)

@@ -81,6 +81,10 @@ void hvm_latch_width(struct domain *d)
 {
 }
 
+void hvm_drop_transfer(struct domain *d)
+{
+}
+
 void hvm_vcpu_stop(struct vcpu *v)
 {
 }
