@@ -53,6 +53,12 @@ void test_settings_shown(void **state);
 /* cli_shadow.c */
 void test_shadow_verbs(void **state);
 void test_shadow_dump(void **state);
+
+/* cli_terminal.c */
+void test_escape(void **state);
+void test_terminal(void **state);
+void test_terminal_hangup(void **state);
+
 /* cli_devices.c */
 void test_device_verbs(void **state);
 

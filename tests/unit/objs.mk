@@ -134,7 +134,7 @@ test_dump-cflags  := $(test_stream-cflags)
 
 units             += test_cli
 test_cli-srcs     := $(patsubst %,tests/unit/%.c,test_cli cli_run cli_shadow fake_ctl fake_save fake_verbs \
-                       fake_devices cli_devices cli_config cli_settings) \
+                       fake_devices cli_devices cli_config cli_settings cli_terminal) \
                      $(patsubst %,tools/libctl/%.c,uuid vdev error stream target) \
                      $(filter-out tools/cli/main.c,$(wildcard tools/cli/*.c))
 test_cli-cflags   := $(cli-unit-cflags) -Itests/unit
