@@ -226,7 +226,7 @@ static void make_start_info(void)
 
     places.start_info = special_pfn();
     places.store = plain_pfn();
-    places.console = plain_pfn();
+    places.console = special_pfn(); /* what is in it does not arrive */
     si = page_of(places.start_info);
     si->store_mfn = places.store; /* a guest that sleeps has turned them into its own numbers */
     si->console.domU.mfn = places.console;
