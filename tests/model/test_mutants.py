@@ -98,7 +98,7 @@ class Faults:
 
 
 class Mutants(Faults, unittest.TestCase):
-    least, walks, mutants = 15, Walks(model.PV, range(1, 9), 400_000), MUTANTS
+    least, walks, mutants = 15, Walks(model.PV, range(1, 13), 400_000), MUTANTS
 
 
 class ShadowMutants(Faults, unittest.TestCase):
