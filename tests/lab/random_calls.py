@@ -33,7 +33,7 @@ while :; do
     usleep 500000
 done
 end=$(seconds)
-echo $2 $5 $((end - start)) $(($(ticks) - before)) $({audit})
+echo $2 $5 $((end - start)) $(($(ticks) - before)) $({audit} 2>&1)
 umbra destroy fuzz
 """
 # The guest's watchdogs end one that makes no call for four seconds, unless it has taken them away from itself.

@@ -14,6 +14,7 @@ import xml.etree.ElementTree as xml
 import load
 import machines
 import script
+import verdict
 
 MATRIX = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "matrix")
 sys.path.append(MATRIX)
@@ -238,6 +239,15 @@ class Curve(unittest.TestCase):
 
     def test_lines(self):
         self.assertEqual(load.point_of("100.50 101.25 120 5 180 95"), load.Point(0.75, 95, 120, 5))
+
+
+class Failures(unittest.TestCase):
+    def test_a_hang_that_is_told_on_is_one(self):
+        error = AssertionError("the seed was 1")
+        error.__cause__ = AssertionError("tail of the log")
+        error.__cause__.__cause__ = verdict.MachineEnded(verdict.HANG, "the command did not end")
+        self.assertEqual(actions.cause_of(error).status, verdict.HANG)
+        self.assertIs(actions.cause_of(error.__cause__.__cause__), error.__cause__.__cause__)
 
 
 class Runner(Temporary):

@@ -305,6 +305,13 @@ def table(path=cells.TABLE):
     return cells.read(machines.MACHINES, GUESTS_OF, path)
 
 
+def cause_of(error):
+    """What it began with, however often it was told on."""
+    while error.__cause__:
+        error = error.__cause__
+    return error
+
+
 # --- one cell ---------------------------------------------------------------------------------------------------------
 
 def kernel_files(cell, build):
@@ -349,9 +356,7 @@ def run_cell(cell, build, log):
             print(machine.serial_tail(), flush=True)
             if first.is_usable():
                 actions.tell_consoles()
-            if isinstance(error.__cause__, verdict.MachineEnded):
-                error = error.__cause__
-            status = getattr(error, "status", 1)
+            status = getattr(cause_of(error), "status", 1)
             if status == verdict.HANG:  # twice: what is slow has moved on in between
                 for each in (first, *others) * 2:
                     each.press("dqrt")
