@@ -42,8 +42,8 @@ static void check_counts(void)
             }
     }
     for (uint64_t m = RAM_START; m < RAM_END; m++) {
-        is.rings[RING_4K] += mfn_to_page(_mfn(m))->shadow.rmap && get_gpfn_from_mfn(_mfn(m)) < FRAMES;
-        is.rings[RING_2M] += mfn_to_page(_mfn(m))->shadow.rmap_2m && get_gpfn_from_mfn(_mfn(m)) < FRAMES;
+        is.rings[RING_4K] += mfn_to_page(_mfn(m))->owner == d && mfn_to_page(_mfn(m))->shadow.rmap;
+        is.rings[RING_2M] += mfn_to_page(_mfn(m))->owner == d && mfn_to_page(_mfn(m))->shadow.rmap_2m;
     }
     assert_memory_equal(is.tables, says->tables, sizeof(is.tables));
     assert_int_equal(is.direct, says->direct);
