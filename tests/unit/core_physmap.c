@@ -411,12 +411,39 @@ static void test_remove(void **state)
     audit();
 }
 
+static long once(multicall_entry_t e)
+{
+    multicall_entry_t *calls = guest_new(multicall_entry_t);
+
+    *calls = e;
+    assert_int_equal(CALL(multicall, calls, 1, 0), 0);
+    return (long)calls->result;
+}
+
+/* As tables of a guest's, whose entries would be stored by whoever names it, and as those the guest could store to. */
+static void try_as_tables(unsigned long frame)
+{
+    struct mmu_update *u = guest_new(struct mmu_update);
+    struct mmuext_op *m = guest_new(struct mmuext_op);
+    multicall_entry_t e = {.op = __HYPERVISOR_mmuext_op, .args = {(unsigned long)m, 1, 0, 3}};
+    static const unsigned int commands[] = {MMUEXT_PIN_L1_TABLE, MMUEXT_PIN_L4_TABLE, MMUEXT_UNPIN_TABLE,
+                                            MMUEXT_CLEAR_PAGE};
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(commands); i++) {
+        *m = (struct mmuext_op){.cmd = commands[i], .arg1.mfn = frame};
+        assert_int_equal(once(e), -EINVAL);
+    }
+    u->ptr = frame << PAGE_SHIFT;
+    e = (multicall_entry_t){.op = __HYPERVISOR_mmu_update, .args = {(unsigned long)u, 1, 0, 4u << 16 | 3}};
+    assert_int_equal(once(e), -EINVAL);
+    assert_int_equal(mfn_to_page(_mfn(frame))->type_info & (PGT_validated | PGT_count_mask), 0);
+}
+
 /* What would go past the P2M. */
 static void test_no_other_way(void **state)
 {
     struct xen_memory_exchange *x = guest_new(struct xen_memory_exchange);
     struct mmu_update *u = guest_new(struct mmu_update);
-    multicall_entry_t *e = guest_new(multicall_entry_t);
 
     translated(100);
     assert_int_equal(reserve(XENMEM_populate_physmap, 1, 0, 0x10), 1);
@@ -428,9 +455,9 @@ static void test_no_other_way(void **state)
     core_as(control_domain->vcpu[0]);
     u->ptr = mfn_at(0x10).n << PAGE_SHIFT | MMU_MACHPHYS_UPDATE;
     u->val = 0x11;
-    *e = (multicall_entry_t){.op = __HYPERVISOR_mmu_update, .args = {(unsigned long)u, 1, 0, 3}};
-    assert_int_equal(CALL(multicall, e, 1, 0), 0);
-    assert_int_equal((long)e->result, -EINVAL);
+    assert_int_equal(once((multicall_entry_t){.op = __HYPERVISOR_mmu_update, .args = {(unsigned long)u, 1, 0, 3}}),
+                     -EINVAL);
+    try_as_tables(mfn_at(0x10).n);
     audit();
 }
 
@@ -439,12 +466,9 @@ static void test_no_other_way(void **state)
 static long store_as(unsigned int cmd, mfn_t table, unsigned int slot, uint64_t value)
 {
     struct mmu_update *u = guest_new(struct mmu_update);
-    multicall_entry_t *e = guest_new(multicall_entry_t);
 
     *u = (struct mmu_update){.ptr = (table.n << PAGE_SHIFT) + 8 * slot + cmd, .val = value};
-    *e = (multicall_entry_t){.op = __HYPERVISOR_mmu_update, .args = {(unsigned long)u, 1, 0, 3}};
-    assert_int_equal(CALL(multicall, e, 1, 0), 0);
-    return (long)e->result;
+    return once((multicall_entry_t){.op = __HYPERVISOR_mmu_update, .args = {(unsigned long)u, 1, 0, 3}});
 }
 
 static long store(mfn_t table, unsigned int slot, uint64_t value)

@@ -30,6 +30,13 @@ int pv_named_domain(domid_t id, struct domain **out)
     return 0;
 }
 
+int pv_check_table_owner(const struct domain *d)
+{
+    if (d->is_system)
+        return -EPERM;
+    return paging_mode_translate(d) ? -EINVAL : 0;
+}
+
 int pv_batch_begin(struct pv_batch *b, unsigned long count, unsigned long pdone)
 {
     b->count = (unsigned int)count & ~BATCH_RESTARTED;

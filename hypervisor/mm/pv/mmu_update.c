@@ -138,8 +138,9 @@ static int find_domains(struct mmu_context *c, uint32_t arg)
 
     if (rc)
         return rc;
-    /* The hypervisor's own domains have no tables. */
-    rc = c->pt_owner->is_system ? -EPERM : pv_named_domain((domid_t)arg, &c->pg_owner);
+    rc = pv_check_table_owner(c->pt_owner);
+    if (!rc)
+        rc = pv_named_domain((domid_t)arg, &c->pg_owner);
     if (rc)
         domain_put(c->pt_owner);
     return rc;

@@ -292,7 +292,9 @@ long do_mmuext_op(struct hcall *hc)
     rc = pv_named_domain((domid_t)hc->arg[3], &d);
     if (rc)
         return rc;
-    rc = d->is_system ? -EPERM : run_batch(d, &b, &uops);
+    rc = pv_check_table_owner(d);
+    if (!rc)
+        rc = run_batch(d, &b, &uops);
     domain_put(d);
     if (pv_batch_end(&b, 0))
         return -EFAULT;

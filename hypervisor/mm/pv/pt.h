@@ -95,6 +95,11 @@ void pv_abandon_partial(struct page_info *pg);
  * Held until domain_put. 0, -ESRCH or -EPERM.
  */
 int pv_named_domain(domid_t id, struct domain **out);
+/*
+ * May a domain have page tables that hypercalls change? 0; -EPERM: the hypervisor's own have none; -EINVAL: those of a
+ * translated domain are its memory, which it stores to itself: what was validated as a table would not stay one.
+ */
+int pv_check_table_owner(const struct domain *d);
 
 /* Top bit of a batch's count: the call is being restarted, its success count goes on. */
 #define BATCH_RESTARTED 0x80000000u
