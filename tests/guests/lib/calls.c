@@ -30,11 +30,11 @@ const struct pointer_call pointer_calls[] = {
 const unsigned int nr_pointer_calls = ARRAY_SIZE(pointer_calls);
 
 /* The page keeps its own entry: what is wrong is who is to be told. */
-static long flush_with(unsigned long p)
+static long flush_with(unsigned int nr, unsigned long p)
 {
     static char page[PAGE_SIZE] __attribute__((aligned(4096)));
 
-    return map_at(page, *entry_of(page, 1), (p & ~UVMF_FLUSHTYPE_MASK) | UVMF_TLB_FLUSH);
+    return hypercall(nr, P(page), *entry_of(page, 1), (p & ~UVMF_FLUSHTYPE_MASK) | UVMF_TLB_FLUSH, DOMID_SELF, 0);
 }
 
 static long ext_with(unsigned int cmd, unsigned long p)
@@ -70,7 +70,7 @@ long call_with_pointer(const struct pointer_call *c, unsigned int sub, unsigned 
     case DONE:
         return raw_hypercall(c->nr, 0, 0, p, DOMID_SELF, 0);
     case FLUSH:
-        return flush_with(p);
+        return flush_with(c->nr, p);
     case BITMAP:
         return ext_with(sub, p);
     default:
