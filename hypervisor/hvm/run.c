@@ -66,8 +66,6 @@ void hvm_vcpu_stop(struct vcpu *v)
 void hvm_switch_from(struct vcpu *v)
 {
     fpu_save(v);
-    if (cpu_features.rdtscp)
-        wrmsr(MSR_TSC_AUX, smp_processor_id());
 }
 
 /*

@@ -228,7 +228,21 @@ static const uint32_t saved_msrs[] = {
     MSR_SPEC_CTRL, MSR_MISC_FEATURES_ENABLES, MSR_TSC_AUX, MSR_DR0_MASK, MSR_DR1_MASK, MSR_DR2_MASK, MSR_DR3_MASK,
 };
 
-/* Those that are saved by name are features that PV guests are not offered: there is no value but 0. */
+/* Without a list: how many there can be. Those that are 0 are left out. */
+static int put_msrs(const struct vcpu *v, struct xen_domctl_vcpu_msrs *m)
+{
+    struct xen_domctl_vcpu_msr aux = {.index = MSR_TSC_AUX, .value = v->pv.tsc_aux};
+    uint32_t room = m->msr_count;
+
+    m->msr_count = m->msrs.p ? aux.value != 0 : ARRAY_SIZE(saved_msrs);
+    if (!m->msrs.p || !aux.value)
+        return 0;
+    if (!room)
+        return -ENOBUFS;
+    return guest_copy_to(m->msrs.p, &aux, sizeof(aux)) ? -EFAULT : 0;
+}
+
+/* Of those that are saved by name PV guests are offered RDTSCP's alone: the others have no value but 0. */
 long domctl_getvcpumsrs(struct domain *d, struct xen_domctl *op, bool *copyback)
 {
     struct vcpu *v;
@@ -238,17 +252,25 @@ long domctl_getvcpumsrs(struct domain *d, struct xen_domctl *op, bool *copyback)
         return rc;
     if (paging_mode_translate(d))
         return -EINVAL;
-    op->u.vcpu_msrs.msr_count = op->u.vcpu_msrs.msrs.p ? 0 : ARRAY_SIZE(saved_msrs);
     *copyback = true;
-    return 0;
+    return put_msrs(v, &op->u.vcpu_msrs);
 }
 
-static int check_msr(const struct xen_domctl_vcpu_msr *m)
+/* The vCPU is paused. */
+static int set_msr(struct vcpu *v, const struct xen_domctl_vcpu_msr *m)
 {
+    bool known = false;
+
     for (unsigned int i = 0; i < ARRAY_SIZE(saved_msrs); i++)
-        if (m->index == saved_msrs[i])
-            return m->reserved || m->value ? -EINVAL : 0;
-    return -EINVAL;
+        known |= m->index == saved_msrs[i];
+    if (!known || m->reserved)
+        return -EINVAL;
+    if (m->index != MSR_TSC_AUX)
+        return m->value ? -EINVAL : 0;
+    if (m->value >> 32 || (m->value && !cpu_features.rdtscp))
+        return -EINVAL;
+    v->pv.tsc_aux = (uint32_t)m->value;
+    return 0;
 }
 
 long domctl_setvcpumsrs(struct domain *d, struct xen_domctl *op, bool *copyback)
@@ -262,11 +284,13 @@ long domctl_setvcpumsrs(struct domain *d, struct xen_domctl *op, bool *copyback)
         return rc;
     if (paging_mode_translate(d) || m->msr_count > ARRAY_SIZE(saved_msrs))
         return -EINVAL;
+    vcpu_pause(v);
     for (; i < m->msr_count && !rc; i++) {
         struct xen_domctl_vcpu_msr msr;
 
-        rc = guest_copy_from(&msr, m->msrs.p + i, sizeof(msr)) ? -EFAULT : check_msr(&msr);
+        rc = guest_copy_from(&msr, m->msrs.p + i, sizeof(msr)) ? -EFAULT : set_msr(v, &msr);
     }
+    vcpu_unpause(v);
     if (rc) {
         m->msr_count = i - 1;
         *copyback = true;

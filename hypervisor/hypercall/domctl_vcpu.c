@@ -42,6 +42,7 @@ static long reset_vcpu(struct domain *d, struct vcpu *v)
     v->poll_evtchn = 0;
     v->runstate_guest = v->time_area_guest = 0;
     v->periodic_period = 0;
+    v->pv.tsc_aux = 0;
     timer_stop(&v->poll_timer);
     timer_stop(&v->singleshot_timer);
     timer_stop(&v->periodic_timer);

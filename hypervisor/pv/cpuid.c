@@ -35,8 +35,8 @@
 #define LD1_EAX (BIT(0) | BIT(1) | BIT(2))
 /* Extended leaf 1 ECX: LAHF ABM SSE4A MISALIGNSSE PREFETCHW XOP FMA4 TBM. */
 #define E1_ECX (BIT(0) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(11) | BIT(16) | BIT(21))
-/* Extended leaf 1 EDX: SYSCALL NX MMXEXT LM 3DNOWEXT 3DNOW, and AMD's copies of leaf 1's bits. */
-#define E1_EDX      (BIT(11) | BIT(20) | BIT(22) | BIT(29) | BIT(30) | BIT(31))
+/* Extended leaf 1 EDX: SYSCALL NX MMXEXT RDTSCP LM 3DNOWEXT 3DNOW, and AMD's copies of leaf 1's bits. */
+#define E1_EDX      (BIT(11) | BIT(20) | BIT(22) | BIT(27) | BIT(29) | BIT(30) | BIT(31))
 #define E1_EDX_COPY 0x0183f3ffu
 #define E7_EDX_ITSC BIT(8)
 

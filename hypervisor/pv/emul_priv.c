@@ -212,7 +212,7 @@ static enum emul_result emul_rdtscp(struct pv_emul *e)
     enum emul_result result = emul_rdtsc(e);
 
     if (result == EMUL_DONE)
-        e->regs->rcx = 0;
+        e->regs->rcx = e->v->pv.tsc_aux;
     return result;
 }
 

@@ -90,6 +90,9 @@ int pv_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *value)
     case MSR_TSC:
         *value = rdtsc();
         return 0;
+    case MSR_TSC_AUX:
+        *value = v->pv.tsc_aux;
+        return cpu_features.rdtscp ? 0 : -EPERM;
     case MSR_UCODE_REV:
         return rdmsr_safe(msr, value) ? -EPERM : 0;
     case MSR_HYPERCALL:
@@ -106,6 +109,15 @@ static int write_base(uint32_t msr, uint64_t value)
         return -EPERM;
     wrmsr(msr, value);
     return 0;
+}
+
+/* Its kernel reads it by RDTSCP, without an exit. */
+static int write_tsc_aux(struct vcpu *v, uint64_t value)
+{
+    if (!cpu_features.rdtscp || value >> 32)
+        return -EPERM;
+    v->pv.tsc_aux = (uint32_t)value;
+    return wrmsr_safe(MSR_TSC_AUX, value) ? -EPERM : 0;
 }
 
 /* A frame number in the address bits: the guest's page becomes a hypercall page. */
@@ -140,6 +152,8 @@ int pv_wrmsr(struct vcpu *v, uint32_t msr, uint64_t value)
     case MSR_GS_BASE:
     case MSR_KERNEL_GS_BASE:
         return write_base(msr, value);
+    case MSR_TSC_AUX:
+        return write_tsc_aux(v, value);
     case MSR_HYPERCALL:
         return write_hypercall_page(v, value);
     case MSR_UCODE_REV: /* processors want it cleared before CPUID stores the revision */

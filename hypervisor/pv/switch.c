@@ -72,6 +72,8 @@ static bool load_segments(struct vcpu *v)
     wrmsr(MSR_FS_BASE, v->pv.fs_base);
     wrmsr(MSR_GS_BASE, v->pv.kernel_mode ? v->pv.gs_base_kernel : v->pv.gs_base_user);
     wrmsr(MSR_KERNEL_GS_BASE, v->pv.kernel_mode ? v->pv.gs_base_user : v->pv.gs_base_kernel);
+    if (cpu_features.rdtscp)
+        wrmsr(MSR_TSC_AUX, v->pv.tsc_aux);
     return ok;
 }
 

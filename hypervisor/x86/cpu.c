@@ -259,8 +259,6 @@ void cpu_init(void)
     wrmsr(MSR_FS_BASE, 0);
     wrmsr(MSR_GS_BASE, 0);
     wrmsr(MSR_KERNEL_GS_BASE, 0);
-    if (cpu_features.rdtscp)
-        wrmsr_safe(MSR_TSC_AUX, smp_processor_id());
     if (cpu_features.xsave)
         __asm__ __volatile__("xsetbv" ::"c"(0), "a"((uint32_t)cpu_features.xcr0_mask),
                              "d"((uint32_t)(cpu_features.xcr0_mask >> 32)));

@@ -20,6 +20,15 @@ void *mfn_to_virt(mfn_t m)
     return NULL;
 }
 
+static uint64_t tsc_aux;
+
+int wrmsr_safe(uint32_t msr, uint64_t value)
+{
+    assert_int_equal(msr, MSR_TSC_AUX);
+    tsc_aux = value;
+    return 0;
+}
+
 int rdmsr_safe(uint32_t msr, uint64_t *v)
 {
     *v = 0x1234;
@@ -210,6 +219,25 @@ static void test_msr_policy(void **state)
     assert_int_equal(pv_wrmsr(&v, 0x40000000, 0x1000), -EPERM); /* hypercall page in a frame of somebody else */
 }
 
+/* The kernel's number of the processor, for RDTSCP. */
+static void test_msr_tsc_aux(void **state)
+{
+    struct domain d = {0};
+    struct vcpu v = {.domain = &d};
+    uint64_t value;
+
+    cpu_features.rdtscp = true;
+    assert_int_equal(pv_rdmsr(&v, MSR_TSC_AUX, &value), 0);
+    assert_int_equal(value, 0);
+    assert_int_equal(pv_wrmsr(&v, MSR_TSC_AUX, 1ull << 32), -EPERM);
+    assert_int_equal(pv_wrmsr(&v, MSR_TSC_AUX, 0x1003), 0);
+    assert_int_equal(tsc_aux, 0x1003);
+    assert_int_equal(pv_rdmsr(&v, MSR_TSC_AUX, &value), 0);
+    assert_int_equal(value, 0x1003);
+    cpu_features.rdtscp = false;
+    assert_int_equal(pv_wrmsr(&v, MSR_TSC_AUX, 0), -EPERM);
+}
+
 /* Banks of machine checks are there for who was told of them, and empty. */
 static void test_msr_banks(void **state)
 {
@@ -246,6 +274,7 @@ int main(void)
         cmocka_unit_test(test_descriptors),
         cmocka_unit_test(test_cr4),
         cmocka_unit_test(test_msr_policy),
+        cmocka_unit_test(test_msr_tsc_aux),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

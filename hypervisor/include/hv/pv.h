@@ -51,6 +51,7 @@ struct pv_vcpu {
     unsigned long fs_base, gs_base_kernel, gs_base_user;
     uint16_t fs, gs, ds, es; /* selectors while not running */
     unsigned long dr[4], dr6, dr7;
+    uint32_t tsc_aux;    /* what RDTSCP gives in RCX: a kernel's number of the processor */
     unsigned int iopl;   /* virtual IOPL set by PHYSDEVOP_set_iopl */
     unsigned long iobmp; /* guest linear address of its I/O bitmap */
     unsigned int iobmp_limit;
