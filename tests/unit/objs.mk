@@ -466,7 +466,7 @@ units              += restore.fuzz
 restore.fuzz-srcs   := tests/unit/fuzz_restore.c $(saved-guest-srcs)
 restore.fuzz-cflags := $(test_stream-cflags) -fsanitize=fuzzer-no-link
 restore.fuzz-libs   := -fsanitize=fuzzer
-$(BUILD)/unit/shadow.fuzz $(BUILD)/unit/restore.fuzz: CC := $(CLANG)
+$(BUILD)/unit/shadow.fuzz $(BUILD)/unit/restore.fuzz: override CC := $(CLANG)
 endif
 
 # hypervisor: all but processors, devices and boot
