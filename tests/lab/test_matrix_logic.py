@@ -94,7 +94,7 @@ class Table(Temporary):
         self.assertEqual({cell.control for cell in table}, controls)
 
     def test_new_kernels(self):
-        """Not on Debian 12's QEMU, which damages the flags of those from 6.4 on (docs/debugging.md)."""
+        """Not on Debian 12's QEMU, which damages their flags (docs/debugging.md)."""
         old = {name for name in machines.MACHINES if name.startswith("qemu-")}
         self.assertFalse({cell.name for cell in actions.table()
                           if cell.machine in old and "6.12" in f"{cell.control} {cell.guest}"})
