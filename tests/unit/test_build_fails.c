@@ -171,6 +171,48 @@ static void calls_of_pvh(void **state)
         .name = "g", .type = CTL_PVH, .memory_kib = 40 << 10, .vcpus = 2, .kernel = kernel, .uuid = {1}});
 }
 
+/* Without the empty parents, which go with those of the next guest. */
+static int own_nodes(void)
+{
+    return xs_fake_count("/local/domain/1") + xs_fake_count("/libxl/1") +
+           xs_fake_count("/vm/01000000-0000-0000-0000-000000000000");
+}
+
+/* Whatever fails, a guest that was destroyed is gone, and one that was not is destroyed by the next attempt. */
+static void calls_of_destroy(void **state)
+{
+    struct ctl_domain_config config = {
+        .name = "g", .type = CTL_PV, .memory_kib = 40 << 10, .vcpus = 2, .kernel = kernel, .uuid = {1}};
+    long n = 0, refused = 0;
+
+    make_kernel(&elf_linux);
+    do {
+        struct ctl_error err = {0};
+        struct ctl *ctl;
+        uint32_t domid;
+        int rc;
+
+        host_reset(0);
+        xs_fake_set("/local/domain/0/name", "Domain-0");
+        ctl = ctl_open(&err);
+        assert_int_equal(ctl_build_domain(ctl, &config, &domid, &err), 0);
+        host.fails_at = host.calls + ++n;
+        rc = ctl_domain_destroy(ctl, domid, &err);
+        if (rc) {
+            assert_non_null(host.fails);
+            failed_well(&err, rc);
+            refused++;
+            ctl_domain_destroy(ctl, domid, NULL);
+        }
+        ctl_close(ctl);
+        if (host.guest || host.held || own_nodes())
+            fail_msg("call %ld, %s, has failed: guest %d, %d held, %d nodes", n, host.fails, host.guest, host.held,
+                     own_nodes());
+    } while (host.fails);
+    print_message("           %ld calls, %ld of them are told\n", n - 1, refused);
+    assert_true(n > 5 && refused > 1);
+}
+
 /* The paging mode: chosen as the host can, or as it is wanted; what the host has not is refused, and nothing is made.
  */
 static void paging_modes(void **state)
@@ -218,8 +260,8 @@ static void paging_modes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(calls_of_pv),  cmocka_unit_test(calls_of_pvh), cmocka_unit_test(limit_and_number),
-        cmocka_unit_test(memory_nodes), cmocka_unit_test(paging_modes),
+        cmocka_unit_test(calls_of_pv),      cmocka_unit_test(calls_of_pvh), cmocka_unit_test(calls_of_destroy),
+        cmocka_unit_test(limit_and_number), cmocka_unit_test(memory_nodes), cmocka_unit_test(paging_modes),
     };
 
     return cmocka_run_group_tests(tests, make_name, remove_kernel);

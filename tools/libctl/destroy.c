@@ -18,15 +18,16 @@
 #define BACKENDS  "/local/domain/0/backend"
 
 /* Removes the back ends' nodes for this domain: /local/domain/0/backend/KIND/N. */
-static void remove_backends(struct ctl *ctl, uint32_t domid)
+static int remove_backends(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
 {
     char path[CTL_PATH_MAX];
     char **kinds;
-    int count = ctl_store_list(ctl, BACKENDS, &kinds, NULL);
+    int count = ctl_store_list(ctl, BACKENDS, &kinds, err);
+    int rc = count < 0 ? count : 0;
 
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count && rc == 0; i++) {
         if (ctl_path(path, BACKENDS "/%s/%u", kinds[i], domid) == 0) {
-            ctl_store_remove(ctl, path, NULL);
+            rc = ctl_store_remove(ctl, path, err);
         }
         if (ctl_path(path, BACKENDS "/%s", kinds[i]) == 0) {
             ctl_store_prune(ctl, path);
@@ -34,46 +35,70 @@ static void remove_backends(struct ctl *ctl, uint32_t domid)
     }
     ctl_store_prune(ctl, BACKENDS);
     free(kinds);
+    return rc;
+}
+
+/* The guest's node in /vm, which the domain's node names. */
+static int remove_vm(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
+{
+    struct ctl_error why = {0};
+    char *vm = ctl_store_read_domain(ctl, domid, "vm", &why);
+    int rc = vm || why.code == -ENOENT ? 0 : why.code;
+
+    if (rc < 0 && err) {
+        *err = why;
+    }
+    /* Only ever a node below /vm: the value was read from the store. */
+    if (vm && strncmp(vm, "/vm/", 4) == 0 && vm[4]) {
+        rc = ctl_store_remove(ctl, vm, err);
+    }
+    free(vm);
+    return rc;
 }
 
 int ctl_domain_forget(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
 {
-    char *vm = ctl_store_read_domain(ctl, domid, "vm", NULL);
     char path[CTL_PATH_MAX];
     int rc;
 
     if (domid == 0) {
-        free(vm);
         return ctl_error_set(err, -EPERM, "remove nodes", "domain 0", NULL, "the control domain's nodes stay");
     }
     ctl_devices_end(ctl, domid, NULL);
-    remove_backends(ctl, domid);
-    /* Only ever a node below /vm: the value was read from the store. */
-    if (vm && strncmp(vm, "/vm/", 4) == 0 && vm[4]) {
-        ctl_store_remove(ctl, vm, NULL);
+    rc = remove_backends(ctl, domid, err);
+    if (rc == 0) {
+        rc = remove_vm(ctl, domid, err);
     }
     ctl_path(path, "/libxl/%u", domid);
-    ctl_store_remove(ctl, path, NULL);
-    free(vm);
-    /* The last to go: while it is there, the others are found again if we are ended in between. */
+    if (rc == 0) {
+        rc = ctl_store_remove(ctl, path, err);
+    }
+    /* The last to go: while it is there, the others are found again if we could not do it, or are ended in between. */
     ctl_path(path, "/local/domain/%u", domid);
-    rc = ctl_store_remove(ctl, path, err);
+    if (rc == 0) {
+        rc = ctl_store_remove(ctl, path, err);
+    }
     ctl_store_prune(ctl, "/vm");
     ctl_store_prune(ctl, "/libxl");
     return rc;
 }
 
-/* Waits until the hypervisor has forgotten the domain. */
+/* Waits until the hypervisor has forgotten the domain: it then tells of the next one, or that there is none. */
 static int wait_gone(struct ctl *ctl, uint32_t domid)
 {
     const struct timespec pause = {.tv_nsec = 5000000};
     uint64_t until = ctl_deadline(LINGER_MS);
     struct xen_domctl domctl;
+    int rc;
 
     for (;;) {
         domctl = (struct xen_domctl){.cmd = XEN_DOMCTL_getdomaininfo, .domain = domid};
-        if (ctl_call_domctl(ctl, &domctl) < 0 || domctl.u.getdomaininfo.domain != domid) {
+        rc = ctl_call_domctl(ctl, &domctl);
+        if (rc == -ESRCH || (rc >= 0 && domctl.u.getdomaininfo.domain != domid)) {
             return 0;
+        }
+        if (rc < 0) {
+            return rc;
         }
         if (ctl_now_ms() > until) {
             return -EBUSY;
@@ -126,6 +151,10 @@ int ctl_domain_destroy(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
             err, rc, "destroy", object,
             "end the programs or back ends that map or were granted its frames; the rest goes by itself then",
             "it is dead, but its memory is still held by %s", holders);
+    }
+    if (rc < 0 && killed >= 0) {
+        return ctl_error_set(err, rc, "destroy", object, "see with the list of guests whether it is still there",
+                             "it is dead, but the hypervisor does not say whether it is gone: %s", strerror(-rc));
     }
     return rc < 0 ? rc : ended < 0 ? ended : removed;
 }
