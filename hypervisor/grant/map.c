@@ -52,6 +52,36 @@ void grant_drop_page(uint64_t frame, bool writable)
         put_page(pg);
 }
 
+/*
+ * The references of a host mapping. A PV domain's entry for a frame that it granted to itself is counted as its other
+ * entries are, because whatever overwrites it drops it like one.
+ */
+static bool own_entry(const struct domain *granter, bool writable)
+{
+    return writable && granter == current->domain && !paging_mode_translate(granter);
+}
+
+static int16_t take_host_page(struct domain *granter, uint64_t frame, bool writable)
+{
+    bool own = own_entry(granter, writable);
+    int16_t status = grant_take_page(granter, frame, writable && !own);
+
+    if (status == GNTST_okay && own && get_own_writable(mfn_to_page(_mfn(frame)))) {
+        grant_drop_page(frame, false);
+        return GNTST_general_error;
+    }
+    return status;
+}
+
+static void drop_host_page(const struct domain *granter, uint64_t frame, bool writable)
+{
+    bool own = own_entry(granter, writable);
+
+    if (own)
+        put_own_writable(mfn_to_page(_mfn(frame)));
+    grant_drop_page(frame, writable && !own);
+}
+
 /* The L1 entry for a host mapping. PV kernels run in ring 3: every entry is a user entry. */
 static pte_t host_entry(uint64_t frame, unsigned int flags)
 {
@@ -100,11 +130,11 @@ static int16_t map_parts(struct domain *granter, uint64_t frame, const struct gn
     }
     if (!(op->flags & GNTMAP_host_map))
         return GNTST_okay;
-    status = grant_take_page(granter, frame, writable);
+    status = take_host_page(granter, frame, writable);
     if (status == GNTST_okay) {
         status = map_host(frame, op);
         if (status != GNTST_okay)
-            grant_drop_page(frame, writable);
+            drop_host_page(granter, frame, writable);
     }
     if (status != GNTST_okay && (op->flags & GNTMAP_device_map))
         grant_drop_page(frame, writable);
@@ -226,7 +256,7 @@ static void unmap_finish(struct unmap *u)
     if (u->status == GNTST_bad_handle)
         return;
     if ((u->gone & GNTMAP_host_map) && !paging_mode_translate(current->domain))
-        grant_drop_page(u->m.frame, writable);
+        drop_host_page(u->m.granter, u->m.frame, writable);
     if (u->gone & GNTMAP_device_map)
         grant_drop_page(u->m.frame, writable);
     if (u->gone)

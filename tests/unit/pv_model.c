@@ -10,6 +10,7 @@ const uint16_t model_index[] = {0, 1, 2, 3, 4, 5, 255, 256, 260, 271, 272, 511};
 const unsigned int model_indices = ARRAY_SIZE(model_index);
 
 static uint32_t general[FAKE_FRAMES], typed[FAKE_FRAMES];
+static uint32_t outside[FAKE_FRAMES]; /* of the typed ones: by others than the owner's entries */
 static uint32_t foreign[MODEL_DOMAINS][FAKE_FRAMES];
 
 #define UPPER_REFUSED (PTE_PWT | PTE_PCD | PTE_PSE | PTE_G)
@@ -75,6 +76,8 @@ static void count_entry(const struct page_info *table, unsigned int level, pte_t
     general[f]++;
     if (level > 1 || (e.n & PTE_RW))
         typed[f]++;
+    if (level == 1 && (e.n & PTE_RW) && pg->owner != table->owner)
+        outside[f]++;
     if (!pg->owner)
         broken("P4", "entry names a free frame", f);
     if (level > 1 && (pg->owner != table->owner || !is_live_table(pg, level - 1)))
@@ -136,6 +139,7 @@ static void count_frame(unsigned int f)
     uint64_t t = pg->type_info;
 
     general[f] += held_general[f] + ((pg->count_info & PGC_allocated) ? 1 : 0);
+    outside[f] += held_typed[f];
     typed[f] += held_typed[f] + ((pg->count_info & PGC_hv_page) ? 1 : 0); /* for as long as it is shared */
     if (t & PGT_busy)
         broken("S3", "busy", f);
@@ -259,6 +263,8 @@ static void check_frame(unsigned int f)
         broken("S1", "general references", f);
     if (typed[f] != (pg->type_info & PGT_count_mask))
         broken("S2", "typed references", f);
+    if (page_type(pg) == PT_WRITABLE && typed[f] && pg->nr_outside != outside[f])
+        broken("L2", "writable references by others", f);
 }
 
 static void count_vcpu(const struct vcpu *v)
@@ -273,6 +279,7 @@ void model_check(struct domain *const *domains, unsigned int n)
 {
     memset(general, 0, sizeof(general));
     memset(typed, 0, sizeof(typed));
+    memset(outside, 0, sizeof(outside));
     memset(foreign, 0, sizeof(foreign));
     for (unsigned int f = 0; f < FAKE_FRAMES; f++)
         if (page_of(f)->owner)

@@ -511,14 +511,18 @@ pte_t fake_pte_at(uint64_t addr)
     return p ? p->pte : _pte(0);
 }
 
+/* The entries are the current domain's. */
 static void drop_pte_refs(pte_t e)
 {
+    struct page_info *pg = mfn_to_page(pte_mfn(e));
+
     if (!(e.n & PTE_P))
         return;
-    if (e.n & PTE_RW)
-        put_page_and_type(mfn_to_page(pte_mfn(e)));
-    else
-        put_page(mfn_to_page(pte_mfn(e)));
+    if ((e.n & PTE_RW) && pg->owner == current->domain)
+        put_own_writable(pg);
+    else if (e.n & PTE_RW)
+        put_page_type(pg);
+    put_page(pg);
 }
 
 void fake_ptes_drop(void)
