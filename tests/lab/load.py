@@ -41,17 +41,25 @@ done
 Point = collections.namedtuple("Point", "seconds cpu_ms calls reads")
 ENDS = 8           # so many guests at the beginning of the curve, and at its end, are compared
 CPU_GROWTH = 2     # by which factor their CPU time may differ
+PAGE_KIB = 4
 CPU_FLOOR_MS = 40  # less than this is as good as this
-# Parents of kernel threads and of init; what the lab itself runs.
-NO_PARENTS = ("PPID", "0", "2")
-LAB = ("sh", "ps", "timeout")
+KERNEL = "2"       # the parent of kernel threads
+INIT = "1"
+
+
+def processes(text):
+    """Names, from the output of `ps -o pid,ppid,comm`: without kernel threads, that ps, and those that run it."""
+    rows = {pid: (parent, name.strip()) for pid, parent, name in
+            (line.split(None, 2) for line in text.strip().split("\n")[1:])}
+    lab = next(pid for pid in sorted(rows, key=int, reverse=True) if rows[pid][1] == "ps")
+    while lab in rows and lab != INIT:
+        lab = rows.pop(lab)[0]
+    return sorted(name for parent, name in rows.values() if parent != KERNEL)
 
 
 def everything(test):
     parts = test.footprint()  # the first guest of a machine starts the supervisor
-    rows = [line.split(None, 1) for line in test.ok("ps -o ppid,comm").strip().split("\n")]
-    processes = sorted(name.strip() for parent, name in rows if parent not in NO_PARENTS and name.strip() not in LAB)
-    return {**parts, "processes": processes}
+    return {**parts, "processes": processes(test.ok("ps -o pid,ppid,comm"))}
 
 
 def wait_all_back(test, before):
@@ -74,7 +82,9 @@ def cycles(test, count, pvh=False):
 
 def grow(test, count):
     """So many guests for a moment. The control domain's table of event channels grows with the most that it ever had, a
-    page for some dozens of guests, and is not made smaller again: what is compared later is compared from here."""
+    page for some dozens of guests, and is not made smaller again: what is compared later is compared from here. All of
+    it is less than a page for each guest."""
+    before = everything(test)
     test.machine.put(f"{HOME}/tiny.elf", tiny_kernel(SLEEP))
     names = [f"tiny{number}" for number in range(count)]
     for name in names:
@@ -84,6 +94,12 @@ def grow(test, count):
     test.ok(f"for name in {words}; do umbra destroy $name || exit 1; done", 60 + 5 * count)
     for name in names:
         test.wait_gone(name)
+    deadline = time.monotonic() + 120 * test.machine.patience
+    least = before["free_kib"] - PAGE_KIB * count
+    while (now := everything(test))["free_kib"] <= least and time.monotonic() < deadline:
+        time.sleep(0.5)
+    test.assertGreater(now["free_kib"], least, "guests keep memory that does not come back")
+    test.assertEqual({**now, "free_kib": 0}, {**before, "free_kib": 0}, "not all came back")
 
 
 def point_of(line):

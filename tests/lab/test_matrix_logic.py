@@ -247,6 +247,24 @@ class Curve(unittest.TestCase):
         self.assertEqual(load.point_of("100.50 101.25 120 5 180 95"), load.Point(0.75, 95, 120, 5))
 
 
+class Processes(unittest.TestCase):
+    TEXT = """PID   PPID  COMMAND
+    1     0 init
+    2     0 kthreadd
+   40     2 kworker/0:1-events
+  300     1 xenstored
+  301     1 sh
+  302   301 agent
+  303   301 sh
+  310   302 timeout
+  311   310 sh
+  312   311 ps
+"""
+
+    def test_all_but_the_kernel_and_those_who_look(self):
+        self.assertEqual(load.processes(self.TEXT), ["init", "kthreadd", "sh", "xenstored"])
+
+
 class Failures(unittest.TestCase):
     def test_a_hang_that_is_told_on_is_one(self):
         error = AssertionError("the seed was 1")
@@ -349,6 +367,14 @@ class Runner(Temporary):
         results = self.run_cells("exit 1", "exit 0", done=done)
         self.assertEqual([result.outcome for result in results], [PASSED, PASSED])
         self.assertEqual([result.seconds == 7 for result in results], [True, False])
+
+    def test_what_resume_leaves(self):
+        over = self.runner.TIME_OVER
+        results = [Result("a", "m", PASSED, 7, ""), Result("b", "m", FAILED, 7, "a check failed"),
+                   Result("c", "m", SKIPPED, 0, "no emulator"), Result("d", "m", SKIPPED, 0, over),
+                   Result("e", "m", FAILED, 7, f"{over} after 7 s of it\nso far")]
+        self.assertEqual([result.name for result in self.runner.finished(results, again=False)], ["a", "b", "c"])
+        self.assertEqual([result.name for result in self.runner.finished(results, again=True)], ["a"])
 
     def test_a_pair_counts_as_two(self):
         one, pair = (cells.Cell("m", 1, "6.1", "6.1", "pv", 1, action, 60, ()) for action in ("work", "migrate"))
