@@ -461,7 +461,7 @@ static void check_walk(struct test_vcpu *t, const struct access *a)
                model_frame(o.physical >> PAGE_SHIFT).n == a->at >> PAGE_SHIFT && (a->at ^ o.physical) % PAGE_SIZE == 0;
         if (a->kind == ORACLE_WRITE)
             fine = fine && lend_may_store(_mfn(a->at >> PAGE_SHIFT));
-        if (a->tries && !has_tlb(&t->v)) /* the last fault made a way to old entries, and no more than that */
+        if (a->tries && !past_on_tlb(t)) /* the last fault made a way to old entries, and no more than that */
             fine = fine || past_had(t, a);
         break;
     case SHADOW_REFLECT:
@@ -483,7 +483,7 @@ static void check_walk(struct test_vcpu *t, const struct access *a)
 void model_check(struct test_vcpu *t, const struct access *a)
 {
     /* A vtlb has what its walk found. */
-    bool at_once = a->result == SHADOW_FIXED && (!a->tries || (meddled && has_tlb(&t->v)));
+    bool at_once = a->result == SHADOW_FIXED && (!a->tries || (meddled && past_on_tlb(t)));
 
     if (!at_once || !past_had(t, a))
         check_walk(t, a);

@@ -193,9 +193,14 @@ static bool out_of_sync(uint64_t at)
     return at < SIZE && is_unsynced(d->shadow, model_frame(at >> PAGE_SHIFT));
 }
 
+bool past_on_tlb(const struct test_vcpu *t)
+{
+    return is_tlb(t->v.root);
+}
+
 bool past_had(const struct test_vcpu *t, const struct access *a)
 {
-    past_may_fn *old = has_tlb(&t->v) ? in_memory : out_of_sync;
+    past_may_fn *old = past_on_tlb(t) ? in_memory : out_of_sync;
     uint64_t gfn = lend_gfn_of(_mfn(a->at >> PAGE_SHIFT));
 
     return gfn < FRAMES && explains(t, a, (gfn << PAGE_SHIFT) + a->at % PAGE_SIZE, old) &&
