@@ -35,6 +35,15 @@ long_one = unittest.skipUnless(LONG, "longer than make check may take: UMBRA_LON
 QUICK_KERNEL = "/boot/guest/vmlinux.zst"
 GUEST_INITRD = "/boot/guest/initrd.img"
 
+WHERE = r"""
+exec 2>&1
+umbra vcpu-list {name}
+for tool in "xenctx -C" xen-hvmctx "xenctx -C" xen-hvmctx; do
+    /usr/lib/xen-4.17/bin/$tool $(umbra domid {name}) | grep -v 'mm[0-9]\|^ *(0x'
+    sleep 1
+done
+"""
+
 # Looks for a name in the list again and again until /run/watching goes; the number of each look that misses it is a
 # line in /run/missed. The pause leaves the processors to the rebuild that is being looked at.
 LOOKER = """
@@ -254,8 +263,13 @@ class LabTest(unittest.TestCase):
             if match:
                 return match
             if time.monotonic() > deadline:
-                self.fail(f"{name}: {pattern!r} not on its console within {timeout} s; it ends:\n{text[-1500:]}")
+                self.fail(f"{name}: {pattern!r} not on its console within {timeout} s; it ends:\n{text[-1500:]}\n"
+                          + self.where(name))
             time.sleep(0.5)
+
+    def where(self, name):
+        """Of a guest that does not get on: what each of its vCPUs does, twice."""
+        return self.run_in(WHERE.format(name=name)).out
 
     def type_in(self, name, line, answer, timeout=120):
         """Types a line on a guest's console with umbra console, waits for the answer, types the character that leaves

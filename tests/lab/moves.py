@@ -50,7 +50,8 @@ class Traveller:
         deadline = time.monotonic() + timeout * self.host.machine.patience
         while len(self.counts()) < before + more:
             if time.monotonic() > deadline:
-                self.host.fail(f"{self.name} does not count on; its console ends:\n{self.log()[-1500:]}")
+                self.host.fail(f"{self.name} does not count on; its console ends:\n{self.log()[-1500:]}\n"
+                               + self.host.where(self.name))
             time.sleep(0.5)
 
     def move(self, target, *options, timeout=300):
