@@ -5,6 +5,7 @@
 #include <hv/guest_copy.h>
 #include <hv/heap.h>
 #include <hv/event.h>
+#include <hv/hvm.h>
 #include <hv/sched.h>
 
 /* The domain is paused meanwhile. A restart finds validation's progress in the pages. */
@@ -75,13 +76,14 @@ long domctl_getcontext(struct domain *d, struct xen_domctl *op, bool *copyback)
         return d == current->domain ? -EINVAL : -ESRCH;
     if (!v->is_initialised)
         return -ENODATA;
-    if (paging_mode_translate(d))
-        return -EOPNOTSUPP;
     ctx = hv_new(struct vcpu_guest_context);
     if (!ctx)
         return -ENOMEM;
     vcpu_pause(v);
-    pv_get_context(v, ctx);
+    if (paging_mode_translate(d))
+        hvm_get_context(v, ctx);
+    else
+        pv_get_context(v, ctx);
     vcpu_unpause(v);
     if (guest_copy_to(op->u.vcpucontext.ctxt.p, ctx, sizeof(*ctx)))
         rc = -EFAULT;

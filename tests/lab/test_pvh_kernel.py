@@ -31,6 +31,7 @@ class Kernel(KernelTest):
         self.assertGreater(churn.figures(self, "pvh")["events"]["reclaimed"], 100, "the pool was large enough")
         churn.check(self, "pvh")
         churn.audit(self, "pvh")
+        self.assertRegex(self.ok("/usr/lib/xen-4.17/bin/xenctx $(umbra domid pvh) 0"), "rip: [0-9a-f]{16}")
         self.ok("umbra shutdown -w pvh", 180)
         self.wait_gone("pvh")
         self.wait_footprint(before)

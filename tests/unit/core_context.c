@@ -77,6 +77,28 @@ static void with_vcpus(unsigned int n)
     set_bit(VPF_down, &d->vcpu[0]->pause_flags);
 }
 
+/* As a PV guest's is read; xenctx does so. */
+static void test_context_of_translated(void **state)
+{
+    struct vcpu_guest_context *c;
+
+    with_vcpus(2);
+    c = guest_new(struct vcpu_guest_context);
+    op->u.vcpucontext.vcpu = 1;
+    op->u.vcpucontext.ctxt.p = c;
+    d->vcpu[1]->is_initialised = false;
+    assert_int_equal(domctl(3, XEN_DOMCTL_getvcpucontext), -ENODATA);
+    d->vcpu[1]->is_initialised = true;
+    assert_int_equal(domctl(3, XEN_DOMCTL_getvcpucontext), 0);
+    assert_int_equal(c->user_regs.rip, 78);
+    assert_int_equal(c->ctrlreg[3], 0x3000);
+    assert_int_equal(d->vcpu[1]->pause_count, 0);
+    op->u.vcpucontext.ctxt.p = FAULT;
+    assert_int_equal(domctl(3, XEN_DOMCTL_getvcpucontext), -EFAULT);
+    core.fail_alloc = 1;
+    assert_int_equal(domctl(3, XEN_DOMCTL_getvcpucontext), -ENOMEM);
+}
+
 struct cpu_record {
     struct hvm_save_descriptor desc;
     struct hvm_hw_cpu cpu;
@@ -348,10 +370,10 @@ static void test_no_memory_for_it(void **state)
 int core_context_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        CORE_TEST(test_set_context),      CORE_TEST(test_get_context),    CORE_TEST(test_get_one_record),
-        CORE_TEST(test_get_in_slices),    CORE_TEST(test_set_in_slices),  CORE_TEST(test_size_changes),
-        CORE_TEST(test_buffer_goes),      CORE_TEST(test_structure_goes), CORE_TEST(test_destroyed_meanwhile),
-        CORE_TEST(test_no_memory_for_it),
+        CORE_TEST(test_set_context),         CORE_TEST(test_context_of_translated), CORE_TEST(test_get_context),
+        CORE_TEST(test_get_one_record),      CORE_TEST(test_get_in_slices),         CORE_TEST(test_set_in_slices),
+        CORE_TEST(test_size_changes),        CORE_TEST(test_buffer_goes),           CORE_TEST(test_structure_goes),
+        CORE_TEST(test_destroyed_meanwhile), CORE_TEST(test_no_memory_for_it),
     };
 
     return cmocka_run_group_tests_name("context", tests, NULL, NULL);

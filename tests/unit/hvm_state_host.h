@@ -29,6 +29,8 @@ extern struct world from, to;
 /* As a domain is made, all vCPUs down. */
 void make_world(struct world *w);
 void unmake_world(struct world *w);
+/* Any state that it may be saved in (hvm_state_random.c). */
+void random_vcpu(struct vcpu *v);
 
 extern uint64_t memory[512]; /* of guests, from address 0 */
 extern s_time_t now;

@@ -395,7 +395,7 @@ test_svm-srcs   := tests/unit/test_svm.c tests/unit/fake/base.c
 test_svm-cflags := $(hv-unit-cflags)
 
 units                 += test_hvm_state
-test_hvm_state-srcs   := $(patsubst %,tests/unit/%.c,test_hvm_state hvm_state_host fake/base) \
+test_hvm_state-srcs   := $(patsubst %,tests/unit/%.c,test_hvm_state hvm_state_host hvm_state_random fake/base) \
                          hypervisor/mm/shadow/guest_fmt.c hypervisor/x86/fpu.c hypervisor/lib/stretch.c \
                          $(patsubst %,hypervisor/hvm/%.c,cr context xstate save restore msr lapic lapic_state ipi \
                          interrupt startup)

@@ -24,8 +24,8 @@ void past_invlpg(const struct test_vcpu *t, uint64_t linear);
 /* An address to access: where INVLPG was about, or elsewhere in the same table, or any. */
 uint64_t past_linear(const struct test_vcpu *t);
 bool past_is_long(const struct test_vcpu *t);
-/* Does its hardware go by a TLB of the vCPU's own? One that stands apart goes on with the shadows of tables until a fault
- * has taken another root. */
+/* Does its hardware go by a TLB of the vCPU's own? One that stands apart goes on with the shadows of tables until a
+ * fault has taken another root. */
 bool past_on_tlb(const struct test_vcpu *t);
 /* Did hardware do the access by what the guest's tables say, or said since the vCPU's last flush where it may not see
  * what they say now? */

