@@ -45,6 +45,7 @@ guests += ldt_gates
 guests += priv_instructions
 guests += priv_ports
 guests += priv_msrs
+guests += priv_tsc
 guests += priv_debug
 guests += exhaust_ports
 guests += exhaust_grants
