@@ -10,6 +10,8 @@ DEBUG   ?= 1
 V       ?= 0
 
 BUILD := build
+# One name for one place: dependencies are kept by the names of files.
+override BUILD := $(patsubst $(CURDIR)/%,%,$(abspath $(BUILD)))
 
 # Of the hypervisor and the tools.
 OPTIMIZE := -O2
