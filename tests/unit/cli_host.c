@@ -317,8 +317,8 @@ void test_autostart_refused(void **state)
     remove_directories();
 }
 
-/* `create` would start one: another process is it already. */
-static pid_t begin_supervisor(void)
+/* Another process, which holds a lock. */
+static pid_t begin_holder(off_t lock)
 {
     int ready[2];
     char byte;
@@ -328,7 +328,7 @@ static pid_t begin_supervisor(void)
     child = fork();
     if (child == 0) {
         lock_forget();
-        if (lock_try(LOCK_SUPERVISOR) == 0 && write(ready[1], "", 1) == 1)
+        if (lock_try(lock) == 0 && write(ready[1], "", 1) == 1)
             pause();
         _exit(1);
     }
@@ -336,6 +336,12 @@ static pid_t begin_supervisor(void)
     assert_int_equal(read(ready[0], &byte, 1), 1);
     close(ready[0]);
     return child;
+}
+
+/* `create` would start one: another process is it already. */
+static pid_t begin_supervisor(void)
+{
+    return begin_holder(LOCK_SUPERVISOR);
 }
 
 static void end_supervisor(pid_t child)
@@ -355,11 +361,16 @@ static bool record_of(const char *name)
 /* In order of the files' names; what fails leaves the others alone. */
 void test_autostart_run(void **state)
 {
-    pid_t supervisor;
+    pid_t supervisor, stopper;
 
     fresh_directories();
     supervisor = begin_supervisor();
     assert_int_equal(system("mkdir -p etc/auto && cp a.json etc/auto/20.json && cp b.json etc/auto/10.json"), 0);
+    stopper = begin_holder(LOCK_STOPPING);
+    assert_int_equal(umbra("autostart run"), 1);
+    assert_non_null(strstr(err, "all guests are being stopped: no more are started"));
+    assert_false(record_of("first") || record_of("second"));
+    end_supervisor(stopper);
     write_file("etc/auto/15.json", "{\"name\":");
     write_file("etc/auto/readme", "no guest");
     assert_int_equal(umbra("autostart run"), 1);

@@ -47,6 +47,7 @@ struct fake {
     int steps;                  /* of that one: these calls, and those that only look; 0 when it begins */
     int kill_at_step;           /* at that number it ends itself by SIGKILL */
     bool obeys;                 /* guests stop as soon as they are asked to */
+    int deaf;                   /* but so many requests are not taken before */
     int store_dies_at;          /* at that number xenstore stops answering */
     int write_fails_at;         /* at that number a write fails, once */
     struct ctl_affinity pinned; /* what was set last */

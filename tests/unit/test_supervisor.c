@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "guest_world.h"
+#include "cli/autostart.h"
 #include "cli/cli.h"
 #include "cli/lock.h"
 #include "cli/spare.h"
@@ -583,6 +584,68 @@ static void test_stop_waits_for_builder(void **state)
     }
 }
 
+/* Guests are still being started when the host goes down: `stop` waits for the last of them, and asks it. */
+static void test_stop_waits_for_start(void **state)
+{
+    struct guest_state gs;
+    pid_t starter = fork();
+
+    fake->obeys = true;
+    if (starter == 0) {
+        lock_forget();
+        lock_try(LOCK_STARTING);
+        usleep(700000);
+        gs = left(GUEST_BUILDING, CONFIG(""));
+        gs.domid = 9;
+        domain_of(&gs, 9);
+        guest_start(ctl, &gs, true, NULL);
+        _exit(0);
+    }
+    usleep(100000);
+    assert_int_equal(umbra("autostart stop -t 20"), 0);
+    assert_int_equal(waitpid(starter, NULL, 0), starter);
+    assert_non_null(strstr(fake->acts, "poweroff 9;"));
+    assert_int_equal(kill_supervisor(), 0);
+}
+
+static unsigned requests(const char *what)
+{
+    unsigned n = 0;
+
+    for (const char *at = fake->acts; (at = strstr(at, what)) != NULL; at++)
+        n++;
+    return n;
+}
+
+/* One that has not booted yet takes no request; one that cannot be saved is shut down. */
+static void test_stop_tries_again(void **state)
+{
+    struct guest_state gs = left(GUEST_RUNNING, CONFIG(""));
+
+    autostart_again_ms = 100;
+    fake->obeys = true;
+    fake->deaf = 2;
+    domain_of(&gs, 5);
+    assert_int_equal(umbra("autostart stop -t 20"), 0);
+    assert_int_equal(requests("poweroff 5;"), 3);
+    assert_int_equal(phase_of(&gs), GUEST_PHASES);
+    gs = left(GUEST_RUNNING, CONFIG(",\"on_host_shutdown\":\"save\""));
+    fake->suspend_fails = -EIO;
+    domain_of(&gs, 6);
+    assert_int_equal(umbra("autostart stop -t 20"), 0);
+    assert_int_equal(requests("poweroff 6;"), 1);
+    assert_int_equal(phase_of(&gs), GUEST_PHASES);
+    /* and one that never does is told */
+    gs = left(GUEST_RUNNING, CONFIG(""));
+    fake->deaf = 1 << 30;
+    domain_of(&gs, 8);
+    assert_int_equal(umbra("autostart stop -t 1"), 1);
+    assert_true(requests("poweroff 8;") > 1);
+    assert_non_null(strstr(err_text, "umbra: autostart: web2: stop: it did not stop in time, and runs on"));
+    assert_int_equal(phase_of(&gs), GUEST_RUNNING);
+    assert_int_equal(kill_supervisor(), 0);
+}
+
 /* One that others are at work on for ever is told. */
 static void test_stop_in_vain(void **state)
 {
@@ -630,6 +693,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(test_closed_files, fresh),
         cmocka_unit_test_setup(test_stop_between_lives, fresh),
         cmocka_unit_test_setup(test_stop_waits_for_builder, fresh),
+        cmocka_unit_test_setup(test_stop_waits_for_start, fresh),
+        cmocka_unit_test_setup(test_stop_tries_again, fresh),
         cmocka_unit_test_setup(test_stop_in_vain, fresh),
     };
 

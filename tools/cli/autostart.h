@@ -4,5 +4,6 @@
 #define CLI_AUTOSTART_H
 
 extern const char *autostart_dir, *autostart_saved;
+extern unsigned autostart_again_ms; /* after so long `stop` tries once more what failed */
 
 #endif

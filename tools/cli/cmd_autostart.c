@@ -34,10 +34,12 @@
 #define SUFFIX_OFF ".off"  /* of what `disable` has put aside */
 #define STOP_S     180
 #define LOOK_MS    200
+#define AGAIN_MS   5000
 #define PATH_BYTES 512
 
 const char *autostart_dir = "/etc/umbra/auto";
 const char *autostart_saved = "/var/lib/umbra/save";
+unsigned autostart_again_ms = AGAIN_MS;
 
 static int failed(struct cli *cli, const char *subject, int code, const char *step, const char *object,
                   const char *message)
@@ -409,7 +411,7 @@ static int restore_saved(struct cli *cli)
     struct dirent **files = NULL;
     int n = files_of(autostart_saved, is_visible, &files), rc = EXIT_OK;
 
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n && !lock_holder(LOCK_STOPPING); i++) {
         const char *name = files[i]->d_name;
 
         if (guest_exists(cli, name) ? drop_saved(cli, name) : restore_one(cli, name))
@@ -448,22 +450,35 @@ static void tell_strange(void)
     free_files(files, n);
 }
 
-static int run(struct cli *cli, const struct cli_args *args)
+static int create_enabled(struct cli *cli)
 {
     struct dirent **files = NULL;
-    int n, rc;
+    int n = files_of(autostart_dir, is_ours, &files), rc = EXIT_OK;
 
-    if (cli_open(cli))
-        return EXIT_FAILED;
-    tell_strange();
-    rc = restore_saved(cli);
-    n = files_of(autostart_dir, is_ours, &files);
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n && !lock_holder(LOCK_STOPPING); i++) {
         if (start_one(cli, files[i]->d_name))
             rc = EXIT_FAILED;
     }
     free_files(files, n);
     return n < 0 ? failed(cli, NULL, n, "read the directory", autostart_dir, "it cannot be listed") : rc;
+}
+
+/* The host may go down again before all are started: `stop`, which waits for LOCK_STARTING, finds those that are. */
+static int run(struct cli *cli, const struct cli_args *args)
+{
+    int rc, created;
+
+    if (cli_open(cli))
+        return EXIT_FAILED;
+    lock_try(LOCK_STARTING); /* or another one is at it */
+    tell_strange();
+    rc = restore_saved(cli);
+    created = create_enabled(cli);
+    lock_drop(LOCK_STARTING);
+    if (lock_holder(LOCK_STOPPING))
+        return failed(cli, NULL, -ECANCELED, "start", autostart_dir,
+                      "all guests are being stopped: no more are started");
+    return rc ? rc : created;
 }
 
 /* --- stop ----------------------------------------------------------------------------------------------------------
@@ -487,9 +502,12 @@ static bool wants_save(struct cli *cli, const uint8_t uuid[16])
 }
 
 struct stopped {
-    pid_t child; /* 0: it is done with */
+    pid_t child; /* 0: it has ended */
     uint32_t domid;
     char name[CTL_NAME_MAX];
+    bool there;     /* it still runs */
+    bool failed;    /* the last attempt has */
+    uint64_t again; /* when it is tried once more, ms */
 };
 
 struct stopping {
@@ -497,13 +515,24 @@ struct stopping {
     struct stopped *list;
     int n, rc;
     char pending[CTL_NAME_MAX]; /* a guest between two of its lives; empty: none is */
+    bool waiting;               /* one that runs is to be tried once more */
+    bool starting;              /* `run` is still at work */
 };
 
-static pid_t stop_one(struct cli *cli, const struct ctl_domain_info *info)
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* again: it could not be saved, or did not take the request, which it may when it has booted. */
+static pid_t stop_one(struct cli *cli, const struct ctl_domain_info *info, bool again)
 {
     char path[PATH_BYTES];
 
-    if (!wants_save(cli, info->uuid)) {
+    if (again || !wants_save(cli, info->uuid)) {
         drop_saved(cli, info->name);
         return begin_verb("shutdown", "--wait", info->name, NULL);
     }
@@ -513,29 +542,46 @@ static pid_t stop_one(struct cli *cli, const struct ctl_domain_info *info)
     return begin_verb("save", "--", info->name, path);
 }
 
-/* Each domain once: what it did not do when it was asked is not tried again. */
-static void begin_stop(struct stopping *s, const struct ctl_domain_info *info)
+/* What is known of a domain, from now on if it was nothing; NULL: no memory. */
+static struct stopped *entry_of(struct stopping *s, const struct ctl_domain_info *info)
 {
     struct stopped *bigger;
 
     for (int i = 0; i < s->n; i++) {
         if (s->list[i].domid == info->domid)
-            return;
+            return &s->list[i];
     }
     bigger = realloc(s->list, (size_t)(s->n + 1) * sizeof(*bigger));
-    if (!bigger) {
+    if (!bigger)
+        return NULL;
+    s->list = bigger;
+    bigger[s->n] = (struct stopped){.domid = info->domid};
+    memcpy(bigger[s->n].name, info->name, sizeof(info->name));
+    return &bigger[s->n++];
+}
+
+/* One that runs: it is asked, unless it has been, and once more after a while if that has failed. */
+static void begin_stop(struct stopping *s, const struct ctl_domain_info *info)
+{
+    int known = s->n;
+    struct stopped *e = entry_of(s, info);
+    bool again = e && e < s->list + known;
+
+    if (!e) {
         s->rc = failed(s->cli, info->name, -ENOMEM, "stop", NULL, "out of memory");
         return;
     }
-    s->list = bigger;
-    bigger[s->n] = (struct stopped){.domid = info->domid, .child = stop_one(s->cli, info)};
-    memcpy(bigger[s->n].name, info->name, sizeof(info->name));
-    if (bigger[s->n].child < 0) {
+    e->there = true;
+    s->waiting |= e->failed;
+    if (again && (!e->failed || now_ms() < e->again))
+        return;
+    e->failed = false;
+    e->child = stop_one(s->cli, info, again);
+    if (e->child < 0) {
         s->rc = failed(s->cli, info->name, -errno, "stop", autostart_saved,
                        "no process or no directory can be made for it");
-        bigger[s->n].child = 0;
+        e->child = 0;
     }
-    s->n++;
 }
 
 /* It has no domain that could be asked, and is about to have one, or to go. */
@@ -576,6 +622,9 @@ static int look(struct stopping *s)
     int n = ctl_domain_list(s->cli->ctl, &domains, &err), m = n < 0 ? n : guest_state_list(s->cli->ctl, &guests, &err);
 
     *s->pending = '\0';
+    s->waiting = false;
+    for (int i = 0; i < s->n; i++)
+        s->list[i].there = false;
     for (int i = 0; i < m; i++)
         look_at_guest(s, &guests[i], domains, n);
     if (m >= 0 && *s->pending && supervisor_start(&err) < 0)
@@ -599,8 +648,9 @@ static int reap(struct stopping *s)
 
         if (ended) {
             s->list[i].child = 0;
-            if (ended < 0 || !WIFEXITED(status) || WEXITSTATUS(status))
-                s->rc = EXIT_FAILED;
+            s->list[i].failed = ended < 0 || !WIFEXITED(status) || WEXITSTATUS(status);
+            s->list[i].again = now_ms() + autostart_again_ms;
+            s->waiting |= s->list[i].failed; /* until somebody has looked whether it still runs */
         }
         left += s->list[i].child != 0;
     }
@@ -610,22 +660,18 @@ static int reap(struct stopping *s)
 static void give_up(struct stopping *s)
 {
     for (int i = 0; i < s->n; i++) {
-        if (!s->list[i].child)
+        if (!s->list[i].child && !(s->list[i].failed && s->list[i].there))
             continue;
-        kill(s->list[i].child, SIGTERM);
-        end_verb(s->list[i].child);
+        if (s->list[i].child) {
+            kill(s->list[i].child, SIGTERM);
+            end_verb(s->list[i].child);
+        }
         s->rc = failed(s->cli, s->list[i].name, -ETIMEDOUT, "stop", NULL, "it did not stop in time, and runs on");
     }
+    if (s->starting)
+        s->rc = failed(s->cli, NULL, -ETIMEDOUT, "stop", NULL, "guests were still being started");
     if (*s->pending)
         s->rc = failed(s->cli, s->pending, -ETIMEDOUT, "stop", NULL, "it was still being built, restarted or removed");
-}
-
-static uint64_t now_s(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec;
 }
 
 static int parse_timeout(const struct cli *cli, const char *text, uint64_t *seconds)
@@ -637,6 +683,16 @@ static int parse_timeout(const struct cli *cli, const char *text, uint64_t *seco
         return cli_usage(cli, "-t %s: not a number of seconds", text);
     *seconds = strtoul(text, NULL, 10);
     return EXIT_OK;
+}
+
+static int look_again(struct stopping *s)
+{
+    int rc;
+
+    s->starting = lock_holder(LOCK_STARTING); /* first: what was started before it ended is seen */
+    rc = look(s);
+    s->starting &= rc == EXIT_OK;
+    return rc;
 }
 
 /*
@@ -653,13 +709,13 @@ static int stop(struct cli *cli, const struct cli_args *args)
         return rc;
     if (cli_open(cli))
         return EXIT_FAILED;
-    until = now_s() + seconds;
+    until = now_ms() + seconds * 1000;
     lock_try(LOCK_STOPPING); /* or another one is at it, which does as well */
-    rc = look(&s);
-    while ((reap(&s) || *s.pending) && now_s() < until) {
+    rc = look_again(&s);
+    while ((reap(&s) || *s.pending || s.waiting || s.starting) && now_ms() < until) {
         nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
         if (!rc)
-            rc = look(&s);
+            rc = look_again(&s);
     }
     give_up(&s);
     lock_drop(LOCK_STOPPING);

@@ -13,6 +13,8 @@
 #define LOCK_NAMES      1 /* held while a name is looked for and taken */
 #define LOCK_STOPPING \
     (((off_t)1 << 62) + 2) /* held while the guests are stopped: none is started again; behind all of theirs */
+#define LOCK_STARTING \
+    (((off_t)1 << 62) + 3) /* held while guests are started with the host: the last of them is still to be stopped */
 
 extern const char *lock_file; /* tests point it elsewhere */
 
