@@ -106,6 +106,8 @@ class Qemu(Emulator):
     def __init__(self, build, description):
         super().__init__(build, description)
         self._reason = None
+        self._received = b""
+        self.answers = []  # of the monitor, to orders that are answered by a text
         self.root = os.path.join(build, description.root) if description.root else ""
         self.advice = "run make nightly-deps" if self.root else "run make deps"
 
@@ -187,13 +189,16 @@ class Qemu(Emulator):
         return sockets
 
     def receive_qmp(self, data):
-        for line in data.splitlines():
+        *lines, self._received = (self._received + data).split(b"\n")
+        for line in lines:
             try:
                 message = json.loads(line)
             except ValueError:
                 continue
             if message.get("event") == "SHUTDOWN":
                 self._reason = message["data"].get("reason")
+            if isinstance(message.get("return"), str):
+                self.answers.append(message["return"].replace("\r", ""))
 
     def reason(self):
         return self._reason

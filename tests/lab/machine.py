@@ -275,6 +275,17 @@ class Machine:
         """Takes back a stand_still(), if there was one."""
         self._order("cont")
 
+    def registers(self, seconds=10):
+        """Of all processors, as the emulator has them; empty if it cannot tell."""
+        answers = getattr(self.emulator, "answers", None)
+        if answers is None:
+            return ""
+        before, deadline = len(answers), time.monotonic() + seconds
+        self._order("human-monitor-command", **{"command-line": "info registers -a"})
+        while len(answers) == before and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return "".join(answers[before:])
+
     def _order(self, name, **arguments):
         """To QEMU's monitor; other emulators have none. What has gone away is found out as with _send()."""
         if "qmp" in self._sockets:

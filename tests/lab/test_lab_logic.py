@@ -221,6 +221,10 @@ class MachineLines(unittest.TestCase):
         self.assertIsNone(emulator.reason())
         emulator.receive_qmp(b'{"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-reset"}}\n')
         self.assertEqual(emulator.reason(), "guest-reset")
+        emulator.receive_qmp(b'{"return": {}}\n{"return": "CPU#0\\r\\nRAX=')
+        self.assertEqual(emulator.answers, [])
+        emulator.receive_qmp(b'1"}\n')
+        self.assertEqual(emulator.answers, ["CPU#0\nRAX=1"])
 
     def test_kernel_words_of_a_machine(self):
         made = machine.Machine(name="bochs-svm", kernel_append=["quiet"])

@@ -256,6 +256,7 @@ class Processes(unittest.TestCase):
   301     1 sh
   302   301 agent
   303   301 sh
+  308     1 timeout
   310   302 timeout
   311   310 sh
   312   311 ps

@@ -360,6 +360,7 @@ def run_cell(cell, build, log):
             if status == verdict.HANG:  # twice: what is slow has moved on in between
                 for each in (first, *others) * 2:
                     each.press("dqrt")
+                    print(each.registers() or "the emulator tells no registers", flush=True)
             return status
     say("passed")
     return 0
