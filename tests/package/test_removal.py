@@ -28,6 +28,7 @@ class Script(unittest.TestCase):
         self.write("run/umbra/lock")
         self.write("sys/hypervisor/version/extra", ".umbra-0.1\n")
         self.program("umbra", "echo '[]'")
+        self.program("xenstore-list", "echo local")
         self.program("deb-systemd-invoke", f"echo $* >>{self.top}/invoked")
 
     def write(self, name, text=""):
@@ -65,6 +66,41 @@ class Script(unittest.TestCase):
 
     def test_units_stopped(self):
         self.assertEqual(self.remove(), (0, "", "stop umbra-autostart.service umbra-daemons.service\n"))
+
+    def refused(self, guests):
+        """It is, because of so many guests, and nothing is stopped; what it said besides."""
+        status, said, invoked = self.remove()
+        before, _, count = said.partition("shut down with the host any more: ")
+        self.assertEqual((status, count.split("\n")[0], invoked), (1, str(guests), ""), said)
+        return before
+
+    def test_guests(self):
+        """Those of another tool's do not count, and none do where Umbra does not run."""
+        self.program("umbra", """echo '[{"name": "web1",\n  "config": {\n}}, {"config": null}]'""")
+        self.write("run/umbra/records/of-one-that-went")
+        self.assertNotIn("cannot be asked", self.refused(1))
+        self.assertEqual(self.remove("upgrade"), (0, "", ""))
+        self.write("sys/hypervisor/version/extra", ".5-pre\n")
+        self.assertEqual(self.remove()[0], 0)
+
+    def test_no_answer(self):
+        """Of the tool, or of xenstored, without which it knows of no guest: their records' copies are counted."""
+        self.write("run/umbra/records/0123.new")
+        for name, text in (("umbra", "exit 1"), ("xenstore-list", "exit 1")):
+            self.program(name, text)
+            self.assertEqual(self.remove()[0], 0)
+            os.unlink(os.path.join(self.top, "invoked"))
+            self.write("run/umbra/records/0123")
+            self.write("run/umbra/records/4567")
+            self.assertIn("cannot be asked", self.refused(2))
+            self.program("umbra", "echo '[]'")
+            for record in ("0123", "4567"):
+                os.unlink(os.path.join(self.top, "run/umbra/records", record))
+
+    def test_copies_left(self):
+        """They may be older than the end of their guests, and are no reason if the list can be had."""
+        self.write("run/umbra/records/0123")
+        self.assertEqual(self.remove()[:2], (0, ""))
 
     def test_supervisor_of_a_verb(self):
         """Only who holds the supervisor's byte of this file ends, and not with an upgrade."""
