@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/loop.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -492,6 +494,74 @@ static void test_flush(void **state)
     under_way("");
 }
 
+/* --- loop devices whose file is gone --- */
+
+static char loop_of[400]; /* what the only one is made of; empty: nothing */
+
+int ioctl(int fd, unsigned long request, ...)
+{
+    struct loop_info64 *info;
+    va_list args;
+
+    va_start(args, request);
+    info = va_arg(args, void *);
+    va_end(args);
+    if (!*loop_of) {
+        errno = ENXIO;
+        return -1;
+    }
+    if (request == LOOP_CLR_FD)
+        *loop_of = '\0';
+    else
+        memcpy(info->lo_file_name, loop_of, LO_NAME_SIZE - 1);
+    return 0;
+}
+
+/* A disk that the script has put on a loop device comes; `change` happens to it; it goes. Is the loop device free? */
+static bool loop_freed(const char *name, void (*change)(void))
+{
+    xs_fake_remove(BACK);
+    put_file(disk, "", 0600);
+    assert_int_equal(truncate(disk, 4096), 0);
+    assert_int_equal(attach(5, false), 0);
+    xs_fake_set(BACK "/node", log_file);
+    snprintf(loop_of, sizeof(loop_of), "%s", name);
+    if (change)
+        change();
+    assert_int_equal(detach(false, 1000), 0);
+    assert_int_equal(nodes_left(), 0);
+    unlink(disk);
+    return !*loop_of;
+}
+
+static void removed(void)
+{
+    assert_int_equal(unlink(disk), 0);
+}
+
+static void leads_nowhere(void)
+{
+    removed();
+    assert_int_equal(symlink("/nowhere.img", disk), 0);
+}
+
+static void other_script(void)
+{
+    removed();
+    xs_fake_set(BACK "/script", "/bin/true");
+}
+
+/* The stock script leaves it then. One that is another file's by now, or another script's, is not touched. */
+static void test_file_gone(void **state)
+{
+    assert_true(loop_freed(disk, removed));
+    assert_true(loop_freed("/nowhere.img", leads_nowhere));
+    assert_false(loop_freed(disk, NULL)); /* which is the script's */
+    assert_false(loop_freed("/srv/another.img", removed));
+    assert_false(loop_freed(disk, other_script));
+    *loop_of = '\0';
+}
+
 /* Scripts of one device, by several processes that come one after the other: never two at a time. */
 static void test_one_script_at_a_time(void **state)
 {
@@ -583,6 +653,7 @@ int main(void)
         cmocka_unit_test_setup(test_twin, fresh),
         cmocka_unit_test_setup(test_flush, fresh),
         cmocka_unit_test_setup(test_flush_given_up, fresh),
+        cmocka_unit_test_setup(test_file_gone, fresh),
         cmocka_unit_test_setup(test_one_script_at_a_time, fresh),
         cmocka_unit_test_setup(test_script_never_stops, fresh),
     };

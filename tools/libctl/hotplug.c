@@ -10,12 +10,15 @@
  * killed with all that it started. It never learns anything from nodes that the guest can write.
  */
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/loop.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -308,6 +311,43 @@ static int run(const struct device *d, const char *script, bool comes, int lock,
     return failed(d, rc, comes, script, said.text[0] ? &said : &logged, err);
 }
 
+/* Is it a loop device made of what has that path no more? Links that lead there are followed as far as they can be. */
+static bool is_loop_of(int fd, const char *file)
+{
+    char real[PATH_MAX] = "";
+    const char *last = realpath(file, real) || !*real ? file : real; /* where it could not go on */
+    struct loop_info64 loop;
+    const char *name = (const char *)loop.lo_file_name;
+
+    if (ioctl(fd, LOOP_GET_STATUS64, &loop)) {
+        return false;
+    }
+    return strncmp(name, file, LO_NAME_SIZE - 1) == 0 || strncmp(name, last, LO_NAME_SIZE - 1) == 0;
+}
+
+/* The stock script asks by the file's name what kind of disk it is: it does nothing if the file was removed or renamed
+ * meanwhile, and its loop device would keep it for ever. */
+static void free_loop(const struct device *d, const char *script)
+{
+    char *file = device_read(d, "params"), *node = device_read(d, "node"), *stock = hotplug_path("block");
+    bool left = d->by == DEVICE_VBD && file && node && stock && strcmp(script, stock) == 0;
+    struct stat st;
+    int fd = -1;
+
+    if (left && (stat(file, &st) || !S_ISREG(st.st_mode))) {
+        fd = open(node, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    }
+    if (fd >= 0) {
+        if (is_loop_of(fd, file)) {
+            ioctl(fd, LOOP_CLR_FD, 0); /* a back end that still has it open keeps it until then */
+        }
+        close(fd);
+    }
+    free(file);
+    free(node);
+    free(stock);
+}
+
 int hotplug_run(const struct device *d, bool comes, struct ctl_error *err)
 {
     char *script = device_read(d, "script"), path[CTL_PATH_MAX];
@@ -321,6 +361,9 @@ int hotplug_run(const struct device *d, bool comes, struct ctl_error *err)
         rc = device_fail(d, err, lock, "wait for an earlier script", NULL, "%s", path);
     } else {
         rc = comes || was_run(d) ? run(d, script, comes, lock, err) : 0;
+        if (!comes) {
+            free_loop(d, script);
+        }
         if (rc != -ETIMEDOUT) {
             unlink(path); /* else a script that hangs may still have it */
         }
