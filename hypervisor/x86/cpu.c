@@ -111,6 +111,10 @@ static void identify_basic(struct cpu_features *f)
     f->tsc_deadline = r[2] >> 24 & 1;
     f->xsave = r[2] >> 26 & 1;
     f->virtualised = r[2] >> 31 & 1;
+    if (f->virtualised) {
+        cpuid(0x40000000, 0, r);
+        f->tcg = !memcmp(&r[1], "TCGTCGTCGTCG", 12);
+    }
 
     if (f->max_leaf >= 7) {
         cpuid(7, 0, r);

@@ -287,6 +287,8 @@ static void svm_run(struct vcpu *v, struct vmexit *x)
     c->clean = 0;
     asid_take(v->hvm, c);
     svm_enter(regs, virt_to_maddr(c).n, virt_to_maddr(this_cpu(host_vmcb)).n);
+    if (cpu_features.tcg)
+        write_cr8(0); /* QEMU may have lost an interrupt at the exit (docs/debugging.md); now it looks for one */
     regs->rip = c->rip;
     regs->rsp = c->rsp;
     regs->rax = c->rax;

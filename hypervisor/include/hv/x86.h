@@ -113,6 +113,7 @@ struct cpu_features {
     uint32_t max_leaf, max_ext_leaf;
     bool nx, pge, page1gb, smep, smap, xsave, xsaveopt, fsgsbase, tsc_deadline, invariant_tsc, rdtscp, x2apic, svm, vmx,
         syscall32, virtualised; /* virtualised: an emulator or another hypervisor runs this one */
+    bool tcg;                   /* QEMU does, and translates its instructions */
     unsigned int phys_bits;
     uint64_t xcr0_mask;      /* features the host's XCR0 may have */
     unsigned int xsave_size; /* bytes for xcr0_mask */
@@ -172,6 +173,7 @@ DEFINE_CR(0)
 DEFINE_CR(2)
 DEFINE_CR(3)
 DEFINE_CR(4)
+DEFINE_CR(8) /* the local APIC's TPR */
 
 static inline unsigned long read_flags(void)
 {
