@@ -233,6 +233,8 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
     ("closed-without-protection", SHADOW + "unsync.c", "    if (!table_protect(s, u->table) ||", "    if ("),
     ("closed-without-flush", SHADOW + "unsync.c",
      "        table_open(s, u->table, true);\n", ""),
+    ("compared-before-it-was-protected", SHADOW + "protect.c",
+     "        table_stored(s, table); /* it may have been, until now */\n", ""),
     ("closed-without-comparison", SHADOW + "unsync.c", "|| !compare(s, u))\n        return false;\n    forget",
      "|| false)\n        return false;\n    forget"),
     ("upper-table-out-of-sync", SHADOW + "unsync.c",

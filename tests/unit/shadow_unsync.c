@@ -157,6 +157,78 @@ static void test_closed(void **state)
     assert_int_equal(go(REGION, ORACLE_READ, false).at >> PAGE_SHIFT, model_frame(101).n);
 }
 
+/* With so many units of work. */
+static bool caught_up(unsigned int units)
+{
+    bool done;
+
+    stretch_begin(STRETCH_TRAP, 0);
+    stretch_work(STRETCH_BOUND - units);
+    paging_lock(d);
+    done = unsync_caught_up(d->shadow);
+    paging_unlock(d);
+    stretch_end();
+    return done;
+}
+
+static bool close_with(unsigned int units)
+{
+    mfn_t m = model_frame(TABLE);
+    bool done;
+
+    stretch_begin(STRETCH_TRAP, 0);
+    stretch_work(STRETCH_BOUND - units);
+    paging_lock(d);
+    done = table_close(d->shadow, m);
+    paging_unlock(d);
+    stretch_end();
+    return done;
+}
+
+/* One alias of TABLE is protected, and the guest still has another; then a part is compared, which no flush asked for,
+ * and that part is stored to. */
+static void compared_before_protection(void)
+{
+    unsigned int level;
+
+    map(7, TABLE, ALL);
+    assert_int_equal(go(7 * PAGE_SIZE, ORACLE_WRITE, false).result, SHADOW_FIXED);
+    store(TABLE * PAGE_SIZE, 101ul << PAGE_SHIFT | ALL);
+    model_load(CPU);
+    model_invlpg(CPU, 0);
+    assert_false(close_with(1));
+    assert_false(caught_up(20));
+    assert_true(d->shadow->unsynced[0].next);
+    assert_true((leaf(THROUGH, &level) | leaf(7 * PAGE_SIZE, &level)) & PTE_RW);
+    store(TABLE * PAGE_SIZE, 102ul << PAGE_SHIFT | ALL);
+}
+
+static void assert_closed(void)
+{
+    assert_true(close_with(STRETCH_BOUND));
+    assert_false(unsynced(TABLE));
+    assert_int_equal(model_audit(), 0);
+    assert_int_equal(go(REGION, ORACLE_READ, false).at >> PAGE_SHIFT, model_frame(102).n);
+}
+
+/* Only what is compared when nobody can store to it any more counts as the last time. */
+static void test_compared_too_soon(void **state)
+{
+    compared_before_protection();
+    assert_closed();
+}
+
+/* A fault ends the protection that was begun. */
+static void test_protected_by_a_fault(void **state)
+{
+    compared_before_protection();
+    assert_int_equal(go(REGION + PAGE_SIZE, ORACLE_READ, false).result, SHADOW_REFLECT);
+    store(TABLE * PAGE_SIZE + 8, 103ul << PAGE_SHIFT | PTE_P | PTE_RW);
+    assert_int_equal(go(REGION + PAGE_SIZE, ORACLE_READ, false).at >> PAGE_SHIFT, model_frame(103).n);
+    assert_false(page_of_frame(d->shadow, model_frame(TABLE))->open);
+    assert_closed();
+}
+
 /* The frame is a table of an upper level as well: that one is in sync, so all are. */
 static void test_of_both_levels(void **state)
 {
@@ -206,6 +278,8 @@ int shadow_unsync_tests(void)
         UNSYNC_TEST(test_expected),
         UNSYNC_TEST(test_own_fault),
         UNSYNC_TEST(test_closed),
+        UNSYNC_TEST(test_compared_too_soon),
+        UNSYNC_TEST(test_protected_by_a_fault),
         UNSYNC_TEST(test_of_both_levels),
         UNSYNC_TEST(test_dead),
         UNSYNC_TEST(test_places),

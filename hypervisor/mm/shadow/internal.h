@@ -360,7 +360,7 @@ void vtlb_fault(struct shadow_vcpu *v, uint64_t linear);
 bool table_unsync(struct shadow *s, mfn_t table);
 /* It is in sync, or no table any more. False: not done yet, try again. */
 bool table_close(struct shadow *s, mfn_t table);
-/* It was stored to, by emulation. */
+/* It was stored to, by emulation; or may have been by the guest until it was protected. */
 void table_stored(struct shadow *s, mfn_t table);
 /* The entry at an offset is up to date. False: there is no room for that in this stretch. */
 bool table_sync_entry(struct shadow *s, mfn_t table, unsigned int offset);

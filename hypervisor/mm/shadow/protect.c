@@ -60,6 +60,7 @@ bool table_protect(struct shadow *s, mfn_t table)
     if (page_of_frame(s, table)->open || room() != before) { /* a writable entry that went may still be in a TLB */
         shadow_flush(s);
         table_open(s, table, false);
+        table_stored(s, table); /* it may have been, until now */
     }
     return true;
 }

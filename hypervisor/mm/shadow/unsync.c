@@ -135,10 +135,8 @@ static bool close(struct shadow *s, struct unsynced *u)
 {
     if (!has_parents(s, u->table))
         return table_unshadow(s, u->table);
-    if (!u->closing) {
-        u->next = 0;
+    if (!u->closing)
         table_open(s, u->table, true);
-    }
     u->closing = true;
     if (!table_protect(s, u->table) || !compare(s, u))
         return false;
