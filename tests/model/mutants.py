@@ -172,6 +172,8 @@ SHADOW_MUTANTS = [Mutant(*fields) for fields in (
      "l.watched = is_watched(s, gfn, &l.p2m);", "l.watched = false;"),
     ("not-protected", SHADOW + "fault.c",
      "return !is_protected(s, e.mfn) || table_protect(s, e.mfn) ? 0 : -ERESTART;", "return 0;"),
+    ("followed-before-it-was-protected", SHADOW + "update.c",
+     "    if (sp->open && !sp->unsynced)\n        return;\n", ""),
     ("large-leaf-kept", SHADOW + "protect.c", "    if (!drop_2m(s, table) ||", "    if ("),
     ("large-leaf-over-table", SHADOW + "fault.c", "(!tables || !*tables)", "(!tables || true)"),
     ("writable-last", SHADOW + "install.c",

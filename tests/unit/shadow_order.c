@@ -220,12 +220,10 @@ static void lead_to(unsigned int index, uint64_t gfn)
     model_store(2 * PAGE_SIZE + index * 8, 8, gfn << PAGE_SHIFT | ALL);
 }
 
-/* A table's protection is interrupted; another one is protected; the last entries that allowed stores to the first
- * go by the guest's doing, who flushes no TLB. */
-static void test_protected_in_two_parts(void **state)
+/* Frame 103 becomes a table, and its protection, from stores by so many addresses, is interrupted. */
+static void protect_in_part(void)
 {
     mfn_t first = model_frame(103);
-    unsigned long flushes;
 
     opt_shadow_oos = opt_shadow_ahead = false;
     lead_to(1, 103);
@@ -237,6 +235,17 @@ static void test_protected_in_two_parts(void **state)
         assert_true(units < STRETCH_BOUND);
         fault(REGION_FRAMES * PAGE_SIZE, units);
     }
+    assert_true(page_of_frame(d->shadow, first)->open);
+}
+
+/* Another one is protected; the last entries that allowed stores to the first go by the guest's doing, who flushes no
+ * TLB. */
+static void test_protected_in_two_parts(void **state)
+{
+    mfn_t first = model_frame(103);
+    unsigned long flushes;
+
+    protect_in_part();
     lead_to(2, 104);
     assert_int_equal(go(2 * REGION_FRAMES * PAGE_SIZE, ORACLE_READ, false).result, SHADOW_FIXED);
     assert_false(page_of_frame(d->shadow, model_frame(104))->open);
@@ -248,6 +257,26 @@ static void test_protected_in_two_parts(void **state)
     assert_int_equal(go(REGION_FRAMES * PAGE_SIZE, ORACLE_READ, false).result, SHADOW_FIXED);
     assert_false(page_of_frame(d->shadow, first)->open);
     assert_true(tlb_flushes > flushes);
+    opt_shadow_oos = opt_shadow_ahead = true;
+}
+
+/* The hypervisor stores to an entry then, and after that the guest, unseen, through what still lets it. */
+static void test_stored_before_protection(void **state)
+{
+    const uint64_t at = 103 * PAGE_SIZE + 8, value = 107ul << PAGE_SHIFT | ALL;
+    unsigned int alias = 100, level;
+
+    protect_in_part();
+    model_store(at, 8, 105ul << PAGE_SHIFT | ALL);
+    while (!(leaf(alias * PAGE_SIZE, &level) & PTE_RW))
+        assert_true(++alias < 100 + ALIASES);
+    model_will_store(at, 8);
+    ((uint64_t *)mfn_to_virt(model_frame(103)))[1] = value;
+    model_wrote(at, 8, value);
+    assert_int_equal(go(REGION_FRAMES * PAGE_SIZE, ORACLE_READ, false).result, SHADOW_FIXED);
+    assert_false(page_of_frame(d->shadow, model_frame(103))->open);
+    assert_int_equal(model_audit(), 0);
+    assert_int_equal(go((REGION_FRAMES + 1) * PAGE_SIZE, ORACLE_READ, false).at >> PAGE_SHIFT, model_frame(107).n);
     opt_shadow_oos = opt_shadow_ahead = true;
 }
 
@@ -284,6 +313,7 @@ int shadow_order_tests(void)
         ORDER_TEST(test_overwritten),
         ORDER_TEST(test_fault_while_overwritten),
         ORDER_TEST(test_protected_in_two_parts),
+        ORDER_TEST(test_stored_before_protection),
         ORDER_TEST(test_one_flush_for_all),
     };
 

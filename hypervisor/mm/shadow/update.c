@@ -97,10 +97,13 @@ static void update(struct shadow *s, struct shadow_page *sp, const struct guest_
         entry_update(s, sp, g, first + i, e);
 }
 
+/* Before its table is protected a shadow gets no entry: the guest might store to the table after that, unseen. */
 static void follow(struct shadow *s, struct shadow_page *sp, unsigned int offset, unsigned int bytes)
 {
     struct guest_paging g;
 
+    if (sp->open && !sp->unsynced)
+        return;
     role_paging(s, sp->role, &g);
     for (unsigned int n = offset / g.fmt->entry_bytes; n <= (offset + bytes - 1) / g.fmt->entry_bytes; n++)
         update(s, sp, &g, n);
