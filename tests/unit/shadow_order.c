@@ -25,7 +25,7 @@ static struct {
     uint64_t leaf;         /* that translates then */
     bool behind;           /* no vCPU may enter the guest then */
     unsigned long flushes; /* until then */
-    uint64_t *set_a;       /* an entry whose A bit a walk sets just then */
+    uint64_t *entry, set;  /* in which a walk sets these bits just then */
 } watch;
 static struct sigaction before;
 
@@ -42,8 +42,8 @@ static void on_store(int sig, siginfo_t *info, void *context)
     watch.behind = shadow_behind(&CPU->v);
     watch.flushes = tlb_flushes;
     mprotect(watch.page, PAGE_SIZE, PROT_READ | PROT_WRITE);
-    if (watch.set_a)
-        *watch.set_a |= PTE_A;
+    if (watch.entry)
+        *watch.entry |= watch.set;
 }
 
 static void watch_table(uint64_t gfn, uint64_t linear)
@@ -57,10 +57,22 @@ static void watch_table(uint64_t gfn, uint64_t linear)
     assert_int_equal(mprotect(watch.page, PAGE_SIZE, PROT_READ), 0);
 }
 
-static void watched(void)
+static void watch_bit(uint64_t bit)
+{
+    watch.entry = (uint64_t *)watch.page + 5;
+    watch.set = bit;
+}
+
+static void watched_times(unsigned int times)
 {
     assert_int_equal(sigaction(SIGSEGV, &before, NULL), 0);
-    assert_int_equal(watch.seen, 1);
+    assert_int_equal(mprotect(watch.page, PAGE_SIZE, PROT_READ | PROT_WRITE), 0);
+    assert_int_equal(watch.seen, times);
+}
+
+static void watched(void)
+{
+    watched_times(1);
 }
 
 /* The page has a table that is protected, and a translation. */
@@ -136,13 +148,13 @@ static void swap_fails(unsigned int bytes)
 
     map(5, 100, ALL & ~PTE_A);
     watch_table(1, LINEAR);
-    watch.set_a = (uint64_t *)watch.page + 5;
+    watch_bit(PTE_A);
     assert_int_equal(shadow_swap(d, _gpa(PAGE_SIZE + 5 * 8), bytes, &old, 101ul << PAGE_SHIFT | ALL), 0);
     watched();
     if (bytes >= 4)
         assert_leads_to(101);
     assert_int_equal(old, (was | PTE_A) & mask);
-    assert_int_equal(*watch.set_a, was | PTE_A);
+    assert_int_equal(*watch.entry, was | PTE_A);
     model_wrote(PAGE_SIZE + 5 * 8, 8, was | PTE_A);
     if (bytes != 2) /* else it is no table any more */
         assert_int_equal(leaf(LINEAR, &level) & PTE_ADDR, model_frame(100).n << PAGE_SHIFT);
@@ -155,6 +167,26 @@ static void test_swap_fails(void **state)
         swap_fails(bytes);
         map(5, 100, ALL);
         assert_int_equal(go(LINEAR, ORACLE_READ, false).result, SHADOW_FIXED);
+    }
+}
+
+/* It differs from what is expected, and a walk that sets D would make it the same just then: nothing is stored, since
+ * what was made of it was not looked at. */
+static void test_swap_differs(void **state)
+{
+    const uint64_t was = 100ul << PAGE_SHIFT | (ALL & ~PTE_D);
+
+    map(5, 100, ALL & ~PTE_D);
+    assert_int_equal(go(LINEAR, ORACLE_READ, false).result, SHADOW_FIXED);
+    for (unsigned int bytes = 8; bytes; bytes /= 2) {
+        uint64_t mask = ~0ull >> (64 - 8 * bytes), old = (was | PTE_D) & mask;
+
+        watch_table(1, LINEAR);
+        watch_bit(PTE_D);
+        assert_int_equal(shadow_swap(d, _gpa(PAGE_SIZE + 5 * 8), bytes, &old, 101ul << PAGE_SHIFT | ALL), 0);
+        assert_int_equal(model_audit(), 0);
+        watched_times(0);
+        assert_int_equal(old, was & mask);
     }
 }
 
@@ -310,6 +342,7 @@ int shadow_order_tests(void)
         ORDER_TEST(test_cleared),
         ORDER_TEST(test_swap),
         ORDER_TEST(test_swap_fails),
+        ORDER_TEST(test_swap_differs),
         ORDER_TEST(test_overwritten),
         ORDER_TEST(test_fault_while_overwritten),
         ORDER_TEST(test_protected_in_two_parts),

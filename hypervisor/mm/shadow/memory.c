@@ -113,6 +113,23 @@ static void store(void *p, unsigned int bytes, uint64_t value)
     }
 }
 
+static uint64_t fetch(const void *p, unsigned int bytes)
+{
+    uint64_t value = 0;
+
+    switch ((uintptr_t)p % bytes ? 0 : bytes) {
+    case 8:
+        return READ_ONCE(*(const uint64_t *)p);
+    case 4:
+        return READ_ONCE(*(const uint32_t *)p);
+    case 2:
+        return READ_ONCE(*(const uint16_t *)p);
+    default:
+        memcpy(&value, p, bytes);
+        return value;
+    }
+}
+
 #define SWAP(type, p, old, new)                                                                                    \
     do {                                                                                                           \
         type found_ = (type) * (old);                                                                              \
@@ -233,21 +250,24 @@ int shadow_store(struct domain *d, gpa_t at, unsigned int bytes, uint64_t value)
     return 0;
 }
 
+/* What differs is not stored to, though a walk may make it what was expected just then: nothing was announced. */
 int shadow_swap(struct domain *d, gpa_t at, unsigned int bytes, uint64_t *old, uint64_t new)
 {
     struct change c;
     int rc = bytes > STORE_BYTES ? -EFAULT : begin(&c, d, at, bytes);
     uint64_t expected = *old;
-    bool same;
+    void *p;
 
     if (rc)
         return rc;
-    same = !memcmp(at_offset(c.p2m.mfn, at), &expected, bytes);
-    if (same)
+    p = at_offset(c.p2m.mfn, at);
+    *old = fetch(p, bytes);
+    if (!memcmp(old, &expected, bytes)) {
         announce(&c, &new);
-    swap(at_offset(c.p2m.mfn, at), bytes, old, new);
-    if (same && memcmp(old, &expected, bytes)) /* a walk has set A or D meanwhile */
-        withdraw(&c);
+        swap(p, bytes, old, new);
+        if (memcmp(old, &expected, bytes)) /* a walk has set A or D meanwhile */
+            withdraw(&c);
+    }
     end(&c);
     return 0;
 }
