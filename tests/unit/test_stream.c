@@ -13,8 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "libctl/save.h"
 #include "stream_pieces.h"
 
 #define ROUNDS 40
@@ -287,7 +290,7 @@ static void test_hostile_guest(void **state)
     save_refused("impossible length");
     shared->arch.max_pfn = 300 + 512;
     save_refused("do not map the list");
-    shared->arch.max_pfn = 1u << 20; /* as of one that was made for 4 GiB, and has been given little */
+    shared->arch.max_pfn = 1u << 21; /* as of one that was made for 4 GiB, and has been given little */
     save_refused("impossible length");
     saved_most_kib = 4 << 20;
     save_refused("do not map the list");
@@ -310,6 +313,155 @@ static void test_hostile_guest(void **state)
     save_refused("is not for its own memory");
     domains[SOURCE].suspended = false;
     save_refused("it is not suspended");
+}
+
+/* --- long lists --- */
+
+static enum { RANDOM, ZERO, NO_RANDOM } randomness;
+
+/* In the place of the C library's. */
+ssize_t getrandom(void *to, size_t size, unsigned flags)
+{
+    memset(to, 0, size);
+    return randomness == RANDOM ? syscall(SYS_getrandom, to, size, flags) : randomness == ZERO ? (ssize_t)size : -1;
+}
+
+static uint64_t *table_page(unsigned level)
+{
+    return (void *)machine[domains[SOURCE].frame[machine_table(level, 0)]];
+}
+
+/* The list of the small guest is so long, of these frames in turn; what it had in mind before is forgotten. */
+static void list_is(uint64_t pfns, const uint64_t *frames, unsigned n)
+{
+    struct shared_info *shared = (void *)machine[domains[SOURCE].shared_frame];
+
+    for (unsigned i = 0; i < PTE_COUNT; i++) {
+        table_page(1)[i] = frames[i % n] << 12 | PTE_PRESENT;
+        table_page(2)[i] = domains[SOURCE].frame[machine_table(1, 0)] << 12 | PTE_PRESENT;
+    }
+    shared->arch.max_pfn = pfns;
+}
+
+static int open_list(struct ctl_save *v)
+{
+    int rc;
+
+    err = (struct ctl_error){0};
+    *v = (struct ctl_save){.err = &err};
+    assert_int_equal(ctl_domain_info(NULL, SOURCE, &v->info, &err), 0);
+    rc = ctl_save_open(v);
+    assert_int_equal(rc, err.code);
+    return rc;
+}
+
+static void open_refused(const char *text)
+{
+    struct ctl_save v;
+
+    assert_true(open_list(&v) < 0);
+    if (!strstr(err.message, text)) {
+        fail_msg("\"%s\" does not say \"%s\"", err.message, text);
+    }
+    assert_string_equal(err.object, "domain");
+    assert_int_equal(v.back.steps, 0);
+    ctl_save_close(&v);
+}
+
+/* As many as the guest can have, and as it can map of others; not one more. The first of equal ones counts. */
+static void test_many_entries(void **state)
+{
+    uint64_t frame, most = 300 + (1 << 18), *list;
+    struct ctl_save v;
+
+    small_guest();
+    frame = machine_take(SOURCE);
+    list = (void *)machine[frame];
+    for (unsigned i = 0; i < 512; i++) {
+        list[i] = i ? 1000 + i * 77 : NO_FRAME;
+    }
+    list_is(most + most / 511, &frame, 1);
+    assert_int_equal(open_list(&v), 0);
+    for (unsigned i = 1; i < 512; i++) {
+        assert_int_equal(ctl_save_pfn(&v, list[i]), i);
+        assert_int_equal(ctl_save_pfn(&v, list[i] + 1), NO_FRAME);
+    }
+    ctl_save_close(&v);
+    list_is(most + most / 511 + 2, &frame, 1);
+    open_refused("its list names 262445 frames, and it can have 262444");
+}
+
+/* What Linux writes for memory that it gave back, for frames of others, and for those of the host's map. */
+static void test_marks(void **state)
+{
+    uint64_t frame, *list, pfns = 4 * 300 + (1 << 20);
+    struct ctl_save v;
+
+    small_guest();
+    frame = machine_take(SOURCE);
+    list = (void *)machine[frame];
+    for (unsigned i = 0; i < 512; i++) {
+        list[i] = i % 3 == 0 ? NO_FRAME : i % 3 == 1 ? 1ull << 63 | i : 1ull << 62 | i;
+    }
+    list_is(pfns, &frame, 1);
+    assert_int_equal(open_list(&v), 0);
+    assert_int_equal(ctl_save_pfn(&v, 1), NO_FRAME);
+    ctl_save_close(&v);
+    list_is(pfns + 1, &frame, 1);
+    open_refused("impossible length");
+}
+
+#define FLOOD 128
+
+/* All of it falls into few of 2^17 slots, for who knows the factor and takes bits from 20 on. */
+static void make_flood(uint64_t *frames)
+{
+    uint64_t mfn = 0;
+
+    for (unsigned i = 0; i < FLOOD * 512; i++) {
+        do {
+            mfn++;
+        } while (mfn * 0x9e3779b97f4a7c15ull >> 20 & (0x1ffff & ~(FLOOD - 1)));
+        if (i % 512 == 0) {
+            frames[i / 512] = machine_take(SOURCE);
+        }
+        ((uint64_t *)(void *)machine[frames[i / 512]])[i % 512] = mfn;
+    }
+}
+
+static void test_flood(void **state)
+{
+    uint64_t frames[FLOOD];
+    struct ctl_save v;
+
+    small_guest();
+    make_flood(frames);
+    list_is(FLOOD * 512, frames, FLOOD);
+    assert_int_equal(open_list(&v), 0);
+    assert_true(v.back.steps <= 32 * FLOOD * 512);
+    for (unsigned i = 0; i < FLOOD * 512; i++) {
+        assert_int_equal(ctl_save_pfn(&v, v.p2m[i]), i);
+    }
+    ctl_save_close(&v);
+}
+
+/* Even with a factor that is known it does not go on for long. */
+static void test_no_chance(void **state)
+{
+    uint64_t frames[FLOOD];
+    struct ctl_save v;
+
+    small_guest();
+    make_flood(frames);
+    list_is(FLOOD * 512, frames, FLOOD);
+    randomness = ZERO;
+    assert_true(open_list(&v) < 0);
+    assert_non_null(strstr(err.message, "no random number orders its list"));
+    assert_true(v.back.steps > 32 * FLOOD * 512 && v.back.steps < 33 * FLOOD * 512);
+    ctl_save_close(&v);
+    randomness = NO_RANDOM;
+    open_refused("no random numbers");
+    randomness = RANDOM;
 }
 
 static void test_disk_full(void **state)
@@ -438,12 +590,16 @@ static void test_config(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips),      cmocka_unit_test(test_truncated), cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_unknown_records),  cmocka_unit_test(test_order),     cmocka_unit_test(test_lies),
-        cmocka_unit_test(test_wrong_places),     cmocka_unit_test(test_refusals),  cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_hostile_guest),    cmocka_unit_test(test_disks),     cmocka_unit_test(test_disk_full),
-        cmocka_unit_test(test_config),           cmocka_unit_test(test_bounds),    cmocka_unit_test(test_nothing_comes),
-        cmocka_unit_test(test_nothing_is_taken),
+        cmocka_unit_test(test_round_trips),   cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_lengths),       cmocka_unit_test(test_unknown_records),
+        cmocka_unit_test(test_order),         cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_wrong_places),  cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_damaged),       cmocka_unit_test(test_hostile_guest),
+        cmocka_unit_test(test_disks),         cmocka_unit_test(test_disk_full),
+        cmocka_unit_test(test_config),        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_nothing_comes), cmocka_unit_test(test_nothing_is_taken),
+        cmocka_unit_test(test_many_entries),  cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_flood),         cmocka_unit_test(test_no_chance),
     };
 
     return cmocka_run_group_tests(tests, NULL, forget_image);

@@ -329,7 +329,7 @@ static int look_again(struct ctl_save *v)
     }
     v->shared = NULL;
     v->p2m = v->p2m_frames = NULL;
-    v->back = NULL;
+    v->back = (struct ctl_back){0};
     rc = ctl_save_open(v);
     if (rc == 0) {
         rc = compare_lists(v, &before);

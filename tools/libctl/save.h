@@ -9,6 +9,18 @@
 
 struct ctl_live;
 
+/* The way back: what has the same head, by a hash of the machine frame, is linked. Entry 0 is none. */
+struct ctl_back {
+    struct ctl_back_entry {
+        uint64_t mfn;
+        uint32_t pfn, next;
+    } * entry;
+    uint32_t *head;  /* 2^bits */
+    uint64_t factor; /* of the hash: odd, and another one each time */
+    uint64_t steps;  /* that making it took */
+    unsigned bits;
+};
+
 struct ctl_save {
     struct ctl *ctl;
     struct ctl_stream *s;
@@ -20,10 +32,7 @@ struct ctl_save {
     uint64_t nr_p2m;            /* frames of the list of guest frames */
     uint64_t *p2m;              /* by guest frame: machine frame, or NO_FRAME */
     uint64_t *p2m_frames;       /* machine frames of that list */
-    struct ctl_back {           /* the way back: open hashing by machine frame */
-        uint64_t mfn, pfn;
-    } * back;
-    uint64_t back_size; /* a power of two */
+    struct ctl_back back;
 };
 
 /* All of it; takes back what it acquires. s->err is set. */

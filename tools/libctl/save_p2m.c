@@ -4,19 +4,30 @@
  *
  * The guest keeps it in its own memory and says in the shared information where: as a flat list in its address space,
  * found through its page tables (p2m_cr3, p2m_vaddr), or as a tree of two levels of frame numbers. Nothing of it is
- * trusted: frames are only ever mapped as the domain's own, which the hypervisor checks, and sizes have limits. The way
- * back is made from the same list, and so is never at odds with it.
+ * trusted: frames are only ever mapped as the domain's own, which the hypervisor checks, and sizes have limits: of the
+ * numbers, for the list itself, and of those that have a frame, for the way back. The way back is made from the same
+ * list, and so is never at odds with it; what it costs, in memory and in time, does not depend on which frames the
+ * guest names.
  */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 
 #include "libctl/save.h"
 
 #define PER_FRAME 512
-/* A guest frame's number may lie beyond its memory, but not anywhere. */
-#define SPARSE      16
-#define SPARSE_PFNS (1ull << 18)
+/*
+ * A guest frame's number may lie beyond its memory, but not anywhere: Linux has its list for all that it may be given,
+ * rounded up to 1 GiB, and with the host's memory map it has holes below 4 GiB.
+ */
+#define SPARSE      4
+#define SPARSE_PFNS (1ull << 20)
+/*
+ * Frames of others that its list may name: as many as it can map with a table of grants of the size that is usual.
+ * Linux marks them, and has none that count.
+ */
+#define FOREIGN (1ull << 18)
 
 static int fail(struct ctl_save *v, int code, const char *what, uint64_t value)
 {
@@ -107,13 +118,20 @@ static int find_tree(struct ctl_save *v)
     return rc;
 }
 
+/* 32 bits are what the stream has for a number; the control domain's memory may have no limit. */
+static uint64_t most_pfns(const struct ctl_save *v)
+{
+    uint64_t frames = ctl_memory_most_kib(v->ctl, &v->info) / 4;
+
+    return frames < (UINT32_MAX - SPARSE_PFNS) / SPARSE ? frames * SPARSE + SPARSE_PFNS : UINT32_MAX;
+}
+
 static int find_list(struct ctl_save *v)
 {
     const struct arch_shared_info *arch = &v->shared->arch;
-    uint64_t most = ctl_memory_most_kib(v->ctl, &v->info) / 4 * SPARSE + SPARSE_PFNS;
 
     v->nr_pfns = arch->max_pfn;
-    if (v->nr_pfns == 0 || v->nr_pfns > most) {
+    if (v->nr_pfns == 0 || v->nr_pfns > most_pfns(v)) {
         return fail(v, -EINVAL, "it is still booting, or its list has an impossible length", v->nr_pfns);
     }
     v->nr_p2m = (v->nr_pfns + PER_FRAME - 1) / PER_FRAME;
@@ -148,39 +166,116 @@ static int read_list(struct ctl_save *v)
     return 0;
 }
 
-static uint64_t slot_of(const struct ctl_save *v, uint64_t mfn)
+/*
+ * The guest chooses the frames' numbers, and must not be able to choose such as fall together: the factor is random,
+ * and odd. Then any two numbers have the same head with a chance of at most 2 in the number of heads, whichever they
+ * are.
+ */
+static int new_factor(struct ctl_save *v)
 {
-    uint64_t i = (mfn * 0x9e3779b97f4a7c15ull) >> 20;
+    uint64_t *factor = &v->back.factor;
 
-    while (v->back[i & (v->back_size - 1)].pfn != NO_FRAME && v->back[i & (v->back_size - 1)].mfn != mfn) {
-        i++;
+    if (getrandom(factor, sizeof(*factor), 0) != (ssize_t)sizeof(*factor)) {
+        return fail(v, -EIO, "no random numbers for the way back", sizeof(*factor));
     }
-    return i & (v->back_size - 1);
+    *factor |= 1;
+    return 0;
+}
+
+static uint32_t *head_of(const struct ctl_back *b, uint64_t mfn)
+{
+    return &b->head[mfn * b->factor >> (64 - b->bits)];
+}
+
+/* The entry of a machine frame, or 0. Counts those that are another's. */
+static uint32_t find_back(const struct ctl_back *b, uint64_t mfn, uint64_t *steps)
+{
+    uint32_t i = *head_of(b, mfn);
+
+    for (; i && b->entry[i].mfn != mfn; i = b->entry[i].next) {
+        ++*steps;
+    }
+    return i;
 }
 
 uint64_t ctl_save_pfn(const struct ctl_save *v, uint64_t mfn)
 {
-    return v->back[slot_of(v, mfn)].pfn;
+    uint64_t steps = 0;
+    uint32_t i = find_back(&v->back, mfn, &steps);
+
+    return i ? v->back.entry[i].pfn : NO_FRAME;
+}
+
+/* Of a frame that is named twice the first number counts. False: too many steps. */
+static bool link_back(struct ctl_save *v, uint64_t most_steps)
+{
+    struct ctl_back *b = &v->back;
+    uint32_t used = 0;
+
+    memset(b->head, 0, sizeof(*b->head) << b->bits);
+    b->steps = 0;
+    for (uint64_t pfn = 0; pfn < v->nr_pfns && b->steps <= most_steps; pfn++) {
+        uint64_t mfn = v->p2m[pfn];
+
+        if (mfn != NO_FRAME && !find_back(b, mfn, &b->steps)) {
+            uint32_t *head = head_of(b, mfn);
+
+            b->entry[++used] = (struct ctl_back_entry){.mfn = mfn, .pfn = (uint32_t)pfn, .next = *head};
+            *head = used;
+        }
+    }
+    return b->steps <= most_steps;
+}
+
+/* At most two steps for each entry are to be expected, so not even one factor in 16 needs 32. */
+static int fill_back(struct ctl_save *v, uint64_t entries)
+{
+    for (unsigned tries = 0; tries < 8; tries++) {
+        int rc = new_factor(v);
+
+        if (rc < 0 || link_back(v, 32 * entries)) {
+            return rc;
+        }
+    }
+    return fail(v, -EIO, "no random number orders its list of frames", entries);
+}
+
+static uint64_t count_entries(const struct ctl_save *v)
+{
+    uint64_t n = 0;
+
+    for (uint64_t pfn = 0; pfn < v->nr_pfns; pfn++) {
+        n += v->p2m[pfn] != NO_FRAME;
+    }
+    return n;
+}
+
+/* It may get frames up to its limit while the list is read; and have more than that, if its limit is a new one. */
+static uint64_t most_entries(const struct ctl_save *v)
+{
+    uint64_t kib = v->info.maxmem_kib > v->info.memory_kib ? v->info.maxmem_kib : v->info.memory_kib;
+
+    return kib / 4 + FOREIGN;
 }
 
 static int make_back(struct ctl_save *v)
 {
-    for (v->back_size = 1024; v->back_size < 2 * v->nr_pfns; v->back_size *= 2)
-        ;
-    v->back = malloc(v->back_size * sizeof(*v->back));
-    if (!v->back) {
-        return fail(v, -ENOMEM, "no memory for its list of frames", v->nr_pfns);
-    }
-    memset(v->back, 0xff, v->back_size * sizeof(*v->back));
-    for (uint64_t pfn = 0; pfn < v->nr_pfns; pfn++) {
-        uint64_t slot = v->p2m[pfn] == NO_FRAME ? 0 : slot_of(v, v->p2m[pfn]);
+    struct ctl_back *b = &v->back;
+    uint64_t n = count_entries(v);
 
-        if (v->p2m[pfn] != NO_FRAME && v->back[slot].pfn == NO_FRAME) {
-            v->back[slot].mfn = v->p2m[pfn];
-            v->back[slot].pfn = pfn;
-        }
+    if (n > most_entries(v)) {
+        return ctl_fail_domain(v->ctl, v->err, -EINVAL, CTL_AT("read the guest's memory map", v->info.domid),
+                               "its list names %llu frames, and it can have %llu, with those of others",
+                               (unsigned long long)n, (unsigned long long)most_entries(v));
     }
-    return 0;
+    for (b->bits = 10; 1ull << b->bits < n; b->bits++)
+        ;
+    b->head = malloc(sizeof(*b->head) << b->bits);
+    b->entry = malloc((n + 1) * sizeof(*b->entry));
+    if (!b->head || !b->entry) {
+        return fail(v, -ENOMEM, "no memory for its list of frames", n);
+    }
+    return fill_back(v, n);
 }
 
 int ctl_save_open(struct ctl_save *v)
@@ -203,7 +298,8 @@ void ctl_save_close(struct ctl_save *v)
     free(v->shared);
     free(v->p2m);
     free(v->p2m_frames);
-    free(v->back);
+    free(v->back.head);
+    free(v->back.entry);
 }
 
 int ctl_save_p2m_frames(struct ctl_save *v)
