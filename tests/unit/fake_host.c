@@ -47,6 +47,14 @@ static int answer(int rc)
 
 /* --- the hypervisor --- */
 
+/* With its claim. */
+static void end_guest(void)
+{
+    host.guest = false;
+    host.left = host.claimed;
+    host.claimed = 0;
+}
+
 static int domctl(struct xen_domctl *op)
 {
     if (op->cmd == XEN_DOMCTL_createdomain) {
@@ -60,7 +68,7 @@ static int domctl(struct xen_domctl *op)
     if (op->domain && !host.guest)
         return -ESRCH;
     if (op->cmd == XEN_DOMCTL_destroydomain)
-        host.guest = false;
+        end_guest();
     if (op->cmd == XEN_DOMCTL_max_mem)
         host.max_kib = op->u.max_mem.max_memkb;
     if (op->cmd == XEN_DOMCTL_getnodeaffinity)
@@ -97,12 +105,24 @@ static int sysctl(struct xen_sysctl *op)
     return 0;
 }
 
+static void count_pages(uint64_t n)
+{
+    uint64_t of_claim = n < host.claimed ? n : host.claimed;
+
+    host.came += n;
+    host.claimed -= of_claim;
+    host.strays += n - of_claim;
+}
+
 static long memory_op(unsigned cmd, void *arg)
 {
     struct xen_memory_reservation *r = arg;
 
+    if (cmd == XENMEM_claim_pages)
+        host.claimed = r->nr_extents;
     if (cmd != XENMEM_populate_physmap)
         return 0;
+    count_pages(r->nr_extents << r->extent_order);
     for (uint64_t i = 0; i < r->nr_extents; i++, next_frame += 1ul << r->extent_order)
         r->extent_start.p[i] = next_frame;
     return (long)r->nr_extents;

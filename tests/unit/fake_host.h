@@ -15,6 +15,10 @@ struct fake_host {
     long fails_at;     /* that one does, with ENOMEM */
     const char *fails; /* its name; NULL: it has not come yet */
     uint64_t max_kib;  /* the guest's limit of memory */
+    uint64_t claimed;  /* pages that are set aside for it */
+    uint64_t came;     /* pages that it was given, */
+    uint64_t strays;   /* and those of them that were not set aside */
+    uint64_t left;     /* pages that were still set aside when it was destroyed */
     unsigned taken;    /* the number of a domain that another guest wants; 0: none */
     int held;          /* handles, buffers and mappings that are not given back */
     unsigned physcaps; /* XEN_SYSCTL_PHYSCAP_* of the host: hardware virtualisation and shadows, to begin with */

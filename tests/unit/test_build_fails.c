@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * tools/libctl: a guest is built, and every call that this takes - to the hypervisor, for a mapping, to xenstored -
- * fails once. Then the build fails with words, or has found another way, and either way nothing is left: no domain, no
- * node, no mapping, no buffer.
+ * tools/libctl: a guest is built, or restored, and every call that this takes - to the hypervisor, for a mapping, to
+ * xenstored - fails once. Then that fails with words, or has found another way, and either way nothing is left: no
+ * domain, no node, no mapping, no buffer.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -12,10 +12,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "libctl/internal.h"
+#include "libctl/image.h"
+#include "libctl/stream.h"
 
 #include <xenstore_lib.h>
 
@@ -58,6 +61,7 @@ static int build(const struct ctl_domain_config *config, struct ctl_error *err)
 
     if (rc == 0) {
         assert_true(host.guest && xs_fake_count("/local/domain/1/console/port") == 1);
+        assert_true(host.came && host.claimed == 0 && host.strays == 0);
         assert_string_equal(getenv("XENSTORED_PATH"), xs_daemon_socket()); /* not the kernel's own door */
         host.fails_at = 0;                                                 /* the build was meant */
         assert_int_equal(ctl_domain_destroy(ctl, domid, NULL), 0);
@@ -133,7 +137,8 @@ static int nodes(void)
     return xs_fake_count("/local/domain/1") + xs_fake_count("/vm") + xs_fake_count("/libxl");
 }
 
-static void each_call_fails(const struct ctl_domain_config *config)
+static void each_call_fails(const struct ctl_domain_config *config,
+                            int (*make)(const struct ctl_domain_config *config, struct ctl_error *err))
 {
     long n = 0, refused = 0;
 
@@ -143,7 +148,7 @@ static void each_call_fails(const struct ctl_domain_config *config)
 
         host_reset(++n);
         xs_fake_set("/local/domain/0/name", "Domain-0");
-        rc = build(config, &err);
+        rc = make(config, &err);
         if (rc) {
             assert_non_null(host.fails);
             failed_well(&err, rc);
@@ -160,15 +165,121 @@ static void each_call_fails(const struct ctl_domain_config *config)
 static void calls_of_pv(void **state)
 {
     make_kernel(&elf_linux);
-    each_call_fails(&(struct ctl_domain_config){
-        .name = "g", .type = CTL_PV, .memory_kib = 40 << 10, .vcpus = 2, .kernel = kernel, .uuid = {1}});
+    each_call_fails(
+        &(struct ctl_domain_config){
+            .name = "g", .type = CTL_PV, .memory_kib = 40 << 10, .vcpus = 2, .kernel = kernel, .uuid = {1}},
+        build);
 }
 
 static void calls_of_pvh(void **state)
 {
     make_kernel(&elf_pvh);
-    each_call_fails(&(struct ctl_domain_config){
-        .name = "g", .type = CTL_PVH, .memory_kib = 40 << 10, .vcpus = 2, .kernel = kernel, .uuid = {1}});
+    each_call_fails(
+        &(struct ctl_domain_config){
+            .name = "g", .type = CTL_PVH, .memory_kib = 40 << 10, .vcpus = 2, .kernel = kernel, .uuid = {1}},
+        build);
+}
+
+/* --- from a stream --- */
+
+static const struct ctl_domain_config saved = {.name = "g", .type = CTL_PVH, .memory_kib = 8 << 10, .uuid = {1}};
+static int stream_fd;
+
+/* So many of a guest's frames as memory without contents. */
+static void put_pages(struct ctl_stream *s, uint64_t first, uint32_t count)
+{
+    struct page_header h = {.count = count};
+    uint64_t words[PAGE_BATCH];
+
+    for (uint32_t i = 0; i < count; i++)
+        words[i] = (first + i) | (uint64_t)PAGE_ALLOC << PAGE_TYPE_SHIFT;
+    assert_int_equal(ctl_record_write(s, REC_PAGE_DATA, (struct ctl_piece){&h, sizeof(h)},
+                                      (struct ctl_piece){words, count * sizeof(words[0])}),
+                     0);
+}
+
+static void put_params(struct ctl_stream *s)
+{
+    struct hvm_param list[] = {{HVM_PARAM_STORE_PFN, CTL_STORE_RING >> CTL_PAGE_SHIFT},
+                               {HVM_PARAM_CONSOLE_PFN, CTL_CONSOLE_RING >> CTL_PAGE_SHIFT}};
+    struct params_header h = {.count = CTL_ARRAY(list)};
+
+    ctl_record_write(s, REC_HVM_PARAMS, (struct ctl_piece){&h, sizeof(h)}, (struct ctl_piece){list, sizeof(list)});
+}
+
+/* A guest that has given back half of its memory. */
+static int make_stream(void **state)
+{
+    const struct ctl_piece none = {"", 0};
+    struct ctl_stream *s;
+
+    stream_fd = memfd_create("stream", MFD_CLOEXEC);
+    s = ctl_stream_open(stream_fd, "file", NULL);
+    if (!s || ctl_stream_begin(s, STREAM_TYPE_HVM) < 0)
+        return -1;
+    ctl_record_write(s, REC_STATIC_DATA_END, none, none);
+    put_pages(s, 0, PAGE_BATCH);
+    put_pages(s, CTL_ACPI >> CTL_PAGE_SHIFT, 3);
+    ctl_record_write(s, REC_HVM_CONTEXT, (struct ctl_piece){"context", 8}, none);
+    put_params(s);
+    ctl_record_write(s, REC_END, none, none);
+    assert_int_equal(ctl_stream_finish(s), 0);
+    ctl_stream_close(s);
+    return make_name(state);
+}
+
+static int remove_stream(void **state)
+{
+    close(stream_fd);
+    return remove_kernel(state);
+}
+
+/* Whatever fails, nothing is set aside any more when the guest is removed; but if giving it up is what fails. */
+static int restore(const struct ctl_domain_config *config, struct ctl_error *err)
+{
+    struct ctl *ctl = ctl_open(err);
+    struct ctl_stream *s = ctl_stream_open(stream_fd, "file", err);
+    uint32_t domid;
+    int rc = ctl && lseek(stream_fd, 0, SEEK_SET) == 0 ? ctl_restore_domain(ctl, config, s, &domid, err) : err->code;
+
+    assert_true(host.claimed == 0 && host.strays == 0);
+    if (rc == 0) {
+        assert_int_equal(host.came, PAGE_BATCH + 3);
+        host.fails_at = 0;
+        assert_int_equal(ctl_domain_destroy(ctl, domid, NULL), 0);
+    }
+    assert_true(host.left == 0 || strcmp(err->message, "what was set aside could not be given up") == 0);
+    ctl_stream_close(s);
+    ctl_close(ctl);
+    return rc;
+}
+
+static void calls_of_restore(void **state)
+{
+    each_call_fails(&saved, restore);
+}
+
+/* Without the memory nothing comes; and what never came is not kept for the guest that it was meant for. */
+static void restore_claims(void **state)
+{
+    struct ctl_error err = {0};
+    long n = 0;
+
+    do {
+        host_reset(++n);
+        xs_fake_set("/local/domain/0/name", "Domain-0");
+        restore(&saved, &err);
+        assert_non_null(host.fails);
+    } while (!strstr(err.message, "the host cannot set 8 MiB aside"));
+    assert_int_equal(host.came, 0);
+    assert_false(host.guest);
+    assert_int_equal(ftruncate(stream_fd, lseek(stream_fd, 0, SEEK_END) - 64), 0);
+    host_reset(0);
+    xs_fake_set("/local/domain/0/name", "Domain-0");
+    assert_true(restore(&saved, &err) < 0);
+    assert_non_null(strstr(err.message, "it ends after"));
+    assert_int_equal(host.came, PAGE_BATCH + 3);
+    assert_false(host.guest);
 }
 
 /* Without the empty parents, which go with those of the next guest. */
@@ -260,9 +371,10 @@ static void paging_modes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(calls_of_pv),      cmocka_unit_test(calls_of_pvh), cmocka_unit_test(calls_of_destroy),
-        cmocka_unit_test(limit_and_number), cmocka_unit_test(memory_nodes), cmocka_unit_test(paging_modes),
+        cmocka_unit_test(calls_of_pv),      cmocka_unit_test(calls_of_pvh),   cmocka_unit_test(calls_of_destroy),
+        cmocka_unit_test(limit_and_number), cmocka_unit_test(memory_nodes),   cmocka_unit_test(paging_modes),
+        cmocka_unit_test(calls_of_restore), cmocka_unit_test(restore_claims),
     };
 
-    return cmocka_run_group_tests(tests, make_name, remove_kernel);
+    return cmocka_run_group_tests(tests, make_stream, remove_stream);
 }

@@ -3,6 +3,7 @@
  * tools/cli: what the other host answers when it is asked for a guest whose move was not heard to its end, and what
  * `migrate-resolve` does with the answer: a copy that may run, wherever it went on to, is never joined by a second.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -216,6 +218,77 @@ static void test_struck_out(void **state)
     answers(MOVE_B, "absent");
 }
 
+/* It is on its way, paused, and of the phase that is said. */
+static struct guest_state coming(void **state, enum guest_phase phase)
+{
+    struct guest_state gs = {
+        .phase = phase, .name = "web2", .uuid = {0xaa}, .domid = 5, .real = "web2", .move = MOVE_B};
+
+    fresh(state);
+    unlink(arrivals_file);
+    assert_int_equal(guest_state_add(ctl, &gs, CONFIG(""), NULL, NULL), 0);
+    assert_int_equal(arrivals_note(MOVE_B, gs.uuid, NULL), 0);
+    domain_of(&gs, 5)->paused = true;
+    return gs;
+}
+
+/* Others hold some of its memory, so that it is removed by whoever finds it dying; or it is by hand. */
+static void test_struck_out_later(void **state)
+{
+    struct guest_state gs = coming(state, GUEST_INCOMING);
+
+    fake->held = 5;
+    assert_int_equal(guest_give_up(ctl, &gs, NULL), -EBUSY);
+    answers(MOVE_B, "dying");
+    fake->n = 1; /* they let go */
+    fake->held = 0;
+    settle_all();
+    assert_int_equal(records(), 0);
+    answers(MOVE_B, "absent");
+    coming(state, GUEST_INCOMING);
+    assert_int_equal(umbra("destroy web2"), 0);
+    answers(MOVE_B, "absent");
+}
+
+/* The process that gives it up is killed at its n-th call; or was it through before? */
+static bool killed_at(int n, struct guest_state *gs)
+{
+    int status;
+    pid_t pid;
+
+    fake->calls = 0;
+    fake->kill_at = n;
+    pid = fork();
+    if (pid == 0)
+        _exit(guest_give_up(ctl, gs, NULL) != 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(status == 0 || WIFSIGNALED(status));
+    return status != 0;
+}
+
+/* What says starting is let run if nobody came to say otherwise: that is not struck out then. */
+static void test_killed_giving_up(void **state)
+{
+    for (int starting = 0; starting < 2; starting++) {
+        int ran = 0, n = 1;
+        bool killed = true;
+
+        for (; killed; n++) {
+            struct guest_state gs = coming(state, starting ? GUEST_STARTING : GUEST_INCOMING);
+            bool runs;
+
+            killed = killed_at(n, &gs);
+            settle_all();
+            runs = running();
+            ran += runs;
+            answers(MOVE_B, runs ? "running" : "absent");
+            assert_int_equal(umbra("destroy web2"), !runs);
+            answers(MOVE_B, runs ? "gone" : "absent");
+        }
+        assert_true(n > ran + 5 && starting == (ran > 0));
+    }
+}
+
 static void name(char move[GUEST_MOVE_TEXT], unsigned i)
 {
     snprintf(move, GUEST_MOVE_TEXT, "%032x", i);
@@ -293,6 +366,8 @@ int main(void)
         cmocka_unit_test_setup(test_is_remembered, fresh),
         cmocka_unit_test_setup(test_no_force, fresh),
         cmocka_unit_test_setup(test_struck_out, fresh),
+        cmocka_unit_test_setup(test_struck_out_later, fresh),
+        cmocka_unit_test_setup(test_killed_giving_up, fresh),
         cmocka_unit_test_setup(test_the_last_ones, fresh),
         cmocka_unit_test_setup(test_damaged, fresh),
         cmocka_unit_test_setup(test_cannot_be_written, fresh),

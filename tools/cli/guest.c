@@ -345,22 +345,28 @@ static int remove_domains(struct ctl *ctl, struct guest_state *gs, struct ctl_er
     return rc < 0 ? rc : 0;
 }
 
+/*
+ * What is incoming never ran. By a record that says dying nobody can tell, and it may be another process that comes to
+ * the end of this: so the move is struck out first.
+ */
 int guest_end(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
 {
-    int rc = put_phase(ctl, gs, GUEST_DYING, err);
+    int rc;
 
+    if (gs->phase == GUEST_INCOMING && *gs->move)
+        arrivals_strike(gs->move);
+    rc = put_phase(ctl, gs, GUEST_DYING, err);
     if (rc >= 0)
         rc = remove_domains(ctl, gs, err);
     return rc < 0 ? rc : guest_state_remove(ctl, gs->uuid, err);
 }
 
+/* By a record that says starting its guest is let run: before the move is struck out it has to say incoming. */
 int guest_give_up(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
 {
-    int rc = guest_end(ctl, gs, err);
+    int rc = *gs->move ? put_phase(ctl, gs, GUEST_INCOMING, err) : 0;
 
-    if (rc >= 0 && *gs->move)
-        arrivals_strike(gs->move);
-    return rc;
+    return rc < 0 ? rc : guest_end(ctl, gs, err);
 }
 
 /* --- what the configuration says -------------------------------------------------------------------------------------

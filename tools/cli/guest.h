@@ -43,10 +43,10 @@ int guest_build(struct ctl *ctl, const struct config *c, const struct guest_orig
 int guest_start(struct ctl *ctl, struct guest_state *gs, bool paused, struct ctl_error *err);
 /*
  * Removes whatever is left of the guest, then its record. -EBUSY: others hold some of a domain's memory; the record
- * stays (GUEST_DYING) until they let go.
+ * stays (GUEST_DYING) until they let go. Of one that is on its way here (GUEST_INCOMING) it is forgotten that it came.
  */
 int guest_end(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err);
-/* The same with one that never ran here, if it was on its way here: that it came is not remembered then. */
+/* The same with one that never ran here, whatever its record says: if it was on its way here it is so still. */
 int guest_give_up(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err);
 /*
  * The configuration, read back from the record. The name is the record's: the guest may have been renamed. -EINVAL: it

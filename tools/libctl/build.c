@@ -244,7 +244,32 @@ static int restore_limit(struct ctl_build *b)
                : ctl_memory_keep(b->ctl, b->domid, b->config->memory_kib, b->maxmem_kib, b->err);
 }
 
-static int (*const restore_steps[])(struct ctl_build *) = {ctl_build_restore, restore_limit, NULL};
+/* What a PVH guest has for its tables and rings is besides its memory. */
+static uint64_t most_pages(const struct ctl_build *b)
+{
+    uint64_t special = b->config->type == CTL_PVH ? (CTL_SPECIAL_END - CTL_ACPI) >> CTL_PAGE_SHIFT : 0;
+
+    return (most_memory(b->config) >> 2) + special;
+}
+
+/*
+ * The guest's memory comes record by record, for minutes if the other host sends it: what is set aside meanwhile nobody
+ * else is given, and a host that has too little says so before the first page. A guest may need less than that, so what
+ * is left is given up at the end, whatever the end is.
+ */
+static int step_restore(struct ctl_build *b)
+{
+    int rc = ctl_memory_claim(b->ctl, b->domid, most_pages(b), b->err), left;
+
+    if (rc < 0) {
+        return rc;
+    }
+    rc = ctl_build_restore(b);
+    left = ctl_memory_claim(b->ctl, b->domid, 0, rc < 0 ? NULL : b->err);
+    return rc < 0 ? rc : left;
+}
+
+static int (*const restore_steps[])(struct ctl_build *) = {step_restore, restore_limit, NULL};
 
 static int trial_policy(struct ctl_build *b)
 {

@@ -652,7 +652,10 @@ int ctl_stream_read_config(struct ctl_stream *s, char **json, struct ctl_error *
 int ctl_stream_first(struct ctl_stream *s, uint8_t *byte, struct ctl_error *err);
 /* Writes a suspended guest, and leaves it as it is. -EBUSY: it is not suspended. */
 int ctl_domain_save(struct ctl *ctl, uint32_t domid, struct ctl_stream *s, struct ctl_error *err);
-/* As ctl_build_domain(), with contents from the stream instead of the files that *config names. */
+/*
+ * As ctl_build_domain(), with contents from the stream instead of the files that *config names. The memory that it may
+ * come with is set aside before the first of it is read, and nothing any more when this returns.
+ */
 int ctl_restore_domain(struct ctl *ctl, const struct ctl_domain_config *config, struct ctl_stream *stream,
                        uint32_t *domid, struct ctl_error *err);
 

@@ -29,11 +29,14 @@ int ctl_memory_claim(struct ctl *ctl, uint32_t domid, uint64_t pages, struct ctl
     struct xen_memory_reservation arg = {.nr_extents = pages, .domid = domid};
     long rc = ctl_call_memory(ctl, XENMEM_claim_pages, &arg, sizeof(arg));
 
-    if (rc < 0 && rc != -ENOSYS) {
-        return ctl_fail_domain(ctl, err, rc, CTL_AT("claim memory", domid), "the host cannot set %llu MiB aside",
-                               (unsigned long long)pages / 256);
+    if (rc >= 0 || rc == -ENOSYS) {
+        return 0;
     }
-    return 0;
+    if (!pages) {
+        return ctl_fail_domain(ctl, err, rc, CTL_AT("claim memory", domid), "what was set aside could not be given up");
+    }
+    return ctl_fail_domain(ctl, err, rc, CTL_AT("claim memory", domid), "the host cannot set %llu MiB aside",
+                           (unsigned long long)pages / 256);
 }
 
 long ctl_memory_populate(struct ctl *ctl, uint32_t domid, unsigned order, uint64_t *frames, size_t count,
