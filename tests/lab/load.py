@@ -48,8 +48,8 @@ INIT = "1"
 
 
 def processes(text):
-    """Names, from the output of `ps -o pid,ppid,comm`: without kernel threads, that ps, and those that run it. The timer
-    of an earlier command is there for up to a second after it."""
+    """Names, from the output of `ps -o pid,ppid,comm`: without kernel threads, that ps, and those that run it. The
+    timer of an earlier command is there for up to a second after it."""
     rows = {pid: (parent, name.strip()) for pid, parent, name in
             (line.split(None, 2) for line in text.strip().split("\n")[1:])}
     lab = next(pid for pid in sorted(rows, key=int, reverse=True) if rows[pid][1] == "ps")
