@@ -6,6 +6,7 @@ hv-srcs += hypervisor/hvm/copy.c
 hv-srcs += hypervisor/hvm/context.c
 hv-srcs += hypervisor/hvm/xstate.c
 hv-srcs += hypervisor/hvm/save.c
+hv-srcs += hypervisor/hvm/view.c
 hv-srcs += hypervisor/hvm/restore.c
 hv-srcs += hypervisor/hvm/cpuid.c
 hv-srcs += hypervisor/hvm/msr.c

@@ -397,7 +397,7 @@ test_svm-cflags := $(hv-unit-cflags)
 units                 += test_hvm_state
 test_hvm_state-srcs   := $(patsubst %,tests/unit/%.c,test_hvm_state hvm_state_host hvm_state_random fake/base) \
                          hypervisor/mm/shadow/guest_fmt.c hypervisor/x86/fpu.c hypervisor/lib/stretch.c \
-                         $(patsubst %,hypervisor/hvm/%.c,cr context xstate save restore msr lapic lapic_state ipi \
+                         $(patsubst %,hypervisor/hvm/%.c,cr context view xstate save restore msr lapic lapic_state ipi \
                          interrupt startup)
 test_hvm_state-cflags := $(hv-unit-cflags)
 

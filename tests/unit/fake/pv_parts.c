@@ -81,6 +81,11 @@ void hvm_latch_width(struct domain *d)
 {
 }
 
+void hvm_get_context(struct vcpu *v, struct vcpu_guest_context *c)
+{
+    panic("no domain here is on hardware virtualisation\n");
+}
+
 void hvm_drop_transfer(struct domain *d)
 {
 }
