@@ -553,6 +553,14 @@ static void test_stop_between_lives(void **state)
     }
 }
 
+/* Another process has taken it. */
+static void wait_held(off_t lock)
+{
+    for (int i = 0; i < 1000 && !lock_holder(lock); i++)
+        usleep(10000);
+    assert_true(lock_holder(lock) != 0);
+}
+
 /* The supervisor is beyond the point when `stop` begins, or somebody creates one: it is asked when it runs. */
 static void test_stop_waits_for_builder(void **state)
 {
@@ -575,7 +583,7 @@ static void test_stop_waits_for_builder(void **state)
             guest_start(ctl, &gs, true, NULL);
             _exit(0);
         }
-        usleep(100000);
+        wait_held(lock_of_guest(gs.uuid));
         assert_int_equal(umbra("autostart stop -t 20"), 0);
         assert_int_equal(waitpid(builder, NULL, 0), builder);
         assert_non_null(strstr(fake->acts, "poweroff 9;"));
@@ -601,7 +609,7 @@ static void test_stop_waits_for_start(void **state)
         guest_start(ctl, &gs, true, NULL);
         _exit(0);
     }
-    usleep(100000);
+    wait_held(LOCK_STARTING);
     assert_int_equal(umbra("autostart stop -t 20"), 0);
     assert_int_equal(waitpid(starter, NULL, 0), starter);
     assert_non_null(strstr(fake->acts, "poweroff 9;"));
@@ -629,6 +637,7 @@ static void test_stop_tries_again(void **state)
     assert_int_equal(umbra("autostart stop -t 20"), 0);
     assert_int_equal(requests("poweroff 5;"), 3);
     assert_int_equal(phase_of(&gs), GUEST_PHASES);
+    assert_int_equal(kill_supervisor(), 0); /* it would find the record before the domain */
     gs = left(GUEST_RUNNING, CONFIG(",\"on_host_shutdown\":\"save\""));
     fake->suspend_fails = -EIO;
     domain_of(&gs, 6);
@@ -636,6 +645,7 @@ static void test_stop_tries_again(void **state)
     assert_int_equal(requests("poweroff 6;"), 1);
     assert_int_equal(phase_of(&gs), GUEST_PHASES);
     /* and one that never does is told */
+    assert_int_equal(kill_supervisor(), 0);
     gs = left(GUEST_RUNNING, CONFIG(""));
     fake->deaf = 1 << 30;
     domain_of(&gs, 8);
@@ -657,7 +667,7 @@ static void test_stop_in_vain(void **state)
         lock_try(lock_of_guest(gs.uuid));
         pause();
     }
-    usleep(100000);
+    wait_held(lock_of_guest(gs.uuid));
     assert_int_equal(umbra("autostart stop -t 1"), 1);
     assert_non_null(strstr(err_text, "umbra: autostart: web2: stop: it was still being built, restarted or removed"));
     kill(builder, SIGKILL);

@@ -619,20 +619,19 @@ static int look(struct stopping *s)
     struct ctl_domain_info *domains = NULL;
     struct guest_state *guests = NULL;
     struct ctl_error err = {0};
-    int n = ctl_domain_list(s->cli->ctl, &domains, &err), m = n < 0 ? n : guest_state_list(s->cli->ctl, &guests, &err);
+    int m = guest_state_list(s->cli->ctl, &guests, &err); /* first: what runs by its record is among the domains then */
+    int n = m < 0 ? m : ctl_domain_list(s->cli->ctl, &domains, &err);
 
     *s->pending = '\0';
     s->waiting = false;
     for (int i = 0; i < s->n; i++)
         s->list[i].there = false;
-    for (int i = 0; i < m; i++)
+    for (int i = 0; n >= 0 && i < m; i++)
         look_at_guest(s, &guests[i], domains, n);
-    if (m >= 0 && *s->pending && supervisor_start(&err) < 0)
-        m = -1; /* nobody sees to it */
     if (n >= 0)
         free(domains);
     free(guests);
-    if (m >= 0)
+    if (n >= 0 && (!*s->pending || supervisor_start(&err) >= 0)) /* else nobody sees to it */
         return EXIT_OK;
     *s->pending = '\0';
     return cli_fail(s->cli, NULL, &err, CLI_NO_DOMAIN);
