@@ -431,7 +431,7 @@ static void make_flood(uint64_t *frames)
 
 static void test_flood(void **state)
 {
-    uint64_t frames[FLOOD];
+    uint64_t frames[FLOOD] = {0};
     struct ctl_save v;
 
     small_guest();
@@ -448,7 +448,7 @@ static void test_flood(void **state)
 /* Even with a factor that is known it does not go on for long. */
 static void test_no_chance(void **state)
 {
-    uint64_t frames[FLOOD];
+    uint64_t frames[FLOOD] = {0};
     struct ctl_save v;
 
     small_guest();
