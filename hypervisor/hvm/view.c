@@ -7,30 +7,22 @@
 #include <hv/x86.h>
 #include "state.h"
 
-static uint64_t base_of(const struct vcpu *v, enum hvm_seg seg)
+static struct hvm_segment segment(const struct vcpu *v, enum hvm_seg seg)
 {
     struct hvm_segment s;
 
     hvm_ops->get_segment(v, seg, &s);
-    return s.base;
-}
-
-static uint16_t selector_of(const struct vcpu *v, enum hvm_seg seg)
-{
-    struct hvm_segment s;
-
-    hvm_ops->get_segment(v, seg, &s);
-    return s.sel;
+    return s;
 }
 
 static void selectors(const struct vcpu *v, struct cpu_user_regs *r)
 {
-    r->cs = selector_of(v, HVM_CS);
-    r->ss = selector_of(v, HVM_SS);
-    r->ds = selector_of(v, HVM_DS);
-    r->es = selector_of(v, HVM_ES);
-    r->fs = selector_of(v, HVM_FS);
-    r->gs = selector_of(v, HVM_GS);
+    r->cs = segment(v, HVM_CS).sel;
+    r->ss = segment(v, HVM_SS).sel;
+    r->ds = segment(v, HVM_DS).sel;
+    r->es = segment(v, HVM_ES).sel;
+    r->fs = segment(v, HVM_FS).sel;
+    r->gs = segment(v, HVM_GS).sel;
 }
 
 static void bases(const struct vcpu *v, bool kernel, struct vcpu_guest_context *c)
@@ -38,9 +30,9 @@ static void bases(const struct vcpu *v, bool kernel, struct vcpu_guest_context *
     uint64_t hidden = 0;
 
     hvm_ops->read_msr(v, MSR_KERNEL_GS_BASE, &hidden);
-    c->fs_base = base_of(v, HVM_FS);
-    c->gs_base_kernel = kernel ? base_of(v, HVM_GS) : hidden;
-    c->gs_base_user = kernel ? hidden : base_of(v, HVM_GS);
+    c->fs_base = segment(v, HVM_FS).base;
+    c->gs_base_kernel = kernel ? segment(v, HVM_GS).base : hidden;
+    c->gs_base_user = kernel ? hidden : segment(v, HVM_GS).base;
 }
 
 static void control_and_debug(const struct hvm_vcpu *h, struct vcpu_guest_context *c)

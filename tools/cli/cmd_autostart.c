@@ -659,6 +659,8 @@ static int reap(struct stopping *s)
 static void give_up(struct stopping *s)
 {
     for (int i = 0; i < s->n; i++) {
+        if (s->list[i].failed)
+            s->rc = EXIT_FAILED;
         if (!s->list[i].child && !(s->list[i].failed && s->list[i].there))
             continue;
         if (s->list[i].child) {

@@ -3,8 +3,9 @@
  * The whole removal of a domain: the hypervisor's part, xenstored's part, the nodes.
  *
  * Place: the verb destroy, and the unwinding of a failed build. Invariant: runs to its end whatever fails on the way,
- * and reports the first failure. Devices go first: a back end whose guest vanishes does not say when it has let go. The
- * daemons let go of their mappings when xenstored tells them; only then does the memory return.
+ * but for the nodes by which others are found that could not be removed; reports the first failure. Devices go first: a
+ * back end whose guest vanishes does not say when it has let go. The daemons let go of their mappings when xenstored
+ * tells them; only then does the memory return.
  */
 #include <stdio.h>
 #include <stdlib.h>
