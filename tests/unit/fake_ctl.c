@@ -560,6 +560,10 @@ static void make_nodes(const struct ctl_domain_config *config, uint32_t domid)
     snprintf(kib, sizeof(kib), "%llu",
              (unsigned long long)(config->target_kib ? config->target_kib : config->memory_kib));
     make_node(path, kib);
+    for (uint32_t v = 0; v < config->maxvcpus; v++) {
+        snprintf(path, sizeof(path), "/local/domain/%u/cpu/%u/availability", domid, v);
+        make_node(path, v < config->vcpus ? "online" : "offline");
+    }
 }
 
 /* Made up, and another for each domain; readmitting asks for the same. */
@@ -625,6 +629,8 @@ int ctl_build_domain(struct ctl *ctl, const struct ctl_domain_config *config, ui
     *domid = config->domid ? config->domid : fake->next_domid++;
     d = fake_add(*domid, "");
     memcpy(d->uuid, config->uuid, sizeof(d->uuid));
+    if (config->maxvcpus)
+        d->vcpus_max = config->maxvcpus;
     d->hvm = config->type == CTL_PVH;
     d->hap =
         config->hap == CTL_HAP_ON || (config->hap == CTL_HAP_AUTO && (fake->capabilities & XEN_SYSCTL_PHYSCAP_hap));

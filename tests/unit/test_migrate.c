@@ -58,6 +58,24 @@ static void test_target(void **state)
     assert_string_equal(fake_node(path), "49152");
 }
 
+/* What it would only fail by once it is asleep is told before. */
+static void test_another_sleeps_here(void **state)
+{
+    static const char *const moves[] = {"migrate -n -T relay web2 localhost", MOVE};
+    struct guest_state old = {
+        .phase = GUEST_HANDED_OVER, .name = "web2--migratedaway", .real = "web2", .uuid = {0xaa}, .domid = 5};
+
+    created(state);
+    assert_int_equal(guest_state_add(ctl, &old, CONFIG(""), NULL, NULL), 0);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(run(moves[i]), 1);
+        assert_non_null(strstr(err_text, "it would sleep here as web2--migratedaway"));
+        assert_non_null(strstr(err_text, "migrate-resolve"));
+        assert_false(fake->domains[1].paused);
+        assert_int_equal(fake->suspend_ms, 0);
+    }
+}
+
 /* Its new name goes with it. */
 static void test_renamed_moves(void **state)
 {
@@ -736,6 +754,7 @@ int main(void)
         cmocka_unit_test_setup(test_renamed_moves, fresh),
         cmocka_unit_test_setup(test_moves, fresh),
         cmocka_unit_test_setup(test_target, fresh),
+        cmocka_unit_test_setup(test_another_sleeps_here, fresh),
         cmocka_unit_test_setup(test_cut, fresh),
         cmocka_unit_test_setup(test_lost_report, fresh),
         cmocka_unit_test_setup(test_restarted_meanwhile, fresh),

@@ -282,6 +282,40 @@ static void test_target(void **state)
     }
 }
 
+static unsigned online(void)
+{
+    char path[64];
+    unsigned n = 0;
+
+    for (unsigned v = 0; v < guest()->vcpus_max; v++) {
+        snprintf(path, sizeof(path), "/local/domain/%u/cpu/%u/availability", guest()->domid, v);
+        n += strcmp(fake_node(path), "online") == 0;
+    }
+    return n;
+}
+
+/* What vcpu-set and sched-credit2 were told holds again; a share that was not touched is not set. */
+static void test_vcpus_and_share(void **state)
+{
+    static const struct ctl_sched plain = {.weight = 256}, given = {.weight = 512, .cap = 50};
+    char path[64];
+
+    fresh(state);
+    no_files();
+    assert_int_equal(world_config(), 0);
+    assert_int_equal(umbra("create -e g.json maxvcpus=3"), 0);
+    assert_int_equal(online(), 1);
+    snprintf(path, sizeof(path), "/local/domain/%u/cpu/1/availability", guest()->domid);
+    assert_int_equal(ctl_store_write(ctl, path, "online", NULL), 0);
+    fake->share = given;
+    assert_int_equal(umbra("save web2 " FILE_NAME), 0);
+    fake->share = plain;
+    assert_int_equal(umbra("restore -e " FILE_NAME), 0);
+    assert_int_equal(online(), 2);
+    assert_int_equal(fake->share.weight, 512);
+    assert_int_equal(fake->share.cap, 50);
+}
+
 /* What a stopped guest of that state does is as of any other. */
 static void test_stops_while_saving(void **state)
 {
@@ -423,6 +457,7 @@ int main(void)
         cmocka_unit_test_setup(test_too_late, fresh),
         cmocka_unit_test_setup(test_wakes_later, fresh),
         cmocka_unit_test_setup(test_target, fresh),
+        cmocka_unit_test_setup(test_vcpus_and_share, fresh),
         cmocka_unit_test_setup(test_stops_while_saving, fresh),
         cmocka_unit_test_setup(test_save_killed_anywhere, fresh),
         cmocka_unit_test_setup(test_restore_killed_anywhere, fresh),

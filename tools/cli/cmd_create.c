@@ -223,7 +223,7 @@ static int record(struct create *cr, struct ctl_error *err)
 
 static int build(struct create *cr, struct ctl_error *err)
 {
-    const struct guest_origin from = {.stream = cr->stream, .twin = CTL_NO_TWIN, .target_kib = cr->more.target_kib};
+    const struct guest_origin from = {.stream = cr->stream, .twin = CTL_NO_TWIN, .asked = cr->more.asked};
     int rc = prepare(cr, err);
 
     if (rc == 0)

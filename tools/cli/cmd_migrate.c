@@ -263,8 +263,10 @@ static int migrate_locked(struct migration *m)
     bool unresolved;
     int rc;
 
+    rc = guest_may_leave(m->cli->ctl, &m->gs, &err);
     m->gs.phase = GUEST_MIGRATING;
-    rc = guest_name_move(&m->gs, &err);
+    if (rc >= 0)
+        rc = guest_name_move(&m->gs, &err);
     if (rc >= 0)
         rc = guest_state_put(m->cli->ctl, &m->gs, &err);
     if (rc >= 0) {

@@ -88,7 +88,7 @@ static int write_stream(struct save *s, struct ctl_error *err)
     struct ctl_stream *stream = ctl_stream_open(s->fd, s->file, err);
     char *ours = NULL, *config = NULL;
     struct saved_more more;
-    int rc = stream ? saved_more_get(s->cli->ctl, s->domid, &more, err) : -ENOMEM;
+    int rc = stream ? saved_more_get(s->cli->ctl, &s->info, &more, err) : -ENOMEM;
 
     if (rc >= 0)
         rc = guest_state_config(s->cli->ctl, s->gs.uuid, &ours, err);

@@ -186,11 +186,14 @@ static int set_affinity(struct ctl *ctl, const struct config *c, uint32_t domid,
 }
 
 /* Only what differs from what every domain starts with. */
-static int set_share(struct ctl *ctl, const struct config *c, uint32_t domid, struct ctl_error *err)
+static int set_share(struct ctl *ctl, const struct config *c, const struct guest_asked *asked, uint32_t domid,
+                     struct ctl_error *err)
 {
     struct ctl_sched sched = {.weight = (uint32_t)c->cpu_weight, .cap = (uint32_t)c->cap};
     int rc = 0;
 
+    if (asked->share.weight)
+        sched = asked->share;
     if (sched.weight != CONFIG_WEIGHT || sched.cap)
         rc = ctl_sched_set(ctl, domid, &sched, err);
     if (rc < 0)
@@ -198,20 +201,22 @@ static int set_share(struct ctl *ctl, const struct config *c, uint32_t domid, st
     return rc;
 }
 
-struct ctl_domain_config guest_build_config(const struct config *c, uint64_t target_kib)
+struct ctl_domain_config guest_build_config(const struct config *c, const struct guest_asked *asked)
 {
     struct ctl_domain_config build = config_build(c);
     uint64_t most = build.maxmem_kib ? build.maxmem_kib : build.memory_kib;
 
-    if (target_kib <= most)
-        build.target_kib = target_kib;
+    if (asked->target_kib <= most)
+        build.target_kib = asked->target_kib;
+    if (asked->vcpus && asked->vcpus <= build.maxvcpus)
+        build.vcpus = asked->vcpus;
     return build;
 }
 
 int guest_build(struct ctl *ctl, const struct config *c, const struct guest_origin *from, uint32_t *domid,
                 struct ctl_error *err)
 {
-    struct ctl_domain_config build = guest_build_config(c, from->target_kib);
+    struct ctl_domain_config build = guest_build_config(c, &from->asked);
     int rc = from->stream ? ctl_restore_domain(ctl, &build, from->stream, domid, err)
                           : ctl_build_domain(ctl, &build, domid, err);
 
@@ -219,7 +224,7 @@ int guest_build(struct ctl *ctl, const struct config *c, const struct guest_orig
         return rc;
     rc = set_affinity(ctl, c, *domid, err);
     if (rc >= 0)
-        rc = set_share(ctl, c, *domid, err);
+        rc = set_share(ctl, c, &from->asked, *domid, err);
     if (rc >= 0)
         rc = guest_devices_attach(ctl, c, *domid, from->twin, err);
     if (rc < 0)

@@ -24,15 +24,22 @@ int guest_take(struct ctl *ctl, const char *verb, uint32_t *domid, struct ctl_do
                struct ctl_error *err);
 /* What it said last, on standard error. */
 void guest_show_console(struct ctl *ctl, uint32_t domid);
+/* What a guest was asked or given to have since it was built. */
+struct guest_asked {
+    uint64_t target_kib;    /* memory; 0: as configured */
+    uint32_t vcpus;         /* that are to be online; 0: as configured */
+    struct ctl_sched share; /* weight 0: as configured */
+};
+
 /* What a domain is made from. */
 struct guest_origin {
     struct ctl_stream *stream; /* NULL: its kernel */
     int64_t twin;              /* the domain on this host that it takes over from, or CTL_NO_TWIN */
-    uint64_t target_kib;       /* of a stream: the memory that it was asked to have last; 0: as configured */
+    struct guest_asked asked;  /* of a stream */
 };
 
-/* The configuration, with what a stream says it was asked to have, as far as the configuration lets it have that. */
-struct ctl_domain_config guest_build_config(const struct config *c, uint64_t target_kib);
+/* The configuration, with what the guest was asked to have, as far as the configuration lets it have that. */
+struct ctl_domain_config guest_build_config(const struct config *c, const struct guest_asked *asked);
 /*
  * A paused domain by the configuration, its contents, its vCPUs where it wants them, and its devices. A failure leaves
  * nothing.

@@ -72,6 +72,22 @@ static int put_phase(struct ctl *ctl, struct guest_state *gs, enum guest_phase p
     return guest_state_put(ctl, gs, err);
 }
 
+int guest_may_leave(struct ctl *ctl, const struct guest_state *gs, struct ctl_error *err)
+{
+    char name[CTL_NAME_MAX];
+    int rc = guest_names_lock(err);
+
+    if (rc)
+        return rc;
+    add_suffix(name, gs->name, AWAY);
+    rc = guest_name_free_moved(ctl, name, err);
+    guest_names_unlock();
+    if (rc != -EEXIST)
+        return rc;
+    return ctl_error_set(err, rc, "move", gs->name, "`umbra migrate-resolve` it first",
+                         "it would sleep here as %s until it runs there, and another guest has that name", name);
+}
+
 int guest_hand_over(struct ctl *ctl, struct guest_state *gs, uint32_t domid, struct ctl_error *err)
 {
     char name[CTL_NAME_MAX];

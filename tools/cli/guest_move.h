@@ -21,6 +21,11 @@ void guest_incoming_name(char out[CTL_NAME_MAX], const char *name);
 int guest_name_move(struct guest_state *gs, struct ctl_error *err);
 /* The nodes that other tools read a domain's name from. */
 int guest_name_nodes(struct ctl *ctl, const uint8_t uuid[16], uint32_t domid, const char *name, struct ctl_error *err);
+/*
+ * 0, or -EEXIST: under the name that it would sleep by here, another sleeps that moved away and was not resolved. To be
+ * asked before its pages are copied.
+ */
+int guest_may_leave(struct ctl *ctl, const struct guest_state *gs, struct ctl_error *err);
 /* A sleeping guest is not let go on by anybody from here on; it has another name. */
 int guest_hand_over(struct ctl *ctl, struct guest_state *gs, uint32_t domid, struct ctl_error *err);
 /*

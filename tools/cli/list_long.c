@@ -109,7 +109,8 @@ static void put_build(const struct ctl_domain_info *info, const struct json_valu
     json_out_object(o, "b_info");
     if (config) {
         json_out_uint(o, "max_vcpus", info->vcpus_max);
-        put_numbers(o, "avail_vcpus", (uint32_t)int_of(config, "vcpus", info->vcpus_online));
+        put_numbers(o, "avail_vcpus",
+                    facts->vcpus ? facts->vcpus : (uint32_t)int_of(config, "vcpus", info->vcpus_online));
         put_affinity(o, config, info->vcpus_max, facts->cpus);
     }
     json_out_uint(o, "max_memkb", size_of(config, "maxmem", info->maxmem_kib));

@@ -16,6 +16,7 @@ struct list_facts {
     uint32_t domid;                /* the number that it asks for when it is restored, or LIST_NO_DOMID */
     unsigned cpus;                 /* of the host: what "all" is in "cpus" */
     uint64_t target_kib;           /* the memory that it was asked to have last; 0: as configured */
+    uint32_t vcpus;                /* that were asked to be online; 0: as configured */
 };
 
 unsigned list_host_cpus(struct ctl *ctl);

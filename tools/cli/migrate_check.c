@@ -64,7 +64,7 @@ static int make_question(struct migration *m, struct json_out **question, struct
     int rc = ctl_policy_get(m->cli->ctl, m->domid, &policy, err);
 
     if (rc >= 0)
-        rc = saved_more_get(m->cli->ctl, m->domid, &more, err);
+        rc = saved_more_get(m->cli->ctl, &m->info, &more, err);
     if (rc >= 0)
         rc = migrate_config(m, &config, err);
     if (rc >= 0) {
@@ -80,7 +80,7 @@ static int make_question(struct migration *m, struct json_out **question, struct
         if (m->streams > 1)
             json_out_uint(*question, "streams", m->streams);
         json_out_copy(*question, "config", tree);
-        json_out_uint(*question, "target_kib", more.target_kib);
+        json_out_uint(*question, "target_kib", more.asked.target_kib);
         put_list(*question, "cpuid", policy.leaves, policy.leaves_size);
         put_list(*question, "msrs", policy.msrs, policy.msrs_size);
         json_out_close(*question);
@@ -131,7 +131,9 @@ static int check_here(struct migration *m, struct ctl_error *err)
         rc = guest_state_get(m->cli->ctl, m->info.uuid, &m->gs, err);
     if (rc == -ENOENT)
         ctl_error_set(err, rc, "check", m->name, NULL, "its configuration is not known: umbra did not create it");
-    return rc < 0 ? rc : guest_can_sleep(m->cli->ctl, "check", &m->gs, m->domid, err);
+    if (rc >= 0)
+        rc = guest_can_sleep(m->cli->ctl, "check", &m->gs, m->domid, err);
+    return rc < 0 ? rc : guest_may_leave(m->cli->ctl, &m->gs, err);
 }
 
 int migrate_check(struct migration *m)
@@ -218,12 +220,14 @@ static int try_it(struct cli *cli, const struct json_value *question, struct con
     const struct json_value *target = json_member(question, "target_kib");
     struct ctl_domain_config build;
     struct ctl_policy policy = {0};
+    struct guest_asked asked = {0};
     int64_t kib = 0;
     int rc = 0;
 
     if (target && (json_int(target, &kib) || kib < 0))
         kib = 0;
-    build = guest_build_config(c, (uint64_t)kib);
+    asked.target_kib = (uint64_t)kib;
+    build = guest_build_config(c, &asked);
     guest_incoming_name(build.name, c->name);
     if (from_hex(json_text(question, "cpuid"), &policy.leaves, &policy.leaves_size) ||
         from_hex(json_text(question, "msrs"), &policy.msrs, &policy.msrs_size))

@@ -140,7 +140,7 @@ static int record(struct receive *r, struct ctl_error *err)
 
 static int build(struct receive *r, struct ctl_error *err)
 {
-    const struct guest_origin from = {.stream = r->stream, .twin = r->twin, .target_kib = r->more.target_kib};
+    const struct guest_origin from = {.stream = r->stream, .twin = r->twin, .asked = r->more.asked};
     char *name = strdup(r->gs.name);
     int rc;
 

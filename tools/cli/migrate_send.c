@@ -50,13 +50,15 @@ static int write_config(struct migration *m, struct ctl_stream *stream, struct c
 {
     struct saved_more more;
     char *ours, *config;
-    int rc = saved_more_get(m->cli->ctl, m->domid, &more, err);
+    int rc = saved_more_get(m->cli->ctl, &m->info, &more, err);
 
     if (rc >= 0)
         rc = migrate_config(m, &ours, err);
 
     if (rc < 0)
         return rc;
+    if (m->config) /* which says those itself */
+        more.asked = (struct guest_asked){.target_kib = more.asked.target_kib};
     snprintf(more.move, sizeof(more.move), "%s", m->gs.move);
     more.keep_domid = m->keep_domid;
     config = ours ? saved_config_write(m->cli->ctl, &m->info, ours, &more) : NULL;
@@ -184,13 +186,13 @@ int migrate_send(struct migration *m, bool *unresolved, struct ctl_error *err)
         rc = hand_over(m, unresolved, err);
     m->ended_ms = migrate_now_ms();
     migrate_line_end(m);
-    transport_close(m->transport, m->opened);
     m->moved = rc >= 0;
+    if (!m->moved && !*unresolved) /* before the transport, which may take its time to leave */
+        take_back(m, m->state.stage == CTL_SEND_SUSPEND && m->state.asked);
+    transport_close(m->transport, m->opened);
     if (m->moved)
         return guest_end(m->cli->ctl, &m->gs, err);
     if (m->state.stage == CTL_SEND_SUSPEND)
         guest_show_console(m->cli->ctl, m->domid);
-    if (!*unresolved)
-        take_back(m, m->state.stage == CTL_SEND_SUSPEND && m->state.asked);
     return rc;
 }

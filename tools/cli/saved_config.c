@@ -15,15 +15,33 @@
 #define OURS "umbra"
 #define MOVE "umbra_move"
 
-int saved_more_get(struct ctl *ctl, uint32_t domid, struct saved_more *more, struct ctl_error *err)
+/* 0: its nodes do not say. */
+static uint32_t asked_online(struct ctl *ctl, const struct ctl_domain_info *info)
+{
+    uint32_t n = 0;
+
+    for (uint32_t v = 0; v < info->vcpus_max; v++) {
+        char path[64], *word;
+
+        snprintf(path, sizeof(path), "/local/domain/%u/cpu/%u/availability", info->domid, v);
+        word = ctl_store_read(ctl, path, NULL);
+        n += word && strcmp(word, "online") == 0;
+        free(word);
+    }
+    return n;
+}
+
+int saved_more_get(struct ctl *ctl, const struct ctl_domain_info *info, struct saved_more *more, struct ctl_error *err)
 {
     struct ctl_memory_limits limits;
-    int rc = ctl_memory_limits(ctl, domid, &limits, err);
+    int rc = ctl_memory_limits(ctl, info->domid, &limits, err);
 
     *more = (struct saved_more){0};
-    if (rc >= 0)
-        more->target_kib = limits.target_kib;
-    return rc;
+    if (rc < 0)
+        return rc;
+    more->asked.target_kib = limits.target_kib;
+    more->asked.vcpus = asked_online(ctl, info);
+    return ctl_sched_get(ctl, info->domid, &more->asked.share, err);
 }
 
 char *saved_config_write(struct ctl *ctl, const struct ctl_domain_info *info, const char *ours,
@@ -31,7 +49,9 @@ char *saved_config_write(struct ctl *ctl, const struct ctl_domain_info *info, co
 {
     struct list_facts facts = {.domid = more->keep_domid ? info->domid : LIST_NO_DOMID,
                                .cpus = list_host_cpus(ctl),
-                               .target_kib = more->target_kib};
+                               .sched = more->asked.share.weight ? &more->asked.share : NULL,
+                               .target_kib = more->asked.target_kib,
+                               .vcpus = more->asked.vcpus};
     struct json_value *tree = json_parse(ours, strlen(ours), NULL, NULL);
     struct json_out *o;
 
@@ -172,22 +192,37 @@ static char *own_text(const struct json_value *tree)
     return json_out_end(o);
 }
 
-/* Where our configuration is beside libxl's, that says what the guest has when it starts, and libxl's what it was asked
- * to have last. */
-static uint64_t read_target(const struct json_value *tree)
+/* 0: it is not there, or no number of that kind. */
+static uint64_t read_number(const struct json_value *from, const char *key, uint64_t most)
 {
-    const struct json_value *b = json_member(tree, OURS) ? json_member(tree, "b_info") : NULL;
-    const struct json_value *v = b ? json_member(b, "target_memkb") : NULL;
-    int64_t kib;
+    const struct json_value *v = from ? json_member(from, key) : NULL;
+    int64_t n;
 
-    return v && json_int(v, &kib) == 0 && kib > 0 ? (uint64_t)kib : 0;
+    return v && json_int(v, &n) == 0 && n > 0 && (uint64_t)n <= most ? (uint64_t)n : 0;
+}
+
+/* Where our configuration is beside libxl's, that says what the guest has when it starts, and libxl's what it was asked
+ * to have last. What is wrong with the share, the hypervisor says. */
+static struct guest_asked read_asked(const struct json_value *tree)
+{
+    const struct json_value *b = json_member(tree, "b_info");
+    const struct json_value *sched = b ? json_member(b, "sched_params") : NULL;
+    const struct json_value *online = b ? json_member(b, "avail_vcpus") : NULL;
+    struct guest_asked asked = {.share = {.weight = (uint32_t)read_number(sched, "weight", UINT32_MAX),
+                                          .cap = (uint32_t)read_number(sched, "cap", UINT32_MAX)}};
+
+    if (json_member(tree, OURS)) {
+        asked.target_kib = read_number(b, "target_memkb", INT64_MAX);
+        asked.vcpus = online ? (uint32_t)online->n_items : 0;
+    }
+    return asked;
 }
 
 static void read_more(const struct json_value *tree, struct saved_more *more)
 {
     const char *move = json_text(tree, MOVE);
 
-    *more = (struct saved_more){.target_kib = read_target(tree)};
+    *more = (struct saved_more){.asked = read_asked(tree)};
     if (arrivals_named(move))
         snprintf(more->move, sizeof(more->move), "%s", move);
 }

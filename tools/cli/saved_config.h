@@ -5,17 +5,17 @@
 #ifndef CLI_SAVED_CONFIG_H
 #define CLI_SAVED_CONFIG_H
 
-#include "cli/guest_state.h"
+#include "cli/guest.h"
 
 /* What is told beside the configuration. */
 struct saved_more {
     char move[GUEST_MOVE_TEXT]; /* which move it comes by; empty: a file, or one that was not named */
-    uint64_t target_kib;        /* the memory that it was asked to have last; 0: as configured */
-    bool keep_domid;            /* the guest is to have its number again */
+    struct guest_asked asked;
+    bool keep_domid; /* the guest is to have its number again */
 };
 
 /* 0 or -errno: of a guest that is there, all but the move. */
-int saved_more_get(struct ctl *ctl, uint32_t domid, struct saved_more *more, struct ctl_error *err);
+int saved_more_get(struct ctl *ctl, const struct ctl_domain_info *info, struct saved_more *more, struct ctl_error *err);
 
 /* ours: the configuration as umbra keeps it. The text is freed by the caller; NULL: no memory, or ours is no JSON. */
 char *saved_config_write(struct ctl *ctl, const struct ctl_domain_info *info, const char *ours,
