@@ -5,7 +5,7 @@ VERSION := 0.1
 CC      := gcc
 CLANG   := clang
 OBJCOPY := objcopy
-# DEBUG=1: lock ranks, assertions and local audits are compiled in (the default until a release).
+# DEBUG=1: lock ranks, assertions and local audits are compiled in. Packages and measurements have 0.
 DEBUG   ?= 1
 V       ?= 0
 

@@ -99,6 +99,11 @@ def peer_file():
     return os.path.join(BUILD, "image", "xen-4.17-amd64.gz")
 
 
+def release_file():
+    """Ours without assertions (make release): what packages have, and measurements."""
+    return os.path.join(BUILD, "release", "umbra.gz")
+
+
 def hypervisor_file():
     return peer_file() if HYPERVISOR == "xen" else HYPERVISOR
 
@@ -300,6 +305,12 @@ class LabTest(unittest.TestCase):
         while name in self.guests():
             if time.monotonic() > deadline:
                 self.fail(f"{name} is still there after {timeout} s: {self.guests()[name]}")
+            time.sleep(0.5)
+
+    def wait_online(self, name, vcpus, timeout=60):
+        deadline = time.monotonic() + timeout * self.machine.patience
+        while self.guests()[name][2] != vcpus:
+            self.assertLess(time.monotonic(), deadline, f"{name}: not {vcpus} virtual CPUs online")
             time.sleep(0.5)
 
     # --- who looks whether a guest is in the list -------------------------------------------------------------------

@@ -85,6 +85,24 @@ class NoHardwareVirtualisation(LabTest):
             self.assertTrue({"hap", "shadow"} & set(words))
 
 
+class Release(LabTest):
+    """Without assertions: as installed systems have it."""
+
+    machine_options = {"hypervisor": labtest.release_file(), "memory": 1024}
+
+    def test_guests_run(self):
+        self.assertEqual(self.json("umbra --json info")["umbra_build"], "release")
+        before = self.footprint()
+        for name, keys in (("plain", {}), ("shadowed", {"type": "pvh", "hap": False})):
+            self.create(name, vcpus=2, memory=96, **keys)
+            self.wait_console(name, "umbra-guest: tick 3\n")
+            audit = "umbra shadow audit" if keys else "umbra audit"
+            self.ok(f"{audit} {name}")
+            self.ok(f"umbra shutdown -w {name}")
+            self.wait_gone(name)
+        self.wait_footprint(before)
+
+
 class Devices(LabTest):
     """A disk and a network card of the emulator, with the control domain's own drivers; then the host's reboot."""
 

@@ -71,8 +71,10 @@ class Saving(LabTest):
 
 class Save(Saving):
     def test_there_and_back(self):
-        number = self.create("keeper", vcpus=2, memory=96)
+        number = self.create("keeper", vcpus=3, memory=96)
         self.wait_console("keeper", "umbra-guest: tick 2\n")
+        self.ok("umbra vcpu-set keeper 2 && umbra sched-credit2 -d keeper -w 512 -c 180")
+        self.wait_online("keeper", 2)
         filled = self.fill()
         self.assertEqual(filled[2], "2")
         self.ok("umbra mem-set keeper 92")
@@ -88,7 +90,9 @@ class Save(Saving):
         self.wait_console("keeper", f"umbra-guest: tick {ticks + 3}\n")
         self.seen_ticks()
         self.assertEqual((self.guests()["keeper"][0], self.guests()["keeper"][2]), (number, 2))
+        self.assertRegex(self.ok("umbra sched-credit2 -d keeper"), r"keeper +\d+ +512 +180\n")
         self.assertEqual(self.ok(f"xenstore-read /local/domain/{number}/memory/target").strip(), str(92 << 10))
+        self.assertEqual(self.ok(f"xenstore-read /local/domain/{number}/cpu/2/availability").strip(), "offline")
         self.check(filled)
         self.fails(f"umbra restore {FILE}", 1, "exists")
         self.checkpoint()

@@ -152,10 +152,7 @@ class Reading(LabTest):
             self.assertEqual(self.ok(f"xenstore-read /local/domain/{domid}/cpu/1/availability").strip(), available)
             if count == 2:
                 self.type_in("reader", bring_up, "cpus-42")
-            deadline = time.monotonic() + 60
-            while self.guests()["reader"][2] != count:
-                self.assertLess(time.monotonic(), deadline, f"not {count} online")
-                time.sleep(0.5)
+            self.wait_online("reader", count)
 
     def test_sched_credit2(self):
         domid = self.reader()
