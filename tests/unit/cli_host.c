@@ -400,32 +400,34 @@ void test_autostart_stop(void **state)
     assert_non_null(strstr(fake->acts, "poweroff 8;"));
     assert_null(strstr(fake->acts, "poweroff 7;"));
     assert_null(strstr(fake->acts, "poweroff 3;")); /* another tool's, which sees to it */
-    assert_int_equal(access("saved/first", F_OK), 0);
+    assert_int_equal(access("saved/first.save", F_OK), 0);
     assert_false(record_of("first"));
     /* comes back from there, and the file is done with */
     assert_int_equal(umbra("autostart run"), 0);
     assert_true(record_of("first"));
-    assert_int_equal(access("saved/first", F_OK), -1);
-    assert_int_equal(access("saved/.first", F_OK), -1);
+    assert_int_equal(access("saved/first.save", F_OK), -1);
+    assert_int_equal(access("saved/.first.save", F_OK), -1);
     /* one that came back by hand has run since: what was saved of it is never restored again */
-    write_file("saved/first", "old");
+    write_file("saved/first.save", "old");
     assert_int_equal(umbra("autostart run"), 0);
-    assert_int_equal(access("saved/first", F_OK), -1);
-    assert_int_equal(access("saved/.first", F_OK), 0);
+    assert_int_equal(access("saved/first.save", F_OK), -1);
+    assert_int_equal(access("saved/.first.save", F_OK), 0);
     assert_non_null(strstr(err, "it has run since it was saved"));
-    write_file("saved/second", "old");
+    assert_int_equal(umbra("autostart run"), 0);
+    assert_non_null(strstr(err, "saved/.first.save: not restored"));
+    write_file("saved/second.save", "old");
     fake->ends[0] = fake->ends[1] = -1;
     assert_int_equal(umbra("autostart stop -t 20"), 0);
-    assert_int_equal(access("saved/second", F_OK), -1);
+    assert_int_equal(access("saved/second.save", F_OK), -1);
     assert_int_equal(umbra("autostart run"), 0);
     assert_true(record_of("first"));
     /* one that cannot be read stays, and its guest is not made anew */
     assert_int_equal(umbra("destroy first"), 0);
-    assert_int_equal(system("mkdir -p etc/auto saved && cp a.json etc/auto && echo damaged >saved/first"), 0);
+    assert_int_equal(system("mkdir -p etc/auto saved && cp a.json etc/auto && echo damaged >saved/first.save"), 0);
     assert_int_equal(umbra("autostart run"), 1);
     assert_non_null(strstr(err, "could not be restored"));
     assert_false(record_of("first"));
-    assert_int_equal(access("saved/first", F_OK), 0);
+    assert_int_equal(access("saved/first.save", F_OK), 0);
     end_supervisor(supervisor);
     remove_directories();
 }

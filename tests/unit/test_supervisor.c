@@ -679,6 +679,31 @@ static void test_stop_in_vain(void **state)
     assert_int_equal(kill_supervisor(), 0);
 }
 
+/* A save that is ended between its file and the guest's end leaves a file that must not be restored. */
+static void test_stop_ends_a_save(void **state)
+{
+    struct guest_state gs = left(GUEST_RUNNING, CONFIG(",\"on_host_shutdown\":\"save\""));
+    pid_t other = fork();
+
+    if (other == 0) {
+        lock_forget();
+        lock_try(lock_of_guest(gs.uuid));
+        pause();
+    }
+    wait_held(lock_of_guest(gs.uuid));
+    domain_of(&gs, 5);
+    autostart_saved = "saved";
+    assert_int_equal(system("mkdir saved && touch saved/web2.save"), 0);
+    assert_int_equal(umbra("autostart stop -t 1"), 1);
+    assert_non_null(strstr(err_text, "web2: stop: it did not stop in time, and runs on"));
+    assert_non_null(strstr(err_text, "web2: it has run since it was saved"));
+    assert_int_equal(access("saved/web2.save", F_OK), -1);
+    assert_int_equal(system("rm saved/.web2.save && rmdir saved"), 0);
+    kill(other, SIGKILL);
+    assert_int_equal(waitpid(other, NULL, 0), other);
+    assert_int_equal(kill_supervisor(), 0);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -706,6 +731,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(test_stop_waits_for_start, fresh),
         cmocka_unit_test_setup(test_stop_tries_again, fresh),
         cmocka_unit_test_setup(test_stop_in_vain, fresh),
+        cmocka_unit_test_setup(test_stop_ends_a_save, fresh),
     };
 
     supervisor_arguments(argc, argv);

@@ -32,6 +32,7 @@
 #define SUFFIX     ".json" /* of links that `enable` makes */
 #define SUFFIX_XL  ".cfg"  /* of files that stand there in xl's form */
 #define SUFFIX_OFF ".off"  /* of what `disable` has put aside */
+#define SAVED      ".save" /* what follows a guest's name in the directory of those that were saved */
 #define STOP_S     180
 #define LOOK_MS    200
 #define AGAIN_MS   5000
@@ -71,11 +72,18 @@ static int is_strange(const struct dirent *entry)
     return entry->d_name[0] != '.' && !is_ours(entry) && !ends_in(entry->d_name, SUFFIX_OFF);
 }
 
-static int is_visible(const struct dirent *entry)
+static int is_of_saved(const struct dirent *entry)
 {
-    const char *dot = strrchr(entry->d_name, '.');
+    return ends_in(entry->d_name, SAVED);
+}
 
-    return entry->d_name[0] != '.' && !(dot && strcmp(dot, ".partial") == 0);
+/* See move_saved(). */
+static int is_aside(const struct dirent *entry)
+{
+    struct dirent shown = *entry;
+
+    memmove(shown.d_name, entry->d_name + 1, sizeof(shown.d_name) - 1);
+    return entry->d_name[0] == '.' && is_of_saved(&shown);
 }
 
 static int by_bytes(const struct dirent **a, const struct dirent **b)
@@ -118,7 +126,13 @@ static bool find_entry(char out[PATH_BYTES], const char *name)
 
 static void saved_path(char out[PATH_BYTES], const char *name)
 {
-    snprintf(out, PATH_BYTES, "%s/%s", autostart_saved, name);
+    snprintf(out, PATH_BYTES, "%s/%s" SAVED, autostart_saved, name);
+}
+
+/* Under this name it is not restored: no guest's name begins with a point. */
+static void aside_path(char out[PATH_BYTES], const char *name)
+{
+    snprintf(out, PATH_BYTES, "%s/.%s" SAVED, autostart_saved, name);
 }
 
 static bool is_saved(const char *name)
@@ -355,14 +369,13 @@ static int disable(struct cli *cli, const struct cli_args *args)
 /* --- run -----------------------------------------------------------------------------------------------------------
  */
 
-/* Under another name, by which it is not restored: no guest's name begins with a point. */
 static int move_saved(const char *name, bool aside)
 {
-    char seen[PATH_BYTES], hidden[PATH_BYTES + 8];
+    char seen[PATH_BYTES], hidden[PATH_BYTES];
     int dir = open(autostart_saved, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
 
     saved_path(seen, name);
-    snprintf(hidden, sizeof(hidden), "%s/.%s", autostart_saved, name);
+    aside_path(hidden, name);
     rc = aside ? rename(seen, hidden) : rename(hidden, seen);
     if (dir >= 0) {
         rc = rc || fsync(dir);
@@ -377,10 +390,10 @@ static int move_saved(const char *name, bool aside)
  */
 static int restore_one(struct cli *cli, const char *name)
 {
-    char hidden[PATH_BYTES + 8];
+    char hidden[PATH_BYTES];
     int rc = move_saved(name, true);
 
-    snprintf(hidden, sizeof(hidden), "%s/.%s", autostart_saved, name);
+    aside_path(hidden, name);
     if (rc < 0)
         return failed(cli, name, rc, "restore", autostart_saved, "what was saved of it cannot be put aside");
     rc = run_verb("restore", "--", hidden, NULL);
@@ -409,11 +422,12 @@ static int drop_saved(struct cli *cli, const char *name)
 static int restore_saved(struct cli *cli)
 {
     struct dirent **files = NULL;
-    int n = files_of(autostart_saved, is_visible, &files), rc = EXIT_OK;
+    int n = files_of(autostart_saved, is_of_saved, &files), rc = EXIT_OK;
 
     for (int i = 0; i < n && !lock_holder(LOCK_STOPPING); i++) {
-        const char *name = files[i]->d_name;
+        char *name = files[i]->d_name;
 
+        name[strlen(name) - strlen(SAVED)] = '\0';
         if (guest_exists(cli, name) ? drop_saved(cli, name) : restore_one(cli, name))
             rc = EXIT_FAILED;
     }
@@ -437,17 +451,25 @@ static int start_one(struct cli *cli, const char *file)
     return run_verb("create", "--", path, NULL);
 }
 
-static void tell_strange(void)
+static void tell_files(const char *dir, int (*which)(const struct dirent *), const char *what)
 {
     struct dirent **files = NULL;
-    int n = files_of(autostart_dir, is_strange, &files);
+    int n = files_of(dir, which, &files);
 
     for (int i = 0; i < n; i++) {
-        fprintf(stderr, "umbra: autostart: %s/", autostart_dir);
+        fprintf(stderr, "umbra: autostart: %s/", dir);
         put_clean(stderr, files[i]->d_name);
-        fputs(": not read: its name ends in neither " SUFFIX " nor " SUFFIX_XL "\n", stderr);
+        fprintf(stderr, ": %s\n", what);
     }
     free_files(files, n);
+}
+
+/* A file that is aside before anything is restored may be all that a power cut has left of a guest's memory. */
+static void tell_left(void)
+{
+    tell_files(autostart_dir, is_strange, "not read: its name ends in neither " SUFFIX " nor " SUFFIX_XL);
+    tell_files(autostart_saved, is_aside,
+               "not restored: its guest has run since, or began to; remove it if it is of no use");
 }
 
 static int create_enabled(struct cli *cli)
@@ -471,7 +493,7 @@ static int run(struct cli *cli, const struct cli_args *args)
     if (cli_open(cli))
         return EXIT_FAILED;
     lock_try(LOCK_STARTING); /* or another one is at it */
-    tell_strange();
+    tell_left();
     rc = restore_saved(cli);
     created = create_enabled(cli);
     lock_drop(LOCK_STARTING);
@@ -656,6 +678,15 @@ static int reap(struct stopping *s)
     return left;
 }
 
+/* The verb may have been ended when the file was whole and the guest not marked yet as one that goes. */
+static void drop_unless_gone(struct cli *cli, const char *name)
+{
+    struct guest_state gs;
+
+    if (guest_state_find(cli->ctl, name, &gs, NULL) == 0 && gs.phase != GUEST_DYING)
+        drop_saved(cli, name);
+}
+
 static void give_up(struct stopping *s)
 {
     for (int i = 0; i < s->n; i++) {
@@ -666,6 +697,7 @@ static void give_up(struct stopping *s)
         if (s->list[i].child) {
             kill(s->list[i].child, SIGTERM);
             end_verb(s->list[i].child);
+            drop_unless_gone(s->cli, s->list[i].name);
         }
         s->rc = failed(s->cli, s->list[i].name, -ETIMEDOUT, "stop", NULL, "it did not stop in time, and runs on");
     }
