@@ -165,6 +165,7 @@ class Packages(unittest.TestCase):
         self.assertNotIn("menuentry ", menu[menu.index(end):])
         self.assertRegex(ours, r"menuentry 'Debian GNU/Linux, with Umbra hypervisor' .* 'umbra' \{")
         self.assertRegex(ours, r"multiboot2 /boot/umbra-[\d.]+\.gz\n")
+        self.assertRegex(ours.split("submenu")[1], r"multiboot2 /boot/umbra-[\d.]+-debug\.gz\n")
         self.assertRegex(ours, rf"module2 /boot/vmlinuz-{KERNEL} root=UUID={UUID} ro +quiet\n")
         self.assertIn(f"module2 --nounzip /boot/initrd.img-{KERNEL}\n", ours)
         self.system.ok("grub-script-check /boot/grub/grub.cfg")

@@ -447,20 +447,29 @@ class Menu(unittest.TestCase):
         self.kernel("6.1.0-31-amd64")
         self.kernel("6.1.0-40-cloud", config="# CONFIG_XEN_DOM0 is not set\n")
         self.write("boot/vmlinuz-6.9")
-        for name in ("umbra-0.9.gz", "umbra-0.10.gz", "umbra-0.11.gz.dpkg-new", "umbra-0.12", "xen-4.17-amd64.gz"):
+        for name in ("umbra-0.9.gz", "umbra-0.10.gz", "umbra-0.10-debug.gz", "umbra-0.11.gz.dpkg-new", "umbra-0.12", "xen-4.17-amd64.gz"):
             self.write("boot/" + name)
         text = self.menu()
         titles = [re.match(r"(?:menuentry|submenu) '([^']*)'.* \$menuentry_id_option '([^']*)' \{$", line).groups()
                   for line in self.lines(text, "menuentry") + self.lines(text, "submenu")]
         self.assertEqual(titles, [
             ("Debian GNU/Linux, with Umbra hypervisor", "umbra"),
+            ("Debian GNU/Linux, with Umbra 0.10-debug and Linux 6.1.0-31-amd64", "umbra-0.10-debug-6.1.0-31-amd64"),
+            ("Debian GNU/Linux, with Umbra 0.10-debug and Linux 6.1.0-9-amd64", "umbra-0.10-debug-6.1.0-9-amd64"),
             ("Debian GNU/Linux, with Umbra 0.10 and Linux 6.1.0-31-amd64", "umbra-0.10-6.1.0-31-amd64"),
             ("Debian GNU/Linux, with Umbra 0.10 and Linux 6.1.0-9-amd64", "umbra-0.10-6.1.0-9-amd64"),
             ("Debian GNU/Linux, with Umbra 0.9 and Linux 6.1.0-31-amd64", "umbra-0.9-6.1.0-31-amd64"),
             ("Debian GNU/Linux, with Umbra 0.9 and Linux 6.1.0-9-amd64", "umbra-0.9-6.1.0-9-amd64"),
             ("Advanced options for Debian GNU/Linux (with Umbra hypervisor)", "umbra-advanced")])
-        self.assertEqual(self.errors.count("Found Umbra image"), 2)
+        self.assertEqual(self.lines(text.split("submenu")[0], "multiboot2"), [f"multiboot2 {self.boot}/umbra-0.10.gz"])
+        self.assertEqual(self.errors.count("Found Umbra image"), 3)
         self.assertEqual(len(re.findall(r"^(?:menuentry|submenu)", text, re.M)), 2)
+
+    def test_only_with_assertions(self):
+        self.kernel("6.1.0-9-amd64")
+        self.write("boot/umbra-0.1-debug.gz")
+        self.assertEqual(self.lines(self.menu().split("submenu")[0], "multiboot2"),
+                         [f"multiboot2 {self.boot}/umbra-0.1-debug.gz"])
 
     def test_commands(self):
         self.kernel("6.1.0-9-amd64")

@@ -94,7 +94,9 @@ path=$(make_system_path_relative_to_its_root "$boot")
 for umbra in $umbras; do
     echo "Found Umbra image: $boot/$umbra" >&2
 done
-newest=${umbras%%
+# One with assertions is only for who chooses it.
+newest=$(echo "$umbras" | grep -v -e '-debug\.gz$' || echo "$umbras")
+newest=${newest%%
 *}
 version=${newest#umbra-}
 version=${version%.gz}
