@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # What the tests of a night and of devices need besides the image: kernels and emulators; a disk with a Debian on it;
-# one with the stock qemu.
-.PHONY: nightly-deps debian-disk qemu-disk
+# one with the stock qemu; what
+# reads core files.
+.PHONY: nightly-deps debian-disk qemu-disk crash-symbols
 nightly-deps: deps
 	$(Q)sh tools/image/deps.sh packages-nightly.txt
 	$(Q)$(MAKE) --no-print-directory image
@@ -10,3 +11,5 @@ debian-disk:
 	$(Q)sh tools/image/deps.sh packages.txt packages-debian.txt && sh tools/image/debian/build.sh $(BUILD)
 qemu-disk:
 	$(Q)sh tools/image/deps.sh packages.txt packages-debian.txt && sh tools/image/qemu-xen.sh $(BUILD)
+crash-symbols: image
+	$(Q)sh tools/image/crash.sh $(BUILD)
