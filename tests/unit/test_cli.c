@@ -311,6 +311,21 @@ static void test_dmesg(void **state)
     assert_int_equal(umbra("debug-keys zz"), 1);
 }
 
+static void test_dmesg_previous(void **state)
+{
+    assert_int_equal(umbra("dmesg --previous"), 1);
+    assert_string_equal(out, "");
+    assert_non_null(strstr(err, "no log of a boot before was found"));
+    fake->log = "now\n";
+    fake->previous_log = "cut\r\n\n(XEN)\tone\033[2Jx\xff\n(XEN) no end";
+    assert_int_equal(umbra("dmesg -p"), 0);
+    assert_string_equal(out, "cut\n\n(XEN) one?[2Jx?\n(XEN) no end\n");
+    says("--json dmesg -p", 0, "    \"cut\",\n    \"\",\n");
+    assert_int_equal(umbra("dmesg -p -c"), 2);
+    assert_non_null(strstr(err, "umbra: dmesg: -c: the log of the boot before cannot be emptied\n"));
+    assert_non_null(fake->log);
+}
+
 static void test_audit(void **state)
 {
     fake->audit = (struct ctl_audit){
@@ -677,6 +692,7 @@ int main(void)
         cmocka_unit_test_setup(test_info, cli_fresh),
         cmocka_unit_test_setup(test_info_paging, cli_fresh),
         cmocka_unit_test_setup(test_dmesg, cli_fresh),
+        cmocka_unit_test_setup(test_dmesg_previous, cli_fresh),
         cmocka_unit_test_setup(test_audit, cli_fresh),
         cmocka_unit_test_setup(test_shadow_verbs, cli_fresh),
         cmocka_unit_test_setup(test_shadow_dump, cli_fresh),

@@ -40,6 +40,7 @@ static const struct cli_option shutdown_options[] = {
 
 static const struct cli_option dmesg_options[] = {
     {'c', "clear", NULL, "empty the log after it is shown"},
+    {'p', "previous", NULL, "what was logged before the machine was restarted"},
     {0},
 };
 
