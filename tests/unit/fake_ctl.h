@@ -56,6 +56,7 @@ struct fake {
     const char *log;            /* the hypervisor's */
     const char *log_on_build;
     const char *previous_log;
+    const char *console; /* the terminal of every guest */
     struct {
         bool off;
         char level[16];

@@ -89,6 +89,9 @@ static void test_usage_errors(void **state)
         {"console -t vnc web1", "umbra: console: -t vnc: the types are pv and serial\n"},
         {"console -t serial web1", "umbra: console: -t serial: PV guests have no serial console; use -t pv\n"},
         {"console -n 1 web1", "umbra: console: -n 1: only console 0 exists\n"},
+        {"console -l -1 web1", "umbra: console: -l -1: not a number of lines, 0 to 9999\n"},
+        {"console --lines 1e web1", "umbra: console: -l 1e: not a number of lines, 0 to 9999\n"},
+        {"console -l 10000 web1", "umbra: console: -l 10000: not a number of lines, 0 to 9999\n"},
         {"shutdown", "umbra: shutdown: an operand is missing: DOMAIN... | -a\n"},
         {"shutdown -a web1", "umbra: shutdown: -a takes no domain\n"},
         {"create", "umbra: create: no configuration file is named\n"},
@@ -729,6 +732,8 @@ int main(void)
         cmocka_unit_test_setup(test_escape, cli_fresh),
         cmocka_unit_test_setup(test_terminal, cli_fresh),
         cmocka_unit_test_setup(test_terminal_hangup, cli_fresh),
+        cmocka_unit_test_setup(test_console_log, cli_fresh),
+        cmocka_unit_test_setup(test_console_log_refused, cli_fresh),
     };
 
     return cmocka_run_group_tests(tests, cli_setup, cli_teardown);
