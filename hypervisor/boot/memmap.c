@@ -94,7 +94,7 @@ void memmap_reserve(uint64_t start, uint64_t end)
     range_carve(&free_ram, start, end);
 }
 
-uint64_t memmap_alloc(uint64_t size, uint64_t align, uint64_t limit)
+uint64_t memmap_find(uint64_t size, uint64_t align, uint64_t limit)
 {
     unsigned int i;
 
@@ -104,8 +104,17 @@ uint64_t memmap_alloc(uint64_t size, uint64_t align, uint64_t limit)
         if (end < size)
             continue;
         start = ROUND_DOWN(end - size, align);
-        if (start < free_ram.r[i].start)
-            continue;
+        if (start >= free_ram.r[i].start)
+            return start;
+    }
+    return 0;
+}
+
+uint64_t memmap_alloc(uint64_t size, uint64_t align, uint64_t limit)
+{
+    uint64_t start = memmap_find(size, align, limit);
+
+    if (start) {
         memmap_reserve(start, start + size);
         return start;
     }

@@ -58,6 +58,7 @@ void hv_main(uint32_t magic, uint32_t info)
     cpu_identify();
     spin_locks_init(cpu_features.virtualised);
     memmap_init();
+    console_init_kept();
     map_init_early();
     cpu_init();
     console_init_vga();

@@ -3,7 +3,7 @@
  * The console: output to the serial line, the VGA and the log ring; input from the serial line, switched by three times
  * CTRL-a between the control domain and the hypervisor's debug keys.
  *
- * Flow of output: printk -> output_raw -> ring, serial.c, vga.c; CONSOLEIO_write -> console_write -> the same.
+ * Flow of output: printk -> output_raw -> ring, kept.c, serial.c, vga.c; CONSOLEIO_write -> console_write -> the same.
  * Flow of input: serial.c -> console_rx -> input buffer + VIRQ_CONSOLE, or keys.c.
  *
  * Options: console=com1,com2,vga,none in any mixture (default vga, and each line that com1= or com2= configures);
@@ -66,8 +66,10 @@ void output_unlock(struct output_lock l)
 
 void output_raw(const char *s, size_t n, bool log)
 {
-    if (log)
+    if (log) {
         ring_put(&ring, s, n);
+        kept_put(s, n);
+    }
     serial_write(s, n);
     if (vga_on)
         vga_write(s, n);

@@ -31,6 +31,9 @@ size_t ring_get(const struct log_ring *r, char *buf, size_t n, uint32_t *index);
 /* Moves the contents to a bigger buffer. */
 void ring_grow(struct log_ring *r, char *buf, uint32_t size);
 
+/* kept.c: to the log that outlives a restart, once it is there. Output lock held (or broken). */
+void kept_put(const char *s, size_t n);
+
 /* serial.c: all lines that are console or gdb devices by the command line. */
 void serial_init(bool com1_wanted, bool com2_wanted);
 void serial_write(const char *s, size_t n);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 hv-srcs += hypervisor/debug/printk.c
 hv-srcs += hypervisor/debug/ring.c
+hv-srcs += hypervisor/debug/kept.c
 hv-srcs += hypervisor/debug/console.c
 hv-srcs += hypervisor/debug/serial.c
 hv-srcs += hypervisor/debug/vga.c

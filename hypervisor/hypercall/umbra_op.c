@@ -4,6 +4,7 @@
  * checked for its version, handed to the command of the table below, and copied back if the command says so. Source:
  * <umbra/umbra_op.h>.
  */
+#include <hv/console.h>
 #include <hv/grant.h>
 #include <hv/guest_copy.h>
 #include <hv/heap.h>
@@ -152,6 +153,24 @@ static long pool(struct domain *d, struct umbra_op *op, bool *copyback)
     return 0;
 }
 
+static long previous_log(struct domain *unused, struct umbra_op *op, bool *copyback)
+{
+    struct umbra_op_previous_log *u = &op->u.previous_log;
+    const char *log;
+    size_t size = console_previous(&log), from;
+
+    if (!size)
+        return -ENOENT;
+    if (u->offset > size)
+        return -EINVAL;
+    from = array_index_nospec(u->offset, size + 1);
+    u->count = (uint32_t)MIN(MIN((size_t)u->count, size - from), (size_t)UMBRA_PREVIOUS_LOG_slice);
+    if (guest_copy_to(guest_ptr(char, u->buffer), log + from, u->count))
+        return -EFAULT;
+    *copyback = true;
+    return 0;
+}
+
 static const struct {
     umbra_op_fn *fn;
     bool needs_domain;
@@ -167,6 +186,7 @@ static const struct {
     [UMBRA_OP_shadow_blow] = {shadow_op_blow, true},
     [UMBRA_OP_shadow_dump] = {shadow_op_dump, true},
     [UMBRA_OP_pool] = {pool, true},
+    [UMBRA_OP_previous_log] = {previous_log, false},
 };
 
 static_assert(sizeof(struct umbra_op) == 128, "the size is part of the interface");

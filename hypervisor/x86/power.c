@@ -84,6 +84,7 @@ void machine_restart(void)
     } __attribute__((packed)) no_idt = {0, 0};
 
     stop_machine();
+    console_keep();
     reset_by_acpi();
     efi_reset(false);
     reset_by_ports();

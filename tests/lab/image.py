@@ -13,11 +13,12 @@ from verdict import LabError
 HYPERVISOR_OPTIONS = "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all dom0_mem=512M noreboot=false"
 KERNEL_OPTIONS = "console=hvc0 earlyprintk=xen loglevel=5"
 
+GRUB_MARK = "UMBRA-LAB: GRUB"
 GRUB_CONFIG = """\
 serial --unit=0 --speed=115200
 terminal_input serial console
 terminal_output serial console
-echo "UMBRA-LAB: GRUB"
+echo "{mark}"
 multiboot2 /boot/hypervisor {hypervisor}
 module2 /boot/vmlinuz {kernel}
 module2 /boot/initrd
@@ -74,7 +75,7 @@ def read_overlay(directory):
 
 
 def grub_config(append, kernel_append):
-    return GRUB_CONFIG.format(hypervisor=" ".join([HYPERVISOR_OPTIONS, *append]),
+    return GRUB_CONFIG.format(mark=GRUB_MARK, hypervisor=" ".join([HYPERVISOR_OPTIONS, *append]),
                               kernel=" ".join([KERNEL_OPTIONS, *kernel_append]))
 
 

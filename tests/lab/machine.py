@@ -35,6 +35,7 @@ from verdict import LabError, MachineEnded
 
 Result = collections.namedtuple("Result", "status out err")
 PIECE = 2048  # of a file, within one command
+GRUB_MARK = image.GRUB_MARK.encode()
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -66,6 +67,7 @@ class Machine:
         self._reader = framing.READERS[channel](self.token)
         self._reader_error = None
         self._lost = False
+        self._boots = 0  # marks of GRUB in the log when outlive_reset() was called; UEFI repeats it on the screen
         self._sockets, self._pump, self._directory = {}, None, None
         self._open = set()  # the sockets that have not come to their end
 
@@ -266,6 +268,29 @@ class Machine:
     def set_link(self, up):
         """Pulls the cable out of the network card, or puts it back."""
         self._order("set_link", name="net0", up=up)
+
+    def outlive_reset(self):
+        """At its next reset the machine boots again, for wait_again(); without this a reset is its end."""
+        self._boots = self._log.count(GRUB_MARK)
+        self._order("set-action", reboot="reset")
+
+    def restart(self, command):
+        """Runs a command that restarts the machine; returns when that is ready again."""
+        self.outlive_reset()
+        self._send(b"run " + framing.request_line(command, 60))
+        self.wait_again()
+
+    def wait_again(self, timeout=180):
+        """Waits until the machine has restarted, whatever it says before, and is ready. Its log begins anew."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._log.count(GRUB_MARK) > self._boots, timeout * self.patience):
+                raise MachineEnded(verdict.HANG, "the machine did not restart")
+            del self._log[:self._log.rindex(GRUB_MARK)]
+            self._log_times = [(0, time.monotonic() - self.started)]
+            self._events.clear()
+            self._reader = framing.READERS[self.channel](self.token)
+        self._order("set-action", reboot="shutdown")
+        self.wait_ready(timeout)
 
     def stand_still(self):
         """The processors stop, and with them the machine's time."""

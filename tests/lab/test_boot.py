@@ -55,10 +55,14 @@ class Options(LabTest):
         self.ok("true")
 
     def test_z_control_domain_panic_is_told(self):
-        """Last: it ends the machine."""
+        """Last: it ends the machine, which then starts again."""
+        self.machine.outlive_reset()
         with self.assertRaises(MachineEnded) as caught:
             self.machine.run("echo c > /proc/sysrq-trigger", 40)
         self.assertEqual(caught.exception.status, verdict.CONTROL_PANIC, self.machine.serial_tail())
+        if not labtest.ON_PEER:
+            self.machine.wait_again()
+            self.assertRegex(self.ok("umbra dmesg --previous"), r"Panic on CPU \d+:\n.*control domain crashed")
 
 
 @long_one
@@ -143,6 +147,20 @@ class Devices(LabTest):
     def interrupts_of(self, device):
         rows = self.ok(f"grep {device} /proc/interrupts").strip().split("\n")
         return sum(int(word) for row in rows for word in row.split()[1:3])
+
+    @unittest.skipIf(labtest.ON_PEER, "Debian's Xen keeps no log")
+    def test_y_log_of_the_boot_before(self):
+        """None after power-on; after a reboot all that was said until then, and only by that boot."""
+        self.fails("umbra dmesg --previous", 1, "no log of a boot before was found")
+        for mark in ("first-mark", "second-mark"):
+            self.ok(f"echo {mark} >/dev/hvc0; umbra debug-keys h")
+            self.machine.restart("reboot -f")
+            previous = self.ok("umbra dmesg --previous")
+            self.assertIn(mark, previous)
+            self.assertIn("'h' pressed", previous)
+            self.assertIn("Umbra version", previous)
+            self.assertNotIn(mark, self.ok("umbra dmesg"))
+        self.assertNotIn("first-mark", previous)
 
     def test_z_reboot_of_the_host(self):
         """Last: it ends the machine. The emulator is told to stop at a reset, and says that it was one."""

@@ -169,6 +169,14 @@ class Reading(LabTest):
         self.wait_console("reader", "NMI received for unknown reason")
         self.fails("umbra trigger reader nmi 7", 1, "vCPU 7")
 
+    def test_console_on_a_terminal(self):
+        """That of the machine. The guest's last lines come first; elsewhere there are none (type_in)."""
+        self.reader()
+        self.wait_console("reader", "umbra-guest: up")
+        self.ok("(sleep 1; printf '\\035') | umbra console -l 3 reader >/dev/hvc0")
+        self.machine.wait_log("--- the console itself:\n", 20)
+        self.assertIn("--- the end of /var/log/xen/console/guest-reader.log:\n", self.machine.serial_log())
+
     def test_dmesg(self):
         self.assertIn("(XEN)", self.ok("umbra dmesg"))
         self.assertTrue(self.json("umbra --json dmesg")["lines"])

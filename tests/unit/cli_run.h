@@ -58,6 +58,8 @@ void test_shadow_dump(void **state);
 void test_escape(void **state);
 void test_terminal(void **state);
 void test_terminal_hangup(void **state);
+void test_console_log(void **state);
+void test_console_log_refused(void **state);
 
 /* cli_devices.c */
 void test_device_verbs(void **state);

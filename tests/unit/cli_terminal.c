@@ -10,14 +10,18 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "cli/cli.h"
+#include "cli/console_logs.h"
 #include "cli/terminal.h"
 #include "cli_run.h"
+#include "fake_ctl.h"
 
 void test_escape(void **state)
 {
@@ -129,4 +133,92 @@ void test_terminal_hangup(void **state)
     close(out_pipe[0]);
     close(out_pipe[1]);
     close(in);
+}
+
+#define LOG "guest-web1.log"
+
+static void write_log(const char *text)
+{
+    FILE *f = fopen(LOG, "w");
+
+    fputs(text, f);
+    fclose(f);
+}
+
+/* `umbra console OPTION web1`, on a terminal or not: what it shows until the guest says "login: ". */
+static void console_shows(const char *option, bool on_terminal, const char *text)
+{
+    char *argv[] = {"umbra", "console", (char *)option, "web1", NULL}, name[64], shown[20000] = "";
+    int user[2], guest[2], out_pipe[2], status;
+    size_t n = 0;
+    pid_t child;
+
+    console_logs_dir = ".";
+    assert_int_equal(openpty(&user[0], &user[1], NULL, NULL, NULL), 0);
+    assert_int_equal(openpty(&guest[0], &guest[1], name, NULL, NULL), 0);
+    assert_int_equal(pipe(out_pipe), 0);
+    fake->console = name;
+    child = fork();
+    if (child == 0) {
+        dup2(user[1], STDIN_FILENO);
+        dup2(on_terminal ? user[1] : out_pipe[1], STDOUT_FILENO);
+        _exit(cli_main(4, argv));
+    }
+    assert_int_equal(write(guest[0], "login: ", 7), 7);
+    while (!strstr(shown, "login: ")) {
+        ssize_t got = read(on_terminal ? user[0] : out_pipe[0], shown + n, sizeof(shown) - 1 - n);
+
+        assert_true(got > 0);
+        n += (size_t)got;
+        shown[n] = '\0';
+    }
+    assert_int_equal(write(user[0], "\035", 1), 1);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_string_equal(shown, text);
+    for (int i = 0; i < 2; i++) {
+        close(user[i]);
+        close(guest[i]);
+        close(out_pipe[i]);
+    }
+}
+
+#define BEFORE "--- the end of ./guest-web1.log:\r\n"
+#define BEHIND "--- the console itself:\r\n"
+
+void test_console_log(void **state)
+{
+    write_log("one\ntwo\r\n\033[1mthree\n\nfive");
+    console_shows("--lines=3", true, BEFORE "?[1mthree\r\n\r\nfive\r\n" BEHIND "login: ");
+    console_shows("-l1", true, BEFORE "five\r\n" BEHIND "login: ");
+    console_shows("-tpv", true, BEFORE "one\r\ntwo\r\n?[1mthree\r\n\r\nfive\r\n" BEHIND "login: ");
+    console_shows("-l0", true, "login: ");
+    console_shows("-l3", false, "login: ");
+    write_log("1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n12\n13\n14\n15\n16\n17\n18\n19\n20\n21\n22\n");
+    console_shows("-tpv", true,
+                  BEFORE "3\r\n4\r\n5\r\n6\r\n7\r\n8\r\n9\r\n10\r\n11\r\n12\r\n13\r\n14\r\n15\r\n16\r\n17\r\n18"
+                         "\r\n19\r\n20\r\n21\r\n22\r\n" BEHIND "login: ");
+    unlink(LOG);
+}
+
+/* There is no log, or what there is is none; a large one is read from its end. */
+void test_console_log_refused(void **state)
+{
+    FILE *f;
+
+    console_shows("-l3", true, "login: ");
+    assert_int_equal(symlink("/etc/passwd", LOG), 0);
+    console_shows("-l3", true, "login: ");
+    unlink(LOG);
+    assert_int_equal(mkfifo(LOG, 0600), 0);
+    console_shows("-l3", true, "login: ");
+    unlink(LOG);
+    write_log("");
+    console_shows("-l3", true, "login: ");
+    f = fopen(LOG, "w");
+    fseek(f, 1 << 30, SEEK_SET);
+    fputs("\nend\n", f);
+    fclose(f);
+    console_shows("-l1", true, BEFORE "end\r\n" BEHIND "login: ");
+    unlink(LOG);
 }

@@ -553,6 +553,53 @@ static void test_audit_without_memory(void **state)
     assert_true(n > 2);
 }
 
+static void test_previous_log(void **state)
+{
+    struct umbra_op *u = guest_new(struct umbra_op);
+    char *buf = guest_alloc(2 * UMBRA_PREVIOUS_LOG_slice), log[5000];
+
+    core_as(control_domain->vcpu[0]);
+    assert_int_equal(umbra_op(u, UMBRA_OP_previous_log), -ENOENT);
+    for (unsigned int i = 0; i < sizeof(log); i++)
+        log[i] = (char)(i % 251);
+    core.previous = log;
+    core.previous_len = sizeof(log);
+    u->u.previous_log = (struct umbra_op_previous_log){.count = ~0u, .buffer = (unsigned long)buf};
+    assert_int_equal(umbra_op(u, UMBRA_OP_previous_log), 0);
+    assert_int_equal(u->u.previous_log.count, UMBRA_PREVIOUS_LOG_slice); /* more is not copied at once */
+    assert_memory_equal(buf, log, UMBRA_PREVIOUS_LOG_slice);
+    u->u.previous_log.offset = UMBRA_PREVIOUS_LOG_slice;
+    u->u.previous_log.count = 2;
+    assert_int_equal(umbra_op(u, UMBRA_OP_previous_log), 0);
+    assert_int_equal(u->u.previous_log.count, 2);
+    assert_memory_equal(buf, log + UMBRA_PREVIOUS_LOG_slice, 2);
+    assert_int_equal(buf[2], log[2]);
+    for (u->u.previous_log.offset = 4990; u->u.previous_log.offset <= 5000; u->u.previous_log.offset += 10) {
+        u->u.previous_log.count = 100;
+        assert_int_equal(umbra_op(u, UMBRA_OP_previous_log), 0);
+        assert_int_equal(u->u.previous_log.count, 5000 - u->u.previous_log.offset);
+    }
+}
+
+static void test_previous_log_errors(void **state)
+{
+    struct umbra_op *u = guest_new(struct umbra_op);
+
+    core_as(control_domain->vcpu[0]);
+    core.previous = "log";
+    core.previous_len = 3;
+    for (uint32_t offset = 4; offset; offset = offset == 4 ? ~0u : 0) {
+        u->u.previous_log = (struct umbra_op_previous_log){.offset = offset, .count = 1};
+        assert_int_equal(umbra_op(u, UMBRA_OP_previous_log), -EINVAL);
+    }
+    for (unsigned int i = 0; i < NR_BAD_POINTERS; i++) {
+        u->u.previous_log = (struct umbra_op_previous_log){.count = 3, .buffer = (unsigned long)core_bad_pointer(i, 3)};
+        assert_int_equal(umbra_op(u, UMBRA_OP_previous_log), -EFAULT);
+    }
+    core_as(core_guest(1, 0)->vcpu[0]);
+    assert_int_equal(umbra_op(u, UMBRA_OP_previous_log), -EPERM);
+}
+
 static void test_umbra_op_envelope(void **state)
 {
     struct umbra_op *u = guest_new(struct umbra_op);
@@ -592,6 +639,8 @@ int core_host_tests(void)
         CORE_TEST(test_audit),
         CORE_TEST(test_audit_findings),
         CORE_TEST(test_audit_without_memory),
+        CORE_TEST(test_previous_log),
+        CORE_TEST(test_previous_log_errors),
         CORE_TEST(test_umbra_op_envelope),
     };
 

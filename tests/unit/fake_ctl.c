@@ -648,7 +648,8 @@ int ctl_build_domain(struct ctl *ctl, const struct ctl_domain_config *config, ui
 
 int ctl_console_tty(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, char **path, struct ctl_error *err)
 {
-    return fail(err, -ETIMEDOUT, "find the console", "no terminal came");
+    *path = fake->console ? strdup(fake->console) : NULL;
+    return *path ? 0 : fail(err, -ETIMEDOUT, "find the console", "no terminal came");
 }
 
 void *ctl_foreign_map(struct ctl *ctl, uint32_t domid, int prot, const uint64_t *frames, size_t count_,

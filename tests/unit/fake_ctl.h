@@ -55,6 +55,8 @@ struct fake {
     int ends[12];               /* reasons for which domains end that ctl_domain_wait() is asked for; negative: gone */
     const char *log;            /* the hypervisor's */
     const char *log_on_build;
+    const char *previous_log;
+    const char *console; /* the terminal of every guest */
     struct {
         bool off;
         char level[16];

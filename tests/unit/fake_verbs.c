@@ -26,6 +26,15 @@ int ctl_host_nodes(struct ctl *ctl, struct ctl_node **nodes, struct ctl_error *e
     return 2;
 }
 
+long ctl_host_previous_log(struct ctl *ctl, char **text, struct ctl_error *err)
+{
+    if (!fake->previous_log)
+        return ctl_error_set(err, -ENOENT, "read the log of the boot before", NULL, NULL,
+                             "no log of a boot before was found");
+    *text = strdup(fake->previous_log);
+    return (long)strlen(*text);
+}
+
 /* Of a host with one node. */
 int ctl_domain_nodes(struct ctl *ctl, uint32_t domid, uint8_t map[CTL_NODES_MAX / 8], struct ctl_error *err)
 {

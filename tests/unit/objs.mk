@@ -104,6 +104,10 @@ units                     += test_ctl_parameter
 test_ctl_parameter-srcs   := tests/unit/test_ctl_parameter.c tools/libctl/parameter.c tools/libctl/error.c
 test_ctl_parameter-cflags := -Itools -Ihypervisor/include
 
+units                   += test_ctl_log
+test_ctl_log-srcs       := tests/unit/test_ctl_log.c tools/libctl/host.c tools/libctl/error.c
+test_ctl_log-cflags     := -Itools -Ihypervisor/include
+
 units                 += test_ctl_error
 test_ctl_error-srcs   := tests/unit/test_ctl_error.c tools/libctl/error.c tools/libctl/uuid.c
 test_ctl_error-cflags := -Itools -Ihypervisor/include

@@ -89,6 +89,9 @@ static void test_usage_errors(void **state)
         {"console -t vnc web1", "umbra: console: -t vnc: the types are pv and serial\n"},
         {"console -t serial web1", "umbra: console: -t serial: PV guests have no serial console; use -t pv\n"},
         {"console -n 1 web1", "umbra: console: -n 1: only console 0 exists\n"},
+        {"console -l -1 web1", "umbra: console: -l -1: not a number of lines, 0 to 9999\n"},
+        {"console --lines 1e web1", "umbra: console: -l 1e: not a number of lines, 0 to 9999\n"},
+        {"console -l 10000 web1", "umbra: console: -l 10000: not a number of lines, 0 to 9999\n"},
         {"shutdown", "umbra: shutdown: an operand is missing: DOMAIN... | -a\n"},
         {"shutdown -a web1", "umbra: shutdown: -a takes no domain\n"},
         {"create", "umbra: create: no configuration file is named\n"},
@@ -309,6 +312,21 @@ static void test_dmesg(void **state)
     assert_null(fake->log);
     assert_int_equal(umbra("debug-keys h"), 0);
     assert_int_equal(umbra("debug-keys zz"), 1);
+}
+
+static void test_dmesg_previous(void **state)
+{
+    assert_int_equal(umbra("dmesg --previous"), 1);
+    assert_string_equal(out, "");
+    assert_non_null(strstr(err, "no log of a boot before was found"));
+    fake->log = "now\n";
+    fake->previous_log = "cut\r\n\n(XEN)\tone\033[2Jx\xff\n(XEN) no end";
+    assert_int_equal(umbra("dmesg -p"), 0);
+    assert_string_equal(out, "cut\n\n(XEN) one?[2Jx?\n(XEN) no end\n");
+    says("--json dmesg -p", 0, "    \"cut\",\n    \"\",\n");
+    assert_int_equal(umbra("dmesg -p -c"), 2);
+    assert_non_null(strstr(err, "umbra: dmesg: -c: the log of the boot before cannot be emptied\n"));
+    assert_non_null(fake->log);
 }
 
 static void test_audit(void **state)
@@ -677,6 +695,7 @@ int main(void)
         cmocka_unit_test_setup(test_info, cli_fresh),
         cmocka_unit_test_setup(test_info_paging, cli_fresh),
         cmocka_unit_test_setup(test_dmesg, cli_fresh),
+        cmocka_unit_test_setup(test_dmesg_previous, cli_fresh),
         cmocka_unit_test_setup(test_audit, cli_fresh),
         cmocka_unit_test_setup(test_shadow_verbs, cli_fresh),
         cmocka_unit_test_setup(test_shadow_dump, cli_fresh),
@@ -713,6 +732,8 @@ int main(void)
         cmocka_unit_test_setup(test_escape, cli_fresh),
         cmocka_unit_test_setup(test_terminal, cli_fresh),
         cmocka_unit_test_setup(test_terminal_hangup, cli_fresh),
+        cmocka_unit_test_setup(test_console_log, cli_fresh),
+        cmocka_unit_test_setup(test_console_log_refused, cli_fresh),
     };
 
     return cmocka_run_group_tests(tests, cli_setup, cli_teardown);

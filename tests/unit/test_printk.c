@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The log ring as readconsole shows it; printk's levels, thresholds, rate limit, prefix and cutting of long lines. */
+/* The log ring as readconsole shows it, and the one that the next boot finds; printk's levels, thresholds, rate limit,
+ * prefix and cutting of long lines. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
 #include "../../hypervisor/debug/ring.c"
+#include "../../hypervisor/debug/kept.c"
 #include "../../hypervisor/debug/printk.c"
 
 /* ---- what printk stands on ---- */
@@ -48,6 +50,36 @@ size_t strlcpy(char *dst, const char *src, size_t size)
 {
     snprintf(dst, size, "%s", src);
     return strlen(src);
+}
+
+uint64_t total_pages = 1 << 18;
+static struct kept memory; /* as a boot finds it */
+static const char *early;  /* what this boot has logged before */
+
+uint64_t memmap_find(uint64_t size, uint64_t align, uint64_t below)
+{
+    assert_int_equal(size, sizeof(memory));
+    assert_int_equal(below, 512ull << 20);
+    return early ? PAGE_SIZE : 0;
+}
+
+void memmap_reserve(uint64_t start, uint64_t end)
+{
+    assert_int_equal(end - start, sizeof(memory));
+}
+
+void *mfn_to_virt(mfn_t m)
+{
+    assert_int_equal(m.n, 1);
+    return &memory;
+}
+
+size_t console_ring_read(char *buf, size_t n, uint32_t *index)
+{
+    n = MIN(n, strlen(early) - *index);
+    memcpy(buf, early + *index, n);
+    *index += (uint32_t)n;
+    return n;
 }
 
 static int fresh(void **state)
@@ -124,6 +156,77 @@ static void ring_cleared(void **state)
     ring_put(&r, "d", 1);
     assert_int_equal(ring_get(&r, got, 8, &index), 1);
     assert_int_equal(got[0], 'd');
+}
+
+/* ---- kept ring ---- */
+
+/* The machine is started: what it finds of the boot before, as a string. */
+static const char *boot(const char *says)
+{
+    static char text[KEPT_SIZE + 1];
+    const char *log;
+    size_t n;
+
+    kept = NULL;
+    early = says;
+    console_init_kept();
+    n = console_previous(&log);
+    assert_int_equal(log != NULL, n != 0);
+    memcpy(text, n ? log : "", n);
+    text[n] = '\0';
+    return text;
+}
+
+static void kept_for_the_next(void **state)
+{
+    memset(&memory, 0xa5, sizeof(memory));
+    assert_string_equal(boot("one "), "");
+    kept_put("two", 3);
+    console_keep();
+    assert_string_equal(boot("three"), "one two");
+    assert_string_equal(boot("four"), "three"); /* one boot, and no more */
+    for (unsigned int i = 0; i < KEPT_SIZE; i++)
+        kept_put("abc" + i % 3, 1); /* KEPT_SIZE is one more than a multiple of 3 */
+    assert_string_equal(boot("five") + KEPT_SIZE - 4, "abca");
+    assert_int_equal(strlen(boot("six")), 4);
+}
+
+static void kept_is_not_believed(void **state)
+{
+    static const struct {
+        size_t at;
+        uint32_t flip;
+    } broken[] = {{offsetof(struct kept, head.magic), 1},
+                  {offsetof(struct kept, head.version), 3},
+                  {offsetof(struct kept, head.size), 1u << 16},
+                  {offsetof(struct kept, ring.start), 1u << 31},
+                  {offsetof(struct kept, ring.end), 1u << 17}};
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(broken); i++) {
+        boot("one");
+        *(uint32_t *)((char *)&memory + broken[i].at) ^= broken[i].flip;
+        assert_string_equal(boot("two"), "");
+        assert_string_equal(boot("three"), "two"); /* it began anew */
+    }
+    boot("four");
+    memory.ring.buf = NULL; /* and the size: what it uses is its own */
+    memory.ring.size = 5;
+    assert_string_equal(boot("five"), "four");
+    memory.ring.start = 0xfffffffc; /* the counters wrap */
+    memory.ring.end = 2;
+    memcpy(memory.log + KEPT_SIZE - 4, "wrap", 4);
+    assert_string_equal(boot("six"), "wrapfi");
+}
+
+static void kept_nowhere(void **state)
+{
+    kept = NULL;
+    before_size = 0;
+    early = NULL; /* there is no place for it */
+    console_init_kept();
+    kept_put("x", 1);
+    console_keep();
+    assert_null(kept);
 }
 
 /* ---- printk ---- */
@@ -251,6 +354,9 @@ int main(void)
         cmocka_unit_test(ring_wild_index_starts_over),
         cmocka_unit_test(ring_grows),
         cmocka_unit_test(ring_cleared),
+        cmocka_unit_test_setup(kept_for_the_next, fresh),
+        cmocka_unit_test_setup(kept_is_not_believed, fresh),
+        cmocka_unit_test_setup(kept_nowhere, fresh),
         cmocka_unit_test_setup(prefix_once_a_line, fresh),
         cmocka_unit_test_setup(thresholds, fresh),
         cmocka_unit_test_setup(thresholds_shown, fresh),

@@ -9,9 +9,11 @@
 
 #include "cli/cli.h"
 #include "cli/cmd_console.h"
+#include "cli/console_logs.h"
 #include "cli/terminal.h"
 
 #define TTY_TIMEOUT_MS 10000
+#define LINES_DEFAULT  20
 
 int console_open(struct ctl *ctl, uint32_t domid, struct ctl_error *err)
 {
@@ -41,10 +43,19 @@ int console_attach(struct cli *cli, int fd, int escape)
     return rc < 0 ? EXIT_FAILED : EXIT_OK;
 }
 
-static int check_options(struct cli *cli, const struct cli_args *args, int *escape)
+/* Of the log, 0 to 9999; or -EINVAL. */
+static int lines_parse(const char *text)
+{
+    size_t digits = strspn(text, "0123456789");
+
+    return digits && digits < 5 && !text[digits] ? atoi(text) : -EINVAL;
+}
+
+static int check_options(struct cli *cli, const struct cli_args *args, int *escape, int *lines)
 {
     const char *type = args->value['t'], *num = args->value['n'];
 
+    *lines = args->value['l'] ? lines_parse(args->value['l']) : LINES_DEFAULT;
     *escape = args->value['e'] ? escape_parse(args->value['e']) : ESCAPE_DEFAULT;
     if (type && strcmp(type, "pv") != 0 && strcmp(type, "serial") != 0)
         return cli_usage(cli, "-t %s: the types are pv and serial", type);
@@ -54,14 +65,27 @@ static int check_options(struct cli *cli, const struct cli_args *args, int *esca
         return cli_usage(cli, "-n %s: only console 0 exists", num);
     if (*escape < 0)
         return cli_usage(cli, "-e %s: not a character; write ^] or x", args->value['e']);
+    if (*lines < 0)
+        return cli_usage(cli, "-l %s: not a number of lines, 0 to 9999", args->value['l']);
     return EXIT_OK;
+}
+
+/* Where the guest stands, on a terminal: the console itself begins with what it says next. */
+static void show_log(struct cli *cli, uint32_t domid, int lines)
+{
+    char *name;
+
+    if (!isatty(STDOUT_FILENO) || ctl_domain_name(cli->ctl, domid, &name, NULL) < 0)
+        return;
+    console_logs_show(stdout, name, (unsigned)lines);
+    free(name);
 }
 
 int cmd_console(struct cli *cli, const struct cli_args *args)
 {
     struct ctl_error err = {0};
     uint32_t domid;
-    int escape, fd, rc = check_options(cli, args, &escape);
+    int escape, lines, fd, rc = check_options(cli, args, &escape, &lines);
 
     if (rc)
         return rc;
@@ -74,5 +98,6 @@ int cmd_console(struct cli *cli, const struct cli_args *args)
     fd = console_open(cli->ctl, domid, &err);
     if (fd < 0)
         return cli_fail(cli, args->operand[0], &err, domid);
+    show_log(cli, domid, lines);
     return console_attach(cli, fd, escape);
 }

@@ -330,18 +330,23 @@ static int dmesg_json(struct cli *cli, char *text)
 
 int cmd_dmesg(struct cli *cli, const struct cli_args *args)
 {
+    bool clear = args->value['c'] != NULL, previous = args->value['p'] != NULL;
     struct ctl_error err = {0};
     char *text;
     long len;
     int rc = EXIT_OK;
 
+    if (clear && previous)
+        return cli_usage(cli, "-c: the log of the boot before cannot be emptied");
     if (cli_open(cli))
         return EXIT_FAILED;
-    len = ctl_host_log(cli->ctl, args->value['c'] != NULL, &text, &err);
+    len = previous ? ctl_host_previous_log(cli->ctl, &text, &err) : ctl_host_log(cli->ctl, clear, &text, &err);
     if (len < 0)
         return cli_fail(cli, NULL, &err, CLI_NO_DOMAIN);
     if (cli->json)
         rc = dmesg_json(cli, text);
+    else if (previous)
+        put_clean_lines(stdout, text); /* what was found in memory may be garbage */
     else
         fwrite(text, 1, (size_t)len, stdout);
     free(text);

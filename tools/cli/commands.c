@@ -28,6 +28,7 @@ static const struct cli_option console_options[] = {
     {'t', "type", "pv|serial", "which console; pv is the default"},
     {'n', "num", "NUMBER", "number of the console; only 0 exists"},
     {'e', "escape", "CHAR", "leave with this character: ^X or a character; ^] is the default"},
+    {'l', "lines", "NUMBER", "on a terminal, first show so many lines of the guest's log; 20 is the default"},
     {0},
 };
 
@@ -40,6 +41,7 @@ static const struct cli_option shutdown_options[] = {
 
 static const struct cli_option dmesg_options[] = {
     {'c', "clear", NULL, "empty the log after it is shown"},
+    {'p', "previous", NULL, "what was logged before the machine was restarted"},
     {0},
 };
 

@@ -168,6 +168,22 @@ void put_clean(FILE *f, const char *s)
     }
 }
 
+void put_clean_lines(FILE *f, char *text)
+{
+    char *line;
+
+    for (char *c = text; *c; c++)
+        *c = *c == '\t' ? ' ' : *c;
+    while ((line = strsep(&text, "\n")) != NULL && (text || *line)) {
+        size_t n = strlen(line);
+
+        if (n && line[n - 1] == '\r')
+            line[n - 1] = '\0';
+        put_clean(f, line);
+        fputc('\n', f);
+    }
+}
+
 /* Prints columns [from, from + EXCERPT_WIDTH) of a line; as blanks, with tabs kept, up to `blank_to`. */
 static void put_columns(FILE *f, const char *line, size_t len, size_t from, size_t blank_to)
 {

@@ -73,5 +73,7 @@ void diags_free(struct diags *d);
 void text_position(const char *text, size_t len, size_t off, size_t *line, size_t *col);
 /* Prints s with everything that a terminal could take for a command replaced by '?'. */
 void put_clean(FILE *f, const char *s);
+/* The same line by line, whose ends stay; tabs become blanks. Writes to the text. */
+void put_clean_lines(FILE *f, char *text);
 
 #endif

@@ -540,6 +540,9 @@ int ctl_domain_nodes(struct ctl *ctl, uint32_t domid, uint8_t map[CTL_NODES_MAX 
 /* The hypervisor's log as a terminated copy in *text; `clear` empties it at once. Returns its length. Source: sysctl
  * readconsole. */
 long ctl_host_log(struct ctl *ctl, bool clear, char **text, struct ctl_error *err);
+/* What the hypervisor logged last before the machine was restarted, likewise; a NUL in it becomes '?'. -ENOENT: nothing
+ * is known of a boot before; -ENOSYS: a hypervisor that is not Umbra. Source: umbra_op previous_log. */
+long ctl_host_previous_log(struct ctl *ctl, char **text, struct ctl_error *err);
 /* Sends keys to the hypervisor's debug-key handlers; the answers are in its log. Source: sysctl debug_keys. */
 int ctl_host_debug_keys(struct ctl *ctl, const char *keys, struct ctl_error *err);
 

@@ -233,6 +233,63 @@ long ctl_host_log(struct ctl *ctl, bool clear, char **text, struct ctl_error *er
     return strlen(*text);
 }
 
+/* Reads it slice by slice into a buffer of UMBRA_PREVIOUS_LOG_max; the number of bytes, or -errno. */
+static long read_previous(struct ctl *ctl, char *buffer)
+{
+    uint32_t done = 0, got;
+
+    do {
+        struct umbra_op op = {.cmd = UMBRA_OP_previous_log};
+        uint32_t room = UMBRA_PREVIOUS_LOG_max - done;
+        int rc;
+
+        op.u.previous_log =
+            (struct umbra_op_previous_log){.offset = done, .count = room, .buffer = (uintptr_t)buffer + done};
+        rc = ctl_call_umbra(ctl, &op);
+        if (rc < 0) {
+            return rc;
+        }
+        got = op.u.previous_log.count;
+        if (got > room) {
+            return -EIO;
+        }
+        done += got;
+    } while (got);
+    return done;
+}
+
+static int fail_previous(struct ctl_error *err, int code)
+{
+    static const char step[] = "read the log of the boot before";
+
+    switch (code) {
+    case -ENOENT:
+        return ctl_error_set(err, code, step, NULL,
+                             "the power was off, firmware has overwritten the memory, or it was not Umbra that ran",
+                             "no log of a boot before was found");
+    case -ENOSYS:
+        return ctl_error_set(err, code, step, NULL, NULL, "this hypervisor does not keep it");
+    default:
+        return ctl_error_set(err, code, step, NULL, ctl_hint(code), "the hypervisor refused");
+    }
+}
+
+long ctl_host_previous_log(struct ctl *ctl, char **text, struct ctl_error *err)
+{
+    char *buffer = ctl_buffer_get(ctl, UMBRA_PREVIOUS_LOG_max);
+    long length = buffer ? read_previous(ctl, buffer) : -ENOMEM;
+
+    for (long i = 0; i < length; i++) {
+        buffer[i] = buffer[i] ? buffer[i] : '?';
+    }
+    *text = length < 0 ? NULL : strndup(buffer, length);
+    ctl_buffer_put(ctl, buffer);
+    if (!*text) {
+        return fail_previous(err, length < 0 ? length : -ENOMEM);
+    }
+    return length;
+}
+
 int ctl_host_debug_keys(struct ctl *ctl, const char *keys, struct ctl_error *err)
 {
     struct xen_sysctl sysctl = {.cmd = XEN_SYSCTL_debug_keys};

@@ -77,7 +77,9 @@ void multiboot2_parse(uint32_t magic, uint64_t info);
 void memmap_init(void);
 /* Takes [start, end) out of the free ranges. */
 void memmap_reserve(uint64_t start, uint64_t end);
-/* Machine address of a block below limit, from the highest free range; panics when there is none. Zeroed by nobody. */
+/* Machine address of a block below limit that nobody has taken yet, in the highest free range; 0: there is none. */
+uint64_t memmap_find(uint64_t size, uint64_t align, uint64_t limit);
+/* Takes a block: its machine address, from the highest free range; panics when there is none. Zeroed by nobody. */
 uint64_t memmap_alloc(uint64_t size, uint64_t align, uint64_t limit);
 /* Gives all that is left to the heap; no memmap_alloc afterwards. */
 void memmap_release_to_heap(void);

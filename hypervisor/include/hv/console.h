@@ -6,6 +6,7 @@
 #include <hv/lib.h>
 
 void console_init_early(void); /* serial from the command line; ring */
+void console_init_kept(void);  /* the log that outlives a restart, after memmap_init */
 void console_init_vga(void);   /* VGA text, once ioremap works; shows what the ring has so far */
 void console_init_irq(void);   /* receive interrupts (or polling), after IO-APIC and timers */
 void console_endboot(void);    /* the control domain is about to run: it gets the VGA and the serial input */
@@ -21,6 +22,10 @@ size_t console_read(char *buf, size_t n);
 size_t console_ring_read(char *buf, size_t n, uint32_t *index);
 /* Forgets what lies before index, if that is a place in the ring still. */
 void console_ring_clear(uint32_t index);
+/* What was logged before the machine was restarted; returns the size, 0: it is not known. */
+size_t console_previous(const char **log);
+/* What was logged is in memory, not just in caches: before a restart. Any context. */
+void console_keep(void);
 /* Debug keys (XEN_SYSCTL_debug_keys, or three times CTRL-a on the serial line). */
 void register_debug_key(char key, const char *desc, void (*fn)(void));
 void handle_debug_key(char key);

@@ -130,6 +130,20 @@ struct umbra_op_pool {
 #define UMBRA_POOL_vtlb 1u /* its shadows are in the reference mode, shadow=vtlb */
 
 /*
+ * What the hypervisor logged last before the machine was restarted without losing its memory. At most a slice of it per
+ * call; the caller adds to offset what was copied, and goes on until that is 0. Takes no domain. -ENOENT: nothing is
+ * known of a boot before; -EINVAL: offset is beyond its end.
+ */
+#define UMBRA_OP_previous_log    18
+#define UMBRA_PREVIOUS_LOG_slice 4096u
+#define UMBRA_PREVIOUS_LOG_max   (64u << 10)
+struct umbra_op_previous_log {
+    uint32_t offset; /* IN: of the first byte wanted */
+    uint32_t count;  /* IN: bytes that fit; OUT: bytes copied */
+    uint64_t buffer; /* IN: pointer to char[count] */
+};
+
+/*
  * Shadow paging of a translated domain, which runs on. Errors of the four: -EOPNOTSUPP the domain has no shadows;
  * -EBUSY it is dying.
  *
@@ -224,6 +238,7 @@ struct umbra_op {
         struct umbra_op_stretch stretch;
         struct umbra_op_alloc_fault alloc_fault;
         struct umbra_op_pool pool;
+        struct umbra_op_previous_log previous_log;
         struct umbra_op_shadow_stats shadow_stats;
         struct umbra_op_shadow_audit shadow_audit;
         struct umbra_op_shadow_dump shadow_dump;

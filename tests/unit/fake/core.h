@@ -34,6 +34,8 @@ struct core {
     int context_error;
     char console[256]; /* what was written to the console */
     size_t console_len;
+    const char *previous; /* what console_previous() finds */
+    size_t previous_len;
     const char *typed;          /* what console_read finds */
     hypercall_fn *stack_switch; /* stands for hypercall 3 */
     uint64_t wallclock;

@@ -81,6 +81,12 @@ size_t console_ring_read(char *buf, size_t n, uint32_t *index)
     return n;
 }
 
+size_t console_previous(const char **log)
+{
+    *log = core.previous;
+    return core.previous_len;
+}
+
 void console_ring_clear(uint32_t index)
 {
     if (index > core.console_len)
