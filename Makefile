@@ -21,7 +21,7 @@ include $(wildcard hypervisor/*/objs.mk hypervisor/*/*/objs.mk tools/*/objs.mk t
 Q := $(if $(filter 0,$(V)),@)
 say = @$(if $(filter 0,$(V)),printf '  %-7s %s\n' $(1) $(2),:)
 
-.PHONY: all hypervisor tools unit check demo lint deps image iso clean debug-run bench meta model nightly nightly-deps release
+.PHONY: all hypervisor release tools unit check demo lint deps image iso clean debug-run bench meta model nightly
 all: hypervisor tools
 hypervisor: $(BUILD)/umbra.gz
 # As a package has it, beside the one with assertions that the tests run on.

@@ -20,8 +20,9 @@ GUESTS = {"vda": ("kept", {}), "vdb": ("shadowed", {"type": "pvh", "hap": False}
 
 def crash(core, *commands):
     """What crash says to these."""
-    done = subprocess.run([os.path.join(CACHE, "root", "usr", "bin", "crash"), "-s", os.path.join(CACHE, "vmlinux"), core],
-                          input="".join(f"{command}\n" for command in (*commands, "quit")), text=True, check=False,
+    program = os.path.join(CACHE, "root", "usr", "bin", "crash")
+    done = subprocess.run([program, "-s", os.path.join(CACHE, "vmlinux"), core], text=True, check=False,
+                          input="".join(f"{command}\n" for command in (*commands, "quit")),
                           env={**os.environ, "LD_LIBRARY_PATH": LIBRARIES}, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, timeout=300)
     return done.stdout

@@ -447,7 +447,8 @@ class Menu(unittest.TestCase):
         self.kernel("6.1.0-31-amd64")
         self.kernel("6.1.0-40-cloud", config="# CONFIG_XEN_DOM0 is not set\n")
         self.write("boot/vmlinuz-6.9")
-        for name in ("umbra-0.9.gz", "umbra-0.10.gz", "umbra-0.10-debug.gz", "umbra-0.11.gz.dpkg-new", "umbra-0.12", "xen-4.17-amd64.gz"):
+        for name in ("umbra-0.9.gz", "umbra-0.10.gz", "umbra-0.10-debug.gz", "umbra-0.11.gz.dpkg-new", "umbra-0.12",
+                     "xen-4.17-amd64.gz"):
             self.write("boot/" + name)
         text = self.menu()
         titles = [re.match(r"(?:menuentry|submenu) '([^']*)'.* \$menuentry_id_option '([^']*)' \{$", line).groups()

@@ -91,8 +91,7 @@ void fake_reset(void)
     fake->cut_to = fake->cut_back = -1;
 }
 
-/* --- domains ---------------------------------------------------------------------------------------------------------
- */
+/* --- domains --- */
 
 struct ctl_domain_info *fake_add(uint32_t domid, const char *name)
 {
@@ -557,8 +556,7 @@ static void make_nodes(const struct ctl_domain_config *config, uint32_t domid)
     snprintf(path, sizeof(path), "/local/domain/%u/name", domid);
     make_node(path, config->name);
     snprintf(path, sizeof(path), "/local/domain/%u/memory/target", domid);
-    snprintf(kib, sizeof(kib), "%llu",
-             (unsigned long long)(config->target_kib ? config->target_kib : config->memory_kib));
+    snprintf(kib, sizeof(kib), "%llu", 0ull + (config->target_kib ? config->target_kib : config->memory_kib));
     make_node(path, kib);
     for (uint32_t v = 0; v < config->maxvcpus; v++) {
         snprintf(path, sizeof(path), "/local/domain/%u/cpu/%u/availability", domid, v);
@@ -629,8 +627,7 @@ int ctl_build_domain(struct ctl *ctl, const struct ctl_domain_config *config, ui
     *domid = config->domid ? config->domid : fake->next_domid++;
     d = fake_add(*domid, "");
     memcpy(d->uuid, config->uuid, sizeof(d->uuid));
-    if (config->maxvcpus)
-        d->vcpus_max = config->maxvcpus;
+    d->vcpus_max = config->maxvcpus ? config->maxvcpus : 1;
     d->hvm = config->type == CTL_PVH;
     d->hap =
         config->hap == CTL_HAP_ON || (config->hap == CTL_HAP_AUTO && (fake->capabilities & XEN_SYSCTL_PHYSCAP_hap));

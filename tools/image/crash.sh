@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Debian's crash and the symbols of the image's kernel, of which it is told about a core file: crash.sh BUILD. They are in
+# Debian's crash, and the symbols of the image's kernel, with which it reads a core file: crash.sh BUILD. They are in
 # BUILD/cache/crash: root and vmlinux. Some 860 MB are fetched.
 set -eu
 umask 022
@@ -12,7 +12,8 @@ banner() { strings -n 12 "$1" | grep -m 1 -o '6\.[0-9]*\.[0-9]*-[0-9a-z-]* (debi
 wanted=$(banner "$build/image/vmlinuz")
 release=${wanted%% *}
 
-work=$(mktemp -d "$cache/new.XXXXXX")
+work=$cache/new.$$
+mkdir "$work"
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 apt-get -q download crash libsnappy1v5 "linux-image-$release-dbg"
