@@ -19,6 +19,7 @@ BUILDS = "the control domain's memory, which has no log"
 TABLES = "tables: mm/pv/pt_commit.c notes each store, as do pt_type.c and base.c of theirs"
 
 ALLOWED = {
+    "debug/kept.c": OWN,
     "domain/control_p2m.c": BUILDS,
     "domain/domain.c": OWN + ", shared: it has such a reference for ever",
     "domain/holders.c": READS,

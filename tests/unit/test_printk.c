@@ -186,7 +186,7 @@ static void kept_for_the_next(void **state)
     assert_string_equal(boot("three"), "one two");
     assert_string_equal(boot("four"), "three"); /* one boot, and no more */
     for (unsigned int i = 0; i < KEPT_SIZE; i++)
-        kept_put("abc" + i % 3, 1); /* KEPT_SIZE is one more than a multiple of 3 */
+        kept_put(&"abc"[i % 3], 1); /* KEPT_SIZE is one more than a multiple of 3 */
     assert_string_equal(boot("five") + KEPT_SIZE - 4, "abca");
     assert_int_equal(strlen(boot("six")), 4);
 }
