@@ -656,18 +656,26 @@ static void test_stop_tries_again(void **state)
     assert_int_equal(kill_supervisor(), 0);
 }
 
+/* A process that holds the guest's lock until it is killed. */
+static pid_t at_work_on(const struct guest_state *gs)
+{
+    pid_t other = fork();
+
+    if (other == 0) {
+        lock_forget();
+        lock_try(lock_of_guest(gs->uuid));
+        pause();
+    }
+    wait_held(lock_of_guest(gs->uuid));
+    return other;
+}
+
 /* One that others are at work on for ever is told. */
 static void test_stop_in_vain(void **state)
 {
     struct guest_state gs = left(GUEST_REBOOTING, CONFIG(""));
-    pid_t builder = fork();
+    pid_t builder = at_work_on(&gs);
 
-    if (builder == 0) {
-        lock_forget();
-        lock_try(lock_of_guest(gs.uuid));
-        pause();
-    }
-    wait_held(lock_of_guest(gs.uuid));
     assert_int_equal(umbra("autostart stop -t 1"), 1);
     assert_non_null(strstr(err_text, "umbra: autostart: web2: stop: it was still being built, restarted or removed"));
     kill(builder, SIGKILL);
@@ -683,14 +691,8 @@ static void test_stop_in_vain(void **state)
 static void test_stop_ends_a_save(void **state)
 {
     struct guest_state gs = left(GUEST_RUNNING, CONFIG(",\"on_host_shutdown\":\"save\""));
-    pid_t other = fork();
+    pid_t other = at_work_on(&gs);
 
-    if (other == 0) {
-        lock_forget();
-        lock_try(lock_of_guest(gs.uuid));
-        pause();
-    }
-    wait_held(lock_of_guest(gs.uuid));
     domain_of(&gs, 5);
     autostart_saved = "saved";
     assert_int_equal(system("mkdir saved && touch saved/web2.save"), 0);

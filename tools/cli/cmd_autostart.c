@@ -80,10 +80,7 @@ static int is_of_saved(const struct dirent *entry)
 /* See move_saved(). */
 static int is_aside(const struct dirent *entry)
 {
-    struct dirent shown = *entry;
-
-    memmove(shown.d_name, entry->d_name + 1, sizeof(shown.d_name) - 1);
-    return entry->d_name[0] == '.' && is_of_saved(&shown);
+    return entry->d_name[0] == '.' && ends_in(entry->d_name + 1, SAVED);
 }
 
 static int by_bytes(const struct dirent **a, const struct dirent **b)
