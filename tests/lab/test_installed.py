@@ -142,9 +142,9 @@ class Installed(unittest.TestCase):
         self.host.restart()
         self.check_umbra()
         self.assertNotIn("next_entry=umbra", self.ok("grub-editenv - list"))
-        self.check_guests()
         for name in GUESTS:
             self.wait_console(name, "umbra-guest: tick 5")
+        self.check_guests()
         self.check_log()
 
     @stage
@@ -153,12 +153,12 @@ class Installed(unittest.TestCase):
         self.host.choose_umbra()
         self.host.restart()
         self.check_umbra()
-        self.check_guests()
         self.wait_console("kept", f"umbra-guest: tick {self.ticks('kept')[-1] + 5}")
         self.assertEqual(self.console("kept").count("umbra-guest: up"), 1)
         ticks = self.ticks("kept")
         self.assertEqual(ticks, sorted(set(ticks)))
         self.wait_lives("brief", 3)
+        self.check_guests()
         self.assertIn("umbra-guest: poweroff", self.console("brief"))
         self.assertEqual(self.ok("ls /var/lib/umbra/save"), "")
         self.assertEqual(self.ok("ls -A /var/lib/xen/save 2>/dev/null; true"), "")
