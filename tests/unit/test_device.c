@@ -27,6 +27,7 @@
 
 #define PLACE "test_device.dir"
 #define BACK  "/local/domain/0/backend/vbd/5/51712"
+#define VIF   "/local/domain/0/backend/vif/5/3"
 #define FRONT "/local/domain/5/device/vbd/51712"
 
 static char place[300], disk[400], script[400], bridge_script[400], log_file[400];
@@ -562,6 +563,32 @@ static void test_file_gone(void **state)
     *loop_of = '\0';
 }
 
+static void vif_ends(const char *name, const char *stray)
+{
+    xs_fake_set(VIF "/state", "6");
+    xs_fake_set(VIF "/script", "/bin/true");
+    xs_fake_set(VIF "/vifname", name);
+    xs_fake_set(stray, "1500");
+    assert_int_equal(ctl_device_detach(ctl, 5, CTL_VIF, 3, &(struct ctl_detach){.timeout_ms = 1000}, &err), 0);
+}
+
+/* What the stock script writes below a domain that it makes of the interface's name goes with it, and nothing else. */
+static void test_stray_mtu(void **state)
+{
+    xs_fake_set("/local/domain/web/device/vif/eth.1/state", "4");
+    vif_ends("lan0", "/local/domain/lan0/device/vif/lan0/mtu");
+    assert_int_equal(xs_fake_count("/local/domain/lan0"), 0);
+    vif_ends("vifweb.eth.0", "/local/domain/web.eth/device/vif/eth.0/mtu");
+    assert_int_equal(xs_fake_count("/local/domain/web.eth"), 0);
+    vif_ends("web.eth", "/local/domain/web/device/vif/eth/mtu");
+    assert_null(xs_fake_get("/local/domain/web/device/vif/eth/mtu"));
+    assert_non_null(xs_fake_get("/local/domain/web/device/vif/eth.1/state"));
+    vif_ends("vif7.0", "/local/domain/7/device/vif/0/mtu");
+    assert_non_null(xs_fake_get("/local/domain/7/device/vif/0/mtu"));
+    xs_fake_remove("/local/domain/web");
+    xs_fake_remove("/local/domain/7");
+}
+
 /* Scripts of one device, by several processes that come one after the other: never two at a time. */
 static void test_one_script_at_a_time(void **state)
 {
@@ -654,6 +681,7 @@ int main(void)
         cmocka_unit_test_setup(test_flush, fresh),
         cmocka_unit_test_setup(test_flush_given_up, fresh),
         cmocka_unit_test_setup(test_file_gone, fresh),
+        cmocka_unit_test_setup(test_stray_mtu, fresh),
         cmocka_unit_test_setup(test_one_script_at_a_time, fresh),
         cmocka_unit_test_setup(test_script_never_stops, fresh),
     };

@@ -239,6 +239,24 @@ static void remove_up(struct ctl *ctl, const char *path, int levels)
 }
 
 /*
+ * The stock script finds the place for the MTU by the interface's name, as it is without vifname: with "lan0" it makes a
+ * domain lan0 with a device lan0. A name that leads to a number is that domain's affair.
+ */
+static void remove_stray_mtu(const struct device *d)
+{
+    char path[CTL_PATH_MAX], *name = d->by == DEVICE_VIF ? device_read(d, "vifname") : NULL;
+    const char *from = name && strncmp(name, "vif", 3) == 0 ? name + 3 : name;
+    const char *last = name ? strrchr(from, '.') : NULL, *first = name ? strchr(from, '.') : NULL;
+    size_t domain = !name ? 0 : last ? (size_t)(last - from) : strlen(from);
+
+    if (name && strspn(from, "0123456789") < domain &&
+        ctl_path(path, "/local/domain/%.*s/device/vif/%s/mtu", (int)domain, from, first ? first + 1 : from) == 0) {
+        remove_up(d->ctl, path, 4);
+    }
+    free(name);
+}
+
+/*
  * By the back end's nodes all others are found: they go last. What the kernel has said about a device that failed is of
  * no use without it, and would be one node more in its domain for each guest that writes garbage.
  */
@@ -247,6 +265,7 @@ static void remove_nodes(const struct device *d)
     char errors[CTL_PATH_MAX];
 
     ctl_path(errors, ERRORS "/%s/%u/%u", backs[d->by].back, d->domid, d->devid);
+    remove_stray_mtu(d);
     remove_up(d->ctl, d->front, 1);
     remove_up(d->ctl, d->ours, 2);
     remove_up(d->ctl, errors, 4);
