@@ -3,11 +3,10 @@
 and live, PVH on nested paging, both ways. They count on, no number is missing, and memory is what it was. All streams
 are judged, files as they are carried from host to host."""
 
-import emulators
 import machines
 import moves
 import streams
-from labtest import BUILD, OnHost, PairTest, long_one
+from labtest import OnHost, PairTest, long_one
 
 FILE = "/run/guest.save"
 # On one processor Debian's Xen lets vCPUs of a guest that wait for each other spin, for ever if it is PVH: it has one.
@@ -16,8 +15,6 @@ PVH = {"type": "pvh", "memory": 96, "vcpus": 1}
 
 
 TRIES, WHOLE = 3, "whole"
-# On QEMU 10, if make nightly-deps got it, nothing was lost yet.
-NAMES = [name for name in ("qemu10", machines.DEFAULT) if not emulators.make(BUILD, machines.MACHINES[name]).missing()]
 
 
 class Lost(Exception):
@@ -39,7 +36,7 @@ class Peer(OnHost):
 
 @long_one
 class Interop(PairTest):
-    pair_options = {"smp": 1, "peer": "west", "name": NAMES[0] if NAMES else machines.DEFAULT}
+    pair_options = {"smp": 1, "peer": "west", "name": machines.PEER}
 
     def setUp(self):
         super().setUp()
