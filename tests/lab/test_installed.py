@@ -15,8 +15,8 @@ from labtest import long_one
 LOGS = "/var/log/xen/console"
 UNITS = ("xen", "umbra-console-log", "umbra-supervisor", "umbra-autostart")
 # What goes on by itself, or is the administrator's or other packages': not what ours may leave.
-CHANGING = ("boot/grub/grubenv", "tmp/", "var/cache/", "var/lib/apt/", "var/lib/dpkg/", "var/lib/systemd/", "var/log/",
-            "var/tmp/")
+CHANGING = ("boot/grub/grubenv", "tmp/", "var/cache/", "var/lib/apt/", "var/lib/dpkg/", "var/lib/systemd/",
+            "var/lib/xen/", "var/log/", "var/tmp/")
 CMDLINE = "console=hvc0 loglevel=4 umbra.test=often"
 GUESTS = {"brief": "shutdown", "kept": "save"}  # and what becomes of each with the host's end
 

@@ -251,6 +251,34 @@ class Packages(unittest.TestCase):
         self.assertRegex(self.system.ok("dpkg-query -W -f '${Status}' umbra-tools"), " ok installed$")
         self.assertEqual(self.system.ok("dpkg --audit; dpkg --verify umbra-tools"), "")
 
+    def version(self, version):
+        """The hypervisor's package as that version of it would be; installed."""
+        self.system.ok(f"""set -e; rm -rf /tmp/new; dpkg-deb -R /packages/umbra-hypervisor_*.deb /tmp/new; cd /tmp/new
+            old=$(sed -n 's/^Version: //p' DEBIAN/control); sed -i 's/^Version: .*/Version: {version}/' DEBIAN/control
+            sed -i "s,boot/umbra-$old,boot/umbra-{version}," DEBIAN/md5sums
+            for file in boot/umbra-$old*; do mv $file boot/umbra-{version}${{file#boot/umbra-$old}}; done
+            dpkg-deb -b . /tmp/new.deb; dpkg -i /tmp/new.deb; rm -r /tmp/new /tmp/new.deb""")
+
+    def images(self):
+        found = self.system.ok("cd /boot; ls umbra-*").split()
+        menu = self.system.read("/boot/grub/grub.cfg")
+        self.assertEqual([name for name in found if f" /boot/{name}" not in menu], [])
+        return found
+
+    def test_2_upgrade_keeps_the_last(self):
+        """The image that was replaced, and no other, until the package is removed; the menu has it."""
+        first = self.images()
+        old = [name for name in first if "debug" not in name]
+        self.version("8.8")
+        self.assertEqual(self.images(), [*old, "umbra-8.8-debug.gz", "umbra-8.8.gz"])
+        self.version("8.8")
+        self.assertEqual(self.images(), [*old, "umbra-8.8-debug.gz", "umbra-8.8.gz"])
+        self.version("9.9")
+        self.assertEqual(self.images(), ["umbra-8.8.gz", "umbra-9.9-debug.gz", "umbra-9.9.gz"])
+        self.version("8.8")
+        self.assertEqual(self.images(), ["umbra-8.8-debug.gz", "umbra-8.8.gz", "umbra-9.9.gz"])
+        self.assertEqual(self.system.ok("cat /var/lib/umbra-hypervisor/kept"), "/boot/umbra-9.9.gz\n")
+
     def test_2_links(self):
         for page in glob.glob(self.system.path("/usr/share/doc/umbra/**/*.md"), recursive=True):
             with open(page, encoding="utf-8") as file:
