@@ -142,7 +142,7 @@ class StockTools(LabTest):
         config = (f'name = "xlguest"\ntype = "pv"\nmemory = 128\nvcpus = 2\nkernel = "{STOCK_KERNEL}"\n'
                   f'ramdisk = "{GUEST_INITRD}"\nextra = "{CMDLINE}"\n')
         self.machine.put(f"{HOME}/xlguest.cfg", config.encode())
-        self.ok(f"xl create -q {HOME}/xlguest.cfg")
+        self.ok(f"rm -f /var/log/xen/console/guest-xlguest.log; xl create -q {HOME}/xlguest.cfg")
 
     def test_xl_create(self):
         """A guest of xl's from creation to its end, as seen by both tools."""
@@ -176,6 +176,7 @@ class StockTools(LabTest):
         self.wait_console("stock", "42-seen", 0)
         self.ok("xl shutdown -w stock", 240)
         self.wait_gone("stock")
+        self.assertNotIn("userdata", self.ok("ls /var/lib/xen"))
 
     @long_one
     def test_ours_on_xl(self):

@@ -22,10 +22,11 @@
 #include "cli/lock.h"
 #include "cli/settings.h"
 #include "cli/spare.h"
+#include "cli/userdata.h"
 #include "fake_ctl.h"
 
 char directory[64] = "/tmp/umbra-guest-";
-static char lock_path[96], records_path[96];
+static char lock_path[96], records_path[96], userdata_path[96];
 char log_path[112];
 char out[16384], err_text[4096];
 struct ctl *ctl;
@@ -201,6 +202,8 @@ int world_setup(void **state)
     guest_log_dir = directory;
     snprintf(records_path, sizeof(records_path), "%s/records", directory);
     spare_dir = records_path;
+    snprintf(userdata_path, sizeof(userdata_path), "%s/userdata", directory);
+    userdata_dir = userdata_path; /* which is not there */
     health_console_file = "console.pid";
     settings_file = "umbra.conf";
     arrivals_file = "arrivals";

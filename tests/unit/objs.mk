@@ -161,6 +161,11 @@ test_guest_killed-srcs   := tests/unit/test_guest_killed.c $(filter-out tests/un
 test_guest_killed-cflags := $(test_cli-cflags)
 test_guest_killed-libs   := $(cli-unit-libs)
 
+units                += test_userdata
+test_userdata-srcs   := tests/unit/test_userdata.c $(filter-out tests/unit/test_guest.c,$(test_guest-srcs))
+test_userdata-cflags := $(test_cli-cflags)
+test_userdata-libs   := $(cli-unit-libs)
+
 units            += test_save
 test_save-srcs   := tests/unit/test_save.c $(filter-out tests/unit/test_guest.c,$(test_guest-srcs))
 test_save-cflags := $(test_cli-cflags)

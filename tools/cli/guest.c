@@ -31,6 +31,7 @@
 #include "cli/guest.h"
 #include "cli/guest_devices.h"
 #include "cli/lock.h"
+#include "cli/userdata.h"
 
 #define DRAIN_MS     2000 /* at most, for the console daemon to take what is in the ring */
 #define GRACE_MS     200  /* and to pass it on */
@@ -229,6 +230,8 @@ int guest_build(struct ctl *ctl, const struct config *c, const struct guest_orig
         rc = guest_devices_attach(ctl, c, *domid, from->twin, err);
     if (rc < 0)
         ctl_domain_destroy(ctl, *domid, NULL);
+    else
+        userdata_put(ctl, *domid, build.uuid);
     return rc < 0 ? rc : 0;
 }
 
@@ -363,7 +366,10 @@ int guest_end(struct ctl *ctl, struct guest_state *gs, struct ctl_error *err)
     rc = put_phase(ctl, gs, GUEST_DYING, err);
     if (rc >= 0)
         rc = remove_domains(ctl, gs, err);
-    return rc < 0 ? rc : guest_state_remove(ctl, gs->uuid, err);
+    if (rc < 0)
+        return rc;
+    userdata_remove(gs->uuid);
+    return guest_state_remove(ctl, gs->uuid, err);
 }
 
 /* By a record that says starting its guest is let run: before the move is struck out it has to say incoming. */

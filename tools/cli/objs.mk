@@ -27,6 +27,7 @@ cli-srcs += tools/cli/guest_devices.c
 cli-srcs += tools/cli/guest.c
 cli-srcs += tools/cli/guest_log.c
 cli-srcs += tools/cli/spare.c
+cli-srcs += tools/cli/userdata.c
 cli-srcs += tools/cli/console_logs.c
 cli-srcs += tools/cli/supervisor.c
 cli-srcs += tools/cli/health.c
