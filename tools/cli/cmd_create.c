@@ -24,6 +24,7 @@
 #include "cli/settings.h"
 #include "cli/supervisor.h"
 #include "cli/terminal.h"
+#include "cli/userdata.h"
 
 #define END_MS  500   /* between two looks whether the guest has ended */
 #define LOCK_MS 10000 /* for whoever has the guest in hand whose name is wanted */
@@ -258,6 +259,8 @@ static int build_failed(struct create *cr, const struct ctl_error *err)
 /* The console is there before the guest's first instruction. */
 static int start(struct create *cr, struct ctl_error *err)
 {
+    int rc;
+
     if (cr->args->value['c'] && !interrupted) {
         cr->console = console_open(cr->cli->ctl, cr->domid, err);
         if (cr->console < 0)
@@ -265,7 +268,10 @@ static int start(struct create *cr, struct ctl_error *err)
     }
     if (interrupted)
         return ctl_error_set(err, -EINTR, "create", NULL, NULL, "interrupted; the guest is removed again");
-    return guest_start(cr->cli->ctl, &cr->gs, cr->args->value['p'] != NULL, err);
+    rc = guest_start(cr->cli->ctl, &cr->gs, cr->args->value['p'] != NULL, err);
+    if (rc >= 0)
+        userdata_put(cr->cli->ctl, cr->domid, cr->gs.uuid);
+    return rc;
 }
 
 /* Why it has the paging mode that it has, if its configuration did not say. */

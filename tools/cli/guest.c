@@ -230,8 +230,6 @@ int guest_build(struct ctl *ctl, const struct config *c, const struct guest_orig
         rc = guest_devices_attach(ctl, c, *domid, from->twin, err);
     if (rc < 0)
         ctl_domain_destroy(ctl, *domid, NULL);
-    else
-        userdata_put(ctl, *domid, build.uuid);
     return rc < 0 ? rc : 0;
 }
 
@@ -494,6 +492,7 @@ static int step_restart(struct ctl *ctl, struct guest_state *gs, struct ctl_erro
     rc = guest_start(ctl, gs, false, err);
     if (rc < 0)
         return rc;
+    userdata_put(ctl, (uint32_t)gs->domid, gs->uuid);
     guest_say(gs->name, "started again as domain %lld", (long long)gs->domid);
     return GO_ON;
 }

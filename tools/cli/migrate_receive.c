@@ -22,6 +22,7 @@
 #include "cli/saved_config.h"
 #include "cli/settings.h"
 #include "cli/supervisor.h"
+#include "cli/userdata.h"
 
 #define GO_MS  300000
 #define SENDER "the other host"
@@ -199,10 +200,12 @@ static int receive(struct receive *r)
         told = true;
         rc = guest_arrive(r->cli->ctl, &r->gs, r->domid, r->args->value['p'] != NULL, &err);
     }
-    if (rc >= 0)
+    if (rc >= 0) {
         rc = report(r, 0, &err);
-    else
+        userdata_put(r->cli->ctl, r->domid, r->gs.uuid); /* the sender need not wait for that */
+    } else {
         give_back(r, told);
+    }
     if (r->recorded)
         guest_unlock(r->gs.uuid);
     return rc < 0 ? cli_fail(r->cli, r->config.name, &err, CLI_NO_DOMAIN) : EXIT_OK;

@@ -13,7 +13,7 @@
 extern const char *userdata_dir;
 
 /*
- * Writes the file of a domain that was built, from the record of its guest, and removes those of the guest's earlier
+ * Writes the file of a domain that was started, from the record of its guest, and removes those of the guest's earlier
  * domains. Without libxl's directory nothing happens; what fails is said, and costs the guest nothing.
  */
 void userdata_put(struct ctl *ctl, uint32_t domid, const uint8_t uuid[16]);
