@@ -3,6 +3,7 @@
 
 import re
 
+from compiled import compiled
 from labtest import CMDLINE, GUEST_INITRD, HOME, LabTest, STOCK_KERNEL, long_one
 
 
@@ -169,10 +170,11 @@ class StockTools(LabTest):
         self.ok("xl mem-set stock 112")
         self.wait_memory("stock", 112)
         self.machine.put("/run/typed", b"echo $((6 * 7))-seen\n")
+        self.machine.put("/run/on_tty", compiled("on_tty.c"), mode=0o755)  # without a terminal it does not listen
         log = "/var/log/xen/console/guest-stock.log"
         self.ok("(sleep 1; cat /run/typed; "
                 f"for i in $(seq 60); do grep -q 42-seen {log} && break; usleep 500000; done; "
-                "printf '\\035') | timeout 60 xl console stock")
+                "printf '\\035') | timeout 60 /run/on_tty xl console stock")
         self.wait_console("stock", "42-seen", 0)
         self.ok("xl shutdown -w stock", 240)
         self.wait_gone("stock")

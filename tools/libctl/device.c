@@ -239,8 +239,8 @@ static void remove_up(struct ctl *ctl, const char *path, int levels)
 }
 
 /*
- * The stock script finds the place for the MTU by the interface's name, as it is without vifname: with "lan0" it makes a
- * domain lan0 with a device lan0. A name that leads to a number is that domain's affair.
+ * The stock script finds the place for the MTU by the interface's name, as it is without vifname: with "lan0" it makes
+ * a domain lan0 with a device lan0. A name that leads to a number is that domain's affair.
  */
 static void remove_stray_mtu(const struct device *d)
 {
