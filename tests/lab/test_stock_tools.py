@@ -6,7 +6,6 @@ import re
 from compiled import compiled
 from labtest import CMDLINE, GUEST_INITRD, HOME, LabTest, STOCK_KERNEL, long_one
 
-
 UUID = "0f5ebf4a-1a3f-4a2f-9c8f-4d5f8a1c2b3d"
 XL_CONFIG = f"""
 name = "xlguest"
