@@ -71,20 +71,20 @@ class OnGuests(LabTest):
     @long_one
     def test_granted(self):
         """What is between memory and maxmem is nobody's before mem-set gives it; then it stays over a save."""
-        self.create("room", memory=80, maxmem=104)
+        self.create("room", memory=96, maxmem=112)
         self.wait_console("room", "guest#")
-        self.type_in("room", "echo 106496 >/sys/devices/system/xen_memory/xen_memory0/target_kb; sleep 5; echo took=$?",
+        self.type_in("room", "echo 114688 >/sys/devices/system/xen_memory/xen_memory0/target_kb; sleep 5; echo took=$?",
                      "took=0")
-        self.assertLessEqual(self.memory_of("room"), 81 << 10)
-        self.ok("umbra mem-set room 104")
-        self.wait_memory("room", 104 << 10)
+        self.assertLessEqual(self.memory_of("room"), 97 << 10)
+        self.ok("umbra mem-set room 112")
+        self.wait_memory("room", 112 << 10)
         self.ok(f"umbra save room {HOME}/room.save && umbra restore {HOME}/room.save && rm {HOME}/room.save", 240)
         time.sleep(5)
-        self.wait_memory("room", 104 << 10)
-        target = self.json("umbra --json mem-max room 104")["target_kib"]
-        self.assertAlmostEqual(target, 104 << 10, delta=1024)
-        self.ok("umbra mem-set room 80")
-        self.wait_memory("room", 80 << 10)
+        self.wait_memory("room", 112 << 10)
+        target = self.json("umbra --json mem-max room 112")["target_kib"]
+        self.assertAlmostEqual(target, 112 << 10, delta=1024)
+        self.ok("umbra mem-set room 96")
+        self.wait_memory("room", 96 << 10)
 
     def test_refused(self):
         self.fails("umbra mem-set calm 161", 1, "calm", "maxmem", "163840 KiB")

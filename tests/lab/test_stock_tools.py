@@ -177,7 +177,7 @@ class StockTools(LabTest):
         self.wait_console("stock", "42-seen", 0)
         self.ok("xl shutdown -w stock", 240)
         self.wait_gone("stock")
-        self.assertNotIn("userdata", self.ok("ls /var/lib/xen"))
+        self.assertNotRegex(self.ok("ls /var/lib/xen"), r"userdata-d\.[1-9]")
 
     @long_one
     def test_ours_on_xl(self):

@@ -223,19 +223,12 @@ static void set_param(uint64_t index, uint64_t value)
 
 static void test_params(void **state)
 {
-    static const uint64_t passed[] = {HVM_PARAM_VM86_TSS_SIZED, HVM_PARAM_X87_FIP_WIDTH, HVM_PARAM_IOREQ_SERVER_PFN,
-                                      HVM_PARAM_NR_IOREQ_SERVER_PAGES};
-    static const uint64_t refused[] = {HVM_PARAM_IOREQ_PFN,
-                                       HVM_PARAM_BUFIOREQ_PFN,
-                                       HVM_PARAM_VIRIDIAN,
-                                       HVM_PARAM_MCA_CAP,
-                                       HVM_PARAM_CALLBACK_IRQ,
-                                       HVM_PARAM_STORE_EVTCHN,
-                                       HVM_PARAM_ALTP2M,
-                                       HVM_PARAM_NESTEDHVM,
-                                       HVM_NR_PARAMS,
-                                       1ull << 32,
-                                       ~0ull};
+    static const uint64_t passed[] = {HVM_PARAM_VM86_TSS_SIZED,   HVM_PARAM_X87_FIP_WIDTH,
+                                      HVM_PARAM_IOREQ_PFN,        HVM_PARAM_BUFIOREQ_PFN,
+                                      HVM_PARAM_IOREQ_SERVER_PFN, HVM_PARAM_NR_IOREQ_SERVER_PAGES};
+    static const uint64_t refused[] = {HVM_PARAM_VIRIDIAN,     HVM_PARAM_MCA_CAP, HVM_PARAM_CALLBACK_IRQ,
+                                       HVM_PARAM_STORE_EVTCHN, HVM_PARAM_ALTP2M,  HVM_PARAM_NESTEDHVM,
+                                       HVM_NR_PARAMS,          1ull << 32,        ~0ull};
 
     small_guest();
     for (unsigned i = 0; i < CTL_ARRAY(passed); i++) {

@@ -53,6 +53,8 @@ static const uint8_t rules[HVM_NR_PARAMS] = {
     /* Means of another hypervisor that the guest does not see; pages for emulators, which there are not. */
     [HVM_PARAM_VM86_TSS_SIZED] = PASSED_OVER,
     [HVM_PARAM_X87_FIP_WIDTH] = PASSED_OVER,
+    [HVM_PARAM_IOREQ_PFN] = PASSED_OVER,
+    [HVM_PARAM_BUFIOREQ_PFN] = PASSED_OVER,
     [HVM_PARAM_IOREQ_SERVER_PFN] = PASSED_OVER,
     [HVM_PARAM_NR_IOREQ_SERVER_PAGES] = PASSED_OVER,
 };
