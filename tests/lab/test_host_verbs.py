@@ -167,8 +167,8 @@ class OnGuests(LabTest):
 
     @long_one
     def test_events(self):
-        """Of a guest that powers off at once and is kept, until it is destroyed, which may be seen to pause it first. The
-        stream is read meanwhile."""
+        """Of a guest that powers off at once and is kept, until it is destroyed, which may be seen to pause it first.
+        The stream is read meanwhile."""
         self.machine.put(f"{HOME}/tiny", tiny.tiny_kernel())
         path = self.guest_file("brief", kernel=f"{HOME}/tiny", ramdisk=None, memory=8, cmdline="0",
                                on_poweroff="preserve")
