@@ -28,7 +28,7 @@ void hvm_upcall(struct vcpu *v)
     uint8_t vector = READ_ONCE(v->hvm->upcall_vector);
 
     if (vector)
-        lapic_set_irq(v, vector);
+        lapic_hold_irq(v, vector);
 }
 
 void hvm_nmi(struct vcpu *v)

@@ -102,6 +102,12 @@ void lapic_set_irq(struct vcpu *v, uint8_t vector)
         vcpu_kick(v);
 }
 
+void lapic_hold_irq(struct vcpu *v, uint8_t vector)
+{
+    if (!test_and_set_bit(vector, v->hvm->lapic->irr))
+        vcpu_kick(v);
+}
+
 void lapic_error(struct vcpu *v, uint32_t error)
 {
     struct lapic *l = v->hvm->lapic;

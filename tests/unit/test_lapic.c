@@ -594,6 +594,14 @@ static void test_upcall_vector(void **state)
     hvm_upcall(v);
     deliver(v);
     assert_int_equal(injected, 0x90);
+    wr(0, 0x80b, 0);
+    wr(0, 0x80f, 0xff); /* off while its kernel comes out of a suspension */
+    hvm_upcall(v);
+    deliver(v);
+    assert_int_equal(injected, 0);
+    wr(0, 0x80f, 0x1ff);
+    deliver(v);
+    assert_int_equal(injected, 0x90);
 }
 
 static void test_nmi(void **state)
