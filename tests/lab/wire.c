@@ -2,8 +2,11 @@
 /*
  * Plain TCP in large pieces, so that a measurement of a migration has little of the wire's own work.
  *
- *   wire listen PORT PROGRAM [ARGUMENT...]    takes one connection, and is the program then, with it as input and
- * output wire ADDRESS PORT                         standard input and output over there
+ *   wire listen PORT PROGRAM [ARGUMENT...]
+ *   wire ADDRESS PORT
+ *
+ * The first takes one connection, and is the program then, with it as input and output. The second has its own input
+ * and output over there.
  */
 #include <arpa/inet.h>
 #include <err.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The configurations of guests where libxl looks for them: without its file "libxl-json" Debian's xl does not change
- * the memory of a guest, rename or save it (libxl's private files, /var/lib/xen/userdata-d.DOMID.UUID.libxl-json).
+ * the memory of a guest (libxl's private files, /var/lib/xen/userdata-d.DOMID.UUID.libxl-json).
  *
  * Nothing of ours is read from there; a guest without it is whole.
  */
