@@ -3,6 +3,8 @@
 last class gives the lab a false one, to see that nothing is left behind."""
 
 import base64
+import contextlib
+import io
 import os
 import signal
 import subprocess
@@ -326,6 +328,16 @@ class UnitProgramOutput(unittest.TestCase):
         self.assertEqual(runner.read_tap(text), [(True, False, "one", []),
                                                  (False, False, "two", ["a.c:3: error", "more"]),
                                                  (True, True, "three", [])])
+
+    def test_a_failure_tells_how_to_repeat_it(self):
+        runner = script.load(os.path.join(os.path.dirname(HERE), "run"))
+        done = subprocess.CompletedProcess([], 1, b"two: UMBRA_SEED=0x17\n1..1\nnot ok 1 - two\n# a.c:3: error\n",
+                                           b"d1 should have 5\n")
+        tally, said = runner.Tally(), io.StringIO()
+        with contextlib.redirect_stdout(said):
+            runner.report_unit_program(tally, "test_two", done, 0)
+        self.assertEqual([(name, [line.strip() for line in lines]) for name, lines in tally.failed],
+                         [("test_two.two", ["a.c:3: error", "d1 should have 5", "two: UMBRA_SEED=0x17"])])
 
 
 FALSE_QEMU = """#!/bin/sh
