@@ -329,15 +329,33 @@ static void consider(struct choice *c, struct queue_entry *e, unsigned int cpu, 
     }
 }
 
-/* The choice takes its turn: what it is behind, more than waiting accounts for, is forgotten. */
-static void settle_clock(struct run_queue *q, const struct choice *c)
+/* What d is behind the second choice of a CPU, more than waiting accounts for. */
+static void forget_lag(struct domain *d, const struct choice *c)
+{
+    uint64_t overshoot = slices(c->other->domain);
+
+    not_before(&d->sched.vruntime, c->other_time - overshoot - MIN(span(d, MAX_LAG), overshoot));
+}
+
+/*
+ * The choice takes its turn: what it is behind, more than waiting accounts for, is forgotten. So it is of those that
+ * run meanwhile and may run here: they stay comparable with each other.
+ */
+static void settle_clock(struct run_queue *q, unsigned int cpu, const struct choice *c)
 {
     struct domain *d = c->v->domain;
-    uint64_t lag = span(d, MAX_LAG), *time = &d->sched.vruntime, overshoot;
+    uint64_t lag = span(d, MAX_LAG), *time = &d->sched.vruntime;
+    unsigned int other;
 
     if (c->other) {
-        overshoot = slices(c->other->domain);
-        not_before(time, c->other_time - overshoot - MIN(lag, overshoot));
+        forget_lag(d, c);
+        for_each_cpu (other, cpu_online_map) {
+            const struct vcpu *v = per_cpu(run_queue, other).running;
+
+            if (other != cpu && !is_idle_vcpu(v) && cpumask_test(&v->hard_affinity, cpu))
+                forget_lag(v->domain, c);
+        }
+        stretch_work(nr_cpus);
     }
     if (is_idle_vcpu(q->running))
         q->clock = *time;
@@ -358,7 +376,7 @@ struct vcpu *queue_pick(unsigned int cpu, struct vcpu *last)
         c.v = last;
     if (!c.v)
         return NULL;
-    settle_clock(q, &c);
+    settle_clock(q, cpu, &c);
     queue_remove(c.v);
     c.v->processor = cpu;
     return c.v;

@@ -56,10 +56,18 @@ void sched_account(s_time_t now)
 
 /* ---- waking ---- */
 
+/* The domain of v, which runs, is further ahead than that of other; if neither is, v has run for longer. */
+static bool is_ahead(const struct vcpu *v, const struct vcpu *other)
+{
+    uint64_t time = v->domain->sched.vruntime, others = other->domain->sched.vruntime;
+
+    return before(others, time) || (others == time && v->runstate.state_entry_time < other->runstate.state_entry_time);
+}
+
 /* sched_lock held: the CPU whose domain is furthest ahead; all get an end of their time slice. False: none runs one. */
 static bool furthest_ahead(cpumask_t cpus, s_time_t now, unsigned int *best)
 {
-    const struct domain *ahead = NULL;
+    const struct vcpu *ahead = NULL;
     unsigned int cpu;
 
     for_each_cpu (cpu, cpus) {
@@ -69,8 +77,8 @@ static bool furthest_ahead(cpumask_t cpus, s_time_t now, unsigned int *best)
             continue;
         if (list_empty(&q->slice.link))
             timer_set(&q->slice, now + TIME_SLICE);
-        if (!ahead || before(ahead->sched.vruntime, q->running->domain->sched.vruntime)) {
-            ahead = q->running->domain;
+        if (!ahead || is_ahead(q->running, ahead)) {
+            ahead = q->running;
             *best = cpu;
         }
     }
