@@ -602,6 +602,12 @@ static void test_upcall_vector(void **state)
     wr(0, 0x80f, 0x1ff);
     deliver(v);
     assert_int_equal(injected, 0x90);
+    wr(0, 0x1b, BASE); /* off by its base: the rest of it begins anew */
+    hvm_upcall(v);
+    wr(0, 0x1b, BASE | EN);
+    x2apic_on(0);
+    deliver(v);
+    assert_int_equal(injected, 0x90);
 }
 
 static void test_nmi(void **state)
