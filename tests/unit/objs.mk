@@ -169,7 +169,7 @@ test_userdata-libs   := $(cli-unit-libs)
 units            += test_save
 test_save-srcs   := tests/unit/test_save.c $(filter-out tests/unit/test_guest.c,$(test_guest-srcs))
 test_save-cflags := $(test_cli-cflags)
-test_save-libs   := $(cli-unit-libs)
+test_save-libs   := $(cli-unit-libs) -Wl,--wrap=fsync
 
 units               += test_migrate
 test_migrate-srcs   := $(patsubst %,tests/unit/%.c,test_migrate move_world fake_transport) \

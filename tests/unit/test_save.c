@@ -21,6 +21,23 @@
 
 #define FILE_NAME "web2.save"
 
+/* Names in directories do not reach the disk. */
+static bool may_not_sync;
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+
+int __wrap_fsync(int fd)
+{
+    struct stat st;
+
+    assert_int_equal(fstat(fd, &st), 0);
+    if (!S_ISDIR(st.st_mode) || !may_not_sync)
+        return __real_fsync(fd);
+    errno = EIO;
+    return -1;
+}
+
 static void no_files(void)
 {
     unlink(FILE_NAME);
@@ -215,6 +232,21 @@ static void test_failures(void **state)
     assert_int_equal(umbra("save web2 " FILE_NAME), 1);
     assert_true(exists(FILE_NAME) && !exists(FILE_NAME ".partial"));
     runs();
+}
+
+/* It is not let go of before its file has its name on the disk, or else goes on without a file. */
+static void test_name_is_on_disk(void **state)
+{
+    created(state);
+    may_not_sync = true;
+    assert_int_equal(umbra("save web2 " FILE_NAME), 1);
+    may_not_sync = false;
+    assert_non_null(strstr(err_text, "write the file's name to the disk"));
+    assert_int_equal(phase(), GUEST_RUNNING);
+    assert_false(exists(FILE_NAME) || exists(FILE_NAME ".partial"));
+    runs();
+    assert_int_equal(umbra("save web2 " FILE_NAME), 0);
+    assert_true(exists(FILE_NAME) && !guest());
 }
 
 /* One that suspends when nobody waits any more is woken by whoever looks after it. */
@@ -454,6 +486,7 @@ int main(void)
         cmocka_unit_test_setup(test_two_savers, fresh),
         cmocka_unit_test_setup(test_goes_on, fresh),
         cmocka_unit_test_setup(test_failures, fresh),
+        cmocka_unit_test_setup(test_name_is_on_disk, fresh),
         cmocka_unit_test_setup(test_too_late, fresh),
         cmocka_unit_test_setup(test_wakes_later, fresh),
         cmocka_unit_test_setup(test_target, fresh),

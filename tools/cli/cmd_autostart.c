@@ -369,16 +369,12 @@ static int disable(struct cli *cli, const struct cli_args *args)
 static int move_saved(const char *name, bool aside)
 {
     char seen[PATH_BYTES], hidden[PATH_BYTES];
-    int dir = open(autostart_saved, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
 
     saved_path(seen, name);
     aside_path(hidden, name);
-    rc = aside ? rename(seen, hidden) : rename(hidden, seen);
-    if (dir >= 0) {
-        rc = rc || fsync(dir);
-        close(dir);
-    }
-    return rc ? -errno : 0;
+    if (aside ? rename(seen, hidden) : rename(hidden, seen))
+        return -errno;
+    return partial_sync_names(seen);
 }
 
 /*

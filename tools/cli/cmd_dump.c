@@ -60,16 +60,9 @@ static int open_file(struct dump *d, struct ctl_error *err)
 
 static int name_file(struct dump *d, struct ctl_error *err)
 {
-    struct stat st;
+    const char *step;
 
-    if (fsync(d->fd) || fstat(d->fd, &st))
-        return file_failed(d, "write the file to the disk", err);
-    if (rename(d->partial, d->file))
-        return file_failed(d, "give the file its name", err);
-    free(d->partial);
-    d->partial = NULL;
-    d->bytes = (uint64_t)st.st_size;
-    return 0;
+    return partial_finish(d->fd, &d->partial, d->file, &d->bytes, &step) ? 0 : file_failed(d, step, err);
 }
 
 static int dump_memory(struct dump *d, struct ctl_error *err)

@@ -64,6 +64,45 @@ int partial_open(const char *file, mode_t mode, char **partial, struct ctl_error
     return rc;
 }
 
+int partial_sync_names(const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    char directory[PATH_MAX];
+    int fd, rc;
+
+    snprintf(directory, sizeof(directory), "%.*s", slash ? (int)(slash - file) + 1 : 1, slash ? file : ".");
+    fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    rc = fsync(fd) ? -errno : 0;
+    close(fd);
+    return rc;
+}
+
+bool partial_finish(int fd, char **partial, const char *file, uint64_t *bytes, const char **step)
+{
+    struct stat st;
+    int rc;
+
+    *step = "write the file to the disk";
+    if (fsync(fd) || fstat(fd, &st))
+        return false;
+    *step = "give the file its name";
+    if (rename(*partial, file))
+        return false;
+    free(*partial);
+    *partial = NULL;
+    *step = "write the file's name to the disk";
+    rc = partial_sync_names(file);
+    if (rc < 0) {
+        unlink(file);
+        errno = -rc;
+        return false;
+    }
+    *bytes = (uint64_t)st.st_size;
+    return true;
+}
+
 int partial_directories(const char *path)
 {
     char copy[PATH_MAX];

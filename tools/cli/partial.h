@@ -3,6 +3,8 @@
 #ifndef CLI_PARTIAL_H
 #define CLI_PARTIAL_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "libctl/ctl.h"
@@ -13,6 +15,14 @@
  * somebody else's.
  */
 int partial_open(const char *file, mode_t mode, char **partial, struct ctl_error *err);
+/*
+ * The file is whole: it gets its name, and *partial is freed. When that has succeeded, all of it is on the disk, and
+ * its size is *bytes. Otherwise there is no such file, or the older one still; false, with errno, and *step is what
+ * could not be done.
+ */
+bool partial_finish(int fd, char **partial, const char *file, uint64_t *bytes, const char **step);
+/* The names in the directory of the file are on the disk, as after rename(). 0 or -errno. */
+int partial_sync_names(const char *file);
 /* A directory, and those above it, where there are none. 0 or -errno. */
 int partial_directories(const char *path);
 
