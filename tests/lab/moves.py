@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A guest that counts and writes memory while it is moved between two hosts. With one move there and back this is a
-test of make check (test_migrate_hosts.py), with many it is an action of the nightly matrix. A host is a LabTest whose
-machine is one of a pair."""
+"""A guest that counts and writes memory while it is moved between two hosts. One move is a test of make check
+(test_two_hosts.py), more of them are for those who ask (test_migrate_hosts.py) and for the nightly matrix. A host is a
+LabTest whose machine is one of a pair."""
 
 import json
 import re

@@ -128,7 +128,7 @@ int cmd_migrate_abort(struct cli *cli, const struct cli_args *args)
     holder = lock_holder(lock_of_guest(gs.uuid));
     if (gs.phase == GUEST_HANDED_OVER) {
         ctl_error_set(&err, -EBUSY, "abort", name, "umbra migrate-resolve",
-                      "the other host was told to go; it is too late");
+                      "the other host was told to go, or is about to be; it is too late");
     } else if (gs.phase != GUEST_MIGRATING || !holder) {
         ctl_error_set(&err, -ESRCH, "abort", name, NULL, "it is not being migrated");
     } else if (kill(holder, SIGTERM) == 0) {
