@@ -27,10 +27,11 @@ def wait_sum(test, name, number, timeout=120):
     test.assertNotIn(ENDED, found.group(), test.console_log(name)[-1500:])
 
 
-def check(test, name):
-    """Ends the rounds of a guest: there was nothing wrong, and the sums are the host's. Returns how many there were."""
+def check(test, name, before=""):
+    """Ends the rounds of a guest: there was nothing wrong, and the sums are the host's. Returns how many there were.
+    before: what a guest that has moved said on the other host."""
     test.type_in(name, "", ENDED)
-    log = test.console_log(name)
+    log = before + test.console_log(name)
     test.assertIn(f"{ENDED} 0", log, log[-1500:])
     found = LINE.findall(log)
     done = subprocess.run([ramdisk.program(labtest.BUILD), "rounds", str(len(found))], capture_output=True, text=True,

@@ -95,6 +95,11 @@ class Points(unittest.TestCase):
         self.assertEqual(len([way for way, *_ in tried if way == "back"]), 12)
         self.assertEqual(len(set(tried)), len(tried))
 
+    def test_turns(self):
+        """Three turns have each accident at each message."""
+        tried = {point for turn in range(3) for part in test_accidents.points(40, turn).values() for point in part}
+        self.assertLessEqual({("there", n, how) for n in range(39) for how in test_accidents.HOW}, tried)
+
     def test_roots(self):
         """What a guest has below its own nodes does not count, what nobody has that is there does."""
         names = {"1": "mover", "aa-1": "mover"}

@@ -78,7 +78,9 @@ class OnGuests(LabTest):
         self.assertLessEqual(self.memory_of("room"), 97 << 10)
         self.ok("umbra mem-set room 112")
         self.wait_memory("room", 112 << 10)
-        self.ok(f"umbra save room {HOME}/room.save && umbra restore {HOME}/room.save && rm {HOME}/room.save", 240)
+        self.ok(f"umbra save room {HOME}/room.save", 240)
+        streams.judge_file(self, f"{HOME}/room.save")
+        self.ok(f"umbra restore {HOME}/room.save && rm {HOME}/room.save", 240)
         time.sleep(5)
         self.wait_memory("room", 112 << 10)
         target = self.json("umbra --json mem-max room 112")["target_kib"]

@@ -95,6 +95,7 @@ Outcome = collections.namedtuple("Outcome", "domid state seconds gap later lines
 class Hostile(LabTest):
     kept = (NEIGHBOUR,)
     paused = prelude = ""
+    audits = ("audit",)
     before = neighbour_of = None
     went_well = False
 
@@ -118,13 +119,13 @@ class Hostile(LabTest):
             super().destroy_all()
 
     def run_guest(self, name, guest):
-        audit = "echo" if ON_PEER else "umbra --json audit $name"
+        audit = "echo" if ON_PEER else "; ".join(f"umbra --json {verb} $name" for verb in self.audits)
         script = SCRIPT.format(name=name, neighbour=NEIGHBOUR, directory=DIRECTORY, timeout=TIMEOUT, audit=audit,
                                paused=self.paused, prelude=self.prelude, **guest._asdict())
         text = self.ok(script, 3 * TIMEOUT).replace("\r", "")
         head, audit, clock, console = text.split("\n", 3)
         if not ON_PEER:
-            self.assertRegex(audit, r'"broken": ?0\b')
+            self.assertEqual(re.findall(r'"broken": ?(\d+)', audit), ["0"] * len(self.audits), audit)
         domid, state, start, end, after, later = head.split()
         times = [float(word) for word in clock.split()]
         gap = max((tick - last for last, tick in zip(times, times[1:])), default=0)
@@ -185,6 +186,7 @@ class Logged(Hostile):
     """The same on shadows, while the stores to their memory are logged."""
 
     paused, prelude = "-p", PRELUDE
+    audits = ("audit", "shadow audit")
 
     def setUp(self):
         if ON_PEER:

@@ -6,6 +6,7 @@ Most of it wants to be asked for."""
 
 import time
 
+import churn
 import devices
 import hosts
 import moves
@@ -161,6 +162,23 @@ class Migrate(PairTest):
             with self.subTest(keys=keys):
                 guest = self.there_and_back(vcpus=4, **keys)
                 guest.host.ok("umbra destroy busy")
+
+    @long_one
+    def test_forks(self):
+        """Processes come and go on four processors; what they find in memory is right where the guest came to."""
+        log = f"{moves.LOGS}/guest-forks--incoming.log"
+        self.west.ok(f"ln -sf guest-forks.log {log}")
+        self.addCleanup(self.west.run_in, f"umbra destroy forks; rm -f {log}")
+        for keys in ({"hap": False}, {"type": "pv"}):
+            with self.subTest(keys=keys):
+                self.west.ok(f"rm -f {moves.LOGS}/guest-forks.log")
+                churn.create(self.east, "forks", "rounds 0", **{**PVH, "memory": 128, "vcpus": 4, **keys})
+                churn.wait_sum(self.east, "forks", 1, 300)
+                self.east.ok("umbra migrate -d 1s -t 2m -o force forks west", 400)
+                before = self.east.console_log("forks")
+                churn.wait_sum(self.west, "forks", len(churn.LINE.findall(before)) + 2, 300)
+                churn.check(self.west, "forks", before)
+                self.west.ok("umbra destroy forks")
 
     def disk_guest(self):
         """Both hosts have its disk and its bridge; returns the loop devices that they had before."""
