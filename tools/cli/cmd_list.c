@@ -271,7 +271,7 @@ static void put_list_json(struct cli *cli, const struct row *row, struct json_ou
     json_out_uint(o, "domid", info->domid);
     json_out_str(o, "name", name);
     json_out_str(o, "uuid", uuid);
-    json_out_str(o, "type", type && type->type == JSON_STRING ? type->text : info->hvm ? "hvm" : "pv");
+    json_out_str(o, "type", type && type->type == JSON_STRING ? type->text : info->hvm ? "pvh" : "pv");
     json_out_str(o, "state", row_state(row));
     json_out_str(o, "shutdown_reason", shutdown_reason(info));
     json_out_bool(o, "deaf", row->has_domain && row->gs && row->gs->deaf == info->domid && info->domid);
