@@ -59,3 +59,10 @@ def has_disk(host, name, disk, there, word):
     test = f"[ -b /dev/{disk} ]" if there else f"[ ! -b /dev/{disk} ]"
     line = f"for i in $(seq 100); do {test} && break; usleep 100000; done; {test}; echo {word}=$?"
     host.assertEqual(ask(host, name, line, word), "0", f"{disk} there: {there}")
+
+
+def reaches_host(host, name):
+    """Gives the guest's first interface its address, and waits for an answer over the bridge."""
+    line = (f"ip addr add {THERE}/24 dev eth0; ip link set eth0 up; "
+            f"for i in $(seq 60); do ping -c 1 -W 1 {HERE} >/dev/null && break; sleep 1; done; echo pinged=$?")
+    host.assertEqual(ask(host, name, line, "pinged"), "0")

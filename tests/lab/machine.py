@@ -311,7 +311,7 @@ class Machine:
             time.sleep(0.1)
         return "".join(answers[before:])
 
-    def _order(self, name, **arguments):
+    def _order(self, name, /, **arguments):
         """To QEMU's monitor; other emulators have none. What has gone away is found out as with _send()."""
         if "qmp" in self._sockets:
             with contextlib.suppress(OSError):

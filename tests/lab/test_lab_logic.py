@@ -5,8 +5,10 @@ last class gives the lab a false one, to see that nothing is left behind."""
 import base64
 import contextlib
 import io
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -287,6 +289,16 @@ class Hosts(unittest.TestCase):
         self.addCleanup(other.close)
         for path in ("etc/ssh/id_ed25519", "etc/ssh/host_key"):
             self.assertNotEqual(self.files(other.east)[path], self.files(self.pair.east)[path])
+
+    def test_cable_is_pulled(self):
+        """By the emulator's monitor, which knows the card by what it is plugged into."""
+        ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            self.addCleanup(end.close)
+        with mock.patch.dict(self.pair.east._sockets, qmp=ours):  # pylint: disable=protected-access
+            self.pair.east.set_link(False)
+        self.assertEqual(json.loads(theirs.recv(1000)),
+                         {"execute": "set_link", "arguments": {"name": "net0", "up": False}})
 
     def test_end_of_one_ends_the_wait_for_the_other(self):
         """With both logs."""

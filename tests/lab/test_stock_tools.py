@@ -3,6 +3,7 @@
 
 import re
 
+import devices
 from compiled import compiled
 from labtest import CMDLINE, GUEST_INITRD, HOME, LabTest, STOCK_KERNEL, long_one
 
@@ -34,6 +35,37 @@ def leaves(value, path=""):
         return {path: value}
     parts = value.items() if isinstance(value, dict) else enumerate(value)
     return {at: leaf for key, part in parts for at, leaf in leaves(part, f"{path}/{key}").items()}
+
+
+def xl_create(host, ramdisk=GUEST_INITRD, more=""):
+    config = (f'name = "xlguest"\ntype = "pv"\nmemory = 128\nvcpus = 2\nkernel = "{STOCK_KERNEL}"\n'
+              f'ramdisk = "{ramdisk}"\nextra = "{CMDLINE}"\n{more}')
+    host.machine.put(f"{HOME}/xlguest.cfg", config.encode())
+    host.ok(f"rm -f /var/log/xen/console/guest-xlguest.log; xl create -q {HOME}/xlguest.cfg")
+
+
+@long_one
+class StockDevices(devices.DevicesTest):
+    """Those that xl attaches, with the stock scripts: the guest has them, and ours lists them."""
+
+    def left(self):
+        return self.ok("losetup -a; ls /sys/class/net; xenstore-ls -f | grep -e /backend/v -e /device/v; true")
+
+    def test_xl_create(self):
+        before = self.left()
+        was = self.ok("head -c 1048576 /dev/urandom >/run/xl.img; md5sum </run/xl.img").split()[0]
+        xl_create(self, devices.INITRD, 'disk = ["/run/xl.img,raw,xvda,rw"]\nvif = ["bridge=xenbr0"]\n')
+        self.wait_console("xlguest", "umbra-guest: up, with drivers")
+        devices.has_disk(self, "xlguest", "xvda", True, "first")
+        self.assertEqual(devices.ask(self, "xlguest", "s=$(md5sum </dev/xvda); echo read=${s%% *}", "read"), was)
+        devices.reaches_host(self, "xlguest")
+        self.assertEqual([(row["vdev"], row["target"], row["state"]) for row in
+                          self.json("umbra --json block-list xlguest")], [("xvda", "/run/xl.img", "connected")])
+        self.assertEqual([(row["devid"], row["bridge"], row["state"]) for row in
+                          self.json("umbra --json network-list xlguest")], [(0, "xenbr0", "connected")])
+        self.ok("xl destroy xlguest")
+        self.wait_gone("xlguest")
+        self.wait_left(before)
 
 
 class StockTools(LabTest):
@@ -138,15 +170,9 @@ class StockTools(LabTest):
     def test_lsevtchn(self):
         self.assertRegex(self.ok("lsevtchn 0"), "Virtual IRQ")
 
-    def xl_create(self):
-        config = (f'name = "xlguest"\ntype = "pv"\nmemory = 128\nvcpus = 2\nkernel = "{STOCK_KERNEL}"\n'
-                  f'ramdisk = "{GUEST_INITRD}"\nextra = "{CMDLINE}"\n')
-        self.machine.put(f"{HOME}/xlguest.cfg", config.encode())
-        self.ok(f"rm -f /var/log/xen/console/guest-xlguest.log; xl create -q {HOME}/xlguest.cfg")
-
     def test_xl_create(self):
         """A guest of xl's from creation to its end, as seen by both tools."""
-        self.xl_create()
+        xl_create(self)
         self.wait_console("xlguest", "umbra-guest: up, 2 cpus")
         self.assertEqual(self.guests()["xlguest"][1:3], (128, 2))
         self.ok("xl destroy xlguest")
@@ -181,7 +207,7 @@ class StockTools(LabTest):
 
     @long_one
     def test_ours_on_xl(self):
-        self.xl_create()
+        xl_create(self)
         self.wait_console("xlguest", "umbra-guest: tick 1")
         self.ok("umbra mem-set xlguest 112")
         self.wait_memory("xlguest", 112)
