@@ -208,5 +208,7 @@ int ctl_build_trial(struct ctl *ctl, const struct ctl_domain_config *config, con
     if (policy->leaves_size != 7 || memcmp(policy->leaves, "leaves", 7) != 0 || policy->msrs_size != 5 ||
         memcmp(policy->msrs, "msrs", 5) != 0)
         return ctl_error_set(err, -EINVAL, "try", config->name, NULL, "other processors");
+    if (config->domid && domain(config->domid))
+        return ctl_error_set(err, -EEXIST, "create a domain", NULL, NULL, "its number is taken");
     return fake->build_fails ? ctl_error_set(err, fake->build_fails, "try", config->name, "free some", "too large") : 0;
 }

@@ -3,7 +3,8 @@
  * The way to another host, which is this one: a process that is `migrate-receive`, and one in between that passes bytes
  * on and can cut the connection after any of them (fake_ctl.h). How "stock": the other side takes no questions;
  * "first-stock", "first-old": so it is on the first connection alone, or it knows few of them there; "once": it is told
- * to take one connection. "rude-state", "rude-message": its answer has orders for a terminal.
+ * to take one connection. "old": it is of a version that asked and answered less; the question is left in the
+ * file "question". "rude-state", "rude-message": its answer has orders for a terminal.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -47,13 +48,16 @@ static void stock(void)
     _exit(read(STDIN_FILENO, &first, 1) != 1);
 }
 
-static void answer(const char *line)
+static void answer(const char *line, const char *keep)
 {
+    FILE *f = fopen(keep, "w");
     char c = 0;
 
     say(BANNER);
-    while (c != '\n' && read(STDIN_FILENO, &c, 1) == 1)
-        ;
+    while (f && c != '\n' && read(STDIN_FILENO, &c, 1) == 1)
+        fputc(c, f);
+    if (!f || fclose(f))
+        _exit(1);
     say(line);
     _exit(0);
 }
@@ -71,11 +75,13 @@ static void receiver(const char *how, int in, int out)
     if (strcmp(how, "stock") == 0 || (strcmp(how, "first-stock") == 0 && fake->opened == 1))
         stock();
     if (strcmp(how, "first-old") == 0 && fake->opened == 1)
-        answer(UNKNOWN);
+        answer(UNKNOWN, "/dev/null");
+    if (strcmp(how, "old") == 0)
+        answer(ANSWER "\"ok\":true}\n", "question");
     if (strcmp(how, "rude-state") == 0)
-        answer(ANSWER "\"state\":" RUDE);
+        answer(ANSWER "\"state\":" RUDE, "/dev/null");
     if (strcmp(how, "rude-message") == 0)
-        answer(ANSWER "\"message\":" RUDE);
+        answer(ANSWER "\"message\":" RUDE, "/dev/null");
     rc = cli_main(strcmp(how, "once") == 0 ? 4 : 3, argv);
     fflush(NULL);
     _exit(rc);

@@ -189,6 +189,12 @@ test_migrate_show-srcs   := tests/unit/test_migrate_show.c \
 test_migrate_show-cflags := $(test_cli-cflags)
 test_migrate_show-libs   := $(cli-unit-libs)
 
+units                     += test_migrate_check
+test_migrate_check-srcs   := tests/unit/test_migrate_check.c \
+                             $(filter-out tests/unit/test_migrate.c,$(test_migrate-srcs))
+test_migrate_check-cflags := $(test_cli-cflags)
+test_migrate_check-libs   := $(cli-unit-libs)
+
 units               += test_resolve
 test_resolve-srcs   := tests/unit/test_resolve.c $(filter-out tests/unit/test_migrate.c,$(test_migrate-srcs))
 test_resolve-cflags := $(test_cli-cflags)

@@ -557,7 +557,7 @@ static void test_rude_answers(void **state)
     }
 }
 
-/* --- status, abort, check --- */
+/* --- status, abort --- */
 
 static void test_abort(void **state)
 {
@@ -586,25 +586,6 @@ static void test_abort(void **state)
     assert_int_equal(umbra("migrate-abort web2"), 0);
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
-}
-
-static void test_check(void **state)
-{
-    created(state);
-    assert_int_equal(run("migrate -n -T relay web2 localhost"), 0);
-    assert_non_null(strstr(out, "web2: localhost would take it"));
-    one_guest(true);
-    assert_int_equal(run("--json migrate -n -T relay web2 localhost"), 0);
-    assert_non_null(strstr(out, "umbra.migrate-check/1"));
-    fake->build_fails = -ENOMEM;
-    assert_int_equal(run("migrate -n -T relay web2 localhost"), 1);
-    assert_non_null(strstr(err_text, "it would not take the guest: too large"));
-    fake->build_fails = 0;
-    assert_int_equal(run("migrate -n -T stock web2 localhost"), 1);
-    assert_non_null(strstr(err_text, "it does not answer questions"));
-    fake->cut_to = 0;
-    assert_int_equal(run("migrate -n -T relay web2 localhost"), 1);
-    one_guest(true);
 }
 
 static void test_options(void **state)
@@ -777,7 +758,6 @@ int main(void)
         cmocka_unit_test_setup(test_two_of_a_name, fresh),
         cmocka_unit_test_setup(test_rude_answers, fresh),
         cmocka_unit_test_setup(test_abort, fresh),
-        cmocka_unit_test_setup(test_check, fresh),
         cmocka_unit_test_setup(test_options_of_xl, fresh),
         cmocka_unit_test_setup(test_options, fresh),
         cmocka_unit_test_setup(test_settings, fresh),

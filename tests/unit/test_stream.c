@@ -174,11 +174,19 @@ static void test_lies(void **state)
     refused_with(image, image_size, "by its configuration a PV guest");
     image[HEADERS - 16] = STREAM_TYPE_PV;
     image[15] = 1;
-    refused_with(image, image_size, "libxl's format version");
+    refused_with(image, image_size, "libxl's format");
     image[15] = 0;
+    image[11]++;
+    refused_with(image, image_size, "libxc's version 3 in libxl's 3 are not read here, only 3 in 2");
+    image[11]--;
     image[24 + 15] = 2;
-    refused_with(image, image_size, "libxc's format version");
+    refused_with(image, image_size, "libxc's version 2 in libxl's 2 are not read here");
     image[24 + 15] = 3;
+    image[HEADERS - 4]++; /* minor */
+    refused_with(image, image_size, "ABI 4.18, which is newer than 4.17 here");
+    image[HEADERS - 4] -= 2;
+    assert_int_equal(restore(image, image_size), 0);
+    image[HEADERS - 4]++;
     image[image_size - 8] = 3;
     refused_with(image, image_size, "EMULATOR_CONTEXT");
     image[image_size - 8] = 0;

@@ -663,13 +663,18 @@ int guest_state_add(struct ctl *ctl, const struct guest_state *gs, const char *c
     return rc;
 }
 
+int guest_state_may_add(struct ctl *ctl, const struct guest_state *gs, struct ctl_error *err)
+{
+    return check_taken(ctl, gs, NULL, err);
+}
+
 static int name_free(struct ctl *ctl, const char *name, enum guest_phase phase, struct ctl_error *err)
 {
     struct guest_state wanted = {.phase = phase};
 
     memset(wanted.uuid, 0xff, sizeof(wanted.uuid)); /* nobody's */
     snprintf(wanted.name, sizeof(wanted.name), "%s", name);
-    return check_taken(ctl, &wanted, NULL, err);
+    return guest_state_may_add(ctl, &wanted, err);
 }
 
 int guest_name_free(struct ctl *ctl, const char *name, struct ctl_error *err)

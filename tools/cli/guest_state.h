@@ -79,6 +79,8 @@ const struct ctl_domain_info *guest_domain(const struct ctl_domain_info *list, i
  */
 int guest_state_add(struct ctl *ctl, const struct guest_state *gs, const char *config, struct guest_state *other,
                     struct ctl_error *err);
+/* With the names locked: would that be so now? *other is not asked for. */
+int guest_state_may_add(struct ctl *ctl, const struct guest_state *gs, struct ctl_error *err);
 int guest_state_remove(struct ctl *ctl, const uint8_t uuid[16], struct ctl_error *err);
 /* Held from when a name is looked for until it is taken. */
 int guest_names_lock(struct ctl_error *err);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A migration from this host, and what its files pass to each other: `migrate` (cmd_migrate.c), the guest's way to the
- * other host (migrate_send.c), what is shown of it (migrate_show.c), questions to the other host (migrate_ask.c).
+ * other host (migrate_send.c), what is shown of it (migrate_show.c), questions to the other host (migrate_ask.c), and
+ * what that one looks at (migrate_take.c).
  */
 #ifndef CLI_MIGRATE_H
 #define CLI_MIGRATE_H
@@ -50,7 +51,8 @@ const char *migrate_bandwidth(const char *text, uint64_t *bytes);
  * here, or, *unresolved, that is not known.
  */
 int migrate_send(struct migration *m, bool *unresolved, struct ctl_error *err);
-/* The configuration that goes with the guest, freed by the caller; NULL: its record has none. 0 or -errno. */
+/* The configuration that goes with the guest, as the stream has it (saved_config.h), freed by the caller. 0 or -errno.
+ */
 int migrate_config(struct migration *m, char **config, struct ctl_error *err);
 
 /* migrate_show.c */
@@ -108,7 +110,19 @@ void migrate_scatter(struct gathering *g);
 /* Another one: gives `in` to the first one, answers, and stays until that has ended. 0 or -errno. */
 int migrate_join(const struct json_value *question, int in, int out, struct ctl_error *err);
 
+/* migrate_take.c: what is looked at before a guest is taken, when it comes and when that is asked for. */
+struct taking {
+    int64_t twin;          /* its domain on this host, which it comes from, or CTL_NO_TWIN */
+    struct guest_state gs; /* what its record is to be, which is not taken yet */
+};
+/*
+ * 0 or -errno. is_asked: by this very host, of a guest that is still to leave. *c has the uuid then that the guest is
+ * to have, and *taking all but what the move is called.
+ */
+int migrate_may_come(struct ctl *ctl, struct config *c, bool is_asked, struct taking *taking, struct ctl_error *err);
+
 /* migrate_check.c: `migrate --check`, and its answer. */
+extern const char *migrate_boot_id; /* the file that says which host this is, since when */
 int migrate_check(struct migration *m);
 void migrate_answer_check(struct cli *cli, const struct json_value *question, struct json_out *answer);
 

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * `migrate --check`: would the other host take the guest? All that can be known before the first page is: the versions
- * of the stream, the name, that each disk and bridge is there and free, the type and paging, what the processors must
- * be able to do, and memory, which is set aside for a moment. Kernel and RAM disk need not be there before the guest
- * reboots.
+ * of the stream, the name, the uuid and the number, that each disk and bridge is there and free, the type and paging,
+ * what the processors must be able to do, and memory, which is set aside for a moment. Kernel and RAM disk need not be
+ * there before the guest reboots.
+ *
+ * The question has the configuration that the stream would have, and it is looked at by what takes a guest
+ * (migrate_take.c). Both sides say the question's form: what one of another version did not ask, or did not look at,
+ * must not pass for a yes.
  */
 #include <errno.h>
 #include <signal.h>
@@ -11,12 +15,24 @@
 #include <string.h>
 
 #include "cli/arrivals.h"
-#include "cli/guest_devices.h"
 #include "cli/migrate.h"
 #include "cli/saved_config.h"
 
-#define LIBXC_VERSION 3
-#define LIBXL_VERSION 2
+#define FORM         2 /* 1 had no number */
+#define BOOT_ID_SIZE 64
+
+const char *migrate_boot_id = "/proc/sys/kernel/random/boot_id";
+
+/* A guest that is asked for by its own host has name, uuid and disks there without being in its own way. */
+static int read_boot_id(char id[BOOT_ID_SIZE], struct ctl_error *err)
+{
+    FILE *f = fopen(migrate_boot_id, "r");
+    bool ok = f && fscanf(f, "%63s", id) == 1;
+
+    if (f)
+        fclose(f);
+    return ok ? 0 : ctl_error_set(err, -ENOENT, "check", migrate_boot_id, NULL, "it does not say which host this is");
+}
 
 /* --- lists as text --- */
 
@@ -55,70 +71,117 @@ static void put_list(struct json_out *o, const char *key, const void *list, size
     free(text);
 }
 
+static void put_versions(struct json_out *o)
+{
+    json_out_uint(o, "form", FORM);
+    json_out_uint(o, "libxc", ctl_versions.libxc);
+    json_out_uint(o, "libxl", ctl_versions.libxl);
+    json_out_uint(o, "abi_major", ctl_versions.abi_major);
+    json_out_uint(o, "abi_minor", ctl_versions.abi_minor);
+}
+
+static int put_config(struct migration *m, struct json_out *o, struct ctl_error *err)
+{
+    struct json_value *tree;
+    char *config;
+    int rc = migrate_config(m, &config, err);
+
+    if (rc < 0)
+        return rc;
+    tree = json_parse(config, strlen(config), NULL, NULL);
+    if (tree)
+        json_out_copy(o, "config", tree);
+    else
+        rc = ctl_error_set(err, -ENOMEM, "check", m->name, NULL, "out of memory");
+    json_free(tree);
+    free(config);
+    return rc;
+}
+
+/* *question is to be ended in every case. */
 static int make_question(struct migration *m, struct json_out **question, struct ctl_error *err)
 {
+    struct json_out *o = *question = migrate_question("check", m->info.name, m->info.uuid);
     struct ctl_policy policy;
-    struct saved_more more;
-    struct json_value *tree = NULL;
-    char *config = NULL;
+    char host[BOOT_ID_SIZE];
     int rc = ctl_policy_get(m->cli->ctl, m->domid, &policy, err);
 
     if (rc >= 0)
-        rc = saved_more_get(m->cli->ctl, &m->info, &more, err);
+        rc = read_boot_id(host, err);
     if (rc >= 0)
-        rc = migrate_config(m, &config, err);
+        rc = put_config(m, o, err);
     if (rc >= 0) {
-        tree = config ? json_parse(config, strlen(config), NULL, NULL) : NULL;
-        rc = tree ? 0
-                  : ctl_error_set(err, -ENOENT, "check", m->name, NULL,
-                                  "its configuration is not known: umbra did not create it");
-    }
-    if (rc >= 0) {
-        *question = migrate_question("check", m->info.name, m->info.uuid);
-        json_out_uint(*question, "libxc", LIBXC_VERSION);
-        json_out_uint(*question, "libxl", LIBXL_VERSION);
+        put_versions(o);
+        json_out_str(o, "host", host);
         if (m->streams > 1)
-            json_out_uint(*question, "streams", m->streams);
-        json_out_copy(*question, "config", tree);
-        json_out_uint(*question, "target_kib", more.asked.target_kib);
-        put_list(*question, "cpuid", policy.leaves, policy.leaves_size);
-        put_list(*question, "msrs", policy.msrs, policy.msrs_size);
-        json_out_close(*question);
+            json_out_uint(o, "streams", m->streams);
+        put_list(o, "cpuid", policy.leaves, policy.leaves_size);
+        put_list(o, "msrs", policy.msrs, policy.msrs_size);
     }
-    json_free(tree);
-    free(config);
+    json_out_close(o);
     ctl_policy_free(&policy);
     return rc;
 }
 
+/* 0: it is not there, or no number of that kind. */
+static uint32_t number(const struct json_value *object, const char *key)
+{
+    const struct json_value *v = json_member(object, key);
+    int64_t n;
+
+    return v && json_int(v, &n) == 0 && n > 0 && n <= UINT32_MAX ? (uint32_t)n : 0;
+}
+
+struct verdict {
+    bool ok;
+    const char *message, *hint;
+};
+
+/* One of another form may be a yes to less than was asked. One that cannot be asked at all has said so. */
+static struct verdict read_verdict(const struct json_value *answer)
+{
+    struct verdict v = {migrate_says_ok(answer), json_text(answer, "message"), json_text(answer, "hint")};
+
+    if (v.ok && number(answer, "form") != FORM)
+        v = (struct verdict){false, "it does not look at all that was asked: it has another version of umbra",
+                             "update the older of the two; a move that is refused leaves the guest where it is"};
+    else if (!v.ok && !v.message)
+        v.message = "?";
+    return v;
+}
+
+static int show_json(struct migration *m, const struct json_value *answer, const struct verdict *v)
+{
+    struct json_out *o = json_out_new(true);
+
+    json_out_object(o, NULL);
+    json_out_str(o, "schema", "umbra.migrate-check/1");
+    json_out_str(o, "name", m->info.name);
+    json_out_str(o, "host", m->way.host);
+    json_out_bool(o, "ok", v->ok);
+    json_out_str(o, "hypervisor", json_text(answer, "hypervisor"));
+    json_out_str(o, "message", v->ok ? NULL : v->message);
+    json_out_str(o, "hint", v->hint);
+    json_out_uint(o, "streams", migrate_streams_of(answer));
+    json_out_close(o);
+    return cli_json(m->cli, o) || !v->ok ? EXIT_FAILED : EXIT_OK;
+}
+
 static int show_answer(struct migration *m, const struct json_value *answer)
 {
-    const char *message = json_text(answer, "message"), *hint = json_text(answer, "hint");
+    struct verdict v = read_verdict(answer);
     struct ctl_error err = {0};
-    struct json_out *o;
     char streams[32];
 
-    if (m->cli->json) {
-        o = json_out_new(true);
-        json_out_object(o, NULL);
-        json_out_str(o, "schema", "umbra.migrate-check/1");
-        json_out_str(o, "name", m->info.name);
-        json_out_str(o, "host", m->way.host);
-        json_out_bool(o, "ok", migrate_says_ok(answer));
-        json_out_str(o, "hypervisor", json_text(answer, "hypervisor"));
-        json_out_str(o, "message", migrate_says_ok(answer) ? NULL : message);
-        json_out_str(o, "hint", hint);
-        json_out_uint(o, "streams", migrate_streams_of(answer));
-        json_out_close(o);
-        return cli_json(m->cli, o) || !migrate_says_ok(answer) ? EXIT_FAILED : EXIT_OK;
-    }
-    if (migrate_says_ok(answer)) {
+    if (m->cli->json)
+        return show_json(m, answer, &v);
+    if (v.ok) {
         migrate_streams_text(migrate_streams_of(answer), streams);
         printf("%s: %s would take it%s%s\n", m->info.name, m->way.host, m->streams > 1 ? ", on " : "",
                m->streams > 1 ? streams : "");
         return EXIT_OK;
     }
-    ctl_error_set(&err, -EPERM, "check", m->way.host, hint, "it would not take the guest: %s", message ? message : "?");
+    ctl_error_set(&err, -EPERM, "check", m->way.host, v.hint, "it would not take the guest: %s", v.message);
     return cli_fail(m->cli, m->name, &err, CLI_NO_DOMAIN);
 }
 
@@ -148,6 +211,8 @@ int migrate_check(struct migration *m)
         rc = make_question(m, &question, &err);
     if (rc >= 0)
         rc = migrate_ask(&m->way, question, &answer, &err);
+    else if (question)
+        free(json_out_end(question));
     if (rc < 0)
         return cli_fail(m->cli, m->name, &err, m->domid);
     rc = show_answer(m, answer);
@@ -159,75 +224,76 @@ int migrate_check(struct migration *m)
 
 static int check_versions(const struct json_value *question, struct ctl_error *err)
 {
-    int64_t libxc = 0, libxl = 0;
+    const struct ctl_versions versions = {.libxl = number(question, "libxl"),
+                                          .libxc = number(question, "libxc"),
+                                          .abi_major = number(question, "abi_major"),
+                                          .abi_minor = number(question, "abi_minor")};
+    unsigned form = number(question, "form") ? number(question, "form") : 1;
+    char why[CTL_TEXT_MAX];
+    int rc = 0;
 
-    if (json_member(question, "libxc"))
-        json_int(json_member(question, "libxc"), &libxc);
-    if (json_member(question, "libxl"))
-        json_int(json_member(question, "libxl"), &libxl);
-    if (libxc == LIBXC_VERSION && libxl == LIBXL_VERSION)
-        return 0;
-    return ctl_error_set(err, -EOPNOTSUPP, "check the stream", NULL, NULL,
-                         "streams of version %lld in %lld are not read here, only %d in %d", (long long)libxc,
-                         (long long)libxl, LIBXC_VERSION, LIBXL_VERSION);
+    if (form != FORM)
+        return ctl_error_set(err, -EOPNOTSUPP, "check", NULL, "update the older of the two, or just move it",
+                             "it cannot say: the question is of form %u, as of another version of umbra, and those of "
+                             "form %d are answered here",
+                             form, FORM);
+    rc = ctl_versions_check(&versions, why);
+    return rc < 0 ? ctl_error_set(err, rc, "check the stream", NULL, NULL, "%s", why) : 0;
 }
 
-static int load(const struct json_value *question, struct config *c, struct ctl_error *err)
+static int load(const struct json_value *question, struct config *c, struct saved_more *more, struct ctl_error *err)
 {
     const struct json_value *tree = json_member(question, "config");
     struct json_out *o = json_out_new(false);
-    struct config_input in = {.file = "question"};
-    struct diags d = {0};
-    int rc = 0;
+    char *text;
+    int rc;
 
     if (tree)
         json_out_copy(o, NULL, tree);
     else
         json_out_null(o, NULL);
-    in.text = json_out_end(o);
-    config_load(&in, c, &d);
-    if (diags_failed(&d) || d.out_of_memory || !c->name || !c->memory)
-        rc = ctl_error_set(err, -EINVAL, "read the configuration", NULL, NULL, "%s",
-                           d.n && d.list[0].message ? d.list[0].message : "name or memory is missing");
-    diags_free(&d);
-    free(in.text);
+    text = json_out_end(o);
+    rc = text ? saved_config_read(text, "the question", c, more, err)
+              : ctl_error_set(err, -ENOMEM, "check", NULL, NULL, "out of memory");
+    free(text);
     return rc;
 }
 
-/* A guest that comes from here has its name, and gets another uuid. */
-static int check_name(struct cli *cli, const struct json_value *question, const char *name, struct ctl_error *err)
+/* What is wrong with a device is told with its name. */
+static int told_with_object(const struct ctl_error *own, int rc, struct ctl_error *err)
 {
-    const char *id = json_text(question, "uuid");
-    struct guest_state gs;
-    uint8_t uuid[16];
-    int rc;
+    if (!*own->object)
+        return ctl_error_set(err, rc, own->step, NULL, own->hint, "%s", own->message);
+    return ctl_error_set(err, rc, own->step, NULL, own->hint, "%s: %s: %s", own->object, own->message, strerror(-rc));
+}
 
-    if (!id || ctl_uuid_parse(id, uuid))
-        return ctl_error_set(err, -EINVAL, "check", NULL, NULL, "the question names no guest");
-    rc = guest_state_get(cli->ctl, uuid, &gs, err);
-    if (rc == 0 && (strcmp(gs.name, name) == 0 || (gs.phase == GUEST_HANDED_OVER && strcmp(gs.real, name) == 0)))
-        return 0;
-    rc = guest_names_lock(err);
-    if (rc == 0) {
-        rc = guest_name_free(cli->ctl, name, err);
+/* As it would be taken, but that nothing is. */
+static int check_taking(struct cli *cli, const struct json_value *question, struct config *c, struct ctl_error *err)
+{
+    const char *asker = json_text(question, "host");
+    struct ctl_error own = {0};
+    char host[BOOT_ID_SIZE];
+    struct taking taking;
+    int rc = read_boot_id(host, &own);
+
+    if (rc >= 0)
+        rc = migrate_may_come(cli->ctl, c, asker && strcmp(asker, host) == 0, &taking, &own);
+    if (rc >= 0)
+        rc = guest_names_lock(&own);
+    if (rc >= 0) {
+        rc = guest_state_may_add(cli->ctl, &taking.gs, &own);
         guest_names_unlock();
     }
-    return rc;
+    return rc < 0 ? told_with_object(&own, rc, err) : 0;
 }
 
-static int try_it(struct cli *cli, const struct json_value *question, struct config *c, struct ctl_error *err)
+static int try_it(struct cli *cli, const struct json_value *question, const struct config *c,
+                  const struct saved_more *more, struct ctl_error *err)
 {
-    const struct json_value *target = json_member(question, "target_kib");
-    struct ctl_domain_config build;
+    struct ctl_domain_config build = guest_build_config(c, &more->asked);
     struct ctl_policy policy = {0};
-    struct guest_asked asked = {0};
-    int64_t kib = 0;
     int rc = 0;
 
-    if (target && (json_int(target, &kib) || kib < 0))
-        kib = 0;
-    asked.target_kib = (uint64_t)kib;
-    build = guest_build_config(c, &asked);
     guest_incoming_name(build.name, c->name);
     if (from_hex(json_text(question, "cpuid"), &policy.leaves, &policy.leaves_size) ||
         from_hex(json_text(question, "msrs"), &policy.msrs, &policy.msrs_size))
@@ -240,44 +306,33 @@ static int try_it(struct cli *cli, const struct json_value *question, struct con
     return rc;
 }
 
-/* On the host that it is on, the guest may have what it has. What is wrong is told with the device's name. */
-static int check_devices(struct cli *cli, const struct json_value *question, const struct config *c,
-                         struct ctl_error *err)
+static int check(struct cli *cli, const struct json_value *question, struct ctl_error *err)
 {
-    const char *id = json_text(question, "uuid");
-    struct ctl_error own = {0};
-    struct guest_state gs;
-    uint8_t uuid[16];
-    bool is_here = id && ctl_uuid_parse(id, uuid) == 0 && guest_state_get(cli->ctl, uuid, &gs, NULL) == 0 &&
-                   gs.phase != GUEST_HANDED_OVER;
-    int rc = guest_devices_movable(c, &own);
+    struct config c = {0};
+    struct saved_more more;
+    int rc = check_versions(question, err);
 
-    rc = rc < 0 ? rc : guest_devices_check(cli->ctl, c, is_here ? gs.domid : CTL_NO_TWIN, &own);
-    return rc < 0
-               ? ctl_error_set(err, rc, own.step, NULL, own.hint, "%s: %s: %s", own.object, own.message, strerror(-rc))
-               : 0;
+    if (rc >= 0)
+        rc = load(question, &c, &more, err);
+    if (rc >= 0)
+        rc = check_taking(cli, question, &c, err);
+    if (rc >= 0)
+        rc = try_it(cli, question, &c, &more, err);
+    if (rc >= 0)
+        rc = arrivals_ready(err);
+    config_free(&c);
+    return rc;
 }
 
 void migrate_answer_check(struct cli *cli, const struct json_value *question, struct json_out *o)
 {
     struct ctl_host_info host;
     struct ctl_error err = {0};
-    struct config c = {0};
     char version[64];
-    int rc = check_versions(question, &err);
+    int rc = check(cli, question, &err);
 
-    if (rc >= 0)
-        rc = load(question, &c, &err);
-    if (rc >= 0)
-        rc = check_name(cli, question, c.name, &err);
-    if (rc >= 0)
-        rc = check_devices(cli, question, &c, &err);
-    if (rc >= 0)
-        rc = try_it(cli, question, &c, &err);
-    if (rc >= 0)
-        rc = arrivals_ready(&err);
-    config_free(&c);
     json_out_bool(o, "ok", rc >= 0);
+    json_out_uint(o, "form", FORM);
     if (json_member(question, "streams"))
         json_out_uint(o, "streams", migrate_streams_of(question));
     if (rc < 0) {

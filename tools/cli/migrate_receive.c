@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "cli/arrivals.h"
-#include "cli/guest_devices.h"
 #include "cli/handover.h"
 #include "cli/migrate.h"
 #include "cli/saved_config.h"
@@ -63,48 +62,6 @@ static int read_config(struct receive *r, struct ctl_error *err)
 
 /* --- the record --- */
 
-/*
- * Does the guest come from this host? One that was handed over earlier may come back while it is still to be told
- * where it runs: until that is settled its copy here keeps its disks.
- */
-static bool comes_from_here(struct receive *r, const uint8_t uuid[16])
-{
-    struct guest_state gs;
-
-    if (guest_state_get(r->cli->ctl, uuid, &gs, NULL) < 0)
-        return false;
-    if (gs.phase == GUEST_MIGRATING)
-        r->twin = gs.domid;
-    return gs.phase == GUEST_MIGRATING || gs.phase == GUEST_HANDED_OVER;
-}
-
-/* The name that it will have. One that comes from here still has it. */
-static int check_name(struct receive *r, bool from_here, struct ctl_error *err)
-{
-    int rc = from_here ? 0 : guest_names_lock(err);
-
-    if (from_here || rc)
-        return rc;
-    rc = guest_name_free(r->cli->ctl, r->config.name, err);
-    guest_names_unlock();
-    return rc;
-}
-
-static int name_guest(struct receive *r, bool from_here, struct ctl_error *err)
-{
-    struct config_uuid *uuid = &r->config.uuid;
-
-    if ((from_here || !uuid->given) && ctl_uuid_random(uuid->bytes) < 0)
-        return ctl_error_set(err, -EIO, "make a uuid", NULL, NULL, "no random numbers");
-    uuid->given = true;
-    r->gs = (struct guest_state){.phase = GUEST_INCOMING, .domid = -1, .watched = !r->args->value['e']};
-    memcpy(r->gs.uuid, uuid->bytes, sizeof(r->gs.uuid));
-    snprintf(r->gs.real, sizeof(r->gs.real), "%s", r->config.name);
-    snprintf(r->gs.move, sizeof(r->gs.move), "%s", r->more.move);
-    guest_incoming_name(r->gs.name, r->config.name);
-    return 0;
-}
-
 static char *config_text(const struct config *c)
 {
     struct json_out *o = json_out_new(false);
@@ -115,16 +72,16 @@ static char *config_text(const struct config *c)
 
 static int record(struct receive *r, struct ctl_error *err)
 {
-    bool from_here = r->config.uuid.given && comes_from_here(r, r->config.uuid.bytes);
+    struct taking taking;
     char *text = NULL;
-    int rc = check_name(r, from_here, err);
+    int rc = migrate_may_come(r->cli->ctl, &r->config, false, &taking, err); /* before all of its memory has come */
 
-    if (rc >= 0) /* before the guest sleeps, and all of its memory has come */
-        rc = guest_devices_movable(&r->config, err);
-    if (rc >= 0)
-        rc = guest_devices_check(r->cli->ctl, &r->config, r->twin, err);
-    if (rc >= 0)
-        rc = name_guest(r, from_here, err);
+    if (rc >= 0) {
+        r->twin = taking.twin;
+        r->gs = taking.gs;
+        r->gs.watched = !r->args->value['e'];
+        snprintf(r->gs.move, sizeof(r->gs.move), "%s", r->more.move);
+    }
     if (rc >= 0)
         rc = guest_lock(r->gs.uuid, 0, err);
     if (rc < 0)

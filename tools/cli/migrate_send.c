@@ -38,7 +38,7 @@ static int tick(void *ctx, const struct ctl_send_state *now, struct ctl_error *e
 }
 
 /* Freed by the caller. NULL: the record has none. */
-int migrate_config(struct migration *m, char **config, struct ctl_error *err)
+static int own_config(struct migration *m, char **config, struct ctl_error *err)
 {
     if (!m->config)
         return guest_state_config(m->cli->ctl, m->info.uuid, config, err);
@@ -46,26 +46,35 @@ int migrate_config(struct migration *m, char **config, struct ctl_error *err)
     return *config ? 0 : ctl_error_set(err, -ENOMEM, "migrate", m->name, NULL, "out of memory");
 }
 
-static int write_config(struct migration *m, struct ctl_stream *stream, struct ctl_error *err)
+int migrate_config(struct migration *m, char **config, struct ctl_error *err)
 {
     struct saved_more more;
-    char *ours, *config;
+    char *ours;
     int rc = saved_more_get(m->cli->ctl, &m->info, &more, err);
 
     if (rc >= 0)
-        rc = migrate_config(m, &ours, err);
-
+        rc = own_config(m, &ours, err);
     if (rc < 0)
         return rc;
     if (m->config) /* which says those itself */
         more.asked = (struct guest_asked){.target_kib = more.asked.target_kib};
     snprintf(more.move, sizeof(more.move), "%s", m->gs.move);
     more.keep_domid = m->keep_domid;
-    config = ours ? saved_config_write(m->cli->ctl, &m->info, ours, &more) : NULL;
-    rc = config ? ctl_stream_write_config(stream, config, err)
-                : ctl_error_set(err, -EINVAL, "migrate", m->name, NULL, "its record has no readable configuration");
-    free(config);
+    *config = ours ? saved_config_write(m->cli->ctl, &m->info, ours, &more) : NULL;
     free(ours);
+    return *config ? 0
+                   : ctl_error_set(err, -EINVAL, "migrate", m->name, NULL, "its record has no readable configuration");
+}
+
+static int write_config(struct migration *m, struct ctl_stream *stream, struct ctl_error *err)
+{
+    char *config;
+    int rc = migrate_config(m, &config, err);
+
+    if (rc < 0)
+        return rc;
+    rc = ctl_stream_write_config(stream, config, err);
+    free(config);
     return rc;
 }
 

@@ -48,6 +48,7 @@ cli-srcs += tools/cli/migrate_send.c
 cli-srcs += tools/cli/migrate_show.c
 cli-srcs += tools/cli/migrate_receive.c
 cli-srcs += tools/cli/migrate_ask.c
+cli-srcs += tools/cli/migrate_take.c
 cli-srcs += tools/cli/migrate_check.c
 cli-srcs += tools/cli/migrate_streams.c
 cli-srcs += tools/cli/migrate_join.c

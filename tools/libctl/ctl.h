@@ -636,6 +636,13 @@ uint64_t ctl_shadow_default_kib(uint64_t memory_kib, uint32_t vcpus);
 
 struct ctl_stream;
 
+/* What a stream's headers say of its form, and of the hypervisor's ABI that its guest ran on. */
+struct ctl_versions {
+    uint32_t libxl, libxc, abi_major, abi_minor;
+};
+extern const struct ctl_versions ctl_versions; /* of those that are written here */
+/* 0, or -EOPNOTSUPP: such a stream is not read here, and `why` says so. */
+int ctl_versions_check(const struct ctl_versions *v, char why[CTL_TEXT_MAX]);
 /* A stream over a descriptor, which stays the caller's; `name` is for messages. NULL: out of memory. */
 struct ctl_stream *ctl_stream_open(int fd, const char *name, struct ctl_error *err);
 void ctl_stream_close(struct ctl_stream *s);

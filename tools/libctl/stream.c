@@ -448,11 +448,37 @@ int ctl_stream_read_config(struct ctl_stream *s, char **json, struct ctl_error *
 
 /* --- headers of libxl and libxc --- */
 
-#define LIBXL_IDENT   0x4c6962786c466d74ull
-#define LIBXL_VERSION 2
-#define LIBXC_MARKER  (~0ull)
-#define LIBXC_IDENT   0x58454e46u
-#define LIBXC_VERSION 3
+#define LIBXL_IDENT  0x4c6962786c466d74ull
+#define LIBXC_MARKER (~0ull)
+#define LIBXC_IDENT  0x58454e46u
+
+const struct ctl_versions ctl_versions = {.libxl = 2, .libxc = 3, .abi_major = 4, .abi_minor = 17};
+
+/* A guest that ran on an older ABI is at home here; one of a newer may use what is not there. */
+int ctl_versions_check(const struct ctl_versions *v, char why[CTL_TEXT_MAX])
+{
+    const struct ctl_versions *own = &ctl_versions;
+
+    if (v->libxl != own->libxl || v->libxc != own->libxc) {
+        snprintf(why, CTL_TEXT_MAX, "streams of libxc's version %u in libxl's %u are not read here, only %u in %u",
+                 v->libxc, v->libxl, own->libxc, own->libxl);
+        return -EOPNOTSUPP;
+    }
+    if (v->abi_major > own->abi_major || (v->abi_major == own->abi_major && v->abi_minor > own->abi_minor)) {
+        snprintf(why, CTL_TEXT_MAX, "the guest ran on the hypervisor's ABI %u.%u, which is newer than %u.%u here",
+                 v->abi_major, v->abi_minor, own->abi_major, own->abi_minor);
+        return -EOPNOTSUPP;
+    }
+    return 0;
+}
+
+static int expect_versions(struct ctl_stream *s, const struct ctl_versions *v)
+{
+    char why[CTL_TEXT_MAX];
+    int rc = ctl_versions_check(v, why);
+
+    return rc < 0 ? ctl_stream_fail(s, rc, "%s", why) : 0;
+}
 
 struct libxl_header {
     uint64_t ident;
@@ -474,11 +500,12 @@ struct domain_header {
 
 int ctl_stream_begin(struct ctl_stream *s, uint32_t type)
 {
-    struct libxl_header outer = {.ident = htobe64(LIBXL_IDENT), .version = htobe32(LIBXL_VERSION)};
+    struct libxl_header outer = {.ident = htobe64(LIBXL_IDENT), .version = htobe32(ctl_versions.libxl)};
     struct libxc_header inner = {.marker = LIBXC_MARKER,
                                  .ident = htobe32(LIBXC_IDENT),
-                                 .version = htobe32(LIBXC_VERSION)};
-    struct domain_header domain = {.type = type, .page_shift = CTL_PAGE_SHIFT, .major = 4, .minor = 17};
+                                 .version = htobe32(ctl_versions.libxc)};
+    struct domain_header domain = {
+        .type = type, .page_shift = CTL_PAGE_SHIFT, .major = ctl_versions.abi_major, .minor = ctl_versions.abi_minor};
     int rc = ctl_stream_write(s, &outer, sizeof(outer));
 
     if (rc == 0) {
@@ -492,14 +519,20 @@ int ctl_stream_begin(struct ctl_stream *s, uint32_t type)
 
 static int expect_libxl(struct ctl_stream *s)
 {
+    struct ctl_versions versions = ctl_versions;
     struct libxl_header h;
     int rc = ctl_stream_read(s, &h, sizeof(h));
 
     if (rc < 0) {
         return rc;
     }
-    if (be64toh(h.ident) != LIBXL_IDENT || be32toh(h.version) != LIBXL_VERSION || h.options) {
-        return ctl_stream_fail(s, -EOPNOTSUPP, "no header of libxl's format version %d, little-endian", LIBXL_VERSION);
+    if (be64toh(h.ident) != LIBXL_IDENT || h.options) {
+        return ctl_stream_fail(s, -EOPNOTSUPP, "no header of libxl's format, little-endian");
+    }
+    versions.libxl = be32toh(h.version);
+    rc = expect_versions(s, &versions);
+    if (rc < 0) {
+        return rc;
     }
     s->names = libxl_names;
     s->nr_names = CTL_ARRAY(libxl_names);
@@ -512,9 +545,24 @@ static int expect_libxl(struct ctl_stream *s)
     return rc == 0 ? ctl_record_exact(s, 0) : rc;
 }
 
-int ctl_stream_expect(struct ctl_stream *s, uint32_t *type)
+static int expect_libxc(struct ctl_stream *s, struct ctl_versions *versions)
 {
     struct libxc_header h;
+    int rc = ctl_stream_read(s, &h, sizeof(h));
+
+    if (rc < 0) {
+        return rc;
+    }
+    if (h.marker != LIBXC_MARKER || be32toh(h.ident) != LIBXC_IDENT || (be16toh(h.options) & 1)) {
+        return ctl_stream_fail(s, -EOPNOTSUPP, "no header of libxc's format, little-endian");
+    }
+    versions->libxc = be32toh(h.version);
+    return expect_versions(s, versions);
+}
+
+int ctl_stream_expect(struct ctl_stream *s, uint32_t *type)
+{
+    struct ctl_versions versions = ctl_versions;
     struct domain_header d = {0};
     int rc;
 
@@ -522,14 +570,15 @@ int ctl_stream_expect(struct ctl_stream *s, uint32_t *type)
     rc = expect_libxl(s);
     s->names = NULL;
     if (rc == 0) {
-        rc = ctl_stream_read(s, &h, sizeof(h));
-    }
-    if (rc == 0 && (h.marker != LIBXC_MARKER || be32toh(h.ident) != LIBXC_IDENT ||
-                    be32toh(h.version) != LIBXC_VERSION || (be16toh(h.options) & 1))) {
-        rc = ctl_stream_fail(s, -EOPNOTSUPP, "no header of libxc's format version %d, little-endian", LIBXC_VERSION);
+        rc = expect_libxc(s, &versions);
     }
     if (rc == 0) {
         rc = ctl_stream_read(s, &d, sizeof(d));
+    }
+    versions.abi_major = d.major;
+    versions.abi_minor = d.minor;
+    if (rc == 0) {
+        rc = expect_versions(s, &versions);
     }
     if (rc == 0 && d.page_shift != CTL_PAGE_SHIFT) {
         rc = ctl_stream_fail(s, -EBADMSG, "pages of 2^%u bytes", d.page_shift);
