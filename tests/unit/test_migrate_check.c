@@ -217,19 +217,18 @@ static void asks_as(const char *versions, const char *why)
 }
 
 #define FORM(form, libxl, libxc, abi) \
-    ",\"form\":" form ",\"libxl\":" libxl ",\"libxc\":" libxc ",\"abi_major\":4,\"abi_minor\":" abi
+    ",\"form\":" form ",\"libxl\":" libxl ",\"libxc\":" libxc ",\"abi_minor\":17,\"abi_major\":" abi
 
 static void test_versions(void **state)
 {
     asks_as("", "the question is of form 1, as of another version of umbra");
     asks_as(",\"libxl\":2,\"libxc\":3", "the question is of form 1");
-    asks_as(FORM("3", "2", "3", "17"), "the question is of form 3");
-    asks_as(FORM("\"2\"", "2", "3", "17"), "the question is of form 1");
-    asks_as(FORM("2", "3", "3", "17"), "streams of libxc's version 3 in libxl's 3 are not read here, only 3 in 2");
-    asks_as(FORM("2", "2", "4", "17"), "streams of libxc's version 4 in libxl's 2 are not read here");
-    asks_as(FORM("2", "2", "3", "18"), "the guest ran on the hypervisor's ABI 4.18, which is newer than 4.17 here");
-    asks_as(FORM("2", "2", "3", "17"), "it is no JSON object"); /* these would do: it is the rest that is missing */
-    asks_as(FORM("2", "2", "3", "16"), "it is no JSON object");
+    asks_as(FORM("3", "2", "3", "4"), "the question is of form 3");
+    asks_as(FORM("\"2\"", "2", "3", "4"), "the question is of form 1");
+    asks_as(FORM("2", "3", "3", "4"), "streams of libxc's version 3 in libxl's 3 are not read here, only 3 in 2");
+    asks_as(FORM("2", "2", "4", "4"), "streams of libxc's version 4 in libxl's 2 are not read here");
+    asks_as(FORM("2", "2", "3", "5"), "the guest ran on the hypervisor's ABI 5.17, another than 4.17 here");
+    asks_as(FORM("2", "2", "3", "4"), "it is no JSON object"); /* these would do: it is the rest that is missing */
 }
 
 /* What an older one says yes to is less than was asked. */

@@ -182,11 +182,12 @@ static void test_lies(void **state)
     image[24 + 15] = 2;
     refused_with(image, image_size, "libxc's version 2 in libxl's 2 are not read here");
     image[24 + 15] = 3;
+    image[HEADERS - 8]++; /* major */
+    refused_with(image, image_size, "ABI 5.17, another than 4.17 here");
+    image[HEADERS - 8]--;
     image[HEADERS - 4]++; /* minor */
-    refused_with(image, image_size, "ABI 4.18, which is newer than 4.17 here");
-    image[HEADERS - 4] -= 2;
     assert_int_equal(restore(image, image_size), 0);
-    image[HEADERS - 4]++;
+    image[HEADERS - 4]--;
     image[image_size - 8] = 3;
     refused_with(image, image_size, "EMULATOR_CONTEXT");
     image[image_size - 8] = 0;

@@ -454,7 +454,7 @@ int ctl_stream_read_config(struct ctl_stream *s, char **json, struct ctl_error *
 
 const struct ctl_versions ctl_versions = {.libxl = 2, .libxc = 3, .abi_major = 4, .abi_minor = 17};
 
-/* A guest that ran on an older ABI is at home here; one of a newer may use what is not there. */
+/* Minor versions of the ABI add to it: any guest finds out what there is, and is taken. */
 int ctl_versions_check(const struct ctl_versions *v, char why[CTL_TEXT_MAX])
 {
     const struct ctl_versions *own = &ctl_versions;
@@ -464,8 +464,8 @@ int ctl_versions_check(const struct ctl_versions *v, char why[CTL_TEXT_MAX])
                  v->libxc, v->libxl, own->libxc, own->libxl);
         return -EOPNOTSUPP;
     }
-    if (v->abi_major > own->abi_major || (v->abi_major == own->abi_major && v->abi_minor > own->abi_minor)) {
-        snprintf(why, CTL_TEXT_MAX, "the guest ran on the hypervisor's ABI %u.%u, which is newer than %u.%u here",
+    if (v->abi_major != own->abi_major) {
+        snprintf(why, CTL_TEXT_MAX, "the guest ran on the hypervisor's ABI %u.%u, another than %u.%u here",
                  v->abi_major, v->abi_minor, own->abi_major, own->abi_minor);
         return -EOPNOTSUPP;
     }
