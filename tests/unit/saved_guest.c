@@ -621,6 +621,7 @@ int ctl_disks_flush(struct ctl *ctl, uint32_t domid, int (*go_on)(void *ctx, str
 void ctl_disks_flush_early(struct ctl *ctl, uint32_t domid)
 {
     disks_flushed += domains[domid].suspended ? 100 : 1; /* before it sleeps, or it is of no use */
+    live_pass(live.flush_ms);
 }
 
 /* The hypervisor's view: a table may be pinned when all that it names is the domain's. */

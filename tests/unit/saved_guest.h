@@ -82,12 +82,14 @@ extern struct saved_live {
     bool logs;               /* it is on */
     unsigned give_back;      /* in how many turns the guest gives a page back; 0: never */
     unsigned step_ms;        /* by which time moves at each look */
+    unsigned flush_ms;       /* which its disks take to be flushed while it runs */
     unsigned suspends_after; /* the request is too late: -ETIMEDOUT; 0: at once */
     unsigned moved, retyped; /* frames, and types, that were changed */
 } live;
 void live_begin(unsigned stores);
 /* The guest has its turn. */
 void live_run(void);
+void live_pass(unsigned ms);
 int live_domctl(struct saved_domain *d, struct xen_domctl_shadow_op *op);
 
 /* Between saved_guest.c and the others. */

@@ -264,6 +264,25 @@ static void test_bandwidth(void **unused)
                 (state.asked_ms - state.began_ms) * how.bandwidth / 1000 + how.bandwidth / 10 + (1 << 20));
 }
 
+/* A disk that takes its time between rounds: the connection is as fast as it is, and the guest is not given up. */
+static void test_slow_disk(void **unused)
+{
+    unsigned rounds = 0;
+    uint64_t rate = 0;
+
+    for (unsigned flush_ms = 0; flush_ms <= 20000; flush_ms += 10000) {
+        make(3, 200);
+        how.tick = NULL; /* it stores whenever it is called */
+        live.flush_ms = flush_ms;
+        assert_int_equal(send(), 0);
+        assert_true(rounds == 0 || (state.rounds == rounds && state.rate == rate));
+        rounds = state.rounds;
+        rate = state.rate;
+        arrives(3);
+    }
+    assert_true(rounds > 2 && rate > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +297,7 @@ int main(void)
         cmocka_unit_test(test_gives_memory_back),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_bandwidth),
+        cmocka_unit_test(test_slow_disk),
     };
 
     return cmocka_run_group_tests(tests, NULL, forget_image);

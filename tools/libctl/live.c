@@ -190,8 +190,13 @@ static int send_round(struct ctl_save *v)
     l->round_bits = count(l->set, words_of(v));
     l->now->round_pages = l->now->rounds == 1 ? l->now->guest_pages : l->round_bits; /* not those it has no memory at */
     l->now->round_at = l->peeked_at = 0;
+    ctl_pace_round(l, true);
     rc = ctl_save_pages(v);
-    return rc < 0 ? rc : ctl_lanes_round(v, l->now->rounds);
+    if (rc >= 0) {
+        rc = ctl_lanes_round(v, l->now->rounds);
+    }
+    ctl_pace_round(l, false);
+    return rc;
 }
 
 /* --- when they end --- */

@@ -25,6 +25,8 @@ struct ctl_live {
     struct ctl_pace {
         uint64_t began_ms, bytes; /* of the measurement under way */
         bool measured;            /* it is not the first */
+        bool in_round;
+        uint64_t paused_ms; /* when the last round ended */
         uint64_t filled_ms;
         int64_t tokens; /* bytes that may be sent now */
         uint64_t ticked_ms;
@@ -81,6 +83,8 @@ int ctl_lanes_end(struct ctl_save *v);
 /* pace.c: of the stream. ctx: the struct ctl_live. */
 void ctl_pace_begin(struct ctl_live *l, struct ctl_stream *s);
 void ctl_pace_end(struct ctl_stream *s);
+/* A round begins, or ends: the rate is that of rounds. */
+void ctl_pace_round(struct ctl_live *l, bool begins);
 /* For whoever waits: calls the tick, if it is time for that. */
 int ctl_pace_tick(struct ctl_live *l, struct ctl_error *err);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * How fast a guest is sent: the limit, a bucket of a tenth of a second, and the measured rate, over a second or more.
+ * How fast a guest is sent: the limit, a bucket of a tenth of a second, and the measured rate, over a second or more of
+ * rounds: what is done between two of them says nothing about the connection.
  *
  * Place: called by the stream before it writes. The limit is for a guest that runs: one that sleeps is not made to wait
  * longer. What waits here, or for the other side, still calls the tick, so that it can be ended.
@@ -32,6 +33,9 @@ static void measure(struct ctl_live *l, uint64_t now)
     struct ctl_pace *p = &l->pace;
     uint64_t took = now - p->began_ms;
 
+    if (!p->in_round) {
+        return;
+    }
     if (took && (took >= MEASURE_MS || !p->measured)) {
         l->now->rate = p->bytes * 1000 / took;
     }
@@ -73,7 +77,7 @@ static int pace(void *ctx, size_t bytes, struct ctl_error *err)
         measure(l, now);
         if (rc < 0 || may_send(l, now)) {
             l->pace.tokens -= (int64_t)bytes;
-            l->pace.bytes += bytes;
+            l->pace.bytes += l->pace.in_round ? bytes : 0;
             l->now->bytes += bytes;
             return rc;
         }
@@ -85,9 +89,22 @@ void ctl_pace_begin(struct ctl_live *l, struct ctl_stream *s)
 {
     uint64_t now = ctl_now_ms();
 
-    l->pace = (struct ctl_pace){.began_ms = now, .filled_ms = now, .ticked_ms = now};
+    l->pace = (struct ctl_pace){.began_ms = now, .paused_ms = now, .filled_ms = now, .ticked_ms = now};
     s->pace = pace;
     s->pace_ctx = l;
+}
+
+void ctl_pace_round(struct ctl_live *l, bool begins)
+{
+    struct ctl_pace *p = &l->pace;
+    uint64_t now = ctl_now_ms();
+
+    if (begins) {
+        p->began_ms += now - p->paused_ms;
+    } else {
+        p->paused_ms = now;
+    }
+    p->in_round = begins;
 }
 
 void ctl_pace_end(struct ctl_stream *s)
