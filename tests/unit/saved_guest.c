@@ -618,10 +618,12 @@ int ctl_disks_flush(struct ctl *ctl, uint32_t domid, int (*go_on)(void *ctx, str
     return disks_fail ? ctl_error_set(err, disks_fail, "flush a disk", NULL, NULL, "its storage does not answer") : 0;
 }
 
-void ctl_disks_flush_early(struct ctl *ctl, uint32_t domid)
+int ctl_disks_flush_early(struct ctl *ctl, uint32_t domid, int (*go_on)(void *ctx, struct ctl_error *err), void *ctx,
+                          struct ctl_error *err)
 {
     disks_flushed += domains[domid].suspended ? 100 : 1; /* before it sleeps, or it is of no use */
     live_pass(live.flush_ms);
+    return go_on(ctx, err);
 }
 
 /* The hypervisor's view: a table may be pinned when all that it names is the domain's. */

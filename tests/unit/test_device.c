@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -408,7 +409,11 @@ static void test_twin(void **state)
 
 /* --- what was written is on the disk --- */
 
-static int synced, sync_fails;
+/* Other processes count as well. */
+static struct flushes {
+    int done, fails;
+    unsigned takes_ms;
+} * flushes;
 
 int fsync(int fd)
 {
@@ -416,9 +421,10 @@ int fsync(int fd)
 
     assert_int_equal(fstat(fd, &st), 0);
     assert_int_equal(stat(disk, &ours), 0);
-    synced += st.st_ino == ours.st_ino;
-    errno = sync_fails;
-    return sync_fails ? -1 : 0;
+    usleep(flushes->takes_ms * 1000);
+    flushes->done += st.st_ino == ours.st_ino;
+    errno = flushes->fails;
+    return flushes->fails ? -1 : 0;
 }
 
 static void under_way(const char *figures)
@@ -444,7 +450,7 @@ static void test_flush_given_up(void **state)
     int times = 0;
 
     flush_dir = flush_nodes = place;
-    synced = 0;
+    *flushes = (struct flushes){0};
     under_way("1 1\n");
     assert_int_equal(attach(5, false), 0);
     xs_fake_set(BACK "/physical-device", "7:10");
@@ -452,7 +458,7 @@ static void test_flush_given_up(void **state)
     assert_int_equal(ctl_disks_flush(ctl, 5, enough, &times, &err), -EINTR);
     assert_string_equal(err.message, "interrupted");
     assert_int_equal(times, 3);
-    assert_int_equal(synced, 0);
+    assert_int_equal(flushes->done, 0);
     under_way("");
 }
 
@@ -462,7 +468,7 @@ static void test_flush(void **state)
     pid_t child;
 
     flush_dir = flush_nodes = place;
-    synced = 0;
+    *flushes = (struct flushes){0};
     under_way("       0        1\n");
     assert_int_equal(attach(5, false), 0);
     xs_fake_set(BACK "/physical-device", "7:10");
@@ -477,22 +483,64 @@ static void test_flush(void **state)
     assert_int_equal(ctl_disks_flush(ctl, 5, NULL, NULL, &err), 0);
     assert_true(ctl_now_ms() - began >= 150);
     assert_int_equal(waitpid(child, NULL, 0), child);
-    assert_int_equal(synced, 1);
-    sync_fails = EIO;
+    assert_int_equal(flushes->done, 1);
+    flushes->fails = EIO;
     assert_int_equal(ctl_disks_flush(ctl, 5, NULL, NULL, &err), -EIO);
     assert_non_null(strstr(err.message, "may not be on the disk"));
-    sync_fails = 0;
+    flushes->fails = 0;
     xs_fake_set(BACK "/mode", "r");
     assert_int_equal(ctl_disks_flush(ctl, 5, NULL, NULL, &err), 0);
-    assert_int_equal(synced, 2);
+    assert_int_equal(flushes->done, 2);
     assert_int_equal(ctl_disks_flush(ctl, 77, NULL, NULL, &err), 0);
     xs_fake_set(BACK "/mode", "w");
     under_way("1 1\n"); /* which it always is with one that runs */
     began = ctl_now_ms();
-    ctl_disks_flush_early(ctl, 5);
+    assert_int_equal(ctl_disks_flush_early(ctl, 5, NULL, NULL, &err), 0);
     assert_true(ctl_now_ms() - began < 2000);
-    assert_int_equal(synced, 3);
+    assert_int_equal(flushes->done, 3);
     under_way("");
+}
+
+static int flush_early(int *times)
+{
+    return ctl_disks_flush_early(ctl, 5, enough, times, &err);
+}
+
+static int flush_asleep(int *times)
+{
+    return ctl_disks_flush(ctl, 5, enough, times, &err);
+}
+
+/* A device that does not answer: whoever waits is told so all the time, and need not wait for it. */
+static void test_flush_hangs(void **state)
+{
+    int (*const flush[])(int *times) = {flush_early, flush_asleep};
+
+    flush_dir = flush_nodes = place;
+    assert_int_equal(attach(5, false), 0);
+    xs_fake_set(BACK "/physical-device", "7:10");
+    xs_fake_set(BACK "/physical-device-path", disk);
+    for (int i = 0; i < 2; i++) {
+        uint64_t began = ctl_now_ms();
+        int times = i ? -3 : 0; /* those before it is flushed */
+
+        *flushes = (struct flushes){.takes_ms = 20000};
+        assert_int_equal(flush[i](&times), -EINTR);
+        assert_string_equal(err.message, "interrupted");
+        assert_int_equal(times, 3);
+        assert_in_range(ctl_now_ms() - began, 150, 10000);
+    }
+    flush_early_ms = 200;
+    assert_int_equal(ctl_disks_flush_early(ctl, 5, NULL, NULL, &err), 0);
+    flush_early_ms = 30000;
+    flushes->takes_ms = 0;
+    flushes->fails = EIO; /* which is told when it sleeps */
+    assert_int_equal(ctl_disks_flush_early(ctl, 5, NULL, NULL, &err), 0);
+    assert_int_equal(flushes->done, 1);
+    flushes->fails = 0;
+    while (waitpid(-1, NULL, 0) > 0)
+        ;
+    assert_int_equal(flushes->done, 1);
 }
 
 /* --- loop devices whose file is gone --- */
@@ -647,6 +695,8 @@ static int setup(void **state)
     snprintf(bridge_script, sizeof(bridge_script), "%s/vif-bridge", place);
     snprintf(log_file, sizeof(log_file), "%s/log", place);
     hotplug_scripts = hotplug_locks = place;
+    flushes = mmap(NULL, sizeof(*flushes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(flushes, MAP_FAILED);
     return mkdir(place, 0700) && errno != EEXIST;
 }
 
@@ -680,6 +730,7 @@ int main(void)
         cmocka_unit_test_setup(test_twin, fresh),
         cmocka_unit_test_setup(test_flush, fresh),
         cmocka_unit_test_setup(test_flush_given_up, fresh),
+        cmocka_unit_test_setup(test_flush_hangs, fresh),
         cmocka_unit_test_setup(test_file_gone, fresh),
         cmocka_unit_test_setup(test_stray_mtu, fresh),
         cmocka_unit_test_setup(test_one_script_at_a_time, fresh),

@@ -192,6 +192,7 @@ static void test_gives_up(void **unused)
 
         make(4, 5);
         live.step_ms = 50;
+        live.flush_ms = 300; /* and is told to give up meanwhile */
         how.force = true;
         give_up_at = at;
         if (send() == 0) {

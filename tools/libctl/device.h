@@ -112,6 +112,7 @@ int disk_image_is(const char *path, enum ctl_disk_format format);
 
 /* Where flush.c finds block devices by their numbers; tests point it elsewhere. */
 extern const char *flush_dir, *flush_nodes;
+extern unsigned flush_early_ms;
 /* Could it be run? -errno, when *err says of the object that it cannot. */
 int hotplug_check(const char *script, const char *step, const char *object, struct ctl_error *err);
 /* Behind a path of which a message shows 180 bytes: it has room for what is wrong with it, too. */

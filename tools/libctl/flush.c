@@ -8,11 +8,18 @@
  * only in memory would be missing under a guest that remembers it. The back ends stay as they are, since the guest may
  * go on. Which device a back end has, the script has written down; a disk whose script has not has everything flushed.
  * qemu has more than the kernel in memory, and is told to write it.
+ *
+ * A device that does not answer holds whoever flushes it, and no signal ends that. So a process of its own does it,
+ * which is left behind when nobody wants to wait any more.
  */
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,8 +29,10 @@
 #define IDLE_MS 30000
 #define POLL_MS 2
 #define LOOKS   3 /* a request may be between the guest's ring and the device */
+#define TELL_MS 100
 
 const char *flush_dir = "/sys/dev/block", *flush_nodes = "/dev/block";
+unsigned flush_early_ms = 30000; /* for all disks of a guest that runs: later they are flushed in any case */
 
 /* Reads and writes that the device has under way; 0 too if the kernel does not say. */
 static unsigned long under_way(const char *path)
@@ -42,11 +51,18 @@ static unsigned long under_way(const char *path)
 
 struct flushing {
     bool asleep;
+    uint64_t until;
     int (*go_on)(void *ctx, struct ctl_error *err);
     void *ctx;
     struct ctl_error *err;
     int rc;
 };
+
+static bool gives_up(struct flushing *f)
+{
+    f->rc = f->go_on ? f->go_on(f->ctx, f->err) : 0;
+    return f->rc < 0;
+}
 
 /* 1: it is not to be waited for any more. */
 static int wait_idle(struct flushing *f, const char *number)
@@ -61,8 +77,7 @@ static int wait_idle(struct flushing *f, const char *number)
         if (!idle && ctl_now_ms() > until) {
             return -ETIMEDOUT;
         }
-        f->rc = f->go_on ? f->go_on(f->ctx, f->err) : 0;
-        if (f->rc < 0) {
+        if (gives_up(f)) {
             return 1;
         }
         nanosleep(&breath, NULL);
@@ -94,10 +109,10 @@ static int open_device(const char *path, const char *number)
     return fd;
 }
 
-/* Of a loop device this takes in the file behind it. */
+/* Of a loop device this takes in the file behind it. Without a number: everything. */
 static int flush_device(const char *path, const char *number)
 {
-    int fd = open_device(path, number), rc = 0;
+    int fd = number ? open_device(path, number) : -1, rc = 0;
 
     if (fd < 0) {
         sync();
@@ -110,6 +125,54 @@ static int flush_device(const char *path, const char *number)
     return rc;
 }
 
+/* It holds nothing of ours open: locks, and connections that whoever is at the other end waits for the end of. */
+static pid_t begin(const char *path, const char *number)
+{
+    pid_t child = fork();
+
+    if (child == 0) {
+        close_range(0, ~0u, 0);
+        _exit(-flush_device(path, number));
+    }
+    return child;
+}
+
+/* 0: it has ended, with this status; 1: it is not to be waited for any more, or f->until is over. */
+static int wait_end(struct flushing *f, pid_t child, int *status)
+{
+    struct pollfd end = {.fd = pidfd_open(child, 0), .events = POLLIN};
+    int rc = 0;
+    pid_t got;
+
+    do {
+        poll(&end, 1, TELL_MS);
+        got = waitpid(child, status, WNOHANG);
+        if (got == 0 && (gives_up(f) || ctl_now_ms() >= f->until)) {
+            kill(child, SIGKILL);
+            rc = 1;
+        }
+    } while (got == 0 && rc == 0);
+    if (got < 0) {
+        *status = -1; /* nobody knows */
+    }
+    if (end.fd >= 0) {
+        close(end.fd);
+    }
+    return rc;
+}
+
+/* The same in a process of its own, if that can be had. 1: it is not waited for. */
+static int flush_apart(struct flushing *f, const char *path, const char *number)
+{
+    pid_t child = begin(path, number);
+    int status = -1;
+
+    if (child > 0 && wait_end(f, child, &status)) {
+        return 1;
+    }
+    return WIFEXITED(status) && status >= 0 ? -WEXITSTATUS(status) : flush_device(path, number);
+}
+
 static int flush_one(const struct device *d, struct flushing *f)
 {
     char *hex = device_read(d, "physical-device"), *path = device_read(d, "physical-device-path");
@@ -118,13 +181,13 @@ static int flush_one(const struct device *d, struct flushing *f)
 
     if (decimal(hex, number)) {
         rc = f->asleep ? wait_idle(f, number) : 0;
-        rc = rc ? rc : flush_device(path, number);
+        rc = rc ? rc : flush_apart(f, path, number);
     } else if (f->asleep) {
-        sync();
+        rc = flush_apart(f, NULL, NULL);
     }
     free(path);
     free(hex);
-    if (rc > 0) {
+    if (rc > 0 || !f->asleep) {
         return f->rc;
     }
     if (rc == -ETIMEDOUT) {
@@ -139,7 +202,7 @@ static void each_flush(const struct device *d, void *ctx)
     struct flushing *f = ctx;
     char *mode = d->kind == CTL_DISK ? device_read(d, "mode") : NULL;
 
-    if (f->rc == 0 && mode && strcmp(mode, "r") != 0) {
+    if (f->rc == 0 && mode && strcmp(mode, "r") != 0 && ctl_now_ms() < f->until && !gives_up(f)) {
         if (d->by != DEVICE_QDISK) {
             f->rc = flush_one(d, f);
         } else if (f->asleep && ctl_disks_process(d->domid)) {
@@ -152,15 +215,17 @@ static void each_flush(const struct device *d, void *ctx)
 int ctl_disks_flush(struct ctl *ctl, uint32_t domid, int (*go_on)(void *ctx, struct ctl_error *err), void *ctx,
                     struct ctl_error *err)
 {
-    struct flushing f = {.asleep = true, .go_on = go_on, .ctx = ctx, .err = err};
+    struct flushing f = {.asleep = true, .until = UINT64_MAX, .go_on = go_on, .ctx = ctx, .err = err};
 
     device_for_each(ctl, domid, each_flush, &f);
     return f.rc;
 }
 
-void ctl_disks_flush_early(struct ctl *ctl, uint32_t domid)
+int ctl_disks_flush_early(struct ctl *ctl, uint32_t domid, int (*go_on)(void *ctx, struct ctl_error *err), void *ctx,
+                          struct ctl_error *err)
 {
-    struct flushing f = {0};
+    struct flushing f = {.until = ctl_deadline(flush_early_ms), .go_on = go_on, .ctx = ctx, .err = err};
 
     device_for_each(ctl, domid, each_flush, &f);
+    return f.rc;
 }

@@ -102,12 +102,14 @@ int ctl_domctl_simple(struct ctl *ctl, uint32_t cmd, uint32_t domid, const char 
 
 /*
  * flush.c: what a domain that sleeps has written to its disks is on them, and nothing is under way; or -errno. While it
- * runs: most of it, so that it need not sleep for that. go_on (may be NULL) is called again and again while it waits; a
- * negative result, with the error filled, ends that.
+ * runs: most of it, as far as that comes in time, so that it need not sleep for that, and only go_on's word is an
+ * error. go_on (may be NULL) is called again and again while it waits; a negative result, with the error filled, ends
+ * that.
  */
 int ctl_disks_flush(struct ctl *ctl, uint32_t domid, int (*go_on)(void *ctx, struct ctl_error *err), void *ctx,
                     struct ctl_error *err);
-void ctl_disks_flush_early(struct ctl *ctl, uint32_t domid);
+int ctl_disks_flush_early(struct ctl *ctl, uint32_t domid, int (*go_on)(void *ctx, struct ctl_error *err), void *ctx,
+                          struct ctl_error *err);
 
 /* Times that a transaction is tried: a guest that writes to its nodes all the time can make each of them fail. */
 #define CTL_STORE_TRIES 64

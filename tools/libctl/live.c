@@ -256,6 +256,12 @@ static int take_log(struct ctl_save *v, uint32_t mode)
     return rc;
 }
 
+/* For whoever waits meanwhile. */
+static int go_on(void *ctx, struct ctl_error *err)
+{
+    return ctl_pace_tick(ctx, err);
+}
+
 static int live_rounds(struct ctl_save *v)
 {
     int rc = log_on(v);
@@ -265,7 +271,9 @@ static int live_rounds(struct ctl_save *v)
 
         rc = send_round(v);
         if (rc == 0) {
-            ctl_disks_flush_early(v->ctl, v->info.domid); /* what it stores to meanwhile is counted */
+            rc = ctl_disks_flush_early(v->ctl, v->info.domid, go_on, v->live, v->err);
+        }
+        if (rc == 0) { /* what it stored to meanwhile is counted */
             rc = look(v, ctl_now_ms() - began);
         }
         if (rc == 0) {
