@@ -486,9 +486,13 @@ static void test_disk_of_unsettled(void **state)
 static void test_silence(void **state)
 {
     int ends[2], keep = dup(STDIN_FILENO);
+    unsigned patience = handover_silence_ms;
     static char all[1 << 14];
     FILE *f;
 
+    created(state);
+    assert_int_equal(run("migrate --suspend-timeout 100s -T relay web2 localhost"), 0);
+    assert_true(patience > 2 * fake->suspend_ms); /* besides that its disks are flushed */
     saved(state);
     f = fopen(SAVED, "r");
     assert_int_equal(pipe(ends), 0);
@@ -498,7 +502,7 @@ static void test_silence(void **state)
     dup2(ends[0], STDIN_FILENO);
     handover_silence_ms = 200;
     assert_int_equal(run("migrate-receive -e"), 1);
-    handover_silence_ms = 120000;
+    handover_silence_ms = patience;
     dup2(keep, STDIN_FILENO);
     close(keep);
     close(ends[0]);

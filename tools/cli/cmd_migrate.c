@@ -72,7 +72,7 @@ static int parse_time(const struct cli *cli, const char *option, const char *tex
     return fault ? cli_usage(cli, "--%s: \"%s\" %s", option, text, fault) : EXIT_OK;
 }
 
-/* The other side hears nothing meanwhile, and gives up after two minutes of that. */
+/* The other side hears nothing meanwhile: an older one gives up after two minutes of that. */
 static int parse_suspend(const struct cli *cli, const char *text, unsigned *ms)
 {
     int rc = parse_time(cli, "suspend-timeout", text, ms);

@@ -12,7 +12,7 @@
 #define LONGEST 64
 #define STEP    "hand over"
 
-unsigned handover_silence_ms = 120000;
+unsigned handover_stuck_ms = 120000, handover_silence_ms = 300000;
 volatile sig_atomic_t handover_cancelled, handover_done;
 
 static const struct word {

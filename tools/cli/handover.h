@@ -17,9 +17,12 @@ enum handover {
     HANDOVER_REPORT, /* there -> here: it runs, or does not; a byte follows, 0 if it runs */
 };
 
-/* How long the stream may stand still before either side takes the other for lost: twice what a guest has to suspend.
+/*
+ * How long the stream may stand still before either takes the other for lost: the sender, when nothing is taken; the
+ * receiver, when nothing comes. That has to be longer: a sender flushes disks for half a minute and then gives the
+ * guest up to 100 seconds to suspend, and at the end flushes what it wrote last.
  */
-extern unsigned handover_silence_ms;
+extern unsigned handover_stuck_ms, handover_silence_ms;
 
 /* Set by a signal: whatever waits gives up, unless the guest has been given away: then an answer is all that counts. */
 extern volatile sig_atomic_t handover_cancelled, handover_done;

@@ -84,7 +84,7 @@ static int send_guest(struct migration *m, struct ctl_error *err)
     int rc = -ENOMEM;
 
     if (stream) {
-        ctl_stream_patience(stream, handover_silence_ms);
+        ctl_stream_patience(stream, handover_stuck_ms);
         rc = write_config(m, stream, err);
     }
     if (rc >= 0)
