@@ -39,11 +39,11 @@ int ctl_domain_can_suspend(struct ctl *ctl, uint32_t domid, struct ctl_error *er
                                 : 0;
 }
 
-int ctl_domain_suspend(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, bool *asked, struct ctl_error *err)
+int ctl_domain_suspend(struct ctl *ctl, uint32_t domid, const struct ctl_wait *w, bool *asked, struct ctl_error *err)
 {
     *asked = fake->suspend_fails != -EOPNOTSUPP;
     fake_count();
-    fake->suspend_ms = timeout_ms;
+    fake->suspend_ms = w->timeout_ms;
     if (fake->suspend_fails)
         return ctl_error_set(err, fake->suspend_fails, "suspend", "domain", NULL, "it does not");
     fake_stop(domid, SHUTDOWN_suspend);
@@ -163,7 +163,7 @@ static int send_contents(struct ctl *ctl, uint32_t domid, struct ctl_stream *s, 
         rc = send_stage(state, CTL_SEND_SUSPEND, how, err);
     state->asked_ms = 1000;
     if (rc == 0)
-        rc = ctl_domain_suspend(ctl, domid, how->suspend_ms, &state->asked, err);
+        rc = ctl_domain_suspend(ctl, domid, &(struct ctl_wait){.timeout_ms = how->suspend_ms}, &state->asked, err);
     state->asleep_ms = 1500;
     if (rc == 0)
         rc = send_stage(state, CTL_SEND_REST, how, err);

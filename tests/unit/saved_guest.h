@@ -83,6 +83,7 @@ extern struct saved_live {
     unsigned give_back;      /* in how many turns the guest gives a page back; 0: never */
     unsigned step_ms;        /* by which time moves at each look */
     unsigned flush_ms;       /* which its disks take to be flushed while it runs */
+    unsigned suspend_ms;     /* how long it takes to suspend */
     unsigned suspends_after; /* the request is too late: -ETIMEDOUT; 0: at once */
     unsigned moved, retyped; /* frames, and types, that were changed */
 } live;

@@ -254,10 +254,19 @@ int live_domctl(struct saved_domain *d, struct xen_domctl_shadow_op *op)
 
 /* --- sleep and time --- */
 
-int ctl_domain_suspend(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, bool *asked, struct ctl_error *err)
+int ctl_domain_suspend(struct ctl *ctl, uint32_t domid, const struct ctl_wait *w, bool *asked, struct ctl_error *err)
 {
+    int rc;
+
     live_run();
     *asked = true;
+    for (unsigned ms = 0; ms < live.suspend_ms; ms += 200) {
+        live_pass(200);
+        rc = w->go_on(w->ctx, err);
+        if (rc < 0) {
+            return rc;
+        }
+    }
     if (live.suspends_after) {
         return ctl_error_set(err, -ETIMEDOUT, "suspend", "domain", NULL, "it does not");
     }

@@ -87,14 +87,18 @@ static int fresh(void **state)
     return 0;
 }
 
+static int suspend_in(unsigned ms)
+{
+    return ctl_domain_suspend(ctl, GUEST, &(struct ctl_wait){.timeout_ms = ms}, &asked, &err);
+}
+
 /* Refused at once, when it is only looked at and when it is to be: nothing is written. */
 static void refused(int code, const char *text)
 {
     for (int i = 0; i < 2; i++) {
         memset(&err, 0, sizeof(err));
         asked = false;
-        assert_int_equal(
-            i ? ctl_domain_suspend(ctl, GUEST, 100, &asked, &err) : ctl_domain_can_suspend(ctl, GUEST, &err), code);
+        assert_int_equal(i ? suspend_in(100) : ctl_domain_can_suspend(ctl, GUEST, &err), code);
         assert_false(asked);
         assert_non_null(strstr(err.message, text));
         assert_null(xs_fake_get(REQUEST));
@@ -118,7 +122,7 @@ static void test_refused(void **state)
     refused(-ESRCH, "it has already shut down");
     guest.shutdown_reason = SHUTDOWN_suspend; /* whoever put it to sleep */
     assert_int_equal(ctl_domain_can_suspend(ctl, GUEST, &err), 0);
-    assert_int_equal(ctl_domain_suspend(ctl, GUEST, 100, &asked, &err), 0);
+    assert_int_equal(suspend_in(100), 0);
     guest.dying = true;
     refused(-ESRCH, "it has already shut down");
     assert_int_equal(ctl_domain_can_suspend(ctl, 0, &err), -ESRCH);
@@ -144,7 +148,7 @@ static int suspend(void)
 {
     asked = false;
     memset(&err, 0, sizeof(err));
-    return ctl_domain_suspend(ctl, GUEST, 50, &asked, &err);
+    return suspend_in(50);
 }
 
 static void test_answers(void **state)
@@ -185,12 +189,54 @@ static void test_looking_fails(void **state)
     assert_true(may >= 2);
 }
 
+/* Asked meanwhile, it says so the third time. */
+static int third(void *ctx, struct ctl_error *e)
+{
+    int *times = ctx;
+
+    return ++*times < 3 ? 0 : ctl_error_set(e, -EINTR, "wait", NULL, NULL, "interrupted");
+}
+
+static int times;
+
+static int suspend_asked(unsigned ms, int from)
+{
+    times = from;
+    asked = false;
+    memset(&err, 0, sizeof(err));
+    return ctl_domain_suspend(ctl, GUEST, &(struct ctl_wait){ms, third, &times}, &asked, &err);
+}
+
+/* Whoever waits is asked again and again, and his word is the error: a request that was not taken is withdrawn. */
+static void test_given_up(void **state)
+{
+    assert_int_equal(suspend_asked(60000, 0), -EINTR); /* nobody takes it */
+    assert_string_equal(err.message, "interrupted");
+    assert_int_equal(times, 3);
+    assert_true(asked);
+    assert_true(is(REQUEST, ""));
+    fresh(state);
+    xs_fake_changed = kernel;
+    then = STAYS;
+    assert_int_equal(suspend_asked(60000, 0), -EINTR);
+    assert_string_equal(err.message, "interrupted");
+    assert_true(asked); /* it may fall asleep yet */
+    fresh(state);
+    assert_int_equal(suspend_asked(450, -100), -ETIMEDOUT); /* his word comes too late */
+    assert_true(times >= -98);
+    fresh(state);
+    xs_fake_changed = kernel;
+    then = SLEEPS;
+    assert_int_equal(suspend_asked(60000, 0), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_refused, fresh),
         cmocka_unit_test_setup(test_answers, fresh),
         cmocka_unit_test_setup(test_looking_fails, fresh),
+        cmocka_unit_test_setup(test_given_up, fresh),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

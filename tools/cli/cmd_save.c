@@ -121,7 +121,7 @@ static int take(struct save *s, struct ctl_error *err)
 
     if (rc < 0)
         return rc;
-    rc = ctl_domain_suspend(s->cli->ctl, s->domid, s->timeout_ms, &asked, err);
+    rc = ctl_domain_suspend(s->cli->ctl, s->domid, &(struct ctl_wait){.timeout_ms = s->timeout_ms}, &asked, err);
     if (rc < 0) {
         guest_show_console(s->cli->ctl, s->domid);
         undo(s, asked);

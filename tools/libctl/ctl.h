@@ -178,12 +178,20 @@ int ctl_domain_wait(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, struct
 
 /* --- sleep (suspend.c) --- */
 
+/* How long something is waited for. go_on (may be NULL) is called several times a second meanwhile; a negative result,
+ * with the error filled, ends that. */
+struct ctl_wait {
+    unsigned timeout_ms;
+    int (*go_on)(void *ctx, struct ctl_error *err);
+    void *ctx;
+};
+
 /*
  * Asks the guest to suspend and waits until it has; one that is suspended already is fine. -ETIMEDOUT: it did not take
- * the request, or took it and still runs; others as ctl_domain_request(). *asked: after a failure, it was asked, and is
- * asleep or may fall asleep yet: then somebody has to see to it that it goes on.
+ * the request, or took it and still runs; others as ctl_domain_request(), or go_on's. *asked: after a failure, it was
+ * asked, and is asleep or may fall asleep yet: then somebody has to see to it that it goes on.
  */
-int ctl_domain_suspend(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, bool *asked, struct ctl_error *err);
+int ctl_domain_suspend(struct ctl *ctl, uint32_t domid, const struct ctl_wait *w, bool *asked, struct ctl_error *err);
 /* 0, or why the guest could not be asked to suspend. */
 int ctl_domain_can_suspend(struct ctl *ctl, uint32_t domid, struct ctl_error *err);
 /* A suspended guest goes on where it was; one that is not suspended is left alone. Source: resumedomain. */

@@ -125,6 +125,12 @@ uint64_t ctl_now_ms(void);
 /* Waits on the watches set until one fires or the clock reaches `until_ms`; drains all that fired. 0 or -ETIMEDOUT or
  * -errno. */
 int ctl_store_wait(struct ctl *ctl, uint64_t until_ms);
+/* request.c: ctl_domain_request() and ctl_domain_wait() for whoever wants to be asked meanwhile. go_on's word to give
+ * up is the error, and the request is withdrawn; had the guest taken it, 0. */
+int ctl_request_within(struct ctl *ctl, uint32_t domid, enum ctl_request what, const struct ctl_wait *w,
+                       struct ctl_error *err);
+int ctl_wait_within(struct ctl *ctl, uint32_t domid, const struct ctl_wait *w, struct ctl_domain_end *end,
+                    struct ctl_error *err);
 uint64_t ctl_deadline(unsigned timeout_ms);
 
 #endif

@@ -297,7 +297,9 @@ static int sleep_now(struct ctl_save *v)
     l->now->asked_ms = ctl_now_ms();
     rc = l->how->tick ? l->how->tick(l->how->ctx, l->now, v->err) : 0;
     if (rc == 0) {
-        rc = ctl_domain_suspend(v->ctl, v->info.domid, l->how->suspend_ms, &l->now->asked, v->err);
+        rc = ctl_domain_suspend(v->ctl, v->info.domid,
+                                &(struct ctl_wait){.timeout_ms = l->how->suspend_ms, .go_on = go_on, .ctx = l},
+                                &l->now->asked, v->err);
     }
     if (rc < 0) {
         return rc;

@@ -11,6 +11,8 @@
 
 #include "libctl/internal.h"
 
+#define ASK_MS 200
+
 static const char *const words[] = {
     [CTL_REQUEST_POWEROFF] = "poweroff",
     [CTL_REQUEST_REBOOT] = "reboot",
@@ -74,8 +76,31 @@ int ctl_domain_takes(struct ctl *ctl, uint32_t domid, enum ctl_request what, str
     return rc;
 }
 
+struct waiting {
+    uint64_t until;
+    const struct ctl_wait *w;
+    bool given_up; /* go_on's word, and its error */
+};
+
+/* Until something may have changed, or w->go_on is to be asked again. */
+static int wait_some(struct ctl *ctl, struct waiting *s, struct ctl_error *err)
+{
+    uint64_t soon = ctl_deadline(ASK_MS);
+    int rc = s->w->go_on ? s->w->go_on(s->w->ctx, err) : 0;
+
+    if (rc < 0) {
+        s->given_up = true;
+        return rc;
+    }
+    if (!s->w->go_on || s->until <= soon) {
+        return ctl_store_wait(ctl, s->until);
+    }
+    rc = ctl_store_wait(ctl, soon);
+    return rc == -ETIMEDOUT ? 0 : rc;
+}
+
 /* Waits until the node no longer holds the word. */
-static int wait_taken(struct ctl *ctl, uint32_t domid, const char *word, uint64_t until)
+static int wait_taken(struct ctl *ctl, uint32_t domid, const char *word, struct waiting *s, struct ctl_error *err)
 {
     struct ctl_domain_info info;
 
@@ -89,7 +114,7 @@ static int wait_taken(struct ctl *ctl, uint32_t domid, const char *word, uint64_
         if (taken || ctl_domain_info(ctl, domid, &info, NULL) < 0 || info.shutdown || info.dying) {
             return 0;
         }
-        rc = ctl_store_wait(ctl, until);
+        rc = wait_some(ctl, s, err);
         if (rc < 0) {
             return rc;
         }
@@ -128,10 +153,10 @@ static int not_taken(struct ctl *ctl, uint32_t domid, const char *word, int code
                          "the guest did not take the request in time; it was withdrawn");
 }
 
-int ctl_domain_request(struct ctl *ctl, uint32_t domid, enum ctl_request what, unsigned timeout_ms,
+int ctl_request_within(struct ctl *ctl, uint32_t domid, enum ctl_request what, const struct ctl_wait *w,
                        struct ctl_error *err)
 {
-    uint64_t until = ctl_deadline(timeout_ms);
+    struct waiting s = {.until = ctl_deadline(w->timeout_ms), .w = w};
     char path[CTL_PATH_MAX];
     const char *word;
     int rc = ctl_domain_takes(ctl, domid, what, err);
@@ -147,11 +172,18 @@ int ctl_domain_request(struct ctl *ctl, uint32_t domid, enum ctl_request what, u
     xs_watch(ctl->store, path, "request");
     rc = ctl_store_write_domain(ctl, domid, path, word, err);
     if (rc == 0) {
-        rc = wait_taken(ctl, domid, word, until);
-        rc = rc < 0 && withdraw(ctl, path, word) ? not_taken(ctl, domid, word, rc, err) : 0;
+        rc = wait_taken(ctl, domid, word, &s, err);
+        rc = rc < 0 && withdraw(ctl, path, word) ? rc : 0;
+        rc = rc < 0 && !s.given_up ? not_taken(ctl, domid, word, rc, err) : rc;
     }
     xs_unwatch(ctl->store, path, "request");
     return rc;
+}
+
+int ctl_domain_request(struct ctl *ctl, uint32_t domid, enum ctl_request what, unsigned timeout_ms,
+                       struct ctl_error *err)
+{
+    return ctl_request_within(ctl, domid, what, &(struct ctl_wait){.timeout_ms = timeout_ms}, err);
 }
 
 /* Looks once. 1 when the domain has ended, 0 when it runs, or -errno. */
@@ -172,10 +204,10 @@ static int look(struct ctl *ctl, uint32_t domid, struct ctl_domain_end *end, str
     return info.shutdown ? 1 : 0;
 }
 
-int ctl_domain_wait(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, struct ctl_domain_end *end,
+int ctl_wait_within(struct ctl *ctl, uint32_t domid, const struct ctl_wait *w, struct ctl_domain_end *end,
                     struct ctl_error *err)
 {
-    uint64_t until = ctl_deadline(timeout_ms);
+    struct waiting s = {.until = ctl_deadline(w->timeout_ms), .w = w};
     int rc;
 
     if (!ctl_store_handle(ctl, err)) {
@@ -183,13 +215,21 @@ int ctl_domain_wait(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, struct
     }
     xs_watch(ctl->store, "@releaseDomain", "wait");
     while ((rc = look(ctl, domid, end, err)) == 0) {
-        rc = ctl_store_wait(ctl, until);
-        if (rc < 0) {
+        rc = wait_some(ctl, &s, err);
+        if (rc < 0 && !s.given_up) {
             ctl_fail_domain(ctl, err, rc, CTL_AT("wait for the end", domid),
                             rc == -ETIMEDOUT ? "it still runs" : "waiting failed");
+        }
+        if (rc < 0) {
             break;
         }
     }
     xs_unwatch(ctl->store, "@releaseDomain", "wait");
     return rc < 0 ? rc : 0;
+}
+
+int ctl_domain_wait(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, struct ctl_domain_end *end,
+                    struct ctl_error *err)
+{
+    return ctl_wait_within(ctl, domid, &(struct ctl_wait){.timeout_ms = timeout_ms}, end, err);
 }

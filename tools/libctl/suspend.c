@@ -24,10 +24,10 @@ static bool suspended(const struct ctl_domain_info *info)
 }
 
 /* It took the request; now it has to come to rest. One that has ended will not suspend any more. */
-static int wait_suspended(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, bool *asked, struct ctl_error *err)
+static int wait_suspended(struct ctl *ctl, uint32_t domid, const struct ctl_wait *w, bool *asked, struct ctl_error *err)
 {
     struct ctl_domain_end end;
-    int rc = ctl_domain_wait(ctl, domid, timeout_ms, &end, err);
+    int rc = ctl_wait_within(ctl, domid, w, &end, err);
 
     if (rc == -ETIMEDOUT) {
         return ctl_fail_domain(ctl, err, rc, CTL_AT("suspend", domid),
@@ -73,9 +73,10 @@ int ctl_domain_can_suspend(struct ctl *ctl, uint32_t domid, struct ctl_error *er
     return rc < 0 || suspended(&info) ? rc : ctl_domain_takes(ctl, domid, CTL_REQUEST_SUSPEND, err);
 }
 
-int ctl_domain_suspend(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, bool *asked, struct ctl_error *err)
+int ctl_domain_suspend(struct ctl *ctl, uint32_t domid, const struct ctl_wait *w, bool *asked, struct ctl_error *err)
 {
-    uint64_t until = ctl_deadline(timeout_ms), now;
+    uint64_t until = ctl_deadline(w->timeout_ms), now;
+    struct ctl_wait rest = *w;
     struct ctl_domain_info info;
     int rc = ctl_domain_info(ctl, domid, &info, err);
 
@@ -88,12 +89,13 @@ int ctl_domain_suspend(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, boo
         return rc;
     }
     *asked = true; /* one that could not be withdrawn may be taken later */
-    rc = ctl_domain_request(ctl, domid, CTL_REQUEST_SUSPEND, timeout_ms, err);
+    rc = ctl_request_within(ctl, domid, CTL_REQUEST_SUSPEND, w, err);
     if (rc < 0) {
         return rc;
     }
     now = ctl_now_ms();
-    rc = wait_suspended(ctl, domid, until > now ? (unsigned)(until - now) : 0, asked, err);
+    rest.timeout_ms = until > now ? (unsigned)(until - now) : 0;
+    rc = wait_suspended(ctl, domid, &rest, asked, err);
     return rc < 0 ? rc : wait_rest(ctl, domid, err);
 }
 
