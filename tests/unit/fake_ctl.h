@@ -82,7 +82,9 @@ struct fake {
     long cut_to, cut_back;         /* bytes after which the connection is cut; -1: never (fake_transport.c) */
     long seen_to, seen_back;
     int opened, cut_which; /* connections so far; the one that the four above are about; 0: each */
-    long signal_at;        /* the sender gets a signal when so many bytes went to the receiver; 0: none */
+    long late_at;          /* after so many bytes from the receiver, what comes next takes that long */
+    unsigned late_ms;
+    long signal_at; /* the sender gets a signal when so many bytes went to the receiver; 0: none */
     struct fake_device devices[FAKE_DEVICES]; /* of all domains (fake_devices.c) */
     int n_devices;
     int attach_fails, detach_fails; /* errors of these */

@@ -123,6 +123,8 @@ static void relay(const char *how, int from_us, int to_us)
         struct pollfd p[2] = {{.fd = from_us, .events = POLLIN}, {.fd = from[0], .events = POLLIN}};
 
         poll(p, 2, -1);
+        if (p[1].revents && *seen_back == fake->late_at)
+            usleep(fake->late_ms * 1000);
         if (p[1].revents)
             open = pass(from[0], to_us, seen_back, cut_back);
         else if (p[0].revents)

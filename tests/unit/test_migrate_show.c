@@ -21,7 +21,9 @@
 #include "cli/lock.h"
 #include "fake_ctl.h"
 
-#define STAGE_MS 250 /* longer than a line stands */
+#define STAGE_MS    250 /* longer than a line stands */
+#define BANNER_SIZE (sizeof("xl migration receiver ready, send binary domain data.\n") - 1)
+#define READY_SIZE  sizeof("domain received, ready to unpause")
 
 static char shown[8192];
 
@@ -151,13 +153,32 @@ static void test_asleep(void **state)
     assert_non_null(strstr(out, "\"stage\":\"rest\"")); /* the stand-in's guest fell asleep long ago */
 }
 
+/* The other host takes its time, to make the guest and to say that it runs. */
+static void test_waits(void **state)
+{
+    unsigned objects;
+
+    for (int i = 0; i < 2; i++) {
+        created(state);
+        fake->late_at = (long)(BANNER_SIZE + (i ? READY_SIZE : 0));
+        fake->late_ms = 2300;
+        assert_int_equal(run("--json " MOVE), 0);
+        objects = 0;
+        for (const char *at = out; (at = strstr(at, "\"stage\":\"done\"")); at++) {
+            assert_ptr_equal(strstr(at, "\"percent\":"), strstr(at, "\"percent\":100"));
+            objects++;
+        }
+        assert_in_range(objects, 2, 4);
+        assert_false(check(0));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_line, fresh),
-        cmocka_unit_test_setup(test_narrow, fresh),
-        cmocka_unit_test_setup(test_nobody_reads, fresh),
-        cmocka_unit_test_setup(test_asleep, fresh),
+        cmocka_unit_test_setup(test_line, fresh),         cmocka_unit_test_setup(test_narrow, fresh),
+        cmocka_unit_test_setup(test_nobody_reads, fresh), cmocka_unit_test_setup(test_asleep, fresh),
+        cmocka_unit_test_setup(test_waits, fresh),
     };
 
     return cmocka_run_group_tests(tests, move_setup, move_teardown);

@@ -15,6 +15,11 @@
 unsigned handover_stuck_ms = 120000, handover_silence_ms = 300000;
 volatile sig_atomic_t handover_cancelled, handover_done;
 
+static struct {
+    void (*tell)(void *ctx);
+    void *ctx;
+} meanwhile;
+
 static const struct word {
     const char *text;
     size_t size;
@@ -38,6 +43,12 @@ static uint64_t now_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+void handover_meanwhile(void (*tell)(void *ctx), void *ctx)
+{
+    meanwhile.tell = tell;
+    meanwhile.ctx = ctx;
+}
+
 /* 0: there is something to do with it; or -errno. */
 static int wait_for(int fd, short events, uint64_t until, struct ctl_error *err)
 {
@@ -52,6 +63,8 @@ static int wait_for(int fd, short events, uint64_t until, struct ctl_error *err)
             return ctl_error_set(err, -errno, STEP, NULL, NULL, "the connection fails");
         if (!left)
             return ctl_error_set(err, -ETIMEDOUT, STEP, NULL, NULL, "the other side does not answer");
+        if (meanwhile.tell)
+            meanwhile.tell(meanwhile.ctx);
     }
     return ctl_error_set(err, -EINTR, STEP, NULL, NULL, "interrupted");
 }

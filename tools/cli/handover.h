@@ -27,6 +27,8 @@ extern unsigned handover_stuck_ms, handover_silence_ms;
 /* Set by a signal: whatever waits gives up, unless the guest has been given away: then an answer is all that counts. */
 extern volatile sig_atomic_t handover_cancelled, handover_done;
 
+/* Called several times a second while something is waited for here; it has no say in that. NULL: nobody. */
+void handover_meanwhile(void (*tell)(void *ctx), void *ctx);
 /* All of it, or -errno, in which case the other side cannot have had all of it. */
 int handover_say(int fd, enum handover what, struct ctl_error *err);
 /* The next bytes must be these. -ETIMEDOUT, -EINTR: cancelled, -EPIPE: the other side ended, -EPROTO: others came. */

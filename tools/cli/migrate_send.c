@@ -112,6 +112,13 @@ static unsigned ready_ms(const struct migration *m)
     return ms;
 }
 
+static void tell(void *ctx)
+{
+    struct migration *m = ctx;
+
+    migrate_show(m, &m->state);
+}
+
 /* All up to where the other host could start it. */
 static int up_to_ready(struct migration *m, struct ctl_error *err)
 {
@@ -121,6 +128,7 @@ static int up_to_ready(struct migration *m, struct ctl_error *err)
         rc = migrate_streams_open(m, err);
     if (rc >= 0)
         rc = send_guest(m, err);
+    handover_meanwhile(tell, m); /* not while somebody may be asked for a password */
     if (rc >= 0)
         rc = handover_expect(m->transport[0].from, HANDOVER_READY, ready_ms(m), err);
     if (rc >= 0)
@@ -193,6 +201,7 @@ int migrate_send(struct migration *m, bool *unresolved, struct ctl_error *err)
         rc = up_to_ready(m, err);
     if (rc >= 0)
         rc = hand_over(m, unresolved, err);
+    handover_meanwhile(NULL, NULL);
     m->ended_ms = migrate_now_ms();
     migrate_line_end(m);
     m->moved = rc >= 0;

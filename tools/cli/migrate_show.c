@@ -21,6 +21,8 @@ static unsigned percent_of(const struct ctl_send_state *now)
 {
     uint64_t percent = now->round_pages ? now->round_at * 100 / now->round_pages : 100;
 
+    if (now->stage == CTL_SEND_DONE) /* what was left out was not counted */
+        percent = 100;
     return percent < 100 ? (unsigned)percent : 100; /* a guest may have got memory since it was counted */
 }
 
@@ -72,7 +74,8 @@ static void show_line(struct migration *m, const struct ctl_send_state *now)
                      now->stage == CTL_SEND_LIVE ? "round" : stages[now->stage], now->rounds ? now->rounds - 1 : 0,
                      percent_of(now), (double)now->rate / MIB, (unsigned long long)now->dirty_rate);
 
-    if (now->rounds > 1 && now->estimate_ms != UINT64_MAX && n > 0 && (size_t)n < sizeof(line))
+    if (now->rounds > 1 && now->stage < CTL_SEND_DONE && now->estimate_ms != UINT64_MAX && n > 0 &&
+        (size_t)n < sizeof(line))
         snprintf(line + n, sizeof(line) - (size_t)n, ", %llu ms of downtime left",
                  (unsigned long long)now->estimate_ms);
     if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 && size.ws_col <= sizeof(line))
@@ -92,7 +95,7 @@ void migrate_line_end(struct migration *m)
 /* A guest that runs again soon is not made to wait for a note of how far it is. */
 static bool just_asleep(const struct migration *m, const struct ctl_send_state *now, uint64_t ms)
 {
-    return m->send.live && now->stage == CTL_SEND_REST && ms - now->asleep_ms < NOTE_MS;
+    return m->send.live && now->stage >= CTL_SEND_REST && ms - now->asleep_ms < NOTE_MS;
 }
 
 void migrate_show(struct migration *m, const struct ctl_send_state *now)
