@@ -416,6 +416,7 @@ class Menu(unittest.TestCase):
         """What the script prints, with grub-mkconfig's variables; grub-probe, which wants a disk, is made up."""
         self.write("settings", settings)
         environment = {"PATH": os.environ["PATH"], "UMBRA_BOOT": self.boot,
+                       "UMBRA_KEPT": os.path.join(self.top, "kept"),
                        "UMBRA_SETTINGS": os.path.join(self.top, "settings"),
                        "grub_probe": os.path.join(self.top, "grub-probe"), "GRUB_DISTRIBUTOR": "Debian",
                        "GRUB_DEVICE": "/dev/sda1", "GRUB_DEVICE_BOOT": "/dev/sda1", "GRUB_FS": "ext2",
@@ -471,6 +472,19 @@ class Menu(unittest.TestCase):
         self.write("boot/umbra-0.1-debug.gz")
         self.assertEqual(self.lines(self.menu().split("submenu")[0], "multiboot2"),
                          [f"multiboot2 {self.boot}/umbra-0.1-debug.gz"])
+
+    def test_replaced(self):
+        """What the package has kept of the version before is not the main entry's, unless there is no other."""
+        self.kernel("6.1.0-9-amd64")
+        for version in ("0.1", "0.2", "0.2-debug"):
+            self.write(f"boot/umbra-{version}.gz")
+        self.write("kept", "/boot/umbra-0.2.gz\n")
+        first, more = self.menu().split("submenu")
+        self.assertEqual(self.lines(first, "multiboot2"), [f"multiboot2 {self.boot}/umbra-0.1.gz"])
+        self.assertIn(f"multiboot2 {self.boot}/umbra-0.2.gz", more)
+        os.unlink(os.path.join(self.boot, "umbra-0.1.gz"))
+        self.assertEqual(self.lines(self.menu().split("submenu")[0], "multiboot2"),
+                         [f"multiboot2 {self.boot}/umbra-0.2.gz"])
 
     def test_commands(self):
         self.kernel("6.1.0-9-amd64")

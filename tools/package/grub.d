@@ -10,6 +10,7 @@ set -e
 . "${pkgdatadir:-/usr/share/grub}/grub-mkconfig_lib"
 boot=${UMBRA_BOOT:-/boot}
 settings=${UMBRA_SETTINGS:-/etc/default/umbra}
+note=${UMBRA_KEPT:-/var/lib/umbra-hypervisor/kept}
 UMBRA_CMDLINE=
 UMBRA_CMDLINE_LINUX=
 [ ! -r "$settings" ] || . "$settings"
@@ -94,8 +95,11 @@ path=$(make_system_path_relative_to_its_root "$boot")
 for umbra in $umbras; do
     echo "Found Umbra image: $boot/$umbra" >&2
 done
-# One with assertions is only for who chooses it.
+# One with assertions is only for who chooses it, and so is the one that the package has replaced: after a downgrade
+# that is the newest.
+kept=$(cat "$note" 2>/dev/null || true)
 newest=$(echo "$umbras" | grep -v -e '-debug\.gz$' || echo "$umbras")
+newest=$(echo "$newest" | grep -vxF -e "${kept##*/}" || echo "$newest")
 newest=${newest%%
 *}
 version=${newest#umbra-}
