@@ -13,7 +13,8 @@ import installed
 from labtest import long_one
 
 LOGS = "/var/log/xen/console"
-UNITS = ("xen", "umbra-console-log", "umbra-supervisor", "umbra-autostart")
+UNITS = ("xen", "umbra-console-log", "umbra-supervisor", "umbra-autostart", "umbra-guests")
+OURS = UNITS[1:]
 # What goes on by itself, or is the administrator's or other packages': not what ours may leave.
 CHANGING = ("boot/grub/grubenv", "tmp/", "var/cache/", "var/lib/apt/", "var/lib/dpkg/", "var/lib/systemd/",
             "var/lib/xen/", "var/log/", "var/tmp/")
@@ -66,7 +67,7 @@ class Installed(unittest.TestCase):
     def wait_console(self, name, text, seconds=300):
         log = f"{LOGS}/guest-{name}.log"
         self.ok(f"for i in $(seq {seconds}); do grep -q '{text}' {log} 2>/dev/null && exit 0; sleep 1; done; "
-                f"tail -n 20 {log}; umbra list; journalctl --no-pager -u umbra-autostart -u umbra-supervisor; exit 1",
+                f"tail -n 20 {log}; umbra list; journalctl --no-pager -u 'umbra-*'; exit 1",
                 seconds + 60)
 
     def wait_lives(self, name, lives):
@@ -170,8 +171,8 @@ class Installed(unittest.TestCase):
             self.ok(f"umbra shutdown --wait {name} && umbra autostart disable {name}")
         self.host.restart()
         self.check_plain()
-        units = self.ok("systemctl is-active umbra-supervisor umbra-autostart; true")
-        self.assertEqual(units.split(), ["inactive"] * 2)
+        units = self.ok(f"systemctl is-active {' '.join(OURS)}; true")
+        self.assertEqual(units.split(), ["inactive"] * len(OURS))
 
     @stage
     def test_5_purged(self):

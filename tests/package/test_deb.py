@@ -199,11 +199,11 @@ class Packages(unittest.TestCase):
         self.system.ok("grub-editenv - unset next_entry && update-grub")
 
     def test_2_services(self):
-        for name in ("autostart", "supervisor"):
+        for name in ("autostart", "guests", "supervisor"):
             self.assertTrue(os.path.islink(self.system.path(
                 f"/etc/systemd/system/multi-user.target.wants/umbra-{name}.service")), name)
         self.assertTrue(glob.glob(self.system.path("/etc/rc2.d/S*xen")), "Xen's daemons do not start at boot")
-        names = ("autostart", "console-log", "daemons", "supervisor")
+        names = ("autostart", "console-log", "daemons", "guests", "supervisor")
         units = " ".join(f"/lib/systemd/system/umbra-{name}.service" for name in names)
         self.assertEqual(self.system.ok(f"systemd-analyze verify --man=no {units}"), "")
 

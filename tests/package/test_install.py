@@ -35,6 +35,7 @@ FILES = {
     "usr/lib/systemd/system/umbra-autostart.service": 0o644,
     "usr/lib/systemd/system/umbra-console-log.service": 0o644,
     "usr/lib/systemd/system/umbra-daemons.service": 0o644,
+    "usr/lib/systemd/system/umbra-guests.service": 0o644,
     "usr/lib/systemd/system/umbra-supervisor.service": 0o644,
     "usr/lib/systemd/system/xen.service.d/umbra.conf": 0o644,
     "usr/lib/umbra/daemon-options": 0o755,
@@ -208,7 +209,7 @@ class Install(unittest.TestCase):
             install(root, PREFIX=f"{root}/usr", BOOTDIR=f"{root}/boot", SYSCONFDIR=f"{root}/etc")
             folder = os.path.join(root, "usr/lib/systemd/system")
             units = sorted(os.path.join(folder, n) for n in os.listdir(folder) if n.endswith(".service"))
-            self.assertEqual(len(units), 4)
+            self.assertEqual(len(units), 5)
             done = subprocess.run(["systemd-analyze", "verify", "--man=no"] + units, capture_output=True, text=True,
                                   check=False)
             self.assertEqual((done.returncode, done.stderr), (0, ""))

@@ -65,7 +65,8 @@ class Script(unittest.TestCase):
         return process
 
     def test_units_stopped(self):
-        self.assertEqual(self.remove(), (0, "", "stop umbra-autostart.service umbra-daemons.service\n"))
+        units = "umbra-guests.service umbra-autostart.service umbra-daemons.service"
+        self.assertEqual(self.remove(), (0, "", f"stop {units}\n"))
 
     def refused(self, guests):
         """It is, because of so many guests, and nothing is stopped; what it said besides."""
@@ -131,27 +132,47 @@ class Snippets(unittest.TestCase):
         if done.returncode:
             raise AssertionError(done.stdout)
 
+    def snippet(self, script):
+        return os.path.join(self.debian, ".debhelper/generated/umbra-tools", f"{script}.service")
+
     def calls(self, script):
         """(action, unit) of each call of systemd that a script of umbra-tools gets; of two actions, the upgrade's."""
-        with open(os.path.join(self.debian, ".debhelper/generated/umbra-tools", f"{script}.service"),
-                  encoding="utf-8") as file:
+        with open(self.snippet(script), encoding="utf-8") as file:
             found = file.read()
         found = re.sub(r"_dh_action=(restart)\b(.*?)\$_dh_action", r"\2\1", found, flags=re.S)
         return set(re.findall(r"deb-systemd-invoke (\S+) '?([^' ]*)'?", found))
 
     def test_upgrade(self):
+        """No guest is started or stopped by it, nor by the installation, which does the same or starts what it would
+        restart; but from then on they are stopped with the host."""
         self.assertEqual(self.calls("postinst"), {("restart", "umbra-supervisor.service"),
+                                                  ("start", "umbra-guests.service"),
                                                   ("try-restart", "umbra-daemons.service")})
+        self.assertFalse(os.path.exists(self.snippet("preinst")))
+        with open(self.snippet("prerm"), encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("if "):
+                    self.assertIn('[ "$1" = remove ]', line)
+
+    def test_guests(self):
+        """What is started with the package starts none, and ends with all of them."""
+        with open(os.path.join(UNITS, "umbra-guests.service"), encoding="utf-8") as file:
+            text = file.read()
+        self.assertEqual(re.findall(r"(?m)^Exec(?:Start|Stop)=.*", text),
+                         ["ExecStart=/bin/true", "ExecStop=@PREFIX@/bin/umbra autostart stop"])
+        self.assertIn("RemainAfterExit=yes\n", text)
+        self.assertRegex(text, r"(?m)^After=.*\bumbra-autostart\.service\b")
 
     def test_all_that_stay_are_stopped(self):
-        """By a snippet or by the script itself: every unit whose process is there as long as the unit."""
+        """By a snippet or by the script itself: every unit whose process is there as long as the unit, or which needs
+        the program when it stops."""
         with open(os.path.join(DEBIAN, "umbra-tools.prerm"), encoding="utf-8") as file:
             ours = re.search(r"deb-systemd-invoke stop (.*) \|\|", file.read()).group(1).split()
         stopped = {unit for action, unit in self.calls("prerm") if action == "stop"} | set(ours)
         for name in os.listdir(UNITS):
             with open(os.path.join(UNITS, name), encoding="utf-8") as file:
                 text = file.read()
-            if "ExecStart=" in text and "Type=oneshot" not in text:
+            if "ExecStop=" in text or ("ExecStart=" in text and "Type=oneshot" not in text):
                 self.assertIn(name, stopped)
 
 
