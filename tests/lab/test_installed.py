@@ -13,7 +13,7 @@ import installed
 from labtest import long_one
 
 LOGS = "/var/log/xen/console"
-UNITS = ("xen", "umbra-console-log", "umbra-supervisor", "umbra-autostart", "umbra-guests")
+UNITS = ("xen", "umbra-console-log", "umbra-daemons", "umbra-supervisor", "umbra-autostart", "umbra-guests")
 OURS = UNITS[1:]
 # What goes on by itself, or is the administrator's or other packages': not what ours may leave.
 CHANGING = ("boot/grub/grubenv", "tmp/", "var/cache/", "var/lib/apt/", "var/lib/dpkg/", "var/lib/systemd/",
