@@ -316,6 +316,9 @@ static void test_interfaces(void **state)
                    "<bandwidth><outbound average='1250'/></bandwidth><backenddomain name='0'/>"),
             "{\"vif\":[{\"mac\":\"00:16:3e:00:00:01\",\"bridge\":\"br0\",\"script\":\"vif-nat\","
             "\"vifname\":\"web1.0\",\"ip\":\"10.0.0.1 10.0.0.2/24 2000::1\",\"rate\":\"1250KB/s\",\"mtu\":1400}]}\n");
+    imports(DEVICES("<interface type='ethernet'/>"), "{\"vif\":[{}]}\n");
+    imports(DEVICES("<interface type='ethernet'><script path='vif-route'/><mtu size='1400'/></interface>"),
+            "{\"vif\":[{\"script\":\"vif-route\",\"mtu\":1400}]}\n");
     imports(BRIDGE("<bandwidth><outbound average='20000000'/></bandwidth>"),
             "{\"vif\":[{\"bridge\":\"br0\",\"rate\":\"20000MB/s\"}]}\n");
     drops(BRIDGE("<target dev='vif3.0'/><model type='e1000'/><ip address='x'/><ip address='::1'/>"
@@ -342,6 +345,9 @@ static void test_interfaces_left_out(void **state)
          "bridge"},
         {DEVICES("<interface><source bridge='br0'/></interface>"), "are connected to a bridge"},
         {DEVICES("<interface type='bridge'/>"), "it names no bridge"},
+        {DEVICES("<interface type='ethernet'><source bridge='br0'/></interface>"), "its source says something else"},
+        {DEVICES("<interface type='ethernet'><source><ip address='10.0.0.1'/></source></interface>"),
+         "its source says something else"},
         {DEVICES("<interface type='bridge'><source bridge=''/></interface>"), "it names no bridge"},
         {BRIDGE("<virtualport type='openvswitch'/>"), "without ports and VLANs"},
         {BRIDGE("<vlan><tag id='4'/></vlan>"), "without ports and VLANs"},
@@ -612,7 +618,7 @@ static void test_exported_devices(void **state)
             "<source file=\"/srv/b\"/><target dev=\"hdb\" bus=\"ide\"/><readonly/></disk>"
             "<disk type=\"file\" device=\"disk\"><driver name=\"qemu\" type=\"qcow2\"/>"
             "<source file=\"/srv/c\"/><target dev=\"xvdc\" bus=\"xen\"/></disk>"
-            "<interface type=\"bridge\"><source bridge=\"xenbr0\"/></interface>"
+            "<interface type=\"ethernet\"/>"
             "<interface type=\"bridge\"><mac address=\"00:16:3e:00:00:01\"/><source bridge=\"br1\"/>"
             "<script path=\"vif-nat\"/><target dev=\"web1.0\"/>"
             "<ip address=\"10.0.0.1\" family=\"ipv4\" prefix=\"24\"/><ip address=\"::1\" family=\"ipv6\"/>"

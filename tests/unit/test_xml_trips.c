@@ -127,7 +127,18 @@ static void extra(struct making *m, const char *text)
     m->extra++;
 }
 
-/* A member of a device that has some before. */
+/* qemu serves images in any case; a raw disk is served by it only if that is said, which XML has no place for. */
+static void put_format(struct making *m)
+{
+    if (maybe(2))
+        fprintf(m->f, ",\"format\":\"%s\"%s", ONE_OF("qcow2", "qcow2", "qcow", "vhd", "qed"),
+                maybe(2) ? ",\"backendtype\":\"qdisk\"" : "");
+    else if (maybe(2))
+        fprintf(m->f, ",\"format\":\"raw\"%s", maybe(2) ? ",\"backendtype\":\"phy\"" : "");
+    else
+        extra(m, ",\"backendtype\":\"qdisk\"");
+}
+
 static void put_disk(struct making *m)
 {
     FILE *f = m->f;
@@ -142,7 +153,8 @@ static void put_disk(struct making *m)
     if (maybe(3))
         fprintf(f, ",\"discard\":%s", ONE_OF("true", "false"));
     if (maybe(3))
-        fputs(",\"format\":\"raw\",\"devtype\":\"disk\",\"backend\":\"Domain-0\"", f);
+        fputs(",\"devtype\":\"disk\",\"backend\":\"Domain-0\"", f);
+    put_format(m);
     extra(m, ",\"trusted\":false");
     extra(m, ",\"direct-io-safe\":true");
     fputc('}', f);
@@ -159,7 +171,9 @@ static void put_vif(struct making *m)
 {
     FILE *f = m->f;
 
-    fprintf(f, "{\"bridge\":\"br%u\"", below(100));
+    fputs("{\"type\":\"vif\"", f);
+    if (maybe(2))
+        fprintf(f, ",\"bridge\":\"%s%u\"", ONE_OF("br", "xenbr"), below(100));
     if (maybe(2))
         fprintf(f, ",\"mac\":\"00:16:3%c:%02x:%02X:01\"", maybe(2) ? 'e' : 'E', below(256), below(256));
     if (maybe(3)) {
@@ -302,13 +316,16 @@ static bool same_disk(const struct spec *a, const struct spec *b)
     struct ctl_disk x = spec_disk(a), y = spec_disk(b);
 
     return same_text(x.vdev, y.vdev) && same_text(x.target, y.target) && x.readonly == y.readonly &&
-           x.no_discard == y.no_discard;
+           x.no_discard == y.no_discard && x.format == y.format;
 }
 
 static bool same_vif(const struct spec *a, const struct spec *b)
 {
     struct ctl_vif x = spec_vif(a), y = spec_vif(b);
 
+    /* spec_vif() names a bridge where none is given, which is another thing: the settings decide there. */
+    if (!same_text(spec_get(&vif_table, a, "bridge"), spec_get(&vif_table, b, "bridge")))
+        return false;
     return memcmp(x.mac, y.mac, sizeof(x.mac)) == 0 && same_text(x.bridge, y.bridge) && same_text(x.ip, y.ip) &&
            same_text(x.vifname, y.vifname) && same_text(x.script, y.script) && x.mtu == y.mtu &&
            x.rate_bytes == y.rate_bytes && x.rate_usecs == y.rate_usecs;

@@ -144,14 +144,18 @@ static void read_disk(struct domain_in *im, struct xml_element *disk, struct jso
 
 /* --- network interfaces --- */
 
+/* The type "ethernet" names no bridge: libvirt's Xen driver leaves it to the host, as a configuration does. */
 static const char *vif_fault(const struct xml_element *vif)
 {
-    const struct xml_attr *bridge = xml_attr(xml_child(vif, "source"), "bridge");
+    const struct xml_element *source = xml_child(vif, "source");
+    const struct xml_attr *bridge = xml_attr(source, "bridge");
 
-    if (!has(vif, "type", "bridge"))
+    if (!has(vif, "type", "bridge") && !has(vif, "type", "ethernet"))
         return "network interfaces are connected to a bridge";
-    if (!bridge || !*bridge->value)
+    if (has(vif, "type", "bridge") && (!bridge || !*bridge->value))
         return "it names no bridge";
+    if (has(vif, "type", "ethernet") && source)
+        return "of the type ethernet its bridge is the host's default, and its source says something else";
     if (xml_child(vif, "virtualport") || xml_child(vif, "vlan"))
         return "the bridge is one of Linux's, without ports and VLANs";
     if (xml_child(vif, "filterref") || has(xml_child(vif, "port"), "isolated", "yes"))

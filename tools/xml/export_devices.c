@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Disks and network interfaces of a configuration as libvirt's <disk> and <interface type='bridge'>. */
+/* Disks and network interfaces of a configuration as libvirt's <disk> and <interface>. */
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
@@ -246,15 +246,15 @@ static void script(struct device *d)
         element(d, "script", "path", path);
 }
 
+/* Without a bridge it is the type that needs none: which one is the default is for the host to say where it runs. */
 static void vif(struct device *d, size_t number)
 {
-    const char *devid = spec_get(d->t, d->s, "devid");
+    const char *devid = spec_get(d->t, d->s, "devid"), *bridge = say(d, "bridge");
 
     xml_out_open(d->x->o, "interface");
-    xml_out_attr(d->x->o, "type", "bridge");
+    xml_out_attr(d->x->o, "type", bridge ? "bridge" : "ethernet");
     element(d, "mac", "address", say(d, "mac"));
-    say(d, "bridge");
-    element(d, "source", "bridge", spec_vif(d->s).bridge);
+    element(d, "source", "bridge", bridge);
     script(d);
     vifname(d);
     addresses(d);
