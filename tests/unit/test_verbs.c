@@ -15,6 +15,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include <xen/sched.h>
+
 #include "cli/cli.h"
 #include "cli/events.h"
 #include "cli/metrics.h"
@@ -154,10 +156,109 @@ static void test_over_commit(void **state)
     assert_int_equal(ctl_store_write(NULL, "/local/domain/3/memory/static-max", "4194304", NULL), 0);
     assert_int_equal(umbra("mem-set web1 1256"), 0);
     assert_int_equal(umbra("mem-set web1 1257"), 1);
-    assert_non_null(
-        strstr(err, "need 1001 MiB more, overhead of 0 MiB included; free 1000 MiB, claimed of them 0 MiB"));
+    assert_non_null(strstr(err, "need 1001 MiB more, overhead of 0 MiB included; free 1000 MiB, claimed of them 0 MiB, "
+                                "promised to other domains 0 MiB"));
     assert_non_null(strstr(err, "hint: "));
     target_is("1286144", 1287168);
+}
+
+/* Another guest, which has 256 MiB, may have 4096, and was asked to have 856. */
+static struct ctl_domain_info *give_promise(void)
+{
+    struct ctl_domain_info *other = fake_add(7, "other");
+
+    give_nodes();
+    assert_int_equal(ctl_store_write(NULL, "/local/domain/3/memory/static-max", "4194304", NULL), 0);
+    assert_int_equal(ctl_store_write(NULL, "/local/domain/7/memory/target", "262144", NULL), 0);
+    assert_int_equal(ctl_store_write(NULL, "/local/domain/7/memory/static-max", "4194304", NULL), 0);
+    assert_int_equal(umbra("mem-set other 856"), 0);
+    return other;
+}
+
+/* web1 has 256 MiB: is as much, of 1000 that are free, its to have, and not a MiB more? */
+static void most_is(uint64_t mib, const char *promised)
+{
+    char line[64];
+
+    assert_int_equal(umbra("mem-set web1 256"), 0);
+    snprintf(line, sizeof(line), "mem-set web1 %llu", (unsigned long long)mib + 1);
+    assert_int_equal(umbra(line), 1);
+    assert_non_null(strstr(err, promised));
+    target_is("262144", 263168);
+    snprintf(line, sizeof(line), "mem-set web1 %llu", (unsigned long long)mib);
+    assert_int_equal(umbra(line), 0);
+}
+
+/* What another guest was asked to take is not free before it has taken it, and it is its own to be asked for again. */
+static void test_promised(void **state)
+{
+    struct ctl_domain_info *other = give_promise();
+
+    most_is(656, "need 401 MiB more, overhead of 0 MiB included; free 1000 MiB, claimed of them 0 MiB, promised to "
+                 "other domains 600 MiB");
+    assert_int_equal(umbra("mem-set other 857"), 1);
+    assert_non_null(strstr(err, "need 601 MiB more, overhead of 0 MiB included; free 1000 MiB, claimed of them 0 MiB, "
+                                "promised to other domains 400 MiB"));
+    assert_int_equal(umbra("mem-set other 856"), 0);
+    other->memory_kib = 800 << 10; /* on its way */
+    most_is(1200, "promised to other domains 56 MiB");
+    other->memory_kib = 856 << 10; /* fulfilled; the stand-in's free memory stays as it is */
+    most_is(1256, "promised to other domains 0 MiB");
+    other->memory_kib = 900 << 10; /* it has some to give back, which is not free yet */
+    most_is(1256, "promised to other domains 0 MiB");
+}
+
+/* To take less is possible whatever was promised, and takes a promise back. */
+static void test_promise_taken_back(void **state)
+{
+    struct ctl_domain_info *other = give_promise();
+
+    assert_int_equal(umbra("mem-set other 1256"), 0);
+    assert_int_equal(umbra("mem-set web1 257"), 1);
+    assert_int_equal(umbra("mem-set web1 256"), 0);
+    assert_int_equal(umbra("mem-set web1 100"), 0);
+    assert_int_equal(umbra("mem-set other 256"), 0);
+    assert_int_equal(other->maxmem_kib, 257 << 10);
+    most_is(1256, "promised to other domains 0 MiB");
+}
+
+/* No more than it could take: of one whose node is above its limit, that has a claim, or that has ended. */
+static void test_promise_bounds(void **state)
+{
+    struct ctl_domain_info *other = give_promise();
+
+    other->maxmem_kib = 300 << 10;
+    most_is(1212, "promised to other domains 44 MiB");
+    other->maxmem_kib = 857 << 10;
+    other->outstanding_kib = 500 << 10;
+    most_is(1156, "promised to other domains 100 MiB");
+    other->outstanding_kib = 0;
+    fake_stop(7, SHUTDOWN_suspend);
+    most_is(656, "promised to other domains 600 MiB");
+    fake_stop(7, SHUTDOWN_crash);
+    most_is(1256, "promised to other domains 0 MiB");
+    other->shutdown = false;
+    other->dying = true;
+    most_is(1256, "promised to other domains 0 MiB");
+}
+
+/* Numbers that are too large for any host, of domains without a limit, do not add up to none. */
+static void test_promise_absurd(void **state)
+{
+    static const char *const nodes[] = {"/local/domain/0/memory/target", "/local/domain/7/memory/target"};
+    struct ctl_domain_info *without[] = {&fake->domains[0], give_promise()};
+    char kib[24];
+
+    for (size_t i = 0; i < 2; i++) {
+        without[i]->maxmem_kib = UINT64_MAX;
+        snprintf(kib, sizeof(kib), "%llu", (1ull << 63) + without[i]->memory_kib);
+        assert_int_equal(ctl_store_write(NULL, nodes[i], kib, NULL), 0);
+    }
+    assert_int_equal(umbra("mem-set web1 257"), 1);
+    assert_non_null(strstr(err, "promised to other domains"));
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(ctl_store_write(NULL, nodes[i], "many", NULL), 0);
+    most_is(1256, "promised to other domains 0 MiB");
 }
 
 /* Nobody wrote the control domain's nodes. */
@@ -460,6 +561,10 @@ int main(void)
         cmocka_unit_test_setup(test_memory_kept, cli_fresh),
         cmocka_unit_test_setup(test_memory_most, cli_fresh),
         cmocka_unit_test_setup(test_over_commit, cli_fresh),
+        cmocka_unit_test_setup(test_promised, cli_fresh),
+        cmocka_unit_test_setup(test_promise_taken_back, cli_fresh),
+        cmocka_unit_test_setup(test_promise_bounds, cli_fresh),
+        cmocka_unit_test_setup(test_promise_absurd, cli_fresh),
         cmocka_unit_test_setup(test_control_domain, cli_fresh),
         cmocka_unit_test_setup(test_hostile_nodes, cli_fresh),
         cmocka_unit_test_setup(test_mem_max, cli_fresh),

@@ -350,7 +350,8 @@ struct ctl_memory_limits {
 int ctl_memory_limits(struct ctl *ctl, uint32_t domid, struct ctl_memory_limits *limits, struct ctl_error *err);
 /*
  * Asks the domain's kernel to have that much, and sets the limit with it; does not wait for the kernel. -ERANGE: more
- * than it was made for; -ENOMEM: the host does not have it. Source: max_mem, memory/target.
+ * than it was made for; -ENOMEM: the host does not have it, or other domains were asked to take it. Source: max_mem,
+ * memory/target.
  */
 int ctl_memory_set_target(struct ctl *ctl, uint32_t domid, uint64_t kib, struct ctl_error *err);
 /* What a domain may hold beyond its target, as xl leaves it: frames that a running one needs besides its memory. */
