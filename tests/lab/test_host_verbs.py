@@ -265,7 +265,7 @@ class Many(LabTest):
 
     def test_more(self):
         path = self.guest_file("wide", vcpus=65)
-        self.fails(f"umbra create {path}", 1, "65 vCPUs")
+        self.fails(f"umbra create {path}", 2, "vcpus: 65 is out of range: 1 to 64")
         self.assertEqual(self.guests(), {})
 
     @long_one

@@ -142,6 +142,7 @@ static void test_bad_configurations(void **state)
     REFUSED(-EINVAL, op->u.createdomain.flags = 1u << 31);
     REFUSED(-EINVAL, op->u.createdomain.max_vcpus = 0);
     REFUSED(-ERANGE, op->u.createdomain.max_vcpus = ~0u);
+    REFUSED(-ERANGE, op->u.createdomain.max_vcpus = MAX_VIRT_CPUS + 1);
     REFUSED(-EINVAL, op->u.createdomain.iommu_opts = 1);
     REFUSED(-EINVAL, op->u.createdomain.arch.emulation_flags = XEN_X86_EMU_LAPIC);
     REFUSED(-EINVAL, op->u.createdomain.max_grant_frames = 0);

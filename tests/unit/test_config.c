@@ -140,7 +140,7 @@ static void test_everything_at_once(void **state)
                    "g.json:12:12: error: vcpus: must be a number, not a string\n"
                    "   12 |   \"vcpus\": \"2\",\n"
                    "      |            ^~~\n"
-                   "g.json:13:10: error: cap: -3 is out of range: 0 to 12800\n"
+                   "g.json:13:10: error: cap: -3 is out of range: 0 to 6400\n"
                    "   13 |   \"cap\": -3, \"x-mine\": {\"a\": [null]}\n"
                    "      |          ^~\n");
 }
@@ -257,7 +257,9 @@ static void test_values(void **state)
     expect_one(",\"maxmem\":-1", "-1 is out of range: 4 MiB to 4096 GiB");
     expect_one(",\"maxmem\":128", "128 MiB is less than memory, 256 MiB");
     expect_one(",\"maxmem\":true", "must be a number (MiB) or a string with a unit, not true or false");
-    expect_one(",\"vcpus\":0", "0 is out of range: 1 to 128");
+    expect_one(",\"vcpus\":0", "0 is out of range: 1 to 64");
+    expect_one(",\"vcpus\":64,\"cap\":6400", NULL);
+    expect_one(",\"maxvcpus\":65", "65 is out of range: 1 to 64");
     expect_one(",\"vcpus\":4,\"maxvcpus\":2", "2 is less than vcpus, 4");
     expect_one(",\"vcpus\":2,\"maxvcpus\":4", NULL);
     expect_one(",\"uuid\":\"6f1a9d2e-3b4c-4d5e-8f60-718293a4b5c6\"", NULL);

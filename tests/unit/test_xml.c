@@ -189,8 +189,8 @@ static void test_vcpus(void **state)
     drops(DOMAIN("<vcpu placement='auto'>3</vcpu>"), "{\"vcpus\":3}\n",
           SAY("domain/vcpu/@placement: not carried over"));
     refuses(DOMAIN("<vcpu>two</vcpu>"), "domain/vcpu: \"two\" is not a whole number\n");
-    refuses(DOMAIN("<vcpu>0</vcpu>"), "error: vcpus: 0 is out of range: 1 to 128\n");
-    refuses(DOMAIN("<vcpu>129</vcpu>"), "error: vcpus: 129 is out of range: 1 to 128\n");
+    refuses(DOMAIN("<vcpu>0</vcpu>"), "error: vcpus: 0 is out of range: 1 to 64\n");
+    refuses(DOMAIN("<vcpu>65</vcpu>"), "error: vcpus: 65 is out of range: 1 to 64\n");
     refuses(DOMAIN("<vcpu current='x'>3</vcpu>"), "domain/vcpu/@current: \"x\" is not a whole number\n");
     refuses(DOMAIN("<vcpu current='4'>3</vcpu>"), "error: maxvcpus: 3 is less than vcpus, 4\n");
     refuses(DOMAIN("<vcpu cpuset='a'>3</vcpu>"), "error: cpus: a is not a list of host CPUs;");
