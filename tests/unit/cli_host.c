@@ -202,14 +202,24 @@ void test_bug_info(void **state)
 /* --- autostart -------------------------------------------------------------------------------------------------------
  */
 
+/* Its kernel is named by its whole path. */
+static void write_guest(const char *path, const char *name, const char *rest)
+{
+    char directory[256], text[512];
+
+    assert_non_null(getcwd(directory, sizeof(directory)));
+    snprintf(text, sizeof(text), "{\"name\":\"%s\",\"memory\":64,\"kernel\":\"%s/k\"%s}", name, directory, rest);
+    write_file(path, text);
+}
+
 static void fresh_directories(void)
 {
     autostart_dir = "etc/auto";
     autostart_saved = "saved";
     assert_int_equal(system("rm -rf etc saved"), 0);
     write_file("k", "kernel");
-    write_file("b.json", "{\"name\":\"second\",\"memory\":64,\"kernel\":\"k\"}");
-    write_file("a.json", "{\"name\":\"first\",\"memory\":64,\"kernel\":\"k\",\"on_host_shutdown\":\"save\"}");
+    write_guest("b.json", "second", "");
+    write_guest("a.json", "first", ",\"on_host_shutdown\":\"save\"");
 }
 
 static void remove_directories(void)
@@ -314,6 +324,26 @@ void test_autostart_refused(void **state)
     assert_int_equal(umbra("--json autostart enable bad.json"), 2);
     assert_non_null(strstr(err, "umbra.diagnostics/1"));
     assert_int_equal(access("etc", F_OK), -1);
+    remove_directories();
+}
+
+/* At boot nobody is in the directory from which a file was enabled. */
+void test_autostart_relative(void **state)
+{
+    fresh_directories();
+    write_file("bad.json", "{\"name\":\"bad\",\"memory\":64,\"kernel\":\"k\",\"ramdisk\":\"./absent\"}");
+    assert_int_equal(umbra("create -n bad.json ramdisk=k"), 0);
+    assert_int_equal(umbra("autostart enable bad.json"), 2);
+    assert_non_null(strstr(err, "bad.json:1:36: error: kernel: \"k\" does not begin with \"/\", "));
+    assert_non_null(strstr(err, "bad.json:1:50: error: ramdisk: \"./absent\" does not begin with"));
+    assert_non_null(strstr(err, "write its whole path"));
+    assert_null(strstr(err, "cannot be read"));
+    assert_int_equal(access("etc", F_OK), -1);
+    write_guest("bad.json", "bad", ",\"ramdisk\":\"k\"");
+    assert_int_equal(umbra("autostart enable bad.json"), 2);
+    assert_null(strstr(err, "error: kernel"));
+    write_guest("bad.json", "bad", "");
+    assert_int_equal(umbra("autostart enable bad.json"), 0);
     remove_directories();
 }
 

@@ -22,6 +22,7 @@ void test_completion_script(void **state);
 void test_bug_info(void **state);
 void test_autostart_links(void **state);
 void test_autostart_refused(void **state);
+void test_autostart_relative(void **state);
 void test_autostart_renamed(void **state);
 void test_autostart_forms(void **state);
 void test_autostart_run(void **state);

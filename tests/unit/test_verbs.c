@@ -590,6 +590,7 @@ int main(void)
         cmocka_unit_test_setup(test_autostart_renamed, cli_fresh),
         cmocka_unit_test_setup(test_autostart_forms, cli_fresh),
         cmocka_unit_test_setup(test_autostart_refused, cli_fresh),
+        cmocka_unit_test_setup(test_autostart_relative, cli_fresh),
         cmocka_unit_test_setup(test_autostart_run, cli_fresh),
         cmocka_unit_test_setup(test_autostart_stop, cli_fresh),
     };

@@ -233,8 +233,8 @@ static int list(struct cli *cli, const struct cli_args *args)
 /* --- enable, disable -------------------------------------------------------------------------------------------------
  */
 
-/* A file that `create` would take; its guest's name in name. */
-static int check_file(struct cli *cli, const char *file, char name[CTL_NAME_MAX])
+/* A file that `create` would take, from any directory if that is wanted; its guest's name in name. */
+static int check_file(struct cli *cli, const char *file, bool from_any, char name[CTL_NAME_MAX])
 {
     struct config_input in = {.file = file};
     struct config c = {0};
@@ -242,6 +242,8 @@ static int check_file(struct cli *cli, const char *file, char name[CTL_NAME_MAX]
     int rc;
 
     config_load(&in, &c, &d);
+    if (from_any)
+        config_check_absolute(&c, &d);
     config_check_keys(&c, &d);
     cli_show_reports(cli, &d);
     rc = diags_failed(&d) ? EXIT_USAGE : EXIT_OK;
@@ -273,7 +275,7 @@ static int say_done(struct cli *cli, const char *name, const char *what)
 static int enable_file(struct cli *cli, const char *file)
 {
     char name[CTL_NAME_MAX], path[PATH_BYTES], *target;
-    int rc = check_file(cli, file, name);
+    int rc = check_file(cli, file, true, name);
 
     if (rc)
         return rc;
@@ -434,7 +436,7 @@ static int start_one(struct cli *cli, const char *file)
     int rc;
 
     snprintf(path, sizeof(path), "%s/%s", autostart_dir, file);
-    rc = check_file(cli, path, name);
+    rc = check_file(cli, path, false, name);
     if (rc)
         return rc;
     if (guest_exists(cli, name))

@@ -137,6 +137,8 @@ void config_check_required(struct config *c, struct diags *d);
 void config_check_fit(struct config *c, struct diags *d);
 /* Both, and the files that are named. */
 void config_check_keys(struct config *c, struct diags *d);
+/* Before config_check_keys(): is each file named so that it is found from any directory? Disks always are. */
+void config_check_absolute(struct config *c, struct diags *d);
 /* The contents of the files; this unpacks the kernel. */
 void config_check_build(struct config *c, struct diags *d);
 void config_free(struct config *c);

@@ -69,6 +69,21 @@ static void check_disks(struct config *c, struct diags *d)
         config_devices_files(&c->disks, origin->src, origin->value, d);
 }
 
+void config_check_absolute(struct config *c, struct diags *d)
+{
+    for (size_t i = 0; i < config_n_keys; i++) {
+        const struct config_key *k = &config_keys[i];
+        const char *path = k->kind == KIND_PATH ? *(char **)((char *)c + k->offset) : NULL;
+        struct diag_at at;
+
+        if (!path || *path == '/' || config_faulty(c, k->name))
+            continue;
+        at = config_at_key(c, k->name, "E_FILE");
+        at.hint = "write its whole path";
+        diag_add(d, &at, "\"%s\" does not begin with \"/\", and at boot it is looked for in another directory", path);
+    }
+}
+
 void config_check_keys(struct config *c, struct diags *d)
 {
     if (!config_has_keys(c))
