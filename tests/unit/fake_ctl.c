@@ -287,7 +287,7 @@ int ctl_domain_request(struct ctl *ctl, uint32_t domid, enum ctl_request what, u
     bool reboot = what == CTL_REQUEST_REBOOT;
     int rc = act(reboot ? "reboot" : "poweroff", domid, err);
 
-    if (!rc && fake->deaf && fake->deaf--)
+    if (!rc && (by_id(domid, NULL)->paused || (fake->deaf && fake->deaf--)))
         rc = fail(err, -ETIMEDOUT, "shut down", "it did not take the request");
     if (!rc && fake->obeys)
         fake_stop(domid, reboot ? SHUTDOWN_reboot : SHUTDOWN_poweroff);

@@ -656,6 +656,43 @@ static void test_stop_tries_again(void **state)
     assert_int_equal(kill_supervisor(), 0);
 }
 
+/* One that is paused could neither be saved nor shut down: it is let run first, however often it was paused. */
+static void test_stop_paused(void **state)
+{
+    struct guest_state gs = left(GUEST_RUNNING, CONFIG(""));
+
+    fake->obeys = true;
+    domain_of(&gs, 5);
+    assert_int_equal(umbra("pause 5"), 0);
+    assert_int_equal(umbra("pause 5"), 0);
+    assert_int_equal(umbra("autostart stop -t 20"), 0);
+    assert_non_null(strstr(err_text, "umbra: autostart: web2: it is paused: it is unpaused, so that it can stop\n"));
+    assert_non_null(strstr(fake->acts, "pause 5;pause 5;unpause 5;unpause 5;poweroff 5;"));
+    assert_int_equal(requests("poweroff 5;"), 1);
+    assert_int_equal(phase_of(&gs), GUEST_PHASES);
+    assert_int_equal(kill_supervisor(), 0);
+    gs = left(GUEST_RUNNING, CONFIG(",\"on_host_shutdown\":\"save\""));
+    autostart_saved = "saved";
+    domain_of(&gs, 5);
+    *fake->acts = '\0';
+    assert_int_equal(umbra("pause 5"), 0);
+    assert_int_equal(umbra("autostart stop -t 20"), 0);
+    assert_int_equal(requests("unpause 5;"), 1);
+    assert_int_equal(requests("poweroff 5;"), 0);
+    assert_int_equal(phase_of(&gs), GUEST_PHASES);
+    assert_int_equal(access("saved/web2.save", F_OK), 0);
+    assert_int_equal(system("rm -r saved"), 0);
+    assert_int_equal(kill_supervisor(), 0);
+    /* and one that cannot be unpaused is told */
+    gs = left(GUEST_RUNNING, CONFIG(""));
+    domain_of(&gs, 7)->paused = true;
+    fake->act_fails = -EINVAL;
+    assert_int_equal(umbra("autostart stop -t 1"), 1);
+    assert_non_null(strstr(err_text, "web2: stop: it did not stop in time, and runs on"));
+    assert_int_equal(phase_of(&gs), GUEST_RUNNING);
+    assert_int_equal(kill_supervisor(), 0);
+}
+
 /* A process that holds the guest's lock until it is killed. */
 static pid_t at_work_on(const struct guest_state *gs)
 {
@@ -732,6 +769,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(test_stop_waits_for_builder, fresh),
         cmocka_unit_test_setup(test_stop_waits_for_start, fresh),
         cmocka_unit_test_setup(test_stop_tries_again, fresh),
+        cmocka_unit_test_setup(test_stop_paused, fresh),
         cmocka_unit_test_setup(test_stop_in_vain, fresh),
         cmocka_unit_test_setup(test_stop_ends_a_save, fresh),
     };

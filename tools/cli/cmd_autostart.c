@@ -544,11 +544,27 @@ static uint64_t now_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/* A guest that is paused takes no request, and would not outlive the host: it is unpaused as often as it was paused. */
+static void let_run(struct cli *cli, const struct ctl_domain_info *info)
+{
+    struct ctl_domain_info now = *info;
+
+    if (!now.paused)
+        return;
+    fputs("umbra: autostart: ", stderr);
+    put_clean(stderr, info->name);
+    fputs(": it is paused: it is unpaused, so that it can stop\n", stderr);
+    while (now.paused && run_verb("unpause", "--", info->name, NULL) == EXIT_OK &&
+           ctl_domain_info(cli->ctl, info->domid, &now, NULL) >= 0)
+        ;
+}
+
 /* again: it could not be saved, or did not take the request, which it may when it has booted. */
 static pid_t stop_one(struct cli *cli, const struct ctl_domain_info *info, bool again)
 {
     char path[PATH_BYTES];
 
+    let_run(cli, info);
     if (again || !wants_save(cli, info->uuid)) {
         drop_saved(cli, info->name);
         return begin_verb("shutdown", "--wait", info->name, NULL);
