@@ -49,8 +49,9 @@ int lapic_set_cr8(struct vcpu *v, uint64_t value);
 /* An interrupt for v, edge triggered. Any CPU. */
 void lapic_set_irq(struct vcpu *v, uint8_t vector);
 /*
- * The same, which an APIC that is off by its own register (SVR) keeps until it is on: a kernel that goes on after a
- * suspension names its upcall vector before it turns its APIC on again, and events are announced once.
+ * The same, which an APIC that is off, by SVR or IA32_APIC_BASE, keeps until it is on: a kernel that goes on after a
+ * suspension names its upcall vector before it turns its APIC on again, and events are announced once. What was kept
+ * when the base turns it off is lost, as all of its state is.
  */
 void lapic_hold_irq(struct vcpu *v, uint8_t vector);
 /* What the timer has done becomes visible. Before each entry. */
