@@ -230,13 +230,62 @@ static void test_given_up(void **state)
     assert_int_equal(suspend_asked(60000, 0), 0);
 }
 
+static int answers_left, first_error; /* then xenstored has ended, or is asked what it does not understand */
+
+static bool daemon_ends(const char *name)
+{
+    if (answers_left > 0 && --answers_left > 0)
+        return false;
+    errno = first_error;
+    first_error = EBADF;
+    return true;
+}
+
+/* At any moment: whoever asked does not take it for an answer, nor wait for one. */
+static void test_daemon_ends(void **state)
+{
+    static const enum ctl_request what[] = {CTL_REQUEST_POWEROFF, CTL_REQUEST_SUSPEND};
+
+    for (int i = 0; i < 8; i++) {
+        int rc = -ECONNREFUSED, at = 0;
+
+        while (rc == -ECONNREFUSED) {
+            fresh(state);
+            xs_fake_changed = i % 4 < 2 ? kernel : NULL;
+            first_error = i < 4 ? EBADF : EINVAL;
+            then = STAYS;
+            xs_fake_fails = daemon_ends;
+            answers_left = ++at;
+            memset(&err, 0, sizeof(err));
+            rc = ctl_domain_request(ctl, GUEST, what[i % 2], 50, &err);
+            if (rc < 0 && rc != -ETIMEDOUT)
+                assert_string_equal(err.message, "xenstored does not answer");
+        }
+        assert_int_equal(rc, i % 4 == 1 ? 0 : -ETIMEDOUT);
+        assert_true(at > 3);
+    }
+}
+
+static bool not_understood(const char *name)
+{
+    errno = EINVAL;
+    return strcmp(name, "xs_write") == 0;
+}
+
+static void test_refuses(void **state)
+{
+    xs_fake_set("/", "");
+    xs_fake_fails = not_understood;
+    assert_int_equal(ctl_domain_request(ctl, GUEST, CTL_REQUEST_POWEROFF, 50, &err), -EINVAL);
+    assert_string_equal(err.message, "xenstored refused");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_refused, fresh),
-        cmocka_unit_test_setup(test_answers, fresh),
-        cmocka_unit_test_setup(test_looking_fails, fresh),
-        cmocka_unit_test_setup(test_given_up, fresh),
+        cmocka_unit_test_setup(test_refused, fresh),       cmocka_unit_test_setup(test_answers, fresh),
+        cmocka_unit_test_setup(test_looking_fails, fresh), cmocka_unit_test_setup(test_given_up, fresh),
+        cmocka_unit_test_setup(test_daemon_ends, fresh),   cmocka_unit_test_setup(test_refuses, fresh),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

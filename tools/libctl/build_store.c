@@ -221,8 +221,8 @@ static int tree_error(struct tree *tree)
         ctl_error_field(b->err, "name");
         return tree->rc;
     }
-    return ctl_error_set(b->err, tree->rc, tree->reading ? "read from xenstore" : "write to xenstore", tree->failed,
-                         NULL, "xenstored refused");
+    return ctl_store_fail(b->ctl, b->err, tree->rc, tree->reading ? "read from xenstore" : "write to xenstore",
+                          tree->failed);
 }
 
 /* Runs `fill` in a transaction, again whenever somebody else's came between. */

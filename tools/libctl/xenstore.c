@@ -26,9 +26,26 @@ int ctl_path(char path[CTL_PATH_MAX], const char *fmt, ...)
     return n < 0 || n >= CTL_PATH_MAX ? -ENAMETOOLONG : 0;
 }
 
-static int store_fail(struct ctl_error *err, int code, const char *step, const char *path)
+/* What the library says of a connection without another end. A call that waits meanwhile gets EINVAL, as does one that
+ * xenstored does not understand; the next one tells. */
+static bool is_lost(struct ctl *ctl, int code)
+{
+    if (code == -EINVAL) {
+        char *value = xs_read(ctl->store, XBT_NULL, "/", NULL);
+
+        code = value ? 0 : -errno;
+        free(value);
+    }
+    return code == -EBADF || code == -EPIPE || code == -ECONNRESET;
+}
+
+int ctl_store_fail(struct ctl *ctl, struct ctl_error *err, int code, const char *step, const char *path)
 {
     code = code ? code : -EIO;
+    if (is_lost(ctl, code)) {
+        return ctl_error_set(err, -ECONNREFUSED, step, path, "it has ended meanwhile: start it again",
+                             "xenstored does not answer");
+    }
     return ctl_error_set(err, code, step, path, code == -EACCES ? ctl_hint(code) : NULL,
                          code == -ENOENT   ? "the node does not exist"
                          : code == -EAGAIN ? "others, a guest perhaps, write to it all the time"
@@ -46,7 +63,7 @@ char *ctl_store_read(struct ctl *ctl, const char *path, struct ctl_error *err)
     }
     value = xs_read(store, XBT_NULL, path, &length);
     if (!value) {
-        store_fail(err, -errno, "read from xenstore", path);
+        ctl_store_fail(ctl, err, -errno, "read from xenstore", path);
     }
     return value;
 }
@@ -69,7 +86,7 @@ int ctl_store_write(struct ctl *ctl, const char *path, const char *value, struct
         return -ECONNREFUSED;
     }
     if (!xs_write(store, XBT_NULL, path, value, strlen(value))) {
-        return store_fail(err, -errno, "write to xenstore", path);
+        return ctl_store_fail(ctl, err, -errno, "write to xenstore", path);
     }
     return 0;
 }
@@ -101,7 +118,7 @@ int ctl_store_write_domain(struct ctl *ctl, uint32_t domid, const char *path, co
         xs_transaction_t t = xs_transaction_start(store);
 
         if (t == XBT_NULL) {
-            return store_fail(err, -errno, "write to xenstore", path);
+            return ctl_store_fail(ctl, err, -errno, "write to xenstore", path);
         }
         rc = write_if_known(store, t, domid, path, value);
         if (!xs_transaction_end(store, t, rc < 0) && rc == 0) {
@@ -111,7 +128,7 @@ int ctl_store_write_domain(struct ctl *ctl, uint32_t domid, const char *path, co
     if (rc == -ESRCH) {
         return ctl_fail_domain(ctl, err, rc, CTL_AT("write to xenstore", domid), "it is dying, or gone");
     }
-    return rc < 0 ? store_fail(err, rc, "write to xenstore", path) : 0;
+    return rc < 0 ? ctl_store_fail(ctl, err, rc, "write to xenstore", path) : 0;
 }
 
 static int change_node(struct xs_handle *store, xs_transaction_t t, const struct ctl_store_change *c)
@@ -144,7 +161,7 @@ int ctl_store_change(struct ctl *ctl, const struct ctl_store_change *changes, un
         xs_transaction_t t = xs_transaction_start(store);
 
         if (t == XBT_NULL) {
-            return store_fail(err, -errno, "write to xenstore", changes->path);
+            return ctl_store_fail(ctl, err, -errno, "write to xenstore", changes->path);
         }
         rc = 0;
         for (unsigned i = 0; i < n && rc == 0; i++) {
@@ -154,7 +171,7 @@ int ctl_store_change(struct ctl *ctl, const struct ctl_store_change *changes, un
             rc = -errno;
         }
     }
-    return rc < 0 ? store_fail(err, rc, "write to xenstore", changes->path) : 0;
+    return rc < 0 ? ctl_store_fail(ctl, err, rc, "write to xenstore", changes->path) : 0;
 }
 
 int ctl_store_remove(struct ctl *ctl, const char *path, struct ctl_error *err)
@@ -165,7 +182,7 @@ int ctl_store_remove(struct ctl *ctl, const char *path, struct ctl_error *err)
         return -ECONNREFUSED;
     }
     if (!xs_rm(store, XBT_NULL, path) && errno != ENOENT) {
-        return store_fail(err, -errno, "remove from xenstore", path);
+        return ctl_store_fail(ctl, err, -errno, "remove from xenstore", path);
     }
     return 0;
 }
@@ -201,7 +218,7 @@ int ctl_store_list(struct ctl *ctl, const char *path, char ***names, struct ctl_
     }
     *names = xs_directory(store, XBT_NULL, path, &count);
     if (!*names && errno != ENOENT) {
-        return store_fail(err, -errno, "list in xenstore", path);
+        return ctl_store_fail(ctl, err, -errno, "list in xenstore", path);
     }
     return *names ? (int)count : 0;
 }
@@ -242,7 +259,7 @@ int ctl_store_watch(struct ctl *ctl, const char *path, struct ctl_error *err)
         return -ECONNREFUSED;
     }
     if (!xs_watch(store, path, path)) {
-        return store_fail(err, -errno, "watch in xenstore", path);
+        return ctl_store_fail(ctl, err, -errno, "watch in xenstore", path);
     }
     return 0;
 }
