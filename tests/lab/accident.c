@@ -3,13 +3,13 @@
  * The way to another host with an accident on it: passes bytes between its own ends and `umbra migrate-receive`, and
  * counts the messages of both ways (docs/migration-stream.md).
  *
- *   accident there|back|go N cable|receiver|sender
+ *   accident there|back|go N cable|receiver|sender|COMMAND
  *
  * When the first byte of message N (from 0) of that way has come, and nothing of it was passed on, the connection ends,
- * or the receiver or the sender is killed. With `go` the message is the permission to go on, whichever it is by number.
- * With one that is never reached nothing happens, and at the end /run/messages has how many there were: "there THERE
- * back BACK". What begins with another byte than a guest's stream is a question and
- * passes whole.
+ * or the receiver or the sender is killed, or a command has broken something and the message goes on. With `go` the
+ * message is the permission to go on, whichever it is by number. With one that is never reached nothing happens. At
+ * the end, unless by the accident, /run/messages has how many there were: "there THERE back BACK". What begins with
+ * another byte than a guest's stream is a question and passes whole.
  */
 #include <poll.h>
 #include <signal.h>
@@ -80,16 +80,38 @@ static int is_it(int back)
     return accident_go ? !back && there.part == GO : back == accident_back && messages[back] == accident_at;
 }
 
+/* By a shell that has neither the stream nor the answers. */
+static void command(void)
+{
+    pid_t shell = fork();
+
+    if (shell == 0) {
+        close(0);
+        dup2(2, 1);
+        execlp("sh", "sh", "-c", accident_how, (char *)NULL);
+        _exit(127);
+    }
+    waitpid(shell, NULL, 0);
+}
+
+static void have_accident(void)
+{
+    int receiver = strcmp(accident_how, "receiver") == 0, sender = strcmp(accident_how, "sender") == 0;
+
+    if (receiver)
+        kill(child, SIGKILL);
+    if (sender)
+        kill(getppid(), SIGKILL);
+    if (receiver || sender || strcmp(accident_how, "cable") == 0)
+        leave(1);
+    command();
+}
+
 /* A message begins. */
 static void begin(int back)
 {
-    if (is_it(back)) {
-        if (strcmp(accident_how, "receiver") == 0)
-            kill(child, SIGKILL);
-        if (strcmp(accident_how, "sender") == 0)
-            kill(getppid(), SIGKILL);
-        leave(1);
-    }
+    if (is_it(back))
+        have_accident();
     messages[back]++;
 }
 

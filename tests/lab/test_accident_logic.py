@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The way with an accident on it, accident.c, and the points of test_accidents.py, on the host: in front of each
-message of a stream the connection ends or the receiver is killed, and nothing of that message is passed on."""
+message of a stream the connection ends or the receiver is killed, and nothing of that message is passed on; or a
+command is run, and it is."""
 
 import os
 import struct
@@ -75,6 +76,20 @@ class Way(unittest.TestCase):
         for number in range(len(words)):
             status, _, said = self.pass_on("back", number, "receiver")
             self.assertEqual((status, said), (1, b"".join(words[:number])), number)
+
+    def test_command(self):
+        """It is run once, before the message goes on; what it says and reads is not the stream."""
+        sent, kept = (os.path.join(self.directory.name, name) for name in ("got", "kept"))
+        for number in range(len(MESSAGES)):
+            length = sum(map(len, MESSAGES[:number]))
+            wait = f"for i in $(seq 100); do [ $(wc -c <{sent}) -ge {length} ] && break; sleep 0.1; done"
+            command = f"cat; echo lost; {wait}; cat {sent} >>{kept}"
+            status, got, said = self.pass_on("there", number, command)
+            self.assertEqual((status, got), (0, b"".join(MESSAGES)), number)
+            self.assertNotIn(b"lost", said)
+            with open(kept, "rb") as file:
+                self.assertEqual(file.read(), b"".join(MESSAGES[:number]), number)
+            os.unlink(kept)
 
     def test_question(self):
         """Passes, wherever a guest would have its accident."""

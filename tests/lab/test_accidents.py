@@ -1,17 +1,27 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A move ends by accident in front of each message of it, on either way: the connection ends, or the receiver or the
-sender is killed. Each time one copy of the guest may run, and does; nothing is left of the other. The two hosts are
-one, and accident.c is the way between them. What was sent is judged as a stream up to where the accident was."""
+"""A move has an accident in front of each message of it, on either way: the connection ends, or the receiver or the
+sender is killed; or the host has no memory left, or the guest's disk is gone or empty, and the move goes on as far as
+it can. Each time one copy of the guest may run, and does; nothing is left of the other. The two hosts are one, and
+accident.c is the way between them. What was sent is judged as a stream up to where the accident was."""
 
 import re
 import time
 
+import devices
 import moves
 import streams
+from compiled import with_libctl
 from labtest import CMDLINE, HOME, long_one
 
-WAY = f"{HOME}/accident"
+WAY, FILL = f"{HOME}/accident", f"{HOME}/fill"
 HOW = ("cable", "receiver", "sender")
+DISK, HIDDEN, FILLED = "/run/accident.img", "/run/accident.hidden", "/run/filled"
+# What breaks by which command, and what the operator is told if it matters. Who has the disk open, keeps it.
+BREAKS = {"memory": (f"{FILL} >{FILLED}", "memory"),
+          "gone": (f"mv {DISK} {HIDDEN}", f"{DISK} cannot be found"),
+          "empty": (f"mv {DISK} {HIDDEN}; : >{DISK}", f"{DISK} is shorter than a sector")}
+MEND = (f"[ ! -e {HIDDEN} ] || mv {HIDDEN} {DISK}; "
+        f"[ ! -e {FILLED} ] || {{ umbra destroy $(cat {FILLED}) && rm {FILLED}; }}")
 WORDS = 4  # of the receiver: it is there, the guest is, how it started, and with which result
 TICK = re.compile(r"umbra-guest: tick (\d+)\n")
 # In the way there: headers, what comes before pages, and, counted from its end, what comes after them.
@@ -23,15 +33,15 @@ SLACK_KIB = 16
 ITS_NODES = re.compile("(/local/domain/0/backend/[^/]+|/local/domain|/libxl|/vm|/umbra/guest)/([^/]+)")
 
 
-def points(messages, turn=0):
+def points(messages, turn=0, hows=HOW):
     """{part: [(way, number of a message, how)]} for so many messages there: all ways in turn, of which turn is the
     first, and all of them where the guest is complete: the last message is the permission to go on. A part takes
     minutes, and is a test."""
-    there = [("there", number, HOW[(number + turn) % len(HOW)]) for number in range(messages - 1)]
+    there = [("there", number, hows[(number + turn) % len(hows)]) for number in range(messages - 1)]
     rest = len(there) - LAST + 1
     return {"first": there[:FIRST], "pages": there[FIRST:rest], "last": there[rest:],
-            "words": [("go", 0, how) for how in HOW] +
-                     [("back", number, how) for number in range(WORDS) for how in HOW]}
+            "words": [("go", 0, how) for how in hows] +
+                     [("back", number, how) for number in range(WORDS) for how in hows]}
 
 
 def roots(paths, names):
@@ -54,7 +64,7 @@ class Accidents(streams.Tapped):
     """With another turn in each class of EachPart, each message has all accidents."""
 
     keys = {"type": "pvh", "memory": 96, "vcpus": 2}
-    turn = 0
+    turn, hows = 0, HOW
 
     def setUp(self):
         super().setUp()
@@ -64,7 +74,7 @@ class Accidents(streams.Tapped):
 
     def migrate(self, way, number, how):
         """Its exit status. A receiver may have something to say when its sender has been killed: not to the lab."""
-        transport = f"exec {streams.TAPPED} {WAY} {way} {number} {how}"
+        transport = f'exec {streams.TAPPED} {WAY} {way} {number} "{how}"'
         command = f"umbra migrate -d 1s -t 10s -o force -T '{transport}' mover localhost"
         self.said = self.run_in(f"rm -f /run/messages; {command} >/run/said 2>&1; s=$?; cat /run/said; exit $s", 400)
         return self.said.status
@@ -77,6 +87,9 @@ class Accidents(streams.Tapped):
         self.ok(f"ln -sf guest-mover.log {moves.LOGS}/guest-mover--incoming.log")
         self.addCleanup(self.run_in, f"rm -f {moves.LOGS}/guest-mover--incoming.log")
         self.create("mover", cmdline=f"{CMDLINE} umbra.test=often", **keys)
+        self.begins()
+
+    def begins(self):
         self.wait_console("mover", "umbra-guest: tick 4\n", 240)
 
     def works_on(self):
@@ -134,11 +147,15 @@ class Accidents(streams.Tapped):
         self.one_copy(before)
         return before, there
 
+    def happens(self, way, number, how):
+        """Does it come to the accident?"""
+        return self.migrate(way, number, how) != 0
+
     def have(self, way, number, how, before, there):
         """An accident. Rounds, and with them messages, are some more or fewer each time: when there were too few, it
         is tried again in front of the one that is as far from the end as was meant."""
         from_end = there - number
-        while self.migrate(way, number, how) == 0:
+        while not self.happens(way, number, how):
             self.assertEqual(way, "there", "there was no accident")
             now, _ = self.messages()
             self.assertLessEqual(now, number, "there was no accident")
@@ -148,7 +165,7 @@ class Accidents(streams.Tapped):
     def part(self, part):
         """One after the other: what has gone wrong once makes the next ones wrong as well."""
         before, there = self.counted(**self.keys)
-        parts = points(there, self.turn)
+        parts = points(there, self.turn, self.hows)
         self.assertGreaterEqual(sum(map(len, parts.values())), 40)
         for point in parts[part]:
             print(f"      {there} messages there; accident: {' '.join(map(str, point))}", flush=True)
@@ -190,6 +207,63 @@ class OnShadows(EachPart, Accidents):
 @long_one
 class Pv(EachPart, Accidents):
     keys = {**Accidents.keys, "type": "pv"}
+    turn = 2
+
+
+class Breaks(EachPart, Accidents):
+    """Something of the host, which has a disk of the guest's: the guest numbers it with its ticks."""
+
+    keys = {**Accidents.keys, "ramdisk": devices.INITRD, "disk": [f"{DISK},,xvda"]}
+    hows = tuple(BREAKS)
+
+    def setUp(self):
+        super().setUp()
+        if not devices.prepare(self):
+            self.skipTest("no archive with the drivers of the guests' kernel")
+        self.machine.put(FILL, with_libctl("fill.c"), mode=0o755)
+        self.ok(f"head -c 65536 /dev/zero >{DISK}")
+        self.addCleanup(self.run_in, f"{MEND}; umbra destroy mover; rm -f {DISK}")
+
+    def begins(self):
+        self.wait_console("mover", "umbra-guest: up, with drivers", 240)
+        devices.has_disk(self, "mover", "xvda", True, "first")
+        self.type_in("mover", "i=0; while i=$((i + 1)); echo $i | dd of=/dev/xvda bs=512 conv=sync,fsync 2>/dev/null "
+                     '&& echo "umbra-guest: tick $i"; do usleep 250000; done', "umbra-guest: tick 4")
+
+    def works_on(self):
+        super().works_on()
+        ticks = len(TICK.findall(self.console_log("mover")))
+        self.assertGreaterEqual(int(self.ok(f"head -n 1 {DISK} | tr -d '\0'")), ticks)
+
+    def what_is_there(self):
+        return {**super().what_is_there(), "disks": self.ok(f"losetup -a | grep -c {DISK}")}
+
+    def happens(self, way, number, how):
+        """What breaks may not matter any more, or not yet. If it does, the operator is told."""
+        command, words = BREAKS.get(how, (how, ""))
+        failed = self.migrate(way, number, command)
+        self.ok(MEND, 240)
+        print(f"        {'stays: ' + self.said.out.strip() if failed else 'moves'}", flush=True)
+        if failed:
+            self.assertIn(words, self.said.out)
+        return failed or how in BREAKS and (way != "there" or number < next(self.messages()))
+
+
+@long_one
+class BreaksOnNestedPaging(Breaks):
+    machine_options = {"smp": 1}
+    keys = {**Breaks.keys, "hap": True}
+
+
+@long_one
+class BreaksOnShadows(Breaks):
+    keys = {**Breaks.keys, "hap": False}
+    turn = 1
+
+
+@long_one
+class BreaksPv(Breaks):
+    keys = {**Breaks.keys, "type": "pv"}
     turn = 2
 
 
