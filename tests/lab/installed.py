@@ -38,6 +38,16 @@ UMBRA_CMDLINE_LINUX="console=hvc0"
 """
 
 
+# For apt, which asks nothing then and says what is for machines.
+AS_TOLD = ("export DEBIAN_FRONTEND=noninteractive APT_CONFIG=/run/apt.conf; "
+           """echo 'APT::Get::Assume-Yes "true"; quiet "1";' >$APT_CONFIG""")
+
+
+def blocks(page, kind):
+    """Of a page of docs/tasks."""
+    return [block for block in tasks.read(page) if block.kind == kind]
+
+
 def debs():
     """The newest package files; those with debugging symbols are none of them."""
     return sorted(path for name in PACKAGES
@@ -84,7 +94,7 @@ class Host:
         self.directory = tempfile.mkdtemp(prefix="umbra-host-", dir=labtest.BUILD)
         self.disk = os.path.join(self.directory, "disk.img")
         subprocess.run(["cp", "--sparse=always", os.path.join(labtest.BUILD, DISK), self.disk], check=True)
-        self.files = {f"packages/{os.path.basename(path)}": path for path in debs()}
+        self.files = {f"build/deb/{os.path.basename(path)}": path for path in debs()}
         self.files["initrd.img"] = os.path.join(labtest.BUILD, "image", "guest-initrd.gz")
 
     def __enter__(self):
@@ -145,13 +155,21 @@ class Host:
 
     # --- installation ---------------------------------------------------------------------------------------------
 
+    def do(self, block):
+        """Commands of a page of docs/tasks, where its packages are; apt asks nothing. Returns what they show."""
+        said = self.ok(f"set -e; {AS_TOLD}; cd {LAB}; exec 2>&1\n{block.text}", 900)
+        if block.missing(said):
+            raise AssertionError(f"{block.where}: not shown: {block.missing(said)}\n{said}")
+        return said
+
     def install(self):
-        """What docs/install.md says; then what docs/tasks/install.md does before the next start, to the letter, and
-        beside it where the lab has its consoles."""
-        self.ok("export DEBIAN_FRONTEND=noninteractive; apt-get -qy install /lab/packages/*.deb 2>&1", 900)
-        settings, chosen = [block.text for block in tasks.read("install") if block.kind == "deb"]
-        self.ok(f"set -e\n{settings}\ncat >>/etc/default/umbra <<'END'\n{SETTINGS}END\nupdate-grub 2>&1", 600)
-        self.ok(f"set -e\n{chosen}")
+        """What docs/tasks/install.md does before the next start, to the letter; beside it where the lab has its
+        consoles."""
+        self.do(blocks("install", "disk")[0])
+        settings, chosen = blocks("install", "deb")
+        self.do(settings)
+        self.ok(f"cat >>/etc/default/umbra <<'END'\n{SETTINGS}END\nupdate-grub 2>&1", 600)
+        self.do(chosen)
 
     def choose_umbra(self):
         self.ok("grub-reboot umbra")

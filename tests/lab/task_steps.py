@@ -122,4 +122,4 @@ class Walk:
     def do_nothing(self, block):
         """Of what is to be read, or is done by others: test_tasks.py tells it."""
 
-    do_deb = do_elsewhere = do_text = do_nothing
+    do_deb = do_disk = do_elsewhere = do_text = do_nothing

@@ -10,6 +10,7 @@ of the block; a command without such a mark is an error, so that none of them go
     sh lab at NAME                  typed at the shell of the guest NAME, one after the other
     sh build                        in the source tree, after make
     sh deb                          in a Debian with the packages, by make check-deb
+    sh deb, on a disk               the same, one that starts from its own disk, by make check-installed
     sh elsewhere: REASON            not run, since REASON
     json file PATH, text file PATH  the content of that file in the control domain
     text shows                      each line is in what the block before showed: blanks count as one, ... is anything
@@ -32,6 +33,7 @@ KINDS = {
     "guest": r"sh lab at (\S+)",
     "build": r"sh build",
     "deb": r"sh deb",
+    "disk": r"sh deb, on a disk",
     "elsewhere": r"sh elsewhere: (.+)",
     "file": r"(?:json|text) file (/\S+)",
     "shows": r"text shows",

@@ -19,7 +19,7 @@ OURS = UNITS[1:]
 CHANGING = ("boot/grub/grubenv", "tmp/", "var/cache/", "var/lib/apt/", "var/lib/dpkg/", "var/lib/systemd/",
             "var/lib/xen/", "var/log/", "var/tmp/")
 CMDLINE = "console=hvc0 loglevel=4 umbra.test=often"
-GUESTS = {"brief": "shutdown", "kept": "save"}  # and what becomes of each with the host's end
+GUESTS = {"web1": "shutdown", "kept": "save"}  # and what becomes of each with the host's end
 
 
 class Stages:
@@ -108,12 +108,16 @@ class Installed(unittest.TestCase):
 
     def check_log(self):
         """In the journal by the guest's name, and in the file, which a report has."""
-        self.ok("umbra reboot --wait brief")
-        self.wait_lives("brief", 2)
-        journal = self.ok("journalctl -q --no-pager -o cat -u umbra-supervisor DOMAIN=brief")
-        self.assertRegex(journal, r"(?m)^brief: started again as domain \d+$")
+        self.ok("umbra reboot --wait web1")
+        self.wait_lives("web1", 2)
+        journal = self.ok("journalctl -q --no-pager -o cat -u umbra-supervisor DOMAIN=web1")
+        self.assertRegex(journal, r"(?m)^web1: started again as domain \d+$")
         self.assertEqual(self.ok("journalctl -q --no-pager -o cat -u umbra-supervisor DOMAIN=kept"), "")
-        self.assertRegex(self.ok("umbra bug-info"), r"(?m)Z brief: started again as domain \d+$")
+        self.assertRegex(self.ok("umbra bug-info"), r"(?m)Z web1: started again as domain \d+$")
+        _, status, _ = installed.blocks("install", "disk")
+        self.host.do(status)
+        (journal,) = installed.blocks("no-boot", "disk")
+        self.assertRegex(self.host.do(journal), r"web1: started again as domain \d+\n")
 
     # --- stages ---------------------------------------------------------------------------------------------------
 
@@ -158,9 +162,9 @@ class Installed(unittest.TestCase):
         self.assertEqual(self.console("kept").count("umbra-guest: up"), 1)
         ticks = self.ticks("kept")
         self.assertEqual(ticks, sorted(set(ticks)))
-        self.wait_lives("brief", 3)
+        self.wait_lives("web1", 3)
         self.check_guests()
-        self.assertIn("umbra-guest: poweroff", self.console("brief"))
+        self.assertIn("umbra-guest: poweroff", self.console("web1"))
         self.assertEqual(self.ok("ls /var/lib/umbra/save"), "")
         self.assertEqual(self.ok("ls -A /var/lib/xen/save 2>/dev/null; true"), "")
 
@@ -177,7 +181,8 @@ class Installed(unittest.TestCase):
     @stage
     def test_5_purged(self):
         """The menu is what it was; left are the files of the administrator's."""
-        self.ok(f"apt-get -qy purge {' '.join(installed.PACKAGES)} 2>&1", 900)
+        *_, purge = installed.blocks("install", "disk")
+        self.host.do(purge)
         self.assertEqual(self.menu(), self.menu_before)
         after = self.files()
         self.assertEqual(sorted(after - self.files_before),

@@ -41,8 +41,8 @@ class NotHere(unittest.TestCase):
 
 
 def reason_of(block):
-    if block.kind == "deb":
-        return "make check-deb runs it"
+    if block.kind in ("deb", "disk"):
+        return f"make check-{'deb' if block.kind == 'deb' else 'installed'} runs it"
     if block.kind == "ends" and not labtest.LONG:
         return "it ends the machine: UMBRA_LONG=1 runs it"
     return block.what if block.kind == "elsewhere" else None
