@@ -211,8 +211,10 @@ class Pv(EachPart, Accidents):
 
 
 class Breaks(EachPart, Accidents):
-    """Something of the host, which has a disk of the guest's: the guest numbers it with its ticks."""
+    """Something of the host, which has a disk of the guest's: the guest numbers it with its ticks. Little memory is
+    soon taken."""
 
+    machine_options = {"memory": 1024}
     keys = {**Accidents.keys, "ramdisk": devices.INITRD, "disk": [f"{DISK},,xvda"]}
     hows = tuple(BREAKS)
 
@@ -251,7 +253,7 @@ class Breaks(EachPart, Accidents):
 
 @long_one
 class BreaksOnNestedPaging(Breaks):
-    machine_options = {"smp": 1}
+    machine_options = {**Breaks.machine_options, "smp": 1}
     keys = {**Breaks.keys, "hap": True}
 
 
