@@ -50,11 +50,10 @@ static const char *const own_id = "/proc/sys/kernel/random/boot_id";
 static struct guest_state its; /* the guest's record where it comes from */
 
 /* A guest that asks with these options; its question and its stream, which it went away by, are files then. */
-static void keep_guest(void **state, const char *options)
+static void keep_guest(const char *options)
 {
     char line[80];
 
-    created(state);
     its = the_record();
     snprintf(line, sizeof(line), "migrate -n%s -T old web2 localhost", options);
     assert_int_equal(run(line), 1);
@@ -167,12 +166,32 @@ static void test_as_the_move(void **state)
 
     for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
         migrate_boot_id = own_id; /* of the asker */
-        if (!options || strcmp(options, list[i].options) != 0)
-            keep_guest(state, options = list[i].options);
+        if (!options || strcmp(options, list[i].options) != 0) {
+            created(state);
+            keep_guest(options = list[i].options);
+        }
         migrate_boot_id = ELSE;
         meets(state, &list[i]);
     }
     meets(state, &(struct obstacle){" -D", GUEST_UNKNOWN, false, "dom", (uint32_t)its.domid, "its number is taken"});
+    migrate_boot_id = own_id;
+}
+
+/* The host has CPUs 0 to 3. */
+static void test_cpus(void **state)
+{
+    struct obstacle o = {"", GUEST_RUNNING, false, NULL, 0, NULL};
+
+    for (int i = 0; i < 2; i++) {
+        migrate_boot_id = own_id;
+        created(state);
+        assert_int_equal(umbra("destroy web2"), 0);
+        assert_int_equal(umbra(i ? "create -e g.json cpus=\"4-6\"" : "create -e g.json cpus=\"3-6\""), 0);
+        keep_guest("");
+        migrate_boot_id = ELSE;
+        o.why = i ? "cpus 4-6: this host has CPUs 0 to 3" : NULL;
+        meets(state, &o);
+    }
     migrate_boot_id = own_id;
 }
 
@@ -263,9 +282,9 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_check, fresh),        cmocka_unit_test_setup(test_as_the_move, fresh),
-        cmocka_unit_test_setup(test_own_host, fresh),     cmocka_unit_test_setup(test_versions, fresh),
-        cmocka_unit_test_setup(test_old_receiver, fresh),
+        cmocka_unit_test_setup(test_check, fresh),       cmocka_unit_test_setup(test_cpus, fresh),
+        cmocka_unit_test_setup(test_as_the_move, fresh), cmocka_unit_test_setup(test_own_host, fresh),
+        cmocka_unit_test_setup(test_versions, fresh),    cmocka_unit_test_setup(test_old_receiver, fresh),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -70,6 +70,26 @@ static int name_guest(struct config *c, bool from_here, struct guest_state *gs, 
     return 0;
 }
 
+/* Of those that it may run on, this host has one at least. */
+static int check_cpus(struct ctl *ctl, const struct config *c, struct ctl_error *err)
+{
+    uint8_t map[CONFIG_MAX_CPUS / 8];
+    struct ctl_host_info host;
+    int rc;
+
+    if (!c->cpus || config_cpu_map(c->cpus, map))
+        return 0;
+    rc = ctl_host_info(ctl, &host, err);
+    if (rc < 0)
+        return rc;
+    for (unsigned i = 0; i <= host.max_cpu_id && i < CONFIG_MAX_CPUS; i++) {
+        if (map[i / 8] >> i % 8 & 1)
+            return 0;
+    }
+    return ctl_error_set(err, -EINVAL, "bind it to CPUs", NULL, NULL, "cpus %s: this host has CPUs 0 to %u", c->cpus,
+                         host.max_cpu_id);
+}
+
 int migrate_may_come(struct ctl *ctl, struct config *c, bool is_asked, struct taking *taking, struct ctl_error *err)
 {
     int from_here, rc;
@@ -78,6 +98,8 @@ int migrate_may_come(struct ctl *ctl, struct config *c, bool is_asked, struct ta
     rc = from_here = comes_from_here(ctl, c, is_asked, &taking->twin, err);
     if (rc == 0)
         rc = check_name(ctl, c->name, err);
+    if (rc >= 0)
+        rc = check_cpus(ctl, c, err);
     if (rc >= 0)
         rc = guest_devices_movable(c, err);
     if (rc >= 0)
