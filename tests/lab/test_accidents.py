@@ -19,7 +19,7 @@ DISK, HIDDEN, FILLED = "/run/accident.img", "/run/accident.hidden", "/run/filled
 # What breaks by which command, and what the operator is told if it matters. Who has the disk open, keeps it.
 BREAKS = {"memory": (f"{FILL} >{FILLED}", "memory"),
           "gone": (f"mv {DISK} {HIDDEN}", f"{DISK} cannot be found"),
-          "empty": (f"mv {DISK} {HIDDEN}; : >{DISK}", f"{DISK} is shorter than a sector")}
+          "empty": (f"ln {DISK} {HIDDEN}; : >{DISK}.new; mv {DISK}.new {DISK}", f"{DISK} is shorter than a sector")}
 MEND = (f"[ ! -e {HIDDEN} ] || mv {HIDDEN} {DISK}; "
         f"[ ! -e {FILLED} ] || {{ umbra destroy $(cat {FILLED}) && rm {FILLED}; }}")
 WORDS = 4  # of the receiver: it is there, the guest is, how it started, and with which result
