@@ -91,6 +91,11 @@ test_suspend-srcs   := $(patsubst %,tests/unit/%.c,test_suspend fake_xs store_be
                        $(patsubst %,tools/libctl/%.c,suspend request xenstore error)
 test_suspend-cflags := $(test_device-cflags)
 
+units              += test_lookup
+test_lookup-srcs   := $(patsubst %,tests/unit/%.c,test_lookup fake_xs) \
+                      $(patsubst %,tools/libctl/%.c,lookup console xenstore error)
+test_lookup-cflags := $(test_device-cflags)
+
 units                   += test_build_fails
 test_build_fails-srcs   := $(patsubst %,tests/unit/%.c,test_build_fails fake_host fake_xs) $(ctl-srcs)
 test_build_fails-cflags := $(test_device-cflags)

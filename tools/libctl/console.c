@@ -39,9 +39,8 @@ int ctl_console_tty(struct ctl *ctl, uint32_t domid, unsigned timeout_ms, char *
     xs_watch(ctl->store, node, "console");
     while (!(*path = tty_named(ctl, domid)) && rc == 0) {
         rc = ctl_domain_info(ctl, domid, &info, err);
-        if (rc == 0) {
-            rc = ctl_store_wait(ctl, until);
-        }
+        rc = rc < 0 ? rc : ctl_store_answers(ctl, err);
+        rc = rc < 0 ? rc : ctl_store_wait(ctl, until);
     }
     xs_unwatch(ctl->store, node, "console");
     if (*path) {

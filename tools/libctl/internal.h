@@ -118,6 +118,8 @@ int ctl_disks_flush_early(struct ctl *ctl, uint32_t domid, int (*go_on)(void *ct
 int ctl_path(char path[CTL_PATH_MAX], const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Fills *err for what xenstored, or the library, said. Returns the code: -ECONNREFUSED for a daemon that has ended. */
 int ctl_store_fail(struct ctl *ctl, struct ctl_error *err, int code, const char *step, const char *path);
+/* 0: whatever was not found is not there. Else it may be, and xenstored does not answer, as *err says. */
+int ctl_store_answers(struct ctl *ctl, struct ctl_error *err);
 /* Node of a domain: /local/domain/N/<node>; a copy, or NULL. */
 char *ctl_store_read_domain(struct ctl *ctl, uint32_t domid, const char *node, struct ctl_error *err);
 /* Takes away a node that is a parent of others when nothing is left below it; one that is made meanwhile is seen. */

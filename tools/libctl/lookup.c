@@ -51,7 +51,7 @@ int ctl_domain_find(struct ctl *ctl, const char *name_or_id, uint32_t *domid, st
 {
     int64_t id = parse_id(name_or_id);
     struct ctl_domain_info *list;
-    int count = ctl_domain_list(ctl, &list, err), found = -1;
+    int count = ctl_domain_list(ctl, &list, err), found = -1, rc;
 
     if (count < 0) {
         return count;
@@ -66,21 +66,28 @@ int ctl_domain_find(struct ctl *ctl, const char *name_or_id, uint32_t *domid, st
         *domid = list[found].domid;
     }
     free(list);
-    if (found < 0 && !ctl_store_handle(ctl, err)) {
-        return -ECONNREFUSED; /* which is why no name was known */
+    if (found >= 0) {
+        return 0;
     }
-    if (found < 0) {
-        return ctl_error_set(err, -ESRCH, "find a domain", name_or_id, "list the domains to see those that exist",
-                             "no domain has that name%s", id >= 0 ? " or id" : "");
+    rc = ctl_store_answers(ctl, err);
+    if (rc < 0) {
+        return rc; /* which is why no name was known */
     }
-    return 0;
+    return ctl_error_set(err, -ESRCH, "find a domain", name_or_id, "list the domains to see those that exist",
+                         "no domain has that name%s", id >= 0 ? " or id" : "");
 }
 
 int ctl_domain_name(struct ctl *ctl, uint32_t domid, char **name, struct ctl_error *err)
 {
+    int rc;
+
     *name = ctl_store_read_domain(ctl, domid, "name", NULL);
-    if (!*name) {
-        return ctl_fail_domain(ctl, err, -ENOENT, CTL_AT("find a domain's name", domid), "it has no name in xenstore");
+    if (*name) {
+        return 0;
     }
-    return 0;
+    rc = ctl_store_answers(ctl, err);
+    if (rc < 0) {
+        return rc;
+    }
+    return ctl_fail_domain(ctl, err, -ENOENT, CTL_AT("find a domain's name", domid), "it has no name in xenstore");
 }

@@ -68,6 +68,19 @@ char *ctl_store_read(struct ctl *ctl, const char *path, struct ctl_error *err)
     return value;
 }
 
+int ctl_store_answers(struct ctl *ctl, struct ctl_error *err)
+{
+    struct ctl_error why = {0};
+    char *value = ctl_store_read(ctl, "/", &why);
+    bool answers = value || why.code == -ENOENT;
+
+    free(value);
+    if (!answers && err) {
+        *err = why;
+    }
+    return answers ? 0 : why.code;
+}
+
 char *ctl_store_read_domain(struct ctl *ctl, uint32_t domid, const char *node, struct ctl_error *err)
 {
     char path[CTL_PATH_MAX];
