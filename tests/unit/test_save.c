@@ -249,6 +249,37 @@ static void test_name_is_on_disk(void **state)
     assert_true(exists(FILE_NAME) && !guest());
 }
 
+/*
+ * xenstored ends at any moment: the guest is in the file and nowhere else, or goes on without one; a copy is there as
+ * well as the guest.
+ */
+static void test_store_dies(void **state)
+{
+    for (int copy = 0; copy < 2; copy++) {
+        bool dies = true;
+        int told = 0;
+
+        for (int point = 1; dies; point++) {
+            int rc;
+
+            created(state);
+            fake->store_dies_at = point;
+            rc = umbra(copy ? "save -c web2 " FILE_NAME : "save web2 " FILE_NAME);
+            told += rc == 0 && strstr(err_text, "it is saved all the same");
+            dies = fake->store_fails;
+            fake->store_fails = fake->store_dies_at = 0;
+            assert_int_equal(exists(FILE_NAME), rc == 0);
+            assert_false(exists(FILE_NAME ".partial"));
+            assert_int_equal(guest() != NULL, rc || copy);
+            settle_all();
+            assert_int_equal(records(), rc || copy);
+            if (guest())
+                runs();
+        }
+        assert_true(told > 0);
+    }
+}
+
 /* One that suspends when nobody waits any more is woken by whoever looks after it. */
 static void test_too_late(void **state)
 {
@@ -487,6 +518,7 @@ int main(void)
         cmocka_unit_test_setup(test_goes_on, fresh),
         cmocka_unit_test_setup(test_failures, fresh),
         cmocka_unit_test_setup(test_name_is_on_disk, fresh),
+        cmocka_unit_test_setup(test_store_dies, fresh),
         cmocka_unit_test_setup(test_too_late, fresh),
         cmocka_unit_test_setup(test_wakes_later, fresh),
         cmocka_unit_test_setup(test_target, fresh),

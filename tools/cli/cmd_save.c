@@ -136,17 +136,41 @@ static int take(struct save *s, struct ctl_error *err)
     return rc;
 }
 
+/* The file is whole, and the guest where it was to be. What its record says of that, nobody relies on. */
+static int saved_all_the_same(const struct save *s, struct ctl_error *err)
+{
+    snprintf(err->hint, sizeof(err->hint), "it is saved all the same; the supervisor sees to the rest");
+    cli_fail(s->cli, s->name, err, CLI_NO_DOMAIN);
+    return 0;
+}
+
+/* From here on the file is the guest: its domain goes, whether xenstored can be told or not. */
+static int end(struct save *s, struct ctl_error *err)
+{
+    int rc = guest_end(s->cli->ctl, &s->gs, err);
+    struct ctl_domain_info info;
+
+    if (rc >= 0)
+        return rc;
+    ctl_domain_destroy(s->cli->ctl, s->domid, NULL);
+    if (ctl_domain_info(s->cli->ctl, s->domid, &info, NULL) >= 0 && !info.dying)
+        return rc;
+    return saved_all_the_same(s, err);
+}
+
 static int let_go(struct save *s, struct ctl_error *err)
 {
     bool paused = s->args->value['p'] != NULL;
     int rc;
 
     if (!paused && !s->args->value['c'])
-        return guest_end(s->cli->ctl, &s->gs, err);
+        return end(s, err);
     rc = paused ? ctl_domain_pause(s->cli->ctl, s->domid, err) : 0;
     if (rc >= 0)
         rc = ctl_domain_go_on(s->cli->ctl, s->domid, err);
-    return rc < 0 ? rc : put_phase(s, GUEST_RUNNING, err);
+    if (rc >= 0 && put_phase(s, GUEST_RUNNING, err) < 0)
+        rc = saved_all_the_same(s, err);
+    return rc;
 }
 
 static int report(const struct save *s)
