@@ -147,15 +147,14 @@ static int saved_all_the_same(const struct save *s, struct ctl_error *err)
 /* From here on the file is the guest: its domain goes, whether xenstored can be told or not. */
 static int end(struct save *s, struct ctl_error *err)
 {
-    int rc = guest_end(s->cli->ctl, &s->gs, err);
+    int rc = guest_end(s->cli->ctl, &s->gs, err), there;
     struct ctl_domain_info info;
 
     if (rc >= 0)
         return rc;
     ctl_domain_destroy(s->cli->ctl, s->domid, NULL);
-    if (ctl_domain_info(s->cli->ctl, s->domid, &info, NULL) >= 0 && !info.dying)
-        return rc;
-    return saved_all_the_same(s, err);
+    there = ctl_domain_info(s->cli->ctl, s->domid, &info, NULL);
+    return there == -ESRCH || (there >= 0 && info.dying) ? saved_all_the_same(s, err) : rc;
 }
 
 static int let_go(struct save *s, struct ctl_error *err)
