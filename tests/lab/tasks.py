@@ -8,6 +8,8 @@ of the block; a command without such a mark is an error, so that none of them go
     sh lab, then ^] at NAME         one that attaches to NAME's console: ^] is typed when that has said the next block
     sh lab, which ends the machine  and the console of the machine shows the next block
     sh lab at NAME                  typed at the shell of the guest NAME, one after the other
+    sh lab, after the connection broke at NAME
+                                    the permission to go on at the other host was lost, and NAME sleeps
     sh build                        in the source tree, after make
     sh deb                          in a Debian with the packages, by make check-deb
     sh deb, on a disk               the same, one that starts from its own disk, by make check-installed
@@ -31,6 +33,7 @@ KINDS = {
     "console": r"sh lab, then \^\] at (\S+)",
     "ends": r"sh lab, which ends the machine",
     "guest": r"sh lab at (\S+)",
+    "broken": r"sh lab, after the connection broke at (\S+)",
     "build": r"sh build",
     "deb": r"sh deb",
     "disk": r"sh deb, on a disk",
