@@ -2,11 +2,12 @@
 """The console daemon, the supervisor and xenstored are killed while guests run: guests go on, whoever asks is told, and
 what can be had again is there when they are started again."""
 
+import random
 import re
 import time
 
 from labtest import HOME, LONG, LabTest, long_one
-from soak import KILL_CONSOLE, KILL_SUPERVISOR
+from soak import KILL_CONSOLE, KILL_SUPERVISOR, first_seed
 from tiny import SLEEP, tiny_kernel
 
 TICK = r"umbra-guest: tick (\d+)\n"
@@ -134,3 +135,92 @@ class Xenstored(Daemons):
         self.wait_gone("teller")
         self.ok("umbra unpause new")
         self.wait_gone("new")
+
+
+SAVED = "/run/mover.save"
+# Verbs, and for about how many seconds each is at work.
+AT_WORK = {f"create -q {HOME}/tiny.json": 0.8, "destroy mover": 0.5, "rename mover moved": 0.3,
+           "migrate -T 'exec umbra migrate-receive' mover localhost": 8, f"save mover {SAVED}": 4,
+           "shutdown -w mover": 4, "reboot -w mover": 5, "mem-set mover 80": 0.3, "vcpu-set mover 1": 0.3,
+           "console mover": 1, f"restore {SAVED}": 3}
+# One, and after a moment of it xenstored's end; then what comes of it: its words, and how it ended.
+AMID = """
+rm -f /run/status; (sleep 8; printf '\\035') | (timeout 120 umbra {verb} >/run/said 2>&1; echo $? >/run/status) &
+usleep {delay}; kill -9 $(cat /run/xenstored.pid)
+for i in $(seq 1250); do [ -e /run/status ] && break; usleep 100000; done
+cat /run/said; echo ended with $(cat /run/status)
+"""
+
+
+class XenstoredAnyTime(Daemons):
+    """On one more machine: xenstored is killed while a verb is at work, and comes back; then with the next verb.
+    UMBRA_SEED repeats the order and the delays."""
+
+    machine_options = {"append": ("loglvl=all", "guest_loglvl=all")} if LONG else {}
+
+    def taken(self):
+        """By guests, of what outlives xenstored."""
+        info = self.json("umbra --json info")
+        return {"free": info["free_memory_kib"] + info["scrub_memory_kib"] - info["outstanding_claims_kib"],
+                "channels": self.ok("lsevtchn 0").count("\n"), "domains": self.domains(),
+                "files": self.ok(f"ls /run/umbra/records; ls {SAVED}* 2>/dev/null; true")}
+
+    def domains(self):
+        return {row["domid"]: row["state"] for row in self.json("umbra --json list") if row["domid"]}
+
+    def amid(self, verb, seconds):
+        """How it ended."""
+        if verb.startswith("restore"):
+            self.ok(f"umbra save mover {SAVED}", 240)
+        text = self.ok(AMID.format(verb=verb, delay=int(seconds * 1e6)), 240)
+        said, status = re.fullmatch(r"(?s)(.*)ended with (\d+)\n", text).groups()
+        print(f"      {verb}, killed after {seconds:.2f} s: {status}: {said.strip()[-300:]}", flush=True)
+        self.assertIn(status, "01", said)
+        if status == "1":
+            self.assertIn("xenstored does not answer", said)
+            self.assertEqual(self.ok(f"ls {SAVED}* 2>/dev/null; true"), SAVED + "\n" if "restore" in verb else "")
+
+    def go_on(self, steady):
+        """Guests, each once at most."""
+        last = self.ticks("steady")[-1]
+        self.wait_console("steady", f"umbra-guest: tick {last + 3}\n")
+        self.assertIn(GONE, self.told("timeout 20 umbra list"))
+        states = self.domains()
+        self.assertIn(states.pop(steady), ("running", "blocked"))
+        self.assertLessEqual(sum(state in ("running", "blocked") for state in states.values()), 1, states)
+
+    def comes_back(self, steady):
+        """Whoever lives is known again by its name; all can be taken away."""
+        self.ok(f"{START_XENSTORED}; sleep 3")
+        self.assertIn("has forgotten all guests", self.told())
+        self.ok(f"umbra create -q -p {HOME}/after.json")
+        self.assertIn("take no request", self.told())
+        self.assertEqual(self.guests()["steady"][0], steady)
+        self.assertEqual(sorted(row[0] for row in self.guests().values()), sorted(self.domains()))
+        self.destroy_all()
+        self.ok(f"rm -f {SAVED}")
+
+    def round(self, verb, seconds):
+        steady = self.create("steady", memory=96)
+        self.create("mover", memory=96)
+        for name in ("steady", "mover"):
+            self.wait_console(name, "umbra-guest: tick 2\n")
+        self.amid(verb, seconds)
+        self.go_on(steady)
+        self.comes_back(steady)
+
+    @long_one
+    def test_killed(self):
+        seed = first_seed()
+        print(f"      UMBRA_SEED={seed}", flush=True)
+        chosen, before = random.Random(seed), None
+        self.machine.put(f"{HOME}/tiny.elf", tiny_kernel(SLEEP))
+        for name in ("tiny", "after"):
+            self.guest_file(name, memory=16, kernel=f"{HOME}/tiny.elf", ramdisk=None)
+        for verb, longest in chosen.sample(sorted(AT_WORK.items()), len(AT_WORK)) * 2:
+            self.round(verb, chosen.uniform(0, longest))
+            before = before or self.taken()
+            deadline = time.monotonic() + 60
+            while self.taken() != before and time.monotonic() < deadline:
+                time.sleep(0.5)
+            self.assertEqual(self.taken(), before, verb)
