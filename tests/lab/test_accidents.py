@@ -210,7 +210,7 @@ class Pv(EachPart, Accidents):
     turn = 2
 
 
-class Breaks(EachPart, Accidents):
+class Breaks(Accidents):
     """Something of the host, which has a disk of the guest's: the guest numbers it with its ticks. Little memory is
     soon taken."""
 
@@ -252,19 +252,19 @@ class Breaks(EachPart, Accidents):
 
 
 @long_one
-class BreaksOnNestedPaging(Breaks):
+class BreaksOnNestedPaging(EachPart, Breaks):
     machine_options = {**Breaks.machine_options, "smp": 1}
     keys = {**Breaks.keys, "hap": True}
 
 
 @long_one
-class BreaksOnShadows(Breaks):
+class BreaksOnShadows(EachPart, Breaks):
     keys = {**Breaks.keys, "hap": False}
     turn = 1
 
 
 @long_one
-class BreaksPv(Breaks):
+class BreaksPv(EachPart, Breaks):
     keys = {**Breaks.keys, "type": "pv"}
     turn = 2
 
