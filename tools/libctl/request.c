@@ -100,7 +100,6 @@ struct waiting {
     uint64_t until;
     const struct ctl_wait *w;
     bool said; /* go_on has given up, or xenstored: *err has why */
-    bool lost; /* there is nobody who could withdraw the request */
 };
 
 /* Until something may have changed, or w->go_on is to be asked again. */
@@ -135,7 +134,7 @@ static int wait_taken(struct ctl *ctl, uint32_t domid, const char *word, struct 
         if (taken || ctl_domain_info(ctl, domid, &info, NULL) < 0 || info.shutdown || info.dying) {
             return 0;
         }
-        s->lost = s->said = rc < 0;
+        s->said = rc < 0;
         rc = rc < 0 ? rc : wait_some(ctl, s, err);
         if (rc < 0) {
             return rc;
@@ -187,8 +186,8 @@ static int wait_answer(struct ctl *ctl, uint32_t domid, const char *word, struct
 {
     int rc = wait_taken(ctl, domid, word, s, err), withdrawn;
 
-    if (rc == 0 || s->lost) {
-        return rc;
+    if (rc == 0) {
+        return 0;
     }
     withdrawn = withdraw(ctl, domid, word, err);
     if (withdrawn <= 0) {
