@@ -2,8 +2,10 @@
 """Debian's stock kernel as PVH guest, created, seen, ended, gone: on shadows, where it works at its page tables
 meanwhile, and on nested paging."""
 
+import time
+
 import churn
-from labtest import LabTest, long_one
+from labtest import CMDLINE, LabTest, long_one
 
 CONFIG = {"type": "pvh", "memory": 160}
 
@@ -35,6 +37,20 @@ class Kernel(KernelTest):
         self.ok("umbra shutdown -w pvh", 180)
         self.wait_gone("pvh")
         self.wait_footprint(before)
+
+    def test_interrupts_come_once(self):
+        """Whenever the emulator's loop is left, as it is here again and again, no interrupt comes a second time
+        (docs/debugging.md): a kernel that has just entered by SYSCALL does not survive one."""
+        self.create("pvh", **CONFIG, vcpus=1, hap=False, cmdline=f"{CMDLINE} umbra.test=count")
+        self.wait_console("pvh", "(?s)guest# .*umbra-guest: count 20 ", 240)
+        self.type_in("pvh", "dd if=/dev/zero of=/dev/null bs=1 & echo all syscal''ls", "all syscalls")
+        for _ in range(3000):
+            self.machine.stand_still()
+            self.machine.go_on()
+            time.sleep(0.003)
+        done = self.console_log("pvh").count("umbra-guest: count ")
+        self.wait_console("pvh", f"umbra-guest: count {done + 5} ", 60)
+        self.ok("umbra destroy pvh")
 
     @long_one
     def test_four_processors(self):

@@ -21,7 +21,7 @@ static struct vmcb block;
 static struct hvm_vcpu h = {.vendor = &block};
 static struct domain d;
 static struct vcpu v = {.hvm = &h, .domain = &d};
-static unsigned int ended;
+static unsigned int ended, interrupts;
 
 /* ---- the rest of the hypervisor ---- */
 
@@ -41,6 +41,13 @@ void hvm_inject(struct vcpu *of, unsigned int vector, bool has_error, uint32_t e
 void svm_enter(struct cpu_user_regs *of, uint64_t guest_vmcb, uint64_t host)
 {
     fail();
+}
+
+void apic_send_ipi(unsigned int cpu, uint8_t vector)
+{
+    assert_int_equal(cpu, smp_processor_id());
+    assert_int_equal(vector, VECTOR_EVENT_CHECK);
+    interrupts++;
 }
 
 struct page_info *frame_table;
@@ -153,11 +160,35 @@ static void test_third_is_the_last(void **state)
     assert_int_equal(svm_ops.get_event(&v), NONE);
 }
 
+/* On QEMU's translator the guest comes back at once after an interrupt, and only then. */
+static void test_injected_is_forgotten(void **state)
+{
+    static const struct {
+        bool tcg;
+        uint64_t event;
+        unsigned int interrupts;
+    } cases[] = {{true, EVENT_VALID | 0xf3, 1},
+                 {true, EVENT_VALID | 0, 1},
+                 {true, 0xf3, 0},
+                 {true, EVENT_VALID | EVENT_NMI | 2, 0},
+                 {true, EVENT_VALID | EVENT_EXCEPTION | TRAP_PF, 0},
+                 {false, EVENT_VALID | 0xf3, 0}};
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+        cpu_features.tcg = cases[i].tcg;
+        block.eventinj = cases[i].event;
+        interrupts = 0;
+        forget_injected(&block);
+        assert_int_equal(interrupts, cases[i].interrupts);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_exceptions),
         cmocka_unit_test(test_third_is_the_last),
+        cmocka_unit_test(test_injected_is_forgotten),
     };
 
     return cmocka_run_group_tests_name("svm: events", tests, NULL, NULL);

@@ -5,6 +5,7 @@
  * chapter 15.
  */
 #include <hv/heap.h>
+#include <hv/irq.h>
 #include <xen/sched.h>
 #include <hv/x86.h>
 #include "vmcb.h"
@@ -267,6 +268,17 @@ static void svm_set_event(struct vcpu *v, uint64_t event)
         c->general1 |= G1_IRET;
 }
 
+/*
+ * QEMU keeps the vector of an interrupt that VMRUN has delivered until the next exit, and delivers it once more
+ * whenever its loop is left before that, with interrupts off too (docs/debugging.md). So an interrupt for the host is
+ * made to wait, which brings the guest back before its next instruction.
+ */
+static void forget_injected(const struct vmcb *c)
+{
+    if (cpu_features.tcg && (c->eventinj & EVENT_VALID) && !(c->eventinj & EVENT_TYPE))
+        apic_send_ipi(smp_processor_id(), VECTOR_EVENT_CHECK);
+}
+
 static void svm_run(struct vcpu *v, struct vmexit *x)
 {
     struct cpu_user_regs *regs = guest_cpu_user_regs();
@@ -286,6 +298,7 @@ static void svm_run(struct vcpu *v, struct vmexit *x)
     c->tsc_offset = v->hvm->tsc_offset;
     c->clean = 0;
     asid_take(v->hvm, c);
+    forget_injected(c);
     svm_enter(regs, virt_to_maddr(c).n, virt_to_maddr(this_cpu(host_vmcb)).n);
     if (cpu_features.tcg)
         write_cr8(0); /* QEMU may have lost an interrupt at the exit (docs/debugging.md); now it looks for one */
