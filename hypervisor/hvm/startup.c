@@ -12,9 +12,20 @@
 
 #define START_VALID 0x100u
 
+/* Nobody is left who could start v again. */
+static void last_stopped(struct vcpu *v, const char *how)
+{
+    printk(XLOG_INFO "d%uv%u %s (d%uv%u at %lx), the last that was up\n", v->domain->id, v->vcpu_id, how,
+           current->domain->id, current->vcpu_id, guest_cpu_user_regs()->rip);
+    domain_shutdown(v->domain, SHUTDOWN_poweroff);
+}
+
 void hvm_init_signal(struct vcpu *v)
 {
+    bool last;
+
     spin_lock(&v->domain->life_lock);
+    last = v->is_initialised && !other_vcpu_up(v);
     if (v->is_initialised) {
         v->is_initialised = false;
         WRITE_ONCE(v->hvm->lapic->start, 0);
@@ -22,6 +33,8 @@ void hvm_init_signal(struct vcpu *v)
             vcpu_sleep_nosync(v);
     }
     spin_unlock(&v->domain->life_lock);
+    if (last)
+        last_stopped(v, "was stopped by INIT");
 }
 
 void hvm_startup_signal(struct vcpu *v, uint8_t vector)
@@ -41,20 +54,16 @@ void hvm_startup_signal(struct vcpu *v, uint8_t vector)
 /* HLT with interrupts off: only INIT, and a start-up message after it, goes on from there. */
 void hvm_stop_for_good(struct vcpu *v)
 {
-    struct vcpu *other;
-    bool up = false;
+    bool told, up;
 
     spin_lock(&v->domain->life_lock);
-    if (!READ_ONCE(v->hvm->lapic->start))
+    told = READ_ONCE(v->hvm->lapic->start);
+    up = told || other_vcpu_up(v);
+    if (!told)
         set_bit(VPF_down, &v->pause_flags);
-    for_each_vcpu (v->domain, other)
-        up |= !test_bit(VPF_down, &other->pause_flags);
     spin_unlock(&v->domain->life_lock);
-    if (!up) {
-        printk(XLOG_INFO "d%uv%u has halted with interrupts off at %lx, the last that was up\n", v->domain->id,
-               v->vcpu_id, guest_cpu_user_regs()->rip);
-        domain_shutdown(v->domain, SHUTDOWN_poweroff);
-    }
+    if (!up)
+        last_stopped(v, "has halted with interrupts off");
     raise_softirq(SOFTIRQ_SCHEDULE);
 }
 

@@ -125,11 +125,14 @@ int mask_from_guest(cpumask_t *m, const struct xenctl_bitmap *b)
 
 int mask_to_guest(const struct xenctl_bitmap *b, cpumask_t m)
 {
-    unsigned int bytes = (MIN(b->nr_bits, 64u) + 7) / 8;
+    unsigned int bits = MIN(b->nr_bits, nr_cpus), bytes = (MIN(b->nr_bits, 64u) + 7) / 8;
+    size_t rest = (b->nr_bits + 7ull) / 8 - bytes;
 
-    if (b->nr_bits < 64)
-        m.bits &= (1ull << b->nr_bits) - 1;
-    return guest_copy_to(b->bitmap.p, &m, bytes);
+    if (bits < 64)
+        m.bits &= (1ull << bits) - 1;
+    if (guest_copy_to(b->bitmap.p, &m, bytes))
+        return -EFAULT;
+    return rest ? guest_clear((char *)b->bitmap.p + bytes, MIN(rest, (size_t)PAGE_SIZE)) : 0;
 }
 
 #define AFFINITY_FLAGS (XEN_VCPUAFFINITY_HARD | XEN_VCPUAFFINITY_SOFT | XEN_VCPUAFFINITY_FORCE)

@@ -114,6 +114,8 @@ static long acquire_resource(struct hcall *hc, unsigned int start)
         return -ESRCH;
     if (r.frame_list.p) {
         rc = list_resource(d, &r, &start);
+    } else if (r.nr_frames || start) { /* with neither it asks how many there are */
+        rc = -EINVAL;
     } else {
         r.nr_frames = is_status(&r) ? grant_max_status_frames(d) : grant_max_frames(d);
         rc = r.nr_frames ? copy_field_to_guest(g, &r, nr_frames) : -EINVAL;

@@ -67,10 +67,18 @@ static long bring_up(struct vcpu *v)
     return rc;
 }
 
+/* The last one that is up stays so, and the domain is powered off: nobody could bring it up again. */
 static long bring_down(struct vcpu *v)
 {
-    if (!test_and_set_bit(VPF_down, &v->pause_flags))
+    bool last;
+
+    spin_lock(&v->domain->life_lock);
+    last = !other_vcpu_up(v);
+    if (!last && !test_and_set_bit(VPF_down, &v->pause_flags))
         vcpu_sleep_nosync(v);
+    spin_unlock(&v->domain->life_lock);
+    if (last)
+        domain_shutdown(v->domain, SHUTDOWN_poweroff);
     return 0;
 }
 

@@ -423,6 +423,7 @@ static void test_grant_resources(void **state)
     assert_int_equal(acquire(0, 0, 0, NULL), 250);
     assert_int_equal(acquire(1, 0, 0, NULL), 32);
     assert_int_equal(acquire(2, 0, 0, NULL), -EINVAL);
+    assert_int_equal(acquire(0, 0, 1, NULL), -EINVAL); /* neither a question nor a list */
     assert_int_equal(acquire(1, 0, 1, list), -EINVAL); /* version 1 */
     assert_int_equal(acquire(0, 250, 1, list), -EINVAL);
     assert_int_equal(acquire(0, ~0ull, 2, list), -EINVAL);

@@ -82,6 +82,32 @@ static void test_register_info(void **state)
     assert_int_equal(register_info(2, mine, 0), -ENOENT);
 }
 
+/* The last that is up stays so, and the domain is over. */
+static void test_down(void **state)
+{
+    struct domain *d = core_guest(2, 0);
+
+    core_as(d->vcpu[0]);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_down, 1, 0), 0);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_is_up, 1, 0), 0);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_down, 1, 0), 0); /* again: nothing new */
+    assert_false(d->is_shutting_down);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_up, 1, 0), 0);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_down, 0, 0), 0);
+    assert_false(d->is_shutting_down);
+    core_settle();
+    core_as(d->vcpu[1]);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_down, 1, 0), 0);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_is_up, 1, 0), 1);
+    assert_true(d->is_shut_down);
+    assert_int_equal(d->shutdown_code, SHUTDOWN_poweroff);
+    d = core_guest(1, 0);
+    core_as(d->vcpu[0]);
+    assert_int_equal(CALL(vcpu_op, VCPUOP_down, 0, 0), 0);
+    assert_true(d->is_shut_down);
+    assert_int_equal(d->shutdown_code, SHUTDOWN_poweroff);
+}
+
 static void test_send_nmi(void **state)
 {
     struct domain *d = core_guest(2, 0);
@@ -401,11 +427,22 @@ static void test_pin_override(void **state)
 int core_vcpu_tests(void)
 {
     static const struct CMUnitTest tests[] = {
-        CORE_TEST(test_runstate),      CORE_TEST(test_time_area),     CORE_TEST(test_register_info),
-        CORE_TEST(test_send_nmi),      CORE_TEST(test_physid),        CORE_TEST(test_timers),
-        CORE_TEST(test_set_timer_op),  CORE_TEST(test_machphys_list), CORE_TEST(test_physmap_calls),
-        CORE_TEST(test_shutdown_code), CORE_TEST(test_watchdog),      CORE_TEST(test_watchdog_of_the_dead),
-        CORE_TEST(test_pin_override),  CORE_TEST(test_periodic),      CORE_TEST(test_areas),
+        CORE_TEST(test_runstate),
+        CORE_TEST(test_time_area),
+        CORE_TEST(test_register_info),
+        CORE_TEST(test_down),
+        CORE_TEST(test_send_nmi),
+        CORE_TEST(test_physid),
+        CORE_TEST(test_timers),
+        CORE_TEST(test_set_timer_op),
+        CORE_TEST(test_machphys_list),
+        CORE_TEST(test_physmap_calls),
+        CORE_TEST(test_shutdown_code),
+        CORE_TEST(test_watchdog),
+        CORE_TEST(test_watchdog_of_the_dead),
+        CORE_TEST(test_pin_override),
+        CORE_TEST(test_periodic),
+        CORE_TEST(test_areas),
     };
 
     return cmocka_run_group_tests_name("vcpu", tests, NULL, NULL);

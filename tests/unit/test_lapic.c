@@ -717,6 +717,22 @@ static void test_stop(void **state)
     assert_int_equal(shut_down_for, SHUTDOWN_poweroff);
 }
 
+/* INIT to oneself, when the others are down already: nobody could start it again. */
+static void test_last_init(void **state)
+{
+    for (unsigned int i = 0; i < VCPUS; i++)
+        x2apic_on(i);
+    fake_run_on(0, &vcpus[0]);
+    wr(0, 0x830, 3ull << 18 | INIT); /* all but itself */
+    assert_int_equal(shutdowns, 0);
+    wr(0, 0x830, 2ull << 18 | INIT); /* all */
+    assert_int_equal(shutdowns, 1);
+    assert_int_equal(shut_down_for, SHUTDOWN_poweroff);
+    assert_true(test_bit(VPF_down, &vcpus[0].pause_flags));
+    wr(0, 0x830, 2ull << 18 | INIT);
+    assert_int_equal(shutdowns, 1);
+}
+
 /* What it means is the domain's to say. */
 static void test_triple_fault(void **state)
 {
@@ -740,7 +756,7 @@ int main(void)
         TEST(test_injection),      TEST(test_callback),
         TEST(test_upcall_vector),  TEST(test_nmi),
         TEST(test_startup),        TEST(test_stop),
-        TEST(test_triple_fault),
+        TEST(test_last_init),      TEST(test_triple_fault),
     };
 
     return cmocka_run_group_tests_name("lapic", tests, NULL, NULL);

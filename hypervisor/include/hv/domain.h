@@ -198,6 +198,17 @@ extern struct domain *dom_io;  /* DOMID_IO */
     for (unsigned int i_##v = 0; i_##v < (d)->max_vcpus; i_##v++) \
         if (((v) = (d)->vcpu[i_##v]) != NULL)
 
+/* Whether a vCPU of v's domain other than v is up. life_lock held. */
+static inline bool other_vcpu_up(const struct vcpu *v)
+{
+    const struct vcpu *other;
+
+    for_each_vcpu (v->domain, other)
+        if (other != v && !test_bit(VPF_down, &other->pause_flags))
+            return true;
+    return false;
+}
+
 /* Boot: the idle, DOMID_XEN and DOMID_IO domains; idle vCPU of this CPU. */
 void domain_boot_init(void);
 extern struct vcpu *idle_vcpu[NR_CPUS];

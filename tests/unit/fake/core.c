@@ -252,6 +252,14 @@ int guest_copy_to(void *guest_dst, const void *src, size_t n)
     return 0;
 }
 
+int guest_clear(void *guest_dst, size_t n)
+{
+    static const uint8_t zeros[PAGE_SIZE];
+
+    assert_true(n <= sizeof(zeros));
+    return guest_copy_to(guest_dst, zeros, n);
+}
+
 /* ---- hypercalls ---- */
 
 long core_call(unsigned int op, unsigned long a0, unsigned long a1, unsigned long a2)
