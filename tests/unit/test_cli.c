@@ -305,10 +305,10 @@ static void test_info_paging(void **state)
 
 static void test_dmesg(void **state)
 {
-    fake->log = "(UM) one\n(UM) two\xff\n";
+    fake->log = "(UM) one\n(UM) two\xff\033[2J\n";
     assert_int_equal(umbra("dmesg"), 0);
-    assert_string_equal(out, "(UM) one\n(UM) two\xff\n");
-    says("--json dmesg -c", 0, "    \"(UM) one\",\n    \"(UM) two\xef\xbf\xbd\"\n");
+    assert_string_equal(out, "(UM) one\n(UM) two??[2J\n");
+    says("--json dmesg -c", 0, "    \"(UM) one\",\n    \"(UM) two\xef\xbf\xbd\\u001B[2J\"\n");
     assert_null(fake->log);
     assert_int_equal(umbra("debug-keys h"), 0);
     assert_int_equal(umbra("debug-keys zz"), 1);

@@ -280,6 +280,32 @@ static void test_store_dies(void **state)
     }
 }
 
+/* A guest that was let go is a restored one, whatever xenstored does then; any other leaves nothing. */
+static void test_store_dies_in_restore(void **state)
+{
+    int ran = 0;
+
+    for (bool dies = true; dies;) {
+        static int point;
+        int rc;
+
+        created(state);
+        assert_int_equal(umbra("save web2 " FILE_NAME), 0);
+        *fake->acts = '\0';
+        fake->store_dies_at = fake->calls + ++point;
+        rc = umbra("restore -q " FILE_NAME);
+        dies = fake->store_fails;
+        fake->store_fails = fake->store_dies_at = 0;
+        ran += dies && strstr(fake->acts, "unpause ");
+        assert_int_equal(rc == 0, strstr(fake->acts, "unpause ") != NULL);
+        assert_int_equal(guest() != NULL, rc == 0);
+        settle_all();
+        assert_int_equal(records(), rc == 0);
+        assert_int_equal(unlink(FILE_NAME), 0);
+    }
+    assert_true(ran > 0);
+}
+
 /* One that suspends when nobody waits any more is woken by whoever looks after it. */
 static void test_too_late(void **state)
 {
@@ -519,6 +545,7 @@ int main(void)
         cmocka_unit_test_setup(test_failures, fresh),
         cmocka_unit_test_setup(test_name_is_on_disk, fresh),
         cmocka_unit_test_setup(test_store_dies, fresh),
+        cmocka_unit_test_setup(test_store_dies_in_restore, fresh),
         cmocka_unit_test_setup(test_too_late, fresh),
         cmocka_unit_test_setup(test_wakes_later, fresh),
         cmocka_unit_test_setup(test_target, fresh),

@@ -174,12 +174,22 @@ static int run_verb(const char *verb, const char *option, const char *a, const c
 /* --- list ----------------------------------------------------------------------------------------------------------
  */
 
-static bool guest_exists(struct cli *cli, const char *name)
+/* 1: there is a guest or another domain of this name; 0: there is none; or why that is not known. */
+static int presence(struct cli *cli, const char *name, struct ctl_error *err)
 {
     struct guest_state gs;
     uint32_t domid;
+    int rc = guest_state_find(cli->ctl, name, &gs, err);
 
-    return guest_state_find(cli->ctl, name, &gs, NULL) == 0 || ctl_domain_find(cli->ctl, name, &domid, NULL) >= 0;
+    if (rc != -ENOENT)
+        return rc < 0 ? rc : 1;
+    rc = ctl_domain_find(cli->ctl, name, &domid, err);
+    return rc == -ESRCH ? 0 : rc < 0 ? rc : 1;
+}
+
+static bool guest_exists(struct cli *cli, const char *name)
+{
+    return presence(cli, name, NULL) > 0;
 }
 
 static void list_one(struct cli *cli, const char *file, struct json_out *o)
@@ -291,12 +301,14 @@ static int enable_file(struct cli *cli, const char *file)
     return rc < 0 ? failed(cli, name, rc, "enable", path, "the link cannot be made") : say_done(cli, name, "enabled");
 }
 
-/* A file that was not there; half of one is none. */
+/* A file that was not there, for root alone: a command line may have secrets. Half of one is none. */
 static int write_new(const char *path, const char *text)
 {
+    mode_t before = umask(077);
     FILE *f = fopen(path, "wxe");
     int rc = 0;
 
+    umask(before);
     if (!f)
         return -errno;
     if (fputs(text, f) < 0)
@@ -379,6 +391,17 @@ static int move_saved(const char *name, bool aside)
     return partial_sync_names(seen);
 }
 
+/* A restore that did not end well may have let its guest go all the same: then the file is not to be restored again. */
+static int not_restored(struct cli *cli, const char *name, const char *hidden, int status)
+{
+    if (presence(cli, name, NULL) != 0)
+        return failed(cli, name, -EEXIST, "restore", hidden,
+                      "it may run: what was saved of it stays aside; remove the file, or restore it if it does not");
+    if (move_saved(name, false) < 0)
+        return failed(cli, name, -errno, "restore", hidden, "what was saved of it cannot be put back");
+    return status;
+}
+
 /*
  * The file is put aside, on the disk, before the guest may run, and done with when it does: after a power cut it would
  * be restored once more, to memory that knows nothing of what has been written to its disks meanwhile.
@@ -393,9 +416,7 @@ static int restore_one(struct cli *cli, const char *name)
         return failed(cli, name, rc, "restore", autostart_saved, "what was saved of it cannot be put aside");
     rc = run_verb("restore", "--", hidden, NULL);
     if (rc)
-        return move_saved(name, false) < 0
-                   ? failed(cli, name, -errno, "restore", hidden, "what was saved of it cannot be put back")
-                   : rc;
+        return not_restored(cli, name, hidden, rc);
     return unlink(hidden) ? failed(cli, name, -errno, "restore", hidden, "the file cannot be removed") : EXIT_OK;
 }
 
@@ -413,6 +434,16 @@ static int drop_saved(struct cli *cli, const char *name)
     return EXIT_OK;
 }
 
+static int take_saved(struct cli *cli, const char *name)
+{
+    struct ctl_error err = {0};
+    int rc = presence(cli, name, &err);
+
+    if (rc < 0)
+        return cli_fail(cli, name, &err, CLI_NO_DOMAIN);
+    return rc ? drop_saved(cli, name) : restore_one(cli, name);
+}
+
 /* What was saved when the host went down; a file that cannot be restored stays, and its guest is not created anew. */
 static int restore_saved(struct cli *cli)
 {
@@ -423,7 +454,7 @@ static int restore_saved(struct cli *cli)
         char *name = files[i]->d_name;
 
         name[strlen(name) - strlen(SAVED)] = '\0';
-        if (guest_exists(cli, name) ? drop_saved(cli, name) : restore_one(cli, name))
+        if (take_saved(cli, name))
             rc = EXIT_FAILED;
     }
     free_files(files, n);

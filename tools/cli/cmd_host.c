@@ -345,10 +345,8 @@ int cmd_dmesg(struct cli *cli, const struct cli_args *args)
         return cli_fail(cli, NULL, &err, CLI_NO_DOMAIN);
     if (cli->json)
         rc = dmesg_json(cli, text);
-    else if (previous)
-        put_clean_lines(stdout, text); /* what was found in memory may be garbage */
     else
-        fwrite(text, 1, (size_t)len, stdout);
+        put_clean_lines(stdout, text); /* guests have a part in it, and what a boot before left may be garbage */
     free(text);
     return rc;
 }

@@ -249,6 +249,14 @@ static int step_start(struct ctl *ctl, struct guest_state *gs, struct ctl_error 
     return rc < 0 ? rc : GO_ON;
 }
 
+static bool runs(struct ctl *ctl, const struct guest_state *gs)
+{
+    struct ctl_domain_info info;
+
+    return gs->domid >= 0 && ctl_domain_info(ctl, (uint32_t)gs->domid, &info, NULL) >= 0 && !info.paused;
+}
+
+/* Once it runs it has started, even if that could not be written down: the record then says starting. */
 int guest_start(struct ctl *ctl, struct guest_state *gs, bool paused, struct ctl_error *err)
 {
     int rc;
@@ -257,7 +265,7 @@ int guest_start(struct ctl *ctl, struct guest_state *gs, bool paused, struct ctl
     rc = put_phase(ctl, gs, paused ? GUEST_RUNNING : GUEST_STARTING, err);
     if (rc >= 0 && !paused)
         rc = step_start(ctl, gs, err);
-    return rc < 0 ? rc : 0;
+    return rc < 0 && (paused || !runs(ctl, gs)) ? rc : 0;
 }
 
 /* --- removing -------------------------------------------------------------------------------------------------------

@@ -46,7 +46,8 @@ struct ctl_domain_config guest_build_config(const struct config *c, const struct
  */
 int guest_build(struct ctl *ctl, const struct config *c, const struct guest_origin *from, uint32_t *domid,
                 struct ctl_error *err);
-/* The domain is complete: from here on the guest is created. Lets it run, or leaves it paused. */
+/* The domain is complete: from here on the guest is created. Lets it run, or leaves it paused; one that runs is
+ * started, even if that could not be written down. */
 int guest_start(struct ctl *ctl, struct guest_state *gs, bool paused, struct ctl_error *err);
 /*
  * Removes whatever is left of the guest, then its record. -EBUSY: others hold some of a domain's memory; the record

@@ -129,14 +129,6 @@ int guest_take_back(struct ctl *ctl, struct guest_state *gs, uint32_t domid, boo
     return rc < 0 ? rc : 0;
 }
 
-static bool runs(struct ctl *ctl, uint32_t domid)
-{
-    struct ctl_domain_info info;
-
-    return ctl_domain_info(ctl, domid, &info, NULL) >= 0 && !info.paused;
-}
-
-/* Once it runs it has arrived, even if that could not be written down: the record then says starting. */
 int guest_arrive(struct ctl *ctl, struct guest_state *gs, uint32_t domid, bool paused, struct ctl_error *err)
 {
     char name[CTL_NAME_MAX];
@@ -148,5 +140,5 @@ int guest_arrive(struct ctl *ctl, struct guest_state *gs, uint32_t domid, bool p
         rc = change(ctl, gs, paused ? GUEST_RUNNING : GUEST_STARTING, name, err);
     if (rc >= 0)
         rc = guest_start(ctl, gs, paused, err);
-    return rc < 0 && (paused || !runs(ctl, domid)) ? rc : 0;
+    return rc < 0 ? rc : 0;
 }
