@@ -27,8 +27,8 @@ domctl_fn domctl_ioport, domctl_iomem, domctl_irq, domctl_pageframeinfo, domctl_
 domctl_fn domctl_shadow_op, domctl_get_mempool, domctl_set_mempool;
 
 /*
- * Copy as many bits as the caller's map has. 0 or -EFAULT. What is told is cut to the CPUs that there are, and the map is
- * cleared behind it, a page at most: none that is larger is of use to anybody.
+ * Copy as many bits as the caller's map has. 0 or -EFAULT. What is told is cut to the CPUs that there are, and the map
+ * is cleared behind it, a page at most: none that is larger is of use to anybody.
  */
 int mask_from_guest(cpumask_t *m, const struct xenctl_bitmap *b);
 int mask_to_guest(const struct xenctl_bitmap *b, cpumask_t m);

@@ -28,6 +28,7 @@
 #include "cli/lock.h"
 #include "cli/partial.h"
 #include "cli/supervisor.h"
+#include "cli/verb_child.h"
 
 #define SUFFIX     ".json" /* of links that `enable` makes */
 #define SUFFIX_XL  ".cfg"  /* of files that stand there in xl's form */
@@ -138,37 +139,6 @@ static bool is_saved(const char *name)
 
     saved_path(path, name);
     return access(path, F_OK) == 0;
-}
-
-/* --- other verbs, each in a process of its own -----------------------------------------------------------------------
- */
-
-static pid_t begin_verb(const char *verb, const char *option, const char *a, const char *b)
-{
-    const char *argv[] = {"umbra", verb, option, a, b, NULL};
-    int argc = b ? 5 : 4;
-    pid_t child;
-
-    fflush(NULL);
-    child = fork();
-    if (child != 0)
-        return child;
-    lock_forget(); /* and of the handle: a child opens its own */
-    _exit(cli_main(argc, (char **)argv));
-}
-
-static int end_verb(pid_t child)
-{
-    int status = -1;
-
-    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
-        ;
-    return child > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILED;
-}
-
-static int run_verb(const char *verb, const char *option, const char *a, const char *b)
-{
-    return end_verb(begin_verb(verb, option, a, b));
 }
 
 /* --- list ----------------------------------------------------------------------------------------------------------
@@ -414,7 +384,7 @@ static int restore_one(struct cli *cli, const char *name)
     aside_path(hidden, name);
     if (rc < 0)
         return failed(cli, name, rc, "restore", autostart_saved, "what was saved of it cannot be put aside");
-    rc = run_verb("restore", "--", hidden, NULL);
+    rc = verb_run("restore", "--", hidden, NULL);
     if (rc)
         return not_restored(cli, name, hidden, rc);
     return unlink(hidden) ? failed(cli, name, -errno, "restore", hidden, "the file cannot be removed") : EXIT_OK;
@@ -474,7 +444,7 @@ static int start_one(struct cli *cli, const char *file)
         return say_done(cli, name, "is there already");
     if (is_saved(name))
         return failed(cli, name, -EEXIST, "start", autostart_saved, "what was saved of it could not be restored");
-    return run_verb("create", "--", path, NULL);
+    return verb_run("create", "--", path, NULL);
 }
 
 static void tell_files(const char *dir, int (*which)(const struct dirent *), const char *what)
@@ -585,7 +555,7 @@ static void let_run(struct cli *cli, const struct ctl_domain_info *info)
     fputs("umbra: autostart: ", stderr);
     put_clean(stderr, info->name);
     fputs(": it is paused: it is unpaused, so that it can stop\n", stderr);
-    while (now.paused && run_verb("unpause", "--", info->name, NULL) == EXIT_OK &&
+    while (now.paused && verb_run("unpause", "--", info->name, NULL) == EXIT_OK &&
            ctl_domain_info(cli->ctl, info->domid, &now, NULL) >= 0)
         ;
 }
@@ -598,12 +568,12 @@ static pid_t stop_one(struct cli *cli, const struct ctl_domain_info *info, bool 
     let_run(cli, info);
     if (again || !wants_save(cli, info->uuid)) {
         drop_saved(cli, info->name);
-        return begin_verb("shutdown", "--wait", info->name, NULL);
+        return verb_begin("shutdown", "--wait", info->name, NULL);
     }
     if (partial_directories(autostart_saved) < 0)
         return -1;
     saved_path(path, info->name);
-    return begin_verb("save", "--", info->name, path);
+    return verb_begin("save", "--", info->name, path);
 }
 
 /* What is known of a domain, from now on if it was nothing; NULL: no memory. */
@@ -738,7 +708,7 @@ static void give_up(struct stopping *s)
             continue;
         if (s->list[i].child) {
             kill(s->list[i].child, SIGTERM);
-            end_verb(s->list[i].child);
+            verb_end(s->list[i].child);
             drop_unless_gone(s->cli, s->list[i].name);
         }
         s->rc = failed(s->cli, s->list[i].name, -ETIMEDOUT, "stop", NULL, "it did not stop in time, and runs on");

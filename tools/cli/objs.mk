@@ -76,6 +76,7 @@ cli-srcs += tools/cli/cmd_metrics.c
 cli-srcs += tools/cli/events.c
 cli-srcs += tools/cli/cmd_events.c
 cli-srcs += tools/cli/cmd_autostart.c
+cli-srcs += tools/cli/verb_child.c
 cli-srcs += tools/cli/cmd_bug_info.c
 cli-srcs += tools/cli/cmd_completion.c
 
