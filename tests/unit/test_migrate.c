@@ -512,6 +512,28 @@ static void test_silence(void **state)
     assert_int_equal(fake->n, 1);
 }
 
+/* It said that it is ready, and stopped reading: the permission to go on does not wait for ever, and has not gone. */
+static void test_deaf(void **state)
+{
+    int ends[2];
+    unsigned patience = handover_stuck_ms;
+    static char all[1 << 12];
+    struct ctl_error err = {0};
+
+    (void)state;
+    assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+    assert_int_equal(fcntl(ends[1], F_SETPIPE_SZ, sizeof(all)), sizeof(all));
+    assert_int_equal(write(ends[1], all, sizeof(all) - 1), sizeof(all) - 1);
+    handover_stuck_ms = 200;
+    assert_int_equal(handover_say(ends[1], HANDOVER_GO, &err), -ETIMEDOUT);
+    handover_stuck_ms = patience;
+    assert_string_equal(err.message, "the other side does not answer");
+    assert_int_equal(read(ends[0], all, sizeof(all)), sizeof(all) - 1);
+    assert_int_equal(read(ends[0], all, sizeof(all)), -1);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void test_name_taken_there(void **state)
 {
     saved(state);
@@ -758,6 +780,7 @@ int main(void)
         cmocka_unit_test_setup(test_unpaused_by_hand, fresh),
         cmocka_unit_test_setup(test_receives, fresh),
         cmocka_unit_test_setup(test_silence, fresh),
+        cmocka_unit_test(test_deaf),
         cmocka_unit_test_setup(test_name_taken_there, fresh),
         cmocka_unit_test_setup(test_two_of_a_name, fresh),
         cmocka_unit_test_setup(test_rude_answers, fresh),

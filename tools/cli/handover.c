@@ -72,12 +72,13 @@ static int wait_for(int fd, short events, uint64_t until, struct ctl_error *err)
 int handover_write(int fd, const void *data, size_t size, struct ctl_error *err)
 {
     const char *p = data;
+    uint64_t until = now_ms() + handover_stuck_ms;
 
     while (size) {
         ssize_t n = write(fd, p, size);
 
         if (n < 0 && errno == EAGAIN) {
-            int rc = wait_for(fd, POLLOUT, UINT64_MAX, err);
+            int rc = wait_for(fd, POLLOUT, until, err);
 
             if (rc < 0)
                 return rc;
