@@ -4,7 +4,8 @@
  * levels of pointers lead to frames of 32768 bits each. Nodes are made where the P2M has entries and where it gets some
  * while the log is on, never by a store: so to set a bit is a walk of three steps under a leaf lock, and cannot fail
  * for want of memory. Where there is no node all the same, because the pool had no frame left when the P2M changed,
- * everything counts as dirty: the tool copies too much, never too little.
+ * everything counts as dirty: the tool copies too much, never too little. The same where a PV guest has named numbers
+ * far apart for as long as a stretch may take.
  *
  * Deliberately not here: who has to be kept from storing unnoticed (mm/logdirty_op.c, mm/shadow, mm/p2m).
  */
@@ -13,6 +14,7 @@
 #include <hv/logdirty.h>
 #include <hv/p2m.h>
 #include <hv/paging_pool.h>
+#include <hv/stretch.h>
 
 #define WORD_BITS   64u
 #define NODE_LEVELS 3u /* of pointers, the top one in struct logdirty */
@@ -60,11 +62,12 @@ int logdirty_cover(struct domain *d, gfn_t gfn)
         l->limit = MAX(l->limit, gfn.n + 1);
     for (unsigned int level = NODE_LEVELS; level; level--) {
         uint64_t **slot = slot_of(l, gfn, level); /* the paging lock keeps nodes where they are */
-        struct page_info *pg;
+        struct page_info *pg = NULL;
 
         if (*slot)
             continue;
-        pg = paging_pool_alloc(d, PAGING_LOGDIRTY, false);
+        if (!d->identity || stretch_room() >= LOGDIRTY_COVER_WORK)
+            pg = paging_pool_alloc(d, PAGING_LOGDIRTY, false);
         if (!pg)
             return -ENOMEM;
         spin_lock(&l->lock);

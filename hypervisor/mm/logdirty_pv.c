@@ -15,7 +15,6 @@
 #include <hv/stretch.h>
 #include "pv/pt.h"
 
-#define COVER_WORK (3 * STRETCH_FRAME)
 #define PER_SHADOWS \
     64u /* frames of memory for each of the pool: a table of the last level and its links take two of 512 */
 
@@ -83,7 +82,7 @@ static int each_frame(struct domain *d, uint64_t *left, int (*look)(struct domai
     while (!rc && *left > 1) {
         struct page_info *pg;
 
-        if (stretch_room() <= COVER_WORK)
+        if (stretch_room() <= LOGDIRTY_COVER_WORK)
             return -ERESTART;
         pg = pv_next_frame(d);
         stretch_work(1);

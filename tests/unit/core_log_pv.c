@@ -57,6 +57,35 @@ static unsigned int pv_clean(void)
     return how_many();
 }
 
+/* Of numbers far apart, as many as a call may name, a stretch makes as much as there is room for. */
+static void test_pv_spread(void **state)
+{
+    uint32_t begun, end;
+
+    (void)state;
+    pv_begin();
+    assert_int_equal(OFF(), 0);
+    assert_int_equal(pv_pool(2), 0);
+    assert_int_equal(ENABLE(), 0);
+    assert_int_equal(pv_clean(), 0);
+    stretch_point();
+    begun = stretch_request();
+    for (uint64_t i = 1; !d->logdirty.all; i++)
+        logdirty_set_gpfn(d, pv_frame[11], i * LOGDIRTY_PER_NODE);
+    end = stretch_request();
+    assert_in_range(end - begun, STRETCH_BOUND - LOGDIRTY_COVER_WORK, STRETCH_BOUND);
+    assert_true(d->paging_pool->free > 100);
+    for (uint64_t i = 1; i < 512; i++)
+        logdirty_set_gpfn(d, pv_frame[11], i * LOGDIRTY_PER_NODE);
+    assert_in_range(stretch_request() - end, 511, 512);
+    assert_int_equal(d->logdirty.limit, 511 * LOGDIRTY_PER_NODE + 1);
+    assert_int_equal(pv_clean(), TOTAL);
+    stretch_point();
+    assert_in_range(units_of_number(511 * LOGDIRTY_PER_NODE), 1 + STRETCH_FRAME, 1 + LOGDIRTY_COVER_WORK);
+    assert_int_equal(OFF(), 0);
+    core_kill(d);
+}
+
 static void test_pv(void **state)
 {
     struct page_info *pg;
@@ -106,8 +135,10 @@ static void test_pv(void **state)
     assert_in_range(units_of_number(7 * LOGDIRTY_PER_NODE * PT_ENTRIES), 1 + STRETCH_FRAME, 1 + 3 * STRETCH_FRAME);
     assert_int_equal(units_of_number(7 * LOGDIRTY_PER_NODE * PT_ENTRIES + 1), 1);
     /* A number far away costs memory for its bits; more of them than there is make everything dirty, once. */
-    for (uint64_t i = 0; !d->logdirty.all; i++)
+    for (uint64_t i = 0; !d->logdirty.all; i++) {
+        stretch_point();
         logdirty_set_gpfn(d, pv_frame[11], i * LOGDIRTY_PER_NODE * PT_ENTRIES % P2M_GFNS + i * LOGDIRTY_PER_NODE);
+    }
     assert_int_equal(pv_clean(), TOTAL);
     assert_int_equal(pv_pool(0), -EBUSY);
     assert_int_equal(OFF(), 0);
@@ -195,10 +226,8 @@ static void test_pv_no_memory(void **state)
 int core_log_pv_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        CORE_TEST(test_pv),
-        CORE_TEST(test_pv_pool_not_got),
-        CORE_TEST(test_pv_no_memory),
-        CORE_TEST(test_pv_populate),
+        CORE_TEST(test_pv),           CORE_TEST(test_pv_spread),   CORE_TEST(test_pv_pool_not_got),
+        CORE_TEST(test_pv_no_memory), CORE_TEST(test_pv_populate),
     };
 
     return cmocka_run_group_tests_name("log of stores, PV", tests, NULL, NULL);

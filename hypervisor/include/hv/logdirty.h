@@ -26,6 +26,7 @@
 #include <hv/list.h>
 #include <hv/page.h>
 #include <hv/spinlock.h>
+#include <hv/stretch.h>
 
 struct domain;
 
@@ -77,7 +78,9 @@ void logdirty_fault(struct domain *d, gfn_t gfn, unsigned int order);
 bool logdirty_is_clean(struct domain *d, gfn_t gfn);
 /* Paging lock held. What 2^order guest frames stand for changes. */
 void logdirty_changed(struct domain *d, gfn_t gfn, unsigned int order);
-/* Paging lock held. Memory for the bits around gfn: 0 or -ENOMEM. */
+/* Paging lock held. Memory for the bits around gfn: 0 or -ENOMEM, of a PV domain also where the stretch has not this
+ * much room left. */
+#define LOGDIRTY_COVER_WORK (3 * STRETCH_FRAME)
 int logdirty_cover(struct domain *d, gfn_t gfn);
 /* The 64 bits from gfn on, a multiple of 64; one is cleared. */
 uint64_t logdirty_word(struct domain *d, gfn_t gfn);
