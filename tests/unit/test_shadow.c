@@ -242,6 +242,16 @@ static void test_device(void **state)
     assert_int_equal(asked.at.n, 101 * PAGE_SIZE);
     regs.rip = 7 * PAGE_SIZE; /* no code comes from one */
     assert_int_equal(shadow_emulate(&CPU->v, &e, false, false), EMULATE_UNHANDLED);
+    /* Repeated stores to it are counted as those to tables are. */
+    memset(&asked, 0, sizeof(asked));
+    regs.rdi = 7 * PAGE_SIZE;
+    regs.rcx = PAGE_SIZE;
+    stretch_begin(STRETCH_TRAP, 14);
+    assert_int_equal(EXECUTE(&e, &regs, "\xf3\xaa"), EMULATE_RETRY); /* rep stosb */
+    assert_in_range(asked.writes, STRETCH_BOUND / 2, STRETCH_BOUND);
+    assert_int_equal(regs.rcx, PAGE_SIZE - asked.writes);
+    assert_in_range(this_cpu(stretch_now).work, asked.writes, STRETCH_BOUND);
+    stretch_end();
     CPU->v.device = NULL;
 }
 

@@ -99,9 +99,11 @@ static enum emulate_result emul_read(struct emul *e, const struct emul_access *a
     return r;
 }
 
+/* A store is work, wherever it leads: a repeated instruction's to nowhere ends as others do. */
 static enum emulate_result emul_write(struct emul *e, const struct emul_access *a, const uint64_t *value)
 {
     struct context *c = e->ctx;
+    uint32_t begun = stretch_request();
     gpa_t at = _gpa(0);
     enum emulate_result r;
 
@@ -113,6 +115,7 @@ static enum emulate_result emul_write(struct emul *e, const struct emul_access *
     r = translate(e, a->linear, PFEC_W, &at);
     if (r == EMULATE_DONE && shadow_store(c->v->s->d, at, a->bytes, *value))
         r = to_device(c, at, a->bytes, *value);
+    stretch_request_done(begun);
     return r;
 }
 
