@@ -58,6 +58,8 @@ void test_shadow_dump(void **state);
 /* cli_terminal.c */
 void test_escape(void **state);
 void test_terminal(void **state);
+void test_terminal_stuck(void **state);
+void test_terminal_file(void **state);
 void test_terminal_hangup(void **state);
 void test_console_log(void **state);
 void test_console_log_refused(void **state);

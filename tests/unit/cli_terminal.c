@@ -108,6 +108,86 @@ void test_terminal(void **state)
     try_terminal(NULL, SIGHUP);
 }
 
+static pid_t terminal_of(int input, int output, int master, const char *guest)
+{
+    pid_t child = fork();
+
+    if (child)
+        return child;
+    close(master);
+    dup2(input, STDIN_FILENO);
+    dup2(output, STDOUT_FILENO);
+    _exit(terminal_run(terminal_open(guest), ESCAPE_DEFAULT) == 1 ? 0 : 1);
+}
+
+/* The guest takes nothing: who types more than can wait hears it, and gets away. */
+void test_terminal_stuck(void **state)
+{
+    int user[2], guest[2], status;
+    static char typed[100000], heard[4096];
+    char name[64];
+    pid_t child;
+
+    assert_int_equal(openpty(&user[0], &user[1], NULL, NULL, NULL), 0);
+    assert_int_equal(openpty(&guest[0], &guest[1], name, NULL, NULL), 0);
+    memset(typed, 'x', sizeof(typed));
+    child = terminal_of(user[1], user[1], user[0], name);
+    assert_int_equal(write(guest[0], "login: ", 7), 7);
+    expect_bytes(user[0], "login: ");
+    assert_int_equal(write(user[0], typed, sizeof(typed)), sizeof(typed));
+    assert_int_equal(write(user[0], "\035", 1), 1);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_true(read(user[0], heard, sizeof(heard)) > 0);
+    assert_int_equal(heard[0], '\a');
+    for (int i = 0; i < 2; i++) {
+        close(user[i]);
+        close(guest[i]);
+    }
+}
+
+/* A file waits for the guest, and all of it arrives. */
+void test_terminal_file(void **state)
+{
+    int in[2], guest[2], status;
+    static char piece[4096];
+    char name[64];
+    size_t got = 0, all = 300000;
+    pid_t child, writer;
+
+    assert_int_equal(pipe(in), 0);
+    assert_int_equal(openpty(&guest[0], &guest[1], name, NULL, NULL), 0);
+    writer = fork();
+    if (writer == 0) {
+        memset(piece, 'y', sizeof(piece));
+        for (size_t n; all; all -= n) {
+            n = all < sizeof(piece) ? all : sizeof(piece);
+            if (write(in[1], piece, n) != (ssize_t)n)
+                _exit(1);
+        }
+        _exit(write(in[1], "\035", 1) != 1);
+    }
+    child = terminal_of(in[0], open("/dev/null", O_WRONLY), guest[0], name);
+    usleep(200000);
+    while (got < all) {
+        ssize_t n = read(guest[0], piece, sizeof(piece));
+
+        assert_true(n > 0);
+        for (ssize_t i = 0; i < n; i++)
+            assert_int_equal(piece[i], 'y');
+        got += (size_t)n;
+    }
+    assert_int_equal(got, all);
+    assert_int_equal(waitpid(writer, &status, 0), writer);
+    assert_int_equal(status, 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    for (int i = 0; i < 2; i++) {
+        close(in[i]);
+        close(guest[i]);
+    }
+}
+
 /* The guest's side hangs up: that is the end, and what it wrote before is not lost. */
 void test_terminal_hangup(void **state)
 {

@@ -731,6 +731,8 @@ int main(void)
         cmocka_unit_test_setup(test_settings_shown, cli_fresh),
         cmocka_unit_test_setup(test_escape, cli_fresh),
         cmocka_unit_test_setup(test_terminal, cli_fresh),
+        cmocka_unit_test_setup(test_terminal_stuck, cli_fresh),
+        cmocka_unit_test_setup(test_terminal_file, cli_fresh),
         cmocka_unit_test_setup(test_terminal_hangup, cli_fresh),
         cmocka_unit_test_setup(test_console_log, cli_fresh),
         cmocka_unit_test_setup(test_console_log_refused, cli_fresh),

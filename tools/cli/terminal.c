@@ -112,8 +112,38 @@ static int pass_output(int guest)
     return rc ? rc : 1;
 }
 
-/* One read from stdin to the guest. *escaped: the escape character came; *ended: no more input. */
-static void pass_input(int guest, int escape, bool *escaped, bool *ended)
+/* What the guest has not taken yet. */
+struct input {
+    char waiting[1 << 16];
+    size_t n;
+    bool typed; /* on a terminal, where the escape character may come at any time */
+    bool escaped, ended;
+};
+
+/* As much as the guest takes now; to one that is gone nothing goes. */
+static void push(struct input *in, int guest)
+{
+    ssize_t n = in->n ? write(guest, in->waiting, in->n) : 0;
+
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return;
+    in->n -= n < 0 ? in->n : (size_t)n;
+    memmove(in->waiting, in->waiting + (n < 0 ? 0 : n), in->n);
+}
+
+static void keep(struct input *in, const char *s, size_t n)
+{
+    size_t room = sizeof(in->waiting) - in->n;
+
+    if (n > room && write(STDOUT_FILENO, "\a", 1) < 0)
+        in->ended = true;
+    n = n < room ? n : room;
+    memcpy(in->waiting + in->n, s, n);
+    in->n += n;
+}
+
+/* One read from stdin. */
+static void pass_input(struct input *in, int guest, int escape)
 {
     char buf[512], *at;
     ssize_t n = read(STDIN_FILENO, buf, sizeof(buf));
@@ -121,41 +151,59 @@ static void pass_input(int guest, int escape, bool *escaped, bool *ended)
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
         return;
     if (n <= 0) {
-        *ended = true;
+        in->ended = true;
         return;
     }
     at = memchr(buf, escape, (size_t)n);
-    *escaped = at != NULL;
-    write_all(guest, buf, at ? (size_t)(at - buf) : (size_t)n);
+    in->escaped = at != NULL;
+    keep(in, buf, at ? (size_t)(at - buf) : (size_t)n);
+    push(in, guest);
 }
 
-static int pass(int guest, int escape)
+/* A file waits for the guest; who types is heard all the time. */
+static bool listens(const struct input *in)
 {
-    bool escaped = false, ended = false;
+    return !in->ended && !in->escaped && (in->typed || in->n <= sizeof(in->waiting) / 2);
+}
+
+/* Who types the escape character wants to leave now. */
+static bool leaves(const struct input *in)
+{
+    return in->escaped && (in->typed || !in->n);
+}
+
+static int pass(struct input *in, int guest, int escape)
+{
     int rc = 1;
 
-    while (rc > 0 && !escaped) {
-        struct pollfd p[2] = {{.fd = guest, .events = POLLIN}, {.fd = ended ? -1 : STDIN_FILENO, .events = POLLIN}};
+    while (rc > 0 && !leaves(in)) {
+        struct pollfd p[2] = {{.fd = guest, .events = in->n ? POLLIN | POLLOUT : POLLIN},
+                              {.fd = listens(in) ? STDIN_FILENO : -1, .events = POLLIN}};
 
         if (poll(p, 2, -1) < 0) {
             if (errno != EINTR)
                 return -errno;
             continue;
         }
-        if (p[0].revents)
+        if (p[0].revents & POLLOUT)
+            push(in, guest);
+        if (p[0].revents & ~POLLOUT)
             rc = pass_output(guest);
         if (rc > 0 && p[1].revents)
-            pass_input(guest, escape, &escaped, &ended);
+            pass_input(in, guest, escape);
     }
-    return escaped ? 1 : rc;
+    return in->escaped ? 1 : rc;
 }
 
 int terminal_run(int guest, int escape)
 {
+    static struct input in;
     int rc;
 
+    in = (struct input){.typed = isatty(STDIN_FILENO)};
+    fcntl(guest, F_SETFL, fcntl(guest, F_GETFL) | O_NONBLOCK);
     make_raw();
-    rc = pass(guest, escape);
+    rc = pass(&in, guest, escape);
     restore();
     return rc;
 }
