@@ -237,6 +237,9 @@ static void test_output(void **state)
 
     json_out_object(o, NULL);
     json_out_str(o, "z", "a\"\\\n\x01\xc3\xa9\xff!");
+    json_out_str(o, "c\x7f",
+                 "\xc2\x9b"
+                 "31m\xc2\x80\xc2\xa0\xc3\x9b");
     json_out_int(o, "i", INT64_MIN);
     json_out_uint(o, "u", UINT64_MAX);
     json_out_bool(o, "b", false);
@@ -251,6 +254,7 @@ static void test_output(void **state)
     json_out_close(o);
     text = json_out_end(o);
     assert_string_equal(text, "{\n  \"z\": \"a\\\"\\\\\\n\\u0001\xc3\xa9\xef\xbf\xbd!\",\n"
+                              "  \"c\\u007f\": \"\\u009b31m\\u0080\xc2\xa0\xc3\x9b\",\n"
                               "  \"i\": -9223372036854775808,\n  \"u\": 18446744073709551615,\n  \"b\": false,\n"
                               "  \"n\": null,\n  \"e\": [],\n  \"l\": [\n    \"[ ]\",\n    {}\n  ]\n}\n");
     free(text);

@@ -623,13 +623,32 @@ void json_out_copy(struct json_out *o, const char *key, const struct json_value 
     }
 }
 
-/* Copy without the line breaks that the library puts into empty brackets and at the end; returns the new length. */
+/* Characters that JSON lets stand in a string, and a terminal obeys: how many bytes; and its code. 0: another one. */
+static unsigned control_at(const char *text, size_t len, unsigned *code)
+{
+    bool c1 = len > 1 && (unsigned char)text[0] == 0xc2 && (unsigned char)text[1] < 0xa0;
+
+    *code = (unsigned char)text[c1];
+    return c1 ? 2 : text[0] == 0x7f;
+}
+
+/*
+ * Copy without the line breaks that the library puts into empty brackets and at the end, and with such characters
+ * escaped, which makes six bytes of one; returns the new length.
+ */
 static size_t tidy(char *to, const char *text, size_t len)
 {
     bool in_string = false;
     size_t n = 0;
 
     for (size_t i = 0; i < len; i++) {
+        unsigned code, bytes = control_at(text + i, len - i, &code);
+
+        if (bytes) {
+            n += (size_t)sprintf(to + n, "\\u%04x", code);
+            i += bytes - 1;
+            continue;
+        }
         to[n++] = text[i];
         if (in_string && text[i] == '\\' && i + 1 < len)
             to[n++] = text[++i];
@@ -656,7 +675,7 @@ char *json_out_end(struct json_out *o)
     if (!o)
         return NULL;
     if (!o->failed && o->depth == 0 && yajl_gen_get_buf(o->gen, &text, &len) == yajl_gen_status_ok) {
-        copy = malloc(len + 2);
+        copy = malloc(6 * len + 2);
         if (copy) {
             len = tidy(copy, (const char *)text, len);
             memcpy(copy + len, "\n", 2);

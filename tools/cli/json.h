@@ -84,7 +84,8 @@ size_t json_utf8_check(const char *text, size_t len);
 
 /*
  * Members come out in the order of the calls. key is NULL at the root and inside arrays. Bytes that are not UTF-8
- * (a guest can put them into the store) are replaced, so the output is valid JSON whatever a guest wrote.
+ * (a guest can put them into the store) are replaced, so the output is valid JSON whatever a guest wrote, and control
+ * characters are escaped, so a terminal may show it.
  * An error (no memory) sticks and is reported by json_out_end().
  */
 struct json_out;
