@@ -490,6 +490,63 @@ static pid_t server_of(struct serve *s, char name[NET_NAME_SIZE])
     return server;
 }
 
+static void until_said(const char *text)
+{
+    ssize_t n;
+
+    do {
+        usleep(10000);
+        n = get_file(SAID, said, sizeof(said) - 1);
+        said[n < 0 ? 0 : n] = '\0';
+    } while (!strstr(said, text));
+}
+
+static void until_it_has(pid_t server, int children)
+{
+    char path[64], list[1024];
+    int n;
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", server, server);
+    do {
+        ssize_t size;
+
+        usleep(10000);
+        size = get_file(path, list, sizeof(list));
+        n = 0;
+        for (ssize_t i = 0; i < size; i++)
+            n += list[i] == ' ';
+    } while (n < children);
+}
+
+/* The oldest of as many as there may be shows its key just before one more comes: it is not who goes. */
+static void test_key_at_the_last_moment(void **state)
+{
+    struct serve s = {.key = key, .once = true, .command = take};
+    char why[256], name[NET_NAME_SIZE];
+    pid_t server = server_of(&s, name), child = -1;
+    int sock[33];
+
+    (void)state;
+    for (int i = 0; i < 33; i++) {
+        if (i == 32) {
+            until_it_has(server, i);
+            kill(server, SIGSTOP);
+            child = sender(sock[0], s.listener, key);
+            until_said("has the key");
+        }
+        sock[i] = net_connect(name, 5000, why, sizeof(why));
+        assert_true(sock[i] >= 0);
+    }
+    kill(server, SIGCONT);
+    assert_int_equal(status_of(child), 0);
+    close(sock[0]);
+    assert_int_equal(status_of(server), 0);
+    for (int i = 1; i < 33; i++)
+        close(sock[i]);
+    close(s.listener);
+    assert_int_equal(get_file(GOT, got, sizeof(got)), LITTLE);
+}
+
 /* Silent ones are ahead of one that has the key, which is through all the same before they are let go. */
 static void behind_silent_ones(bool once, int n)
 {
@@ -605,6 +662,7 @@ int main(void)
         cmocka_unit_test(test_key_files),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_once),
+        cmocka_unit_test(test_key_at_the_last_moment),
         cmocka_unit_test(test_silent_ones),
         cmocka_unit_test(test_no_descriptors),
         cmocka_unit_test(test_closed_standard_files),

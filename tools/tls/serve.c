@@ -185,18 +185,17 @@ static void forget(struct crowd *c, int i)
     memmove(&c->waiting[i], &c->waiting[i + 1], (size_t)(c->n - i) * sizeof(c->waiting[0]));
 }
 
-/* The oldest goes, unless it has just shown the key. */
-static void make_room(struct crowd *c)
+/* The oldest of those goes that have not just shown the key. False: all have. */
+static bool make_room(struct crowd *c)
 {
-    if (c->n < MOST_AT_ONCE)
-        return;
-    if (take_permit(c->waiting[0].permit)) {
-        kill(c->waiting[0].pid, SIGKILL);
-        status_of(c->waiting[0].pid);
-    } else {
-        c->served++;
+    for (int i = 0; c->n == MOST_AT_ONCE && i < c->n; i++) {
+        if (take_permit(c->waiting[i].permit)) {
+            kill(c->waiting[i].pid, SIGKILL);
+            status_of(c->waiting[i].pid);
+            forget(c, i);
+        }
     }
-    forget(c, 0);
+    return c->n < MOST_AT_ONCE;
 }
 
 static void serve_in_child(const struct serve *s, int sock, const char *from, const struct door *door)
@@ -218,9 +217,10 @@ static void add(const struct serve *s, struct crowd *c, int sock, const char *fr
     const struct door door = {.own = new_permit(), .only = c->only};
     pid_t child = -1;
 
-    make_room(c);
     fflush(NULL);
-    if (door.own >= 0)
+    if (!make_room(c))
+        errno = EAGAIN;
+    else if (door.own >= 0)
         child = fork();
     if (child == 0)
         serve_in_child(s, sock, from, &door);
