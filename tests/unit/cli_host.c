@@ -464,6 +464,12 @@ void test_autostart_stop(void **state)
     /* one that cannot be read stays, and its guest is not made anew */
     assert_int_equal(umbra("destroy first"), 0);
     assert_int_equal(system("mkdir -p etc/auto saved && cp a.json etc/auto && echo damaged >saved/first.save"), 0);
+    fake->store_fails = -EAGAIN; /* nobody says whether it runs: nothing is done with the file */
+    assert_int_equal(umbra("autostart run"), 1);
+    assert_non_null(strstr(err, "umbra: autostart: first: ask xenstore:"));
+    assert_null(strstr(err, "umbra: restore"));
+    assert_int_equal(access("saved/first.save", F_OK), 0);
+    fake->store_fails = 0;
     assert_int_equal(umbra("autostart run"), 1);
     assert_non_null(strstr(err, "could not be restored"));
     assert_false(record_of("first"));
