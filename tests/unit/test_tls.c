@@ -490,32 +490,35 @@ static pid_t server_of(struct serve *s, char name[NET_NAME_SIZE])
     return server;
 }
 
+#define LOOKS 3000 /* of 10 ms */
+
 static void until_said(const char *text)
 {
-    ssize_t n;
+    said[0] = '\0';
+    for (int i = 0; i < LOOKS && !strstr(said, text); i++) {
+        ssize_t n = get_file(SAID, said, sizeof(said) - 1);
 
-    do {
-        usleep(10000);
-        n = get_file(SAID, said, sizeof(said) - 1);
         said[n < 0 ? 0 : n] = '\0';
-    } while (!strstr(said, text));
+        usleep(10000);
+    }
+    says(text);
 }
 
 static void until_it_has(pid_t server, int children)
 {
     char path[64], list[1024];
-    int n;
+    int n = 0;
 
     snprintf(path, sizeof(path), "/proc/%d/task/%d/children", server, server);
-    do {
-        ssize_t size;
+    for (int look = 0; look < LOOKS && n < children; look++) {
+        ssize_t size = get_file(path, list, sizeof(list));
 
-        usleep(10000);
-        size = get_file(path, list, sizeof(list));
         n = 0;
         for (ssize_t i = 0; i < size; i++)
             n += list[i] == ' ';
-    } while (n < children);
+        usleep(10000);
+    }
+    assert_true(n >= children);
 }
 
 /* The oldest of as many as there may be shows its key just before one more comes: it is not who goes. */
