@@ -38,6 +38,7 @@ class Kernel(KernelTest):
         self.wait_gone("pvh")
         self.wait_footprint(before)
 
+    @long_one
     def test_interrupts_come_once(self):
         """Whenever the emulator's loop is left, as it is here again and again, no interrupt comes a second time
         (docs/debugging.md): a kernel that has just entered by SYSCALL does not survive one."""
