@@ -290,7 +290,10 @@ class Machine:
             self._events.clear()
             self._reader = framing.READERS[self.channel](self.token)
         self._order("set-action", reboot="shutdown")
-        self.wait_ready(timeout)
+        try:
+            self.wait_ready(timeout)
+        except MachineEnded as ended:  # its log is nowhere else
+            raise MachineEnded(ended.status, f"{ended}\n{self.serial_tail()}") from ended
 
     def stand_still(self):
         """The processors stop, and with them the machine's time."""
