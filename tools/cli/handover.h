@@ -30,8 +30,8 @@ extern volatile sig_atomic_t handover_cancelled, handover_done;
 /* Called several times a second while something is waited for here; it has no say in that. NULL: nobody. */
 void handover_meanwhile(void (*tell)(void *ctx), void *ctx);
 /*
- * All of it, or -errno, in which case the other side cannot have had all of it. -ETIMEDOUT: it took no more for
- * handover_stuck_ms, of an fd that does not block.
+ * All of it, or -errno, in which case the other side cannot have had all of it. -ETIMEDOUT: not all of it was
+ * taken within handover_stuck_ms, of an fd that does not block.
  */
 int handover_say(int fd, enum handover what, struct ctl_error *err);
 /* The next bytes must be these. -ETIMEDOUT, -EINTR: cancelled, -EPIPE: the other side ended, -EPROTO: others came. */
